@@ -1,0 +1,77 @@
+"""What a reader is: a protocol, not a base class. Each reader states what it can do; callers use what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicom_node.errors import WetreadError
+
+
+class UnreadableText(WetreadError):
+    """The model's text is empty, endless, unprintable or repeats itself: an error of this study, never a draft.
+
+    `code` is a word for the books, such as `empty-text`; the text itself is in no message.
+    """
+
+    def __init__(self, code: str, explanation: str) -> None:
+        super().__init__(explanation)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """How the tokens were chosen; stands in the provenance line of a draft."""
+
+    mode: Literal["greedy", "sampled"] = "greedy"
+    seed: int | None = None
+    temperature: float = 0.2
+    top_p: float = 0.8
+    top_k: int = 50
+    max_new_tokens: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderIdentity:
+    """Which model, exactly. `digest` covers weights, precision, prompt, preprocessing and generation settings."""
+
+    name: str
+    version: str
+    manufacturer: str
+    precision: str
+    digest: str  # 64 hexadecimal digits
+    notice: str  # shown at the top of every draft; empty for a model without one
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reader wrote about one film."""
+
+    text: str
+    generation: Generation
+    tokens: int
+    seconds: float
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Can write a report about one frontal chest radiograph."""
+
+    @property
+    def identity(self) -> ReaderIdentity:
+        """Which model, exactly."""
+
+    def report(
+        self, film: NDArray[np.uint8], generation: Generation, progress: Callable[[int], None] = lambda _tokens: None
+    ) -> Reading:
+        """Write a report.
+
+        film: (rows, columns) uint8, 0 is black, upright, bone white.
+        progress: called with the number of tokens so far, at least once a second; what it raises ends the reading.
+
+        Raises UnreadableText.
+        """

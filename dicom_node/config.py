@@ -1,0 +1,59 @@
+"""Settings of the DICOM node: own AE title, ports, folders, limits and patience."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from dicom_node.aet import ae_title
+
+AETitle = Annotated[str, AfterValidator(ae_title)]
+
+
+class NodeConfig(BaseModel):
+    """Section [node] of the configuration file; each key is explained in deploy/wetread.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ae_title: AETitle = "WETREAD"
+    bind_address: str = "0.0.0.0"  # noqa: S104  a PACS connects from another machine
+    port: int = Field(11112, ge=1, le=65535)
+    data_folder: Path = Path("/var/lib/wetread")
+    database: str = ""  # SQLAlchemy URL; empty: SQLite in data_folder
+    require_called_ae_title: bool = True
+    refuse_other_sop_classes: bool = False
+    maximum_associations: int = Field(25, ge=1, le=500)
+    maximum_pdu_size: int = Field(131072, ge=4096)
+    idle_timeout_seconds: float = Field(60, gt=0)
+    dimse_timeout_seconds: float = Field(60, gt=0)
+    maximum_object_mebibytes: int = Field(512, ge=1)
+    reserve_mebibytes: int = Field(2048, ge=1)  # free disk kept; below it C-STORE is answered 0xA700
+    quiet_seconds: float = Field(60, gt=0)  # a study is complete when nothing came for so long
+    deadline_seconds: float = Field(900, gt=0)  # ... and at the latest so long after its first instance
+    lease_seconds: float = Field(300, gt=0)
+    maximum_attempts: int = Field(3, ge=1)
+    retry_seconds: tuple[float, ...] = (30, 60, 120, 300, 900, 1800, 3600, 7200, 14400)
+    give_up_hours: float = Field(72, gt=0)  # a delivery that failed for so long becomes a dead letter
+    keep_days: float = Field(30, ge=0)  # pixels of a study are deleted so long after its proven delivery
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the database."""
+        return self.database or f"sqlite:///{self.data_folder / 'wetread.db'}"
+
+    @property
+    def incoming_folder(self) -> Path:
+        """Where an object is written until it is whole; same file system as the store."""
+        return self.data_folder / "incoming"
+
+    @property
+    def store_folder(self) -> Path:
+        """Content-addressed, immutable files: received instances and our own documents."""
+        return self.data_folder / "store"
+
+    @property
+    def quarantine_folder(self) -> Path:
+        """Bytes of objects that were refused, for a person to look at."""
+        return self.data_folder / "quarantine"

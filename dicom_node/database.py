@@ -1,0 +1,112 @@
+"""The database: one engine for writers, one for readers, and the clock that leases are compared in.
+
+SQLite (WAL, synchronous=FULL): writers start with BEGIN IMMEDIATE, so that two of them queue instead of failing
+half-way; readers start plain and cannot write. PostgreSQL: the same SQL, default isolation, row locks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import DateTime, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeDecorator
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """A timezone-aware moment, kept in UTC; SQLite stores it without the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive moments; they have cost others whole days."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a timezone cannot be stored")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give back what was stored, in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Database:
+    """Opens transactions. One object per process; safe to use from several threads."""
+
+    def __init__(self, url: str, *, busy_seconds: float = 30) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+            arguments: dict[str, Any] = {"timeout": busy_seconds, "check_same_thread": False}
+            self._writer = create_engine(url, connect_args=arguments)
+            self._reader = create_engine(url, connect_args=arguments)
+            _prepare_sqlite(self._writer, begin="BEGIN IMMEDIATE", read_only=False)
+            _prepare_sqlite(self._reader, begin="BEGIN", read_only=True)
+        else:
+            self._writer = self._reader = create_engine(url, pool_pre_ping=True)
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction: committed at the end, rolled back when an exception passes."""
+        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """One consistent view; changes are not written."""
+        with Session(self._reader, expire_on_commit=False) as session:
+            yield session
+
+    @property
+    def engine(self) -> Engine:
+        """The writing engine, for migrations and backups."""
+        return self._writer
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+
+def clock(tx: Session) -> datetime:
+    """Now, as the database sees it: leases set on one machine are compared in the same clock on another."""
+    if tx.get_bind().dialect.name == "sqlite":
+        written = tx.scalar(text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"))
+        return datetime.strptime(str(written), "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
+    moment = tx.scalar(text("SELECT clock_timestamp()"))
+    assert isinstance(moment, datetime)
+    return moment.astimezone(UTC)
+
+
+def _prepare_sqlite(engine: Engine, *, begin: str, read_only: bool) -> None:
+    """Set the pragmas of a connection and how its transactions start.
+
+    Source: SQLAlchemy documentation, "Serializable isolation / Savepoints / Transactional DDL" of the pysqlite dialect.
+    """
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        if not read_only:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        if read_only:
+            cursor.execute("PRAGMA query_only=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
