@@ -1,0 +1,24 @@
+"""The models that read films. Only the module of the chosen reader is imported, so nothing else ever loads torch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+
+from agent.readers.protocol import Reader
+from dicom_node.errors import ConfigurationError
+
+READERS = MappingProxyType({"cxr_llava": "agent.readers.cxr_llava"})
+
+
+def load_reader(name: str, checkpoint: Path, precision: str) -> Reader:
+    """Import the reader's module and load its checkpoint; the one place where a process comes to hold torch.
+
+    Raises ConfigurationError where the reader, its files or its precision are wrong.
+    """
+    if name not in READERS:
+        raise ConfigurationError(f"There is no reader named {name!r}. Known readers: {', '.join(sorted(READERS))}.")
+    reader = import_module(READERS[name]).load(checkpoint, precision)
+    assert isinstance(reader, Reader)
+    return reader

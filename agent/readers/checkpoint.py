@@ -1,0 +1,165 @@
+"""The files of a CXR-LLaVA checkpoint: what must be there, what they say, and the digest that names them. No torch.
+
+The published one is ECOFRI/CXR-LLAVA-v2 on the Hugging Face hub; only its data files are read, never its code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from agent.readers import prompt
+from agent.readers.preprocess import RESAMPLE
+from agent.readers.protocol import Generation, ReaderIdentity
+from dicom_node.errors import ConfigurationError
+
+REPOSITORY: Final = "https://huggingface.co/ECOFRI/CXR-LLAVA-v2"
+REVISION: Final = "b2224786bb90d54b1e1291171866706cfbb44e2b"
+PRECISIONS: Final = ("fp32", "bf16", "int8", "nf4")
+
+# Keys without which a newer library would silently assume another value than the model was trained with.
+_CONFIG_KEYS: Final = (
+    "clip_quick_gelu",
+    "clip_vision_cfg.image_size",
+    "clip_vision_cfg.layers",
+    "clip_vision_cfg.patch_size",
+    "clip_vision_cfg.width",
+    "image_preprocess_cfg.mean",
+    "image_preprocess_cfg.std",
+    "llama.hidden_size",
+    "llama.intermediate_size",
+    "llama.max_position_embeddings",
+    "llama.num_attention_heads",
+    "llama.num_hidden_layers",
+    "llama.num_key_value_heads",
+    "llama.rms_norm_eps",
+    "llama.vocab_size",
+)
+_TOKENIZER_KEYS: Final = ("add_bos_token", "legacy")
+_HASHED: Final = (
+    "config.json",
+    "model.safetensors.index.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "wetread.json",
+)
+
+
+class CheckpointError(ConfigurationError):
+    """A file of the model is missing, or says something that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A folder with the published layout, checked but with no weight read."""
+
+    folder: Path
+    precision: str
+    config: dict[str, Any]
+    tokenizer: dict[str, Any]
+    shards: tuple[Path, ...]
+
+    @classmethod
+    def open(cls, folder: Path, precision: str) -> Checkpoint:
+        """Look at every file but the weights. Raises CheckpointError, which names file, key and what to do."""
+        if precision not in PRECISIONS:
+            raise CheckpointError(f"Precision {precision!r} is unknown. Known: {', '.join(PRECISIONS)}.")
+        if not folder.is_dir():
+            raise CheckpointError(
+                f"The model folder {folder} does not exist. Make it and put the files of {REPOSITORY} "
+                f"(revision {REVISION}: *.json, tokenizer.model, *.safetensors) there, or name another folder."
+            )
+        config = _read_object(folder / "config.json", _CONFIG_KEYS)
+        tokenizer = _read_object(folder / "tokenizer_config.json", _TOKENIZER_KEYS)
+        _must_exist(folder / "tokenizer.model")
+        return cls(folder, precision, config, tokenizer, _find_shards(folder))
+
+    def words(self) -> prompt.LlamaWords:
+        """The tokenizer of this checkpoint. Raises CheckpointError where its size is not the model's."""
+        words = prompt.LlamaWords(
+            (self.folder / "tokenizer.model").read_bytes(),
+            legacy=bool(self.tokenizer["legacy"]),
+            add_bos_token=bool(self.tokenizer["add_bos_token"]),
+        )
+        expected = self.config["llama"]["vocab_size"]
+        if words.size != expected:
+            raise CheckpointError(
+                f"{self.folder / 'tokenizer.model'} has {words.size} tokens, config.json says {expected}: "
+                f"the files belong to different models. Take both from one checkpoint."
+            )
+        return words
+
+    def identity(self) -> ReaderIdentity:
+        """Name the model; reads every byte of it once, for the digest."""
+        card_file = self.folder / "wetread.json"
+        card = _read_object(card_file, ("name", "version", "manufacturer", "notice")) if card_file.exists() else {}
+        return ReaderIdentity(
+            name=str(card.get("name", "CXR-LLaVA-v2")),
+            version=str(card.get("version", REVISION)),
+            manufacturer=str(card.get("manufacturer", "ECOFRI")),
+            precision=self.precision,
+            digest=self._digest(),
+            notice=str(card.get("notice", "")),
+        )
+
+    def _digest(self) -> str:
+        """SHA-256 over the files and over everything else that decides what the model writes."""
+        files = [path for name in _HASHED if (path := self.folder / name).exists()]
+        settings = asdict(Generation())
+        for of_one_reading in ("mode", "seed"):
+            del settings[of_one_reading]
+        parts = {
+            "files": {path.name: _file_digest(path) for path in (*files, *self.shards)},
+            "precision": self.precision,
+            "prompt": prompt.render(prompt.REPORT),
+            "resample": RESAMPLE.name,
+            "generation": settings,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _must_exist(path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path} is missing. Put the file {path.name} of {REPOSITORY} (revision {REVISION}) there, "
+            f"or name the folder that has it."
+        )
+
+
+def _read_object(path: Path, required: tuple[str, ...]) -> dict[str, Any]:
+    _must_exist(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} is no JSON file. Copy it again from {REPOSITORY}.") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds no JSON object. Copy it again from {REPOSITORY}.")
+    for key in required:
+        value: Any = content
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if value is None:
+            raise CheckpointError(
+                f"{path} lacks the key {key}. Nothing is assumed in its place: take the file unchanged from the "
+                f"published checkpoint ({REPOSITORY}, revision {REVISION}), or add the value of its own training."
+            )
+    return content
+
+
+def _find_shards(folder: Path) -> tuple[Path, ...]:
+    index = folder / "model.safetensors.index.json"
+    if not index.exists() and (folder / "model.safetensors").is_file():
+        return (folder / "model.safetensors",)
+    weights = _read_object(index, ("weight_map",))["weight_map"]
+    shards = tuple(folder / name for name in sorted(set(weights.values())))
+    for shard in shards:
+        _must_exist(shard)
+    return shards
