@@ -1,0 +1,66 @@
+"""Who wrote a draft, from what, and how: plain values, and one sentence of them for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dicom_node.uids import derived_uid
+
+# First words of every draft. Software looks for them, so they are never translated or rephrased.
+NOTICE = "AI-GENERATED DRAFT - NOT VERIFIED"
+_EXPLANATION = "Written by software from the image alone. No radiologist has reviewed it."
+_RESEARCH = "For research; not cleared as a medical device."
+
+
+def device_uid(digest: str) -> str:
+    """Device UID of the reader with this digest."""
+    return derived_uid("device", digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a draft says about its making.
+
+    digest: 64 hexadecimal digits over everything that decides what the reader writes.
+    notice: the reader's own warning, shown above everything else; empty for a reader without one.
+    generation: how the words were chosen, such as `greedy` or `sampled, seed 7, temperature 0.2`.
+    films: SOP Instance UIDs of the images that were read, the first one first.
+    assumptions: what was assumed when the pixels were made visible, one phrase each.
+    """
+
+    reader_name: str
+    reader_version: str
+    manufacturer: str
+    precision: str
+    digest: str
+    notice: str
+    generation: str
+    software_version: str
+    films: tuple[str, ...]
+    assumptions: tuple[str, ...] = ()
+
+    @property
+    def device_uid(self) -> str:
+        """Device UID (0018,1002) of the reader: the same weights and settings are the same device."""
+        return device_uid(self.digest)
+
+    def warning(self, *, cleared: bool) -> str:
+        """Text of the first section, one statement a line."""
+        lines = (self.notice, NOTICE, _EXPLANATION, "" if cleared else _RESEARCH)
+        return "\n".join(line for line in lines if line)
+
+    def sentence(self, views: list[str], content_at: datetime) -> str:
+        """One paragraph for people: by whom, when, from what, on which assumptions.
+
+        views: what each film is, such as `DX PA`, in the order of `films`.
+        """
+        images = "1 image" if len(views) == 1 else f"{len(views)} images"
+        parts = [
+            f"Drafted by {self.reader_name} {self.reader_version} ({self.precision}, {self.generation}, "
+            f"digest {self.digest[:12]}) in wetread {self.software_version}, {content_at:%Y-%m-%d %H:%M %z}.",
+            f"Read: {images} ({'; '.join(views)}). Not seen: prior examinations, clinical information.",
+        ]
+        if self.assumptions:
+            parts.append(f"Assumed: {'; '.join(self.assumptions)}.")
+        return " ".join(parts)
