@@ -80,7 +80,6 @@ class Role(StrEnum):
 
     IMAGE = "image"
     OTHER = "other"  # no image: stored and booked, never reopens a study
-    OWN = "own"  # made by us and routed back: the loop guard
 
 
 class Mode(StrEnum):
@@ -288,6 +287,7 @@ class AuditRow(Base):
     study_id: Mapped[int | None] = mapped_column(index=True)
     detail: Mapped[str] = mapped_column(Text, default="{}")  # JSON; no name, no report text
     seal: Mapped[str] = mapped_column(String(64), default="")
+    sealed_as: Mapped[int | None] = mapped_column(unique=True)  # place in the chain: commits may pass each other
 
 
 class Switch(Base):

@@ -1,0 +1,141 @@
+"""The whole configuration: one TOML file, environment over it, frozen once read.
+
+The file with all keys, their defaults and what they mean is deploy/wetread.toml. `WETREAD_NODE__PORT=104` overrides
+`port` in `[node]`; a file named `wetread_broker__url` in the folder `WETREAD_SECRETS` does the same for secrets.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from dicom_node.config import NodeConfig
+from dicom_node.errors import ConfigurationError
+from reports.config import ReportsConfig
+
+DEFAULT_FILE = Path("/etc/wetread/wetread.toml")
+
+
+class ReaderConfig(BaseModel):
+    """Section [reader]: which model reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Literal["cxr_llava"] = "cxr_llava"
+    checkpoint: Path | None = None  # folder in the published layout; None: the demonstration checkpoint
+    precision: Literal["fp32", "bf16", "int8", "nf4"] = "nf4"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    decode_seconds: float = Field(60, gt=0)  # of one film, in a process of its own
+    decode_mebibytes: int = Field(4096, ge=256)
+    debug_images: Path | None = None  # folder; each film is written there as the model gets it
+
+
+class BrokerConfig(BaseModel):
+    """Section [broker]: Redis, which carries bells and no truth."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: SecretStr = SecretStr("")  # empty: an own Redis on a unix socket in the data folder
+
+
+class WebConfig(BaseModel):
+    """Section [web]: the pages and /metrics."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bind_address: str = "127.0.0.1"
+    port: int = Field(8080, ge=1, le=65535)
+
+    @field_validator("bind_address")
+    @classmethod
+    def loopback_only(cls, address: str) -> str:
+        """The pages show patients and know no users yet: nobody else may reach them."""
+        if address != "localhost" and not ipaddress.ip_address(address).is_loopback:
+            raise ValueError("the pages have no users and no TLS yet, so they bind to 127.0.0.1 or ::1 only")
+        return address
+
+
+class LogConfig(BaseModel):
+    """Section [log]."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["auto", "json", "console"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(BaseSettings):
+    """Everything that is configured. Passed down; nothing else reads files or the environment."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="WETREAD_", env_nested_delimiter="__", env_parse_none_str="none"
+    )
+
+    node: NodeConfig = NodeConfig()
+    reports: ReportsConfig = ReportsConfig()
+    reader: ReaderConfig = ReaderConfig()
+    broker: BrokerConfig = BrokerConfig()
+    web: WebConfig = WebConfig()
+    log: LogConfig = LogConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over secret files over the configuration file."""
+        return env_settings, file_secret_settings, init_settings
+
+    @property
+    def broker_url(self) -> str:
+        """Where Celery finds Redis."""
+        return self.broker.url.get_secret_value() or f"redis+socket://{self.redis_socket}"
+
+    @property
+    def redis_socket(self) -> Path:
+        """The unix socket of our own Redis. Such paths have at most 107 bytes, so a deep folder gets a short one."""
+        wanted = (self.node.data_folder / "redis" / "redis.sock").absolute()
+        if len(os.fsencode(wanted)) <= 100:
+            return wanted
+        short = format(sum(byte * 257**place for place, byte in enumerate(os.fsencode(wanted))) % 16**12, "012x")
+        return Path(f"/tmp/wetread-{short}.sock")  # noqa: S108  Redis makes it with mode 700
+
+
+def read_config(file: Path | None) -> Config:
+    """Read the file (default: /etc/wetread/wetread.toml where it exists), environment and secrets over it.
+
+    Raises ConfigurationError that lists every mistake with the path of its key.
+    """
+    chosen = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    try:
+        content = tomllib.loads(chosen.read_text()) if chosen else {}
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {chosen}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{chosen} is no TOML: {error}") from error
+    secrets = os.environ.get("WETREAD_SECRETS")
+    try:
+        return Config(_secrets_dir=secrets, **content)  # type: ignore[arg-type]
+    except ValidationError as error:
+        where = str(chosen or "environment")
+        raise ConfigurationError("\n".join(_mistakes(error, where))) from error
+
+
+def _mistakes(error: ValidationError, where: str) -> list[str]:
+    """One line a mistake: where, which key, what is wrong. Values stay out: some are secrets."""
+    lines = []
+    for mistake in error.errors():
+        key = ".".join(str(part) for part in mistake["loc"])
+        what = "unknown key" if mistake["type"] == "extra_forbidden" else mistake["msg"]
+        lines.append(f"{where}: {key}: {what}")
+    return lines

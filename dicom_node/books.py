@@ -1,0 +1,140 @@
+"""Do the books balance? Read-only questions that `wetread check`, the metrics and the pages ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from dicom_node.tables import (
+    Book,
+    Delivery,
+    DeliveryState,
+    Instance,
+    Outcome,
+    Reception,
+    Revision,
+    Study,
+    StudyState,
+    Workitem,
+    WorkitemState,
+)
+from dicom_node.worklist.moves import deliveries_of, ending_of
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Counts, and what does not add up; `problems` is empty when the books balance."""
+
+    revisions: dict[Book, int]
+    receptions: dict[Outcome, int]
+    held: int
+    problems: tuple[str, ...]
+
+
+def balance(tx: Session) -> Balance:
+    """Prove that each revision is in exactly one book and that every answered object is accounted for."""
+    revisions = dict.fromkeys(Book, 0) | _counts(tx, Revision.book)
+    receptions = dict.fromkeys(Outcome, 0) | _counts(tx, Reception.outcome)
+    problems = [*_instances_without_reception(tx, receptions), *_revisions_adrift(tx)]
+    held = select(func.count(Workitem.id)).where(Workitem.state == WorkitemState.SCHEDULED, Workitem.hold_reason != "")
+    return Balance(revisions, receptions, tx.scalar(held) or 0, tuple(problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much waits where, and since when."""
+
+    receiving: int
+    scheduled: int
+    in_progress: int
+    held: int
+    queued: int
+    sent: int
+    dead_letters: int
+    oldest_scheduled: datetime | None
+    oldest_queued: datetime | None
+
+
+def backlog(tx: Session) -> Backlog:
+    """What waits now."""
+    workitems = _counts(tx, Workitem.state, Workitem.hold_reason == "")
+    deliveries = _counts(tx, Delivery.state)
+    held = select(func.count(Workitem.id)).where(Workitem.hold_reason != "", Workitem.state == WorkitemState.SCHEDULED)
+    waiting = select(func.min(Revision.opened_at)).join(Workitem, Workitem.revision_id == Revision.id)
+    return Backlog(
+        receiving=tx.scalar(select(func.count(Study.id)).where(Study.state == StudyState.RECEIVING)) or 0,
+        scheduled=workitems.get(WorkitemState.SCHEDULED, 0),
+        in_progress=workitems.get(WorkitemState.IN_PROGRESS, 0),
+        held=tx.scalar(held) or 0,
+        queued=deliveries.get(DeliveryState.QUEUED, 0),
+        sent=deliveries.get(DeliveryState.SENT, 0),
+        dead_letters=tx.scalar(
+            select(func.count(Revision.id)).where(
+                Revision.book == Book.DEAD_LETTERED, Revision.study_id == Study.id, Revision.number == Study.revision
+            )
+        )
+        or 0,
+        oldest_scheduled=tx.scalar(
+            waiting.where(Workitem.state == WorkitemState.SCHEDULED, Workitem.hold_reason == "")
+        ),
+        oldest_queued=tx.scalar(select(func.min(Delivery.queued_at)).where(Delivery.state == DeliveryState.QUEUED)),
+    )
+
+
+def _instances_without_reception(tx: Session, receptions: dict[Outcome, int]) -> list[str]:
+    """received = stored + duplicate + conflict + quarantined, and each kept object was received."""
+    problems = []
+    kept = _counts(tx, Instance.conflict)
+    for outcome, conflict in ((Outcome.STORED, False), (Outcome.CONFLICT, True)):
+        if receptions[outcome] != kept.get(conflict, 0):
+            problems.append(
+                f"{receptions[outcome]} objects were answered as {outcome} but {kept.get(conflict, 0)} are in the books"
+            )
+    return problems
+
+
+def _revisions_adrift(tx: Session) -> list[str]:
+    """Revisions whose book is not what their workitem and deliveries say."""
+    problems = []
+    for revision in tx.scalars(select(Revision)):
+        expected = _expected(tx, revision)
+        if revision.book not in expected:
+            names = " or ".join(sorted(expected))
+            problems.append(
+                f"study {revision.study_id} revision {revision.number} is booked as {revision.book}, "
+                f"its workitem and deliveries say {names}"
+            )
+    lonely = select(Study.id).where(~select(Revision.id).where(Revision.study_id == Study.id).exists())
+    return problems + [f"study {study_id} has no revision" for study_id in tx.scalars(lonely)]
+
+
+_ENDED_BY_HAND = {Book.EXCLUDED, Book.DEAD_LETTERED, Book.CLOSED}
+
+
+def _expected(tx: Session, revision: Revision) -> set[Book]:
+    workitem = tx.scalar(select(Workitem).where(Workitem.revision_id == revision.id))
+    deliveries = deliveries_of(tx, revision)
+    ending = ending_of(deliveries)
+    if ending is not None and ending.book is not Book.CLOSED:
+        return {ending.book}
+    if deliveries:
+        return {Book.CLOSED, Book.DEAD_LETTERED, Book.EXCLUDED}
+    if workitem is None:
+        still_open = revision.study.state is StudyState.RECEIVING and revision.number == revision.study.revision
+        return {Book.IN_FLIGHT} if still_open else _ENDED_BY_HAND
+    if workitem.state in {WorkitemState.SCHEDULED, WorkitemState.IN_PROGRESS}:
+        return {Book.IN_FLIGHT}
+    if workitem.state is WorkitemState.CANCELED:
+        return _ENDED_BY_HAND
+    return {Book.AWAITING_SIGNOFF, Book.CLOSED, Book.DEAD_LETTERED}
+
+
+def _counts(tx: Session, column: InstrumentedAttribute[State], *conditions: ColumnElement[bool]) -> dict[State, int]:
+    rows = tx.execute(select(column, func.count()).where(*conditions).group_by(column))
+    return {state: count for state, count in rows.tuples()}  # noqa: C416  dict() loses the types

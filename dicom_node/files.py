@@ -1,0 +1,136 @@
+"""Files that never change: an object is written beside its place, made durable, and moved in under its own digest.
+
+The name comes from the content, never from the network: no UID can name a path, and one name never gets two contents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import struct
+import time
+from pathlib import Path
+
+from dicom_node.errors import CannotUnderstand, NotFound
+
+PREAMBLE = 132  # 128 bytes and "DICM" (PS3.10 7.1)
+_GROUP_LENGTH = struct.Struct("<HH2sHI")  # (0002,0000) UL 4 and its value, explicit VR little endian
+_BLOCK = 1 << 20
+
+
+def dataset_offset(path: Path) -> int:
+    """Where the data set starts in a Part 10 file whose meta information begins with its group length (PS3.10 7.1).
+
+    Raises CannotUnderstand.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(PREAMBLE + _GROUP_LENGTH.size)
+    if len(head) < PREAMBLE + _GROUP_LENGTH.size or head[128:132] != b"DICM":
+        raise CannotUnderstand("no Part 10 file")
+    group, element, _vr, _length, value = _GROUP_LENGTH.unpack_from(head, PREAMBLE)
+    if (group, element) != (2, 0):
+        raise CannotUnderstand("file meta information without group length")
+    return PREAMBLE + _GROUP_LENGTH.size + int(value)
+
+
+def digest_of_dataset(path: Path, transfer_syntax_uid: str) -> str:
+    """SHA-256 of the transfer syntax and the data set, 64 hexadecimal digits.
+
+    The file meta information is left out: it names the program that wrote it, not what was sent.
+    """
+    digest = hashlib.sha256(transfer_syntax_uid.encode("ascii") + b"\0")
+    with path.open("rb") as stream:
+        stream.seek(dataset_offset(path))
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def stored_path(store: Path, digest: str) -> Path:
+    """The path of a stored file. 256 folders keep listings short."""
+    return store / digest[:2] / f"{digest}.dcm"
+
+
+def adopt(part: Path, store: Path, digest: str) -> Path:
+    """Move a whole object into the store and make it durable: fsync the file, rename, fsync the folder.
+
+    Raises OSError where the disk does not play along.
+    """
+    target = stored_path(store, digest)
+    _make_folder(target.parent)
+    sync_file(part)
+    part.replace(target)
+    _sync_folder(target.parent)
+    return target
+
+
+def write_document(store: Path, payload: bytes) -> str:
+    """Store one of our own documents durably and return its digest (SHA-256 of the whole file)."""
+    digest = hashlib.sha256(payload).hexdigest()
+    target = stored_path(store, digest)
+    if target.exists():
+        return digest
+    _make_folder(target.parent)
+    part = target.with_suffix(f".{os.getpid()}.part")
+    part.write_bytes(payload)
+    sync_file(part)
+    part.replace(target)
+    _sync_folder(target.parent)
+    return digest
+
+
+def read_document(store: Path, digest: str) -> bytes:
+    """Read one of our own documents and prove that it is what was written.
+
+    Raises NotFound: the file is absent, or its content is no longer what its name says.
+    """
+    path = stored_path(store, digest)
+    try:
+        payload = path.read_bytes()
+    except FileNotFoundError:
+        raise NotFound(f"the document {digest[:12]} is missing in {store}; restore it from a backup") from None
+    if hashlib.sha256(payload).hexdigest() != digest:
+        raise NotFound(f"the document {digest[:12]} in {store} is damaged; restore it from a backup")
+    return payload
+
+
+def quarantine(part: Path, folder: Path, digest: str) -> None:
+    """Keep the bytes of a refused object for a person to look at."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part.replace(folder / f"{digest}.dcm")
+
+
+def sync_file(path: Path) -> None:
+    """Force a file's bytes to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def free_mebibytes(folder: Path) -> int:
+    """Free space where `folder` lies."""
+    return shutil.disk_usage(folder).free >> 20
+
+
+def sweep(incoming: Path, *, older_than_seconds: float) -> int:
+    """Delete what broken associations left behind; returns how many files."""
+    limit = time.time() - older_than_seconds
+    swept = 0
+    for path in incoming.iterdir():
+        if path.is_file() and path.stat().st_mtime <= limit:
+            path.unlink(missing_ok=True)
+            swept += 1
+    return swept
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    sync_file(folder)

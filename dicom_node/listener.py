@@ -1,0 +1,263 @@
+"""The Storage and Verification SCP. Success goes on the wire only after the bytes and the row are durable.
+
+One C-STORE: streamed to incoming/ -> fsync -> rename -> fsync of the folder -> row committed -> 0x0000. This process
+loads no model, decodes no pixels and publishes no message.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+
+import structlog
+from pydicom import Dataset
+from pynetdicom import AE, _config, evt
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.transport import ThreadedAssociationServer
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from dicom_node import access, contexts, files, peers, worklist
+from dicom_node.associations import keep_identifiers_out_of_logs, prompt_handlers
+from dicom_node.config import NodeConfig
+from dicom_node.database import Database, clock
+from dicom_node.errors import CannotUnderstand, ConfigurationError, OutOfResources, StoreFailure
+from dicom_node.headers import Header, agree, read_header
+from dicom_node.tables import Outcome
+
+log = structlog.get_logger("listen")
+
+SUCCESS = 0x0000
+_SWEEP_AFTER = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivered:
+    """One C-STORE request whose data set lies in a file."""
+
+    part: Path
+    transfer_syntax_uid: str
+    calling_ae_title: str
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+class Listener:
+    """Accepts associations and receives objects. `start` returns with the port open; `stop` finishes what goes on."""
+
+    def __init__(self, config: NodeConfig, database: Database) -> None:
+        self._config = config
+        self._database = database
+        self._server: ThreadedAssociationServer | None = None
+        self._ae = self._make_ae()
+
+    def start(self) -> None:
+        """Open the port. Raises ConfigurationError where that is not possible."""
+        self._prepare_folders()
+        keep_identifiers_out_of_logs()
+        # pynetdicom's own switches, read when an object arrives: stream to a file, and take SOP classes nobody knows.
+        _config.STORE_RECV_CHUNKED_DATASET = True
+        _config.UNRESTRICTED_STORAGE_SERVICE = not self._config.refuse_other_sop_classes
+        tempfile.tempdir = str(self._config.incoming_folder)
+        handlers = [
+            (evt.EVT_REQUESTED, self._handle_requested),
+            (evt.EVT_C_STORE, self._handle_store),
+            (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+            (evt.EVT_REJECTED, self._handle_rejected),
+            *prompt_handlers(),
+        ]
+        address = (self._config.bind_address, self._config.port)
+        try:
+            self._server = self._ae.start_server(address, block=False, evt_handlers=handlers)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot open port {self._config.port} on {self._config.bind_address} ({error.strerror}): another "
+                "program has it, or it needs root; choose another with node.port"
+            ) from error
+        log.info("listening", ae_title=self._config.ae_title, port=self._config.port)
+
+    def stop(self, *, patience_seconds: float = 30) -> None:
+        """Take no new association, let those at hand finish for so long, then abort what is left."""
+        if self._server is None:
+            return
+        self._server.shutdown()
+        for association in list(self._ae.active_associations):
+            association.join(patience_seconds)
+        self._ae.shutdown()
+        self._server = None
+        log.info("stopped")
+
+    def sweep(self) -> None:
+        """Delete what aborted associations left in the incoming folder."""
+        swept = files.sweep(self._config.incoming_folder, older_than_seconds=_SWEEP_AFTER.total_seconds())
+        if swept:
+            log.info("swept", files=swept)
+
+    # --- association ----------------------------------------------------------------------------------------------
+
+    def _handle_requested(self, event: evt.Event) -> None:
+        """Decide before negotiation, and put the proposed transfer syntaxes into our order of preference."""
+        association = event.assoc
+        request = cast(A_ASSOCIATE, association.requestor.primitive)
+        proposed = request.presentation_context_definition_list
+        caller = access.Caller(
+            calling_ae_title=str(request.calling_ae_title).strip(),
+            called_ae_title=str(request.called_ae_title).strip(),
+            address=association.requestor.address or "",
+            abstract_syntaxes=frozenset(str(context.abstract_syntax) for context in proposed),
+        )
+        refusal = self._decide(caller)
+        if refusal is not None:
+            log.warning(
+                "association_refused",
+                code=refusal.code,
+                calling_ae_title=caller.calling_ae_title,
+                called_ae_title=caller.called_ae_title,
+                address=caller.address,
+                explanation=refusal.explanation,
+            )
+            association.acse.send_reject(refusal.result, refusal.source, refusal.diagnostic)
+            association.kill()
+            return
+        for context in proposed:
+            contexts.by_preference(context)
+
+    def _decide(self, caller: access.Caller) -> access.Refusal | None:
+        try:
+            with self._database.read() as tx:
+                senders = peers.titles(tx, senders=True)
+        except SQLAlchemyError as error:
+            log.error("database_unavailable", error=type(error).__name__)
+            return access.Refusal(2, 3, 1, "database-unavailable", "the database does not answer; see wetread check")
+        return access.decide(
+            caller,
+            own_ae_title=self._config.ae_title,
+            senders=senders,
+            check_called=self._config.require_called_ae_title,
+            disk_full=files.free_mebibytes(self._config.data_folder) < self._config.reserve_mebibytes // 2,
+        )
+
+    def _handle_rejected(self, event: evt.Event) -> None:
+        log.warning(
+            "association_rejected",
+            calling_ae_title=event.assoc.requestor.ae_title,
+            address=event.assoc.requestor.address,
+            explanation="too many associations at once (node.maximum_associations)",
+        )
+
+    # --- C-STORE --------------------------------------------------------------------------------------------------
+
+    def _handle_store(self, event: evt.Event) -> int | Dataset:
+        """Answer one C-STORE request (PS3.4 B.2.3): 0x0000, 0xA700 (ours), 0xA900 or 0xC000 (the object's fault)."""
+        part = Path(event.dataset_path)
+        delivered = _Delivered(
+            part=part,
+            transfer_syntax_uid=str(event.context.transfer_syntax),
+            calling_ae_title=str(event.assoc.requestor.ae_title).strip(),
+            sop_class_uid=str(cast(C_STORE, event.request).AffectedSOPClassUID),
+            sop_instance_uid=str(cast(C_STORE, event.request).AffectedSOPInstanceUID),
+        )
+        try:
+            return self._receive(delivered)
+        except OutOfResources as trouble:
+            log.error("store_unavailable", comment=trouble.comment, calling_ae_title=delivered.calling_ae_title)
+            return _answer(trouble)
+        except (OSError, SQLAlchemyError) as error:
+            log.error("store_unavailable", error=type(error).__name__, calling_ae_title=delivered.calling_ae_title)
+            return _answer(OutOfResources("disk or database trouble, send again later"))
+        except Exception:
+            log.exception("store_broken", calling_ae_title=delivered.calling_ae_title)
+            return _answer(CannotUnderstand("the object could not be processed"))
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _receive(self, delivered: _Delivered) -> int | Dataset:
+        if files.free_mebibytes(self._config.data_folder) < self._config.reserve_mebibytes:
+            raise OutOfResources("disk almost full, send again later")
+        try:
+            header = self._inspect(delivered)
+        except StoreFailure as failure:
+            return self._refuse(delivered, failure)
+        arrival = worklist.Arrival(
+            header=header,
+            transfer_syntax_uid=delivered.transfer_syntax_uid,
+            digest=files.digest_of_dataset(delivered.part, delivered.transfer_syntax_uid),
+            size=delivered.part.stat().st_size,
+            calling_ae_title=delivered.calling_ae_title,
+        )
+        # The file moves in before the transaction, so that no lock is held while the disk works. A file whose row was
+        # never committed is found again under the same digest when the object is sent again, and else swept.
+        files.adopt(delivered.part, self._config.store_folder, arrival.digest)
+        outcome = self._book(arrival)
+        log.info("object_received", outcome=outcome.value, sop_instance_uid=header.sop_instance_uid, size=arrival.size)
+        return SUCCESS
+
+    def _inspect(self, delivered: _Delivered) -> Header:
+        """Is it an object that can be booked? Raises StoreFailure."""
+        if delivered.part.stat().st_size > self._config.maximum_object_mebibytes << 20:
+            raise CannotUnderstand("larger than node.maximum_object_mebibytes")
+        header = read_header(delivered.part)
+        agree(header, sop_class_uid=delivered.sop_class_uid, sop_instance_uid=delivered.sop_instance_uid)
+        return header
+
+    def _book(self, arrival: worklist.Arrival) -> Outcome:
+        try:
+            return self._commit(arrival)
+        except IntegrityError:  # another association opened the same study or brought the same object: look again
+            return self._commit(arrival)
+
+    def _commit(self, arrival: worklist.Arrival) -> Outcome:
+        with self._database.write() as tx:
+            return worklist.record_instance(tx, arrival, clock(tx))
+
+    def _refuse(self, delivered: _Delivered, failure: StoreFailure) -> Dataset:
+        """Keep the bytes of an unusable object, book it, and answer with its status and a comment."""
+        digest = files.digest_of_dataset(delivered.part, delivered.transfer_syntax_uid)
+        files.quarantine(delivered.part, self._config.quarantine_folder, digest)
+        with self._database.write() as tx:
+            worklist.record_quarantine(
+                tx,
+                clock(tx),
+                calling_ae_title=delivered.calling_ae_title,
+                reason=failure.reason,
+                digest=digest,
+                sop_class_uid=delivered.sop_class_uid,
+                sop_instance_uid=delivered.sop_instance_uid,
+            )
+        log.warning("object_quarantined", reason=failure.reason, comment=failure.comment, digest=digest[:12])
+        return _answer(failure)
+
+    # --- set-up ---------------------------------------------------------------------------------------------------
+
+    def _make_ae(self) -> AE:
+        ae = AE(ae_title=self._config.ae_title)
+        ae.maximum_associations = self._config.maximum_associations
+        ae.maximum_pdu_size = self._config.maximum_pdu_size
+        ae.network_timeout = self._config.idle_timeout_seconds
+        ae.dimse_timeout = self._config.dimse_timeout_seconds
+        ae.acse_timeout = self._config.dimse_timeout_seconds
+        ae.add_supported_context(Verification)
+        for uid in contexts.storage_classes(only_radiographs=self._config.refuse_other_sop_classes):
+            ae.add_supported_context(uid, list(contexts.TRANSFER_SYNTAXES))
+        return ae
+
+    def _prepare_folders(self) -> None:
+        for folder in (self._config.incoming_folder, self._config.store_folder, self._config.quarantine_folder):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigurationError(
+                    f"cannot make {folder} ({error.strerror}); set node.data_folder to a writable folder"
+                ) from error
+        files.sweep(self._config.incoming_folder, older_than_seconds=0)
+
+
+def _answer(failure: StoreFailure) -> Dataset:
+    response = Dataset()
+    response.Status = failure.status
+    response.ErrorComment = failure.comment
+    return response

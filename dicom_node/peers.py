@@ -1,0 +1,93 @@
+"""Remote application entities: who may send to us and where we send to. They live in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dicom_node import audit
+from dicom_node.aet import likely_cause
+from dicom_node.errors import ConfigurationError, NotFound
+from dicom_node.tables import Mode, Proof, RemoteAE
+
+
+def add(tx: Session, peer: RemoteAE, *, now: datetime, actor: str) -> None:
+    """Register a peer. Raises ConfigurationError where its AE title is taken or it could do nothing."""
+    if tx.scalar(select(RemoteAE).where(RemoteAE.ae_title == peer.ae_title)) is not None:
+        raise ConfigurationError(f"{peer.ae_title} is registered already; remove it first, or edit it")
+    if peer.send_to and not peer.host:
+        raise ConfigurationError(f"{peer.ae_title} is to receive objects, so it needs a host and a port")
+    tx.add(peer)
+    _audit(tx, "peer-added", peer, now, actor)
+
+
+def edit(
+    tx: Session,
+    title: str,
+    *,
+    now: datetime,
+    actor: str,
+    host: str | None = None,
+    port: int | None = None,
+    may_send: bool | None = None,
+    send_to: bool | None = None,
+    mode: Mode | None = None,
+    proof: Proof | None = None,
+) -> RemoteAE:
+    """Change what is given and leave the rest. Raises NotFound."""
+    peer = find(tx, title)
+    wanted = {"host": host, "port": port, "may_send": may_send, "send_to": send_to, "mode": mode, "proof": proof}
+    for name, value in wanted.items():
+        if value is not None:
+            setattr(peer, name, value)
+    _audit(tx, "peer-edited", peer, now, actor)
+    return peer
+
+
+def remove(tx: Session, title: str, *, now: datetime, actor: str) -> None:
+    """Forget a peer; deliveries to it become dead letters when they are next tried. Raises NotFound."""
+    peer = find(tx, title)
+    _audit(tx, "peer-removed", peer, now, actor)
+    tx.delete(peer)
+
+
+def find(tx: Session, title: str) -> RemoteAE:
+    """The peer with exactly this AE title. Raises NotFound, with the likely cause."""
+    peer = tx.scalar(select(RemoteAE).where(RemoteAE.ae_title == title))
+    if peer is None:
+        raise NotFound(f"{title!r} is not registered: {likely_cause(title, titles(tx))}")
+    return peer
+
+
+def everyone(tx: Session) -> Sequence[RemoteAE]:
+    """All peers by AE title."""
+    return tx.scalars(select(RemoteAE).order_by(RemoteAE.ae_title)).all()
+
+
+def destinations(tx: Session) -> Sequence[RemoteAE]:
+    """The peers that get our objects."""
+    return tx.scalars(select(RemoteAE).where(RemoteAE.send_to).order_by(RemoteAE.ae_title)).all()
+
+
+def titles(tx: Session, *, senders: bool = False) -> list[str]:
+    """Registered AE titles; only those that may send to us where `senders`."""
+    return [peer.ae_title for peer in everyone(tx) if peer.may_send or not senders]
+
+
+def _audit(tx: Session, event: str, peer: RemoteAE, now: datetime, actor: str) -> None:
+    audit.append(
+        tx,
+        event,
+        at=now,
+        actor=actor,
+        ae_title=peer.ae_title,
+        host=peer.host,
+        port=peer.port,
+        may_send=int(bool(peer.may_send)),
+        send_to=int(bool(peer.send_to)),
+        mode=str(peer.mode or Mode.DRAFT),
+        proof=str(peer.proof or Proof.QUERY),
+    )

@@ -1,0 +1,126 @@
+"""The outbox: what is due is checked once more, sent, and proven; what cannot be delivered becomes a dead letter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from dicom_node import peer, worklist
+from dicom_node.config import NodeConfig
+from dicom_node.database import Database, clock
+from dicom_node.errors import LeaseLost, SendFailure, WetreadError
+from dicom_node.files import read_document
+from dicom_node.tables import DeliveryState
+
+log = structlog.get_logger("send")
+
+Check = Callable[[bytes, worklist.Consignment], None]
+
+_LOOK_AGAIN = 5  # C-FINDs without a hit before the object is sent again: an index may lag behind
+
+
+class Sender:
+    """Works off due deliveries, one call at a time; several threads may call `deliver_one`.
+
+    `check` compares the bytes with the books just before they leave, and raises what keeps them here.
+    """
+
+    def __init__(self, config: NodeConfig, database: Database, check: Check, new_token: Callable[[], str]) -> None:
+        self._config = config
+        self._database = database
+        self._check = check
+        self._new_token = new_token
+
+    def deliver_one(self) -> bool:
+        """Send or prove the next due delivery; False when there is none."""
+        with self._database.write() as tx:
+            held = worklist.claim_delivery(tx, token=self._new_token(), lease=self._lease, now=clock(tx))
+        if held is None:
+            return False
+        try:
+            self._work_on(held)
+        except LeaseLost:
+            log.warning("lease_lost", delivery=held.delivery_id)
+        return True
+
+    @property
+    def _lease(self) -> timedelta:
+        """Longer than an association can take by its own time-outs."""
+        return timedelta(seconds=3 * self._config.dimse_timeout_seconds + 30)
+
+    def _work_on(self, held: worklist.Consignment) -> None:
+        try:
+            payload = self._payload(held)
+        except WetreadError as error:  # the check refused, or the document is gone: no retry mends that
+            self._bury(held, str(error))
+            return
+        try:
+            if held.state is DeliveryState.QUEUED:
+                self._send(held, payload)
+            else:
+                self._prove(held, payload)
+        except SendFailure as failure:
+            self._retry_or_bury(held, failure)
+
+    def _payload(self, held: worklist.Consignment) -> bytes:
+        if not held.host:
+            raise SendFailure(f"{held.destination} is no destination any more; see wetread ae list", permanent=True)
+        payload = read_document(self._config.store_folder, held.digest)
+        self._check(payload, held)
+        return payload
+
+    def _send(self, held: worklist.Consignment, payload: bytes) -> None:
+        status = peer.store(self._address(held), payload)
+        with self._database.write() as tx:
+            worklist.mark_sent(tx, held, clock(tx))
+        log.info("sent", destination=held.destination, sop_instance_uid=held.sop_instance_uid, status=f"{status:04X}")
+
+    def _prove(self, held: worklist.Consignment, payload: bytes) -> None:
+        if peer.holds(self._address(held), payload):
+            with self._database.write() as tx:
+                worklist.mark_committed(tx, held, clock(tx))
+            log.info("proven", destination=held.destination, sop_instance_uid=held.sop_instance_uid)
+            return
+        if held.attempt < _LOOK_AGAIN:
+            raise SendFailure(f"{held.destination} does not find the object yet")
+        with self._database.write() as tx:
+            worklist.mark_missing(tx, held, clock(tx))
+        log.warning("missing", destination=held.destination, sop_instance_uid=held.sop_instance_uid)
+
+    def _retry_or_bury(self, held: worklist.Consignment, failure: SendFailure) -> None:
+        with self._database.write() as tx:
+            now = clock(tx)
+            if failure.permanent or self._is_too_old(held, now):
+                worklist.mark_failed(tx, held, error=str(failure), now=now)
+                log.error("dead_letter", destination=held.destination, explanation=str(failure))
+                return
+            wait = self._wait(held)
+            worklist.mark_retry(tx, held, error=str(failure), wait=wait, now=now)
+        log.warning("will_retry", destination=held.destination, seconds=wait.total_seconds(), explanation=str(failure))
+
+    def _bury(self, held: worklist.Consignment, error: str) -> None:
+        with self._database.write() as tx:
+            worklist.mark_failed(tx, held, error=error, now=clock(tx))
+        log.error("dead_letter", destination=held.destination, explanation=error)
+
+    def _is_too_old(self, held: worklist.Consignment, now: datetime) -> bool:
+        return now - held.queued_at > timedelta(hours=self._config.give_up_hours)
+
+    def _wait(self, held: worklist.Consignment) -> timedelta:
+        """Back-off grows with the attempts. A proof is asked for sooner than an object is sent again."""
+        if held.state is DeliveryState.SENT:
+            return timedelta(seconds=min(2**held.attempt, 300))
+        waits = self._config.retry_seconds
+        return timedelta(seconds=waits[min(held.attempt, len(waits)) - 1])
+
+    def _address(self, held: worklist.Consignment) -> peer.Address:
+        return peer.Address(
+            own_ae_title=self._config.ae_title,
+            peer_ae_title=held.destination,
+            host=held.host,
+            port=held.port,
+            connect_seconds=min(10, self._config.dimse_timeout_seconds),
+            answer_seconds=self._config.dimse_timeout_seconds,
+        )

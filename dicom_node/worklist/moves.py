@@ -1,0 +1,183 @@
+"""The transitions themselves: checked against the tables, and the books settled after each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import CursorResult, Result, select
+from sqlalchemy.orm import Session
+
+from dicom_node import audit
+from dicom_node.errors import NotFound, WrongState
+from dicom_node.tables import (
+    DELIVERY_TRANSITIONS,
+    STUDY_TRANSITIONS,
+    WORKITEM_TRANSITIONS,
+    Book,
+    Delivery,
+    DeliveryState,
+    Instance,
+    Revision,
+    Role,
+    Study,
+    StudyState,
+    Switch,
+    Workitem,
+    WorkitemState,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What the books say of a revision, and why."""
+
+    book: Book
+    reason: str = ""
+    explanation: str = ""
+
+
+def move_study(study: Study, state: StudyState) -> None:
+    """Raises WrongState."""
+    if (study.state, state) not in STUDY_TRANSITIONS:
+        raise WrongState(f"a study cannot go from {study.state} to {state}")
+    study.state = state
+
+
+def move_workitem(workitem: Workitem, state: WorkitemState) -> None:
+    """Change the state and end the claim, if there was one. Raises WrongState."""
+    if (workitem.state, state) not in WORKITEM_TRANSITIONS:
+        raise WrongState(f"a workitem cannot go from {workitem.state} to {state}")
+    workitem.state = state
+    if state is not WorkitemState.IN_PROGRESS:
+        workitem.claim_token = ""
+        workitem.lease_until = None
+
+
+def move_delivery(delivery: Delivery, state: DeliveryState) -> None:
+    """Change the state and end the claim, if there was one. Raises WrongState."""
+    if (delivery.state, state) not in DELIVERY_TRANSITIONS:
+        raise WrongState(f"a delivery cannot go from {delivery.state} to {state}")
+    delivery.state = state
+    delivery.claim_token = ""
+    delivery.lease_until = None
+
+
+def close(tx: Session, revision: Revision, ending: Ending, now: datetime, *, actor: str) -> None:
+    """Enter the end of a revision into the books."""
+    revision.book, revision.reason, revision.explanation = ending.book, ending.reason, ending.explanation
+    revision.closed_at = now
+    audit.append(
+        tx,
+        f"revision-{ending.book.replace(' ', '-')}",
+        at=now,
+        actor=actor,
+        study_id=revision.study_id,
+        revision=revision.number,
+        reason=ending.reason,
+    )
+
+
+def settle(tx: Session, revision: Revision, now: datetime, *, actor: str) -> None:
+    """Bring the book of a revision with deliveries in line with them."""
+    tx.flush()
+    ending = ending_of(deliveries_of(tx, revision))
+    if ending is None or ending.book is revision.book:
+        return
+    if ending.book is Book.IN_FLIGHT:
+        revision.book, revision.reason, revision.explanation, revision.closed_at = Book.IN_FLIGHT, "", "", None
+        return
+    close(tx, revision, ending, now, actor=actor)
+
+
+def ending_of(deliveries: Sequence[Delivery]) -> Ending | None:
+    """What the deliveries of a revision say of its book; None where there is none that counts."""
+    states = {delivery.state for delivery in deliveries} - {DeliveryState.CANCELED}
+    if DeliveryState.FAILED in states:
+        failed = next(delivery for delivery in deliveries if delivery.state is DeliveryState.FAILED)
+        return Ending(Book.DEAD_LETTERED, "undeliverable", f"{failed.destination}: {failed.last_error}")
+    if states & {DeliveryState.QUEUED, DeliveryState.SENT}:
+        return Ending(Book.IN_FLIGHT)
+    if states == {DeliveryState.COMMITTED}:
+        return Ending(Book.DELIVERED)
+    return Ending(Book.CLOSED, "superseded") if deliveries else None
+
+
+def call_off(tx: Session, revision: Revision, ending: Ending, now: datetime, *, actor: str) -> None:
+    """Cancel what a revision still has to do: its workitem, a running claim, its queued deliveries.
+
+    What was sent already keeps its state until its proof settles the book; a closed book stays closed.
+    """
+    for workitem in tx.scalars(select(Workitem).where(Workitem.revision_id == revision.id)):
+        if workitem.state in {WorkitemState.SCHEDULED, WorkitemState.IN_PROGRESS}:
+            move_workitem(workitem, WorkitemState.CANCELED)
+    deliveries = deliveries_of(tx, revision)
+    for delivery in deliveries:
+        if delivery.state is DeliveryState.QUEUED:
+            move_delivery(delivery, DeliveryState.CANCELED)
+    on_its_way = any(delivery.state is DeliveryState.SENT for delivery in deliveries)
+    if revision.book in {Book.IN_FLIGHT, Book.AWAITING_SIGNOFF} and not on_its_way:
+        close(tx, revision, ending, now, actor=actor)
+
+
+def next_revision(tx: Session, study: Study, now: datetime, *, actor: str) -> Revision:
+    """Open the next revision of a complete study; what the old one still had to do is called off."""
+    old = current_revision(tx, study)
+    call_off(tx, old, Ending(Book.CLOSED, "superseded", "a newer revision replaced it"), now, actor=actor)
+    move_study(study, StudyState.RECEIVING)
+    study.revision += 1
+    study.first_received_at = study.last_received_at = now
+    study.completed_at = None
+    revision = Revision(study_id=study.id, number=study.revision, book=Book.IN_FLIGHT, opened_at=now)
+    tx.add(revision)
+    audit.append(tx, "study-reopened", at=now, actor=actor, study_id=study.id, revision=study.revision)
+    return revision
+
+
+def current_revision(tx: Session, study: Study) -> Revision:
+    """The newest revision of a study."""
+    return tx.scalars(select(Revision).where(Revision.study_id == study.id, Revision.number == study.revision)).one()
+
+
+def deliveries_of(tx: Session, revision: Revision) -> Sequence[Delivery]:
+    """The deliveries of a revision, oldest first."""
+    return tx.scalars(select(Delivery).where(Delivery.revision_id == revision.id).order_by(Delivery.id)).all()
+
+
+def images_of(tx: Session, study_id: int) -> Sequence[Instance]:
+    """The images of a study in the order of their arrival; of two with one SOP Instance UID the first."""
+    chosen = select(Instance).where(
+        Instance.study_id == study_id, Instance.role == Role.IMAGE, Instance.conflict.is_(False)
+    )
+    return tx.scalars(chosen.order_by(Instance.id)).all()
+
+
+def find_study(tx: Session, key: str) -> Study:
+    """The study with this number, Study Instance UID or accession number. Raises NotFound."""
+    matches = (Study.study_instance_uid == key) | (Study.accession_number == key)
+    if key.isdecimal():
+        matches = matches | (Study.id == int(key))
+    found = tx.scalars(select(Study).where(matches).limit(2)).all()
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise NotFound(f"{key!r} means several studies; use the Study Instance UID (wetread study list shows it)")
+    raise NotFound(f"no study has the number, Study Instance UID or accession number {key!r}")
+
+
+def switched(tx: Session, name: str) -> bool:
+    """Is the switch `name` on? `pause-work` and `pause-send` are the ones there are."""
+    return bool(tx.scalar(select(Switch.on).where(Switch.name == name)))
+
+
+def switch(tx: Session, name: str, *, on: bool, now: datetime, actor: str) -> None:
+    """Turn a switch; who did it stands in the audit trail."""
+    tx.merge(Switch(name=name, on=on, by=actor, at=now))
+    audit.append(tx, "switched", at=now, actor=actor, switch=name, on=int(on))
+
+
+def changed_one(result: Result[object]) -> bool:
+    """Did a compare-and-swap find its row?"""
+    assert isinstance(result, CursorResult)
+    return result.rowcount == 1

@@ -1,0 +1,338 @@
+"""The reading of a study revision: scheduled, claimed with a lease, renewed by progress, finished or given up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from dicom_node import audit
+from dicom_node.errors import LeaseLost, WrongState
+from dicom_node.tables import Book, Delivery, DeliveryState, Study, StudyState, Workitem, WorkitemState
+from dicom_node.uids import derived_uid
+from dicom_node.worklist.moves import (
+    Ending,
+    call_off,
+    changed_one,
+    close,
+    current_revision,
+    deliveries_of,
+    images_of,
+    move_delivery,
+    move_study,
+    move_workitem,
+    next_revision,
+    settle,
+    switched,
+)
+
+ROUTINE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A workitem that this process may work on until its lease ends."""
+
+    workitem_id: int
+    uid: str
+    token: str
+    attempt: int  # 1 for the first
+    revision_id: int
+    revision: int
+    study_id: int
+    study_instance_uid: str
+    patient_id: str
+    issuer_of_patient_id: str
+    accession_number: str
+    content_at: datetime
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One object to be queued for one destination; its bytes are in the store already."""
+
+    destination: str
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    device_uid: str
+    digest: str
+
+
+def complete_studies(tx: Session, now: datetime, *, quiet: timedelta, deadline: timedelta) -> int:
+    """Close the studies for which nothing came for `quiet`, or that are open for `deadline`; schedule their reading."""
+    due = select(Study).where(
+        Study.state == StudyState.RECEIVING,
+        or_(Study.last_received_at <= now - quiet, Study.first_received_at <= now - deadline),
+    )
+    studies = tx.scalars(due.with_for_update(of=Study, skip_locked=True)).all()
+    for study in studies:
+        complete(tx, study, now, actor="dispatch")
+    return len(studies)
+
+
+def complete(tx: Session, study: Study, now: datetime, *, actor: str) -> None:
+    """No more images are expected: schedule the reading, or say why there is nothing to read."""
+    move_study(study, StudyState.COMPLETE)
+    study.completed_at = now
+    revision = current_revision(tx, study)
+    audit.append(tx, "study-complete", at=now, actor=actor, study_id=study.id, revision=revision.number)
+    if not images_of(tx, study.id):
+        close(tx, revision, Ending(Book.EXCLUDED, "no-image", "the study has no image"), now, actor=actor)
+        return
+    uid = derived_uid(study.study_instance_uid, str(revision.number), "workitem")
+    tx.add(
+        Workitem(
+            uid=uid,
+            revision_id=revision.id,
+            state=WorkitemState.SCHEDULED,
+            priority=ROUTINE,
+            next_attempt_at=now,
+            hold_reason=study.hold_reason,
+        )
+    )
+
+
+def due_workitems(tx: Session, now: datetime, *, ring_again: timedelta) -> Sequence[Workitem]:
+    """Workitems whose bell should ring: scheduled, due, and not rung lately."""
+    return tx.scalars(
+        select(Workitem).where(*_claimable(now), or_(Workitem.rung_at.is_(None), Workitem.rung_at <= now - ring_again))
+    ).all()
+
+
+def mark_rung(workitems: Iterable[Workitem], now: datetime) -> None:
+    """Remember when a bell was rung; a lost message costs only the time until it is rung again."""
+    for workitem in workitems:
+        workitem.rung_at = now
+
+
+def claim(tx: Session, *, worker: str, token: str, lease: timedelta, now: datetime) -> Claim | None:
+    """Take the most urgent due workitem, or None. Attempts are counted here: a worker that dies has used one."""
+    if switched(tx, "pause-work"):
+        return None
+    order = (Workitem.priority, Workitem.next_attempt_at, Workitem.id)
+    for workitem_id in tx.scalars(select(Workitem.id).where(*_claimable(now)).order_by(*order).limit(8)).all():
+        taken = tx.execute(
+            update(Workitem)
+            .where(Workitem.id == workitem_id, *_claimable(now))
+            .values(
+                state=WorkitemState.IN_PROGRESS,
+                claim_token=token,
+                claimed_by=worker,
+                lease_until=now + lease,
+                attempts=Workitem.attempts + 1,
+                content_at=func.coalesce(Workitem.content_at, now),
+            )
+            .execution_options(synchronize_session=False)
+        )
+        if changed_one(taken):
+            workitem = tx.get_one(Workitem, workitem_id, populate_existing=True)
+            audit.append(
+                tx,
+                "workitem-claimed",
+                at=now,
+                actor=worker,
+                study_id=workitem.revision.study_id,
+                attempt=workitem.attempts,
+            )
+            return _as_claim(workitem)
+    return None
+
+
+def renew(tx: Session, held: Claim, *, lease: timedelta, now: datetime) -> None:
+    """Prolong a lease because there was progress. Raises LeaseLost."""
+    renewed = tx.execute(
+        update(Workitem)
+        .where(
+            Workitem.id == held.workitem_id,
+            Workitem.claim_token == held.token,
+            Workitem.state == WorkitemState.IN_PROGRESS,
+        )
+        .values(lease_until=now + lease)
+    )
+    if not changed_one(renewed):
+        raise LeaseLost("another process has this workitem, or it was called off")
+
+
+def finish(tx: Session, held: Claim, outgoing: Sequence[Outgoing], *, nothing_leaves: Ending, now: datetime) -> None:
+    """The reading is done: queue its objects in the same commit. `nothing_leaves` closes a revision without any.
+
+    Raises LeaseLost.
+    """
+    workitem = _own_workitem(tx, held)
+    move_workitem(workitem, WorkitemState.COMPLETED)
+    audit.append(tx, "draft-recorded", at=now, actor=workitem.claimed_by, study_id=held.study_id)
+    for item in outgoing:
+        tx.add(
+            Delivery(
+                revision_id=held.revision_id,
+                destination=item.destination,
+                kind=item.kind,
+                sop_class_uid=item.sop_class_uid,
+                sop_instance_uid=item.sop_instance_uid,
+                device_uid=item.device_uid,
+                digest=item.digest,
+                state=DeliveryState.QUEUED,
+                next_attempt_at=now,
+                queued_at=now,
+            )
+        )
+    if not outgoing:
+        close(tx, workitem.revision, nothing_leaves, now, actor=workitem.claimed_by)
+
+
+def exclude(tx: Session, held: Claim, *, reason: str, explanation: str, now: datetime) -> None:
+    """The study is not for this reader. Raises LeaseLost."""
+    workitem = _own_workitem(tx, held)
+    move_workitem(workitem, WorkitemState.CANCELED)
+    close(tx, workitem.revision, Ending(Book.EXCLUDED, reason, explanation), now, actor=workitem.claimed_by)
+
+
+def hold(tx: Session, held: Claim, *, reason: str, explanation: str, now: datetime) -> None:
+    """A person must decide: back to SCHEDULED, not claimable until `confirm`. Raises LeaseLost."""
+    workitem = _own_workitem(tx, held)
+    move_workitem(workitem, WorkitemState.SCHEDULED)
+    workitem.hold_reason = reason
+    workitem.attempts -= 1
+    workitem.last_error = explanation
+    audit.append(tx, "study-held", at=now, actor=workitem.claimed_by, study_id=held.study_id, reason=reason)
+
+
+def fail(
+    tx: Session, held: Claim, *, reason: str, explanation: str, attempts: int, wait: timedelta, now: datetime
+) -> None:
+    """An attempt failed: try again after `wait`, or dead-letter the revision after `attempts`. Raises LeaseLost."""
+    workitem = _own_workitem(tx, held)
+    workitem.last_error = explanation
+    _retry_or_bury(tx, workitem, Ending(Book.DEAD_LETTERED, reason, explanation), attempts, wait, now)
+
+
+def release(tx: Session, held: Claim, now: datetime) -> None:
+    """Give a claim back untouched, as on an orderly stop: the attempt does not count. Raises LeaseLost."""
+    workitem = _own_workitem(tx, held)
+    move_workitem(workitem, WorkitemState.SCHEDULED)
+    workitem.attempts -= 1
+    workitem.next_attempt_at = now
+
+
+def release_expired(tx: Session, now: datetime, *, attempts: int, wait: timedelta) -> int:
+    """Take back the workitems whose lease has ended: the worker died, hangs or lost the database."""
+    expired = select(Workitem).where(Workitem.state == WorkitemState.IN_PROGRESS, Workitem.lease_until < now)
+    workitems = tx.scalars(expired.with_for_update(of=Workitem, skip_locked=True)).all()
+    for workitem in workitems:
+        workitem.last_error = "the worker stopped without a word; its lease ended"
+        ending = Ending(Book.DEAD_LETTERED, "worker-lost", workitem.last_error)
+        _retry_or_bury(tx, workitem, ending, attempts, wait, now)
+    return len(workitems)
+
+
+def confirm(tx: Session, study: Study, now: datetime, *, actor: str) -> None:
+    """A person says that the film may be read although the gate could not tell. Raises WrongState."""
+    if study.hold_reason:
+        raise WrongState(
+            f"the study is held ({study.hold_reason}): correct the patient in the PACS and send the study again, or "
+            "exclude it; confirming cannot make two patients one"
+        )
+    revision = current_revision(tx, study)
+    workitem = tx.scalar(select(Workitem).where(Workitem.revision_id == revision.id))
+    if workitem is None or not workitem.hold_reason:
+        raise WrongState("the study does not wait for a confirmation")
+    workitem.hold_reason = ""
+    workitem.confirmed_by = actor
+    workitem.next_attempt_at = now
+    workitem.rung_at = None
+    audit.append(tx, "study-confirmed", at=now, actor=actor, study_id=study.id)
+
+
+def set_aside(tx: Session, study: Study, *, explanation: str, now: datetime, actor: str) -> None:
+    """A person excludes a study that waits or is held."""
+    revision = current_revision(tx, study)
+    if revision.book is not Book.IN_FLIGHT:
+        raise WrongState(f"the study is {revision.book}; only one in flight can be excluded")
+    if study.state is StudyState.RECEIVING:
+        move_study(study, StudyState.COMPLETE)
+        study.completed_at = now
+    call_off(tx, revision, Ending(Book.EXCLUDED, "excluded-by-person", explanation), now, actor=actor)
+
+
+def requeue(tx: Session, study: Study, now: datetime, *, actor: str) -> str:
+    """A person wants it tried again: failed deliveries are queued; a study without a draft is read anew.
+
+    Returns what was done, in words. Raises WrongState.
+    """
+    revision = current_revision(tx, study)
+    failed = [delivery for delivery in deliveries_of(tx, revision) if delivery.state is DeliveryState.FAILED]
+    for delivery in failed:
+        move_delivery(delivery, DeliveryState.QUEUED)
+        delivery.attempts, delivery.next_attempt_at, delivery.queued_at = 0, now, now
+    if failed:
+        settle(tx, revision, now, actor=actor)
+        done = f"{len(failed)} deliveries queued again"
+    elif study.state is StudyState.COMPLETE and revision.book is not Book.IN_FLIGHT:
+        next_revision(tx, study, now, actor=actor)
+        complete(tx, study, now, actor=actor)
+        done = f"revision {study.revision} scheduled"
+    else:
+        raise WrongState(f"the study is {study.state}, {revision.book}: there is nothing to requeue")
+    audit.append(tx, "study-requeued", at=now, actor=actor, study_id=study.id, done=done)
+    return done
+
+
+def _retry_or_bury(
+    tx: Session, workitem: Workitem, ending: Ending, attempts: int, wait: timedelta, now: datetime
+) -> None:
+    if workitem.attempts < attempts:
+        move_workitem(workitem, WorkitemState.SCHEDULED)
+        workitem.next_attempt_at = now + wait
+        workitem.rung_at = None
+        audit.append(
+            tx,
+            "attempt-failed",
+            at=now,
+            actor=workitem.claimed_by,
+            study_id=workitem.revision.study_id,
+            attempt=workitem.attempts,
+            reason=ending.reason,
+        )
+        return
+    move_workitem(workitem, WorkitemState.CANCELED)
+    close(tx, workitem.revision, ending, now, actor=workitem.claimed_by)
+
+
+def _own_workitem(tx: Session, held: Claim) -> Workitem:
+    workitem = tx.scalar(select(Workitem).where(Workitem.id == held.workitem_id).with_for_update(of=Workitem))
+    if workitem is None or workitem.claim_token != held.token or workitem.state is not WorkitemState.IN_PROGRESS:
+        raise LeaseLost("another process has this workitem, or it was called off")
+    return workitem
+
+
+def _claimable(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Workitem.state == WorkitemState.SCHEDULED,
+        Workitem.hold_reason == "",
+        Workitem.next_attempt_at <= now,
+    )
+
+
+def _as_claim(workitem: Workitem) -> Claim:
+    study = workitem.revision.study
+    assert workitem.content_at is not None
+    return Claim(
+        workitem_id=workitem.id,
+        uid=workitem.uid,
+        token=workitem.claim_token,
+        attempt=workitem.attempts,
+        revision_id=workitem.revision_id,
+        revision=workitem.revision.number,
+        study_id=study.id,
+        study_instance_uid=study.study_instance_uid,
+        patient_id=study.patient_id,
+        issuer_of_patient_id=study.issuer_of_patient_id,
+        accession_number=study.accession_number,
+        content_at=workitem.content_at,
+        confirmed=bool(workitem.confirmed_by),
+    )
