@@ -125,7 +125,7 @@ class LoopbackPacs:
 
     def _handle_store(self, event: evt.Event) -> int:
         request = cast(C_STORE, event.request)
-        content = _content(event, request)
+        content = _content(event)
         header = dcmread(io.BytesIO(content), specific_tags=["StudyInstanceUID", "SeriesInstanceUID"])
         with self._lock:
             arrival = Arrival(
@@ -213,11 +213,10 @@ def _accepted(answer: Dataset, to: RemoteAddress) -> int:
     return status
 
 
-def _content(event: evt.Event, request: C_STORE) -> bytes:
+def _content(event: evt.Event) -> bytes:
     """Return the object as a file with its meta information, as the peer encoded it."""
-    if request.DataSet is None:  # pynetdicom streamed it to a file, a switch of the whole process
-        return event.dataset_path.read_bytes()
-    return event.encoded_dataset()
+    streamed: Path | None = event.dataset_path  # set where pynetdicom streams to files, a switch of the whole process
+    return event.encoded_dataset() if streamed is None else streamed.read_bytes()
 
 
 def _matches(query: Dataset, arrival: Arrival, level: str) -> bool:
