@@ -59,8 +59,9 @@ class Charset:
     def decode(self, value: bytes, *, person_name: bool) -> str:
         """Decode one value. Raises SourceUnusable: bytes that this character set does not have."""
         delimiters = _NAME_DELIMITERS if person_name else _TEXT_DELIMITERS
-        text = decode_bytes(value, list(self.encodings), delimiters)
-        if "\ufffd" in text:
+        # pydicom decodes what ISO-IR 58 announces and leaves the announcement (PS3.3 C.12.1.1.2) in the text.
+        text = decode_bytes(value, list(self.encodings), delimiters).replace("\x1b$)A", "")
+        if "\ufffd" in text or "\x1b" in text:
             raise SourceUnusable(
                 "undecodable-text",
                 "a text in the image's header is not in the character set that (0008,0005) declares; "

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 from pydicom import Dataset, FileDataset, dcmread
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian
 
 from dicom_node.errors import WetreadError
+from dicom_node.headers import UNREADABLE
 from dicom_node.uids import is_uid
 from reports.config import ReportsConfig
 from reports.provenance import NOTICE, device_uid
@@ -100,7 +100,7 @@ def check_payload(
     try:
         draft = dcmread(io.BytesIO(payload))
         draft.decode()
-    except (InvalidDicomError, EOFError, ValueError, LookupError) as error:
+    except UNREADABLE as error:
         raise DraftRefused((f"the bytes are no readable DICOM file ({type(error).__name__})",)) from error
     expected = {
         "StudyInstanceUID": study_instance_uid,

@@ -23,7 +23,7 @@ from reports.charset import Charset, SourceUnusable
 from reports.config import ReportsConfig
 
 # A wrong or cut value of these would bind the report to another patient or order: the study is held instead.
-KEYS = ("PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID")
+KEYS = ("PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID")
 TYPE_2 = (
     "PatientName",
     "PatientID",
