@@ -95,9 +95,11 @@ show_progress() {
     done
 }
 
+disk_filled_up() { grep -qiE 'no space left|errno 28|disk quota' "$VENV/install.log"; }
+
 install_failed() { # LABEL: show the end of the log and what to do
     tail -n 15 "$VENV/install.log" >&2
-    if grep -qiE 'no space left|errno 28|disk quota' "$VENV/install.log"; then
+    if disk_filled_up; then
         stop "$1 failed: the disk is full. Free some space (pip also uses ${TMPDIR:-/tmp}; set TMPDIR to move that)," \
             "and run this again."
     fi
@@ -135,9 +137,12 @@ install_torch() {
         return
     fi
     # what this machine is configured for comes first: it may have no way to the public index
-    pip_torch --no-index || pip_torch ||
-        pip_torch --extra-index-url "$TORCH_CPU_INDEX" --timeout 30 --retries 2 ||
-        install_failed "Installing torch without CUDA (an index that has it: WETREAD_TORCH_INDEX=...)"
+    for source in --no-index "" "--extra-index-url $TORCH_CPU_INDEX --timeout 30 --retries 2"; do
+        # shellcheck disable=SC2086
+        if pip_torch $source; then return; fi # unquoted: a word for each option
+        if disk_filled_up; then break; fi
+    done
+    install_failed "Installing torch without CUDA (WETREAD_TORCH_INDEX names an index that has it)"
 }
 
 check_no_cuda() {
@@ -179,7 +184,11 @@ prepare_environment() { # EXTRAS, "demo" for none or "test"
 }
 
 make_venv() {
-    [ "$(version_of "$VENV/bin/python" || true)" = "$version" ] || rm -rf "$VENV"
+    if [ "$(version_of "$VENV/bin/python")" != "$version" ] && [ -d "$VENV" ]; then
+        [ -e "$VENV/pyvenv.cfg" ] || [ -e "$VENV/install.log" ] || stop \
+            "$VENV is a folder, but no virtual environment; move it away, or name another with WETREAD_VENV."
+        rm -rf "$VENV" # of another Python, or broken
+    fi
     mkdir -p "$VENV"
     : >"$VENV/install.log"
     [ -x "$VENV/bin/pip" ] || watched "virtual environment ($python, $version)" "$python" -m venv "$VENV" ||

@@ -29,7 +29,10 @@ case "$*" in
     chmod +x "$3"/bin/*
     ;;
 *" -e "*) [ -z "$FAKE_PIP_SAYS" ] || { echo "$FAKE_PIP_SAYS" >&2; exit 1; } ;;
-*"pip install"*) case "$*" in *"$FAKE_PIP_TAKES"*) touch "$CALLS.torch" ;; *) exit 1 ;; esac ;;
+*"pip install"*)
+    echo "$FAKE_TORCH_SAYS" >&2
+    case "$*" in *"$FAKE_PIP_TAKES"*) touch "$CALLS.torch" ;; *) exit 1 ;; esac
+    ;;
 "-c import torch") [ -e "$CALLS.torch" ] ;;
 "-") exit "${FAKE_CUDA:-0}" ;;
 esac
@@ -59,6 +62,7 @@ class Machine:
             "FAKE_VERSION": "3.12",
             "FAKE_PIP_TAKES": "--no-index",
             "FAKE_PIP_SAYS": "",
+            "FAKE_TORCH_SAYS": "",
         }
 
     def command(self, name: str, text: str) -> None:
@@ -137,6 +141,14 @@ def test_a_disk_that_fills_up_during_the_installation_is_named(machine: Machine)
     assert "TMPDIR" in result.stderr
 
 
+def test_a_full_disk_is_not_tried_again_from_another_index(machine: Machine) -> None:
+    full = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
+    result = machine.run("deploy/demo", FAKE_TORCH_SAYS=full, FAKE_PIP_TAKES="nothing")
+    assert result.returncode == 2
+    assert "the disk is full" in result.stderr
+    assert len(machine.installs()) == 1
+
+
 def test_another_failure_of_pip_shows_its_words_and_the_log(machine: Machine) -> None:
     result = machine.run("deploy/demo", FAKE_PIP_SAYS="ERROR: no route to the index")
     assert result.returncode == 2
@@ -165,6 +177,16 @@ def test_another_requirement_or_another_folder_installs_again(machine: Machine) 
     machine.root = machine.root.rename(machine.root.with_name("moved"))
     machine.run("deploy/demo")
     assert len(machine.installs()) == 1
+
+
+def test_a_folder_that_is_no_environment_is_never_deleted(machine: Machine, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "letter").write_text("dear")
+    result = machine.run("deploy/demo", WETREAD_VENV=str(precious))
+    assert result.returncode == 2
+    assert "no virtual environment" in result.stderr
+    assert [path.name for path in precious.iterdir()] == ["letter"]
 
 
 def test_without_a_gpu_only_a_build_without_cuda_is_ever_asked_for(machine: Machine) -> None:
