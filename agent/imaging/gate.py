@@ -1,0 +1,260 @@
+"""May this object be read? Decided from its header alone: is it a frontal chest radiograph of an adult human?
+
+Three answers: read it; exclude it, for a reason that no person can overrule; or wait until a person confirms it.
+A tag can only speak against a film: that it says PA proves nothing (over a third of such films are laterals).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final, Literal
+
+import pydicom
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_RADIOGRAPHS: Final = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography
+        "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray, for presentation
+        "1.2.840.10008.5.1.4.1.1.1.1.1",  # Digital X-Ray, for processing
+    }
+)
+_CAPTURES: Final = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture
+        "1.2.840.10008.5.1.4.1.1.7.2",  # Multi-frame Grayscale Byte Secondary Capture
+        "1.2.840.10008.5.1.4.1.1.7.3",  # Multi-frame Grayscale Word Secondary Capture
+    }
+)
+_RADIOGRAPHIC: Final = frozenset({"CR", "DX", "RG"})
+_UNTOLD: Final = frozenset({"", "OT", "SC"})  # modalities that say nothing
+
+_ADULT: Final = 18  # years
+_OLDEST: Final = 130
+_DAYS: Final = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}
+
+# Without accents and blanks, in capitals. Ribs, sternum and the chest together with the abdomen are other films:
+# other exposure, other cut; the readers have seen none of them.
+_CHEST: Final = _names(
+    "CHEST THORAX THORAXLUNGE LUNG LUNGS CXR HEARTLUNGS TORAX TORACE TORACS BRUSTKORB LUNGE LUNGEN POITRINE "
+    "POUMON POUMONS PECHO PULMON PULMONES PEITO PULMAO PULMOES PLUCA KLATKAPIERSIOWA HRUDNIK PLICE MELLKAS PŁUCA "
+    "GOGUS AKCIGER BRYSTKASSE BRINGA KEUHKOT GRUDNAYAKLETKA ГРУДНАЯКЛЕТКА ОГК ЛЕГКИЕ 흉부 가슴 胸部 胸 肺"
+)
+_QUALIFIERS: Final = _names(
+    "AP PA FRONTAL ROUTINE PORTABLE BED BEDSIDE ERECT SUPINE STANDING UPRIGHT XR CR DX DR RX XRAY VIEW VIEWS "
+    "ADULT SINGLE MOBILE DORSOVENTRAL 1 2"
+)
+_ELSEWHERE: Final = _names(
+    "ABDOMEN ABDOMENPELVIS ADRENAL ANKLE ANUS AORTA ARM AXILLA BACK BLADDER BRAIN BREAST BRONCHUS BUTTOCK "
+    "CALCANEUS CALF CARPUS CEREBELLUM CERVIX CHEEK CHESTABDOMEN CHESTABDPELVIS CLAVICLE COCCYX COLON CORNEA "
+    "CSPINE CTSPINE DUODENUM EAR ELBOW ESOPHAGUS EXTREMITY EYE EYELID FACE FEMUR FIBULA FINGER FOOT FOREARM "
+    "GALLBLADDER HAND HEAD HEADNECK HEEL HIP HUMERUS ILEUM ILIUM JAW JEJUNUM KIDNEY KNEE LARYNX LEG LIVER "
+    "LOWERLEG LOWERLIMB LSPINE LSSPINE MANDIBLE MASTOID MAXILLA NECK NECKCHEST NECKCHESTABDOMEN NECKCHESTABDPELV "
+    "NOSE ORBIT OVARY PANCREAS PAROTID PATELLA PELVIS PENIS PHARYNX PROSTATE RADIUS RADIUSULNA RECTUM RIB RIBS "
+    "SACRUM SCALP SCAPULA SCLERA SCROTUM SHOULDER SINUS SINUSES SKULL SPINE SPLEEN SSPINE STERNUM STOMACH TESTIS "
+    "THIGH THORACICSPINE THUMB THYMUS THYROID TIBIA TIBIAFIBULA TLSPINE TMJ TOE TONGUE TOOTH TEETH TRACHEA TSPINE "
+    "ULNA UPPERARM UPPERLIMB URETER URETHRA UTERUS VAGINA VULVA WHOLEBODY WHOLESPINE WRIST ZYGOMA BECKEN BEIN "
+    "FINGER FUSS HALS HUFTE KNIE KOPF SCHADEL SCHULTER WIRBELSAULE BWS HWS LWS OBERSCHENKEL UNTERARM BASSIN BRAS "
+    "CRANE EPAULE GENOU HANCHE JAMBE MAIN PIED RACHIS CADERA COLUMNA CRANEO MANO PIE RODILLA"
+)
+_NO_PART: Final = _names("UNKNOWN OTHER NONE NA XX NOTSPECIFIED UNSPECIFIED DEFAULT ANY")
+
+# SNOMED CT and its older SRT identifiers (PS3.16 CID 4 and CID 4031).
+_CHEST_CODES: Final = frozenset({"51185008", "816094009", "43799004", "39607008", "T-D3000", "T-D3400", "T-28000"})
+_HUMAN_CODES: Final = frozenset({"337915000", "L-85B00"})
+
+_LATERALS: Final = _names("LL RL LAT LATERAL LLAT RLAT LATERALLEFT LATERALRIGHT LEFTLATERAL RIGHTLATERAL")
+_OTHER_VIEWS: Final = _names("LLD RLD DECUBITUS LLO RLO LAO RAO LPO RPO OBL OBLIQUE AXIAL LORDOTIC TAN TANGENTIAL")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`code` is a word for the books; the explanation holds no patient data; notes say what was assumed."""
+
+    decision: Literal["read", "exclude", "confirm"]
+    code: str
+    explanation: str
+    notes: tuple[str, ...] = ()
+
+
+def judge(header: pydicom.Dataset, *, confirmed: bool = False) -> Verdict:
+    """Judge one object.
+
+    header: its data set; pixel data need not be there.
+    confirmed: a person has said that it is a frontal chest film of an adult. Overrules doubts, not exclusions.
+    """
+    doubts: list[Verdict] = []
+    for rule in (_kind, _image, _subject, _age, _view, _body_part):
+        verdict = rule(header)
+        if verdict is not None and verdict.decision == "exclude":
+            return verdict
+        if verdict is not None:
+            doubts.append(verdict)
+    notes = () if _age_in_years(header) is not None else ("the age is unknown; taken for an adult",)
+    if doubts and not confirmed:
+        return doubts[0]
+    if doubts:
+        return Verdict("read", "confirmed", "A person confirmed the film.", notes)
+    return Verdict("read", "accepted", "The header says chest radiograph.", notes)
+
+
+def _exclude(code: str, explanation: str) -> Verdict:
+    return Verdict("exclude", code, explanation)
+
+
+def _confirm(code: str, explanation: str) -> Verdict:
+    return Verdict("confirm", code, explanation)
+
+
+def _kind(header: pydicom.Dataset) -> Verdict | None:
+    """The kind of object: a radiograph."""
+    sop_class, modality = _text(header, "SOPClassUID"), _text(header, "Modality").upper()
+    if sop_class not in _RADIOGRAPHS | _CAPTURES:
+        return _exclude("not-a-projection-image", "The object is neither CR, DX nor Secondary Capture.")
+    if modality not in _RADIOGRAPHIC | _UNTOLD:
+        return _exclude("not-a-projection-image", "The modality is neither CR nor DX.")
+    if sop_class in _CAPTURES and modality in _UNTOLD:
+        return _confirm("secondary-capture", "A Secondary Capture that does not say that it is a radiograph.")
+    return None
+
+
+def _image(header: pydicom.Dataset) -> Verdict | None:
+    """One frame of a patient."""
+    if _text(header, "NumberOfFrames") not in {"", "1"}:
+        return _exclude("multi-frame", "The object has more than one frame.")
+    if not (_text(header, "Rows") and _text(header, "Columns")):
+        return _exclude("no-pixels", "The object holds no image.")
+    if _text(header, "QualityControlImage").upper() == "YES":
+        return _exclude("quality-control", "The image is marked as a quality control image.")
+    return None
+
+
+def _subject(header: pydicom.Dataset) -> Verdict | None:
+    species = _text(header, "PatientSpeciesDescription").lower()
+    codes = _codes(header, "PatientSpeciesCodeSequence")
+    breed = _text(header, "PatientBreedDescription") or _codes(header, "PatientBreedCodeSequence")
+    animal = species not in {"", "human", "homo sapiens"} or bool(codes - _HUMAN_CODES) or bool(breed)
+    return _exclude("animal", "The patient is an animal.") if animal else None
+
+
+def _age(header: pydicom.Dataset) -> Verdict | None:
+    told, computed = _told_age(header), _computed_age(header)
+    ages = [age for age in (told, computed) if age is not None]
+    if not ages or min(ages) >= _ADULT:
+        return None
+    if max(ages) >= _ADULT:
+        return _confirm("age-conflict", "Patient's Age and Patient's Birth Date disagree about an adult.")
+    return _exclude("child", f"The patient is under {_ADULT} years.")
+
+
+def _age_in_years(header: pydicom.Dataset) -> float | None:
+    told = _told_age(header)
+    return _computed_age(header) if told is None else told
+
+
+def _told_age(header: pydicom.Dataset) -> float | None:
+    """Patient's Age in years; a number without a unit, which the standard forbids, means years in real files."""
+    match = re.fullmatch(r"(\d{1,4})([DWMY]?)", _text(header, "PatientAge").upper())
+    if match is None:
+        return None
+    years = int(match[1]) * _DAYS[match[2] or "Y"] / _DAYS["Y"]
+    return years if years <= _OLDEST else None
+
+
+def _computed_age(header: pydicom.Dataset) -> float | None:
+    born = _date(header, "PatientBirthDate")
+    dates = (_date(header, name) for name in ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate"))
+    taken = next((found for found in dates if found is not None), None)
+    if born is None or taken is None or not 0 <= (taken - born).days <= _OLDEST * 366:
+        return None
+    return taken.year - born.year - ((taken.month, taken.day) < (born.month, born.day))
+
+
+def _view(header: pydicom.Dataset) -> Verdict | None:
+    view = _letters(_text(header, "ViewPosition"))
+    meanings = " ".join(_meanings(header, "ViewCodeSequence"))
+    if view in _LATERALS or ("lateral" in meanings and "decubitus" not in meanings):
+        return _exclude("lateral", "The header says that the view is lateral.")
+    if view in _OTHER_VIEWS or any(word in meanings for word in ("oblique", "decubitus", "lordotic")):
+        return _exclude("not-frontal", "The header says that the view is neither PA nor AP.")
+    return None
+
+
+def _body_part(header: pydicom.Dataset) -> Verdict | None:
+    by_code = _part_of_codes(header)
+    by_name = _part_of_name(_text(header, "BodyPartExamined"))
+    said = {part for part in (by_code, by_name) if part is not None}
+    if said == {"chest"}:
+        return None
+    if said == {"elsewhere"}:
+        return _exclude("not-a-chest", "The body part is not the chest.")
+    if said:
+        return _confirm("body-part-conflict", "Body Part Examined and Anatomic Region disagree.")
+    return _confirm("body-part-unknown", "The body part is absent, or a word that is not known here.")
+
+
+def _part_of_codes(header: pydicom.Dataset) -> Literal["chest", "elsewhere"] | None:
+    codes = _codes(header, "AnatomicRegionSequence")
+    if not codes:
+        return None
+    return "chest" if codes & _CHEST_CODES else "elsewhere"
+
+
+def _part_of_name(name: str) -> Literal["chest", "elsewhere"] | None:
+    """None where the word is absent or unknown: it may be the chest in a language that is not listed."""
+    words = [letters for word in re.split(r"[\s,;/_.-]+", name) if (letters := _letters(word))]
+    joined = "".join(words)
+    if not joined or joined in _NO_PART:
+        return None
+    if joined in _CHEST:
+        return "chest"
+    if joined in _ELSEWHERE:
+        return "elsewhere"
+    plain = [word for word in words if word not in _QUALIFIERS]
+    if any(word in _ELSEWHERE | {"SPINE", "ABDOMINAL", "LATERAL"} for word in plain):
+        return "elsewhere"
+    return "chest" if plain and all(word in _CHEST for word in plain) else None
+
+
+def _letters(text: str) -> str:
+    """Capital letters and digits only, without accents."""
+    decomposed = unicodedata.normalize("NFKD", text.upper())
+    return unicodedata.normalize("NFC", "".join(c for c in decomposed if c.isalnum()))
+
+
+def _text(header: pydicom.Dataset, keyword: str) -> str:
+    """The first value as text; empty where it is absent or cannot be read."""
+    try:
+        value = header.get(keyword)
+    except (LookupError, NotImplementedError, TypeError, ValueError):
+        return ""
+    if isinstance(value, (list, pydicom.multival.MultiValue)):
+        value = value[0] if len(value) else None
+    return "" if value is None else str(value).strip().strip("\0").strip()
+
+
+def _date(header: pydicom.Dataset, keyword: str) -> date | None:
+    try:
+        return datetime.strptime(_text(header, keyword).replace(".", ""), "%Y%m%d").date()  # noqa: DTZ007 -- a date
+    except ValueError:
+        return None
+
+
+def _items(header: pydicom.Dataset, keyword: str) -> list[pydicom.Dataset]:
+    value = header.get(keyword)
+    return list(value) if isinstance(value, pydicom.Sequence) else []
+
+
+def _codes(header: pydicom.Dataset, keyword: str) -> frozenset[str]:
+    return frozenset(code for item in _items(header, keyword) if (code := _text(item, "CodeValue")))
+
+
+def _meanings(header: pydicom.Dataset, keyword: str) -> list[str]:
+    return [_text(item, "CodeMeaning").lower() for item in _items(header, keyword)]

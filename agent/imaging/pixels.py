@@ -1,0 +1,207 @@
+"""From a DICOM file to an 8-bit film: what a radiologist would see, 0 black, bone white.
+
+All gray transformations work on the list of values that occur, not on the pixels; a last look-up gives the film.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.pixels.processing import apply_modality_lut, apply_voi
+
+from agent.imaging.stored import Stored, UndecodableImage, read
+
+__all__ = ["Film", "UndecodableImage", "render"]
+
+_TABLE: Final = 1 << 16  # values; wider data lose their lowest bits
+_LEAST_GRAYS_SHARE: Final = 0.10  # of the pixels must be neither black nor white
+_LEAST_SPREAD: Final = 48  # gray levels that the film must use, its outermost percents aside
+_SPIKE: Final = 0.01  # of the pixels in one extreme value: border, collimator or saturation, no anatomy
+_PERCENTILES: Final = (0.5, 99.5)
+_WIDE_8_BIT: Final = 96  # gray levels between those percentiles: made for display already
+
+_Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """pixels: (rows, columns) uint8, 0 is black, bone is white, orientation as stored; notes: what was assumed."""
+
+    pixels: NDArray[np.uint8]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """One way to see the film. grays: (values,) from 0 to 1 for every value that can occur."""
+
+    grays: _Values
+    notes: tuple[str, ...]
+
+
+def render(path: Path) -> Film:
+    """Decode, window and orient the gray scale of one file. Raises UndecodableImage."""
+    stored = read(path)
+    lowest, step, table = _domain(stored.values)
+    indices = ((stored.values - lowest) >> step) if step else (stored.values - lowest)
+    counts, padded = _histogram(indices, table, stored.header)
+    values, notes = _modality(table, stored.header)
+    scale = _first_usable(_scales(values, counts, stored), counts)
+    inverted, why = _inverted(stored.header)
+    grays = 1.0 - scale.grays if inverted else scale.grays
+    lookup = np.rint(np.clip(grays, 0.0, 1.0) * 255).astype(np.uint8)
+    lookup[padded] = 0
+    film = np.ascontiguousarray(lookup[indices])
+    return Film(film, stored.notes + notes + scale.notes + why + _orientation(stored.header))
+
+
+def _domain(values: NDArray[Any]) -> tuple[Any, int, NDArray[np.int64]]:
+    """Lowest value, bits to drop, and every value from the lowest to the highest with that step."""
+    lowest, highest = int(values.min()), int(values.max())
+    step = max(0, (highest - lowest).bit_length() - 16)
+    table = np.arange(((highest - lowest) >> step) + 1, dtype=np.int64) << step
+    # a difference of stored values may leave their own type (-32768..32767)
+    wide = np.int64(lowest) if values.dtype.kind == "i" or values.dtype.itemsize > 2 else values.dtype.type(lowest)
+    return wide, step, table + lowest
+
+
+def _histogram(
+    indices: NDArray[Any], table: NDArray[np.int64], header: pydicom.Dataset
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Pixels of every value, without padding; and which values are padding (PS3.3 C.7.5.1.1.2)."""
+    counts = np.bincount(indices.ravel(), minlength=table.size)
+    padded = np.zeros(table.size, dtype=np.bool_)
+    first = header.get("PixelPaddingValue")
+    if isinstance(first, int):
+        last = header.get("PixelPaddingRangeLimit")
+        low, high = sorted((first, last if isinstance(last, int) else first))
+        padded = (table >= low) & (table <= high)
+    remaining = np.where(padded, 0, counts)
+    if remaining.sum() < counts.sum() // 20:  # then it names the film itself, and cannot be meant
+        return counts, np.zeros_like(padded)
+    return remaining, padded
+
+
+def _modality(table: NDArray[np.int64], header: pydicom.Dataset) -> tuple[_Values, tuple[str, ...]]:
+    """Modality LUT or rescale (PS3.3 C.11.1)."""
+    try:
+        values = np.asarray(apply_modality_lut(table, header), dtype=np.float64)
+    except (AttributeError, LookupError, NotImplementedError, TypeError, ValueError):
+        return table.astype(np.float64), ("broken modality LUT or rescale ignored",)
+    if values.size > 1 and values.min() == values.max():
+        return table.astype(np.float64), ("modality LUT or rescale without contrast ignored",)
+    return values, ()
+
+
+def _scales(values: _Values, counts: NDArray[np.int64], stored: Stored) -> Iterator[_Scale]:
+    """Ways to see the film, best first: VOI LUT, window, as it is (8 bits), percentiles."""
+    header = stored.header
+    for build in (_voi_lut, _window):
+        scale = build(values, header)
+        if scale is not None:
+            yield scale
+    low, high = _robust_range(values, counts)
+    if stored.values.dtype.itemsize == 1 and high - low >= _WIDE_8_BIT and values.min() >= 0 and values.max() <= 255:
+        yield _Scale(values / 255.0, ("no usable window; 8 bits shown as they are",))
+    if high > low:
+        yield _Scale((values - low) / (high - low), ("no usable window; percentiles 0.5 and 99.5 of the film taken",))
+
+
+def _voi_lut(values: _Values, header: pydicom.Dataset) -> _Scale | None:
+    """PS3.3 C.11.2.1.1. The first of several."""
+    if not header.get("VOILUTSequence"):
+        return None
+    try:
+        looked_up = apply_voi(np.rint(values).astype(np.int64), header).astype(np.float64)
+        full = float(2 ** int(header.VOILUTSequence[0].LUTDescriptor[2]) - 1)
+    except (AttributeError, LookupError, NotImplementedError, TypeError, ValueError):
+        return None
+    top = float(looked_up.max())
+    if top < full / 2:  # known of real devices: 16 bits declared, 12 used
+        return _Scale(looked_up / top, ("VOI LUT narrower than declared",)) if top > 0 else None
+    return _Scale(looked_up / full, ())
+
+
+def _window(values: _Values, header: pydicom.Dataset) -> _Scale | None:
+    """PS3.3 C.11.2.1.2 and C.11.2.1.3. The first of several windows."""
+    center, width = _first_number(header, "WindowCenter"), _first_number(header, "WindowWidth")
+    if center is None or width is None:
+        return None
+    function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
+    if function == "SIGMOID" and width > 0:
+        return _Scale(1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - center) / width, -60.0, 60.0))), ())
+    if function == "LINEAR_EXACT" and width > 0:
+        return _Scale(np.clip((values - center) / width + 0.5, 0.0, 1.0), ())
+    if width < 1:
+        return None
+    if width == 1:
+        return _Scale((values > center - 0.5).astype(np.float64), ())
+    return _Scale(np.clip((values - (center - 0.5)) / (width - 1.0) + 0.5, 0.0, 1.0), ())
+
+
+def _first_number(header: pydicom.Dataset, keyword: str) -> float | None:
+    value = header.get(keyword)
+    if isinstance(value, (list, pydicom.multival.MultiValue)):
+        value = value[0] if len(value) else None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _first_usable(scales: Iterator[_Scale], counts: NDArray[np.int64]) -> _Scale:
+    discarded: tuple[str, ...] = ()
+    for scale in scales:
+        if _is_usable(scale.grays, counts):
+            return _Scale(scale.grays, discarded + scale.notes)
+        discarded = ("the film's own window or VOI LUT makes it blank and was not taken",)
+    raise UndecodableImage("blank-image", "The pixels hold no picture: blank, or nothing but black and white.")
+
+
+def _is_usable(grays: _Values, counts: NDArray[np.int64]) -> bool:
+    levels = np.rint(np.clip(grays, 0.0, 1.0) * 255).astype(np.int64)
+    shares = np.bincount(levels, weights=counts, minlength=256) / counts.sum()
+    low, high = np.searchsorted(np.cumsum(shares), (0.01, 0.99))
+    return float(shares[1:255].sum()) >= _LEAST_GRAYS_SHARE and int(high - low) >= _LEAST_SPREAD
+
+
+def _robust_range(values: _Values, counts: NDArray[np.int64]) -> tuple[float, float]:
+    """Percentiles of the anatomy: values at either end that fill a border or are saturated do not count."""
+    order = np.argsort(values, kind="stable")
+    ordered, weights = values[order], counts[order].astype(np.float64)
+    spikes = weights > _SPIKE * weights.sum()
+    occupied = np.flatnonzero(weights)
+    for end in (occupied[0], occupied[-1]):
+        if spikes[end] and np.count_nonzero(weights) > 2:
+            weights[end] = 0.0
+    cumulated = np.cumsum(weights) / weights.sum()
+    low, high = (float(ordered[np.searchsorted(cumulated, p / 100)]) for p in _PERCENTILES)
+    return low, high
+
+
+def _inverted(header: pydicom.Dataset) -> tuple[bool, tuple[str, ...]]:
+    """Whether low values are bright. MONOCHROME1 and the shape INVERSE say the same thing once (PS3.3 C.8.11.3.1.2)."""
+    interpretation = str(header.get("PhotometricInterpretation", "")).strip().upper()
+    inverse = str(header.get("PresentationLUTShape") or "").strip().upper() == "INVERSE"
+    if interpretation == "MONOCHROME1":
+        return True, ()
+    if inverse:
+        return True, ("Presentation LUT Shape INVERSE on MONOCHROME2: inverted once",)
+    return False, ()
+
+
+def _orientation(header: pydicom.Dataset) -> tuple[str, ...]:
+    """The film stays as stored, as in every viewer; a tag that says otherwise is only told."""
+    orientation = header.get("PatientOrientation")
+    if not isinstance(orientation, (list, pydicom.multival.MultiValue)) or len(orientation) != 2:
+        return ()
+    if (str(orientation[0])[:1], str(orientation[1])[:1]) in {("L", "F"), ("", "")}:
+        return ()
+    return ("Patient Orientation is not left and foot; the film is shown as stored",)
