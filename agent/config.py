@@ -87,10 +87,10 @@ class Config(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment over secret files over the configuration file."""
@@ -125,7 +125,7 @@ def read_config(file: Path | None) -> Config:
         raise ConfigurationError(f"{chosen} is no TOML: {error}") from error
     secrets = os.environ.get("WETREAD_SECRETS")
     try:
-        return Config(_secrets_dir=secrets, **content)  # type: ignore[arg-type]
+        return Config(_secrets_dir=secrets, **content)
     except ValidationError as error:
         where = str(chosen or "environment")
         raise ConfigurationError("\n".join(_mistakes(error, where))) from error

@@ -12,13 +12,18 @@ from dicom_node.errors import ConfigurationError
 READERS = MappingProxyType({"cxr_llava": "agent.readers.cxr_llava"})
 
 
-def load_reader(name: str, checkpoint: Path, precision: str) -> Reader:
+def load_reader(name: str, checkpoint: Path, precision: str, *, device: str = "auto") -> Reader:
     """Import the reader's module and load its checkpoint; the one place where a process comes to hold torch.
 
     Raises ConfigurationError where the reader, its files or its precision are wrong.
     """
     if name not in READERS:
         raise ConfigurationError(f"There is no reader named {name!r}. Known readers: {', '.join(sorted(READERS))}.")
-    reader = import_module(READERS[name]).load(checkpoint, precision)
+    reader = import_module(READERS[name]).load(checkpoint, precision, device=device)
     assert isinstance(reader, Reader)
     return reader
+
+
+def demonstration_checkpoint() -> Path:
+    """The folder of the small checkpoint that comes with the program. It does not see the film, and says so."""
+    return Path(__file__).parent / "demo_checkpoint"

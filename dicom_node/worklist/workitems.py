@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -104,10 +104,9 @@ def due_workitems(tx: Session, now: datetime, *, ring_again: timedelta) -> Seque
     ).all()
 
 
-def mark_rung(workitems: Iterable[Workitem], now: datetime) -> None:
+def mark_rung(tx: Session, workitem_ids: Sequence[int], now: datetime) -> None:
     """Remember when a bell was rung; a lost message costs only the time until it is rung again."""
-    for workitem in workitems:
-        workitem.rung_at = now
+    tx.execute(update(Workitem).where(Workitem.id.in_(workitem_ids)).values(rung_at=now))
 
 
 def claim(tx: Session, *, worker: str, token: str, lease: timedelta, now: datetime) -> Claim | None:

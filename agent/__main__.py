@@ -1,0 +1,5 @@
+"""`python -m agent` is `wetread`."""
+
+from agent.cli import main
+
+main()

@@ -1,0 +1,113 @@
+"""`wetread db`: the database's version, its backup and its return."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sqlite3
+import tarfile
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from agent import schema
+from agent.cli import Surroundings
+from agent.commands.session import config_of
+from agent.config import Config
+from dicom_node.database import Database
+from dicom_node.errors import ConfigurationError
+
+
+@click.group()
+def db() -> None:
+    """The database: upgrade it, back it up, restore it."""
+
+
+@db.command()
+@click.pass_obj
+def upgrade(surroundings: Surroundings) -> None:
+    """Make the tables, or bring them to this program's version. Back up first."""
+    config = config_of(surroundings)
+    database = Database(config.node.database_url)
+    before = schema.current(database)
+    schema.upgrade(database)
+    database.close()
+    click.echo(f"database: {before or 'empty'} -> {schema.VERSION}")
+
+
+@db.command()
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def backup(surroundings: Surroundings, target: Path) -> None:
+    """Write database and documents into one .tar file, while everything runs.
+
+    Received pixels are left out: the PACS has them. For PostgreSQL use pg_dump, and copy the folder `store`.
+    """
+    config = _sqlite_only(config_of(surroundings))
+    if target.exists():
+        raise ConfigurationError(f"{target} exists; choose another name")
+    copy = target.with_suffix(".db.part")
+    source = Database(config.node.database_url).url.database
+    with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as live, closing(sqlite3.connect(copy)) as saved:
+        live.backup(saved)
+        documents = [row[0] for row in saved.execute("SELECT digest FROM report UNION SELECT digest FROM delivery")]
+    part = target.with_suffix(".part")
+    with tarfile.open(part, "w") as archive:
+        archive.add(copy, "wetread.db")
+        for digest in documents:
+            archive.add(_document(config, digest), f"store/{digest[:2]}/{digest}.dcm")
+    copy.unlink()
+    part.replace(target)
+    click.echo(f"{target}: database and {len(documents)} documents, {datetime.now(UTC):%Y-%m-%d %H:%M}Z")
+
+
+@db.command()
+@click.argument("source", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--replace", is_flag=True, help="Overwrite the database that is there.")
+@click.pass_obj
+def restore(surroundings: Surroundings, source: Path, replace: bool) -> None:
+    """Put a backup back. Stop wetread first; studies received since the backup must be sent again."""
+    config = _sqlite_only(config_of(surroundings))
+    place = Path(str(Database(config.node.database_url).url.database))
+    if place.exists() and not replace:
+        raise ConfigurationError(f"{place} exists; stop wetread, then add --replace")
+    for leftover in (place, place.with_name(place.name + "-wal"), place.with_name(place.name + "-shm")):
+        leftover.unlink(missing_ok=True)
+    restored = 0
+    with tarfile.open(source) as archive:
+        for member in archive.getmembers():
+            restored += _put_back(config, place, archive, member)
+    click.echo(f"{place}: restored with {restored} documents; now run: wetread check")
+
+
+def _put_back(config: Config, place: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> int:
+    """Restore one member; a document must be what its name says. Returns how many documents that were."""
+    stream = archive.extractfile(member)
+    if stream is None:
+        return 0
+    if member.name == "wetread.db":
+        with place.open("wb") as target:
+            shutil.copyfileobj(stream, target)
+        return 0
+    payload = stream.read()
+    digest = hashlib.sha256(payload).hexdigest()
+    if Path(member.name).stem != digest:
+        raise ConfigurationError(f"the backup is damaged: {member.name} is not what its name says")
+    document = _document(config, digest)
+    document.parent.mkdir(parents=True, exist_ok=True)
+    document.write_bytes(payload)
+    return 1
+
+
+def _document(config: Config, digest: str) -> Path:
+    from dicom_node.files import stored_path
+
+    return stored_path(config.node.store_folder, digest)
+
+
+def _sqlite_only(config: Config) -> Config:
+    if not config.node.database_url.startswith("sqlite"):
+        raise ConfigurationError("the database is PostgreSQL: use pg_dump and pg_restore, and copy the folder `store`")
+    return config

@@ -1,0 +1,156 @@
+"""The five processes, and `run`, which keeps all of them alive on one machine."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+
+import click
+
+from agent import loop, schema
+from agent.cli import Surroundings
+from agent.commands.session import config_of, open_database
+from agent.config import Config
+from dicom_node.database import Database
+from dicom_node.worklist import Consignment
+
+
+def _begin(surroundings: Surroundings) -> Config:
+    from agent import logs
+
+    config = config_of(surroundings)
+    logs.set_up(config.log)
+    return config
+
+
+@click.command()
+@click.pass_obj
+def listen(surroundings: Surroundings) -> None:
+    """Receive images: Storage and Verification SCP on node.port.
+
+    Success is answered only after the object and its row are durable. SIGTERM finishes the associations at hand.
+    """
+    from dicom_node.listener import Listener
+
+    config = _begin(surroundings)
+    stop = loop.stop_on_signals()
+    with open_database(config) as database:
+        listener = Listener(config.node, database)
+        listener.start()
+        loop.Heart("listen", database, stop).start()
+        while not stop.wait(600):
+            listener.sweep()
+        listener.stop()
+
+
+@click.command()
+@click.pass_obj
+def dispatch(surroundings: Surroundings) -> None:
+    """Close quiet studies, ring the workers' bell, take back lost work, seal the audit trail, delete old pixels."""
+    from agent import tasks
+    from agent.dispatch import Dispatcher
+
+    config = _begin(surroundings)
+    stop = loop.stop_on_signals()
+    with open_database(config) as database:
+        loop.Heart("dispatch", database, stop).start()
+        app = tasks.make_app(config.broker_url, on_ring=lambda: None)
+        Dispatcher(config, database, app).run(stop)
+
+
+@click.command()
+@click.pass_obj
+def work(surroundings: Surroundings) -> None:
+    """Read films: a Celery worker whose child process holds the model."""
+    from agent.work import run as run_worker
+
+    config = _begin(surroundings)
+    with open_database(config):
+        pass  # a wrong database is said here, once, and not by a child that is started again and again
+    run_worker(config)
+
+
+@click.command()
+@click.option("--threads", default=4, show_default=True, help="Deliveries under way at once.")
+@click.pass_obj
+def send(surroundings: Surroundings, threads: int) -> None:
+    """Deliver documents: C-STORE to each destination, proof, back-off, dead letters."""
+    from dicom_node.associations import keep_identifiers_out_of_logs
+
+    config = _begin(surroundings)
+    keep_identifiers_out_of_logs()
+    stop = loop.stop_on_signals()
+    with open_database(config) as database:
+        loop.Heart("send", database, stop).start()
+        _deliver(config, database, stop, threads)
+
+
+def _deliver(config: Config, database: Database, stop: threading.Event, threads: int) -> None:
+    from dicom_node.sender import Sender
+
+    sender = Sender(config.node, database, _agrees_with_the_books, lambda: secrets.token_hex(16))
+    hands = [
+        threading.Thread(
+            target=loop.run,
+            args=("send", sender.deliver_one, stop),
+            kwargs={"idle_seconds": 0.5},
+            name=f"send-{number}",
+        )
+        for number in range(threads)
+    ]
+    for hand in hands:
+        hand.start()
+    for hand in hands:
+        hand.join()
+
+
+def _agrees_with_the_books(payload: bytes, held: Consignment) -> None:
+    """The last look before the bytes leave. Raises DraftRefused."""
+    from reports.check import check_payload
+
+    check_payload(
+        payload,
+        study_instance_uid=held.study_instance_uid,
+        patient_id=held.patient_id,
+        issuer_of_patient_id=held.issuer_of_patient_id,
+        accession_number=held.accession_number,
+        sop_class_uid=held.sop_class_uid,
+        sop_instance_uid=held.sop_instance_uid,
+    )
+
+
+@click.command()
+@click.pass_obj
+def web(surroundings: Surroundings) -> None:
+    """Serve the pages, /healthz and /metrics on web.port; 127.0.0.1 only until there are users."""
+    import uvicorn
+
+    from agent.pages import make_pages
+
+    config = _begin(surroundings)
+    with open_database(config) as database:
+        loop.Heart("web", database, threading.Event()).start()
+        uvicorn.run(
+            make_pages(config, database),
+            host=config.web.bind_address,
+            port=config.web.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+        )
+
+
+@click.command()
+@click.pass_obj
+def run(surroundings: Surroundings) -> None:
+    """Run everything on this machine: Redis where none is configured, and the five processes.
+
+    Brings the database to this version first. A process that ends is started again; SIGTERM stops all in order.
+    """
+    from agent.supervisor import Supervisor
+
+    config = _begin(surroundings)
+    database = Database(config.node.database_url)
+    schema.upgrade(database)
+    database.close()
+    Supervisor(config, surroundings.config_file).run(loop.stop_on_signals())

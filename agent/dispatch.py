@@ -1,0 +1,91 @@
+"""The dispatcher: closes quiet studies, takes back lost claims, rings bells, seals the audit trail, deletes pixels."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+
+import structlog
+from celery import Celery
+
+from agent import loop, tasks
+from agent.config import Config
+from dicom_node import audit, retention, worklist
+from dicom_node.database import Database, clock
+
+log = structlog.get_logger("dispatch")
+
+_STEP_SECONDS = 0.5
+_RING_AGAIN = timedelta(seconds=30)
+_HOUSEKEEPING_SECONDS = 600.0
+_ORPHAN_AGE = timedelta(days=1)
+
+
+class Dispatcher:
+    """One step every half second. Several dispatchers do no harm: each change is a compare-and-swap."""
+
+    def __init__(self, config: Config, database: Database, app: Celery) -> None:
+        self._config = config
+        self._database = database
+        self._app = app
+        self._kept_house = 0.0
+        self._broker_away = False
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until told to stop."""
+        loop.run("dispatch", self.step, stop, idle_seconds=_STEP_SECONDS)
+
+    def step(self) -> bool:
+        """Everything that is due now."""
+        self._complete_and_release()
+        self._ring()
+        self._seal()
+        if time.monotonic() - self._kept_house > _HOUSEKEEPING_SECONDS or not self._kept_house:
+            self._keep_house()
+            self._kept_house = time.monotonic()
+        return False
+
+    def _complete_and_release(self) -> None:
+        node = self._config.node
+        with self._database.write() as tx:
+            now = clock(tx)
+            completed = worklist.complete_studies(
+                tx,
+                now,
+                quiet=timedelta(seconds=node.quiet_seconds),
+                deadline=timedelta(seconds=node.deadline_seconds),
+            )
+            wait = timedelta(seconds=node.retry_seconds[0])
+            released = worklist.release_expired(tx, now, attempts=node.maximum_attempts, wait=wait)
+        if completed or released:
+            log.info("studies", completed=completed, leases_ended=released)
+
+    def _ring(self) -> None:
+        """Publish first, mark second: a crash between the two rings twice, which is harmless."""
+        with self._database.read() as tx:
+            due = worklist.due_workitems(tx, clock(tx), ring_again=_RING_AGAIN)
+        heard = [workitem for workitem in due if tasks.publish(self._app, workitem.uid)]
+        if heard:
+            with self._database.write() as tx:
+                worklist.mark_rung(tx, [workitem.id for workitem in heard], clock(tx))
+        away = len(heard) < len(due)
+        if away != self._broker_away:
+            self._broker_away = away
+            log.warning("broker_away" if away else "broker_back")
+
+    def _seal(self) -> None:
+        with self._database.write() as tx:
+            audit.seal(tx)
+
+    def _keep_house(self) -> None:
+        node = self._config.node
+        with self._database.write() as tx:
+            now = clock(tx)
+            purged = retention.purge(tx, node.store_folder, now, keep=timedelta(days=node.keep_days))
+        with self._database.read() as tx:
+            lost = retention.orphans(tx, node.store_folder, now, older_than=_ORPHAN_AGE)
+        for path in lost:
+            path.unlink(missing_ok=True)
+        if purged or lost:
+            log.info("pixels_deleted", studies=purged, orphans=len(lost))

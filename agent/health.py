@@ -1,0 +1,157 @@
+"""Is everything as it should be? Each finding says what is wrong and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from agent import broker, schema
+from agent.config import Config
+from dicom_node import audit, books, peer, peers, worklist
+from dicom_node.associations import keep_identifiers_out_of_logs
+from dicom_node.database import Database, clock
+from dicom_node.errors import DatabaseNotReady, SendFailure
+from dicom_node.files import free_mebibytes
+from dicom_node.tables import ProcessBeat
+
+_SILENT = timedelta(seconds=30)
+_PROCESSES = ("listen", "dispatch", "work", "send", "web")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `wetread check`."""
+
+    subject: str
+    verdict: Literal["ok", "warning", "wrong"]
+    words: str  # what was found, and what to do where it is not ok
+
+
+def findings(config: Config) -> Iterator[Finding]:
+    """Look at everything, one after another; what cannot be looked at is said, too."""
+    yield _disk(config)
+    yield _model(config)
+    yield _broker(config)
+    database = Database(config.node.database_url)
+    try:
+        schema.check(database)
+        with database.read() as tx:
+            yield from _database(tx)
+            yield from _peers(config, tx)
+    except DatabaseNotReady as error:
+        yield Finding("database", "wrong", str(error))
+    except SQLAlchemyError as error:
+        yield Finding("database", "wrong", f"does not answer ({type(error).__name__}); is node.database right?")
+    finally:
+        database.close()
+
+
+def _database(tx: Session) -> Iterator[Finding]:
+    yield Finding("database", "ok", f"version {schema.VERSION}")
+    yield from _books(tx)
+    yield _audit(tx)
+    yield from _waiting(tx)
+    yield from _processes(tx)
+
+
+def _disk(config: Config) -> Finding:
+    folder = config.node.data_folder
+    if not folder.exists():
+        return Finding("disk", "wrong", f"{folder} does not exist; make it, or set node.data_folder")
+    free, reserve = free_mebibytes(folder), config.node.reserve_mebibytes
+    if free < reserve:
+        return Finding(
+            "disk", "wrong", f"{free} MiB free, below the reserve of {reserve}: images are refused with 0xA700"
+        )
+    if free < 2 * reserve:
+        return Finding("disk", "warning", f"{free} MiB free; at {reserve} images are refused. Lower node.keep_days?")
+    return Finding("disk", "ok", f"{free} MiB free")
+
+
+def _model(config: Config) -> Finding:
+    from agent.readers import demonstration_checkpoint
+
+    folder = config.reader.checkpoint or demonstration_checkpoint()
+    missing = [name for name in ("config.json", "tokenizer.model") if not (folder / name).exists()]
+    if missing or not list(folder.glob("*.safetensors")):
+        wanted = ", ".join(missing or ["*.safetensors"])
+        return Finding("model", "wrong", f"{folder} lacks {wanted}; put the published checkpoint there")
+    if config.reader.checkpoint is None:
+        return Finding(
+            "model", "warning", "the demonstration model, which does not see the film; set reader.checkpoint"
+        )
+    return Finding("model", "ok", str(folder))
+
+
+def _broker(config: Config) -> Finding:
+    if broker.answers(config):
+        return Finding("broker", "ok", "Redis answers")
+    return Finding("broker", "warning", "Redis does not answer: studies wait up to 2 s longer, none is lost; start it")
+
+
+def _books(tx: Session) -> Iterator[Finding]:
+    balance = books.balance(tx)
+    counts = ", ".join(f"{count} {book}" for book, count in balance.revisions.items() if count)
+    received = sum(balance.receptions.values())
+    parts = " + ".join(f"{count} {outcome}" for outcome, count in balance.receptions.items())
+    if not balance.problems:
+        yield Finding("books", "ok", f"balanced; studies: {counts or 'none'}; objects: {received} = {parts}")
+    for problem in balance.problems:
+        yield Finding("books", "wrong", f"{problem}; report this as a defect, with a backup")
+
+
+def _audit(tx: Session) -> Finding:
+    place = audit.broken_seal(tx)
+    if place is None:
+        return Finding("audit trail", "ok", "unbroken")
+    return Finding("audit trail", "wrong", f"row {place} of the chain was changed or one before it is missing")
+
+
+def _waiting(tx: Session) -> Iterator[Finding]:
+    waiting = books.backlog(tx)
+    if waiting.dead_letters:
+        words = f"{waiting.dead_letters}: wetread study list --book dead-lettered, then wetread study requeue"
+        yield Finding("dead letters", "wrong", words)
+    if waiting.held:
+        yield Finding("held", "warning", f"{waiting.held} studies wait for a person: wetread study list --held")
+    for what in ("work", "send"):
+        if worklist.switched(tx, f"pause-{what}"):
+            yield Finding("paused", "warning", f"{what} is paused: wetread resume --what {what}")
+
+
+def _processes(tx: Session) -> Iterator[Finding]:
+    now = clock(tx)
+    beats = {beat.name.split("@")[0]: beat for beat in tx.scalars(select(ProcessBeat).order_by(ProcessBeat.beat_at))}
+    for name in _PROCESSES:
+        beat = beats.get(name)
+        if beat is None:
+            yield Finding(name, "wrong", f"never ran; start it with: wetread {name}, or all with: wetread run")
+        elif now - beat.beat_at > _SILENT:
+            silent = int((now - beat.beat_at).total_seconds())
+            yield Finding(name, "wrong", f"no sign of life for {silent} s ({beat.name}); start it with: wetread {name}")
+        else:
+            yield Finding(name, "ok", f"{beat.name} {beat.detail}".strip())
+
+
+def _peers(config: Config, tx: Session) -> Iterator[Finding]:
+    keep_identifiers_out_of_logs()
+    known = peers.everyone(tx)
+    if not any(remote.may_send for remote in known):
+        yield Finding("peers", "warning", "nobody may send; wetread ae add PACS@HOST:PORT --may-send")
+    if not any(remote.send_to for remote in known):
+        yield Finding("peers", "warning", "no destination for drafts; wetread ae add PACS@HOST:PORT --send-to")
+    for remote in known:
+        if not remote.host:
+            continue
+        try:
+            peer.echo(peer.Address(config.node.ae_title, remote.ae_title, remote.host, remote.port, 5, 5))
+        except SendFailure as failure:
+            yield Finding(f"peer {remote.ae_title}", "wrong", str(failure))
+        else:
+            yield Finding(f"peer {remote.ae_title}", "ok", "answers C-ECHO")

@@ -1,0 +1,1 @@
+"""The one Alembic environment: the tables of all rooms."""

@@ -1,0 +1,15 @@
+"""Run by Alembic: applies the versions to the connection that `agent.schema` hands over."""
+
+from alembic import context
+
+import reports.tables  # noqa: F401  its tables belong to the same metadata
+from dicom_node.tables import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    render_as_batch=True,
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

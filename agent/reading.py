@@ -1,0 +1,243 @@
+"""One study, read: from the claim to the commit that holds the draft, its deliveries and the audit row."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from PIL import Image
+from pydicom import Dataset, dcmread
+from sqlalchemy.orm import Session
+
+from agent import __version__
+from agent.config import Config
+from agent.imaging.gate import Verdict, judge
+from agent.imaging.pixels import Film, UndecodableImage
+from agent.readers.protocol import Generation, Reader, Reading, UnreadableText
+from dicom_node import peers, worklist
+from dicom_node.database import Database, clock
+from dicom_node.errors import NotFound
+from dicom_node.files import stored_path, write_document
+from dicom_node.tables import Book, Instance, Mode
+from dicom_node.worklist import Claim, Ending, Outgoing
+from reports import drafts, sr
+from reports.charset import SourceUnusable
+from reports.check import DraftRefused, check_draft
+from reports.provenance import Provenance
+from reports.tables import Report
+from reports.text import TextRefused, sections
+
+log = structlog.get_logger("work")
+
+
+class Decoder(Protocol):
+    """Decodes one film in a process of its own."""
+
+    def render(self, path: Path) -> Film:
+        """Raises UndecodableImage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An image of the study, its header and what the gate says of it."""
+
+    instance: Instance
+    header: Dataset
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Everything that a reading needs: made once per worker."""
+
+    config: Config
+    database: Database
+    decoder: Decoder
+    reader: Reader
+
+
+def read_study(room: Room, claim: Claim) -> str:
+    """Read the study of a claim and commit the result; returns how it ended, in a word for the log.
+
+    Raises LeaseLost where another process took over, and whatever is no fault of the study: the caller retries.
+    """
+    lease = timedelta(seconds=room.config.node.lease_seconds)
+    candidates = _candidates(room, claim)
+    chosen = next((candidate for candidate in candidates if candidate.verdict.decision == "read"), None)
+    if chosen is None:
+        return _turn_away(room, claim, candidates)
+    try:
+        film = room.decoder.render(_path(room, chosen.instance))
+        _write_debug_image(room, chosen.instance, film)
+        reading = _read(room, claim, film, _renewal(room, claim, lease))
+        draft, payload, report = _draft(room, claim, candidates, chosen, film, reading)
+    except (UndecodableImage, UnreadableText, TextRefused, SourceUnusable) as error:
+        return _exclude(room, claim, error.code, str(error))
+    except DraftRefused as error:
+        with room.database.write() as tx:
+            now = clock(tx)
+            worklist.fail(
+                tx, claim, reason="draft-refused", explanation=str(error), attempts=0, wait=timedelta(), now=now
+            )
+        return "draft-refused"
+    _commit(room, claim, draft, payload, report)
+    return "drafted"
+
+
+def _candidates(room: Room, claim: Claim) -> list[Candidate]:
+    """All images of the study with their headers, in the order of their arrival."""
+    with room.database.read() as tx:
+        instances = worklist.images_of(tx, claim.study_id)
+    found = []
+    for instance in instances:
+        path = _path(room, instance)
+        if not path.exists():
+            raise NotFound(f"the file {instance.digest[:12]} is missing in the store; send the study again")
+        header = dcmread(path, stop_before_pixels=True)
+        found.append(Candidate(instance, header, judge(header, confirmed=claim.confirmed)))
+    return found
+
+
+def _turn_away(room: Room, claim: Claim, candidates: Sequence[Candidate]) -> str:
+    """No image can be read: wait for a person where the gate cannot tell, else exclude with the first reason."""
+    unsure = next((candidate for candidate in candidates if candidate.verdict.decision == "confirm"), None)
+    if unsure is None:
+        first = candidates[0].verdict
+        return _exclude(room, claim, first.code, first.explanation)
+    with room.database.write() as tx:
+        verdict = unsure.verdict
+        worklist.hold(tx, claim, reason=verdict.code, explanation=verdict.explanation, now=clock(tx))
+    return "held"
+
+
+def _exclude(room: Room, claim: Claim, code: str, explanation: str) -> str:
+    with room.database.write() as tx:
+        worklist.exclude(tx, claim, reason=code, explanation=explanation, now=clock(tx))
+    return f"excluded: {code}"
+
+
+def _read(room: Room, claim: Claim, film: Film, progress: Callable[[int], None]) -> Reading:
+    """Greedy first; unusable text gets one more chance, sampled with a seed that can be repeated.
+
+    Raises UnreadableText.
+    """
+    try:
+        return room.reader.report(film.pixels, Generation(), progress)
+    except UnreadableText as error:
+        log.warning("text_unusable", code=error.code, workitem=claim.uid)
+    digest = hashlib.sha256(f"{claim.uid} {claim.attempt}".encode()).digest()
+    sampled = replace(Generation(), mode="sampled", seed=int.from_bytes(digest[:4], "big"))
+    return room.reader.report(film.pixels, sampled, progress)
+
+
+def _draft(
+    room: Room, claim: Claim, candidates: Sequence[Candidate], chosen: Candidate, film: Film, reading: Reading
+) -> tuple[Dataset, bytes, Report]:
+    """Build and check the document. Raises SourceUnusable, TextRefused, DraftRefused."""
+    identity = room.reader.identity
+    provenance = Provenance(
+        reader_name=identity.name,
+        reader_version=identity.version,
+        manufacturer=identity.manufacturer,
+        precision=identity.precision,
+        digest=identity.digest,
+        notice=identity.notice,
+        generation=_in_words(reading.generation),
+        software_version=__version__,
+        films=(chosen.instance.sop_instance_uid,),
+        assumptions=(*chosen.verdict.notes, *film.notes),
+    )
+    sources = [candidate.header for candidate in candidates if candidate.instance is chosen.instance]
+    draft = sr.build_draft(
+        sources,
+        sections(reading.text),
+        provenance,
+        revision=claim.revision,
+        content_at=claim.content_at,
+        config=room.config.reports,
+    )
+    check_draft(draft, sources, room.config.reports)
+    report = Report(
+        revision_id=claim.revision_id,
+        sop_instance_uid=draft.SOPInstanceUID,
+        film_digest=chosen.instance.digest,
+        reader=f"{identity.name} {identity.version} {identity.precision}",
+        reader_digest=identity.digest,
+        generation=provenance.generation,
+    )
+    return draft, sr.encode(draft), report
+
+
+def _commit(room: Room, claim: Claim, draft: Dataset, payload: bytes, report: Report) -> None:
+    """The bytes first, durable; then report, deliveries and audit row in one commit. Raises LeaseLost."""
+    report.digest = write_document(room.config.node.store_folder, payload)
+    with room.database.write() as tx:
+        now = clock(tx)
+        outgoing, nothing_leaves = _deliveries(tx, draft, report.digest)
+        drafts.record(tx, report, now)
+        worklist.finish(tx, claim, outgoing, nothing_leaves=nothing_leaves, now=now)
+
+
+def _deliveries(tx: Session, draft: Dataset, digest: str) -> tuple[list[Outgoing], Ending]:
+    """What goes where, and what the books say where nothing leaves the house."""
+    everyone = peers.destinations(tx)
+    outgoing = [
+        Outgoing(
+            destination=peer.ae_title,
+            kind="draft",
+            sop_class_uid=draft.SOPClassUID,
+            sop_instance_uid=draft.SOPInstanceUID,
+            device_uid=draft.DeviceUID,
+            digest=digest,
+        )
+        for peer in everyone
+        if peer.mode is Mode.DRAFT
+    ]
+    modes = {peer.mode for peer in everyone}
+    if Mode.HOLD in modes:
+        return outgoing, Ending(Book.AWAITING_SIGNOFF)
+    if Mode.SHADOW in modes:
+        return outgoing, Ending(Book.CLOSED, "shadow", "all destinations are in shadow mode")
+    explanation = "no destination is registered: wetread ae add PACS@HOST:PORT --send-to, then wetread study requeue"
+    return outgoing, Ending(Book.DEAD_LETTERED, "no-destination", explanation)
+
+
+def _renewal(room: Room, claim: Claim, lease: timedelta) -> Callable[[int], None]:
+    """A progress callback that prolongs the lease, at most four times a lease. It raises LeaseLost."""
+    renewed = time.monotonic()
+
+    def progress(_tokens: int) -> None:
+        nonlocal renewed
+        if time.monotonic() - renewed < lease.total_seconds() / 4:
+            return
+        with room.database.write() as tx:
+            worklist.renew(tx, claim, lease=lease, now=clock(tx))
+        renewed = time.monotonic()
+
+    return progress
+
+
+def _write_debug_image(room: Room, instance: Instance, film: Film) -> None:
+    folder = room.config.reader.debug_images
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(film.pixels).save(folder / f"{instance.digest}.png")
+
+
+def _path(room: Room, instance: Instance) -> Path:
+    return stored_path(room.config.node.store_folder, instance.digest)
+
+
+def _in_words(generation: Generation) -> str:
+    if generation.mode == "greedy":
+        return "greedy"
+    return (
+        f"sampled, seed {generation.seed}, temperature {generation.temperature}, "
+        f"top-p {generation.top_p}, top-k {generation.top_k}"
+    )

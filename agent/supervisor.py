@@ -1,0 +1,127 @@
+"""`wetread run`: Redis and the five processes on one machine, each restarted when it ends, all stopped together."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from agent import broker
+from agent.config import Config
+
+log = structlog.get_logger("run")
+
+PROCESSES = ("listen", "dispatch", "work", "send", "web")
+_STOP_SECONDS = 45.0
+_RESTART_SECONDS = (0.2, 1.0, 5.0, 15.0)
+_STEADY_SECONDS = 60.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Supervisor:
+    """Keeps the processes alive. They are separate programs: one that is killed takes nothing with it."""
+
+    def __init__(self, config: Config, config_file: Path | None, log_folder: Path | None = None) -> None:
+        self._config = config
+        self._options = ["--config", str(config_file)] if config_file else []
+        self._log_folder = log_folder
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, float] = {}
+        self._failures: dict[str, int] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Start everything, restart what ends, stop everything when told to."""
+        try:
+            self.start()
+            while not stop.wait(0.1):
+                self.look_after()
+        finally:
+            self.stop()
+
+    def start(self) -> None:
+        """Start Redis, where it is ours, and the five processes. Raises ConfigurationError."""
+        if not self._config.broker.url.get_secret_value():
+            self._children["redis"] = broker.start(self._config)
+            self._started["redis"] = time.monotonic()
+        for name in PROCESSES:
+            self._start(name)
+
+    def look_after(self) -> None:
+        """Start again what has ended, after a pause that grows while it does not stay up."""
+        for name, child in list(self._children.items()):
+            if child.poll() is None:
+                continue
+            lived = time.monotonic() - self._started[name]
+            if lived > _STEADY_SECONDS:
+                self._failures[name] = 0
+            failures = self._failures.get(name, 0)
+            if lived < _RESTART_SECONDS[min(failures, len(_RESTART_SECONDS) - 1)]:
+                continue
+            self._failures[name] = failures + 1
+            log.warning("process_ended", process=name, exit_code=child.returncode)
+            if name == "redis":
+                self._children[name] = broker.start(self._config)
+                self._started[name] = time.monotonic()
+            else:
+                self._start(name)
+
+    def stop(self) -> None:
+        """Ask all to stop, the listener first and Redis last; kill what does not."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        for group in (PROCESSES, ("redis",)):
+            asked = [self._children[name] for name in group if name in self._children]
+            for child in asked:
+                if child.poll() is None:
+                    child.terminate()
+            for child in asked:
+                try:
+                    child.wait(max(0.1, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+        self._children.clear()
+
+    def process_ids(self) -> dict[str, int]:
+        """Which process runs under which number now."""
+        return {name: child.pid for name, child in self._children.items()}
+
+    def _start(self, name: str) -> None:
+        command = [sys.executable, "-m", "agent", *self._options, name]
+        log_file = self._log(name)
+        try:
+            # preexec_fn is safe: the supervisor has no other thread
+            self._children[name] = subprocess.Popen(  # noqa: S603
+                command, stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file, preexec_fn=_die_with(os.getpid())
+            )
+        finally:
+            if log_file is not None:
+                os.close(log_file)
+        self._started[name] = time.monotonic()
+
+    def _log(self, name: str) -> int | None:
+        if self._log_folder is None:
+            return None
+        self._log_folder.mkdir(parents=True, exist_ok=True)
+        return os.open(self._log_folder / f"{name}.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+
+
+def _die_with(parent: int) -> Callable[[], None] | None:
+    """On Linux: what a child does first so that it ends, in order, when its supervisor is killed (prctl(2))."""
+    if not sys.platform.startswith("linux"):
+        return None
+    library = ctypes.CDLL(None, use_errno=True)
+
+    def arrange() -> None:
+        library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return arrange

@@ -1,0 +1,146 @@
+"""The worker: a Celery worker whose one child holds the model and reads whatever the worklist has due.
+
+Celery runs `-P prefork -c 1`: the parent stays responsive, a child that dies is replaced at once, and torch is imported
+only after the fork (loaded in the parent it hangs in the child, measured). In the child a thread claims from the
+worklist whenever it is free, on the bell of a task or every two seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+from celery.signals import worker_process_init, worker_process_shutdown
+
+from agent import loop, schema, tasks
+from agent.config import Config
+from agent.imaging.decoder import DecoderProcess
+from agent.readers.protocol import Reader
+from agent.reading import Room, read_study
+from dicom_node import worklist
+from dicom_node.database import Database, clock
+from dicom_node.errors import LeaseLost
+
+log = structlog.get_logger("work")
+
+_IDLE_SECONDS = 2.0
+_STOP_SECONDS = 20.0
+
+
+class Engine:
+    """Claims and reads, one study after another, in a thread of the worker's child process."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._stop = threading.Event()
+        self._bell = threading.Event()
+        self._parent = os.getppid()
+        self._worker = f"{socket.gethostname()}:{os.getpid()}"
+        self._thread = threading.Thread(target=self._run, daemon=True, name="engine")
+        self._resources = ExitStack()
+
+    def start(self) -> None:
+        """Load the model, then begin to claim: nothing is claimed that cannot be read."""
+        database = Database(self._config.node.database_url)
+        self._resources.callback(database.close)
+        schema.check(database)
+        reader = load(self._config)
+        decoder = DecoderProcess(
+            timeout_seconds=self._config.reader.decode_seconds, memory_mebibytes=self._config.reader.decode_mebibytes
+        )
+        self._resources.callback(decoder.close)
+        self._room = Room(self._config, database, decoder, reader)
+        loop.Heart("work", database, self._stop).start(f"{reader.identity.name} {reader.identity.precision}")
+        log.info("model_loaded", reader=reader.identity.name, digest=reader.identity.digest[:12])
+        self._thread.start()
+
+    def ring(self) -> None:
+        """Something is due."""
+        self._bell.set()
+
+    def stop(self) -> None:
+        """Finish the study at hand, or leave it to its lease."""
+        self._stop.set()
+        self._bell.set()
+        self._thread.join(_STOP_SECONDS)
+        self._resources.close()
+
+    def _run(self) -> None:
+        loop.run("work", self._step, self._stop, idle_seconds=_IDLE_SECONDS, bell=self._bell)
+
+    def _step(self) -> bool:
+        if os.getppid() != self._parent:  # the Celery parent was killed; its successor has a child of its own
+            os._exit(1)
+        node = self._config.node
+        with self._room.database.write() as tx:
+            claim = worklist.claim(
+                tx,
+                worker=self._worker,
+                token=secrets.token_hex(16),
+                lease=timedelta(seconds=node.lease_seconds),
+                now=clock(tx),
+            )
+        if claim is None:
+            return False
+        try:
+            ended = read_study(self._room, claim)
+            log.info("study_read", workitem=claim.uid, attempt=claim.attempt, ended=ended)
+        except LeaseLost:
+            log.warning("lease_lost", workitem=claim.uid)
+        except Exception as error:
+            log.exception("reading_failed", workitem=claim.uid)
+            self._give_back(claim, error)
+        return True
+
+    def _give_back(self, claim: worklist.Claim, error: Exception) -> None:
+        """Book the failed attempt; where that fails as well, the lease does it."""
+        node = self._config.node
+        with self._room.database.write() as tx:
+            worklist.fail(
+                tx,
+                claim,
+                reason="reading-failed",
+                explanation=f"the reading failed with {type(error).__name__}; the log of `work` says where",
+                attempts=node.maximum_attempts,
+                wait=timedelta(seconds=node.retry_seconds[min(claim.attempt, len(node.retry_seconds)) - 1]),
+                now=clock(tx),
+            )
+
+
+def load(config: Config) -> Reader:
+    """Load the configured reader; the only line outside agent.readers that leads to torch."""
+    from agent.readers import demonstration_checkpoint, load_reader
+
+    checkpoint = config.reader.checkpoint or demonstration_checkpoint()
+    return load_reader(config.reader.name, Path(checkpoint), config.reader.precision, device=config.reader.device)
+
+
+def run(config: Config) -> None:
+    """Be the Celery worker until SIGTERM."""
+    engines: list[Engine] = []
+
+    def ring() -> None:
+        for engine in engines:
+            engine.ring()
+
+    app = tasks.make_app(config.broker_url, on_ring=ring)
+
+    def child_started(**_: object) -> None:
+        engine = Engine(config)
+        engine.start()
+        engines.append(engine)
+
+    def child_stops(**_: object) -> None:
+        for engine in engines:
+            engine.stop()
+
+    worker_process_init.connect(child_started, weak=False)
+    worker_process_shutdown.connect(child_stops, weak=False)
+    options = ["--pool=prefork", "--concurrency=1", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]
+    app.worker_main(["worker", *options])
