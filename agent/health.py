@@ -75,8 +75,6 @@ def _disk(config: Config) -> Finding:
 
 
 def _model(config: Config) -> Finding:
-    from agent.readers import demonstration_checkpoint
-
     folder = config.reader.checkpoint or demonstration_checkpoint()
     missing = [name for name in ("config.json", "tokenizer.model") if not (folder / name).exists()]
     if missing or not list(folder.glob("*.safetensors")):

@@ -24,8 +24,8 @@ def check(database: Database) -> None:
         raise DatabaseNotReady(f"{name} has no tables; make them with: wetread db upgrade")
     if found != VERSION:
         raise DatabaseNotReady(
-            f"the database has version {found}, this program needs {VERSION}; back up with: wetread db backup, then run: "
-            "wetread db upgrade (a database newer than the program needs the newer program)"
+            f"the database has version {found}, this program needs {VERSION}; back up with: wetread db backup, then "
+            "run: wetread db upgrade (a database newer than the program needs the newer program)"
         )
 
 

@@ -27,7 +27,7 @@ from dicom_node import loopback, peers, worklist
 from dicom_node.aet import RemoteAddress
 from dicom_node.database import Database, clock
 from dicom_node.errors import ConfigurationError, WetreadError
-from dicom_node.tables import AuditRow, Book, Delivery, Mode, Proof, Reception, RemoteAE, Study, Workitem
+from dicom_node.tables import AuditRow, Book, Delivery, Mode, ProcessBeat, Proof, Reception, RemoteAE, Study, Workitem
 from reports.render import as_text
 
 PACS, OWN = "DEMO-PACS", "WETREAD"
