@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from agent import broker, schema
 from agent.config import Config
+from agent.readers import demonstration_checkpoint
 from dicom_node import audit, books, peer, peers, worklist
 from dicom_node.associations import keep_identifiers_out_of_logs
 from dicom_node.database import Database, clock

@@ -99,7 +99,11 @@ class Supervisor:
         try:
             # preexec_fn is safe: the supervisor has no other thread
             self._children[name] = subprocess.Popen(  # noqa: S603
-                command, stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file, preexec_fn=_die_with(os.getpid())
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=log_file,
+                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509
             )
         finally:
             if log_file is not None:
