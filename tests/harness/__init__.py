@@ -1,0 +1,1 @@
+"""What tests need around the real program: a running node, real peers, and patience that names what it waits for."""
