@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -9,6 +10,7 @@ from types import MappingProxyType
 from agent.readers.protocol import Reader
 from dicom_node.errors import ConfigurationError
 
+DEMO_CHECKPOINT = Path(__file__).with_name("demo_checkpoint")
 READERS = MappingProxyType({"cxr_llava": "agent.readers.cxr_llava"})
 
 
@@ -19,6 +21,9 @@ def load_reader(name: str, checkpoint: Path, precision: str, *, device: str = "a
     """
     if name not in READERS:
         raise ConfigurationError(f"There is no reader named {name!r}. Known readers: {', '.join(sorted(READERS))}.")
+    # bitsandbytes names an optional package at its import, and a cast for every layer of every token
+    for noisy in ("bitsandbytes.backends.cpu.ops", "bitsandbytes.autograd._functions"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     reader = import_module(READERS[name]).load(checkpoint, precision, device=device)
     assert isinstance(reader, Reader)
     return reader

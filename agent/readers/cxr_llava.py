@@ -6,7 +6,6 @@ words of the prompt -> Llama 2 -> text. Loads the published checkpoint as it is;
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -190,8 +189,6 @@ def load(folder: Path, precision: str, *, device: str = "auto") -> CxrLlavaReade
     Raises CheckpointError, which names the file and what to do.
     """
     checkpoint = Checkpoint.open(folder, precision)
-    for noisy in ("bitsandbytes.autograd._functions", "bitsandbytes.backends.cpu.ops"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)  # a line for every layer of every token
     place = _device(device)
     with torch.device("meta"):  # names and shapes only: a second copy of 14 GB would not fit
         model = CxrLlavaModel(checkpoint.config)
