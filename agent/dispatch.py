@@ -13,6 +13,7 @@ from agent import loop, tasks
 from agent.config import Config
 from dicom_node import audit, retention, worklist
 from dicom_node.database import Database, clock
+from dicom_node.owner import is_dead
 
 log = structlog.get_logger("dispatch")
 
@@ -57,9 +58,9 @@ class Dispatcher:
                 deadline=timedelta(seconds=node.deadline_seconds),
             )
             wait = timedelta(seconds=node.retry_seconds[0])
-            released = worklist.release_expired(tx, now, attempts=node.maximum_attempts, wait=wait)
+            released = worklist.release_lost(tx, now, is_dead=is_dead, attempts=node.maximum_attempts, wait=wait)
         if completed or released:
-            log.info("studies", completed=completed, leases_ended=released)
+            log.info("studies", completed=completed, claims_taken_back=released)
 
     def _ring(self) -> None:
         """Publish first, mark second: a crash between the two rings twice, which is harmless."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import threading
 from contextlib import ExitStack
 from datetime import timedelta
@@ -26,6 +25,7 @@ from agent.reading import Room, read_study
 from dicom_node import worklist
 from dicom_node.database import Database, clock
 from dicom_node.errors import LeaseLost
+from dicom_node.owner import this_process
 
 log = structlog.get_logger("work")
 
@@ -41,7 +41,6 @@ class Engine:
         self._stop = threading.Event()
         self._bell = threading.Event()
         self._parent = os.getppid()
-        self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._thread = threading.Thread(target=self._run, daemon=True, name="engine")
         self._resources = ExitStack()
 
@@ -81,7 +80,7 @@ class Engine:
         with self._room.database.write() as tx:
             claim = worklist.claim(
                 tx,
-                worker=self._worker,
+                worker=this_process(),
                 token=secrets.token_hex(16),
                 lease=timedelta(seconds=node.lease_seconds),
                 now=clock(tx),

@@ -12,6 +12,7 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import LeaseLost, SendFailure, WetreadError
 from dicom_node.files import read_document
+from dicom_node.owner import this_process
 from dicom_node.tables import DeliveryState
 
 log = structlog.get_logger("send")
@@ -36,7 +37,9 @@ class Sender:
     def deliver_one(self) -> bool:
         """Send or prove the next due delivery; False when there is none."""
         with self._database.write() as tx:
-            held = worklist.claim_delivery(tx, token=self._new_token(), lease=self._lease, now=clock(tx))
+            held = worklist.claim_delivery(
+                tx, sender=this_process(), token=self._new_token(), lease=self._lease, now=clock(tx)
+            )
         if held is None:
             return False
         try:

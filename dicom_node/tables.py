@@ -266,6 +266,7 @@ class Delivery(Base):
     next_attempt_at: Mapped[datetime]
     lease_until: Mapped[datetime | None]
     claim_token: Mapped[str] = mapped_column(String(32), default="")
+    claimed_by: Mapped[str] = mapped_column(String(128), default="")
     queued_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     committed_at: Mapped[datetime | None]

@@ -208,7 +208,7 @@ class Demonstration:
             self._told = row.id
             if row.study_id is not None:
                 words = " ".join(f"{name}={value}" for name, value in json.loads(row.detail).items())
-                self._say(f"{row.event:22} {row.actor.split(':')[0]:10} {words}".rstrip())
+                self._say(f"{row.event:22} {_short(row.actor):10} {words}".rstrip())
 
     # --- after ----------------------------------------------------------------------------------------------------
 
@@ -245,3 +245,8 @@ def _usable_port(wanted: int) -> int:
                 "choose another port with --port, or leave --port out and a free one is taken"
             ) from error
         return int(probe.getsockname()[1])
+
+
+def _short(actor: str) -> str:
+    """The process that acted: claims are signed with machine and process number, which say nothing here."""
+    return "work" if "/" in actor else actor

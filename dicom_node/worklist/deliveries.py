@@ -37,7 +37,7 @@ class Consignment:
     accession_number: str
 
 
-def claim_delivery(tx: Session, *, token: str, lease: timedelta, now: datetime) -> Consignment | None:
+def claim_delivery(tx: Session, *, sender: str, token: str, lease: timedelta, now: datetime) -> Consignment | None:
     """Take the next due delivery, or None. Per study and destination the order of queueing is kept."""
     if switched(tx, "pause-send"):
         return None
@@ -45,7 +45,7 @@ def claim_delivery(tx: Session, *, token: str, lease: timedelta, now: datetime) 
         taken = tx.execute(
             update(Delivery)
             .where(Delivery.id == delivery_id, *_free(now))
-            .values(claim_token=token, lease_until=now + lease, attempts=Delivery.attempts + 1)
+            .values(claim_token=token, claimed_by=sender, lease_until=now + lease, attempts=Delivery.attempts + 1)
             .execution_options(synchronize_session=False)
         )
         if changed_one(taken):

@@ -165,6 +165,7 @@ def upgrade() -> None:
         sa.Column("next_attempt_at", dicom_node.database.UTCDateTime(timezone=True), nullable=False),
         sa.Column("lease_until", dicom_node.database.UTCDateTime(timezone=True), nullable=True),
         sa.Column("claim_token", sa.String(length=32), nullable=False),
+        sa.Column("claimed_by", sa.String(length=128), nullable=False),
         sa.Column("queued_at", dicom_node.database.UTCDateTime(timezone=True), nullable=False),
         sa.Column("sent_at", dicom_node.database.UTCDateTime(timezone=True), nullable=True),
         sa.Column("committed_at", dicom_node.database.UTCDateTime(timezone=True), nullable=True),

@@ -1,0 +1,32 @@
+"""Who holds a claim: a process, named so that its neighbors can tell whether it still lives."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+
+def place() -> str:
+    """This machine and its process numbers: two containers may share a host name, but not their numbers."""
+    numbers = Path("/proc/self/ns/pid")
+    return f"{socket.gethostname()[:80]}/{numbers.stat().st_ino if numbers.exists() else 0}"
+
+
+def this_process() -> str:
+    """How this process signs its claims."""
+    return f"{place()}:{os.getpid()}"
+
+
+def is_dead(owner: str) -> bool:
+    """Is it certain that the owner has ended? False for owners elsewhere: only their lease can tell."""
+    where, _, number = owner.rpartition(":")
+    if where != place() or not number.isdecimal():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
