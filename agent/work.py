@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+import warnings
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
 import structlog
+from celery.platforms import SecurityWarning
 from celery.signals import worker_process_init, worker_process_shutdown
 
 from agent import loop, schema, tasks
@@ -141,5 +143,7 @@ def run(config: Config) -> None:
 
     worker_process_init.connect(child_started, weak=False)
     worker_process_shutdown.connect(child_stops, weak=False)
+    # Root is no danger here: only JSON is accepted, and a message's content is not even looked at.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     options = ["--pool=prefork", "--concurrency=1", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]
-    app.worker_main(["worker", *options])
+    app.worker_main(["--quiet", "worker", *options])

@@ -68,6 +68,7 @@ class Listener:
             (evt.EVT_C_STORE, self._handle_store),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             (evt.EVT_REJECTED, self._handle_rejected),
+            (evt.EVT_CONN_CLOSE, _handle_closed),
             *prompt_handlers(),
         ]
         address = (self._config.bind_address, self._config.port)
@@ -254,6 +255,12 @@ class Listener:
                     f"cannot make {folder} ({error.strerror}); set node.data_folder to a writable folder"
                 ) from error
         files.sweep(self._config.incoming_folder, older_than_seconds=0)
+
+
+def _handle_closed(event: evt.Event) -> None:
+    """End the thread of a connection that closed without a word; a port scan would fill all places for a minute."""
+    if event.assoc.requestor.primitive is None:
+        event.assoc.dul.to_user_queue.put(None)
 
 
 def _answer(failure: StoreFailure) -> Dataset:
