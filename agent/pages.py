@@ -1,0 +1,58 @@
+"""The web process: the pages of `reports` with this installation's configuration, readiness and metrics."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+
+from agent import __version__, schema
+from agent.config import Config
+from agent.metrics import Exposition
+from dicom_node.config import NodeConfig
+from dicom_node.database import Database
+from dicom_node.files import free_mebibytes
+from reports.web import Premises, make_app
+
+
+def make_pages(config: Config, database: Database) -> Starlette:
+    """The app that uvicorn serves."""
+    premises = Premises(
+        ae_title=config.node.ae_title, port=config.node.port, store_folder=config.node.store_folder, version=__version__
+    )
+    exposition = Exposition(database, config.node.data_folder, version=__version__, monotonic=time.monotonic)
+    return make_app(premises, database, not_ready=partial(not_ready, config.node, database), metrics=exposition.text)
+
+
+def not_ready(node: NodeConfig, database: Database) -> list[str]:
+    """Why this installation cannot do its work, a sentence each; empty where it can."""
+    return [*_database_trouble(database), *_disk_trouble(node)]
+
+
+def _database_trouble(database: Database) -> list[str]:
+    """As `schema.check`, but as a reader: a probe must not wait behind writers, nor make them wait."""
+    try:
+        with database.read() as tx:
+            found = tx.scalar(text("SELECT version_num FROM alembic_version"))
+    except SQLAlchemyError as error:
+        kind = type(error).__name__
+        return [f"The database does not answer, or has no tables ({kind}): wetread db upgrade makes them."]
+    if found != schema.VERSION:
+        return [f"The database has version {found}, this program needs {schema.VERSION}: run wetread db upgrade."]
+    return []
+
+
+def _disk_trouble(node: NodeConfig) -> list[str]:
+    try:
+        free = free_mebibytes(node.data_folder)
+    except OSError as error:
+        return [f"The folder {node.data_folder} cannot be reached ({error.strerror}): see node.data_folder."]
+    if free >= node.reserve_mebibytes:
+        return []
+    return [
+        f"{free} MiB are free in {node.data_folder}, the reserve is {node.reserve_mebibytes} MiB: images are refused "
+        "until there is space; free some, or lower node.keep_days or node.reserve_mebibytes."
+    ]

@@ -1,0 +1,105 @@
+"""What stands above every page until somebody has done something about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dicom_node import peers
+from dicom_node.books import Backlog
+from dicom_node.tables import ProcessBeat, Switch
+from reports.web.standing import age
+
+PROCESSES = ("listen", "dispatch", "work", "send", "web")
+_SILENT = timedelta(seconds=30)
+_FORGOTTEN = timedelta(hours=1)  # a host that is silent for so long was taken down on purpose
+_PAUSES: Final = MappingProxyType(
+    {"pause-work": ("Reading is paused", "work"), "pause-send": ("Sending is paused", "send")}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One warning: a sentence, what to type, and the page that shows more."""
+
+    sentence: str
+    command: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """The last sign of life of one process; None where it never gave one."""
+
+    name: str  # listen, or listen@host
+    at: datetime | None
+    detail: str = ""
+
+
+def alarms(tx: Session, now: datetime, waiting: Backlog, not_ready: Sequence[str]) -> list[Alarm]:
+    """Everything that needs a person, the most urgent first."""
+    return [
+        *(Alarm(reason, "wetread check") for reason in not_ready),
+        *_studies(waiting),
+        *(_silence(pulse, now) for pulse in pulses(tx, now) if is_silent(pulse, now)),
+        *_switches(tx),
+        *_destinations(tx),
+    ]
+
+
+def pulses(tx: Session, now: datetime) -> list[Pulse]:
+    """Each process of each host, and those of the five that never gave a sign of life.
+
+    Rows of hosts that are long gone are left out while the same process lives elsewhere.
+    """
+    found = [
+        Pulse(beat.name, beat.beat_at, beat.detail)
+        for beat in tx.scalars(select(ProcessBeat).order_by(ProcessBeat.beat_at.desc()))
+    ]
+    shown = []
+    for name in PROCESSES:
+        same = [pulse for pulse in found if pulse.name.partition("@")[0] == name]
+        recent = [pulse for pulse in same if pulse.at is not None and now - pulse.at <= _FORGOTTEN]
+        shown.extend(recent or same[:1] or [Pulse(name, None)])
+    return shown
+
+
+def is_silent(pulse: Pulse, now: datetime) -> bool:
+    """Has the process given no sign of life lately?"""
+    return pulse.at is None or now - pulse.at > _SILENT
+
+
+def _silence(pulse: Pulse, now: datetime) -> Alarm:
+    if pulse.at is None:
+        return Alarm(f"{pulse.name} has never given a sign of life.", f"wetread {pulse.name}")
+    sentence = f"{pulse.name} has given no sign of life for {age(pulse.at, now)}: it hangs or does not run."
+    return Alarm(sentence, "wetread check")
+
+
+def _studies(waiting: Backlog) -> Iterator[Alarm]:
+    if waiting.dead_letters:
+        noun = "study is a dead letter" if waiting.dead_letters == 1 else "studies are dead letters"
+        sentence = f"{waiting.dead_letters} {noun}: nothing more happens until a person has looked."
+        yield Alarm(sentence, link="/?show=dead-letters")
+    if waiting.held:
+        noun = "study is held" if waiting.held == 1 else "studies are held"
+        yield Alarm(f"{waiting.held} {noun} until a person decides.", link="/?show=held")
+
+
+def _switches(tx: Session) -> Iterator[Alarm]:
+    for switch in tx.scalars(select(Switch).where(Switch.on).order_by(Switch.name)):
+        what, name = _PAUSES.get(switch.name, (f"{switch.name} is switched on", ""))
+        command = f"wetread resume --what {name}" if name else ""
+        yield Alarm(f"{what} by {switch.by} since {switch.at:%Y-%m-%d %H:%M} UTC.", command)
+
+
+def _destinations(tx: Session) -> Iterator[Alarm]:
+    if peers.everyone(tx) and not peers.destinations(tx):
+        sentence = "No destination is registered: drafts have nowhere to go and become dead letters."
+        yield Alarm(sentence, "wetread ae edit PACS --address 10.0.0.5:104 --send-to")

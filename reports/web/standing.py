@@ -1,0 +1,202 @@
+"""Where a study is, as one plain status: what happens, why, and what a person must do. Silence is never ambiguous."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Workitem, WorkitemState
+
+
+class Status(StrEnum):
+    """What stands on the chip."""
+
+    RECEIVING = "receiving"
+    WAITING = "waiting"
+    READING = "reading"
+    DRAFTED = "drafted, on its way"
+    SIGNOFF = "awaiting sign-off"
+    DELIVERED = "delivered"
+    EXCLUDED = "excluded"
+    HELD = "held"
+    DEAD_LETTER = "dead letter"
+    CLOSED = "closed, not delivered"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The newest revision of a study and what belongs to it."""
+
+    revision: Revision
+    workitem: Workitem | None
+    deliveries: Sequence[Delivery]
+    images: int  # of all revisions
+    place: int | None  # in the queue of readings, 1 for the next one; None where it does not wait there
+    waiting: int  # readings in that queue
+    paused: frozenset[str]  # names of the switches that are on
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One status, the sentence that explains it, and the commands that a person may need."""
+
+    status: Status
+    sentence: str
+    commands: tuple[str, ...] = ()
+
+
+_LEFT = frozenset({DeliveryState.SENT, DeliveryState.COMMITTED})
+_HOLDS: Final = MappingProxyType(
+    {
+        "two-patients": "Objects of two patients came under one Study Instance UID. Nothing more is read or sent. "
+        "Correct it in the PACS and send the study again under its own UID, then exclude this one.",
+        "no-patient-id": "The study came without a Patient ID. Nothing more is read or sent. "
+        "Correct it in the PACS and send it again as a new study, then exclude this one.",
+    }
+)
+
+
+def standing(facts: Facts, now: datetime) -> Standing:
+    """The status of the study."""
+    book = facts.revision.book
+    if book is Book.IN_FLIGHT:
+        return _in_flight(facts, now)
+    return _with_hold(facts, _ended(facts))
+
+
+def age(moment: datetime | None, now: datetime) -> str:
+    """How long ago, in the largest unit that says something: 40 s, 12 min, 5 h, 3 d."""
+    if moment is None:
+        return "-"
+    seconds = max(0, int((now - moment).total_seconds()))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _ended(facts: Facts) -> Standing:
+    revision = facts.revision
+    why = revision.explanation or revision.reason or "no reason was recorded"
+    match revision.book:
+        case Book.DELIVERED:
+            return Standing(Status.DELIVERED, _proofs(facts.deliveries))
+        case Book.EXCLUDED:
+            return Standing(Status.EXCLUDED, f"Not read: {_sentence(why)}")
+        case Book.DEAD_LETTERED:
+            return Standing(Status.DEAD_LETTER, f"Given up: {_sentence(why)}", (_command("requeue", facts),))
+        case Book.AWAITING_SIGNOFF:
+            return Standing(Status.SIGNOFF, "Drafted. The destination gets only what a radiologist has signed.")
+    return Standing(Status.CLOSED, f"Nothing was delivered: {_sentence(why)}")
+
+
+def _with_hold(facts: Facts, ended: Standing) -> Standing:
+    """A study that ended although it is held says both."""
+    reason = facts.revision.study.hold_reason
+    if not reason:
+        return ended
+    commands = (*ended.commands, _exclusion(facts)) if ended.commands else ()
+    return Standing(ended.status, f"{ended.sentence} {_hold(reason)}", commands)
+
+
+def _in_flight(facts: Facts, now: datetime) -> Standing:
+    study, workitem = facts.revision.study, facts.workitem
+    left = any(delivery.state in _LEFT for delivery in facts.deliveries)
+    if study.hold_reason and not left:
+        return Standing(Status.HELD, _hold(study.hold_reason), (_exclusion(facts),))
+    if workitem is None:
+        images = "1 image" if facts.images == 1 else f"{facts.images} images"
+        return Standing(
+            Status.RECEIVING, f"{images} so far, the last object {age(study.last_received_at, now)} ago; more may come."
+        )
+    return _with_hold(facts, _by_workitem(facts, workitem, now))
+
+
+def _by_workitem(facts: Facts, workitem: Workitem, now: datetime) -> Standing:
+    match workitem.state:
+        case WorkitemState.SCHEDULED if workitem.hold_reason:
+            return _gated(facts, workitem)
+        case WorkitemState.SCHEDULED:
+            return Standing(Status.WAITING, _queueing(facts, workitem, now))
+        case WorkitemState.IN_PROGRESS:
+            return Standing(Status.READING, f"Being read by {workitem.claimed_by}, attempt {workitem.attempts}.")
+        case WorkitemState.COMPLETED:
+            return Standing(Status.DRAFTED, _on_its_way(facts, now))
+    return Standing(Status.UNCLEAR, "The books do not say what happens with it.", ("wetread check",))
+
+
+def _gated(facts: Facts, workitem: Workitem) -> Standing:
+    why = workitem.last_error or workitem.hold_reason
+    return Standing(
+        Status.HELD,
+        f"A person must decide whether it may be read: {_sentence(why)}",
+        (_command("confirm", facts), _exclusion(facts)),
+    )
+
+
+def _queueing(facts: Facts, workitem: Workitem, now: datetime) -> str:
+    parts = [f"Number {facts.place} of {facts.waiting} in the queue."]
+    if workitem.attempts:
+        parts.append(
+            f"Attempt {workitem.attempts} failed: {_sentence(workitem.last_error or 'no reason was recorded')}"
+        )
+    if workitem.next_attempt_at > now:
+        parts.append(f"Next attempt in {age(now, workitem.next_attempt_at)}.")
+    if "pause-work" in facts.paused:
+        parts.append("Reading is paused by a person.")
+    return " ".join(parts)
+
+
+def _on_its_way(facts: Facts, now: datetime) -> str:
+    counted = [delivery for delivery in facts.deliveries if delivery.state is not DeliveryState.CANCELED]
+    parts = [_leg(delivery, now) for delivery in counted]
+    if "pause-send" in facts.paused:
+        parts.append("Sending is paused by a person.")
+    return " ".join(["Drafted.", *parts])
+
+
+def _leg(delivery: Delivery, now: datetime) -> str:
+    to = delivery.destination
+    match delivery.state:
+        case DeliveryState.COMMITTED:
+            return f"{to} has it."
+        case DeliveryState.SENT:
+            failed = f" Last try: {_sentence(delivery.last_error)}" if delivery.last_error else ""
+            return f"Sent to {to}, its proof is awaited.{failed}"
+        case DeliveryState.FAILED:
+            return f"Given up for {to}: {_sentence(delivery.last_error)}"
+    if not delivery.last_error:
+        return f"About to be sent to {to}."
+    again = f" Next try in {age(now, delivery.next_attempt_at)}." if delivery.next_attempt_at > now else ""
+    return f"{to} did not take it yet: {_sentence(delivery.last_error)}{again}"
+
+
+def _proofs(deliveries: Sequence[Delivery]) -> str:
+    proven = [
+        f"{delivery.destination} (proof: {delivery.proven_by})"
+        for delivery in deliveries
+        if delivery.state is DeliveryState.COMMITTED
+    ]
+    return f"The draft is in {', '.join(proven)}."
+
+
+def _hold(reason: str) -> str:
+    return _HOLDS.get(reason, f"Held: {_sentence(reason)}")
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _command(verb: str, facts: Facts) -> str:
+    return f"wetread study {verb} {facts.revision.study_id}"
+
+
+def _exclusion(facts: Facts) -> str:
+    return f'{_command("exclude", facts)} --reason "..."'

@@ -1,0 +1,1 @@
+"""The style sheet. A package, so that an installation carries it."""

@@ -1,0 +1,1 @@
+"""The pages as Jinja templates. A package, so that an installation carries them."""
