@@ -93,13 +93,16 @@ class Supervisor:
         """Which process runs under which number now."""
         return {name: child.pid for name, child in self._children.items()}
 
+    def command(self, name: str) -> list[str]:
+        """The command line of a process."""
+        return [sys.executable, "-m", "agent", *self._options, name]
+
     def _start(self, name: str) -> None:
-        command = [sys.executable, "-m", "agent", *self._options, name]
         log_file = self._log(name)
         try:
             # preexec_fn is safe: the supervisor has no other thread
             self._children[name] = subprocess.Popen(  # noqa: S603
-                command,
+                self.command(name),
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,
                 stderr=log_file,

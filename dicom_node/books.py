@@ -137,4 +137,4 @@ def _expected(tx: Session, revision: Revision) -> set[Book]:
 
 def _counts(tx: Session, column: InstrumentedAttribute[State], *conditions: ColumnElement[bool]) -> dict[State, int]:
     rows = tx.execute(select(column, func.count()).where(*conditions).group_by(column))
-    return {state: count for state, count in rows.tuples()}  # noqa: C416  dict() loses the types
+    return {state: count for state, count in rows}  # noqa: C416  dict() loses the types

@@ -47,7 +47,7 @@ def list_studies(surroundings: Surroundings, book: str | None, held: bool, limit
             chosen = chosen.where(Revision.book == Book(book))
         if held:
             chosen = chosen.where(Revision.book == Book.IN_FLIGHT, Workitem.hold_reason != "")
-        rows = tx.execute(chosen.order_by(Study.id.desc()).limit(limit)).tuples().all()
+        rows = tx.execute(chosen.order_by(Study.id.desc()).limit(limit)).all()
     if as_json:
         print_json([_summary(revision, workitem) for revision, workitem in rows])
         return

@@ -84,9 +84,10 @@ class Demonstration:
             self._prepare(pacs)
             supervisor = Supervisor(self._config, self._config_file, self._folder / "logs")
             try:
+                self._say(f"starting Redis, listen, dispatch, work, send, web: {OWN} on port {self._config.node.port}")
                 supervisor.start()
-                self._wait_until_ready(supervisor)
                 film = image or self._draw(now)
+                self._wait_until_ready(supervisor)
                 self._send(film)
                 result = self._follow(supervisor, pacs, film)
                 if keep is not None:
@@ -130,9 +131,6 @@ class Demonstration:
 
     def _wait_until_ready(self, supervisor: Supervisor) -> None:
         """The port is open and the worker holds its model."""
-        self._say(
-            f"starting Redis and listen, dispatch, work, send, web; we are {OWN} on port {self._config.node.port}"
-        )
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             supervisor.look_after()
@@ -219,11 +217,12 @@ class Demonstration:
         received = len(tx.scalars(select(Reception.id)).all())
         draft = self._folder / "draft.dcm"
         shutil.copy(arrived.path, draft)
-        text = as_text(dcmread(draft))
+        document = dcmread(draft)
+        text = as_text(document)
         seen = next((self._folder / "films").glob("*.png"))
         target = self._folder / "film-and-draft.png"
         caption = f"{film.name} - read in {time.monotonic() - self._began:.1f} s from the start of this program"
-        picture.draw(np.asarray(Image.open(seen).convert("L")), text, caption, target)
+        picture.draw(np.asarray(Image.open(seen).convert("L")), as_text(document, width=10_000), caption, target)
         self._say(f"{PACS} holds the draft; {received} object received, 1 draft delivered")
         self._tell("")
         self._tell(text)

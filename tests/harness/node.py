@@ -80,6 +80,7 @@ class Node:
         database: str = "",
         node: str = "",
         reader: str = "",
+        supervisor: type[Supervisor] = Supervisor,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -104,7 +105,7 @@ class Node:
         self.config: Config = read_config(self.config_file)
         self.database = Database(self.config.node.database_url)
         schema.upgrade(self.database)
-        self.supervisor = Supervisor(self.config, self.config_file, folder / "logs")
+        self.supervisor = supervisor(self.config, self.config_file, folder / "logs")
         self._stop = threading.Event()
         self._keeper = threading.Thread(target=self._look_after, daemon=True)
 

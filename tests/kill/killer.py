@@ -1,0 +1,75 @@
+"""Kills processes with SIGKILL when a study is seen in a given state, and counts what it hit."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import psutil
+from sqlalchemy import select
+
+from dicom_node.tables import Delivery, DeliveryState, Study, StudyState, Workitem, WorkitemState
+from tests.harness.node import Node
+
+STATES = ("RECEIVING", "IN PROGRESS", "QUEUED", "SENT")
+VICTIMS = {
+    "RECEIVING": ("listen", "dispatch"),
+    "IN PROGRESS": ("work", "work's child"),
+    "QUEUED": ("send", "dispatch"),
+    "SENT": ("send", "web"),
+}
+
+
+def observed(node: Node, state: str) -> bool:
+    """Is a study in this state now?"""
+    with node.database.read() as tx:
+        if state == "RECEIVING":
+            return tx.scalar(select(Study.id).where(Study.state == StudyState.RECEIVING).limit(1)) is not None
+        if state == "IN PROGRESS":
+            running = Workitem.state == WorkitemState.IN_PROGRESS
+            return tx.scalar(select(Workitem.id).where(running).limit(1)) is not None
+        return tx.scalar(select(Delivery.id).where(Delivery.state == DeliveryState(state)).limit(1)) is not None
+
+
+def kill_when(node: Node, state: str, victim: str, *, seconds: float) -> bool:
+    """Wait until a study is in the state, then kill; False when it was not seen in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if observed(node, state):
+            return _kill(node, victim)
+        time.sleep(0.002)
+    return False
+
+
+def campaign(
+    node: Node, chance: random.Random, histogram: Counter[str], *, kills: int, is_over: Callable[[], bool]
+) -> None:
+    """So many kills, each at the state that was hit least so far, until the studies are through."""
+    for _ in range(kills):
+        if is_over():
+            return
+        fewest = min(histogram[state] for state in STATES)
+        state = chance.choice([state for state in STATES if histogram[state] == fewest])
+        victim = chance.choice(VICTIMS[state])
+        if kill_when(node, state, victim, seconds=20):
+            histogram[state] += 1
+            histogram[f"  {victim}"] += 1
+        time.sleep(chance.uniform(0.1, 0.8))
+
+
+def _kill(node: Node, victim: str) -> bool:
+    name = victim.removesuffix("'s child")
+    number = node.supervisor.process_ids().get(name)
+    if number is None or not psutil.pid_exists(number):
+        return False
+    if victim.endswith("'s child"):
+        children = [child for child in psutil.Process(number).children() if "decoder" not in " ".join(child.cmdline())]
+        if not children:
+            return False
+        number = children[0].pid
+    os.kill(number, signal.SIGKILL)
+    return True
