@@ -14,6 +14,8 @@ from typing import Final, Literal
 
 import pydicom
 
+from agent.imaging.attributes import first, value
+
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -231,13 +233,8 @@ def _letters(text: str) -> str:
 
 def _text(header: pydicom.Dataset, keyword: str) -> str:
     """The first value as text; empty where it is absent or cannot be read."""
-    try:
-        value = header.get(keyword)
-    except (LookupError, NotImplementedError, TypeError, ValueError):
-        return ""
-    if isinstance(value, (list, pydicom.multival.MultiValue)):
-        value = value[0] if len(value) else None
-    return "" if value is None else str(value).strip().strip("\0").strip()
+    found = first(header, keyword)
+    return "" if found is None else str(found).strip().strip("\0").strip()
 
 
 def _date(header: pydicom.Dataset, keyword: str) -> date | None:
@@ -248,8 +245,8 @@ def _date(header: pydicom.Dataset, keyword: str) -> date | None:
 
 
 def _items(header: pydicom.Dataset, keyword: str) -> list[pydicom.Dataset]:
-    value = header.get(keyword)
-    return list(value) if isinstance(value, pydicom.Sequence) else []
+    found = value(header, keyword)
+    return list(found) if isinstance(found, pydicom.Sequence) else []
 
 
 def _codes(header: pydicom.Dataset, keyword: str) -> frozenset[str]:

@@ -15,6 +15,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
+from agent.imaging.attributes import BROKEN, first
 from agent.imaging.stored import Stored, UndecodableImage, read
 
 __all__ = ["Film", "UndecodableImage", "render"]
@@ -77,10 +78,10 @@ def _histogram(
     """Pixels of every value, without padding; and which values are padding (PS3.3 C.7.5.1.1.2)."""
     counts = np.bincount(indices.ravel(), minlength=table.size)
     padded = np.zeros(table.size, dtype=np.bool_)
-    first = header.get("PixelPaddingValue")
-    if isinstance(first, int):
+    start = header.get("PixelPaddingValue")
+    if isinstance(start, int):
         last = header.get("PixelPaddingRangeLimit")
-        low, high = sorted((first, last if isinstance(last, int) else first))
+        low, high = sorted((start, last if isinstance(last, int) else start))
         padded = (table >= low) & (table <= high)
     remaining = np.where(padded, 0, counts)
     if remaining.sum() < counts.sum() // 20:  # then it names the film itself, and cannot be meant
@@ -92,7 +93,7 @@ def _modality(table: NDArray[np.int64], header: pydicom.Dataset) -> tuple[_Value
     """Modality LUT or rescale (PS3.3 C.11.1)."""
     try:
         values = np.asarray(apply_modality_lut(table, header), dtype=np.float64)
-    except (AttributeError, LookupError, NotImplementedError, TypeError, ValueError):
+    except BROKEN:
         return table.astype(np.float64), ("broken modality LUT or rescale ignored",)
     if values.size > 1 and values.min() == values.max():
         return table.astype(np.float64), ("modality LUT or rescale without contrast ignored",)
@@ -120,7 +121,7 @@ def _voi_lut(values: _Values, header: pydicom.Dataset) -> _Scale | None:
     try:
         looked_up = apply_voi(np.rint(values).astype(np.int64), header).astype(np.float64)
         full = float(2 ** int(header.VOILUTSequence[0].LUTDescriptor[2]) - 1)
-    except (AttributeError, LookupError, NotImplementedError, TypeError, ValueError):
+    except BROKEN:
         return None
     top = float(looked_up.max())
     if top < full / 2:  # known of real devices: 16 bits declared, 12 used
@@ -146,11 +147,8 @@ def _window(values: _Values, header: pydicom.Dataset) -> _Scale | None:
 
 
 def _first_number(header: pydicom.Dataset, keyword: str) -> float | None:
-    value = header.get(keyword)
-    if isinstance(value, (list, pydicom.multival.MultiValue)):
-        value = value[0] if len(value) else None
     try:
-        number = float(value)
+        number = float(first(header, keyword))
     except (TypeError, ValueError):
         return None
     return number if np.isfinite(number) else None

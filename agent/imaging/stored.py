@@ -5,9 +5,7 @@ Headers lie: every figure is checked against the bytes before memory is asked fo
 
 from __future__ import annotations
 
-import struct
 import warnings
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import (
@@ -27,6 +24,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
@@ -34,13 +32,15 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from agent.imaging.attributes import BROKEN, drop_unreadable, value
 from dicom_node.errors import WetreadError
 
 _LARGEST: Final = 100_000_000  # pixels; the largest films have 25 million
 _COLOR_SPREAD: Final = 16  # gray levels between the channels of one pixel; JPEG alone makes up to about ten
 _COLORED_SHARE: Final = 0.005  # of all pixels: a colored mark in a corner, not a colored picture
 
-# The fastest of the plug-ins that are installed, all of them bit-exact; pydicom's own order differs.
+# The fastest of the plug-ins that are installed, all of them bit-exact; pydicom's own order differs. For JPEG baseline
+# the one that survives broken streams: gdcm aborts its process on some.
 _PLUGINS: Final = MappingProxyType(
     {
         JPEGLSLossless: "pyjpegls",
@@ -50,24 +50,16 @@ _PLUGINS: Final = MappingProxyType(
         JPEGLossless: "gdcm",
         JPEGLosslessSV1: "gdcm",
         RLELossless: "pylibjpeg",
+        JPEGBaseline8Bit: "pillow",
     }
 )
 
-# What pydicom and its plug-ins raise on broken bytes.
-_BROKEN: Final = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    InvalidDicomError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
+# Everything in the header that decides what the picture looks like.
+_DECIDING: Final = (
+    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept", "RescaleType", "VOILUTSequence", "VOILUTFunction"),
+    *("WindowCenter", "WindowWidth", "PresentationLUTShape", "PatientOrientation"),
 )
 
 
@@ -97,9 +89,11 @@ def read(path: Path) -> Stored:
             dataset = pydicom.dcmread(path, force=True)
         except FileNotFoundError as error:
             raise UndecodableImage("file-missing", "The image file is gone from the store.") from error
-        except (MemoryError, *_BROKEN) as error:  # a random length field can ask for any memory
+        except (MemoryError, *BROKEN) as error:  # a random length field can ask for any memory
             raise UndecodableImage("unreadable-file", "The file cannot be read as DICOM.") from error
+        dropped = drop_unreadable(dataset, _DECIDING)
         syntax, notes = _transfer_syntax(dataset)
+        notes += tuple(f"unreadable {keyword} ignored" for keyword in dropped)
         _check_shape(dataset)
         return _decode(dataset, syntax, notes)
 
@@ -118,10 +112,10 @@ def _transfer_syntax(dataset: pydicom.Dataset) -> tuple[UID, tuple[str, ...]]:
 
 def _whole_number(dataset: pydicom.Dataset, keyword: str, default: int | None = None) -> int:
     try:
-        value = dataset.get(keyword)
-        if value in (None, "") and default is not None:
+        found = value(dataset, keyword)
+        if found in (None, "") and default is not None:
             return default
-        return int(value)
+        return int(found)
     except (TypeError, ValueError) as error:
         raise UndecodableImage("broken-header", f"The attribute {keyword} is absent or no number.") from error
 
@@ -158,7 +152,7 @@ def _decode(dataset: pydicom.Dataset, syntax: UID, notes: tuple[str, ...]) -> St
         return Stored(values, dataset, notes)
     except MemoryError as error:
         raise UndecodableImage("out-of-memory", "Decoding the image needs more memory than it may have.") from error
-    except _BROKEN as error:
+    except BROKEN as error:
         raise UndecodableImage("undecodable", f"The pixel data cannot be decoded ({syntax.name}).") from error
 
 
@@ -212,7 +206,7 @@ def _with_plugin(dataset: pydicom.Dataset, syntax: UID) -> NDArray[Any]:
         return np.asarray(decoder.as_array(dataset)[0])
     try:
         return np.asarray(decoder.as_array(dataset, decoding_plugin=plugin)[0])
-    except _BROKEN:
+    except BROKEN:
         return np.asarray(decoder.as_array(dataset)[0])  # slower plug-ins forgive other defects
 
 

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from agent.readers.protocol import Reader
 from dicom_node.errors import ConfigurationError
 
-DEMO_CHECKPOINT = Path(__file__).with_name("demo_checkpoint")
 READERS = MappingProxyType({"cxr_llava": "agent.readers.cxr_llava"})
 
 

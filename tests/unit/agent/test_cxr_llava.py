@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from bitsandbytes.nn import Linear4bit, Linear8bitLt
 from safetensors.torch import load_file, save_file
 
 from agent.readers import load_reader, prompt
 from agent.readers.checkpoint import REVISION, CheckpointError
-from agent.readers.cxr_llava import load
+from agent.readers.cxr_llava import CxrLlavaModel, load
 from agent.readers.preprocess import to_pixels
 from agent.readers.protocol import Generation, Reader, UnreadableText
 from dicom_node.errors import ConfigurationError
@@ -228,3 +229,16 @@ def test_the_middle_square_is_kept_whatever_the_shape(shape: tuple[int, int]) ->
 def test_a_film_of_another_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="uint8"):
         to_pixels(np.zeros((8, 8), np.uint16), size=96, mean=0.5, std=0.5)  # type: ignore[arg-type]
+
+
+def test_the_published_dimensions_give_the_published_number_of_weights() -> None:
+    config = json.loads((CHECKPOINT / "config.json").read_text())
+    config["clip_vision_cfg"] = {"image_size": 512, "layers": 24, "patch_size": 16, "width": 1024}
+    sizes = {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "vocab_size": 32000}
+    config["llama"].update(sizes, num_attention_heads=32, num_key_value_heads=32)
+    with torch.device("meta"):
+        model = CxrLlavaModel(config)
+    pooled_vector = 1024 * 128  # vision_tower.proj, which nothing uses
+    assert sum(p.numel() for p in model.parameters()) + pooled_vector == 7_046_371_328
+    # q, k and v of a tower layer lie in one tensor there and in three here
+    assert len(list(model.parameters())) == 589 - 1 + 24 * 4

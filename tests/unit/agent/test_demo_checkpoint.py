@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from agent.readers import DEMO_CHECKPOINT, load_reader
+from agent.readers import demonstration_checkpoint, load_reader
 from agent.readers.guards import check
 from agent.readers.protocol import Generation
 from agent.training.demo_checkpoint import NOTICE, reports
 
+DEMO_CHECKPOINT = demonstration_checkpoint()
 FILMS = {
     "noise": np.random.default_rng(5).integers(0, 256, (300, 200), dtype=np.uint8),
     "black": np.zeros((128, 128), np.uint8),

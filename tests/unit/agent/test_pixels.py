@@ -19,6 +19,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from agent.imaging.gate import judge
 from agent.imaging.pixels import UndecodableImage, render
 
 RAMP = np.linspace(0, 4095, 64 * 64).astype(np.uint16).reshape(64, 64)  # dark at the top
@@ -337,3 +338,33 @@ def test_a_broken_stream_is_undecodable(tmp_path: Path) -> None:
     dataset["PixelData"].VR = "OB"
     dataset["PixelData"].is_undefined_length = True
     assert code_of(saved(tmp_path, dataset)) == "undecodable"
+
+
+@pytest.mark.parametrize("broken", [b"XX", b"UK", b"QQ"])
+def test_attributes_with_a_nonsense_vr_are_left_out(tmp_path: Path, broken: bytes) -> None:
+    path = saved(tmp_path, make(RAMP, WindowCenter=2048, WindowWidth=4096, PresentationLUTShape="IDENTITY"))
+    whole = path.read_bytes()
+    for tag in (b"\x28\x00\x50\x10", b"\x50\x20\x20\x00"):
+        path.write_bytes(whole.replace(tag + (b"DS" if tag[0] == 0x28 else b"CS"), tag + broken))
+        film = render(path)
+        assert film.pixels[0, 0] < film.pixels[-1, -1]
+        assert any("unreadable" in note for note in film.notes)
+
+
+def test_no_damage_to_a_header_raises_anything_else(tmp_path: Path) -> None:
+    attributes = {"WindowCenter": [2048, 10], "WindowWidth": [4096, 5], "RescaleSlope": 1, "RescaleIntercept": 0}
+    sequences = {"VOILUTSequence": [lut(0, list(range(64)))]}
+    path = saved(tmp_path, make(RAMP, PixelPaddingValue=5, PatientOrientation=["L", "F"], **attributes, **sequences))
+    whole, end = path.read_bytes(), path.stat().st_size - RAMP.nbytes
+    random = np.random.default_rng(11)
+    films = 0
+    for _ in range(400):
+        damaged = bytearray(whole)
+        damaged[int(random.integers(132, end))] = int(random.integers(256))
+        path.write_bytes(damaged)
+        try:
+            films += render(path).pixels.size > 0
+            judge(pydicom.dcmread(path, force=True, stop_before_pixels=True))
+        except UndecodableImage:
+            continue
+    assert films > 100
