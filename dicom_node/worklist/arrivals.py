@@ -28,7 +28,7 @@ from dicom_node.worklist.moves import (
     Ending,
     close,
     current_revision,
-    deliveries_of,
+    locked,
     move_delivery,
     move_workitem,
     next_revision,
@@ -55,6 +55,10 @@ def record_instance(tx: Session, arrival: Arrival, now: datetime) -> Outcome:
     if is_own(tx, header):
         _book_reception(tx, arrival, now, Outcome.DUPLICATE, reason="own-object")
         return Outcome.DUPLICATE
+    # Two associations may bring the study's objects at once: the second waits here and then sees the first.
+    tx.scalar(
+        select(Study.id).where(Study.study_instance_uid == header.study_instance_uid).with_for_update(key_share=True)
+    )
     known = tx.scalars(
         select(Instance).where(Instance.sop_instance_uid == header.sop_instance_uid).order_by(Instance.id)
     ).all()
@@ -152,15 +156,17 @@ def _hold_study(tx: Session, study: Study, reason: str, now: datetime) -> None:
     if study.hold_reason != reason:
         study.hold_reason = reason
         audit.append(tx, "study-held", at=now, actor="listen", study_id=study.id, reason=reason)
-    for workitem in tx.scalars(select(Workitem).join(Revision).where(Revision.study_id == study.id)):
+    for workitem in tx.scalars(locked(Workitem).join(Revision).where(Revision.study_id == study.id)):
         if workitem.state is WorkitemState.IN_PROGRESS:
             move_workitem(workitem, WorkitemState.SCHEDULED)
         workitem.hold_reason = reason
     revision = current_revision(tx, study)
-    queued = [delivery for delivery in deliveries_of(tx, revision) if delivery.state is DeliveryState.QUEUED]
+    deliveries = tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id)).all()
+    queued = [delivery for delivery in deliveries if delivery.state is DeliveryState.QUEUED]
     for delivery in queued:
         move_delivery(delivery, DeliveryState.CANCELED)
-    if queued:
+    on_its_way = any(delivery.state is DeliveryState.SENT for delivery in deliveries)
+    if queued and not on_its_way:  # what was sent is still proven, and closes the book then
         explanation = "the study came with a second patient before its draft was sent"
         close(tx, revision, Ending(Book.DEAD_LETTERED, reason, explanation), now, actor="listen")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
-from sqlalchemy import CursorResult, Result, select
+from sqlalchemy import CursorResult, Result, Select, select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
@@ -27,6 +28,8 @@ from dicom_node.tables import (
     Workitem,
     WorkitemState,
 )
+
+Row = TypeVar("Row", Workitem, Delivery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,13 @@ def close(tx: Session, revision: Revision, ending: Ending, now: datetime, *, act
 def settle(tx: Session, revision: Revision, now: datetime, *, actor: str) -> None:
     """Bring the book of a revision with deliveries in line with them."""
     tx.flush()
-    ending = ending_of(deliveries_of(tx, revision))
+    # Two senders may prove two deliveries of one revision at once: the second waits here and then sees the first.
+    tx.scalar(select(Revision.id).where(Revision.id == revision.id).with_for_update(key_share=True))
+    ending = ending_of(deliveries_of(tx, revision, again=True))
     if ending is None or ending.book is revision.book:
         return
+    if ending.book is Book.CLOSED and revision.study.hold_reason and revision.number == revision.study.revision:
+        ending = Ending(Book.DEAD_LETTERED, revision.study.hold_reason, "the study was held before all were delivered")
     if ending.book is Book.IN_FLIGHT:
         revision.book, revision.reason, revision.explanation, revision.closed_at = Book.IN_FLIGHT, "", "", None
         return
@@ -93,7 +100,7 @@ def settle(tx: Session, revision: Revision, now: datetime, *, actor: str) -> Non
 
 def ending_of(deliveries: Sequence[Delivery]) -> Ending | None:
     """What the deliveries of a revision say of its book; None where there is none that counts."""
-    states = {delivery.state for delivery in deliveries} - {DeliveryState.CANCELED}
+    states = {delivery.state for delivery in deliveries}
     if DeliveryState.FAILED in states:
         failed = next(delivery for delivery in deliveries if delivery.state is DeliveryState.FAILED)
         return Ending(Book.DEAD_LETTERED, "undeliverable", f"{failed.destination}: {failed.last_error}")
@@ -109,10 +116,10 @@ def call_off(tx: Session, revision: Revision, ending: Ending, now: datetime, *, 
 
     What was sent already keeps its state until its proof settles the book; a closed book stays closed.
     """
-    for workitem in tx.scalars(select(Workitem).where(Workitem.revision_id == revision.id)):
+    for workitem in tx.scalars(locked(Workitem).where(Workitem.revision_id == revision.id)):
         if workitem.state in {WorkitemState.SCHEDULED, WorkitemState.IN_PROGRESS}:
             move_workitem(workitem, WorkitemState.CANCELED)
-    deliveries = deliveries_of(tx, revision)
+    deliveries = tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id)).all()
     for delivery in deliveries:
         if delivery.state is DeliveryState.QUEUED:
             move_delivery(delivery, DeliveryState.CANCELED)
@@ -140,9 +147,10 @@ def current_revision(tx: Session, study: Study) -> Revision:
     return tx.scalars(select(Revision).where(Revision.study_id == study.id, Revision.number == study.revision)).one()
 
 
-def deliveries_of(tx: Session, revision: Revision) -> Sequence[Delivery]:
-    """The deliveries of a revision, oldest first."""
-    return tx.scalars(select(Delivery).where(Delivery.revision_id == revision.id).order_by(Delivery.id)).all()
+def deliveries_of(tx: Session, revision: Revision, *, again: bool = False) -> Sequence[Delivery]:
+    """The deliveries of a revision, oldest first; read `again` where they may have changed in this transaction."""
+    chosen = select(Delivery).where(Delivery.revision_id == revision.id).order_by(Delivery.id)
+    return tx.scalars(chosen, execution_options={"populate_existing": again}).all()
 
 
 def images_of(tx: Session, study_id: int) -> Sequence[Instance]:
@@ -175,6 +183,11 @@ def switch(tx: Session, name: str, *, on: bool, now: datetime, actor: str) -> No
     """Turn a switch; who did it stands in the audit trail."""
     tx.merge(Switch(name=name, on=on, by=actor, at=now))
     audit.append(tx, "switched", at=now, actor=actor, switch=name, on=int(on))
+
+
+def locked(table: type[Row]) -> Select[Row]:
+    """Rows as they are once nobody else changes them: a worker or sender may be about to commit."""
+    return select(table).with_for_update(of=table).execution_options(populate_existing=True)
 
 
 def changed_one(result: Result[object]) -> bool:
