@@ -78,14 +78,14 @@ class _Books(Collector):
 
 
 def _counts(tx: Session) -> Iterator[Metric]:
-    by_book = dict(tx.execute(select(Revision.book, func.count()).group_by(Revision.book)).tuples().all())
+    by_book = dict(tx.execute(select(Revision.book, func.count()).group_by(Revision.book)).all())
     yield _by(
         "wetread_revisions",
         "Study revisions in each book.",
         "book",
         {book.value: by_book.get(book, 0) for book in Book},
     )
-    by_outcome = dict(tx.execute(select(Reception.outcome, func.count()).group_by(Reception.outcome)).tuples().all())
+    by_outcome = dict(tx.execute(select(Reception.outcome, func.count()).group_by(Reception.outcome)).all())
     receptions = CounterMetricFamily("wetread_receptions", "Answered C-STORE requests.", labels=["outcome"])
     for outcome in Outcome:
         receptions.add_metric([outcome.value], by_outcome.get(outcome, 0))

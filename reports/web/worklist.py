@@ -111,7 +111,7 @@ def _images(tx: Session, studies: Sequence[int]) -> dict[int, int]:
         .where(Instance.study_id.in_(studies), Instance.role == Role.IMAGE, Instance.conflict.is_(False))
         .group_by(Instance.study_id)
     )
-    return {study_id: count for study_id, count in tx.execute(counted).tuples()}  # noqa: C416  dict() loses the types
+    return {study_id: count for study_id, count in tx.execute(counted)}  # noqa: C416  dict() loses the types
 
 
 def _queue(tx: Session, revisions: Sequence[int]) -> tuple[dict[int, int], int]:
