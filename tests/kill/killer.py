@@ -35,30 +35,31 @@ def observed(node: Node, state: str) -> bool:
         return tx.scalar(select(Delivery.id).where(Delivery.state == DeliveryState(state)).limit(1)) is not None
 
 
-def kill_when(node: Node, state: str, victim: str, *, seconds: float) -> bool:
-    """Wait until a study is in the state, then kill; False when it was not seen in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if observed(node, state):
-            return _kill(node, victim)
-        time.sleep(0.002)
-    return False
-
-
 def campaign(
     node: Node, chance: random.Random, histogram: Counter[str], *, kills: int, is_over: Callable[[], bool]
 ) -> None:
-    """So many kills, each at the state that was hit least so far, until the studies are through."""
+    """So many kills, each when a study is seen in a state that was not hit more often than the others."""
     for _ in range(kills):
-        if is_over():
+        state = _next_state(node, chance, histogram, is_over)
+        if state is None:
             return
-        fewest = min(histogram[state] for state in STATES)
-        state = chance.choice([state for state in STATES if histogram[state] == fewest])
         victim = chance.choice(VICTIMS[state])
-        if kill_when(node, state, victim, seconds=20):
+        if _kill(node, victim):
             histogram[state] += 1
             histogram[f"  {victim}"] += 1
         time.sleep(chance.uniform(0.1, 0.8))
+
+
+def _next_state(node: Node, chance: random.Random, histogram: Counter[str], is_over: Callable[[], bool]) -> str | None:
+    """Watch until a study is in one of the states that are due; None once all is over."""
+    fewest = min(histogram[state] for state in STATES)
+    due = [state for state in STATES if histogram[state] == fewest]
+    while not is_over():
+        seen = [state for state in due if observed(node, state)]
+        if seen:
+            return chance.choice(seen)
+        time.sleep(0.002)
+    return None
 
 
 def _kill(node: Node, victim: str) -> bool:

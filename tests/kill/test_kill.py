@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from agent.demo import phantom
 from agent.supervisor import Supervisor
+from dicom_node import books
 from dicom_node.aet import RemoteAddress
 from dicom_node.errors import SendFailure
 from dicom_node.loopback import LoopbackPacs, send
@@ -58,8 +60,6 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def _send_until_acknowledged(node: Node, film: Path, acknowledged: set[str]) -> None:
     """As a PACS does: keep it, and send it again until it is taken."""
-    from pydicom import dcmread
-
     for _ in range(200):
         try:
             send(film, RemoteAddress(OWN, "127.0.0.1", node.port), PACS)
@@ -74,14 +74,18 @@ def _send_until_acknowledged(node: Node, film: Path, acknowledged: set[str]) -> 
 def _run(node: Node, films: list[Path], chance: random.Random, histogram: Counter[str], *, seconds: float) -> set[str]:
     """Send all films while processes are killed; return the acknowledged studies once nothing moves any more."""
     acknowledged: set[str] = set()
-    sender = threading.Thread(
-        target=lambda: [_send_until_acknowledged(node, film, acknowledged) for film in films], daemon=True
-    )
+
+    def send_all() -> None:
+        for film in films:
+            _send_until_acknowledged(node, film, acknowledged)
+            time.sleep(chance.uniform(0.1, 0.6))
+
+    sender = threading.Thread(target=send_all, daemon=True)
     sender.start()
 
     def delivered() -> int:
-        counts: dict[str, int] = node.ask("queue")["books"]
-        return counts[Book.DELIVERED.value]
+        with node.database.read() as tx:
+            return books.balance(tx).revisions[Book.DELIVERED]
 
     campaign(node, chance, histogram, kills=KILLS, is_over=lambda: delivered() == len(films))
     sender.join(120)
