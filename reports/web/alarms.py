@@ -47,7 +47,7 @@ def alarms(tx: Session, now: datetime, waiting: Backlog, not_ready: Sequence[str
     return [
         *(Alarm(reason, "wetread check") for reason in not_ready),
         *_studies(waiting),
-        *(_silence(pulse, now) for pulse in pulses(tx, now) if is_silent(pulse, now)),
+        *_silence([pulse for pulse in pulses(tx, now) if is_silent(pulse, now)], now),
         *_switches(tx),
         *_destinations(tx),
     ]
@@ -75,11 +75,14 @@ def is_silent(pulse: Pulse, now: datetime) -> bool:
     return pulse.at is None or now - pulse.at > _SILENT
 
 
-def _silence(pulse: Pulse, now: datetime) -> Alarm:
-    if pulse.at is None:
-        return Alarm(f"{pulse.name} has never given a sign of life.", f"wetread {pulse.name}")
-    sentence = f"{pulse.name} has given no sign of life for {age(pulse.at, now)}: it hangs or does not run."
-    return Alarm(sentence, "wetread check")
+def _silence(silent: Sequence[Pulse], now: datetime) -> Iterator[Alarm]:
+    never = ", ".join(pulse.name for pulse in silent if pulse.at is None)
+    if never:
+        yield Alarm(f"Never given a sign of life: {never}. wetread run starts all five processes.", "wetread check")
+    for pulse in silent:
+        if pulse.at is not None:
+            sentence = f"{pulse.name} has given no sign of life for {age(pulse.at, now)}: it hangs or does not run."
+            yield Alarm(sentence, "wetread check")
 
 
 def _studies(waiting: Backlog) -> Iterator[Alarm]:
