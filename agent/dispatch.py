@@ -8,17 +8,20 @@ from datetime import timedelta
 
 import structlog
 from celery import Celery
+from sqlalchemy import select
 
 from agent import loop, tasks
 from agent.config import Config
 from dicom_node import audit, retention, worklist
 from dicom_node.database import Database, clock
 from dicom_node.owner import is_dead
+from reports.tables import Report
 
 log = structlog.get_logger("dispatch")
 
 _STEP_SECONDS = 0.5
 _RING_AGAIN = timedelta(seconds=30)
+_BELLS = 8  # at once: as many workers as a site may have
 _HOUSEKEEPING_SECONDS = 600.0
 _ORPHAN_AGE = timedelta(days=1)
 
@@ -63,14 +66,19 @@ class Dispatcher:
             log.info("studies", completed=completed, claims_taken_back=released)
 
     def _ring(self) -> None:
-        """Publish first, mark second: a crash between the two rings twice, which is harmless."""
+        """Publish first, mark second: a crash between the two rings twice, which is harmless.
+
+        A bell wakes a worker, and that works off all that is due: a few are enough, however long the worklist is, and
+        the queue in Redis does not grow while no worker runs.
+        """
         with self._database.read() as tx:
             due = worklist.due_workitems(tx, clock(tx), ring_again=_RING_AGAIN)
-        heard = [workitem for workitem in due if tasks.publish(self._app, workitem.uid)]
-        if heard:
+        if not due:
+            return
+        away = not all(tasks.publish(self._app, workitem.uid) for workitem in due[:_BELLS])
+        if not away:
             with self._database.write() as tx:
-                worklist.mark_rung(tx, [workitem.id for workitem in heard], clock(tx))
-        away = len(heard) < len(due)
+                worklist.mark_rung(tx, [workitem.id for workitem in due], clock(tx))
         if away != self._broker_away:
             self._broker_away = away
             log.warning("broker_away" if away else "broker_back")
@@ -85,7 +93,8 @@ class Dispatcher:
             now = clock(tx)
             purged = retention.purge(tx, node.store_folder, now, keep=timedelta(days=node.keep_days))
         with self._database.read() as tx:
-            lost = retention.orphans(tx, node.store_folder, now, older_than=_ORPHAN_AGE)
+            named = tx.scalars(select(Report.digest))
+            lost = retention.orphans(tx, node.store_folder, now, older_than=_ORPHAN_AGE, also_named=named)
         for path in lost:
             path.unlink(missing_ok=True)
         if purged or lost:

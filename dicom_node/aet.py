@@ -47,7 +47,8 @@ class RemoteAddress:
         return cls(ae_title(found["title"]), found["host"].strip("[]"), port)
 
     def __str__(self) -> str:
-        return f"{self.ae_title}@{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.ae_title}@{host}:{self.port}"
 
 
 def likely_cause(seen: str, known: list[str]) -> str:

@@ -21,7 +21,7 @@ def append(
     tx: Session, event: str, *, at: datetime, actor: str, study_id: int | None = None, **detail: str | int | float
 ) -> None:
     """Add one row. `event` is a static hyphenated word such as `study-complete`."""
-    tx.add(AuditRow(at=at, actor=actor, event=event, study_id=study_id, detail=json.dumps(detail, sort_keys=True)))
+    tx.add(AuditRow(at=at, actor=actor[:64], event=event, study_id=study_id, detail=json.dumps(detail, sort_keys=True)))
 
 
 def seal(tx: Session) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -22,7 +23,7 @@ from dicom_node.tables import (
     Workitem,
     WorkitemState,
 )
-from dicom_node.worklist.moves import deliveries_of, ending_of
+from dicom_node.worklist.moves import book_of
 
 State = TypeVar("State")
 
@@ -100,39 +101,45 @@ def _instances_without_reception(tx: Session, receptions: dict[Outcome, int]) ->
 
 
 def _revisions_adrift(tx: Session) -> list[str]:
-    """Revisions whose book is not what their workitem and deliveries say."""
+    """Revisions whose book is not what their workitem and deliveries say. Two queries, however many there are."""
+    states: dict[int, set[DeliveryState]] = defaultdict(set)
+    for revision_id, state in tx.execute(select(Delivery.revision_id, Delivery.state).distinct()):
+        states[revision_id].add(state)
+    current = (Study.state == StudyState.RECEIVING) & (Study.revision == Revision.number)
+    rows = tx.execute(
+        select(Revision.id, Revision.study_id, Revision.number, Revision.book, Workitem.state, current)
+        .join(Study, Study.id == Revision.study_id)
+        .outerjoin(Workitem, Workitem.revision_id == Revision.id)
+    )
     problems = []
-    for revision in tx.scalars(select(Revision)):
-        expected = _expected(tx, revision)
-        if revision.book not in expected:
+    for revision_id, study_id, number, book, workitem, is_open in rows:
+        expected = _expected(states.get(revision_id, set()), workitem, is_open=bool(is_open))
+        if book not in expected:
             names = " or ".join(sorted(expected))
             problems.append(
-                f"study {revision.study_id} revision {revision.number} is booked as {revision.book}, "
-                f"its workitem and deliveries say {names}"
+                f"study {study_id} revision {number} is booked as {book}, its workitem and deliveries say {names}"
             )
     lonely = select(Study.id).where(~select(Revision.id).where(Revision.study_id == Study.id).exists())
     return problems + [f"study {study_id} has no revision" for study_id in tx.scalars(lonely)]
 
 
-_ENDED_BY_HAND = {Book.EXCLUDED, Book.DEAD_LETTERED, Book.CLOSED}
+_ENDED_BY_HAND = frozenset({Book.EXCLUDED, Book.DEAD_LETTERED, Book.CLOSED})
 
 
-def _expected(tx: Session, revision: Revision) -> set[Book]:
-    workitem = tx.scalar(select(Workitem).where(Workitem.revision_id == revision.id))
-    deliveries = deliveries_of(tx, revision)
-    ending = ending_of(deliveries)
-    if ending is not None and ending.book is not Book.CLOSED:
-        return {ending.book}
-    if deliveries:
-        return {Book.CLOSED, Book.DEAD_LETTERED, Book.EXCLUDED}
-    if workitem is None:
-        still_open = revision.study.state is StudyState.RECEIVING and revision.number == revision.study.revision
-        return {Book.IN_FLIGHT} if still_open else _ENDED_BY_HAND
-    if workitem.state in {WorkitemState.SCHEDULED, WorkitemState.IN_PROGRESS}:
-        return {Book.IN_FLIGHT}
-    if workitem.state is WorkitemState.CANCELED:
+def _expected(states: set[DeliveryState], workitem: WorkitemState | None, *, is_open: bool) -> frozenset[Book]:
+    """The books that fit the states of a revision's deliveries and workitem. `is_open`: images may still come."""
+    book = book_of(states)
+    if book is not None and book is not Book.CLOSED:
+        return frozenset({book})
+    if book is Book.CLOSED:
         return _ENDED_BY_HAND
-    return {Book.AWAITING_SIGNOFF, Book.CLOSED, Book.DEAD_LETTERED}
+    if workitem is None:
+        return frozenset({Book.IN_FLIGHT}) if is_open else _ENDED_BY_HAND
+    if workitem in {WorkitemState.SCHEDULED, WorkitemState.IN_PROGRESS}:
+        return frozenset({Book.IN_FLIGHT})
+    if workitem is WorkitemState.CANCELED:
+        return _ENDED_BY_HAND
+    return frozenset({Book.AWAITING_SIGNOFF, Book.CLOSED, Book.DEAD_LETTERED})
 
 
 def _counts(tx: Session, column: InstrumentedAttribute[State], *conditions: ColumnElement[bool]) -> dict[State, int]:

@@ -18,8 +18,7 @@ def add(tx: Session, peer: RemoteAE, *, now: datetime, actor: str) -> None:
     """Register a peer. Raises ConfigurationError where its AE title is taken or it could do nothing."""
     if tx.scalar(select(RemoteAE).where(RemoteAE.ae_title == peer.ae_title)) is not None:
         raise ConfigurationError(f"{peer.ae_title} is registered already; remove it first, or edit it")
-    if peer.send_to and not peer.host:
-        raise ConfigurationError(f"{peer.ae_title} is to receive objects, so it needs a host and a port")
+    _needs_an_address(peer)
     tx.add(peer)
     _audit(tx, "peer-added", peer, now, actor)
 
@@ -37,12 +36,13 @@ def edit(
     mode: Mode | None = None,
     proof: Proof | None = None,
 ) -> RemoteAE:
-    """Change what is given and leave the rest. Raises NotFound."""
+    """Change what is given and leave the rest. Raises NotFound, ConfigurationError."""
     peer = find(tx, title)
     wanted = {"host": host, "port": port, "may_send": may_send, "send_to": send_to, "mode": mode, "proof": proof}
     for name, value in wanted.items():
         if value is not None:
             setattr(peer, name, value)
+    _needs_an_address(peer)
     _audit(tx, "peer-edited", peer, now, actor)
     return peer
 
@@ -75,6 +75,11 @@ def destinations(tx: Session) -> Sequence[RemoteAE]:
 def titles(tx: Session, *, senders: bool = False) -> list[str]:
     """Registered AE titles; only those that may send to us where `senders`."""
     return [peer.ae_title for peer in everyone(tx) if peer.may_send or not senders]
+
+
+def _needs_an_address(peer: RemoteAE) -> None:
+    if peer.send_to and not peer.host:
+        raise ConfigurationError(f"{peer.ae_title} is to receive objects, so it needs a host and a port")
 
 
 def _audit(tx: Session, event: str, peer: RemoteAE, now: datetime, actor: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -42,11 +43,14 @@ def purge(tx: Session, store: Path, now: datetime, *, keep: timedelta) -> int:
     return len(revisions)
 
 
-def orphans(tx: Session, store: Path, now: datetime, *, older_than: timedelta) -> list[Path]:
+def orphans(
+    tx: Session, store: Path, now: datetime, *, older_than: timedelta, also_named: Iterable[str] = ()
+) -> list[Path]:
     """Files in the store that no row names, such as those of a transaction that never came: they may be deleted.
 
-    `older_than` must be longer than an object takes from its rename to its commit.
+    `older_than` must be longer than an object takes from its rename to its commit. `also_named`: digests that rows
+    of other rooms name, such as drafts that were not for any destination.
     """
     limit = (now - older_than).timestamp()
-    known = set(tx.scalars(select(Instance.digest))) | set(tx.scalars(select(Delivery.digest)))
+    known = set(tx.scalars(select(Instance.digest))) | set(tx.scalars(select(Delivery.digest))) | set(also_named)
     return [path for path in store.glob("??/*.dcm") if path.stem not in known and path.stat().st_mtime <= limit]

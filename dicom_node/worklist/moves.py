@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -100,15 +101,24 @@ def settle(tx: Session, revision: Revision, now: datetime, *, actor: str) -> Non
 
 def ending_of(deliveries: Sequence[Delivery]) -> Ending | None:
     """What the deliveries of a revision say of its book; None where there is none that counts."""
-    states = {delivery.state for delivery in deliveries}
-    if DeliveryState.FAILED in states:
+    book = book_of({delivery.state for delivery in deliveries})
+    if book is Book.DEAD_LETTERED:
         failed = next(delivery for delivery in deliveries if delivery.state is DeliveryState.FAILED)
-        return Ending(Book.DEAD_LETTERED, "undeliverable", f"{failed.destination}: {failed.last_error}")
+        return Ending(book, "undeliverable", f"{failed.destination}: {failed.last_error}")
+    if book is Book.CLOSED:
+        return Ending(book, "superseded")
+    return None if book is None else Ending(book)
+
+
+def book_of(states: AbstractSet[DeliveryState]) -> Book | None:
+    """The book of a revision whose deliveries are in these states; None where there is no delivery."""
+    if DeliveryState.FAILED in states:
+        return Book.DEAD_LETTERED
     if states & {DeliveryState.QUEUED, DeliveryState.SENT}:
-        return Ending(Book.IN_FLIGHT)
+        return Book.IN_FLIGHT
     if states == {DeliveryState.COMMITTED}:
-        return Ending(Book.DELIVERED)
-    return Ending(Book.CLOSED, "superseded") if deliveries else None
+        return Book.DELIVERED
+    return Book.CLOSED if states else None
 
 
 def call_off(tx: Session, revision: Revision, ending: Ending, now: datetime, *, actor: str) -> None:
@@ -164,7 +174,7 @@ def images_of(tx: Session, study_id: int) -> Sequence[Instance]:
 def find_study(tx: Session, key: str) -> Study:
     """The study with this number, Study Instance UID or accession number. Raises NotFound."""
     matches = (Study.study_instance_uid == key) | (Study.accession_number == key)
-    if key.isdecimal():
+    if key.isascii() and key.isdecimal() and len(key) < 10:  # longer ones are accession numbers, and no integer column
         matches = matches | (Study.id == int(key))
     found = tx.scalars(select(Study).where(matches).limit(2)).all()
     if len(found) == 1:

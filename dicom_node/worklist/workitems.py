@@ -98,9 +98,10 @@ def complete(tx: Session, study: Study, now: datetime, *, actor: str) -> None:
 
 
 def due_workitems(tx: Session, now: datetime, *, ring_again: timedelta) -> Sequence[Workitem]:
-    """Workitems whose bell should ring: scheduled, due, and not rung lately."""
+    """Workitems whose bell should ring: scheduled, due, and not rung lately; the most urgent first."""
+    silent = or_(Workitem.rung_at.is_(None), Workitem.rung_at <= now - ring_again)
     return tx.scalars(
-        select(Workitem).where(*_claimable(now), or_(Workitem.rung_at.is_(None), Workitem.rung_at <= now - ring_again))
+        select(Workitem).where(*_claimable(now), silent).order_by(Workitem.priority, Workitem.id).limit(1000)
     ).all()
 
 
