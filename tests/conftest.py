@@ -1,0 +1,82 @@
+"""Databases for every test that asks for one: a fresh SQLite file, and a real PostgreSQL, by turns."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from agent import schema
+from dicom_node.database import Database
+from tests.harness.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """A database with our tables, emptied before each test that uses it."""
+    url = postgres_server.create("shared")
+    database = Database(url)
+    schema.upgrade(database)
+    database.close()
+    return url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty database file: copying it is quicker than migrating again."""
+    path = tmp_path_factory.mktemp("template") / "wetread.db"
+    database = Database(f"sqlite:///{path}")
+    schema.upgrade(database)
+    database.close()
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    path = tmp_path / "wetread.db"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_url: str) -> str:
+    database = Database(postgres_url)
+    with database.write() as tx:
+        names = tx.scalars(
+            text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
+        ).all()
+        tx.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE"))
+    database.close()
+    return postgres_url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """The same test on both databases."""
+    fixture = "sqlite_url" if request.param == "sqlite" else "empty_postgres_url"
+    opened = Database(request.getfixturevalue(fixture), busy_seconds=10)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def open_database() -> Iterator[Callable[[str], Database]]:
+    """Opens databases by URL and closes them afterwards."""
+    opened: list[Database] = []
+
+    def open_one(url: str) -> Database:
+        opened.append(Database(url, busy_seconds=10))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close()

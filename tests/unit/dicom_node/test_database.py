@@ -1,0 +1,101 @@
+"""One clock, moments in UTC, writers that queue, readers that cannot write."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import text, update
+from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.orm import Session
+
+from dicom_node.database import Database, clock
+from dicom_node.tables import Switch
+
+
+def put(tx: Session, at: datetime, name: str = "s") -> None:
+    tx.merge(Switch(name=name, on=True, by="p", at=at))
+
+
+def test_moment_comes_back_in_utc(database: Database) -> None:
+    moment = datetime(2026, 11, 22, 9, 30, 15, 123456, tzinfo=timezone(timedelta(hours=9)))
+    with database.write() as tx:
+        put(tx, moment)
+    with database.read() as tx:
+        found = tx.get_one(Switch, "s").at
+    assert (found, found.tzinfo) == (moment, UTC)
+
+
+def test_moment_without_a_zone_is_refused(database: Database) -> None:
+    with pytest.raises(StatementError, match="without a timezone"), database.write() as tx:
+        put(tx, datetime(2026, 11, 22))  # noqa: DTZ001
+
+
+def test_clock_runs_and_is_near_ours(database: Database) -> None:
+    with database.write() as tx:
+        first, second = clock(tx), clock(tx)
+    assert first <= second
+    assert abs(first - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+def test_exception_leaves_nothing_behind(database: Database) -> None:
+    def broken() -> None:
+        with database.write() as tx:
+            put(tx, datetime.now(UTC))
+            tx.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken()
+    with database.read() as tx:
+        assert tx.get(Switch, "s") is None
+
+
+def test_reader_writes_nothing(database: Database) -> None:
+    if database.is_sqlite:
+        with pytest.raises(DBAPIError, match="readonly"), database.read() as tx:
+            tx.execute(text("DELETE FROM switch"))
+    with database.write() as tx:
+        put(tx, datetime.now(UTC))
+    with database.read() as tx:
+        tx.get_one(Switch, "s").by = "q"
+    with database.read() as tx:
+        assert tx.get_one(Switch, "s").by == "p"
+
+
+def test_writers_queue_and_lose_no_change(database: Database) -> None:
+    with database.write() as tx:
+        put(tx, datetime(2000, 1, 1, tzinfo=UTC))
+
+    def count() -> None:
+        for _ in range(20):
+            with database.write() as tx:
+                row = tx.get_one(Switch, "s", with_for_update=True)
+                row.at += timedelta(days=1)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as tx:
+        assert tx.get_one(Switch, "s").at == datetime(2000, 1, 1, tzinfo=UTC) + timedelta(days=80)
+
+
+def test_sqlite_survives_a_power_cut(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    with database.write() as tx:
+        assert tx.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert tx.scalar(text("PRAGMA synchronous")) == 2  # FULL
+        assert tx.scalar(text("PRAGMA foreign_keys")) == 1
+    database.close()
+
+
+def test_update_sees_the_stored_form_of_a_moment(database: Database) -> None:
+    at = datetime(2026, 11, 22, 9, 30, 15, 120000, tzinfo=UTC)
+    with database.write() as tx:
+        put(tx, at)
+    with database.write() as tx:
+        assert tx.execute(update(Switch).where(Switch.at <= at).values(by="q")).rowcount == 1  # type: ignore[attr-defined]
+        assert tx.execute(update(Switch).where(Switch.at < at).values(by="r")).rowcount == 0  # type: ignore[attr-defined]

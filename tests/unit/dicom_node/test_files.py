@@ -1,0 +1,83 @@
+"""Files that never change, named by their content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from dicom_node import files
+from dicom_node.errors import CannotUnderstand, NotFound
+from tests.unit.dicom_node.test_headers import encoded
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Path:
+    path = tmp_path / "incoming.part"
+    path.write_bytes(encoded())
+    return path
+
+
+def test_digest_is_of_data_set_and_transfer_syntax_not_of_who_wrote_the_file(part: Path, tmp_path: Path) -> None:
+    whole = part.read_bytes()
+    other = tmp_path / "other"
+    other.write_bytes(b"X" * 128 + whole[128:])
+    assert files.digest_of_dataset(part, EXPLICIT) == files.digest_of_dataset(other, EXPLICIT)
+    assert files.digest_of_dataset(part, EXPLICIT) != files.digest_of_dataset(part, "1.2.840.10008.1.2")
+    other.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert files.digest_of_dataset(part, EXPLICIT) != files.digest_of_dataset(other, EXPLICIT)
+
+
+@pytest.mark.parametrize("content", [b"", b"DICM", bytes(200), bytes(128) + b"DICM" + bytes(20)])
+def test_what_is_no_part_10_file_is_not_understood(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "no.dcm"
+    path.write_bytes(content)
+    with pytest.raises(CannotUnderstand):
+        files.dataset_offset(path)
+
+
+def test_adopted_file_lies_under_its_digest_and_nowhere_else(part: Path, tmp_path: Path) -> None:
+    digest, content = files.digest_of_dataset(part, EXPLICIT), part.read_bytes()
+    placed = files.adopt(part, tmp_path / "store", digest)
+    assert placed == files.stored_path(tmp_path / "store", digest)
+    assert placed.read_bytes() == content
+    assert not part.exists()
+
+
+def test_document_is_written_once_and_read_back(tmp_path: Path) -> None:
+    digest = files.write_document(tmp_path, b"report")
+    before = files.stored_path(tmp_path, digest).stat().st_mtime_ns
+    assert files.write_document(tmp_path, b"report") == digest == hashlib.sha256(b"report").hexdigest()
+    assert files.stored_path(tmp_path, digest).stat().st_mtime_ns == before
+    assert files.read_document(tmp_path, digest) == b"report"
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_damaged_or_missing_document_is_told(tmp_path: Path) -> None:
+    digest = files.write_document(tmp_path, b"report")
+    files.stored_path(tmp_path, digest).write_bytes(b"reporT")
+    with pytest.raises(NotFound, match="damaged"):
+        files.read_document(tmp_path, digest)
+    files.stored_path(tmp_path, digest).unlink()
+    with pytest.raises(NotFound, match="missing"):
+        files.read_document(tmp_path, digest)
+
+
+def test_sweep_deletes_only_what_is_old(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (1, 1))
+    (tmp_path / "folder").mkdir()
+    assert files.sweep(tmp_path, older_than_seconds=3600) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "new"]
+
+
+def test_quarantine_keeps_the_bytes(part: Path, tmp_path: Path) -> None:
+    content = part.read_bytes()
+    files.quarantine(part, tmp_path / "quarantine", "abc")
+    assert (tmp_path / "quarantine" / "abc.dcm").read_bytes() == content

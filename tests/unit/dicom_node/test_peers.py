@@ -1,0 +1,62 @@
+"""Remote AE titles: registered, changed, forgotten, each with a trace."""
+
+from __future__ import annotations
+
+import pytest
+
+from dicom_node import peers
+from dicom_node.errors import ConfigurationError, NotFound
+from dicom_node.tables import Mode, Proof, RemoteAE
+from tests.unit.dicom_node.desk import Desk
+
+
+def add(
+    desk: Desk, title: str = "PACS", *, host: str = "10.0.0.5", may_send: bool = True, send_to: bool = True
+) -> None:
+    peer = RemoteAE(ae_title=title, host=host, port=104, may_send=may_send, send_to=send_to)
+    desk.do(lambda tx: peers.add(tx, peer, now=desk.now, actor="p"))
+
+
+def test_peer_is_registered_with_the_defaults_that_are_safe(desk: Desk) -> None:
+    add(desk)
+    peer = desk.ask(lambda tx: peers.find(tx, "PACS"))
+    assert (peer.mode, peer.proof) == (Mode.DRAFT, Proof.QUERY)
+    assert desk.events() == ["peer-added"]
+
+
+def test_title_is_taken_once(desk: Desk) -> None:
+    add(desk)
+    with pytest.raises(ConfigurationError, match="registered already"):
+        add(desk)
+    add(desk, "pacs")
+
+
+def test_destination_needs_an_address(desk: Desk) -> None:
+    with pytest.raises(ConfigurationError, match="needs a host"):
+        add(desk, host="")
+    add(desk, host="", send_to=False)
+    with pytest.raises(ConfigurationError, match="needs a host"):
+        desk.do(lambda tx: peers.edit(tx, "PACS", now=desk.now, actor="p", send_to=True))
+    assert desk.ask(peers.destinations) == []
+
+
+def test_change_leaves_the_rest(desk: Desk) -> None:
+    add(desk)
+    desk.do(lambda tx: peers.edit(tx, "PACS", now=desk.now, actor="p", mode=Mode.HOLD, may_send=False))
+    peer = desk.ask(lambda tx: peers.find(tx, "PACS"))
+    assert (peer.mode, peer.may_send, peer.send_to, peer.host) == (Mode.HOLD, False, True, "10.0.0.5")
+    assert desk.ask(lambda tx: peers.titles(tx, senders=True)) == []
+    assert desk.ask(peers.titles) == ["PACS"]
+
+
+def test_unknown_title_is_told_with_the_likely_cause(desk: Desk) -> None:
+    add(desk)
+    with pytest.raises(NotFound, match="only the case differs"):
+        desk.do(lambda tx: peers.remove(tx, "pacs", now=desk.now, actor="p"))
+
+
+def test_forgotten_peer_is_gone(desk: Desk) -> None:
+    add(desk)
+    desk.do(lambda tx: peers.remove(tx, "PACS", now=desk.now, actor="p"))
+    assert desk.ask(peers.everyone) == []
+    assert desk.events() == ["peer-added", "peer-removed"]

@@ -1,0 +1,231 @@
+"""Claims, leases, attempts, holds: one worker at a time, and nothing is ever forgotten."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from dicom_node import worklist
+from dicom_node.errors import LeaseLost, NotFound, WrongState
+from dicom_node.tables import Book, DeliveryState, Workitem, WorkitemState
+from dicom_node.worklist import Ending
+from tests.unit.dicom_node.desk import KEY_OBJECT, LEASE, STUDY, Desk, header
+
+
+@pytest.fixture
+def due(desk: Desk) -> Desk:
+    """A desk with one study that waits to be read."""
+    desk.receive()
+    desk.complete()
+    return desk
+
+
+def test_two_claimers_one_wins(due: Desk) -> None:
+    assert due.must_claim("w1").attempt == 1
+    assert due.claim("w2") is None
+
+
+def test_most_urgent_then_oldest_is_claimed_first(desk: Desk) -> None:
+    for number in (1, 2, 3):
+        desk.receive(header(study=f"1.2.{number}", instance=f"1.2.{number}.1"))
+        desk.complete()
+    urgent = desk.workitem(study="1.2.3").id
+    desk.do(lambda tx: setattr(tx.get_one(Workitem, urgent), "priority", 0))
+    assert [desk.must_claim().study_instance_uid for _ in range(3)] == ["1.2.3", "1.2.1", "1.2.2"]
+
+
+def test_lease_that_ends_gives_the_work_to_another(due: Desk) -> None:
+    first = due.must_claim("w1")
+    due.wait(LEASE.total_seconds() - 1)
+    assert due.take_back() == 0
+    due.wait(2)
+    assert due.take_back(wait=30) == 1
+    assert due.claim("w2") is None, "the wait before the next attempt was skipped"
+    due.wait(30)
+    second = due.must_claim("w2")
+    assert (second.attempt, second.content_at) == (2, first.content_at)
+    with pytest.raises(LeaseLost):
+        due.finish(first)
+    due.finish(second)
+
+
+def test_claim_of_a_dead_neighbor_is_taken_back_before_its_lease_ends(due: Desk) -> None:
+    due.must_claim("w1")
+    assert due.take_back(dead=["w2"]) == 0
+    assert due.take_back(dead=["w1"]) == 1
+
+
+def test_progress_prolongs_the_lease(due: Desk) -> None:
+    held = due.must_claim()
+    for _ in range(5):
+        due.wait(50)
+        due.renew(held)
+        assert due.take_back() == 0
+    due.finish(held)
+
+
+def test_who_lost_the_lease_can_do_nothing(due: Desk) -> None:
+    held = due.must_claim("w1")
+    due.wait(61)
+    due.take_back(wait=0)
+    due.must_claim("w2")
+    for deed in (
+        lambda: due.renew(held),
+        lambda: due.finish(held),
+        lambda: due.fail(held),
+        lambda: due.do(lambda tx: worklist.release(tx, held, due.now)),
+        lambda: due.do(lambda tx: worklist.exclude(tx, held, reason="r", explanation="e", now=due.now)),
+        lambda: due.do(lambda tx: worklist.hold(tx, held, reason="r", explanation="e", now=due.now)),
+    ):
+        with pytest.raises(LeaseLost):
+            deed()
+    assert due.workitem().claimed_by == "w2"
+
+
+def test_failed_attempts_are_counted_and_end_as_a_dead_letter(due: Desk) -> None:
+    for attempt in (1, 2, 3):
+        held = due.must_claim()
+        assert held.attempt == attempt
+        due.fail(held, attempts=3, wait=30)
+        due.wait(30)
+    assert due.claim() is None
+    assert due.workitem().state is WorkitemState.CANCELED
+    assert (due.revision().book, due.revision().reason) == (Book.DEAD_LETTERED, "reading-failed")
+
+
+def test_worker_that_dies_three_times_ends_as_a_dead_letter(due: Desk) -> None:
+    for _ in range(3):
+        due.must_claim()
+        due.wait(61)
+        due.take_back(wait=0)
+    assert due.claim() is None
+    assert (due.revision().book, due.revision().reason) == (Book.DEAD_LETTERED, "worker-lost")
+
+
+def test_orderly_stop_costs_no_attempt(due: Desk) -> None:
+    held = due.must_claim()
+    due.do(lambda tx: worklist.release(tx, held, due.now))
+    assert due.must_claim().attempt == 1
+
+
+def test_held_work_waits_for_a_person_and_costs_no_attempt(due: Desk) -> None:
+    held = due.must_claim()
+    due.do(lambda tx: worklist.hold(tx, held, reason="no-body-part", explanation="absent", now=due.now))
+    due.wait(1e6)
+    assert due.claim() is None
+    due.confirm()
+    again = due.must_claim()
+    assert (again.attempt, again.confirmed) == (1, True)
+    due.finish(again)
+    with pytest.raises(WrongState, match="does not wait"):
+        due.confirm()
+
+
+def test_excluded_work_has_its_reason_in_the_books(due: Desk) -> None:
+    held = due.must_claim()
+    due.do(lambda tx: worklist.exclude(tx, held, reason="not-a-chest", explanation="It is a hand.", now=due.now))
+    revision = due.revision()
+    assert (revision.book, revision.reason, revision.explanation) == (Book.EXCLUDED, "not-a-chest", "It is a hand.")
+
+
+def test_study_without_an_image_is_excluded(desk: Desk) -> None:
+    desk.receive(header(sop_class=KEY_OBJECT))
+    desk.complete()
+    assert (desk.revision().book, desk.revision().reason) == (Book.EXCLUDED, "no-image")
+
+
+def test_person_takes_a_waiting_study_out(due: Desk) -> None:
+    due.set_aside()
+    assert (due.revision().book, due.revision().reason) == (Book.EXCLUDED, "excluded-by-person")
+    assert due.claim() is None
+    with pytest.raises(WrongState, match="only one in flight"):
+        due.set_aside()
+
+
+def test_person_takes_a_study_out_that_is_still_receiving(desk: Desk) -> None:
+    desk.receive()
+    desk.set_aside()
+    assert desk.complete() == 0
+    assert desk.revision().book is Book.EXCLUDED
+
+
+def test_person_takes_a_held_study_out(desk: Desk) -> None:
+    desk.receive(header(patient=""))
+    desk.complete()
+    desk.set_aside()
+    assert desk.revision().book is Book.EXCLUDED
+
+
+def test_requeue_reads_a_dead_letter_anew(due: Desk) -> None:
+    due.fail(due.must_claim(), attempts=1)
+    assert "revision 2" in due.requeue()
+    held = due.must_claim()
+    assert (held.revision, held.attempt) == (2, 1)
+    assert due.revision(1).book is Book.DEAD_LETTERED
+
+
+def test_requeue_of_work_in_flight_is_refused(due: Desk) -> None:
+    with pytest.raises(WrongState, match="nothing to requeue"):
+        due.requeue()
+
+
+def test_requeue_sends_failed_deliveries_again_without_another_draft(due: Desk) -> None:
+    due.peer()
+    due.finish(due.must_claim())
+    due.failed(due.must_take())
+    assert due.revision().book is Book.DEAD_LETTERED
+    assert "1 deliveries" in due.requeue()
+    assert due.revision().book is Book.IN_FLIGHT
+    assert [delivery.state for delivery in due.deliveries()] == [DeliveryState.QUEUED]
+    assert due.study().revision == 1
+
+
+@pytest.mark.parametrize("book", [Book.AWAITING_SIGNOFF, Book.CLOSED, Book.DEAD_LETTERED])
+def test_draft_for_nobody_is_booked_as_told(due: Desk, book: Book) -> None:
+    due.finish(due.must_claim(), (), ending=Ending(book, "why"))
+    assert (due.revision().book, due.revision().reason) == (book, "why")
+
+
+def test_pause_stops_claims_and_nothing_else(due: Desk) -> None:
+    due.do(lambda tx: worklist.switch(tx, "pause-work", on=True, now=due.now, actor="p"))
+    assert due.claim() is None
+    due.receive(header(study="1.2.9", instance="1.2.9.1"))
+    due.do(lambda tx: worklist.switch(tx, "pause-work", on=False, now=due.now, actor="p"))
+    assert due.must_claim()
+
+
+def test_bell_rings_once_and_again_when_it_was_not_heard(due: Desk) -> None:
+    def ring() -> int:
+        found = due.ask(lambda tx: worklist.due_workitems(tx, due.now, ring_again=timedelta(seconds=30)))
+        due.do(lambda tx: worklist.mark_rung(tx, [workitem.id for workitem in found], due.now))
+        return len(found)
+
+    assert [ring(), ring()] == [1, 0]
+    due.wait(30)
+    assert ring() == 1
+    due.must_claim()
+    due.wait(30)
+    assert ring() == 0
+
+
+def test_workitem_uid_is_derived_from_study_and_revision(due: Desk) -> None:
+    first = due.workitem(1).uid
+    due.receive(header(instance="1.2.3.2"))
+    due.complete()
+    assert first.startswith("2.25.")
+    assert due.workitem(2).uid != first
+
+
+def test_study_is_found_by_number_uid_or_accession_number(due: Desk) -> None:
+    for key in ("1", STUDY, "A1"):
+        assert due.ask(lambda tx, key=key: worklist.find_study(tx, key)).study_instance_uid == STUDY  # type: ignore[misc]
+    for absent in ("2", "1.2", "a1", "9" * 40, "٣"):
+        with pytest.raises(NotFound, match="no study has"):
+            due.ask(lambda tx, key=absent: worklist.find_study(tx, key))  # type: ignore[misc]
+
+
+def test_accession_number_of_two_studies_asks_for_the_uid(due: Desk) -> None:
+    due.receive(header(study="1.2.9", instance="1.2.9.1"))
+    with pytest.raises(NotFound, match="several studies"):
+        due.ask(lambda tx: worklist.find_study(tx, "A1"))
