@@ -22,7 +22,7 @@ from agent.imaging.pixels import Film, UndecodableImage
 from agent.readers.protocol import Generation, Reader, Reading, UnreadableText
 from dicom_node import peers, worklist
 from dicom_node.database import Database, clock
-from dicom_node.errors import NotFound
+from dicom_node.errors import NotFound, WetreadError
 from dicom_node.files import stored_path, write_document
 from dicom_node.tables import Book, Instance, Mode
 from dicom_node.worklist import Claim, Ending, Outgoing
@@ -60,12 +60,18 @@ class Room:
     database: Database
     decoder: Decoder
     reader: Reader
+    stopping: Callable[[], bool] = lambda: False
+
+
+class Interrupted(WetreadError):
+    """The worker is told to stop; the claim is given back and the attempt does not count."""
 
 
 def read_study(room: Room, claim: Claim) -> str:
     """Read the study of a claim and commit the result; returns how it ended, in a word for the log.
 
-    Raises LeaseLost where another process took over, and whatever is no fault of the study: the caller retries.
+    Raises LeaseLost where another process took over, Interrupted where the worker stops, and whatever else is no fault
+    of the study: the caller retries.
     """
     lease = timedelta(seconds=room.config.node.lease_seconds)
     candidates = _candidates(room, claim)
@@ -209,11 +215,13 @@ def _deliveries(tx: Session, draft: Dataset, digest: str) -> tuple[list[Outgoing
 
 
 def _renewal(room: Room, claim: Claim, lease: timedelta) -> Callable[[int], None]:
-    """A progress callback that prolongs the lease, at most four times a lease. It raises LeaseLost."""
+    """A progress callback that prolongs the lease, at most four times a lease. It raises LeaseLost or Interrupted."""
     renewed = time.monotonic()
 
     def progress(_tokens: int) -> None:
         nonlocal renewed
+        if room.stopping():
+            raise Interrupted("the worker stops")
         if time.monotonic() - renewed < lease.total_seconds() / 4:
             return
         with room.database.write() as tx:

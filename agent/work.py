@@ -23,7 +23,7 @@ from agent import loop, schema, tasks
 from agent.config import Config
 from agent.imaging.decoder import DecoderProcess
 from agent.readers.protocol import Reader
-from agent.reading import Room, read_study
+from agent.reading import Interrupted, Room, read_study
 from dicom_node import worklist
 from dicom_node.database import Database, clock
 from dicom_node.errors import LeaseLost
@@ -56,7 +56,7 @@ class Engine:
             timeout_seconds=self._config.reader.decode_seconds, memory_mebibytes=self._config.reader.decode_mebibytes
         )
         self._resources.callback(decoder.close)
-        self._room = Room(self._config, database, decoder, reader)
+        self._room = Room(self._config, database, decoder, reader, stopping=self._stop.is_set)
         loop.Heart("work", database, self._stop).start(f"{reader.identity.name} {reader.identity.precision}")
         log.info("model_loaded", reader=reader.identity.name, digest=reader.identity.digest[:12])
         self._thread.start()
@@ -66,7 +66,7 @@ class Engine:
         self._bell.set()
 
     def stop(self) -> None:
-        """Finish the study at hand, or leave it to its lease."""
+        """Give the study at hand back, or, where it is past interruption, let it finish."""
         self._stop.set()
         self._bell.set()
         self._thread.join(_STOP_SECONDS)
@@ -94,6 +94,10 @@ class Engine:
             log.info("study_read", workitem=claim.uid, attempt=claim.attempt, ended=ended)
         except LeaseLost:
             log.warning("lease_lost", workitem=claim.uid)
+        except Interrupted:
+            with self._room.database.write() as tx:
+                worklist.release(tx, claim, clock(tx))
+            log.info("given_back", workitem=claim.uid)
         except Exception as error:
             log.exception("reading_failed", workitem=claim.uid)
             self._give_back(claim, error)

@@ -7,17 +7,21 @@ import shutil
 import sqlite3
 import tarfile
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
+from sqlalchemy import func, select
 
 from agent import schema
 from agent.cli import Surroundings
 from agent.commands.session import config_of
 from agent.config import Config
-from dicom_node.database import Database
+from dicom_node.database import Database, clock
 from dicom_node.errors import ConfigurationError
+from dicom_node.tables import ProcessBeat
+
+_STILL_ALIVE = timedelta(seconds=15)
 
 
 @click.group()
@@ -73,6 +77,7 @@ def restore(surroundings: Surroundings, source: Path, replace: bool) -> None:
     place = Path(str(Database(config.node.database_url).url.database))
     if place.exists() and not replace:
         raise ConfigurationError(f"{place} exists; stop wetread, then add --replace")
+    _nothing_runs(config)
     for leftover in (place, place.with_name(place.name + "-wal"), place.with_name(place.name + "-shm")):
         leftover.unlink(missing_ok=True)
     restored = 0
@@ -80,6 +85,20 @@ def restore(surroundings: Surroundings, source: Path, replace: bool) -> None:
         for member in archive.getmembers():
             restored += _put_back(config, place, archive, member)
     click.echo(f"{place}: restored with {restored} documents; now run: wetread check")
+
+
+def _nothing_runs(config: Config) -> None:
+    """Raises ConfigurationError while a process still leaves signs of life in the database to be replaced."""
+    database = Database(config.node.database_url)
+    try:
+        if schema.current(database) != schema.VERSION:
+            return
+        with database.read() as tx:
+            latest = tx.scalar(select(func.max(ProcessBeat.beat_at)))
+            if latest is not None and clock(tx) - latest < _STILL_ALIVE:
+                raise ConfigurationError("wetread is running: stop it first, wait 15 s, then restore")
+    finally:
+        database.close()
 
 
 def _put_back(config: Config, place: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from pathlib import Path
 
 import click
 
@@ -59,12 +60,20 @@ def dispatch(surroundings: Surroundings) -> None:
 
 
 @click.command()
+@click.option(
+    "--debug-images",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write each film as PNG into this folder, as it was windowed for the model. Patients' pictures: keep it safe.",
+)
 @click.pass_obj
-def work(surroundings: Surroundings) -> None:
+def work(surroundings: Surroundings, debug_images: Path | None) -> None:
     """Read films: a Celery worker whose child process holds the model."""
     from agent.work import run as run_worker
 
     config = _begin(surroundings)
+    if debug_images is not None:
+        reader = config.reader.model_copy(update={"debug_images": debug_images})
+        config = config.model_copy(update={"reader": reader})
     with open_database(config):
         pass  # a wrong database is said here, once, and not by a child that is started again and again
     run_worker(config)
