@@ -342,6 +342,41 @@ def test_headings_do_not_skip_a_level() -> None:
     assert skipped == []
 
 
+# --- architecture -----------------------------------------------------------------------------------------------------
+
+
+def test_the_straight_line_names_functions_that_exist() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    block = text[text.index("## One study") : text.index("## Processes")]
+
+    named = set(re.findall(r"(?<![\w.])([A-Za-z]\w*(?:\.\w+)*)\.(\w+)", block))
+    known = defined()
+
+    assert len(named) > 25
+    assert sorted(f"{owner}.{name}" for owner, name in named if (owner.split(".")[-1], name) not in known) == []
+
+
+def test_places_to_change_exist() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    places = re.findall(r"`((?:agent|dicom_node|reports|deploy|tests)/[\w./]*)`", text)
+
+    assert len(places) > 20
+    assert [place for place in places if not (ROOT / place).exists()] == []
+
+
+def defined() -> set[tuple[str, str]]:
+    """(module, package or class; function, method or class in it) of the whole program. `reader` is any reader."""
+    found = {("reader", "report")}
+    for path in modules():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            owners = [node.name] if isinstance(node, ast.ClassDef) else [path.stem, path.parent.name]
+            inside = node.body if isinstance(node, ast.ClassDef | ast.Module) else []
+            names = [part.name for part in inside if isinstance(part, ast.FunctionDef | ast.ClassDef)]
+            found |= {(owner, name) for owner in owners for name in names}
+    return found
+
+
 # --- systemd ----------------------------------------------------------------------------------------------------------
 
 
