@@ -131,10 +131,9 @@ def commands_in(text: str) -> Iterator[str]:
 
 
 def commands_in_a_sentence(text: str) -> Iterator[str]:
-    if text == "wetread demonstration checkpoint":  # the name of a model
-        return
     for found in re.finditer(
-        r"(?:^|[:;,(`/] ?|\bsee |\brun |\bthen |  )wetread (?=[a-z])((?:[^`;,:()\n?{]|:(?=\S))+)", text
+        r"(?:^|[:;,(`/] ?|\bsee |\brun |\bthen |  )wetread (?!is\b|demonstration\b)(?=[a-z])((?:[^`;,:()\n?{]|:(?=\S))+)",
+        text,
     ):
         yield "wetread " + re.sub(r"[.'\"]+$", "", found[1].split(" and ")[0]).replace("'", "")
 
