@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
@@ -22,7 +23,7 @@ from sqlalchemy.orm import Session
 from agent import schema
 from agent.config import Config, read_config
 from agent.demo import phantom, picture
-from agent.supervisor import Supervisor
+from agent.supervisor import PROCESSES, Supervisor
 from dicom_node import loopback, peers, worklist
 from dicom_node.aet import RemoteAddress
 from dicom_node.database import Database, clock
@@ -31,6 +32,7 @@ from dicom_node.tables import AuditRow, Book, Delivery, Mode, ProcessBeat, Proof
 from reports.render import as_text
 
 PACS, OWN = "DEMO-PACS", "WETREAD"
+_LOADED = MappingProxyType({"work": " and holds its model"})
 _START_SECONDS, _READ_SECONDS = 90.0, 300.0
 
 _CONFIG = """# Made by the demonstration.
@@ -91,6 +93,8 @@ class Demonstration:
                 self._send(film)
                 result = self._follow(supervisor, pacs, film)
                 if keep is not None:
+                    self._tell(f"\nthe pages:    http://127.0.0.1:{self._config.web.port}")
+                    self._tell(f"the commands: wetread --config {self._config_file} study list")
                     keep()
             finally:
                 self._say("stopping everything")
@@ -132,11 +136,13 @@ class Demonstration:
     def _wait_until_ready(self, supervisor: Supervisor) -> None:
         """The port is open and the worker holds its model."""
         deadline = time.monotonic() + _START_SECONDS
+        up: set[str] = set()
         while time.monotonic() < deadline:
             supervisor.look_after()
-            if self._listens() and "work" in self._beating():
-                numbers = ", ".join(f"{name} {number}" for name, number in supervisor.process_ids().items())
-                self._say(f"all run (process ids: {numbers})")
+            for name in sorted(self._beating() - up):
+                up.add(name)
+                self._say(f"{name} is up (process {supervisor.process_ids()[name]}){_LOADED.get(name, '')}")
+            if up >= set(PROCESSES) and self._listens():
                 return
             time.sleep(0.1)
         raise DemonstrationEnded(f"the processes did not start in {_START_SECONDS:.0f} s; see {self._folder / 'logs'}")
