@@ -135,9 +135,9 @@ def mutable_constants(path: Path) -> Iterator[tuple[int, str]]:
             # the language's own list of names; nothing else is excused
             if ast.unparse(target) != "__all__":
                 yield node.lineno, ast.unparse(target)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Global):
-            yield node.lineno, f"global {', '.join(node.names)}"
+    for statement in ast.walk(tree):
+        if isinstance(statement, ast.Global):
+            yield statement.lineno, f"global {', '.join(statement.names)}"
 
 
 def is_mutable(value: ast.expr) -> bool:
