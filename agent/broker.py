@@ -7,11 +7,13 @@ valkey-server is used. What it holds may be lost: the database is the truth.
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import time
 from pathlib import Path
 
+from agent.children import die_with
 from agent.config import Config
 from dicom_node.errors import ConfigurationError
 
@@ -56,7 +58,13 @@ def start(config: Config) -> subprocess.Popen[bytes]:
     ]
     log_file = store / "redis.log"
     with log_file.open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=die_with(os.getpid()),  # noqa: PLW1509  the supervisor has no other thread
+        )
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:

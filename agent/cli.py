@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import MappingProxyType
 
 import click
 
@@ -18,24 +19,26 @@ EXIT_USAGE = 2  # the command line or the configuration is wrong
 EXIT_NOT_FOUND = 3  # no such study, peer or file
 EXIT_WRONG_STATE = 4  # it exists, but that cannot be done with it now
 
-_COMMANDS = {
-    "listen": "agent.commands.processes",
-    "dispatch": "agent.commands.processes",
-    "work": "agent.commands.processes",
-    "send": "agent.commands.processes",
-    "web": "agent.commands.processes",
-    "run": "agent.commands.processes",
-    "demo": "agent.commands.demo",
-    "check": "agent.commands.check",
-    "study": "agent.commands.study",
-    "queue": "agent.commands.queue",
-    "pause": "agent.commands.queue",
-    "resume": "agent.commands.queue",
-    "ae": "agent.commands.ae",
-    "db": "agent.commands.db",
-    "model": "agent.commands.model",
-    "config": "agent.commands.config",
-}
+_COMMANDS = MappingProxyType(
+    {
+        "listen": "agent.commands.processes",
+        "dispatch": "agent.commands.processes",
+        "work": "agent.commands.processes",
+        "send": "agent.commands.processes",
+        "web": "agent.commands.processes",
+        "run": "agent.commands.processes",
+        "demo": "agent.commands.demo",
+        "check": "agent.commands.check",
+        "study": "agent.commands.study",
+        "queue": "agent.commands.queue",
+        "pause": "agent.commands.queue",
+        "resume": "agent.commands.queue",
+        "ae": "agent.commands.ae",
+        "db": "agent.commands.db",
+        "model": "agent.commands.model",
+        "config": "agent.commands.config",
+    }
+)
 
 
 class Commands(click.Group):

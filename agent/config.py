@@ -1,7 +1,7 @@
 """The whole configuration: one TOML file, environment over it, frozen once read.
 
 The file with all keys, their defaults and what they mean is deploy/wetread.toml. `WETREAD_NODE__PORT=104` overrides
-`port` in `[node]`; a file named `wetread_broker__url` in the folder `WETREAD_SECRETS` does the same for secrets.
+`port` in `[node]`; a file named `wetread_broker__url` in the folder that `WETREAD_SECRETS` names does the same.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from dicom_node.config import NodeConfig
 from dicom_node.errors import ConfigurationError
@@ -94,7 +99,8 @@ class Config(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment over secret files over the configuration file."""
-        return env_settings, file_secret_settings, init_settings
+        secrets = NestedSecretsSettingsSource(file_secret_settings, secrets_nested_delimiter="__")
+        return env_settings, secrets, init_settings
 
     @property
     def broker_url(self) -> str:

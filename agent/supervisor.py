@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
 from agent import broker
+from agent.children import die_with
 from agent.config import Config
 
 log = structlog.get_logger("run")
@@ -23,7 +21,6 @@ PROCESSES = ("listen", "dispatch", "work", "send", "web")
 _STOP_SECONDS = 45.0
 _RESTART_SECONDS = (0.2, 1.0, 5.0, 15.0)
 _STEADY_SECONDS = 60.0
-_PR_SET_PDEATHSIG = 1
 
 
 class Supervisor:
@@ -106,7 +103,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,
                 stderr=log_file,
-                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509
+                preexec_fn=die_with(os.getpid()),  # noqa: PLW1509
             )
         finally:
             if log_file is not None:
@@ -118,17 +115,3 @@ class Supervisor:
             return None
         self._log_folder.mkdir(parents=True, exist_ok=True)
         return os.open(self._log_folder / f"{name}.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
-
-
-def _die_with(parent: int) -> Callable[[], None] | None:
-    """On Linux: what a child does first so that it ends, in order, when its supervisor is killed (prctl(2))."""
-    if not sys.platform.startswith("linux"):
-        return None
-    library = ctypes.CDLL(None, use_errno=True)
-
-    def arrange() -> None:
-        library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return arrange

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from dicom_node.aet import ae_title
 
@@ -21,7 +21,7 @@ class NodeConfig(BaseModel):
     bind_address: str = "0.0.0.0"  # noqa: S104  a PACS connects from another machine
     port: int = Field(11112, ge=1, le=65535)
     data_folder: Path = Path("/var/lib/wetread")
-    database: str = ""  # SQLAlchemy URL; empty: SQLite in data_folder
+    database: SecretStr = SecretStr("")  # SQLAlchemy URL, may hold a password; empty: SQLite in data_folder
     require_called_ae_title: bool = True
     refuse_other_sop_classes: bool = False
     maximum_associations: int = Field(25, ge=1, le=500)
@@ -34,14 +34,14 @@ class NodeConfig(BaseModel):
     deadline_seconds: float = Field(900, gt=0)  # ... and at the latest so long after its first instance
     lease_seconds: float = Field(300, gt=0)
     maximum_attempts: int = Field(3, ge=1)
-    retry_seconds: tuple[float, ...] = (30, 60, 120, 300, 900, 1800, 3600, 7200, 14400)
+    retry_seconds: Annotated[tuple[float, ...], Field(min_length=1)] = (30, 60, 120, 300, 900, 1800, 3600, 7200, 14400)
     give_up_hours: float = Field(72, gt=0)  # a delivery that failed for so long becomes a dead letter
     keep_days: float = Field(30, ge=0)  # pixels of a study are deleted so long after its proven delivery
 
     @property
     def database_url(self) -> str:
         """SQLAlchemy URL of the database."""
-        return self.database or f"sqlite:///{self.data_folder / 'wetread.db'}"
+        return self.database.get_secret_value() or f"sqlite:///{self.data_folder / 'wetread.db'}"
 
     @property
     def incoming_folder(self) -> Path:

@@ -18,7 +18,7 @@ from pydicom.uid import UID
 from dicom_node.errors import CannotUnderstand, DatasetMismatch
 from dicom_node.uids import is_uid
 
-_TAGS = [
+_TAGS = (
     "SpecificCharacterSet",
     "SOPClassUID",
     "SOPInstanceUID",
@@ -28,7 +28,7 @@ _TAGS = [
     "IssuerOfPatientID",
     "AccessionNumber",
     "DeviceUID",
-]
+)
 
 # What pydicom raises on bytes that are no data set; found with hostile files, one by one.
 UNREADABLE = (
@@ -47,10 +47,12 @@ UNREADABLE = (
 )
 
 # Retired and current classes whose names say "Image Storage", and those that do not although they carry pictures.
-_OTHER_IMAGES = {
-    "1.2.840.10008.5.1.4.1.1.77.1.4.1",  # Video Photographic Image Storage
-    "1.2.840.10008.5.1.4.1.1.481.1",  # RT Image Storage
-}
+_OTHER_IMAGES = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.77.1.4.1",  # Video Photographic Image Storage
+        "1.2.840.10008.5.1.4.1.1.481.1",  # RT Image Storage
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class Header:
 def read_header(path: Path) -> Header:
     """Read the header of a Part 10 file.
 
-    Raises CannotUnderstand: no data set, or no usable SOP Instance or Study Instance UID.
+    Raises CannotUnderstand: no data set, or no usable SOP Instance or Study Instance UID. Raises OSError where the disk
+    is to blame.
     """
     try:
         with warnings.catch_warnings():
@@ -84,6 +87,10 @@ def read_header(path: Path) -> Header:
             header = Header(*(_text(dataset, keyword) for keyword in _TAGS[1:]))
     except UNREADABLE as error:
         raise CannotUnderstand(f"no readable data set ({type(error).__name__})") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise  # the disk's trouble; pydicom's own, on bytes that end too early, has no number
+        raise CannotUnderstand("no readable data set (it ends too early)") from error
     if not is_uid(header.sop_instance_uid):
         raise CannotUnderstand("SOP Instance UID (0008,0018) absent or no UID")
     if not is_uid(header.study_instance_uid):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from types import MappingProxyType
 
 from pydicom import Dataset, dcmread
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -19,15 +20,20 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from dicom_node.associations import prompt_handlers
 from dicom_node.errors import SendFailure
 
-_PLAIN = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+_PLAIN = (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 _DUPLICATE = 0x0111
-_PENDING = {0xFF00, 0xFF01}
+_PENDING = frozenset({0xFF00, 0xFF01})
 
-_REJECTIONS = {
-    (1, 3): "it does not know our AE title; register {own} in the PACS",
-    (1, 7): "its AE title is not {peer}; correct it with: wetread ae edit",
-    (3, 2): "it has too many associations open",
-}
+_REJECTIONS = MappingProxyType(
+    {
+        (1, 3): "it does not know our AE title; register {own} in the PACS",
+        (1, 7): "its AE title is not {peer}; correct it with: wetread ae edit",
+        (3, 2): "it has too many associations open",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ def _association(address: Address, sop_class_uid: str) -> Iterator[Association]:
     ae.acse_timeout = address.answer_seconds
     ae.dimse_timeout = address.answer_seconds
     ae.network_timeout = address.answer_seconds
-    ae.add_requested_context(sop_class_uid, _PLAIN)
+    ae.add_requested_context(sop_class_uid, list(_PLAIN))
     association = ae.associate(
         address.host, address.port, ae_title=address.peer_ae_title, evt_handlers=prompt_handlers()
     )

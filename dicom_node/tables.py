@@ -7,25 +7,28 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 
 from sqlalchemy import BigInteger, Enum, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from dicom_node.database import UTCDateTime
 
-SCHEMA_NAMES = {
-    "ix": "ix_%(column_0_label)s",
-    "uq": "uq_%(table_name)s_%(column_0_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "pk": "pk_%(table_name)s",
-}
+SCHEMA_NAMES = MappingProxyType(
+    {
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
 
 
 class Base(DeclarativeBase):
     """All tables share one metadata; names of constraints are fixed so that migrations can name them."""
 
-    metadata = MetaData(naming_convention=SCHEMA_NAMES)
+    metadata = MetaData(naming_convention=dict(SCHEMA_NAMES))
     type_annotation_map = {datetime: UTCDateTime()}  # noqa: RUF012  SQLAlchemy's own form
 
 

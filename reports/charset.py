@@ -14,8 +14,8 @@ from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 from dicom_node.errors import WetreadError
 
 # PS3.5 6.1.2.5.3: where a value returns to its first character set.
-_NAME_DELIMITERS = {0x5E, 0x3D}
-_TEXT_DELIMITERS = {0x09, 0x0A, 0x0C, 0x0D, 0x5C}
+_NAME_DELIMITERS = frozenset({0x5E, 0x3D})
+_TEXT_DELIMITERS = frozenset({0x09, 0x0A, 0x0C, 0x0D, 0x5C})
 # They stand alone (PS3.3 C.12.1.1.2); beside others one of the two is a mistake.
 _ALONE = frozenset({"ISO_IR 192", "GB18030", "GBK", "ISO 2022 GBK"})
 _ASCII = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
@@ -60,7 +60,7 @@ class Charset:
         """Decode one value. Raises SourceUnusable: bytes that this character set does not have."""
         delimiters = _NAME_DELIMITERS if person_name else _TEXT_DELIMITERS
         # pydicom decodes what ISO-IR 58 announces and leaves the announcement (PS3.3 C.12.1.1.2) in the text.
-        text = decode_bytes(value, list(self.encodings), delimiters).replace("\x1b$)A", "")
+        text = decode_bytes(value, list(self.encodings), set(delimiters)).replace("\x1b$)A", "")
         if "\ufffd" in text or "\x1b" in text:
             raise SourceUnusable(
                 "undecodable-text",

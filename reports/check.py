@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
+from types import MappingProxyType
 
 from pydicom import Dataset, FileDataset, dcmread
 from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian
@@ -30,18 +31,20 @@ from reports.sr import (
     encode,
 )
 
-_FLAGS = {
-    "CompletionFlag": ("PARTIAL",),
-    "VerificationFlag": ("UNVERIFIED",),
-    "PreliminaryFlag": ("PRELIMINARY",),
-    "ContentQualification": ("RESEARCH", "PRODUCT"),
-    "SeriesDescription": (SERIES_DESCRIPTION,),
-    "Modality": ("SR",),
-    "SOPClassUID": (BasicTextSRStorage,),
-    "SpecificCharacterSet": ("ISO_IR 192",),
-    "ValueType": ("CONTAINER",),
-    "ContinuityOfContent": ("SEPARATE",),
-}
+_FLAGS = MappingProxyType(
+    {
+        "CompletionFlag": ("PARTIAL",),
+        "VerificationFlag": ("UNVERIFIED",),
+        "PreliminaryFlag": ("PRELIMINARY",),
+        "ContentQualification": ("RESEARCH", "PRODUCT"),
+        "SeriesDescription": (SERIES_DESCRIPTION,),
+        "Modality": ("SR",),
+        "SOPClassUID": (BasicTextSRStorage,),
+        "SpecificCharacterSet": ("ISO_IR 192",),
+        "ValueType": ("CONTAINER",),
+        "ContinuityOfContent": ("SEPARATE",),
+    }
+)
 # What binds a report to a patient, a study and an order.
 _IDENTITY = (
     "PatientID",

@@ -33,7 +33,9 @@ class ReportsConfig(BaseModel):
 
     language: Literal["en-US"] = "en-US"  # RFC 5646; what the readers write
     cleared: bool = False  # a regulatory statement: PRODUCT instead of RESEARCH in every document
-    assume_charset: Annotated[str, AfterValidator(_character_set)] = ""  # for sources that declare none; empty: hold
+    assume_charset: Annotated[str, AfterValidator(_character_set)] = (
+        ""  # for sources that declare none; empty: such a study is excluded
+    )
     unknown_sex: Literal["", "O"] = ""  # written for Patient's Sex U, which many devices send and DICOM lacks
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"  # of Content Date and Time; a source's own is first
     series_number: int = Field(9001, ge=1, le=2**31 - 1)  # of the drafts; far from those of devices

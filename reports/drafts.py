@@ -16,8 +16,8 @@ from reports.tables import REPORT_TRANSITIONS, Report, ReportState
 def record(tx: Session, report: Report, now: datetime) -> None:
     """Add a draft; drafts of older revisions of its study are superseded. The document must be durable already."""
     revision = tx.get_one(Revision, report.revision_id)
-    older = select(Report).join(Revision).where(
-        Revision.study_id == revision.study_id, Report.state == ReportState.DRAFT
+    older = (
+        select(Report).join(Revision).where(Revision.study_id == revision.study_id, Report.state == ReportState.DRAFT)
     )
     for draft in tx.scalars(older):
         move(draft, ReportState.SUPERSEDED)

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -50,9 +51,9 @@ SEQUENCES = ("IssuerOfPatientIDQualifiersSequence", "IssuerOfAccessionNumberSequ
 _REQUEST = ("RequestedProcedureID", "RequestedProcedureDescription")
 _CODE = ("CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning")
 
-LENGTHS = {"CS": 16, "SH": 16, "LO": 64}  # PS3.5 6.2, in characters
+LENGTHS = MappingProxyType({"CS": 16, "SH": 16, "LO": 64})  # PS3.5 6.2, in characters
 _TEXTS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})  # Specific Character Set rules these
-_COPIED = _TEXTS | {"CS", "SQ", "UI", "UR"}
+_COPIED = frozenset(_TEXTS | {"CS", "SQ", "UI", "UR"})
 _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d(([0-5]\d|60)(\.\d{1,6})?)?)?")
 _OFFSET = re.compile(r"[+-](0\d|1[0-4])[0-5]\d")
 

@@ -10,6 +10,7 @@ import hashlib
 import io
 from collections import abc
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from highdicom.sr import (
@@ -49,14 +50,17 @@ PROCEDURE_DESCRIPTIONS = Code("55111-9", "LN", "Current Procedure Descriptions")
 
 _TITLE = Code("18748-4", "LN", "Diagnostic Imaging Report")
 _PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
-_LANGUAGES = {"en-US": Code("en-US", "RFC5646", "English (United States)")}
-_FROM_SOURCE = {*TYPE_2, *OPTIONAL, *SEQUENCES, "TimezoneOffsetFromUTC"} - {
-    "Modality",
-    "BodyPartExamined",
-    "ViewPosition",
-    "PlacerOrderNumberImagingServiceRequest",
-    "FillerOrderNumberImagingServiceRequest",
-}
+_LANGUAGES = MappingProxyType({"en-US": Code("en-US", "RFC5646", "English (United States)")})
+_FROM_SOURCE = frozenset(
+    {*TYPE_2, *OPTIONAL, *SEQUENCES, "TimezoneOffsetFromUTC"}
+    - {
+        "Modality",
+        "BodyPartExamined",
+        "ViewPosition",
+        "PlacerOrderNumberImagingServiceRequest",
+        "FillerOrderNumberImagingServiceRequest",
+    }
+)
 _IMPLEMENTATION_UID = derived_uid("implementation", "wetread")
 
 

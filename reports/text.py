@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from dicom_node.errors import WetreadError
 
@@ -12,8 +13,9 @@ MAXIMUM_BYTES = 65536  # UTF-8; a radiology report has some 2,000
 NO_IMPRESSION = "The model wrote no separate impression; see Findings."
 NO_FINDINGS = "The model wrote no separate findings; see Impression."
 
-_WORDS = {"finding": "findings", "findings": "findings"} | dict.fromkeys(
-    ("impression", "impressions", "conclusion", "conclusions"), "impression"
+_WORDS = MappingProxyType(
+    {"finding": "findings", "findings": "findings"}
+    | dict.fromkeys(("impression", "impressions", "conclusion", "conclusions"), "impression")
 )
 _DIRECTION = "\u202a\u202b\u202c\u202d\u202e\ufeff"
 # A heading opens a line or follows the end of a sentence, with a capital: "FINDINGS:", "**Impression:**",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from types import MappingProxyType
 
 import click
 
 from agent.cli import EXIT_FAILED
 from agent.commands.session import as_json, config_of, print_json
 
-_COLORS = {"ok": "green", "warning": "yellow", "wrong": "red"}
+_COLORS = MappingProxyType({"ok": "green", "warning": "yellow", "wrong": "red"})
 
 
 @click.command()

@@ -96,8 +96,8 @@ class Demonstration:
                     self._tell(f"\nthe pages:    http://127.0.0.1:{self._config.web.port}")
                     self._tell(f"the commands: wetread --config {self._config_file} study list")
                     keep()
-            finally:
                 self._say("stopping everything")
+            finally:  # also where nobody reads any more what we say
                 supervisor.stop()
                 self._database.close()
         shutil.rmtree(self._config.node.data_folder, ignore_errors=True)

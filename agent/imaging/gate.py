@@ -10,6 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Final, Literal
 
 import pydicom
@@ -40,7 +41,7 @@ _UNTOLD: Final = frozenset({"", "OT", "SC"})  # modalities that say nothing
 
 _ADULT: Final = 18  # years
 _OLDEST: Final = 130
-_DAYS: Final = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}
+_DAYS: Final = MappingProxyType({"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25})
 
 # Without accents and blanks, in capitals. Ribs, sternum and the chest together with the abdomen are other films:
 # other exposure, other cut; the readers have seen none of them.
