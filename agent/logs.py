@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+import warnings
 from typing import Any
 
 import structlog
@@ -43,8 +44,10 @@ def set_up(config: LogConfig) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(config.level.upper())
-    for noisy in ("pynetdicom", "pydicom", "PIL", "kombu", "celery.utils", "uvicorn.access", "alembic"):
+    for noisy in ("pynetdicom", "PIL", "kombu", "celery.utils", "uvicorn.access", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING if config.level != "debug" else logging.INFO)
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote what stands in a header
+    warnings.filterwarnings("ignore", module="pydicom")
 
 
 def _exception_without_words(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:

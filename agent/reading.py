@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from agent import __version__
 from agent.config import Config
+from agent.imaging.attributes import BROKEN
 from agent.imaging.gate import Verdict, judge
 from agent.imaging.pixels import Film, UndecodableImage
 from agent.readers.protocol import Generation, Reader, Reading, UnreadableText
@@ -34,6 +36,10 @@ from reports.tables import Report
 from reports.text import TextRefused, sections
 
 log = structlog.get_logger("work")
+
+# A busy machine does these to a sound film as well; a second time they are taken for the film's fault.
+_MAY_PASS = frozenset({"decode-timeout", "decoder-crashed", "out-of-memory"})
+_UNREADABLE = Verdict("exclude", "unreadable-file", "The header of the image cannot be read.")
 
 
 class Decoder(Protocol):
@@ -84,14 +90,11 @@ def read_study(room: Room, claim: Claim) -> str:
         reading = _read(room, claim, film, _renewal(room, claim, lease))
         draft, payload, report = _draft(room, claim, candidates, chosen, film, reading)
     except (UndecodableImage, UnreadableText, TextRefused, SourceUnusable) as error:
+        if error.code in _MAY_PASS and claim.attempt < min(2, room.config.node.maximum_attempts):
+            return _fail(room, claim, error.code, str(error), attempts=2)
         return _exclude(room, claim, error.code, str(error))
     except DraftRefused as error:
-        with room.database.write() as tx:
-            now = clock(tx)
-            worklist.fail(
-                tx, claim, reason="draft-refused", explanation=str(error), attempts=0, wait=timedelta(), now=now
-            )
-        return "draft-refused"
+        return _fail(room, claim, "draft-refused", str(error), attempts=0)
     _commit(room, claim, draft, payload, report)
     return "drafted"
 
@@ -105,9 +108,21 @@ def _candidates(room: Room, claim: Claim) -> list[Candidate]:
         path = _path(room, instance)
         if not path.exists():
             raise NotFound(f"the file {instance.digest[:12]} is missing in the store; send the study again")
-        header = dcmread(path, stop_before_pixels=True)
-        found.append(Candidate(instance, header, judge(header, confirmed=claim.confirmed)))
+        found.append(_judged(instance, path, confirmed=claim.confirmed))
     return found
+
+
+def _judged(instance: Instance, path: Path, *, confirmed: bool) -> Candidate:
+    """What the listener could store need not be readable to its end. Raises OSError where the disk is to blame."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they quote what stands in the header
+        try:
+            header = dcmread(path, stop_before_pixels=True)
+        except (MemoryError, *BROKEN) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            return Candidate(instance, Dataset(), _UNREADABLE)
+        return Candidate(instance, header, judge(header, confirmed=confirmed))
 
 
 def _turn_away(room: Room, claim: Claim, candidates: Sequence[Candidate]) -> str:
@@ -126,6 +141,15 @@ def _exclude(room: Room, claim: Claim, code: str, explanation: str) -> str:
     with room.database.write() as tx:
         worklist.exclude(tx, claim, reason=code, explanation=explanation, now=clock(tx))
     return f"excluded: {code}"
+
+
+def _fail(room: Room, claim: Claim, code: str, explanation: str, *, attempts: int) -> str:
+    """Book a failed attempt: again after a pause, or a dead letter after `attempts`."""
+    wait = timedelta(seconds=room.config.node.retry_seconds[0])
+    with room.database.write() as tx:
+        now = clock(tx)
+        worklist.fail(tx, claim, reason=code, explanation=explanation, attempts=attempts, wait=wait, now=now)
+    return code
 
 
 def _read(room: Room, claim: Claim, film: Film, progress: Callable[[int], None]) -> Reading:

@@ -94,3 +94,15 @@ def test_request_and_data_set_must_agree(path: Path) -> None:
 def test_images_and_others(path: Path, sop_class: str, is_image: bool) -> None:
     path.write_bytes(encoded(SOPClassUID=sop_class))
     assert read_header(path).is_image is is_image
+
+
+def test_bytes_that_end_inside_a_sequence_are_the_objects_fault(path: Path) -> None:
+    """pydicom raises OSError for them; answered as disk trouble they would be sent again for ever."""
+    path.write_bytes(encoded() + b"\x40\x00\x75\x02SQ\0\0\xff\xff\xff\xff\xfe\xff")
+    with pytest.raises(CannotUnderstand, match="ends too early"):
+        read_header(path)
+
+
+def test_trouble_of_the_disk_is_not_the_objects_fault(path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_header(path)

@@ -1,0 +1,194 @@
+"""What becomes of a study whose images cannot be read, or cannot be read just now."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from agent import logs, reading
+from agent.config import Config, LogConfig
+from agent.demo import phantom
+from agent.imaging.decoder import DecoderProcess, DecoderUnavailableError
+from agent.imaging.pixels import Film, UndecodableImage
+from agent.readers.protocol import Generation, ReaderIdentity, Reading
+from agent.reading import Room, read_study
+from dicom_node import books, files, worklist
+from dicom_node.config import NodeConfig
+from dicom_node.database import Database, clock
+from dicom_node.errors import NotFound
+from dicom_node.headers import read_header
+from dicom_node.tables import Book, Revision, Workitem, WorkitemState
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+class Parrot:
+    """A reader that says the same of every film."""
+
+    identity = ReaderIdentity("parrot", "1", "none", "fp32", "0" * 64, "")
+
+    def report(
+        self, film: NDArray[np.uint8], generation: Generation, progress: Callable[[int], None] = lambda _tokens: None
+    ) -> Reading:
+        return Reading("Findings: The lungs are clear. Impression: No finding.", generation, 9, 0.1)
+
+
+class Decoder:
+    """Fails as it is told, one film after the other, then decodes."""
+
+    def __init__(self, *trouble: Exception) -> None:
+        self.trouble = list(trouble)
+
+    def render(self, path: Path) -> Film:
+        if self.trouble:
+            raise self.trouble.pop(0)
+        with DecoderProcess(30.0, 512) as decoder:
+            return decoder.render(path)
+
+
+class House:
+    """A worker with its store and worklist."""
+
+    def __init__(self, folder: Path, database: Database) -> None:
+        node = NodeConfig(data_folder=folder, retry_seconds=(0.0,))
+        self.config = Config(node=node)
+        self.database = database
+        self.folder = folder
+
+    def receive(self, content: bytes) -> None:
+        """As the listener does it: stored when the header can be read that far."""
+        path = self.folder / "arrived.dcm"
+        path.write_bytes(content)
+        header = read_header(path)
+        digest = files.digest_of_dataset(path, EXPLICIT)
+        files.adopt(path, self.config.node.store_folder, digest)
+        with self.database.write() as tx:
+            worklist.record_instance(tx, worklist.Arrival(header, EXPLICIT, digest, len(content), "CR"), clock(tx))
+
+    def read(self, decoder: Decoder | None = None) -> str:
+        """Complete what has arrived, claim it and read it."""
+        with self.database.write() as tx:
+            now = clock(tx)
+            worklist.complete_studies(tx, now, quiet=timedelta(), deadline=timedelta())
+            claim = worklist.claim(tx, worker="w", token=secrets.token_hex(16), lease=timedelta(minutes=1), now=now)
+        assert claim is not None
+        return read_study(Room(self.config, self.database, decoder or Decoder(), Parrot()), claim)
+
+    @property
+    def ending(self) -> tuple[Book, str]:
+        with self.database.read() as tx:
+            revision = tx.scalars(select(Revision)).one()
+            assert books.balance(tx).problems == ()
+            return revision.book, revision.reason
+
+    @property
+    def state(self) -> WorkitemState:
+        with self.database.read() as tx:
+            return tx.scalars(select(Workitem)).one().state
+
+
+@pytest.fixture
+def house(tmp_path: Path, sqlite_url: str, open_database: Callable[[str], Database]) -> House:
+    return House(tmp_path, open_database(sqlite_url))
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> bytes:
+    numbers = count(1)
+    drawn = phantom.film(3, now=NOW, new_uid=lambda: f"2.25.88{next(numbers)}", rows=128, columns=112)
+    drawn.save_as(tmp_path / "film.dcm", enforce_file_format=True)
+    return (tmp_path / "film.dcm").read_bytes()
+
+
+def test_a_sound_film_is_drafted(house: House, film: bytes) -> None:
+    house.receive(film)
+    assert house.read() == "drafted"
+    assert house.ending == (Book.DEAD_LETTERED, "no-destination")
+
+
+def test_a_stored_header_that_breaks_off_excludes_the_study_at_once(house: House, film: bytes) -> None:
+    house.receive(film)
+    (stored,) = house.config.node.store_folder.glob("*/*.dcm")
+    unended_sequence = b"\x40\x00\x75\x02SQ\0\0\xff\xff\xff\xff\xfe\xff"
+    stored.write_bytes(film[: film.index(b"\x28\x00\x02\x00US")] + unended_sequence)
+    assert house.read() == "excluded: unreadable-file"
+    assert house.ending == (Book.EXCLUDED, "unreadable-file")
+
+
+def test_a_file_that_is_gone_is_no_fault_of_the_study(house: House, film: bytes) -> None:
+    house.receive(film)
+    for stored in house.config.node.store_folder.glob("*/*.dcm"):
+        stored.unlink()
+    with pytest.raises(NotFound):
+        house.read()
+    assert house.ending[0] is Book.IN_FLIGHT
+
+
+def test_trouble_of_the_disk_is_no_fault_of_the_study(
+    house: House, film: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    house.receive(film)
+    monkeypatch.setattr(reading, "dcmread", unreadable)
+    with pytest.raises(OSError, match="Input/output"):
+        house.read()
+    assert house.ending[0] is Book.IN_FLIGHT
+
+
+@pytest.mark.parametrize("code", ["decode-timeout", "decoder-crashed", "out-of-memory"])
+def test_trouble_that_may_pass_is_tried_once_more(house: House, film: bytes, code: str) -> None:
+    house.receive(film)
+    trouble = UndecodableImage(code, "The machine was busy.")
+    decoder = Decoder(trouble)
+    assert house.read(decoder) == code
+    assert (house.ending[0], house.state) == (Book.IN_FLIGHT, WorkitemState.SCHEDULED)
+    assert house.read(decoder) == "drafted"
+
+
+def test_trouble_that_comes_again_excludes_the_study(house: House, film: bytes) -> None:
+    house.receive(film)
+    decoder = Decoder(*[UndecodableImage("decode-timeout", "Decoding took longer than 1 s.")] * 2)
+    house.read(decoder)
+    assert house.read(decoder) == "excluded: decode-timeout"
+    assert house.ending == (Book.EXCLUDED, "decode-timeout")
+
+
+def test_an_undecodable_film_is_not_tried_again(house: House, film: bytes) -> None:
+    house.receive(film)
+    assert house.read(Decoder(UndecodableImage("undecodable", "No."))) == "excluded: undecodable"
+
+
+def test_a_decoder_that_does_not_start_is_no_fault_of_the_study(house: House, film: bytes) -> None:
+    house.receive(film)
+    with pytest.raises(DecoderUnavailableError):
+        house.read(Decoder(DecoderUnavailableError("no memory")))
+    assert house.ending[0] is Book.IN_FLIGHT
+
+
+def test_what_pydicom_says_of_a_bad_header_stays_out_of_the_logs(
+    house: House, film: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bad = film.replace(b"PHANTOM^CHEST", b"SECRET\x1b\xff^NAME").replace(b"19", b"X9")
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        logs.set_up(LogConfig(format="json"))
+        house.receive(bad)
+        house.read()
+    finally:
+        root.handlers[:], root.level = handlers, level
+    told = capfd.readouterr()
+    assert "SECRET" not in told.out + told.err
+    assert "pydicom" not in told.out + told.err
