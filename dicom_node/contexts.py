@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
+    AllTransferSyntaxes,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -27,7 +28,7 @@ from pydicom.uid import (
 from pynetdicom import AllStoragePresentationContexts
 from pynetdicom.presentation import PresentationContext
 
-TRANSFER_SYNTAXES: tuple[str, ...] = (
+_COMPRESSED: tuple[str, ...] = (
     JPEGLSLossless,
     JPEG2000Lossless,
     JPEGLosslessSV1,
@@ -43,14 +44,27 @@ TRANSFER_SYNTAXES: tuple[str, ...] = (
     "1.2.840.10008.1.2.4.52",  # JPEG Extended, processes 3 and 5, retired: carried, seldom decodable
     "1.2.840.10008.1.2.4.92",  # JPEG 2000 part 2, multi-component
     "1.2.840.10008.1.2.4.93",
-    "1.2.840.10008.1.2.4.100",  # MPEG2 and H.264: videos are excluded, not refused
-    "1.2.840.10008.1.2.4.101",
-    "1.2.840.10008.1.2.4.102",
-    "1.2.840.10008.1.2.4.103",
+    "1.2.840.10008.1.2.4.110",  # JPEG XL
+    "1.2.840.10008.1.2.4.111",
+    "1.2.840.10008.1.2.4.112",
+    "1.2.840.10008.1.2.8.1",  # Deflated Image Frame Compression
+)
+_PLAIN: tuple[str, ...] = (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     ExplicitVRBigEndian,
+)
+_REAL_TIME = "1.2.840.10008.1.2.7."  # SMPTE ST 2110 streams: never on an association (PS3.22)
+
+TRANSFER_SYNTAXES: tuple[str, ...] = (
+    *_COMPRESSED,
+    *(  # videos and the like are excluded, not refused
+        syntax
+        for syntax in AllTransferSyntaxes
+        if syntax not in _COMPRESSED + _PLAIN and not syntax.startswith(_REAL_TIME)
+    ),
+    *_PLAIN,
 )
 
 # What a chest radiograph comes as; with node.refuse_other_sop_classes nothing else is accepted.

@@ -7,6 +7,7 @@ loads no model, decodes no pixels and publishes no message.
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -68,6 +69,7 @@ class Listener:
             (evt.EVT_C_STORE, self._handle_store),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             (evt.EVT_REJECTED, self._handle_rejected),
+            (evt.EVT_ACCEPTED, _handle_accepted),
             (evt.EVT_CONN_CLOSE, _handle_closed),
             *prompt_handlers(),
         ]
@@ -86,8 +88,9 @@ class Listener:
         if self._server is None:
             return
         self._server.shutdown()
+        deadline = time.monotonic() + patience_seconds
         for association in list(self._ae.active_associations):
-            association.join(patience_seconds)
+            association.join(max(0.0, deadline - time.monotonic()))
         self._ae.shutdown()
         self._server = None
         log.info("stopped")
@@ -255,6 +258,18 @@ class Listener:
                     f"cannot make {folder} ({error.strerror}); set node.data_folder to a writable folder"
                 ) from error
         files.sweep(self._config.incoming_folder, older_than_seconds=0)
+
+
+def _handle_accepted(event: evt.Event) -> None:
+    """Say which objects the peer cannot send in this association; it sees no more than a refused context."""
+    refused = event.assoc.rejected_contexts
+    if refused:
+        log.warning(
+            "contexts_refused",
+            calling_ae_title=event.assoc.requestor.ae_title,
+            sop_classes=sorted({str(context.abstract_syntax) for context in refused}),
+            explanation="no storage SOP class of studies, or no transfer syntax that this node can carry",
+        )
 
 
 def _handle_closed(event: evt.Event) -> None:

@@ -123,6 +123,9 @@ def _why(association: Association, address: Address, sop_class_uid: str) -> Send
         words = _REJECTIONS.get(reason, f"source {reason[0]}, diagnostic {reason[1]}")
         words = words.format(own=address.own_ae_title, peer=address.peer_ae_title)
         return SendFailure(f"{where} rejected the association: {words}")
+    if association.rejected_contexts and sop_class_uid == StudyRootQueryRetrieveInformationModelFind:
+        cure = f"if it cannot be asked: wetread ae edit {address.peer_ae_title} --proof acknowledgement"
+        return SendFailure(f"{where} takes no {_named(sop_class_uid)}; {cure}", permanent=True)
     if association.rejected_contexts:
         return SendFailure(f"{where} takes no {_named(sop_class_uid)}", permanent=True)
     if association.acceptor.primitive is not None:
