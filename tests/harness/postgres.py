@@ -22,7 +22,8 @@ class PostgresServer:
 
     def __init__(self) -> None:
         self._bin = _newest_installation()
-        self.folder = Path(tempfile.mkdtemp(prefix="wetread-pg-"))  # short: a socket's path has at most 107 bytes
+        # not in a test's own folder: a socket's path has 107 bytes at most, and another user must reach it
+        self.folder = Path(tempfile.mkdtemp(prefix="wetread-pg-", dir="/tmp"))
 
     def __enter__(self) -> Self:
         if os.geteuid() == 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
+from pydicom.uid import AllTransferSyntaxes, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 from pynetdicom import AllStoragePresentationContexts, build_context
 
 from dicom_node import contexts
@@ -18,8 +18,15 @@ def test_every_storage_class_is_taken_once_with_radiographs_first() -> None:
 
 def test_compressed_comes_before_plain_and_big_endian_last() -> None:
     plain = contexts.TRANSFER_SYNTAXES.index(ExplicitVRLittleEndian)
-    assert all(".1.2.4." in syntax or ".1.2.5" in syntax for syntax in contexts.TRANSFER_SYNTAXES[: plain - 1])
+    assert contexts.TRANSFER_SYNTAXES.index(JPEGLSLossless) == 0
+    assert plain == len(contexts.TRANSFER_SYNTAXES) - 3
     assert contexts.TRANSFER_SYNTAXES[-1].endswith("1.2.2")
+
+
+def test_every_transfer_syntax_that_pydicom_knows_is_taken_once() -> None:
+    streams = {syntax for syntax in AllTransferSyntaxes if "SMPTE" in syntax.name}
+    assert set(AllTransferSyntaxes) - set(contexts.TRANSFER_SYNTAXES) == streams
+    assert len(set(contexts.TRANSFER_SYNTAXES)) == len(contexts.TRANSFER_SYNTAXES)
 
 
 def test_proposal_is_put_into_our_order() -> None:

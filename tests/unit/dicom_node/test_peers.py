@@ -10,10 +10,8 @@ from dicom_node.tables import Mode, Proof, RemoteAE
 from tests.unit.dicom_node.desk import Desk
 
 
-def add(
-    desk: Desk, title: str = "PACS", *, host: str = "10.0.0.5", may_send: bool = True, send_to: bool = True
-) -> None:
-    peer = RemoteAE(ae_title=title, host=host, port=104, may_send=may_send, send_to=send_to)
+def add(desk: Desk, title: str = "PACS", *, host: str = "10.0.0.5", send_to: bool = True) -> None:
+    peer = RemoteAE(ae_title=title, host=host, port=104, may_send=True, send_to=send_to)
     desk.do(lambda tx: peers.add(tx, peer, now=desk.now, actor="p"))
 
 

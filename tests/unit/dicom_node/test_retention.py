@@ -36,9 +36,10 @@ def purge(desk: Desk, store: Path, after_days: float) -> int:
 def test_pixels_of_an_ended_study_go_after_the_time_set(desk: Desk, tmp_path: Path, book: Book) -> None:
     desk.receive()
     desk.complete()
-    desk.finish(
-        desk.must_claim(), (), ending=Ending(Book.CLOSED, "shadow")
-    ) if book is Book.CLOSED else desk.set_aside()
+    if book is Book.CLOSED:
+        desk.finish(desk.must_claim(), (), ending=Ending(Book.CLOSED, "shadow"))
+    else:
+        desk.set_aside()
     (path,) = pixels(desk, tmp_path)
     assert purge(desk, tmp_path, 29.9) == 0
     assert path.exists()
@@ -87,7 +88,7 @@ def test_pixels_stay_while_a_newer_revision_is_under_way(desk: Desk, tmp_path: P
 def test_orphans_are_files_that_no_row_names(desk: Desk, tmp_path: Path) -> None:
     desk.peer()
     desk.draft()
-    named = pixels(desk, tmp_path) + [stored_path(tmp_path, desk.deliveries()[0].digest)]
+    named = [*pixels(desk, tmp_path), stored_path(tmp_path, desk.deliveries()[0].digest)]
     elsewhere, lost, fresh = (stored_path(tmp_path, character * 64) for character in "abc")
     for path in (*named, elsewhere, lost, fresh):
         path.parent.mkdir(parents=True, exist_ok=True)

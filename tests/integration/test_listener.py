@@ -1,0 +1,533 @@
+"""The door, opened by dcmtk and by callers with bad manners: every object is answered as the books say."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+import structlog
+from pydicom import Dataset, dcmread
+from pydicom.uid import (
+    UID,
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+)
+from pynetdicom import AE, _config
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from sqlalchemy import select
+
+from agent.demo.phantom import film
+from dicom_node import books
+from dicom_node.config import NodeConfig
+from dicom_node.database import Database, clock
+from dicom_node.listener import Listener
+from dicom_node.tables import Delivery, DeliveryState, Instance, Outcome, Reception, RemoteAE, Revision, Study
+from tests.harness import dcmtk
+from tests.harness.node import free_port, wait_until
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+DX = DigitalXRayImageStorageForPresentation
+SR = "1.2.840.10008.5.1.4.1.1.88.11"
+NUMBERS = count(1)
+
+
+def small_film(**elements: str) -> Dataset:
+    image = film(1, now=NOW, new_uid=lambda: f"2.25.88{next(NUMBERS)}", rows=96, columns=80)
+    for keyword, value in elements.items():
+        setattr(image, keyword, value)
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
+    return image
+
+
+@dataclass
+class Door:
+    """A listener in this process, its database, and what it logged."""
+
+    config: NodeConfig
+    database: Database
+    listener: Listener
+    log: list[dict[str, object]]
+
+    @property
+    def port(self) -> int:
+        return self.config.port
+
+    def outcomes(self) -> list[str]:
+        with self.database.read() as tx:
+            return [row.outcome.value for row in tx.scalars(select(Reception).order_by(Reception.id))]
+
+    def instances(self) -> Sequence[Instance]:
+        with self.database.read() as tx:
+            return tx.scalars(select(Instance).order_by(Instance.id)).all()
+
+    def logged(self, event: str) -> list[dict[str, object]]:
+        return [line for line in self.log if line["event"] == event]
+
+    def leftovers(self) -> list[Path]:
+        return list(self.config.incoming_folder.iterdir())
+
+
+OpenDoor = Callable[..., Door]
+
+
+@pytest.fixture
+def open_door(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
+    """Opens doors onto one database; each must leave balanced books and an empty incoming folder."""
+    opened: list[Door] = []
+    monkeypatch.setattr(tempfile, "tempdir", None)  # what a listener sets for its whole process ends with the test
+    monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", False)
+    monkeypatch.setattr(_config, "UNRESTRICTED_STORAGE_SERVICE", False)
+    with structlog.testing.capture_logs() as log:
+
+        def open_one(**settings: object) -> Door:
+            with database.write() as tx:
+                for title in ("PACS", "CR1"):
+                    tx.add(RemoteAE(ae_title=title, may_send=True))
+            fields = {"reserve_mebibytes": 1, **settings}
+            config = NodeConfig(
+                bind_address="127.0.0.1",
+                port=free_port(),
+                data_folder=tmp_path / "data",
+                database="sqlite://",
+                **fields,
+            )  # type: ignore[arg-type]
+            door = Door(config, database, Listener(config, database), log)  # type: ignore[arg-type]
+            door.listener.start()
+            opened.append(door)
+            return door
+
+        yield open_one
+        for door in opened:
+            door.listener.stop(patience_seconds=5)
+    with database.read() as tx:
+        assert books.balance(tx).problems == ()
+
+
+@pytest.fixture
+def door(open_door: OpenDoor) -> Door:
+    return open_door()
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "film.dcm"
+    small_film().save_as(path, enforce_file_format=True)
+    return path
+
+
+@contextmanager
+def associated(port: int, sop_class: str = DX, *syntaxes: str, title: str = "PACS") -> Iterator[Association]:
+    entity = AE(ae_title=title)
+    entity.add_requested_context(sop_class, list(syntaxes) or [ExplicitVRLittleEndian])
+    association = entity.associate("127.0.0.1", port, ae_title="WETREAD")
+    assert association.is_established
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def store(port: int, image: Dataset, title: str = "PACS") -> Dataset:
+    with associated(port, image.SOPClassUID, title=title) as association:
+        return association.send_c_store(image)
+
+
+def store_bytes(association: Association, content: bytes, *, sop_class: str, instance: str) -> Dataset:
+    """A C-STORE whose data set is whatever `content` is."""
+    from io import BytesIO
+
+    request = C_STORE()
+    request.MessageID = 1
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = UID(sop_class), UID(instance)
+    request.Priority = 2
+    request.DataSet = BytesIO(content)
+    association._reactor_checkpoint.clear()
+    try:
+        association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
+        _, answer = association.dimse.get_msg(block=True)
+    finally:
+        association._reactor_checkpoint.set()
+    response = Dataset()
+    if answer is not None:
+        response.Status = answer.Status  # type: ignore[union-attr]
+        response.ErrorComment = getattr(answer, "ErrorComment", None) or ""
+    return response
+
+
+# --- who may call -----------------------------------------------------------------------------------------------------
+
+
+def test_dcmtk_verifies_and_stores(door: Door, image: Path) -> None:
+    assert dcmtk.echo(door.port).returncode == 0
+    assert dcmtk.store(door.port, image).returncode == 0
+    assert dcmtk.send(door.port, image).returncode == 0
+    assert door.outcomes() == ["stored", "duplicate"]
+    assert door.leftovers() == []
+
+
+def test_stranger_may_verify_but_not_store_and_the_log_says_why(door: Door, image: Path) -> None:
+    assert dcmtk.echo(door.port, calling="pacs").returncode == 0
+    refused = dcmtk.store(door.port, image, calling="pacs")
+    assert refused.returncode != 0
+    assert "Calling AE Title Not Recognized" in refused.stdout
+    (line,) = door.logged("association_refused")
+    assert line["calling_ae_title"] == "pacs"
+    assert "only the case differs from 'PACS'" in str(line["explanation"])
+    assert door.outcomes() == []
+
+
+def test_wrong_called_title_is_refused_in_words(door: Door, image: Path) -> None:
+    refused = dcmtk.store(door.port, image, called="WETREED")
+    assert "Called AE Title Not Recognized" in refused.stdout
+    assert "correct the called AE title" in str(door.logged("association_refused")[0]["explanation"])
+
+
+def test_sender_registered_while_running_is_known_at_once(door: Door, image: Path) -> None:
+    assert dcmtk.store(door.port, image, calling="NEW").returncode != 0
+    with door.database.write() as tx:
+        tx.add(RemoteAE(ae_title="NEW", may_send=True))
+    assert dcmtk.store(door.port, image, calling="NEW").returncode == 0
+
+
+# --- what is taken ----------------------------------------------------------------------------------------------------
+
+CODINGS = {
+    "implicit": ("dcmconv", "+ti", "-xi"),
+    "explicit": ("dcmconv", "+te", "-xe"),
+    "big endian": ("dcmconv", "+tb", "-xb"),
+    "deflated": ("dcmconv", "+td", "-xd"),
+    "JPEG lossless SV1": ("dcmcjpeg", "+e1", "-xs"),
+    "JPEG extended 12 bit": ("dcmcjpeg", "+ee", "-xx"),
+    "JPEG-LS lossless": ("dcmcjpls", "+el", "-xt"),
+    "JPEG-LS near lossless": ("dcmcjpls", "+en", "-xu"),
+    "RLE": ("dcmcrle", "", "-xr"),
+}
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_each_transfer_syntax_is_kept_byte_for_byte(door: Door, image: Path, tmp_path: Path) -> None:
+    image_without_uid_change = dcmread(image)
+    sent = {}
+    for name, (tool, option, propose) in CODINGS.items():
+        coded = tmp_path / f"{name}.dcm"
+        converted = dcmtk.run(tool, *filter(None, [option]), image, coded)
+        assert converted.returncode == 0, converted.stdout
+        done = dcmtk.store(door.port, coded, options=(propose,))
+        assert done.returncode == 0, f"{name}: {done.stdout}"
+        sent[str(dcmread(coded).file_meta.TransferSyntaxUID)] = coded
+    # JPEG 2000 is beyond dcmtk's encoders; its senders carry it all the same
+    pressed = tmp_path / "j2k.dcm"
+    image_without_uid_change.compress(JPEG2000Lossless, generate_instance_uid=False)
+    image_without_uid_change.save_as(pressed)
+    assert dcmtk.store(door.port, pressed, options=("-xv",)).returncode == 0
+    sent[str(JPEG2000Lossless)] = pressed
+    kept = {instance.transfer_syntax_uid: instance for instance in door.instances()}
+    assert kept.keys() == sent.keys()
+    assert len(kept) == len(CODINGS) + 1
+    for syntax, instance in kept.items():
+        stored = dcmread(door.config.store_folder / instance.digest[:2] / f"{instance.digest}.dcm")
+        assert stored.file_meta.TransferSyntaxUID == syntax
+        assert stored.PixelData == dcmread(sent[syntax]).PixelData
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_compressed_is_preferred_so_that_the_sender_need_not_decode(door: Door, image: Path, tmp_path: Path) -> None:
+    pressed = tmp_path / "jls.dcm"
+    assert dcmtk.run("dcmcjpls", "+el", image, pressed).returncode == 0
+    assert dcmtk.send(door.port, pressed).returncode == 0
+    assert door.instances()[0].transfer_syntax_uid == "1.2.840.10008.1.2.4.80"
+
+
+def test_sop_class_that_nobody_knows_is_taken_and_booked(door: Door) -> None:
+    private = small_film(SOPClassUID="1.2.826.0.1.3680043.10.999.1")
+    assert store(door.port, private).Status == 0x0000
+    (instance,) = door.instances()
+    assert (instance.role.value, instance.sop_class_uid) == ("other", private.SOPClassUID)
+
+
+def test_only_radiographs_where_that_is_configured(open_door: OpenDoor) -> None:
+    door = open_door(refuse_other_sop_classes=True)
+    entity = AE(ae_title="PACS")
+    entity.add_requested_context(SR)
+    entity.add_requested_context(DX)
+    association = entity.associate("127.0.0.1", door.port, ae_title="WETREAD")
+    assert [context.abstract_syntax for context in association.accepted_contexts] == [DX]
+    association.release()
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+def test_data_set_that_contradicts_its_request_is_0xa900_and_quarantined(door: Door) -> None:
+    image = small_film()
+    with associated(door.port) as association:
+        content = encode(image, False, True)
+        assert content is not None
+        answer = store_bytes(association, content, sop_class=DX, instance="1.2.3.4")
+        assert answer.Status == 0xA900
+        assert "SOP Instance UID" in answer.ErrorComment
+    assert door.outcomes() == ["quarantined"]
+    assert len(list(door.config.quarantine_folder.iterdir())) == 1
+    assert door.instances() == []
+
+
+GARBAGE = {"zeros": bytes(64), "words": b"garbage" * 40, "noise": random.Random(7).randbytes(4096), "byte": b"\x08"}
+
+
+@pytest.mark.parametrize("content", GARBAGE.values(), ids=GARBAGE)
+def test_garbage_is_0xc000_and_quarantined(door: Door, content: bytes) -> None:
+    with associated(door.port) as association:
+        answer = store_bytes(association, content, sop_class=DX, instance="1.2.3.4")
+        assert answer.Status == 0xC000
+        assert 0 < len(answer.ErrorComment) <= 64
+        # the same association goes on
+        assert association.send_c_store(small_film()).Status == 0x0000
+    assert door.outcomes() == ["quarantined", "stored"]
+    (kept,) = door.config.quarantine_folder.iterdir()
+    assert kept.read_bytes().endswith(content)
+
+
+@pytest.mark.parametrize("uid", ["../../../../tmp/evil", "/etc/passwd", "1.2/../../3", "..", "1.2.3;x"])
+def test_uid_that_is_a_path_names_no_file(door: Door, uid: str, tmp_path: Path) -> None:
+    image = small_film()
+    image.SOPInstanceUID = uid
+    content = encode(image, False, True)
+    assert content is not None
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    with associated(door.port) as association:
+        answer = store_bytes(association, content, sop_class=DX, instance=uid)
+        assert answer.get("Status", 0xC000) == 0xC000
+    added = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    allowed = (door.config.quarantine_folder, tmp_path)
+    assert all(path.parent in allowed for path in added)
+    assert door.instances() == []
+
+
+def test_empty_disk_reserve_is_0xa700_and_nothing_is_booked(open_door: OpenDoor, tmp_path: Path) -> None:
+    free = os.statvfs(tmp_path)
+    mebibytes = free.f_bavail * free.f_frsize >> 20
+    door = open_door(reserve_mebibytes=int(mebibytes * 1.5))
+    answer = store(door.port, small_film())
+    assert answer.Status == 0xA700
+    assert "disk" in answer.ErrorComment
+    assert (door.outcomes(), door.leftovers()) == ([], [])
+
+
+def test_almost_no_disk_refuses_the_association_for_now(open_door: OpenDoor, image: Path) -> None:
+    door = open_door(reserve_mebibytes=1 << 40)
+    refused = dcmtk.store(door.port, image)
+    assert "Transient" in refused.stdout
+    assert "node.keep_days" in str(door.logged("association_refused")[0]["explanation"])
+    assert dcmtk.echo(door.port).returncode == 0
+
+
+def test_locked_database_is_0xa700_and_the_next_try_succeeds(tmp_path: Path, sqlite_url: str) -> None:
+    impatient = Database(sqlite_url, busy_seconds=0.2)
+    with impatient.write() as tx:
+        tx.add(RemoteAE(ae_title="PACS", may_send=True))
+    config = NodeConfig(bind_address="127.0.0.1", port=free_port(), data_folder=tmp_path / "d", reserve_mebibytes=1)
+    listener = Listener(config, impatient)
+    listener.start()
+    image = small_film()
+    try:
+        with closing(sqlite3.connect(tmp_path / "wetread.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            answer = store(config.port, image)
+            assert answer.Status == 0xA700
+            assert "again" in answer.ErrorComment
+            other.execute("ROLLBACK")
+        assert store(config.port, image).Status == 0x0000
+    finally:
+        listener.stop()
+        impatient.close()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_database_that_is_gone_refuses_for_now(door: Door, image: Path, tmp_path: Path) -> None:
+    with associated(door.port) as association:
+        door.database.close()
+        for path in tmp_path.glob("wetread.db*"):
+            path.rename(path.with_name(f"away-{path.name}"))
+        assert association.send_c_store(small_film()).Status == 0xA700
+    refused = dcmtk.store(door.port, image)
+    assert "Transient" in refused.stdout
+    door.database.close()
+    for path in tmp_path.glob("wetread.db*"):
+        path.unlink()
+    for path in tmp_path.glob("away-wetread.db*"):
+        path.rename(path.with_name(path.name.removeprefix("away-")))
+    assert dcmtk.store(door.port, image).returncode == 0
+
+
+# --- what breaks off --------------------------------------------------------------------------------------------------
+
+
+def half_a_store(port: int) -> Association:
+    """An association that has sent the first half of a data set."""
+    entity = AE(ae_title="PACS")
+    entity.add_requested_context(DX, [ExplicitVRLittleEndian])
+    association = entity.associate("127.0.0.1", port, ae_title="WETREAD", max_pdu=16382)
+    image = film(1, now=NOW, new_uid=lambda: f"2.25.88{next(NUMBERS)}", rows=400, columns=400)
+    content = encode(image, False, True)
+    assert content is not None
+    from io import BytesIO
+
+    from pynetdicom.dimse_messages import C_STORE_RQ
+
+    request = C_STORE()
+    request.MessageID = 1
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = DX, image.SOPInstanceUID
+    request.Priority = 2
+    request.DataSet = BytesIO(content)
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    fragments = list(message.encode_msg(association.accepted_contexts[0].context_id, 16382))
+    for fragment in fragments[: len(fragments) // 2]:
+        association.dul.send_pdu(fragment)
+    association.rest = fragments[len(fragments) // 2 :]  # type: ignore[attr-defined]
+    return association
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom leaves the part open
+def test_abort_in_a_data_set_leaves_no_row_and_its_part_is_swept(door: Door) -> None:
+    association = half_a_store(door.port)
+    wait_until(door.leftovers, "the first half to arrive", seconds=10)
+    association.abort()
+    wait_until(lambda: not door.listener._ae.active_associations, "the abort to arrive", seconds=10)
+    assert (door.outcomes(), door.instances()) == ([], [])
+    for path in door.leftovers():
+        os.utime(path, (1, 1))
+    door.listener.sweep()
+    assert door.leftovers() == []
+    gc.collect()
+
+
+def test_silent_caller_does_not_stop_others(door: Door, image: Path) -> None:
+    with socket.create_connection(("127.0.0.1", door.port)):
+        assert dcmtk.store(door.port, image).returncode == 0
+
+
+def test_objects_of_one_study_over_parallel_associations_make_one_study(door: Door) -> None:
+    study = f"2.25.99{next(NUMBERS)}"
+    films = [small_film(StudyInstanceUID=study) for _ in range(12)]
+    answers: list[int] = []
+
+    def send(part: list[Dataset], title: str) -> None:
+        answers.extend(int(store(door.port, image, title).Status) for image in part)
+
+    threads = [
+        threading.Thread(target=send, args=(films[start::3], title))
+        for start, title in enumerate(("PACS", "CR1", "PACS"))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [0] * 12
+    with door.database.read() as tx:
+        (found,) = tx.scalars(select(Study)).all()
+    assert (found.study_instance_uid, found.revision, len(door.instances())) == (study, 1, 12)
+
+
+def test_same_object_over_parallel_associations_is_kept_once(door: Door) -> None:
+    image = small_film()
+    threads = [threading.Thread(target=store, args=(door.port, image)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(door.outcomes()) == ["duplicate"] * 3 + ["stored"]
+
+
+def test_our_own_object_is_answered_with_success_and_changes_nothing(door: Door) -> None:
+    image = small_film()
+    assert store(door.port, image).Status == 0x0000
+    draft = small_film(StudyInstanceUID=image.StudyInstanceUID, SOPClassUID=SR, DeviceUID="2.25.4711")
+    with door.database.write() as tx:
+        tx.add(
+            Delivery(
+                revision_id=tx.scalars(select(Revision.id)).one(),
+                destination="PACS",
+                kind="draft",
+                sop_class_uid=SR,
+                sop_instance_uid=draft.SOPInstanceUID,
+                digest="0" * 64,
+                state=DeliveryState.QUEUED,
+                next_attempt_at=clock(tx),
+                queued_at=clock(tx),
+            )
+        )
+    assert store(door.port, draft).Status == 0x0000
+    assert door.outcomes() == ["stored", "duplicate"]
+    assert len(door.instances()) == 1
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+
+
+def test_sigterm_in_an_association_lets_the_object_at_hand_be_answered(tmp_path: Path, sqlite_url: str) -> None:
+    folder, port = tmp_path / "node", free_port()
+    config = tmp_path / "wetread.toml"
+    config.write_text(
+        f'[node]\nbind_address = "127.0.0.1"\nport = {port}\ndata_folder = "{folder}"\ndatabase = "{sqlite_url}"\n'
+        "reserve_mebibytes = 1\n"
+    )
+    database = Database(sqlite_url)
+    with database.write() as tx:
+        tx.add(RemoteAE(ae_title="PACS", may_send=True))
+    command = [sys.executable, "-m", "agent", "--config", str(config), "listen"]
+    with (tmp_path / "listen.log").open("w") as log:
+        process = subprocess.Popen(command, stderr=log)
+        wait_until(lambda: dcmtk.listens(port), "listen to open its port", seconds=30)
+        association = half_a_store(port)
+        wait_until(lambda: list((folder / "incoming").iterdir()), "the first half to arrive", seconds=10)
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not dcmtk.listens(port), "listen to close its port", seconds=10)
+        association._reactor_checkpoint.clear()
+        for fragment in association.rest:  # type: ignore[attr-defined]
+            association.dul.send_pdu(fragment)
+        _, answer = association.dimse.get_msg(block=True)
+        association._reactor_checkpoint.set()
+        assert answer is not None
+        assert answer.Status == 0x0000  # type: ignore[union-attr]
+        association.release()
+        assert process.wait(15) == 0
+    with database.read() as tx:
+        assert [row.outcome for row in tx.scalars(select(Reception))] == [Outcome.STORED]
+    database.close()
+
+
+def test_stop_waits_once_for_all_idle_associations(open_door: OpenDoor) -> None:
+    door = open_door()
+    idle = [AE(ae_title="PACS") for _ in range(4)]
+    held = []
+    for entity in idle:
+        entity.add_requested_context(Verification)
+        held.append(entity.associate("127.0.0.1", door.port, ae_title="WETREAD"))
+    began = time.monotonic()
+    door.listener.stop(patience_seconds=1)
+    assert time.monotonic() - began < 3
+    for association in held:
+        association.kill()

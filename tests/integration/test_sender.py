@@ -1,0 +1,282 @@
+"""The outbox against a peer that answers whatever the test wants: state, retry and words are right for each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import ImplicitVRLittleEndian
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as Find  # type: ignore[attr-defined]
+
+from dicom_node import books
+from dicom_node.database import Database
+from dicom_node.errors import WetreadError
+from dicom_node.tables import Book, DeliveryState, Proof
+from tests.harness.node import free_port
+from tests.harness.outbox import SR, Outbox, document
+
+
+class Peer:
+    """A Storage and Query SCP with settable manners. `status` None aborts instead of answering."""
+
+    def __init__(self) -> None:
+        self.status: int | None = 0x0000
+        self.find: list[int] | None = [0xFF00, 0x0000]
+        self.received: list[Dataset] = []
+        self.asked: list[Dataset] = []
+
+    def store(self, event: evt.Event) -> int:
+        self.received.append(event.dataset)
+        if self.status is None:
+            event.assoc.abort()
+            return 0x0000
+        return self.status
+
+    def query(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        self.asked.append(event.identifier)
+        if self.find is None:
+            event.assoc.abort()
+            return
+        for status in self.find:
+            yield status, event.identifier if status == 0xFF00 else None
+
+
+StartPeer = Callable[..., int]
+
+
+@pytest.fixture
+def peer() -> Peer:
+    return Peer()
+
+
+@pytest.fixture
+def start(peer: Peer) -> Iterator[StartPeer]:
+    """Opens the peer's port; `classes` are what it supports."""
+    servers: list[Any] = []
+
+    def start_one(classes: tuple[str, ...] = (SR, Find), *, syntaxes: tuple[str, ...] = (), **settings: Any) -> int:
+        entity = AE(ae_title="PACS")
+        for name, value in settings.items():
+            setattr(entity, name, value)
+        for sop_class in classes:
+            entity.add_supported_context(sop_class, *([list(syntaxes)] if syntaxes else []))
+        handlers = [(evt.EVT_C_STORE, peer.store), (evt.EVT_C_FIND, peer.query)]
+        port = free_port()
+        servers.append(entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers))
+        return port
+
+    yield start_one
+    for server in servers:
+        server.ae.shutdown()
+
+
+@pytest.fixture
+def outbox(database: Database, tmp_path: Path) -> Iterator[Callable[..., Outbox]]:
+    def make(port: int, **settings: Any) -> Outbox:
+        return Outbox(database, tmp_path / "data", port=port, **settings)
+
+    yield make
+    with database.read() as tx:
+        assert books.balance(tx).problems == ()
+
+
+MakeOutbox = Callable[..., Outbox]
+
+
+# --- C-STORE ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [0x0000, 0x0111, 0xB000, 0xB006, 0xB007])
+def test_success_duplicate_and_warnings_are_sent(outbox: MakeOutbox, start: StartPeer, peer: Peer, status: int) -> None:
+    peer.status = status
+    delivery = outbox(start()).step()
+    assert (delivery.state, delivery.attempts, delivery.last_error) == (DeliveryState.SENT, 0, "")
+    assert peer.received == [document()]
+
+
+@pytest.mark.parametrize(("status", "words"), [(0xA700, "0xA700"), (0xA701, "0xA701"), (None, "broke off")])
+def test_trouble_that_passes_is_tried_again(
+    outbox: MakeOutbox, start: StartPeer, peer: Peer, status: int | None, words: str
+) -> None:
+    peer.status = status
+    box = outbox(start())
+    for wait in (30, 60, 120, 120):
+        delivery = box.step()
+        assert abs(box.wait_seconds() - wait) <= 2
+        assert delivery.state is DeliveryState.QUEUED
+        assert words in delivery.last_error
+        assert not box.sender.deliver_one(), "it did not wait"
+        box.skip_the_wait()
+    peer.status = 0x0000
+    assert box.step().state is DeliveryState.SENT
+
+
+@pytest.mark.parametrize("status", [0xA900, 0xC000, 0xC123, 0x0122, 0x0124])
+def test_what_sending_again_cannot_mend_is_a_dead_letter(
+    outbox: MakeOutbox, start: StartPeer, peer: Peer, status: int
+) -> None:
+    peer.status = status
+    box = outbox(start())
+    delivery = box.step()
+    assert delivery.state is DeliveryState.FAILED
+    assert f"0x{status:04X}" in delivery.last_error
+    assert box.book() is Book.DEAD_LETTERED
+    box.skip_the_wait()
+    assert not box.sender.deliver_one()
+
+
+def test_trouble_that_does_not_pass_is_given_up(outbox: MakeOutbox, start: StartPeer, peer: Peer) -> None:
+    peer.status = 0xA700
+    assert outbox(start(), age=timedelta(hours=73)).step().state is DeliveryState.FAILED
+
+
+def test_peer_without_the_sop_class_is_a_dead_letter_that_names_it(outbox: MakeOutbox, start: StartPeer) -> None:
+    delivery = outbox(start((Find,))).step()
+    assert delivery.state is DeliveryState.FAILED
+    assert "takes no Basic Text SR Storage (1.2.840.10008.5.1.4.1.1.88.11)" in delivery.last_error
+
+
+def test_peer_that_is_away_is_tried_again(outbox: MakeOutbox) -> None:
+    delivery = outbox(free_port()).step()
+    assert delivery.state is DeliveryState.QUEUED
+    assert "cannot be reached: is the host right" in delivery.last_error
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"require_calling_aet": ["OTHER"]}, "does not know our AE title; register WETREAD in the PACS"),
+        ({"ae_title": "OTHER", "require_called_aet": True}, "its AE title is not PACS"),
+    ],
+)
+def test_rejected_association_is_told_in_words_and_tried_again(
+    outbox: MakeOutbox, start: StartPeer, settings: dict[str, Any], words: str
+) -> None:
+    delivery = outbox(start(**settings)).step()
+    assert delivery.state is DeliveryState.QUEUED
+    assert words in delivery.last_error
+
+
+def test_busy_peer_is_tried_again(outbox: MakeOutbox, start: StartPeer) -> None:
+    port = start(maximum_associations=1)
+    other = AE(ae_title="OTHER")
+    other.add_requested_context(Find)
+    held = other.associate("127.0.0.1", port, ae_title="PACS")
+    delivery = outbox(port).step()
+    held.release()
+    assert delivery.state is DeliveryState.QUEUED
+    assert "too many associations" in delivery.last_error
+
+
+def test_peer_that_takes_implicit_only_gets_the_same_data_set(outbox: MakeOutbox, start: StartPeer, peer: Peer) -> None:
+    assert outbox(start(syntaxes=(ImplicitVRLittleEndian,))).step().state is DeliveryState.SENT
+    assert peer.received == [document()]
+
+
+# --- before it leaves -------------------------------------------------------------------------------------------------
+
+
+class Refused(WetreadError):
+    """The check before sending says no."""
+
+
+def test_what_the_check_refuses_never_leaves(outbox: MakeOutbox, start: StartPeer, peer: Peer) -> None:
+    def refuse(_payload: bytes, _held: object) -> None:
+        raise Refused("another patient")
+
+    delivery = outbox(start(), check=refuse).step()
+    assert (delivery.state, delivery.last_error) == (DeliveryState.FAILED, "another patient")
+    assert peer.received == []
+
+
+def test_damaged_document_never_leaves(outbox: MakeOutbox, start: StartPeer, peer: Peer) -> None:
+    box = outbox(start())
+    (stored,) = box.config.store_folder.rglob("*.dcm")
+    stored.write_bytes(stored.read_bytes()[:-2] + b"!!")
+    delivery = box.step()
+    assert delivery.state is DeliveryState.FAILED
+    assert "damaged" in delivery.last_error
+    assert peer.received == []
+
+
+# --- proof ------------------------------------------------------------------------------------------------------------
+
+
+def test_delivered_is_what_a_query_finds(outbox: MakeOutbox, start: StartPeer, peer: Peer) -> None:
+    box = outbox(start())
+    box.step()
+    assert box.book() is Book.IN_FLIGHT
+    delivery = box.step()
+    assert (delivery.state, delivery.proven_by, box.book()) == (DeliveryState.COMMITTED, "query", Book.DELIVERED)
+    (asked,) = peer.asked
+    assert (asked.QueryRetrieveLevel, asked.SOPInstanceUID) == ("IMAGE", document().SOPInstanceUID)
+
+
+def test_what_a_query_never_finds_is_sent_again(outbox: MakeOutbox, start: StartPeer, peer: Peer) -> None:
+    peer.find = [0x0000]
+    box = outbox(start())
+    box.step()
+    for wait in (2, 4, 8, 16):
+        delivery = box.step()
+        assert (delivery.state, delivery.last_error) == (DeliveryState.SENT, "PACS does not find the object yet")
+        assert abs(box.wait_seconds() - wait) <= 1
+        box.skip_the_wait()
+    assert box.step().state is DeliveryState.QUEUED
+    box.skip_the_wait()
+    assert box.step().state is DeliveryState.SENT
+    assert len(peer.received) == 2
+    peer.find = [0xFF00, 0x0000]
+    assert box.step().state is DeliveryState.COMMITTED
+
+
+@pytest.mark.parametrize(
+    ("find", "words"), [([0xA700], "C-FIND with status 0xA700"), (None, "broke off during C-FIND")]
+)
+def test_query_that_fails_is_asked_again(
+    outbox: MakeOutbox, start: StartPeer, peer: Peer, find: list[int] | None, words: str
+) -> None:
+    peer.find = find
+    box = outbox(start())
+    box.step()
+    delivery = box.step()
+    assert delivery.state is DeliveryState.SENT
+    assert words in delivery.last_error
+    peer.find = [0xFF00, 0x0000]
+    box.skip_the_wait()
+    assert box.step().state is DeliveryState.COMMITTED
+
+
+def test_peer_without_query_is_a_dead_letter_that_names_the_other_proof(outbox: MakeOutbox, start: StartPeer) -> None:
+    box = outbox(start((SR,)))
+    box.step()
+    delivery = box.step()
+    assert delivery.state is DeliveryState.FAILED
+    assert "takes no Study Root Query/Retrieve Information Model - FIND" in delivery.last_error
+    assert "--proof acknowledgement" in delivery.last_error
+
+
+def test_answer_is_the_proof_where_that_is_agreed(outbox: MakeOutbox, start: StartPeer, peer: Peer) -> None:
+    box = outbox(start((SR,)), proof=Proof.ACKNOWLEDGEMENT)
+    delivery = box.step()
+    assert (delivery.state, delivery.proven_by, box.book()) == (
+        DeliveryState.COMMITTED,
+        "acknowledgement",
+        Book.DELIVERED,
+    )
+
+
+def test_four_threads_send_once(outbox: MakeOutbox, start: StartPeer, peer: Peer) -> None:
+    box = outbox(start((SR,)), proof=Proof.ACKNOWLEDGEMENT)
+    threads = [threading.Thread(target=box.sender.deliver_one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(peer.received) == 1
+    assert box.delivery().state is DeliveryState.COMMITTED
