@@ -15,14 +15,14 @@ check: ## Style, types and import contracts
 test: ## Everything that must hold before a change is taken
 	@sh deploy/test
 
-kill: ## Kill the five processes at every step; no study may be lost or doubled
-	@sh deploy/test tests/kill -s
+kill: ## Kill the five processes, 20 runs of 20 studies; none may be lost or doubled
+	@WETREAD_KILL_RUNS=$${WETREAD_KILL_RUNS:-20} sh deploy/test tests/kill -s
 
 demo: ## One study, end to end, on this machine
 	@sh deploy/demo
 
-golden: ## Compare drafts with the stored ones
-	@sh deploy/test tests/golden
+golden: ## Write the golden files anew; their diff is what a reviewer reads
+	@WETREAD_WRITE_GOLDEN=1 sh deploy/test tests/unit/reports
 
 bench: ## Run every benchmark in deploy/benchmarks
 	@set -e; $(ENVIRONMENT); for file in deploy/benchmarks/*.py; do "$$VENV/bin/python" "$$file"; done
