@@ -35,6 +35,7 @@ def test_bad_manners_are_outlived(database: Database, tmp_path: Path, manners: l
         assert abs(box.wait_seconds() - 30) <= 5
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # in pynetdicom
 def test_slow_release_after_the_answer_does_no_harm(database: Database, tmp_path: Path) -> None:
     with dcmtk.receiver(tmp_path / "pacs", "--sleep-after", "4") as port:
         box = Outbox(database, tmp_path / "data", port=port, proof=Proof.ACKNOWLEDGEMENT, answer_seconds=1)

@@ -1,0 +1,94 @@
+"""Debian's Orthanc as the PACS, with a rule of its own that sends everything it stores to us."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.harness.node import free_port, wait_until
+
+PROGRAM = Path("/usr/sbin/Orthanc")
+TITLE = "ORTHANC"
+
+# Orthanc's own way to route: https://orthanc.uclouvain.be/book/users/lua.html
+_ROUTE_EVERYTHING = """
+function OnStoredInstance(instanceId, tags, metadata, origin)
+  SendToModality(instanceId, 'wetread')
+end
+"""
+
+
+class Orthanc:
+    """Starts on `with`; knows us as WETREAD on `wetread_port`."""
+
+    def __init__(self, folder: Path, *, wetread_port: int) -> None:
+        assert PROGRAM.exists(), "Orthanc is needed: apt-get install orthanc"
+        folder.mkdir(parents=True)
+        self.port, self._http = free_port(), free_port()
+        self._log = folder / "orthanc.log"
+        (folder / "route.lua").write_text(_ROUTE_EVERYTHING)
+        self._config = folder / "orthanc.json"
+        self._config.write_text(
+            json.dumps(
+                {
+                    "Name": "test",
+                    "StorageDirectory": str(folder / "storage"),
+                    "IndexDirectory": str(folder / "storage"),
+                    "HttpPort": self._http,
+                    "DicomPort": self.port,
+                    "DicomAet": TITLE,
+                    "DicomCheckCalledAet": True,
+                    "DicomAlwaysAllowStore": True,
+                    "DicomModalities": {"wetread": ["WETREAD", "127.0.0.1", wetread_port]},
+                    "LuaScripts": [str(folder / "route.lua")],
+                    "RemoteAccessAllowed": False,
+                    "AuthenticationEnabled": False,
+                    "Plugins": [],
+                }
+            )
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen([str(PROGRAM), "--verbose", str(self._config)], stdout=log, stderr=log)
+        wait_until(self._answers, f"Orthanc to start; log in {self._log}", seconds=30)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(15)
+
+    def ask(self, path: str) -> Any:
+        """GET one of its resources, such as `/studies?expand`."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._http}{path}", timeout=10) as answer:
+            return json.load(answer)
+
+    def instances(self, modality: str) -> list[dict[str, str]]:
+        """The main tags of all instances of a modality, those of patient, study and series included."""
+        found = []
+        for series in self.ask("/series?expand"):
+            if series["MainDicomTags"].get("Modality") == modality:
+                found += [self.ask(f"/instances/{one}/simplified-tags") for one in series["Instances"]]
+        return found
+
+    def routed(self) -> int:
+        """How many of its routing jobs ended well."""
+        return sum(job["State"] == "Success" for job in self.ask("/jobs?expand"))
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"Orthanc ended; log in {self._log}"
+        try:
+            return bool(self.ask("/system"))
+        except OSError:
+            time.sleep(0.1)
+            return False

@@ -1,0 +1,318 @@
+"""What an administrator types: each command does what it says, and its exit code tells a script."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import Dataset, dcmread
+from sqlalchemy import func, select
+
+from agent.demo.phantom import film
+from dicom_node.files import stored_path
+from dicom_node.loopback import LoopbackPacs
+from dicom_node.tables import AuditRow, Instance, Study
+from reports.tables import Report
+from tests.harness import dcmtk
+from tests.harness.node import Node, free_port, wait_until
+
+NUMBERS = count(1)
+DONE, FAILED, USAGE, NOT_FOUND, WRONG_STATE = 0, 1, 2, 3, 4
+
+
+def new_film(**elements: str) -> Dataset:
+    image = film(
+        4711, now=datetime.now(UTC), new_uid=lambda: f"2.25.55{next(NUMBERS)}{time.time_ns()}", rows=512, columns=448
+    )
+    for keyword, value in elements.items():
+        setattr(image, keyword, value)
+    return image
+
+
+def send(node: Node, folder: Path, image: Dataset) -> str:
+    path = folder / f"{image.SOPInstanceUID}.dcm"
+    image.save_as(path, enforce_file_format=True)
+    sent = dcmtk.store(node.port, path, options=("-R",))
+    assert sent.returncode == 0, sent.stdout
+    return str(image.StudyInstanceUID)
+
+
+def show(node: Node, study: str) -> dict[str, Any]:
+    shown: dict[str, Any] = node.ask("study", "show", study)
+    return shown
+
+
+# --- without anything running -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Node:
+    """A configured node with a database and no process."""
+    return Node(tmp_path / "idle")
+
+
+def test_config_lists_every_mistake_with_its_path(idle: Node) -> None:
+    text = idle.config_file.read_text()
+    idle.config_file.write_text(text.replace("[web]", 'nonsense = 1\n[web]\nbind_address = "0.0.0.0"') + "[nowhere]\n")
+    told = idle.cli("config", "show")
+    assert told.returncode == USAGE
+    for key in ("reader.nonsense: unknown key", "web.bind_address", "nowhere: unknown key"):
+        assert f"{idle.config_file}: {key}" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_config_shows_what_is_in_force_and_hides_secrets(idle: Node) -> None:
+    environment = os.environ | {"WETREAD_NODE__PORT": "4104", "WETREAD_BROKER__URL": "redis://:geheim@localhost/0"}
+    command = [sys.executable, "-m", "agent", "--config", str(idle.config_file), "config", "show"]
+    told = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=True)
+    assert "port = 4104" in told.stdout
+    assert "geheim" not in told.stdout + told.stderr
+
+
+def test_absent_configuration_and_broken_toml_are_told(idle: Node) -> None:
+    idle.config_file.write_text("[node\n")
+    told = idle.cli("study", "list")
+    assert (told.returncode, "is no TOML" in told.stderr) == (USAGE, True)
+    idle.config_file.unlink()
+    told = idle.cli("study", "list")
+    assert (told.returncode, "cannot read" in told.stderr) == (USAGE, True)
+
+
+def test_database_without_tables_is_told(idle: Node) -> None:
+    shutil.rmtree(idle.folder / "data")
+    told = idle.cli("study", "list")
+    assert told.returncode == USAGE
+    assert "wetread db upgrade" in told.stderr
+    assert idle.cli("db", "upgrade").returncode == DONE
+    assert "no study" in idle.cli("study", "list").stdout
+
+
+def test_unknown_command_is_a_usage_error(idle: Node) -> None:
+    assert idle.cli("studies").returncode == USAGE
+    assert idle.cli("--help").returncode == DONE
+
+
+@pytest.mark.parametrize("key", ["7", "1.2.3", "ACC", "9" * 30])
+def test_unknown_study_is_not_found(idle: Node, key: str) -> None:
+    for deed in (["show"], ["requeue"], ["confirm"], ["exclude", "--reason", "r"]):
+        told = idle.cli("study", deed[0], key, *deed[1:])
+        assert told.returncode == NOT_FOUND, deed
+        assert "Traceback" not in told.stderr
+
+
+def test_peers_are_added_listed_edited_and_removed(idle: Node) -> None:
+    assert idle.ask("ae", "list") == []
+    assert idle.cli("ae", "add", "PACS@127.0.0.1:104", "--may-send", "--send-to").returncode == DONE
+    assert idle.cli("ae", "add", "CR1", "--may-send").returncode == DONE
+    assert idle.cli("ae", "edit", "PACS", "--mode", "hold", "--proof", "acknowledgement").returncode == DONE
+    by_title = {peer["ae_title"]: peer for peer in idle.ask("ae", "list")}
+    assert by_title["PACS"] == {
+        "ae_title": "PACS",
+        "host": "127.0.0.1",
+        "port": 104,
+        "may_send": True,
+        "send_to": True,
+        "mode": "hold",
+        "proof": "acknowledgement",
+        "comment": "",
+    }
+    assert "CR1" in idle.cli("ae", "list").stdout
+    assert idle.cli("ae", "remove", "CR1").returncode == DONE
+    assert [peer["ae_title"] for peer in idle.ask("ae", "list")] == ["PACS"]
+
+
+def test_wrong_peers_are_refused_with_what_to_do(idle: Node) -> None:
+    for arguments, words in (
+        (["add", "PACS@127.0.0.1:104"], "--may-send, --send-to or both"),
+        (["add", "PACS", "--send-to"], "needs a host"),
+        (["add", "PACS@127.0.0.1", "--may-send"], "PACS@10.0.0.5:104"),
+        (["add", "A" * 17, "--may-send"], "16 are allowed"),
+        (["echo", "CR1"], "has no address"),
+    ):
+        if arguments[0] == "echo":
+            idle.cli("ae", "add", "CR1", "--may-send")
+        told = idle.cli("ae", *arguments)
+        assert told.returncode == USAGE, arguments
+        assert words in told.stderr
+    for deed in ("edit", "remove", "echo"):
+        told = idle.cli("ae", deed, "cr1")
+        assert (told.returncode, "only the case differs" in told.stderr) == (NOT_FOUND, True)
+
+
+def test_echo_tells_whether_a_peer_answers(idle: Node, tmp_path: Path) -> None:
+    with LoopbackPacs("PACS", 0, tmp_path / "pacs") as pacs:
+        idle.add_peer("PACS", pacs.port)
+        assert idle.cli("ae", "echo", "PACS").stdout == "PACS answered\n"
+        idle.add_peer("OTHER", pacs.port)
+        told = idle.cli("ae", "echo", "OTHER")
+        assert (told.returncode, "its AE title is not OTHER" in told.stderr) == (FAILED, True)
+    told = idle.cli("ae", "echo", "PACS")
+    assert (told.returncode, "cannot be reached" in told.stderr) == (FAILED, True)
+
+
+def test_check_of_a_stopped_node_says_what_to_start(idle: Node) -> None:
+    told = idle.cli("check")
+    assert told.returncode == FAILED
+    for words in ("wetread listen", "wetread work", "Redis does not answer", "wetread ae add"):
+        assert words in told.stdout
+    found = {finding["subject"]: finding["verdict"] for finding in idle.ask("check")}
+    assert (found["broker"], found["books"], found["listen"]) == ("warning", "ok", "wrong")
+
+
+def test_taken_port_is_told_by_listen(idle: Node, tmp_path: Path) -> None:
+    with LoopbackPacs("PACS", idle.port, tmp_path / "pacs"):
+        told = idle.cli("listen")
+    assert (told.returncode, "choose another with node.port" in told.stderr) == (USAGE, True)
+
+
+# --- with everything running ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, LoopbackPacs]]:
+    folder = tmp_path_factory.mktemp("cli")
+    with LoopbackPacs("PACS", 0, folder / "pacs") as pacs, Node(folder / "node") as node:
+        node.add_peer("PACS", pacs.port, send_to=True)
+        yield node, pacs
+
+
+def wait_for_book(node: Node, study: str, book: str) -> dict[str, Any]:
+    wait_until(lambda: show_if_known(node, study).get("book") == book, f"the study to be {book}", seconds=90)
+    return show(node, study)
+
+
+def show_if_known(node: Node, study: str) -> dict[str, Any]:
+    with node.database.read() as tx:
+        known = tx.scalar(select(Study.id).where(Study.study_instance_uid == study))
+    return show(node, study) if known else {}
+
+
+@pytest.mark.timeout(300)
+def test_one_study_is_listed_shown_and_read_anew(house: tuple[Node, LoopbackPacs], tmp_path: Path) -> None:
+    node, pacs = house
+    study = send(node, tmp_path, new_film(AccessionNumber="ACC-1"))
+    shown = wait_for_book(node, study, "delivered")
+    assert [delivery["state"] for delivery in shown["deliveries"]] == ["COMMITTED"]
+    events = [event["event"] for event in shown["timeline"]]
+    order = [
+        "study-opened",
+        "study-complete",
+        "workitem-claimed",
+        "draft-recorded",
+        "delivery-sent",
+        "delivery-committed",
+    ]
+    assert [event for event in events if event in order] == order
+    assert study in node.cli("study", "list", "--book", "delivered").stdout
+    text = node.cli("study", "show", "ACC-1")
+    assert (text.returncode, "TIMELINE" in text.stdout) == (DONE, True)
+    assert node.cli("study", "confirm", study).returncode == WRONG_STATE
+
+    told = node.cli("study", "requeue", study)
+    assert (told.returncode, told.stdout) == (DONE, "revision 2 scheduled\n")
+    wait_until(lambda: show(node, study)["book"] == "delivered" and show(node, study)["revision"] == 2, "revision 2")
+    assert len({arrival.sop_instance_uid for arrival in pacs.received if arrival.study_instance_uid == study}) == 2
+    assert [report["state"] for report in show(node, study)["reports"]] == ["DRAFT", "SUPERSEDED"]
+
+
+@pytest.mark.timeout(300)
+def test_unsure_film_waits_for_a_person_who_confirms(house: tuple[Node, LoopbackPacs], tmp_path: Path) -> None:
+    node, _ = house
+    image = new_film()
+    for keyword in ("BodyPartExamined", "AnatomicRegionSequence", "SeriesDescription", "StudyDescription"):
+        if keyword in image:
+            delattr(image, keyword)
+    study = send(node, tmp_path, image)
+    wait_until(
+        lambda: show_if_known(node, study).get("where", "").startswith("held"), "the film to be held", seconds=60
+    )
+    assert study in node.cli("study", "list", "--held").stdout
+    assert node.ask("queue")["held"] == 1
+    assert node.cli("study", "requeue", study).returncode == WRONG_STATE
+    assert node.cli("study", "confirm", study).returncode == DONE
+    shown = wait_for_book(node, study, "delivered")
+    confirmed = next(event for event in shown["timeline"] if event["event"] == "study-confirmed")
+    assert confirmed["actor"].startswith("person:")
+
+
+@pytest.mark.timeout(300)
+def test_paused_node_receives_and_claims_nothing(house: tuple[Node, LoopbackPacs], tmp_path: Path) -> None:
+    node, pacs = house
+    assert node.cli("pause").returncode == DONE
+    study = send(node, tmp_path, new_film())
+    wait_until(lambda: show_if_known(node, study).get("where") == "waiting to be read", "the study to be complete")
+    time.sleep(3)  # more than the engine's own pace of 2 s
+    assert show(node, study)["where"] == "waiting to be read"
+    assert node.ask("queue")["paused"] == {"work": True, "send": True}
+    assert "PAUSED: work" in node.cli("queue").stdout
+    assert {"subject", "verdict", "words"} <= node.ask("check")[0].keys()
+    assert node.cli("check").returncode == DONE, "a pause is a warning"
+
+    assert node.cli("resume", "--what", "work").returncode == DONE
+    wait_until(lambda: show(node, study)["where"] == "drafted, on its way", "the draft", seconds=60)
+    time.sleep(1.5)
+    assert study not in {arrival.study_instance_uid for arrival in pacs.received}
+    assert node.cli("resume").returncode == DONE
+    wait_for_book(node, study, "delivered")
+
+
+@pytest.mark.timeout(300)
+def test_person_excludes_a_held_study(house: tuple[Node, LoopbackPacs], tmp_path: Path) -> None:
+    node, _ = house
+    study = send(node, tmp_path, new_film(PatientID=""))
+    wait_until(lambda: show_if_known(node, study).get("where") == "held: no-patient-id", "the study to be held")
+    told = node.cli("study", "confirm", study)
+    assert (told.returncode, "held (no-patient-id)" in told.stderr) == (WRONG_STATE, True)
+    assert node.cli("study", "exclude", study, "--reason", "sent by mistake").returncode == DONE
+    shown = show(node, study)
+    assert (shown["book"], shown["explanation"]) == ("excluded", "sent by mistake")
+    assert node.cli("study", "exclude", study, "--reason", "again").returncode == WRONG_STATE
+
+
+@pytest.mark.timeout(300)
+def test_backup_of_the_running_node_comes_back_elsewhere(house: tuple[Node, LoopbackPacs], tmp_path: Path) -> None:
+    node, _ = house
+    study = send(node, tmp_path, new_film())
+    wait_for_book(node, study, "delivered")
+    archive = tmp_path / "backup.tar"
+    assert node.cli("db", "backup", str(archive)).returncode == DONE
+    assert node.cli("db", "backup", str(archive)).returncode == USAGE, "it would have overwritten a backup"
+
+    other = Node(tmp_path / "other")
+    other.database.close()
+    told = other.cli("db", "restore", str(archive))
+    assert (told.returncode, "--replace" in told.stderr) == (USAGE, True)
+    assert other.cli("db", "restore", str(archive), "--replace").returncode == DONE
+    assert show(other, study)["book"] == "delivered"
+    with other.database.read() as tx:
+        digests = tx.scalars(select(Report.digest)).all()
+        assert tx.scalar(select(func.count(AuditRow.id)))
+        assert tx.scalar(select(func.count(Instance.id)))
+    assert digests
+    for digest in digests:
+        document = stored_path(other.config.node.store_folder, digest)
+        assert hashlib.sha256(document.read_bytes()).hexdigest() == digest
+        assert dcmread(document).Modality == "SR"
+    found = {finding["subject"]: finding["verdict"] for finding in other.ask("check")}
+    assert (found["books"], found["audit trail"]) == ("ok", "ok")
+
+
+def test_damaged_backup_is_refused_and_the_database_that_is_there_stays(idle: Node, tmp_path: Path) -> None:
+    idle.add_peer("PACS", free_port())
+    archive = tmp_path / "backup.tar"
+    assert idle.cli("db", "backup", str(archive)).returncode == DONE
+    archive.write_bytes(archive.read_bytes()[:3000])
+    told = idle.cli("db", "restore", str(archive), "--replace")
+    assert told.returncode == USAGE
+    assert "Traceback" not in told.stderr
+    assert [peer["ae_title"] for peer in idle.ask("ae", "list")] == ["PACS"]
