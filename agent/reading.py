@@ -91,10 +91,10 @@ def read_study(room: Room, claim: Claim) -> str:
         draft, payload, report = _draft(room, claim, candidates, chosen, film, reading)
     except (UndecodableImage, UnreadableText, TextRefused, SourceUnusable) as error:
         if error.code in _MAY_PASS and claim.attempt < min(2, room.config.node.maximum_attempts):
-            return _fail(room, claim, error.code, str(error), attempts=2)
+            return _fail(room, claim, reason=error.code, explanation=str(error), attempts=2)
         return _exclude(room, claim, error.code, str(error))
     except DraftRefused as error:
-        return _fail(room, claim, "draft-refused", str(error), attempts=0)
+        return _fail(room, claim, reason="draft-refused", explanation=str(error), attempts=0)
     _commit(room, claim, draft, payload, report)
     return "drafted"
 
@@ -143,13 +143,13 @@ def _exclude(room: Room, claim: Claim, code: str, explanation: str) -> str:
     return f"excluded: {code}"
 
 
-def _fail(room: Room, claim: Claim, code: str, explanation: str, *, attempts: int) -> str:
+def _fail(room: Room, claim: Claim, *, reason: str, explanation: str, attempts: int) -> str:
     """Book a failed attempt: again after a pause, or a dead letter after `attempts`."""
     wait = timedelta(seconds=room.config.node.retry_seconds[0])
     with room.database.write() as tx:
         now = clock(tx)
-        worklist.fail(tx, claim, reason=code, explanation=explanation, attempts=attempts, wait=wait, now=now)
-    return code
+        worklist.fail(tx, claim, reason=reason, explanation=explanation, attempts=attempts, wait=wait, now=now)
+    return reason
 
 
 def _read(room: Room, claim: Claim, film: Film, progress: Callable[[int], None]) -> Reading:
