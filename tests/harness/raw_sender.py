@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import UID
 from pynetdicom import AE, _config, build_context
 
 from dicom_node.associations import keep_identifiers_out_of_logs, prompt_handlers
@@ -54,13 +56,13 @@ def send_raw(data_set: bytes, request: Request, *, port: int, called: str, calli
     keep_identifiers_out_of_logs()
     _config.STORE_SEND_CHUNKED_DATASET = True  # what stands in a file is sent as it is, never decoded
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = request.sop_class_uid
-    meta.MediaStorageSOPInstanceUID = request.sop_instance_uid
-    meta.TransferSyntaxUID = request.transfer_syntax_uid
+    meta.MediaStorageSOPClassUID = UID(request.sop_class_uid)
+    meta.MediaStorageSOPInstanceUID = UID(request.sop_instance_uid)
+    meta.TransferSyntaxUID = UID(request.transfer_syntax_uid)
+    encoded = DicomBytesIO()
+    write_file_meta_info(encoded, meta, enforce_standard=True)
     with tempfile.NamedTemporaryFile(suffix=".dcm") as part:
-        part.write(b"\0" * 128 + b"DICM")
-        write_file_meta_info(part, meta, enforce_standard=True)
-        part.write(data_set)
+        part.write(b"\0" * 128 + b"DICM" + encoded.getvalue() + data_set)
         part.flush()
         return _store(Path(part.name), request, port=port, called=called, calling=calling)
 
