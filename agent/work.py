@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import threading
 import warnings
 from contextlib import ExitStack
@@ -26,7 +27,7 @@ from agent.readers.protocol import Reader
 from agent.reading import Interrupted, Room, read_study
 from dicom_node import worklist
 from dicom_node.database import Database, clock
-from dicom_node.errors import LeaseLost
+from dicom_node.errors import LeaseLost, WetreadError
 from dicom_node.owner import this_process
 
 log = structlog.get_logger("work")
@@ -138,8 +139,15 @@ def run(config: Config) -> None:
 
     def child_started(**_: object) -> None:
         engine = Engine(config)
-        engine.start()
-        engines.append(engine)
+        try:
+            engine.start()
+            engines.append(engine)
+        except WetreadError as error:
+            log.error("cannot_start", explanation=str(error))
+        finally:
+            # Celery would only log it and keep a worker that never reads: end, and be started again, ever later.
+            if not engines:
+                os.kill(os.getppid(), signal.SIGQUIT)
 
     def child_stops(**_: object) -> None:
         for engine in engines:
