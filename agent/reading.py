@@ -81,11 +81,11 @@ def read_study(room: Room, claim: Claim) -> str:
     """
     lease = timedelta(seconds=room.config.node.lease_seconds)
     candidates = _candidates(room, claim)
-    chosen = next((candidate for candidate in candidates if candidate.verdict.decision == "read"), None)
-    if chosen is None:
+    readable = [candidate for candidate in candidates if candidate.verdict.decision == "read"]
+    if not readable:
         return _turn_away(room, claim, candidates)
     try:
-        film = room.decoder.render(_path(room, chosen.instance))
+        chosen, film = _first_film(room, readable)
         _write_debug_image(room, chosen.instance, film)
         reading = _read(room, claim, film, _renewal(room, claim, lease))
         draft, payload, report = _draft(room, claim, candidates, chosen, film, reading)
@@ -123,6 +123,20 @@ def _judged(instance: Instance, path: Path, *, confirmed: bool) -> Candidate:
                 raise
             return Candidate(instance, Dataset(), _UNREADABLE)
         return Candidate(instance, header, judge(header, confirmed=confirmed))
+
+
+def _first_film(room: Room, readable: Sequence[Candidate]) -> tuple[Candidate, Film]:
+    """The first film that can be decoded: a broken one must not keep a sound one from being read.
+
+    Raises UndecodableImage of the first film where none can be.
+    """
+    failures: list[UndecodableImage] = []
+    for candidate in readable:
+        try:
+            return candidate, room.decoder.render(_path(room, candidate.instance))
+        except UndecodableImage as error:
+            failures.append(error)
+    raise failures[0]
 
 
 def _turn_away(room: Room, claim: Claim, candidates: Sequence[Candidate]) -> str:
@@ -182,6 +196,7 @@ def _draft(
         software_version=__version__,
         films=(chosen.instance.sop_instance_uid,),
         assumptions=(*chosen.verdict.notes, *film.notes),
+        unread=len(candidates) - 1,
     )
     sources = [candidate.header for candidate in candidates if candidate.instance is chosen.instance]
     draft = sr.build_draft(

@@ -27,6 +27,7 @@ class Provenance:
     generation: how the words were chosen, such as `greedy` or `sampled, seed 7, temperature 0.2`.
     films: SOP Instance UIDs of the images that were read, the first one first.
     assumptions: what was assumed when the pixels were made visible, one phrase each.
+    unread: how many further images the study has that were not read.
     """
 
     reader_name: str
@@ -39,6 +40,7 @@ class Provenance:
     software_version: str
     films: tuple[str, ...]
     assumptions: tuple[str, ...] = ()
+    unread: int = 0
 
     @property
     def device_uid(self) -> str:
@@ -59,8 +61,12 @@ class Provenance:
         parts = [
             f"Drafted by {self.reader_name} {self.reader_version} ({self.precision}, {self.generation}, "
             f"digest {self.digest[:12]}) in wetread {self.software_version}, {content_at:%Y-%m-%d %H:%M %z}.",
-            f"Read: {images} ({'; '.join(views)}). Not seen: prior examinations, clinical information.",
+            f"Read: {images} ({'; '.join(views)}). Not seen: {self._not_seen()}.",
         ]
         if self.assumptions:
             parts.append(f"Assumed: {'; '.join(self.assumptions)}.")
         return " ".join(parts)
+
+    def _not_seen(self) -> str:
+        further = {0: "", 1: "1 further image of the study, "}.get(self.unread, f"{self.unread} further images, ")
+        return f"{further}prior examinations, clinical information"

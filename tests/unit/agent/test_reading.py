@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import secrets
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
 from sqlalchemy import select
 
 from agent import logs, reading
@@ -19,14 +21,16 @@ from agent.config import Config, LogConfig
 from agent.demo import phantom
 from agent.imaging.decoder import DecoderProcess, DecoderUnavailableError
 from agent.imaging.pixels import Film, UndecodableImage
-from agent.readers.protocol import Generation, ReaderIdentity, Reading
-from agent.reading import Room, read_study
+from agent.readers.protocol import Generation, ReaderIdentity, Reading, UnreadableText
+from agent.reading import Interrupted, Room, read_study
 from dicom_node import books, files, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import NotFound
 from dicom_node.headers import read_header
 from dicom_node.tables import Book, Revision, Workitem, WorkitemState
+from reports.render import as_text
+from reports.tables import Report
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -40,6 +44,7 @@ class Parrot:
     def report(
         self, film: NDArray[np.uint8], generation: Generation, progress: Callable[[int], None] = lambda _tokens: None
     ) -> Reading:
+        progress(1)
         return Reading("Findings: The lungs are clear. Impression: No finding.", generation, 9, 0.1)
 
 
@@ -75,14 +80,26 @@ class House:
         with self.database.write() as tx:
             worklist.record_instance(tx, worklist.Arrival(header, EXPLICIT, digest, len(content), "CR"), clock(tx))
 
-    def read(self, decoder: Decoder | None = None) -> str:
+    def draft(self) -> Dataset:
+        with self.database.read() as tx:
+            digest = tx.scalars(select(Report.digest)).one()
+        return dcmread(io.BytesIO(files.read_document(self.config.node.store_folder, digest)))
+
+    def read(
+        self,
+        decoder: Decoder | None = None,
+        *,
+        reader: Parrot | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> str:
         """Complete what has arrived, claim it and read it."""
         with self.database.write() as tx:
             now = clock(tx)
             worklist.complete_studies(tx, now, quiet=timedelta(), deadline=timedelta())
             claim = worklist.claim(tx, worker="w", token=secrets.token_hex(16), lease=timedelta(minutes=1), now=now)
         assert claim is not None
-        return read_study(Room(self.config, self.database, decoder or Decoder(), Parrot()), claim)
+        room = Room(self.config, self.database, decoder or Decoder(), reader or Parrot(), stopping)
+        return read_study(room, claim)
 
     @property
     def ending(self) -> tuple[Book, str]:
@@ -192,3 +209,67 @@ def test_what_pydicom_says_of_a_bad_header_stays_out_of_the_logs(
     told = capfd.readouterr()
     assert "SECRET" not in told.out + told.err
     assert "pydicom" not in told.out + told.err
+
+
+def test_a_broken_film_does_not_keep_a_sound_one_from_being_read(house: House, film: bytes) -> None:
+    house.receive(film)
+    house.receive(_another_of_the_study(film))
+
+    ended = house.read(Decoder(UndecodableImage("undecodable", "The pixels cannot be decoded.")))
+
+    assert ended == "drafted"
+    draft = house.draft()
+    assert "1 further image of the study" in as_text(draft)
+    (used,) = draft.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert used.ReferencedSOPInstanceUID == "2.25.2"
+
+
+def test_unusable_text_gets_one_sampled_chance_that_can_be_repeated(house: House, film: bytes) -> None:
+    house.receive(film)
+    stammers = Stammerer(1)
+
+    ended = house.read(reader=stammers)
+
+    assert ended == "drafted"
+    first, second = stammers.heard
+    assert first.mode == "greedy"
+    assert (second.mode, second.temperature, second.top_p, second.top_k) == ("sampled", 0.2, 0.8, 50)
+    assert f"sampled, seed {second.seed}" in as_text(house.draft(), width=1000)
+
+
+def test_text_that_stays_unusable_excludes_the_study(house: House, film: bytes) -> None:
+    house.receive(film)
+
+    assert house.read(reader=Stammerer(2)) == "excluded: repeating-text"
+    assert house.ending == (Book.EXCLUDED, "repeating-text")
+
+
+def test_a_worker_that_stops_gives_the_study_back(house: House, film: bytes) -> None:
+    house.receive(film)
+
+    with pytest.raises(Interrupted):
+        house.read(stopping=lambda: True)
+
+
+class Stammerer(Parrot):
+    """Says nothing usable so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.heard: list[Generation] = []
+
+    def report(
+        self, film: NDArray[np.uint8], generation: Generation, progress: Callable[[int], None] = lambda _tokens: None
+    ) -> Reading:
+        self.heard.append(generation)
+        if len(self.heard) <= self.times:
+            raise UnreadableText("repeating-text", "The model repeats itself.")
+        return super().report(film, generation, progress)
+
+
+def _another_of_the_study(film: bytes) -> bytes:
+    dataset = dcmread(io.BytesIO(film))
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "2.25.2"
+    written = io.BytesIO()
+    dataset.save_as(written, enforce_file_format=True)
+    return written.getvalue()
