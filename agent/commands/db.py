@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 from sqlalchemy import func, select
+from sqlalchemy.exc import DatabaseError
 
 from agent import schema
 from agent.cli import Surroundings
@@ -78,13 +79,30 @@ def restore(surroundings: Surroundings, source: Path, replace: bool) -> None:
     if place.exists() and not replace:
         raise ConfigurationError(f"{place} exists; stop wetread, then add --replace")
     _nothing_runs(config)
-    for leftover in (place, place.with_name(place.name + "-wal"), place.with_name(place.name + "-shm")):
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(place.name + ".restored")
+    try:
+        restored = _unpack(config, source, part)
+    except (tarfile.TarError, EOFError, sqlite3.DatabaseError) as error:
+        raise ConfigurationError(
+            f"{source} is no whole backup ({type(error).__name__}); the database was not changed"
+        ) from error
+    for leftover in (place.with_name(place.name + "-wal"), place.with_name(place.name + "-shm")):
         leftover.unlink(missing_ok=True)
-    restored = 0
-    with tarfile.open(source) as archive:
-        for member in archive.getmembers():
-            restored += _put_back(config, place, archive, member)
+    part.replace(place)
     click.echo(f"{place}: restored with {restored} documents; now run: wetread check")
+
+
+def _unpack(config: Config, source: Path, part: Path) -> int:
+    """Put the documents into the store and the database beside its place; returns how many documents."""
+    part.unlink(missing_ok=True)
+    with tarfile.open(source) as archive:
+        restored = sum(_put_back(config, part, archive, member) for member in archive.getmembers())
+    if not part.exists():
+        raise ConfigurationError(f"{source} holds no wetread.db: it is no backup of wetread")
+    with closing(sqlite3.connect(part)) as database:
+        database.execute("SELECT version_num FROM alembic_version").fetchone()
+    return restored
 
 
 def _nothing_runs(config: Config) -> None:
@@ -97,6 +115,8 @@ def _nothing_runs(config: Config) -> None:
             latest = tx.scalar(select(func.max(ProcessBeat.beat_at)))
             if latest is not None and clock(tx) - latest < _STILL_ALIVE:
                 raise ConfigurationError("wetread is running: stop it first, wait 15 s, then restore")
+    except DatabaseError:  # it cannot be read: that is what the backup is for
+        return
     finally:
         database.close()
 

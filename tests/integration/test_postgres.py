@@ -1,0 +1,196 @@
+"""PostgreSQL for more than one machine: a whole node runs on it, and two processes never miss each other's commit."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from agent.demo.phantom import film
+from dicom_node import audit, books, worklist
+from dicom_node.database import Database
+from dicom_node.errors import LeaseLost
+from dicom_node.loopback import LoopbackPacs
+from dicom_node.tables import Book, DeliveryState, Outcome
+from dicom_node.worklist import Ending, Outgoing
+from tests.harness import dcmtk
+from tests.harness.node import Node, wait_until
+from tests.harness.postgres import PostgresServer
+from tests.unit.dicom_node.desk import SR, STUDY, Desk, header
+
+pytestmark = pytest.mark.postgres
+T = TypeVar("T")
+
+
+@pytest.fixture
+def desk(empty_postgres_url: str, open_database: Callable[[str], Database]) -> Iterator[Desk]:
+    at_work = Desk(open_database(empty_postgres_url))
+    yield at_work
+    assert at_work.problems() == ()
+
+
+class Rival(threading.Thread):
+    """Runs a change in a transaction of its own, beside one that is still open."""
+
+    def __init__(self, change: Callable[[], T]) -> None:
+        super().__init__(daemon=True)
+        self._change = change
+        self.result: object = None
+        self.error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.result = self._change()
+        except (LeaseLost, IntegrityError) as error:
+            self.error = error
+
+
+@contextmanager
+def uncommitted(desk: Desk, change: Callable[[Session], T]) -> Iterator[T]:
+    """A transaction that has made its change and commits only at the end of the block."""
+    with desk.database.write() as tx:
+        result = change(tx)
+        tx.flush()
+        yield result
+
+
+def waits(rival: Rival) -> None:
+    """Give the rival time to run into the lock; it must not be through."""
+    time.sleep(0.3)
+    assert rival.is_alive(), "it did not wait for the other transaction"
+
+
+def book(desk: Desk, instance: str, content: str) -> Outcome:
+    return desk.receive(header(instance=instance), content=content)
+
+
+def test_late_image_waits_for_a_finishing_worker_and_cancels_what_it_queued(desk: Desk) -> None:
+    desk.peer()
+    desk.receive()
+    desk.complete()
+    held = desk.must_claim()
+    outgoing = [Outgoing("PACS", "draft", SR, "2.25.1", "", "0" * 64)]
+    finish = uncommitted(
+        desk,
+        lambda tx: worklist.finish(tx, held, outgoing, nothing_leaves=Ending(Book.CLOSED), now=desk.now),
+    )
+    with finish:
+        rival = Rival(lambda: desk.receive(header(instance="1.2.3.2")))
+        waits(rival)
+    rival.join(10)
+    assert [delivery.state for delivery in desk.deliveries()] == [DeliveryState.CANCELED]
+    assert (desk.revision(1).book, desk.study().revision) == (Book.CLOSED, 2)
+
+
+def test_finishing_worker_waits_for_a_late_image_and_loses_its_lease(desk: Desk) -> None:
+    desk.peer()
+    desk.receive()
+    desk.complete()
+    held = desk.must_claim()
+    arrival = worklist.Arrival(header(instance="1.2.3.2"), "1.2.840.10008.1.2.1", "1" * 64, 1, "PACS")
+    with uncommitted(desk, lambda tx: worklist.record_instance(tx, arrival, desk.now)):
+        rival = Rival(lambda: desk.finish(held))
+        waits(rival)
+    rival.join(10)
+    assert isinstance(rival.error, LeaseLost)
+    assert desk.deliveries() == []
+
+
+def test_two_senders_that_prove_at_once_leave_the_revision_delivered(desk: Desk) -> None:
+    desk.peer("ONE")
+    desk.peer("TWO")
+    desk.draft(destinations=("ONE", "TWO"))
+    for held in [desk.must_take(), desk.must_take()]:
+        desk.sent(held)
+    one, two = desk.must_take(), desk.must_take()
+    with uncommitted(desk, lambda tx: worklist.mark_committed(tx, one, desk.now)):
+        rival = Rival(lambda: desk.proven(two))
+        waits(rival)
+    rival.join(10)
+    assert desk.revision().book is Book.DELIVERED
+
+
+def test_two_contents_of_one_object_at_once_are_a_conflict(desk: Desk) -> None:
+    desk.receive()
+    arrival = worklist.Arrival(header(instance="1.2.3.2"), "1.2.840.10008.1.2.1", "1" * 64, 1, "PACS")
+    with uncommitted(desk, lambda tx: worklist.record_instance(tx, arrival, desk.now)) as outcome:
+        rival = Rival(lambda: book(desk, "1.2.3.2", "other bytes"))
+        waits(rival)
+    rival.join(10)
+    assert (outcome, rival.result) == (Outcome.STORED, Outcome.CONFLICT)
+
+
+def test_two_associations_that_open_one_study_at_once_are_told_to_look_again(desk: Desk) -> None:
+    arrival = worklist.Arrival(header(), "1.2.840.10008.1.2.1", "1" * 64, 1, "PACS")
+    with uncommitted(desk, lambda tx: worklist.record_instance(tx, arrival, desk.now)):
+        rival = Rival(lambda: book(desk, "1.2.3.2", "x"))
+        waits(rival)
+    rival.join(10)
+    assert isinstance(rival.error, IntegrityError)  # the listener tries once more
+    assert book(desk, "1.2.3.2", "x") is Outcome.STORED
+    assert desk.study(STUDY).revision == 1
+
+
+def test_one_of_many_claimers_wins_each_study(desk: Desk) -> None:
+    for number in range(20):
+        desk.receive(header(study=f"1.2.{number}", instance=f"1.2.{number}.1"))
+    desk.complete()
+    claimed: list[str] = []
+
+    def work(name: str) -> None:
+        misses = 0
+        while misses < 3:
+            with desk.database.write() as tx:
+                token = f"{name}{len(claimed)}{time.monotonic_ns()}"[:32]
+                held = worklist.claim(tx, worker=name, token=token, lease=timedelta(minutes=1), now=desk.now)
+            misses += held is None
+            if held is not None:
+                claimed.append(held.uid)
+
+    rivals = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(6)]
+    for rival in rivals:
+        rival.start()
+    for rival in rivals:
+        rival.join()
+    assert len(claimed) == len(set(claimed)) == 20
+
+
+def test_two_dispatchers_seal_one_chain(desk: Desk) -> None:
+    with uncommitted(desk, lambda tx: audit.append(tx, "late", at=desk.now, actor="p")):
+        for _ in range(3):
+            desk.do(lambda tx: audit.append(tx, "early", at=desk.now, actor="p"))
+        desk.do(audit.seal)
+    desk.do(audit.seal)  # the row with the smaller number came later
+    assert desk.ask(audit.broken_seal) is None
+    assert desk.do(audit.seal) == 0
+
+
+@pytest.mark.timeout(300)
+def test_whole_node_runs_on_it(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    url = postgres_server.create("node")
+    image = film(4711, now=datetime.now(UTC), new_uid=lambda: f"2.25.33{time.time_ns()}", rows=512, columns=448)
+    path = tmp_path / "film.dcm"
+    image.save_as(path, enforce_file_format=True)
+    with LoopbackPacs("PACS", 0, tmp_path / "pacs") as pacs, Node(tmp_path / "node", database=url) as node:
+        node.add_peer("PACS", pacs.port, send_to=True)
+        assert dcmtk.store(node.port, path, options=("-R",)).returncode == 0
+
+        def delivered() -> bool:
+            with node.database.read() as tx:
+                return books.balance(tx).revisions[Book.DELIVERED] == 1
+
+        wait_until(delivered, "the draft to be delivered", seconds=90)
+        (arrival,) = pacs.received
+        assert arrival.study_instance_uid == image.StudyInstanceUID
+        assert [finding for finding in node.ask("check") if finding["verdict"] == "wrong"] == []
+        told = node.cli("db", "backup", str(tmp_path / "b.tar"))
+        assert (told.returncode, "pg_dump" in told.stderr) == (2, True)
