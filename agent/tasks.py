@@ -33,7 +33,12 @@ def make_app(broker_url: str, on_ring: Callable[[], None]) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_timeout=3,
-        broker_transport_options={"visibility_timeout": 3600, "socket_timeout": 5, "socket_connect_timeout": 3},
+        broker_transport_options={
+            "visibility_timeout": 3600,
+            "socket_timeout": 5,
+            "socket_connect_timeout": 3,
+            "max_retries": 0,  # kombu tries for 6 s by default, and the dispatcher has other things to do
+        },
     )
 
     @app.task(name=RING)  # type: ignore[untyped-decorator]
