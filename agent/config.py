@@ -142,6 +142,6 @@ def _mistakes(error: ValidationError, where: str) -> list[str]:
     lines = []
     for mistake in error.errors():
         key = ".".join(str(part) for part in mistake["loc"])
-        what = "unknown key" if mistake["type"] == "extra_forbidden" else mistake["msg"]
+        what = "unknown key" if mistake["type"] == "extra_forbidden" else mistake["msg"].removeprefix("Value error, ")
         lines.append(f"{where}: {key}: {what}")
     return lines

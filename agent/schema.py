@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import inspect, text
 
 from dicom_node.database import Database
-from dicom_node.errors import DatabaseNotReady
+from dicom_node.errors import ConfigurationError, DatabaseNotReady
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
@@ -30,7 +30,9 @@ def check(database: Database) -> None:
 
 
 def current(database: Database) -> str | None:
-    """The version of the database, None where it has no tables."""
+    """The version of the database, None where it has no tables or no file."""
+    if database.is_sqlite and not Path(str(database.url.database)).exists():
+        return None
     with database.engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
@@ -38,8 +40,17 @@ def current(database: Database) -> str | None:
 
 
 def upgrade(database: Database) -> None:
-    """Bring the database to this program's version."""
+    """Bring the database to this program's version. Raises ConfigurationError where there is no place for it."""
     from alembic import command
+
+    if database.is_sqlite:
+        folder = Path(str(database.url.database)).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot make {folder} ({error.strerror}): make it for the user of wetread, or set node.data_folder"
+            ) from error
 
     with database.engine.connect() as connection:
         config = _alembic()

@@ -8,8 +8,18 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from dicom_node.aet import ae_title
+from dicom_node.errors import InvalidAETitle
 
-AETitle = Annotated[str, AfterValidator(ae_title)]
+
+def _ae_title(text: str) -> str:
+    """As `ae_title`, with the error that pydantic collects together with all others."""
+    try:
+        return ae_title(text)
+    except InvalidAETitle as error:
+        raise ValueError(str(error)) from error
+
+
+AETitle = Annotated[str, AfterValidator(_ae_title)]
 
 
 class NodeConfig(BaseModel):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import DateTime, Engine, create_engine, event, make_url, text
@@ -47,7 +46,6 @@ class Database:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
             arguments: dict[str, Any] = {"timeout": busy_seconds, "check_same_thread": False}
             self._writer = create_engine(url, connect_args=arguments)
             self._reader = create_engine(url, connect_args=arguments)
