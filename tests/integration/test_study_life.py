@@ -150,7 +150,7 @@ def test_redis_away_costs_seconds_and_no_study(tmp_path: Path) -> None:
 
 
 def test_redis_that_is_killed_comes_back_and_bells_ring_again(house: tuple[Node, LoopbackPacs], tmp_path: Path) -> None:
-    node, pacs = house
+    node, _ = house
     change(node, send_to=True, mode=Mode.DRAFT)
     before = node.supervisor.process_ids()["redis"]
     os.kill(before, signal.SIGKILL)

@@ -8,7 +8,7 @@ from pydicom.uid import UID
 
 from dicom_node.uids import derived_uid, is_uid
 
-PARTS = st.lists(st.text(st.characters(exclude_characters="\x1f"), max_size=20), min_size=1, max_size=4)
+PARTS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x1f"), max_size=20), min_size=1, max_size=4)
 
 
 @given(PARTS)
