@@ -63,14 +63,16 @@ def _next_state(node: Node, chance: random.Random, histogram: Counter[str], is_o
 
 
 def _kill(node: Node, victim: str) -> bool:
+    """SIGKILL; False where the victim has just ended by itself or is being started."""
     name = victim.removesuffix("'s child")
     number = node.supervisor.process_ids().get(name)
-    if number is None or not psutil.pid_exists(number):
+    if number is None:
         return False
-    if victim.endswith("'s child"):
-        children = [child for child in psutil.Process(number).children() if "decoder" not in " ".join(child.cmdline())]
-        if not children:
-            return False
-        number = children[0].pid
-    os.kill(number, signal.SIGKILL)
+    try:
+        if victim.endswith("'s child"):
+            children = psutil.Process(number).children()
+            number = next(child.pid for child in children if "decoder" not in " ".join(child.cmdline()))
+        os.kill(number, signal.SIGKILL)
+    except (psutil.Error, ProcessLookupError, StopIteration):
+        return False
     return True
