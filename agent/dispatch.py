@@ -36,9 +36,9 @@ class Dispatcher:
         self._kept_house = 0.0
         self._broker_away = False
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, pulse: loop.Pulse) -> None:
         """Work until told to stop."""
-        loop.run("dispatch", self.step, stop, idle_seconds=_STEP_SECONDS)
+        loop.run("dispatch", self.step, stop, idle_seconds=_STEP_SECONDS, pulse=pulse)
 
     def step(self) -> bool:
         """Everything that is due now."""

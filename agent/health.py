@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -19,9 +19,10 @@ from dicom_node.associations import keep_identifiers_out_of_logs
 from dicom_node.database import Database, clock
 from dicom_node.errors import DatabaseNotReady, SendFailure
 from dicom_node.files import free_mebibytes
-from dicom_node.tables import ProcessBeat
+from dicom_node.tables import Mode, ProcessBeat, RemoteAE
 
 _SILENT = timedelta(seconds=30)
+_LONG = timedelta(minutes=30)
 _PROCESSES = ("listen", "dispatch", "work", "send", "web")
 
 
@@ -44,7 +45,8 @@ def findings(config: Config) -> Iterator[Finding]:
         schema.check(database)
         with database.read() as tx:
             yield from _database(tx)
-            yield from _peers(config, tx)
+            known = peers.everyone(tx)
+        yield from _peers(config, known)
     except DatabaseNotReady as error:
         yield Finding("database", "wrong", str(error))
     except SQLAlchemyError as error:
@@ -113,7 +115,15 @@ def _audit(tx: Session) -> Finding:
 
 
 def _waiting(tx: Session) -> Iterator[Finding]:
-    waiting = books.backlog(tx)
+    waiting, now = books.backlog(tx), clock(tx)
+    if waiting.oldest_scheduled is not None and now - waiting.oldest_scheduled > _LONG:
+        minutes = int((now - waiting.oldest_scheduled).total_seconds() // 60)
+        words = f"{waiting.scheduled} studies wait to be read, the oldest for {minutes} min: does `work` keep up?"
+        yield Finding("to be read", "warning", words)
+    if waiting.oldest_queued is not None and now - waiting.oldest_queued > _LONG:
+        minutes = int((now - waiting.oldest_queued).total_seconds() // 60)
+        words = f"{waiting.queued} documents wait to be sent, the oldest for {minutes} min: wetread study show says why"
+        yield Finding("to be sent", "warning", words)
     if waiting.dead_letters:
         words = f"{waiting.dead_letters}: wetread study list --book dead-lettered, then wetread study requeue"
         yield Finding("dead letters", "wrong", words)
@@ -138,14 +148,16 @@ def _processes(tx: Session) -> Iterator[Finding]:
             yield Finding(name, "ok", f"{beat.name} {beat.detail}".strip())
 
 
-def _peers(config: Config, tx: Session) -> Iterator[Finding]:
+def _peers(config: Config, known: Sequence[RemoteAE]) -> Iterator[Finding]:
     keep_identifiers_out_of_logs()
-    known = peers.everyone(tx)
     if not any(remote.may_send for remote in known):
         yield Finding("peers", "warning", "nobody may send; wetread ae add PACS@HOST:PORT --may-send")
     if not any(remote.send_to for remote in known):
         yield Finding("peers", "warning", "no destination for drafts; wetread ae add PACS@HOST:PORT --send-to")
     for remote in known:
+        if remote.send_to and remote.mode is Mode.HOLD:
+            words = "in mode hold: drafts stay here, since there are no sign-off pages yet"
+            yield Finding(f"peer {remote.ae_title}", "warning", words)
         if not remote.host:
             continue
         try:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -26,6 +27,22 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
+class Pulse:
+    """When something last went well. A process whose every step fails must not look alive."""
+
+    def __init__(self, *, patience_seconds: float = 60) -> None:
+        self._patience = patience_seconds
+        self._last = time.monotonic()
+
+    def beat(self) -> None:
+        """Something went well just now."""
+        self._last = time.monotonic()
+
+    def is_felt(self) -> bool:
+        """Did anything go well lately?"""
+        return time.monotonic() - self._last < self._patience
+
+
 def run(
     name: str,
     step: Callable[[], bool],
@@ -33,6 +50,7 @@ def run(
     *,
     idle_seconds: float,
     bell: threading.Event | None = None,
+    pulse: Pulse | None = None,
 ) -> None:
     """Call `step` until `stop`; it says whether there may be more to do at once. Else wait for the bell, or idle."""
     log = structlog.get_logger(name)
@@ -44,6 +62,8 @@ def run(
             log.exception("step_failed")
             stop.wait(_AFTER_TROUBLE_SECONDS)
             continue
+        if pulse is not None:
+            pulse.beat()
         if not more:
             waiting.wait(idle_seconds)
             if bell is not None:
@@ -51,9 +71,10 @@ def run(
 
 
 class Heart:
-    """Leaves a sign of life in the database every few seconds, from a thread of its own."""
+    """Leaves a sign of life in the database every few seconds, from a thread of its own, while a pulse is felt."""
 
-    def __init__(self, name: str, database: Database, stop: threading.Event) -> None:
+    def __init__(self, name: str, database: Database, stop: threading.Event, pulse: Pulse | None = None) -> None:
+        self._pulse = pulse
         self._name = f"{name}@{socket.gethostname()}"[:128]
         self._database = database
         self._stop = stop
@@ -68,6 +89,8 @@ class Heart:
         run("heart", lambda: self._beat(detail), self._stop, idle_seconds=_BEAT_SECONDS)
 
     def _beat(self, detail: str) -> bool:
+        if self._pulse is not None and not self._pulse.is_felt():
+            return False
         with self._database.write() as tx:
             now = clock(tx)
             self._started = self._started or now

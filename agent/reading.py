@@ -24,7 +24,7 @@ from agent.imaging.pixels import Film, UndecodableImage
 from agent.readers.protocol import Generation, Reader, Reading, UnreadableText
 from dicom_node import peers, worklist
 from dicom_node.database import Database, clock
-from dicom_node.errors import NotFound, WetreadError
+from dicom_node.errors import WetreadError
 from dicom_node.files import stored_path, write_document
 from dicom_node.tables import Book, Instance, Mode
 from dicom_node.worklist import Claim, Ending, Outgoing
@@ -37,8 +37,9 @@ from reports.text import TextRefused, sections
 
 log = structlog.get_logger("work")
 
-# A busy machine does these to a sound film as well; a second time they are taken for the film's fault.
+# A busy machine does these to a sound film as well: tried twice, then a person is told.
 _MAY_PASS = frozenset({"decode-timeout", "decoder-crashed", "out-of-memory"})
+_DELETED = "The films are no longer here (node.keep_days): send the study again, then confirm it."
 _UNREADABLE = Verdict("exclude", "unreadable-file", "The header of the image cannot be read.")
 
 
@@ -67,6 +68,7 @@ class Room:
     decoder: Decoder
     reader: Reader
     stopping: Callable[[], bool] = lambda: False
+    pulse: Callable[[], None] = lambda: None
 
 
 class Interrupted(WetreadError):
@@ -81,6 +83,8 @@ def read_study(room: Room, claim: Claim) -> str:
     """
     lease = timedelta(seconds=room.config.node.lease_seconds)
     candidates = _candidates(room, claim)
+    if not candidates:
+        return _hold(room, claim, reason="film-deleted", explanation=_DELETED)
     readable = [candidate for candidate in candidates if candidate.verdict.decision == "read"]
     if not readable:
         return _turn_away(room, claim, candidates)
@@ -90,7 +94,7 @@ def read_study(room: Room, claim: Claim) -> str:
         reading = _read(room, claim, film, _renewal(room, claim, lease))
         draft, payload, report = _draft(room, claim, candidates, chosen, film, reading)
     except (UndecodableImage, UnreadableText, TextRefused, SourceUnusable) as error:
-        if error.code in _MAY_PASS and claim.attempt < min(2, room.config.node.maximum_attempts):
+        if error.code in _MAY_PASS:
             return _fail(room, claim, reason=error.code, explanation=str(error), attempts=2)
         return _exclude(room, claim, error.code, str(error))
     except DraftRefused as error:
@@ -100,15 +104,14 @@ def read_study(room: Room, claim: Claim) -> str:
 
 
 def _candidates(room: Room, claim: Claim) -> list[Candidate]:
-    """All images of the study with their headers, in the order of their arrival."""
+    """The images of the study that are still here, with their headers, in the order of their arrival."""
     with room.database.read() as tx:
         instances = worklist.images_of(tx, claim.study_id)
     found = []
     for instance in instances:
         path = _path(room, instance)
-        if not path.exists():
-            raise NotFound(f"the file {instance.digest[:12]} is missing in the store; send the study again")
-        found.append(_judged(instance, path, confirmed=claim.confirmed))
+        if path.exists():
+            found.append(_judged(instance, path, confirmed=claim.confirmed))
     return found
 
 
@@ -135,6 +138,8 @@ def _first_film(room: Room, readable: Sequence[Candidate]) -> tuple[Candidate, F
         try:
             return candidate, room.decoder.render(_path(room, candidate.instance))
         except UndecodableImage as error:
+            if error.code in _MAY_PASS:
+                raise
             failures.append(error)
     raise failures[0]
 
@@ -145,9 +150,12 @@ def _turn_away(room: Room, claim: Claim, candidates: Sequence[Candidate]) -> str
     if unsure is None:
         first = candidates[0].verdict
         return _exclude(room, claim, first.code, first.explanation)
+    return _hold(room, claim, reason=unsure.verdict.code, explanation=unsure.verdict.explanation)
+
+
+def _hold(room: Room, claim: Claim, *, reason: str, explanation: str) -> str:
     with room.database.write() as tx:
-        verdict = unsure.verdict
-        worklist.hold(tx, claim, reason=verdict.code, explanation=verdict.explanation, now=clock(tx))
+        worklist.hold(tx, claim, reason=reason, explanation=explanation, now=clock(tx))
     return "held"
 
 
@@ -225,8 +233,10 @@ def _commit(room: Room, claim: Claim, draft: Dataset, payload: bytes, report: Re
     with room.database.write() as tx:
         now = clock(tx)
         outgoing, nothing_leaves = _deliveries(tx, draft, report.digest)
+        worklist.finish(
+            tx, claim, outgoing, nothing_leaves=nothing_leaves, now=now
+        )  # first: it may find the lease lost
         drafts.record(tx, report, now)
-        worklist.finish(tx, claim, outgoing, nothing_leaves=nothing_leaves, now=now)
 
 
 def _deliveries(tx: Session, draft: Dataset, digest: str) -> tuple[list[Outgoing], Ending]:
@@ -259,6 +269,7 @@ def _renewal(room: Room, claim: Claim, lease: timedelta) -> Callable[[int], None
 
     def progress(_tokens: int) -> None:
         nonlocal renewed
+        room.pulse()
         if room.stopping():
             raise Interrupted("the worker stops")
         if time.monotonic() - renewed < lease.total_seconds() / 4:

@@ -46,6 +46,7 @@ class Engine:
         self._parent = os.getppid()
         self._thread = threading.Thread(target=self._run, daemon=True, name="engine")
         self._resources = ExitStack()
+        self._pulse = loop.Pulse(patience_seconds=max(60, config.node.lease_seconds))
 
     def start(self) -> None:
         """Load the model, then begin to claim: nothing is claimed that cannot be read."""
@@ -57,8 +58,10 @@ class Engine:
             timeout_seconds=self._config.reader.decode_seconds, memory_mebibytes=self._config.reader.decode_mebibytes
         )
         self._resources.callback(decoder.close)
-        self._room = Room(self._config, database, decoder, reader, stopping=self._stop.is_set)
-        loop.Heart("work", database, self._stop).start(f"{reader.identity.name} {reader.identity.precision}")
+        self._room = Room(self._config, database, decoder, reader, stopping=self._stop.is_set, pulse=self._pulse.beat)
+        loop.Heart("work", database, self._stop, self._pulse).start(
+            f"{reader.identity.name} {reader.identity.precision}"
+        )
         log.info("model_loaded", reader=reader.identity.name, digest=reader.identity.digest[:12])
         self._thread.start()
 
@@ -74,7 +77,7 @@ class Engine:
         self._resources.close()
 
     def _run(self) -> None:
-        loop.run("work", self._step, self._stop, idle_seconds=_IDLE_SECONDS, bell=self._bell)
+        loop.run("work", self._step, self._stop, idle_seconds=_IDLE_SECONDS, bell=self._bell, pulse=self._pulse)
 
     def _step(self) -> bool:
         if os.getppid() != self._parent:  # the Celery parent was killed; its successor has a child of its own
@@ -107,12 +110,13 @@ class Engine:
     def _give_back(self, claim: worklist.Claim, error: Exception) -> None:
         """Book the failed attempt; where that fails as well, the lease does it."""
         node = self._config.node
+        words = f"the reading failed with {type(error).__name__}; the log of `work` says where"
         with self._room.database.write() as tx:
             worklist.fail(
                 tx,
                 claim,
                 reason="reading-failed",
-                explanation=f"the reading failed with {type(error).__name__}; the log of `work` says where",
+                explanation=str(error) if isinstance(error, WetreadError) else words,
                 attempts=node.maximum_attempts,
                 wait=timedelta(seconds=node.retry_seconds[min(claim.attempt, len(node.retry_seconds)) - 1]),
                 now=clock(tx),

@@ -25,6 +25,7 @@ _PLAIN = (
     ImplicitVRLittleEndian,
 )
 _DUPLICATE = 0x0111
+_NEVER = frozenset({0x0117, 0x0118, 0x0119, 0x0122})  # invalid instance, no such class, class and instance conflict
 _PENDING = frozenset({0xFF00, 0xFF01})
 
 _REJECTIONS = MappingProxyType(
@@ -102,9 +103,13 @@ def _association(address: Address, sop_class_uid: str) -> Iterator[Association]:
     ae.dimse_timeout = address.answer_seconds
     ae.network_timeout = address.answer_seconds
     ae.add_requested_context(sop_class_uid, list(_PLAIN))
-    association = ae.associate(
-        address.host, address.port, ae_title=address.peer_ae_title, evt_handlers=prompt_handlers()
-    )
+    try:
+        association = ae.associate(
+            address.host, address.port, ae_title=address.peer_ae_title, evt_handlers=prompt_handlers()
+        )
+    except (OSError, ValueError) as error:  # the host's name cannot be looked up, or is none
+        where = f"{address.peer_ae_title} at {address.host}:{address.port}"
+        raise SendFailure(f"{where} cannot be looked up ({type(error).__name__}): is the host's name right?") from error
     if not association.is_established:
         raise _why(association, address, sop_class_uid)
     try:
@@ -138,8 +143,12 @@ def _named(sop_class_uid: str) -> str:
 
 
 def _is_permanent(status: int) -> bool:
-    """Out of resources (0xA7xx) passes by; what is wrong with the object or the agreement does not (PS3.4 B.2.3)."""
-    return status >> 8 != 0xA7
+    """Is it said of the object or the agreement, so that the same bytes will be refused again (PS3.4 B.2.3, PS3.7 C)?
+
+    Everything else may pass: processing failures and "cannot understand" are also what a PACS says whose database is
+    away. It is tried again, ever later, until node.give_up_hours.
+    """
+    return status in _NEVER or status >> 8 == 0xA9
 
 
 def _shown(status: int | None) -> str:

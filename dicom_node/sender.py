@@ -19,6 +19,8 @@ log = structlog.get_logger("send")
 
 Check = Callable[[bytes, worklist.Consignment], None]
 
+# What a library may raise on a peer's odd answer, or the disk: booked as a failed attempt, so that it is not for ever.
+_UNFORESEEN = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 _LOOK_AGAIN = 5  # C-FINDs without a hit before the object is sent again: an index may lag behind
 
 
@@ -46,6 +48,10 @@ class Sender:
             self._work_on(held)
         except LeaseLost:
             log.warning("lease_lost", delivery=held.delivery_id)
+        except _UNFORESEEN as error:
+            log.exception("sending_failed", delivery=held.delivery_id)
+            words = f"{held.destination}: {type(error).__name__} while sending; the log of `send` says where"
+            self._retry_or_bury(held, SendFailure(words))
         return True
 
     @property

@@ -54,9 +54,10 @@ def dispatch(surroundings: Surroundings) -> None:
     config = _begin(surroundings)
     stop = loop.stop_on_signals()
     with open_database(config) as database:
-        loop.Heart("dispatch", database, stop).start()
+        pulse = loop.Pulse()
+        loop.Heart("dispatch", database, stop, pulse).start()
         app = tasks.make_app(config.broker_url, on_ring=lambda: None)
-        Dispatcher(config, database, app).run(stop)
+        Dispatcher(config, database, app).run(stop, pulse)
 
 
 @click.command()
@@ -90,11 +91,12 @@ def send(surroundings: Surroundings, threads: int) -> None:
     keep_identifiers_out_of_logs()
     stop = loop.stop_on_signals()
     with open_database(config) as database:
-        loop.Heart("send", database, stop).start()
-        _deliver(config, database, stop, threads)
+        pulse = loop.Pulse(patience_seconds=4 * config.node.dimse_timeout_seconds)
+        loop.Heart("send", database, stop, pulse).start()
+        _deliver(config, database, stop, threads, pulse)
 
 
-def _deliver(config: Config, database: Database, stop: threading.Event, threads: int) -> None:
+def _deliver(config: Config, database: Database, stop: threading.Event, threads: int, pulse: loop.Pulse) -> None:
     from dicom_node.sender import Sender
 
     sender = Sender(config.node, database, _agrees_with_the_books, lambda: secrets.token_hex(16))
@@ -102,7 +104,7 @@ def _deliver(config: Config, database: Database, stop: threading.Event, threads:
         threading.Thread(
             target=loop.run,
             args=("send", sender.deliver_one, stop),
-            kwargs={"idle_seconds": 0.5},
+            kwargs={"idle_seconds": 0.5, "pulse": pulse},
             name=f"send-{number}",
         )
         for number in range(threads)

@@ -26,7 +26,6 @@ from agent.reading import Interrupted, Room, read_study
 from dicom_node import books, files, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
-from dicom_node.errors import NotFound
 from dicom_node.headers import read_header
 from dicom_node.tables import Book, Revision, Workitem, WorkitemState
 from reports.render import as_text
@@ -79,6 +78,10 @@ class House:
         files.adopt(path, self.config.node.store_folder, digest)
         with self.database.write() as tx:
             worklist.record_instance(tx, worklist.Arrival(header, EXPLICIT, digest, len(content), "CR"), clock(tx))
+
+    def hold_reason(self) -> str:
+        with self.database.read() as tx:
+            return tx.scalars(select(Workitem.hold_reason)).one()
 
     def draft(self) -> Dataset:
         with self.database.read() as tx:
@@ -142,13 +145,13 @@ def test_a_stored_header_that_breaks_off_excludes_the_study_at_once(house: House
     assert house.ending == (Book.EXCLUDED, "unreadable-file")
 
 
-def test_a_file_that_is_gone_is_no_fault_of_the_study(house: House, film: bytes) -> None:
+def test_a_study_whose_films_were_deleted_waits_until_they_come_again(house: House, film: bytes) -> None:
     house.receive(film)
     for stored in house.config.node.store_folder.glob("*/*.dcm"):
         stored.unlink()
-    with pytest.raises(NotFound):
-        house.read()
+    assert house.read() == "held"
     assert house.ending[0] is Book.IN_FLIGHT
+    assert house.hold_reason() == "film-deleted"
 
 
 def test_trouble_of_the_disk_is_no_fault_of_the_study(
@@ -174,12 +177,12 @@ def test_trouble_that_may_pass_is_tried_once_more(house: House, film: bytes, cod
     assert house.read(decoder) == "drafted"
 
 
-def test_trouble_that_comes_again_excludes_the_study(house: House, film: bytes) -> None:
+def test_trouble_that_comes_again_is_told_to_a_person(house: House, film: bytes) -> None:
     house.receive(film)
     decoder = Decoder(*[UndecodableImage("decode-timeout", "Decoding took longer than 1 s.")] * 2)
     house.read(decoder)
-    assert house.read(decoder) == "excluded: decode-timeout"
-    assert house.ending == (Book.EXCLUDED, "decode-timeout")
+    assert house.read(decoder) == "decode-timeout"
+    assert house.ending == (Book.DEAD_LETTERED, "decode-timeout")
 
 
 def test_an_undecodable_film_is_not_tried_again(house: House, film: bytes) -> None:
