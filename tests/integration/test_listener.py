@@ -10,170 +10,30 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import count
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-import structlog
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
-    UID,
-    DigitalXRayImageStorageForPresentation,
-    ExplicitVRLittleEndian,
     JPEG2000Lossless,
 )
-from pynetdicom import AE, _config
-from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom import AE
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from sqlalchemy import select
 
-from agent.demo.phantom import film
-from dicom_node import books
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.listener import Listener
-from dicom_node.tables import Delivery, DeliveryState, Instance, Outcome, Reception, RemoteAE, Revision, Study
+from dicom_node.tables import Delivery, DeliveryState, Outcome, Reception, RemoteAE, Revision, Study
 from tests.harness import dcmtk
+from tests.harness.door import DX, NUMBERS, Door, OpenDoor, associated, half_a_store, small_film, store, store_bytes
 from tests.harness.node import free_port, wait_until
 
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-DX = DigitalXRayImageStorageForPresentation
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
-NUMBERS = count(1)
-
-
-def small_film(**elements: str) -> Dataset:
-    image = film(1, now=NOW, new_uid=lambda: f"2.25.88{next(NUMBERS)}", rows=96, columns=80)
-    for keyword, value in elements.items():
-        setattr(image, keyword, value)
-    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
-    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
-    return image
-
-
-@dataclass
-class Door:
-    """A listener in this process, its database, and what it logged."""
-
-    config: NodeConfig
-    database: Database
-    listener: Listener
-    log: list[dict[str, object]]
-
-    @property
-    def port(self) -> int:
-        return self.config.port
-
-    def outcomes(self) -> list[str]:
-        with self.database.read() as tx:
-            return [row.outcome.value for row in tx.scalars(select(Reception).order_by(Reception.id))]
-
-    def instances(self) -> Sequence[Instance]:
-        with self.database.read() as tx:
-            return tx.scalars(select(Instance).order_by(Instance.id)).all()
-
-    def logged(self, event: str) -> list[dict[str, object]]:
-        return [line for line in self.log if line["event"] == event]
-
-    def leftovers(self) -> list[Path]:
-        return list(self.config.incoming_folder.iterdir())
-
-
-OpenDoor = Callable[..., Door]
-
-
-@pytest.fixture
-def open_door(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
-    """Opens doors onto one database; each must leave balanced books and an empty incoming folder."""
-    opened: list[Door] = []
-    monkeypatch.setattr(tempfile, "tempdir", None)  # what a listener sets for its whole process ends with the test
-    monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", False)
-    monkeypatch.setattr(_config, "UNRESTRICTED_STORAGE_SERVICE", False)
-    with structlog.testing.capture_logs() as log:
-
-        def open_one(**settings: object) -> Door:
-            with database.write() as tx:
-                for title in ("PACS", "CR1"):
-                    tx.add(RemoteAE(ae_title=title, may_send=True))
-            fields = {"reserve_mebibytes": 1, **settings}
-            config = NodeConfig(
-                bind_address="127.0.0.1",
-                port=free_port(),
-                data_folder=tmp_path / "data",
-                database="sqlite://",
-                **fields,
-            )  # type: ignore[arg-type]
-            door = Door(config, database, Listener(config, database), log)  # type: ignore[arg-type]
-            door.listener.start()
-            opened.append(door)
-            return door
-
-        yield open_one
-        for door in opened:
-            door.listener.stop(patience_seconds=5)
-    with database.read() as tx:
-        assert books.balance(tx).problems == ()
-
-
-@pytest.fixture
-def door(open_door: OpenDoor) -> Door:
-    return open_door()
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    path = tmp_path / "film.dcm"
-    small_film().save_as(path, enforce_file_format=True)
-    return path
-
-
-@contextmanager
-def associated(port: int, sop_class: str = DX, *syntaxes: str, title: str = "PACS") -> Iterator[Association]:
-    entity = AE(ae_title=title)
-    entity.add_requested_context(sop_class, list(syntaxes) or [ExplicitVRLittleEndian])
-    association = entity.associate("127.0.0.1", port, ae_title="WETREAD")
-    assert association.is_established
-    try:
-        yield association
-    finally:
-        if association.is_established:
-            association.release()
-
-
-def store(port: int, image: Dataset, title: str = "PACS") -> Dataset:
-    with associated(port, image.SOPClassUID, title=title) as association:
-        return association.send_c_store(image)
-
-
-def store_bytes(association: Association, content: bytes, *, sop_class: str, instance: str) -> Dataset:
-    """A C-STORE whose data set is whatever `content` is."""
-    from io import BytesIO
-
-    request = C_STORE()
-    request.MessageID = 1
-    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = UID(sop_class), UID(instance)
-    request.Priority = 2
-    request.DataSet = BytesIO(content)
-    association._reactor_checkpoint.clear()
-    try:
-        association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
-        _, answer = association.dimse.get_msg(block=True)
-    finally:
-        association._reactor_checkpoint.set()
-    response = Dataset()
-    if answer is not None:
-        response.Status = answer.Status  # type: ignore[union-attr]
-        response.ErrorComment = getattr(answer, "ErrorComment", None) or ""
-    return response
 
 
 # --- who may call -----------------------------------------------------------------------------------------------------
@@ -382,32 +242,6 @@ def test_database_that_is_gone_refuses_for_now(door: Door, image: Path, tmp_path
 
 
 # --- what breaks off --------------------------------------------------------------------------------------------------
-
-
-def half_a_store(port: int) -> Association:
-    """An association that has sent the first half of a data set."""
-    entity = AE(ae_title="PACS")
-    entity.add_requested_context(DX, [ExplicitVRLittleEndian])
-    association = entity.associate("127.0.0.1", port, ae_title="WETREAD", max_pdu=16382)
-    image = film(1, now=NOW, new_uid=lambda: f"2.25.88{next(NUMBERS)}", rows=400, columns=400)
-    content = encode(image, False, True)
-    assert content is not None
-    from io import BytesIO
-
-    from pynetdicom.dimse_messages import C_STORE_RQ
-
-    request = C_STORE()
-    request.MessageID = 1
-    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = DX, image.SOPInstanceUID
-    request.Priority = 2
-    request.DataSet = BytesIO(content)
-    message = C_STORE_RQ()
-    message.primitive_to_message(request)
-    fragments = list(message.encode_msg(association.accepted_contexts[0].context_id, 16382))
-    for fragment in fragments[: len(fragments) // 2]:
-        association.dul.send_pdu(fragment)
-    association.rest = fragments[len(fragments) // 2 :]  # type: ignore[attr-defined]
-    return association
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom leaves the part open
