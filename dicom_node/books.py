@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from dicom_node.tables import (
     Book,
@@ -35,6 +35,7 @@ class Balance:
     revisions: dict[Book, int]
     receptions: dict[Outcome, int]
     held: int
+    conflicts: int  # studies with newer bytes under a SOP Instance UID than those that are used
     problems: tuple[str, ...]
 
 
@@ -43,8 +44,7 @@ def balance(tx: Session) -> Balance:
     revisions = dict.fromkeys(Book, 0) | _counts(tx, Revision.book)
     receptions = dict.fromkeys(Outcome, 0) | _counts(tx, Reception.outcome)
     problems = [*_instances_without_reception(tx, receptions), *_revisions_adrift(tx)]
-    held = select(func.count(Workitem.id)).where(Workitem.state == WorkitemState.SCHEDULED, Workitem.hold_reason != "")
-    return Balance(revisions, receptions, tx.scalar(held) or 0, tuple(problems))
+    return Balance(revisions, receptions, _number(tx, held()), _number(tx, conflicts()), tuple(problems))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class Backlog:
     scheduled: int
     in_progress: int
     held: int
+    conflicts: int  # studies with newer bytes under a SOP Instance UID than those that are used
     queued: int
     sent: int
     dead_letters: int
@@ -66,13 +67,13 @@ def backlog(tx: Session) -> Backlog:
     """What waits now."""
     workitems = _counts(tx, Workitem.state, Workitem.hold_reason == "")
     deliveries = _counts(tx, Delivery.state)
-    held = select(func.count(Workitem.id)).where(Workitem.hold_reason != "", Workitem.state == WorkitemState.SCHEDULED)
     waiting = select(func.min(Revision.opened_at)).join(Workitem, Workitem.revision_id == Revision.id)
     return Backlog(
         receiving=tx.scalar(select(func.count(Study.id)).where(Study.state == StudyState.RECEIVING)) or 0,
         scheduled=workitems.get(WorkitemState.SCHEDULED, 0),
         in_progress=workitems.get(WorkitemState.IN_PROGRESS, 0),
-        held=tx.scalar(held) or 0,
+        held=_number(tx, held()),
+        conflicts=_number(tx, conflicts()),
         queued=deliveries.get(DeliveryState.QUEUED, 0),
         sent=deliveries.get(DeliveryState.SENT, 0),
         dead_letters=tx.scalar(
@@ -86,6 +87,34 @@ def backlog(tx: Session) -> Backlog:
         ),
         oldest_queued=tx.scalar(select(func.min(Delivery.queued_at)).where(Delivery.state == DeliveryState.QUEUED)),
     )
+
+
+def held() -> Select[int]:
+    """Ids of the newest revisions that wait for a person: in flight, and the study or its workitem is held."""
+    waits = select(Workitem.id).where(Workitem.revision_id == Revision.id, Workitem.hold_reason != "")
+    return (
+        select(Revision.id)
+        .join(Study, (Study.id == Revision.study_id) & (Study.revision == Revision.number))
+        .where(Revision.book == Book.IN_FLIGHT, or_(Study.hold_reason != "", waits.exists()))
+    )
+
+
+def conflicts() -> Select[int]:
+    """Numbers of studies with newer bytes under a SOP Instance UID than those that are used, until a person decides."""
+    newer, used = aliased(Instance), aliased(Instance)
+    return (
+        select(newer.study_id)
+        .distinct()
+        .join(used, used.sop_instance_uid == newer.sop_instance_uid)
+        .join(Study, Study.id == newer.study_id)
+        .join(Revision, (Revision.study_id == Study.id) & (Revision.number == Study.revision))
+        .where(newer.conflict, ~used.conflict, used.id < newer.id)
+        .where(Revision.purged_at.is_(None), Revision.reason != "excluded-by-person")
+    )
+
+
+def _number(tx: Session, chosen: Select[int]) -> int:
+    return tx.scalar(select(func.count()).select_from(chosen.subquery())) or 0
 
 
 def _instances_without_reception(tx: Session, receptions: dict[Outcome, int]) -> list[str]:

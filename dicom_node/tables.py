@@ -199,7 +199,7 @@ class Instance(Base):
     series_instance_uid: Mapped[str] = mapped_column(String(64), default="")
     transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
     role: Mapped[Role] = mapped_column(_state(Role))
-    conflict: Mapped[bool] = mapped_column(default=False)
+    conflict: Mapped[bool] = mapped_column(default=False, index=True)
     digest: Mapped[str] = mapped_column(String(64))  # names the file in the store
     size: Mapped[int] = mapped_column(BigInteger)
     calling_ae_title: Mapped[str] = mapped_column(String(16))

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from agent.cli import Surroundings
 from agent.commands.session import ago, as_json, config_of, open_database, person, print_json, print_table
-from dicom_node import worklist
+from dicom_node import books, worklist
 from dicom_node.database import clock
 from dicom_node.tables import AuditRow, Book, Delivery, Instance, Revision, Study, Workitem
 from reports import drafts
@@ -31,10 +31,13 @@ def study() -> None:
 @study.command("list")
 @click.option("--book", type=click.Choice([book.value for book in Book]), help="Only studies in this book.")
 @click.option("--held", is_flag=True, help="Only studies that wait for a person.")
+@click.option("--conflicts", is_flag=True, help="Only studies with newer bytes under a UID than those that are used.")
 @click.option("--limit", default=50, show_default=True, help="The newest so many.")
 @as_json
 @click.pass_obj
-def list_studies(surroundings: Surroundings, book: str | None, held: bool, limit: int, as_json: bool) -> None:
+def list_studies(
+    surroundings: Surroundings, book: str | None, held: bool, conflicts: bool, limit: int, as_json: bool
+) -> None:
     """The newest studies with where they stand."""
     with open_database(config_of(surroundings)) as database, database.read() as tx:
         now = clock(tx)
@@ -46,7 +49,9 @@ def list_studies(surroundings: Surroundings, book: str | None, held: bool, limit
         if book:
             chosen = chosen.where(Revision.book == Book(book))
         if held:
-            chosen = chosen.where(Revision.book == Book.IN_FLIGHT, Workitem.hold_reason != "")
+            chosen = chosen.where(Revision.id.in_(books.held()))
+        if conflicts:
+            chosen = chosen.where(Study.id.in_(books.conflicts()))
         rows = tx.execute(chosen.order_by(Study.id.desc()).limit(limit)).all()
     if as_json:
         print_json([_summary(revision, workitem) for revision, workitem in rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,32 +11,9 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.headers import Header
-from dicom_node.tables import (
-    Book,
-    Delivery,
-    DeliveryState,
-    Instance,
-    Outcome,
-    Reception,
-    Revision,
-    Role,
-    Study,
-    StudyState,
-    Workitem,
-    WorkitemState,
-)
-from dicom_node.worklist.moves import (
-    Ending,
-    close,
-    current_revision,
-    locked,
-    move_delivery,
-    move_workitem,
-    next_revision,
-)
-
-TWO_PATIENTS = "two-patients"
-NO_PATIENT_ID = "no-patient-id"
+from dicom_node.tables import Book, Delivery, Instance, Outcome, Reception, Revision, Role, Study, StudyState
+from dicom_node.worklist.holds import IN_TWO_STUDIES, NO_PATIENT_ID, TWO_PATIENTS, hold_study
+from dicom_node.worklist.moves import next_revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +33,7 @@ def record_instance(tx: Session, arrival: Arrival, now: datetime) -> Outcome:
     if is_own(tx, header):
         _book_reception(tx, arrival, now, Outcome.DUPLICATE, reason="own-object")
         return Outcome.DUPLICATE
-    # Two associations may bring the study's objects at once: the second waits here and then sees the first.
-    tx.scalar(
-        select(Study.id).where(Study.study_instance_uid == header.study_instance_uid).with_for_update(key_share=True)
-    )
+    _lock_studies(tx, header)
     known = tx.scalars(
         select(Instance).where(Instance.sop_instance_uid == header.sop_instance_uid).order_by(Instance.id)
     ).all()
@@ -67,10 +42,9 @@ def record_instance(tx: Session, arrival: Arrival, now: datetime) -> Outcome:
         _book_reception(tx, arrival, now, Outcome.DUPLICATE, instance=same)
         return Outcome.DUPLICATE
     if known:
-        return _record_conflict(tx, arrival, known[0], now)
-    role = Role.IMAGE if header.is_image else Role.OTHER
-    study = _study_for(tx, header, role, now)
-    instance = _add_instance(tx, arrival, study, role, now, conflict=False)
+        return _record_conflict(tx, arrival, known, now)
+    study = _study_for(tx, header, now)
+    instance = _add_instance(tx, arrival, study, now, conflict=False)
     _book_reception(tx, arrival, now, Outcome.STORED, instance=instance)
     return Outcome.STORED
 
@@ -108,27 +82,53 @@ def record_quarantine(
     audit.append(tx, "object-quarantined", at=now, actor="listen", reason=reason, digest=digest)
 
 
-def _record_conflict(tx: Session, arrival: Arrival, first: Instance, now: datetime) -> Outcome:
-    study = tx.get_one(Study, first.study_id)
-    instance = _add_instance(tx, arrival, study, first.role, now, conflict=True)
+def _lock_studies(tx: Session, header: Header) -> None:
+    """Two associations may bring a study's objects at once: the second waits here and then sees the first.
+
+    The studies that have this SOP Instance UID already are locked as well, all in one order.
+    """
+    having = select(Instance.study_id).where(Instance.sop_instance_uid == header.sop_instance_uid)
+    touched = or_(Study.study_instance_uid == header.study_instance_uid, Study.id.in_(having))
+    tx.scalars(select(Study.id).where(touched).order_by(Study.id).with_for_update(key_share=True)).all()
+
+
+def _record_conflict(tx: Session, arrival: Arrival, known: Sequence[Instance], now: datetime) -> Outcome:
+    """Other bytes under a known SOP Instance UID: kept, not used, and looked at for another patient or study."""
+    study = _find_study(tx, arrival.header) or _open_study(tx, arrival.header, now)
+    instance = _add_instance(tx, arrival, study, now, conflict=True)
     _book_reception(tx, arrival, now, Outcome.CONFLICT, instance=instance)
     audit.append(tx, "instance-conflict", at=now, actor="listen", study_id=study.id, digest=arrival.digest)
+    elsewhere = sorted({other.study_id for other in known} - {study.id})
+    for study_id in elsewhere:
+        hold_study(tx, tx.get_one(Study, study_id), IN_TWO_STUDIES, now)
+    if elsewhere:
+        hold_study(tx, study, IN_TWO_STUDIES, now)
+    else:
+        _hold_for_identity(tx, study, arrival.header, now)
     return Outcome.CONFLICT
 
 
-def _study_for(tx: Session, header: Header, role: Role, now: datetime) -> Study:
+def _study_for(tx: Session, header: Header, now: datetime) -> Study:
     """The study of an object that we did not have: opened, reopened or kept open as its role asks."""
-    wanted = select(Study).where(Study.study_instance_uid == header.study_instance_uid)
-    study = tx.scalar(wanted.with_for_update(of=Study))
+    study = _find_study(tx, header)
     if study is None:
-        study = _open_study(tx, header, now)
-    elif study.state is StudyState.COMPLETE and role is Role.IMAGE:
+        return _open_study(tx, header, now)
+    if study.state is StudyState.COMPLETE and header.is_image:
         next_revision(tx, study, now, actor="listen")
-    elif role is Role.IMAGE:
+    elif header.is_image:
         study.last_received_at = now
-    if (header.patient_id, header.issuer_of_patient_id) != (study.patient_id, study.issuer_of_patient_id):
-        _hold_study(tx, study, TWO_PATIENTS, now)
+    _hold_for_identity(tx, study, header, now)
     return study
+
+
+def _find_study(tx: Session, header: Header) -> Study | None:
+    wanted = select(Study).where(Study.study_instance_uid == header.study_instance_uid)
+    return tx.scalar(wanted.with_for_update(of=Study).execution_options(populate_existing=True))
+
+
+def _hold_for_identity(tx: Session, study: Study, header: Header, now: datetime) -> None:
+    if (header.patient_id, header.issuer_of_patient_id) != (study.patient_id, study.issuer_of_patient_id):
+        hold_study(tx, study, TWO_PATIENTS, now)
 
 
 def _open_study(tx: Session, header: Header, now: datetime) -> Study:
@@ -150,30 +150,7 @@ def _open_study(tx: Session, header: Header, now: datetime) -> Study:
     return study
 
 
-def _hold_study(tx: Session, study: Study, reason: str, now: datetime) -> None:
-    """Nothing may be read or sent until a person has looked."""
-    tx.flush()
-    if study.hold_reason != reason:
-        study.hold_reason = reason
-        audit.append(tx, "study-held", at=now, actor="listen", study_id=study.id, reason=reason)
-    for workitem in tx.scalars(locked(Workitem).join(Revision).where(Revision.study_id == study.id)):
-        if workitem.state is WorkitemState.IN_PROGRESS:
-            move_workitem(workitem, WorkitemState.SCHEDULED)
-        workitem.hold_reason = reason
-    revision = current_revision(tx, study)
-    deliveries = tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id)).all()
-    queued = [delivery for delivery in deliveries if delivery.state is DeliveryState.QUEUED]
-    for delivery in queued:
-        move_delivery(delivery, DeliveryState.CANCELED)
-    on_its_way = any(delivery.state is DeliveryState.SENT for delivery in deliveries)
-    if queued and not on_its_way:  # what was sent is still proven, and closes the book then
-        explanation = "the study came with a second patient before its draft was sent"
-        close(tx, revision, Ending(Book.DEAD_LETTERED, reason, explanation), now, actor="listen")
-
-
-def _add_instance(
-    tx: Session, arrival: Arrival, study: Study, role: Role, now: datetime, *, conflict: bool
-) -> Instance:
+def _add_instance(tx: Session, arrival: Arrival, study: Study, now: datetime, *, conflict: bool) -> Instance:
     header = arrival.header
     instance = Instance(
         study_id=study.id,
@@ -182,7 +159,7 @@ def _add_instance(
         sop_class_uid=header.sop_class_uid,
         series_instance_uid=header.series_instance_uid,
         transfer_syntax_uid=arrival.transfer_syntax_uid,
-        role=role,
+        role=Role.IMAGE if header.is_image else Role.OTHER,
         conflict=conflict,
         digest=arrival.digest,
         size=arrival.size,

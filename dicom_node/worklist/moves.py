@@ -171,6 +171,12 @@ def images_of(tx: Session, study_id: int) -> Sequence[Instance]:
     return tx.scalars(chosen.order_by(Instance.id)).all()
 
 
+def has_image(tx: Session, study_id: int) -> bool:
+    """Did any image of the study arrive, also one that is not used?"""
+    chosen = select(Instance.id).where(Instance.study_id == study_id, Instance.role == Role.IMAGE)
+    return tx.scalar(chosen.limit(1)) is not None
+
+
 def find_study(tx: Session, key: str) -> Study:
     """The study with this number, Study Instance UID or accession number. Raises NotFound."""
     matches = (Study.study_instance_uid == key) | (Study.accession_number == key)

@@ -20,7 +20,7 @@ from dicom_node.worklist.moves import (
     close,
     current_revision,
     deliveries_of,
-    images_of,
+    has_image,
     move_delivery,
     move_study,
     move_workitem,
@@ -81,7 +81,7 @@ def complete(tx: Session, study: Study, now: datetime, *, actor: str) -> None:
     study.completed_at = now
     revision = current_revision(tx, study)
     audit.append(tx, "study-complete", at=now, actor=actor, study_id=study.id, revision=revision.number)
-    if not images_of(tx, study.id):
+    if not has_image(tx, study.id):
         close(tx, revision, Ending(Book.EXCLUDED, "no-image", "the study has no image"), now, actor=actor)
         return
     uid = derived_uid(study.study_instance_uid, str(revision.number), "workitem")

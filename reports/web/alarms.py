@@ -93,6 +93,10 @@ def _studies(waiting: Backlog) -> Iterator[Alarm]:
     if waiting.held:
         noun = "study is held" if waiting.held == 1 else "studies are held"
         yield Alarm(f"{waiting.held} {noun} until a person decides.", link="/?show=held")
+    if waiting.conflicts:
+        noun = "study has" if waiting.conflicts == 1 else "studies have"
+        sentence = f"{waiting.conflicts} {noun} newer bytes under a SOP Instance UID; the first bytes are used."
+        yield Alarm(sentence, "wetread study list --conflicts")
 
 
 def _switches(tx: Session) -> Iterator[Alarm]:

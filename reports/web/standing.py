@@ -55,6 +55,8 @@ _HOLDS: Final = MappingProxyType(
     {
         "two-patients": "Objects of two patients came under one Study Instance UID. Nothing more is read or sent. "
         "Correct it in the PACS and send the study again under its own UID, then exclude this one.",
+        "instance-in-two-studies": "One SOP Instance UID came in two studies. Nothing more is read or sent. "
+        "Find out in the PACS which is right.",
         "no-patient-id": "The study came without a Patient ID. Nothing more is read or sent. "
         "Correct it in the PACS and send it again as a new study, then exclude this one.",
     }

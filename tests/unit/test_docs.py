@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from agent.cli import wetread
 from agent.config import Config, read_config
 from dicom_node.errors import StoreFailure
-from dicom_node.worklist import arrivals
+from dicom_node.worklist import holds
 from reports import source
 
 ROOT = Path(__file__).parents[2]
@@ -277,7 +277,7 @@ def codes_in_the_manual() -> set[str]:
 
 
 def codes_in_the_code() -> set[str]:
-    found = {arrivals.TWO_PATIENTS, arrivals.NO_PATIENT_ID}
+    found = set(holds.HOLDS)
     for path in modules():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             found |= set(codes_given(node))

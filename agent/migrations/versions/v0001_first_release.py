@@ -110,6 +110,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("sop_instance_uid", "digest", name=op.f("uq_instance_sop_instance_uid")),
     )
     with op.batch_alter_table("instance", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_instance_conflict"), ["conflict"], unique=False)
         batch_op.create_index(batch_op.f("ix_instance_study_id"), ["study_id"], unique=False)
 
     op.create_table(

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from dicom_node import worklist
+from dicom_node import books, worklist
 from dicom_node.errors import LeaseLost, WrongState
 from dicom_node.headers import Header
 from dicom_node.tables import Book, DeliveryState, Outcome, Reception, StudyState, WorkitemState
@@ -236,3 +236,41 @@ def test_study_is_complete_after_quiet_or_at_the_deadline(desk: Desk) -> None:
         desk.receive(header(instance=f"1.2.3.{number}"))
     assert number == 19
     assert desk.study(STUDY).state is StudyState.COMPLETE
+
+
+OTHER_STUDY = "1.2.826.0.1.3680043.10.1.2"
+
+
+@pytest.mark.parametrize("corrected", [header(patient="P2"), header(issuer="X")])
+def test_corrected_patient_under_the_same_uid_holds_the_study(desk: Desk, corrected: Header) -> None:
+    desk.peer()
+    desk.draft(header(issuer="Y"))
+    assert desk.receive(corrected, content="corrected") is Outcome.CONFLICT
+    assert desk.study().hold_reason == "two-patients"
+    assert desk.take() is None
+    assert desk.revision().book is Book.DEAD_LETTERED
+
+
+def test_same_uid_in_another_study_opens_that_and_holds_both(desk: Desk) -> None:
+    desk.peer()
+    desk.draft()
+    moved = header(study=OTHER_STUDY)
+    assert desk.receive(moved, content="moved") is Outcome.CONFLICT
+    desk.complete()
+    for uid in (STUDY, OTHER_STUDY):
+        assert desk.study(uid).hold_reason == "instance-in-two-studies"
+    assert desk.take() is None
+    assert desk.claim() is None
+    assert desk.revision(study=OTHER_STUDY).book is Book.IN_FLIGHT
+
+
+def test_same_patient_under_the_same_uid_holds_nothing_and_is_counted(desk: Desk) -> None:
+    desk.receive()
+    assert desk.ask(books.backlog).conflicts == 0
+    desk.receive(content="other")
+    desk.receive(content="yet another")
+    assert desk.study().hold_reason == ""
+    assert desk.ask(books.backlog).conflicts == 1
+    assert desk.ask(books.balance).conflicts == 1
+    desk.set_aside()
+    assert desk.ask(books.backlog).conflicts == 0

@@ -125,3 +125,13 @@ def test_complete_study_whose_reading_was_never_scheduled_is_found(desk: Desk) -
     desk.do(lambda tx: setattr(desk._study(tx), "state", StudyState.COMPLETE))
     assert len(desk.problems()) == 1
     desk.do(lambda tx: setattr(desk._study(tx), "state", StudyState.RECEIVING))
+
+
+def test_held_counts_each_study_that_waits_for_a_person(desk: Desk) -> None:
+    desk.receive(header(patient=""))
+    assert desk.ask(books.backlog).held == 1, "a study that still receives"
+    desk.complete()
+    assert desk.ask(books.backlog).held == 1
+    assert desk.ask(books.balance).held == 1
+    desk.set_aside()
+    assert desk.ask(books.backlog).held == 0

@@ -1,0 +1,60 @@
+"""Studies that wait for a person because of whose they are: nothing of them is read or sent."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from dicom_node import audit
+from dicom_node.tables import (
+    Book,
+    Delivery,
+    DeliveryState,
+    Revision,
+    Study,
+    Workitem,
+    WorkitemState,
+)
+from dicom_node.worklist.moves import Ending, close, current_revision, locked, move_delivery, move_workitem
+
+TWO_PATIENTS: Final = "two-patients"
+NO_PATIENT_ID: Final = "no-patient-id"
+IN_TWO_STUDIES: Final = "instance-in-two-studies"
+
+# What each means, in the words of the command, the page and the manual.
+HOLDS: Final = MappingProxyType(
+    {
+        TWO_PATIENTS: "Objects of two patients or issuers came under one Study Instance UID.",
+        NO_PATIENT_ID: "The study came without a Patient ID.",
+        IN_TWO_STUDIES: "One SOP Instance UID came in two studies.",
+    }
+)
+
+
+def hold_study(tx: Session, study: Study, reason: str, now: datetime) -> None:
+    """Nothing may be read or sent until a person has looked."""
+    tx.flush()
+    if study.hold_reason != reason:
+        study.hold_reason = reason
+        audit.append(tx, "study-held", at=now, actor="listen", study_id=study.id, reason=reason)
+    for workitem in tx.scalars(locked(Workitem).join(Revision).where(Revision.study_id == study.id)):
+        if workitem.state is WorkitemState.IN_PROGRESS:
+            move_workitem(workitem, WorkitemState.SCHEDULED)
+        workitem.hold_reason = reason
+    revision = current_revision(tx, study)
+    deliveries = tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id)).all()
+    queued = [delivery for delivery in deliveries if delivery.state is DeliveryState.QUEUED]
+    for delivery in queued:
+        move_delivery(delivery, DeliveryState.CANCELED)
+    on_its_way = any(delivery.state is DeliveryState.SENT for delivery in deliveries)
+    if queued and not on_its_way:  # what was sent is still proven, and closes the book then
+        close(
+            tx,
+            revision,
+            Ending(Book.DEAD_LETTERED, reason, "the study was held before its draft was sent"),
+            now,
+            actor="listen",
+        )
