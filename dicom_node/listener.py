@@ -104,17 +104,34 @@ class Listener:
     # --- association ----------------------------------------------------------------------------------------------
 
     def _handle_requested(self, event: evt.Event) -> None:
-        """Decide before negotiation, and put the proposed transfer syntaxes into our order of preference."""
+        """Decide before negotiation, and put the proposed transfer syntaxes into our order of preference.
+
+        pynetdicom swallows what a handler of this event raises and goes on to accept: every trouble must end in a
+        refusal here.
+        """
         association = event.assoc
         request = cast(A_ASSOCIATE, association.requestor.primitive)
         proposed = request.presentation_context_definition_list
-        caller = access.Caller(
-            calling_ae_title=str(request.calling_ae_title).strip(),
-            called_ae_title=str(request.called_ae_title).strip(),
-            address=association.requestor.address or "",
-            abstract_syntaxes=frozenset(str(context.abstract_syntax) for context in proposed),
-        )
-        refusal = self._decide(caller)
+        try:
+            refusal = self._decide(
+                access.Caller(
+                    calling_ae_title=str(request.calling_ae_title).strip(),
+                    called_ae_title=str(request.called_ae_title).strip(),
+                    address=association.requestor.address or "",
+                    abstract_syntaxes=frozenset(str(context.abstract_syntax) for context in proposed),
+                )
+            )
+            for context in proposed:
+                contexts.by_preference(context)
+        except Exception:
+            log.exception("access_check_failed", address=association.requestor.address)
+            refusal = access.Refusal(2, 3, 1, "access-check-failed", "the access check failed; see the log")
+        if refusal is not None:
+            association.acse.send_reject(refusal.result, refusal.source, refusal.diagnostic)
+            association.kill()
+
+    def _decide(self, caller: access.Caller) -> access.Refusal | None:
+        refusal = self._examine(caller)
         if refusal is not None:
             log.warning(
                 "association_refused",
@@ -124,13 +141,9 @@ class Listener:
                 address=caller.address,
                 explanation=refusal.explanation,
             )
-            association.acse.send_reject(refusal.result, refusal.source, refusal.diagnostic)
-            association.kill()
-            return
-        for context in proposed:
-            contexts.by_preference(context)
+        return refusal
 
-    def _decide(self, caller: access.Caller) -> access.Refusal | None:
+    def _examine(self, caller: access.Caller) -> access.Refusal | None:
         try:
             with self._database.read() as tx:
                 senders = peers.titles(tx, senders=True)
