@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+import struct
+import tracemalloc
+import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydicom import Dataset, dcmwrite
+from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicom_node.errors import CannotUnderstand, DatasetMismatch
-from dicom_node.headers import agree, read_header
+from dicom_node.headers import agree, open_header, read_header
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 
@@ -106,3 +110,129 @@ def test_bytes_that_end_inside_a_sequence_are_the_objects_fault(path: Path) -> N
 def test_trouble_of_the_disk_is_not_the_objects_fault(path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_header(path)
+
+
+# --- what PostgreSQL would refuse -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "IssuerOfPatientID", "AccessionNumber", "SOPClassUID"])
+def test_texts_that_no_database_takes_are_the_objects_fault(path: Path, keyword: str) -> None:
+    whole = encoded(**{keyword: "AB1234567"})
+    assert b"AB1234567" in whole
+    path.write_bytes(whole.replace(b"AB1234567", b"AB\x001234567"[:9]))
+    with pytest.raises(CannotUnderstand, match=r"\(00"):
+        read_header(path)
+
+
+@pytest.mark.parametrize(("keyword", "length"), [("SOPClassUID", 66), ("PatientID", 70000)])
+def test_texts_without_an_end_are_the_objects_fault(path: Path, keyword: str, length: int) -> None:
+    path.write_bytes(encoded(ImplicitVRLittleEndian, **{keyword: "1" * length}))
+    with pytest.raises(CannotUnderstand, match="too long"):
+        read_header(path)
+
+
+@pytest.mark.parametrize("value", ["1" * 66, "not-a-uid", "1.2\x003", ["1.2", "1.3"]])
+@pytest.mark.parametrize("keyword", ["SeriesInstanceUID", "DeviceUID"])
+def test_uid_that_decides_nothing_counts_as_absent_where_it_is_none(path: Path, keyword: str, value: object) -> None:
+    path.write_bytes(encoded(**{keyword: value}))
+    header = read_header(path)
+    assert (header.series_instance_uid, header.device_uid) == ("", "")
+
+
+# --- the header of a deflated object ----------------------------------------------------------------------------------
+
+BOMB = 300 << 20
+
+
+def deflated(*, before_pixels: bytes = b"", zeros: int = 0) -> bytes:
+    """An object whose pixels, or something before them, are so many zeros."""
+    whole = encoded()
+    start = whole.index(b"\x08\x00\x16\x00UI")
+    image = Dataset()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    image.file_meta.MediaStorageSOPClassUID, image.file_meta.MediaStorageSOPInstanceUID = DX, "1.2.3"
+    stream = io.BytesIO()
+    dcmwrite(stream, image, enforce_file_format=True)
+    press = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    meta = stream.getvalue()[: -len(press.copy().flush())]
+    head = press.compress(whole[start:] + before_pixels)
+    return meta + head + b"".join(press.compress(bytes(1 << 20)) for _ in range(zeros >> 20)) + press.flush()
+
+
+PIXELS = b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<I", BOMB)
+PRIVATE = b"\x09\x00\x10\x00LO\x04\x00ACME\x09\x00\x10\x10OB\0\0" + struct.pack("<I", BOMB)
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    """Bytes that Python's allocator held at most."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_deflated_pixels_are_not_inflated_for_the_header(path: Path) -> None:
+    path.write_bytes(deflated(before_pixels=PIXELS, zeros=BOMB))
+    assert path.stat().st_size < 1 << 20
+
+    def read() -> None:
+        assert read_header(path).patient_id == "P1"
+        assert open_header(path).PatientID.strip() == "P1"
+
+    assert peak_of(read) < 64 << 20
+
+
+def test_header_that_inflates_without_end_is_not_understood(path: Path) -> None:
+    path.write_bytes(deflated(before_pixels=PRIVATE, zeros=BOMB))
+
+    def read() -> None:
+        with pytest.raises(CannotUnderstand, match="MiB"):
+            read_header(path)
+        with pytest.raises(CannotUnderstand, match="MiB"):
+            open_header(path)
+
+    assert peak_of(read) < 64 << 20
+
+
+def test_deflated_object_without_pixels_is_read_to_its_end(path: Path) -> None:
+    path.write_bytes(deflated())
+    assert read_header(path).accession_number == "A1"
+    assert open_header(path).AccessionNumber == "A1"
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_opened_header_is_the_whole_header_without_pixels(path: Path, syntax: str) -> None:
+    path.write_bytes(
+        encoded(
+            syntax,
+            SpecificCharacterSet="ISO_IR 192",
+            PatientName="김^희중",
+            Rows=2,
+            BitsAllocated=8,
+            PixelData=b"\0" * 8,
+        )
+    )
+    opened = open_header(path)
+    expected = dcmread(path, stop_before_pixels=True)
+    assert opened == expected
+    assert opened.file_meta.TransferSyntaxUID == syntax
+    assert str(opened.PatientName) == "김^희중"
+    assert "PixelData" not in opened
+
+
+def test_opened_header_larger_than_its_limit_is_not_understood(path: Path) -> None:
+    path.write_bytes(encoded(EncapsulatedDocument=bytes(10 << 20)))
+    assert read_header(path).patient_id == "P1", "the listener takes every class"
+    with pytest.raises(CannotUnderstand, match="MiB"):
+        open_header(path)
+
+
+def test_deflated_bytes_that_are_none_are_not_understood(path: Path) -> None:
+    whole = deflated()
+    path.write_bytes(whole[:-40] + b"\xff" * 40)
+    for read in (read_header, open_header):
+        with pytest.raises(CannotUnderstand):
+            read(path)
