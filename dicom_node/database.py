@@ -2,6 +2,7 @@
 
 SQLite (WAL, synchronous=FULL): writers start with BEGIN IMMEDIATE, so that two of them queue instead of failing
 half-way; readers start plain and cannot write. PostgreSQL: the same SQL, default isolation, row locks.
+No exception quotes the values of a statement: they are what a log must not hold.
 """
 
 from __future__ import annotations
@@ -47,12 +48,12 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             arguments: dict[str, Any] = {"timeout": busy_seconds, "check_same_thread": False}
-            self._writer = create_engine(url, connect_args=arguments)
-            self._reader = create_engine(url, connect_args=arguments)
+            self._writer = create_engine(url, connect_args=arguments, hide_parameters=True)
+            self._reader = create_engine(url, connect_args=arguments, hide_parameters=True)
             _prepare_sqlite(self._writer, begin="BEGIN IMMEDIATE", read_only=False)
             _prepare_sqlite(self._reader, begin="BEGIN", read_only=True)
         else:
-            self._writer = self._reader = create_engine(url, pool_pre_ping=True)
+            self._writer = self._reader = create_engine(url, pool_pre_ping=True, hide_parameters=True)
 
     @contextmanager
     def write(self) -> Iterator[Session]:

@@ -39,7 +39,7 @@ def digest_of_dataset(path: Path, transfer_syntax_uid: str) -> str:
 
     The file meta information is left out: it names the program that wrote it, not what was sent.
     """
-    digest = hashlib.sha256(transfer_syntax_uid.encode("ascii") + b"\0")
+    digest = hashlib.sha256(transfer_syntax_uid.encode("utf-8", "replace") + b"\0")
     with path.open("rb") as stream:
         stream.seek(dataset_offset(path))
         while block := stream.read(_BLOCK):

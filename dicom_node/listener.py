@@ -6,6 +6,7 @@ loads no model, decodes no pixels and publishes no message.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from dicom_node import access, contexts, files, peers, worklist
 from dicom_node.associations import keep_identifiers_out_of_logs, prompt_handlers
@@ -29,6 +30,7 @@ from dicom_node.database import Database, clock
 from dicom_node.errors import CannotUnderstand, ConfigurationError, OutOfResources, StoreFailure
 from dicom_node.headers import Header, agree, read_header
 from dicom_node.tables import Outcome
+from dicom_node.uids import is_uid
 
 log = structlog.get_logger("listen")
 
@@ -180,25 +182,29 @@ class Listener:
         )
         try:
             return self._receive(delivered)
-        except OutOfResources as trouble:
-            log.error("store_unavailable", comment=trouble.comment, calling_ae_title=delivered.calling_ae_title)
-            return _answer(trouble)
-        except (OSError, SQLAlchemyError) as error:
-            log.error("store_unavailable", error=type(error).__name__, calling_ae_title=delivered.calling_ae_title)
-            return _answer(OutOfResources("disk or database trouble, send again later"))
-        except Exception:
-            log.exception("store_broken", calling_ae_title=delivered.calling_ae_title)
-            return _answer(CannotUnderstand("the object could not be processed"))
+        except Exception as trouble:  # noqa: BLE001  told apart and answered there
+            return self._answer_trouble(delivered, trouble)
         finally:
             part.unlink(missing_ok=True)
+
+    def _answer_trouble(self, delivered: _Delivered, trouble: Exception) -> Dataset:
+        """Our disk or database: again later. The content, or what nobody foresaw: keep it, book it, and never again."""
+        if isinstance(trouble, OutOfResources):
+            failure: StoreFailure = trouble
+        elif isinstance(trouble, StoreFailure):
+            return self._refuse(delivered, trouble)
+        elif isinstance(trouble, (OSError, SQLAlchemyError)) and not isinstance(trouble, DataError):
+            failure = OutOfResources("disk or database trouble, send again later")
+        else:
+            log.error("store_broken", exc_info=trouble, calling_ae_title=delivered.calling_ae_title)
+            return self._refuse(delivered, CannotUnderstand("the object could not be processed"))
+        log.error("store_unavailable", error=type(trouble).__name__, calling_ae_title=delivered.calling_ae_title)
+        return _answer(failure)
 
     def _receive(self, delivered: _Delivered) -> int | Dataset:
         if files.free_mebibytes(self._config.data_folder) < self._config.reserve_mebibytes:
             raise OutOfResources("disk almost full, send again later")
-        try:
-            header = self._inspect(delivered)
-        except StoreFailure as failure:
-            return self._refuse(delivered, failure)
+        header = self._inspect(delivered)
         arrival = worklist.Arrival(
             header=header,
             transfer_syntax_uid=delivered.transfer_syntax_uid,
@@ -208,8 +214,12 @@ class Listener:
         )
         # The file moves in before the transaction, so that no lock is held while the disk works. A file whose row was
         # never committed is found again under the same digest when the object is sent again, and else swept.
-        files.adopt(delivered.part, self._config.store_folder, arrival.digest)
-        outcome = self._book(arrival)
+        kept = files.adopt(delivered.part, self._config.store_folder, arrival.digest)
+        try:
+            outcome = self._book(arrival)
+        except Exception:
+            os.link(kept, delivered.part)  # for the quarantine; the file in the store may be that of another row
+            raise
         log.info("object_received", outcome=outcome.value, sop_instance_uid=header.sop_instance_uid, size=arrival.size)
         return SUCCESS
 
@@ -217,6 +227,8 @@ class Listener:
         """Is it an object that can be booked? Raises StoreFailure."""
         if delivered.part.stat().st_size > self._config.maximum_object_mebibytes << 20:
             raise CannotUnderstand("larger than node.maximum_object_mebibytes")
+        if not is_uid(delivered.transfer_syntax_uid):
+            raise CannotUnderstand("the transfer syntax is no UID")
         header = read_header(delivered.part)
         agree(header, sop_class_uid=delivered.sop_class_uid, sop_instance_uid=delivered.sop_instance_uid)
         return header
@@ -233,6 +245,15 @@ class Listener:
 
     def _refuse(self, delivered: _Delivered, failure: StoreFailure) -> Dataset:
         """Keep the bytes of an unusable object, book it, and answer with its status and a comment."""
+        try:
+            digest = self._quarantine(delivered, failure)
+        except (OSError, SQLAlchemyError) as error:
+            log.error("store_unavailable", error=type(error).__name__, calling_ae_title=delivered.calling_ae_title)
+            return _answer(OutOfResources("disk or database trouble, send again later"))
+        log.warning("object_quarantined", reason=failure.reason, comment=failure.comment, digest=digest[:12])
+        return _answer(failure)
+
+    def _quarantine(self, delivered: _Delivered, failure: StoreFailure) -> str:
         digest = files.digest_of_dataset(delivered.part, delivered.transfer_syntax_uid)
         files.quarantine(delivered.part, self._config.quarantine_folder, digest)
         with self._database.write() as tx:
@@ -242,11 +263,10 @@ class Listener:
                 calling_ae_title=delivered.calling_ae_title,
                 reason=failure.reason,
                 digest=digest,
-                sop_class_uid=delivered.sop_class_uid,
-                sop_instance_uid=delivered.sop_instance_uid,
+                sop_class_uid=_printable(delivered.sop_class_uid),
+                sop_instance_uid=_printable(delivered.sop_instance_uid),
             )
-        log.warning("object_quarantined", reason=failure.reason, comment=failure.comment, digest=digest[:12])
-        return _answer(failure)
+        return digest
 
     # --- set-up ---------------------------------------------------------------------------------------------------
 
@@ -289,6 +309,11 @@ def _handle_closed(event: evt.Event) -> None:
     """End the thread of a connection that closed without a word; a port scan would fill all places for a minute."""
     if event.assoc.requestor.primitive is None:
         event.assoc.dul.to_user_queue.put(None)
+
+
+def _printable(text: str) -> str:
+    """What the request calls a UID may be anything, but not anything can be booked."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _answer(failure: StoreFailure) -> Dataset:

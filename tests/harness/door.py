@@ -63,6 +63,9 @@ class Door:
     def logged(self, event: str) -> list[dict[str, object]]:
         return [line for line in self.log if line["event"] == event]
 
+    def quarantined(self) -> list[Path]:
+        return sorted(self.config.quarantine_folder.iterdir())
+
     def leftovers(self) -> list[Path]:
         return list(self.config.incoming_folder.iterdir())
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset, dcmread
+from pynetdicom.dsutils import encode
+from sqlalchemy.exc import DataError
 
-from dicom_node import access, files
+from dicom_node import access, files, worklist
+from dicom_node.errors import CannotUnderstand
+from dicom_node.listener import _Delivered
 from tests.harness import dcmtk
-from tests.harness.door import Door
+from tests.harness.door import DX, Door, associated, small_film, store, store_bytes
 
 # --- the access check -------------------------------------------------------------------------------------------------
 
@@ -30,3 +35,71 @@ def test_access_check_that_fails_refuses_for_now(
         assert "Transient" in refused.stdout
     assert len(door.logged("access_check_failed")) == 2
     assert door.outcomes() == []
+
+
+# --- content that nobody foresaw --------------------------------------------------------------------------------------
+
+
+def hostile(image: Dataset, keyword: str, value: bytes) -> bytes:
+    """The encoded film with these bytes as the value of an element."""
+    setattr(image, keyword, "9" * len(value))
+    content = encode(image, False, True)
+    assert content is not None
+    assert content.count(b"9" * len(value)) == 1
+    return content.replace(b"9" * len(value), value)
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "AccessionNumber"])
+def test_text_that_postgresql_refuses_is_quarantined_and_booked(door: Door, keyword: str) -> None:
+    image = small_film()
+    content = hostile(image, keyword, b"AB\x00CDE\x00FGHIJ")
+    with associated(door.port) as association:
+        answer = store_bytes(association, content, sop_class=DX, instance=image.SOPInstanceUID)
+        assert (answer.Status, door.outcomes()) == (0xC000, ["quarantined"])
+        assert association.send_c_store(small_film()).Status == 0
+    assert len(door.quarantined()) == 1
+
+
+def test_series_uid_that_is_none_does_not_cost_the_film(door: Door) -> None:
+    image = small_film()
+    content = hostile(image, "SeriesInstanceUID", b"1." * 50 + b"1\0")
+    with associated(door.port) as association:
+        assert store_bytes(association, content, sop_class=DX, instance=image.SOPInstanceUID).Status == 0
+    assert door.instances()[0].series_instance_uid == ""
+
+
+TROUBLE = {
+    "refused by the database": DataError("INSERT ...", {"patient_id": "SECRET"}, Exception("too long")),
+    "a fault of ours": ZeroDivisionError("SECRET" * 0),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
+def test_object_that_cannot_be_booked_is_kept_and_answered_once_for_all(
+    door: Door, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    def broken(*_arguments: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr(worklist, "record_instance", broken)
+    image = small_film()
+    assert store(door.port, image).Status == 0xC000
+    assert door.outcomes() == ["quarantined"]
+    (kept,) = door.quarantined()
+    assert dcmread(kept).PixelData == image.PixelData
+    assert door.leftovers() == []
+    assert "SECRET" not in str(door.log)
+
+
+@pytest.mark.parametrize("uid", ["1.2\x003", "1" * 200])
+def test_quarantine_is_booked_whatever_the_request_says(door: Door, uid: str) -> None:
+    delivered = _Delivered(
+        part=door.config.incoming_folder / "part",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        calling_ae_title="PACS",
+        sop_class_uid=uid,
+        sop_instance_uid=uid,
+    )
+    small_film().save_as(delivered.part, enforce_file_format=True)
+    answer = door.listener._answer_trouble(delivered, CannotUnderstand("no"))
+    assert (answer.Status, door.outcomes()) == (0xC000, ["quarantined"])

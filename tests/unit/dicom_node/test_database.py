@@ -6,7 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import insert, text, update
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.orm import Session
 
@@ -99,3 +99,11 @@ def test_update_sees_the_stored_form_of_a_moment(database: Database) -> None:
     with database.write() as tx:
         assert tx.execute(update(Switch).where(Switch.at <= at).values(by="q")).rowcount == 1  # type: ignore[attr-defined]
         assert tx.execute(update(Switch).where(Switch.at < at).values(by="r")).rowcount == 0  # type: ignore[attr-defined]
+
+
+def test_exception_of_the_database_quotes_no_values(database: Database) -> None:
+    at = datetime.now(UTC)
+    twice = insert(Switch).values([{"name": "s", "on": True, "by": "SECRET", "at": at}] * 2)
+    with pytest.raises(DBAPIError) as caught, database.write() as tx:
+        tx.execute(twice)
+    assert "SECRET" not in str(caught.value)
