@@ -23,6 +23,7 @@ from dicom_node.tables import (
     Workitem,
     WorkitemState,
 )
+from dicom_node.worklist.holds import HOLDS
 from dicom_node.worklist.moves import book_of
 
 State = TypeVar("State")
@@ -136,13 +137,15 @@ def _revisions_adrift(tx: Session) -> list[str]:
         states[revision_id].add(state)
     current = (Study.state == StudyState.RECEIVING) & (Study.revision == Revision.number)
     rows = tx.execute(
-        select(Revision.id, Revision.study_id, Revision.number, Revision.book, Workitem.state, current)
+        select(Revision.id, Revision.study_id, Revision.number, Revision.book, Revision.reason, Workitem.state, current)
         .join(Study, Study.id == Revision.study_id)
         .outerjoin(Workitem, Workitem.revision_id == Revision.id)
     )
     problems = []
-    for revision_id, study_id, number, book, workitem, is_open in rows:
+    for revision_id, study_id, number, book, reason, workitem, is_open in rows:
         expected = _expected(states.get(revision_id, set()), workitem, is_open=bool(is_open))
+        if expected == {Book.DELIVERED} and reason in HOLDS:  # delivered although it was held: a person is told
+            expected = frozenset({Book.DEAD_LETTERED})
         if book not in expected:
             names = " or ".join(sorted(expected))
             problems.append(

@@ -120,6 +120,7 @@ DELIVERY_TRANSITIONS = frozenset(
         (DeliveryState.QUEUED, DeliveryState.SENT),
         (DeliveryState.QUEUED, DeliveryState.FAILED),
         (DeliveryState.QUEUED, DeliveryState.CANCELED),
+        (DeliveryState.CANCELED, DeliveryState.SENT),  # called off while it was being transmitted: the peer has it
         (DeliveryState.SENT, DeliveryState.COMMITTED),
         (DeliveryState.SENT, DeliveryState.QUEUED),  # the peer does not have it after all
         (DeliveryState.SENT, DeliveryState.FAILED),

@@ -54,13 +54,19 @@ def claim_delivery(tx: Session, *, sender: str, token: str, lease: timedelta, no
 
 
 def mark_sent(tx: Session, held: Consignment, now: datetime) -> None:
-    """The peer answered success; where that is all the proof there is, it is committed at once. Raises LeaseLost."""
-    delivery = _own_delivery(tx, held)
+    """The peer answered success; where that is all the proof there is, it is committed at once. Raises LeaseLost.
+
+    What was called off while it was being transmitted is out as well: its proof is still asked for, and is booked.
+    """
+    delivery = _own_delivery(tx, held, also=DeliveryState.CANCELED)
+    called_off = delivery.state is DeliveryState.CANCELED
     move_delivery(delivery, DeliveryState.SENT)
     delivery.sent_at, delivery.next_attempt_at, delivery.attempts, delivery.last_error = now, now, 0, ""
     audit.append(tx, "delivery-sent", at=now, actor="send", study_id=held.study_id, destination=held.destination)
     if held.proof is Proof.ACKNOWLEDGEMENT:
         _commit(tx, delivery, held, now)
+    elif called_off:
+        settle(tx, delivery.revision, now, actor="send")
 
 
 def mark_committed(tx: Session, held: Consignment, now: datetime) -> None:
@@ -145,9 +151,9 @@ def _due(now: datetime) -> Select[int]:
     )
 
 
-def _own_delivery(tx: Session, held: Consignment) -> Delivery:
+def _own_delivery(tx: Session, held: Consignment, *, also: DeliveryState | None = None) -> Delivery:
     delivery = tx.scalar(select(Delivery).where(Delivery.id == held.delivery_id).with_for_update(of=Delivery))
-    if delivery is None or delivery.claim_token != held.token or delivery.state is not held.state:
+    if delivery is None or delivery.claim_token != held.token or delivery.state not in {held.state, also}:
         raise LeaseLost("another process has this delivery, or it was called off")
     return delivery
 

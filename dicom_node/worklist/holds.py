@@ -12,13 +12,12 @@ from dicom_node import audit
 from dicom_node.tables import (
     Book,
     Delivery,
-    DeliveryState,
     Revision,
     Study,
     Workitem,
     WorkitemState,
 )
-from dicom_node.worklist.moves import Ending, close, current_revision, locked, move_delivery, move_workitem
+from dicom_node.worklist.moves import Ending, call_back, current_revision, locked, move_workitem, where_it_is
 
 TWO_PATIENTS: Final = "two-patients"
 NO_PATIENT_ID: Final = "no-patient-id"
@@ -45,16 +44,6 @@ def hold_study(tx: Session, study: Study, reason: str, now: datetime) -> None:
             move_workitem(workitem, WorkitemState.SCHEDULED)
         workitem.hold_reason = reason
     revision = current_revision(tx, study)
-    deliveries = tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id)).all()
-    queued = [delivery for delivery in deliveries if delivery.state is DeliveryState.QUEUED]
-    for delivery in queued:
-        move_delivery(delivery, DeliveryState.CANCELED)
-    on_its_way = any(delivery.state is DeliveryState.SENT for delivery in deliveries)
-    if queued and not on_its_way:  # what was sent is still proven, and closes the book then
-        close(
-            tx,
-            revision,
-            Ending(Book.DEAD_LETTERED, reason, "the study was held before its draft was sent"),
-            now,
-            actor="listen",
-        )
+    if tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id)).all():
+        ending = Ending(Book.DEAD_LETTERED, reason, where_it_is(tx, revision))
+        call_back(tx, revision, ending, now, actor="listen")

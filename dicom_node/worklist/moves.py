@@ -30,7 +30,7 @@ from dicom_node.tables import (
     WorkitemState,
 )
 
-Row = TypeVar("Row", Workitem, Delivery)
+Row = TypeVar("Row", Workitem, Delivery, Revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +87,33 @@ def settle(tx: Session, revision: Revision, now: datetime, *, actor: str) -> Non
     """Bring the book of a revision with deliveries in line with them."""
     tx.flush()
     # Two senders may prove two deliveries of one revision at once: the second waits here and then sees the first.
-    tx.scalar(select(Revision.id).where(Revision.id == revision.id).with_for_update(key_share=True))
+    # A late image or a hold may have closed the book meanwhile: both are read again.
+    revision = tx.scalars(locked(Revision).where(Revision.id == revision.id)).one()
+    tx.scalars(select(Study).where(Study.id == revision.study_id), execution_options={"populate_existing": True}).one()
     ending = ending_of(deliveries_of(tx, revision, again=True))
     if ending is None or ending.book is revision.book:
         return
-    if ending.book is Book.CLOSED and revision.study.hold_reason and revision.number == revision.study.revision:
-        ending = Ending(Book.DEAD_LETTERED, revision.study.hold_reason, "the study was held before all were delivered")
+    if ending.book in {Book.CLOSED, Book.DELIVERED} and _is_held(revision):
+        ending = Ending(Book.DEAD_LETTERED, revision.study.hold_reason, where_it_is(tx, revision))
     if ending.book is Book.IN_FLIGHT:
         revision.book, revision.reason, revision.explanation, revision.closed_at = Book.IN_FLIGHT, "", "", None
         return
     close(tx, revision, ending, now, actor=actor)
+
+
+def _is_held(revision: Revision) -> bool:
+    return bool(revision.study.hold_reason) and revision.number == revision.study.revision
+
+
+def where_it_is(tx: Session, revision: Revision) -> str:
+    """What a person must know of a held study whose draft could not be stopped."""
+    there = [one.destination for one in deliveries_of(tx, revision) if one.state is DeliveryState.COMMITTED]
+    if not there:
+        return "the study was held before its draft was sent"
+    return (
+        f"the study was held while its draft was being sent: a draft with the identity of the first patient is in "
+        f"{', '.join(there)}; have it removed there"
+    )
 
 
 def ending_of(deliveries: Sequence[Delivery]) -> Ending | None:
@@ -129,13 +146,30 @@ def call_off(tx: Session, revision: Revision, ending: Ending, now: datetime, *, 
     for workitem in tx.scalars(locked(Workitem).where(Workitem.revision_id == revision.id)):
         if workitem.state in {WorkitemState.SCHEDULED, WorkitemState.IN_PROGRESS}:
             move_workitem(workitem, WorkitemState.CANCELED)
-    deliveries = tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id)).all()
+    call_back(tx, revision, ending, now, actor=actor)
+
+
+def call_back(tx: Session, revision: Revision, ending: Ending, now: datetime, *, actor: str) -> None:
+    """Cancel the queued deliveries of a revision, and close it unless something is on its way.
+
+    `ending` holds where the deliveries themselves do not say how it ended.
+    """
+    deliveries = tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id).order_by(Delivery.id)).all()
     for delivery in deliveries:
         if delivery.state is DeliveryState.QUEUED:
-            move_delivery(delivery, DeliveryState.CANCELED)
-    on_its_way = any(delivery.state is DeliveryState.SENT for delivery in deliveries)
-    if revision.book in {Book.IN_FLIGHT, Book.AWAITING_SIGNOFF} and not on_its_way:
-        close(tx, revision, ending, now, actor=actor)
+            cancel(delivery)
+    # Read again only now: the sender that had the deliveries locked may have proven the last one.
+    fresh = tx.scalars(locked(Revision).where(Revision.id == revision.id)).one()
+    proven = ending_of(deliveries)
+    if fresh.book in {Book.IN_FLIGHT, Book.AWAITING_SIGNOFF} and (proven is None or proven.book is not Book.IN_FLIGHT):
+        close(tx, fresh, ending if proven is None or proven.book is Book.CLOSED else proven, now, actor=actor)
+
+
+def cancel(delivery: Delivery) -> None:
+    """Cancel a queued delivery. A claim is kept: its sender may be transmitting, and must be able to say so."""
+    token, lease_until = delivery.claim_token, delivery.lease_until
+    move_delivery(delivery, DeliveryState.CANCELED)
+    delivery.claim_token, delivery.lease_until = token, lease_until
 
 
 def next_revision(tx: Session, study: Study, now: datetime, *, actor: str) -> Revision:
@@ -203,7 +237,7 @@ def switch(tx: Session, name: str, *, on: bool, now: datetime, actor: str) -> No
 
 def locked(table: type[Row]) -> Select[Row]:
     """Rows as they are once nobody else changes them: a worker or sender may be about to commit."""
-    return select(table).with_for_update(of=table).execution_options(populate_existing=True)
+    return select(table).with_for_update(of=table, key_share=True).execution_options(populate_existing=True)
 
 
 def changed_one(result: Result[object]) -> bool:

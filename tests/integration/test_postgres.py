@@ -119,6 +119,37 @@ def test_two_senders_that_prove_at_once_leave_the_revision_delivered(desk: Desk)
     assert desk.revision().book is Book.DELIVERED
 
 
+def test_late_image_that_waits_for_a_proof_leaves_the_revision_delivered(desk: Desk) -> None:
+    desk.peer()
+    desk.draft()
+    desk.sent(desk.must_take())
+    held = desk.must_take()
+    with uncommitted(desk, lambda tx: worklist.mark_committed(tx, held, desk.now)):
+        rival = Rival(lambda: desk.receive(header(instance="1.2.3.2")))
+        waits(rival)
+    rival.join(10)
+    assert rival.error is None
+    assert desk.revision(1).book is Book.DELIVERED
+
+
+@pytest.mark.parametrize("called_off_by", ["late image", "second patient"])
+def test_answer_that_waits_for_what_calls_it_off_is_booked(desk: Desk, called_off_by: str) -> None:
+    desk.peer()
+    desk.draft()
+    held = desk.must_take()
+    patient = "P1" if called_off_by == "late image" else "P2"
+    arrival = worklist.Arrival(header(instance="1.2.3.2", patient=patient), "1.2.840.10008.1.2.1", "1" * 64, 1, "PACS")
+    with uncommitted(desk, lambda tx: worklist.record_instance(tx, arrival, desk.now)):
+        rival = Rival(lambda: desk.sent(held))
+        waits(rival)
+    rival.join(10)
+    assert rival.error is None
+    assert desk.deliveries()[0].state is DeliveryState.SENT
+    assert desk.revision(1).book is Book.IN_FLIGHT
+    desk.proven(desk.must_take())
+    assert desk.revision(1).book is Book.DELIVERED
+
+
 def test_two_contents_of_one_object_at_once_are_a_conflict(desk: Desk) -> None:
     desk.receive()
     arrival = worklist.Arrival(header(instance="1.2.3.2"), "1.2.840.10008.1.2.1", "1" * 64, 1, "PACS")

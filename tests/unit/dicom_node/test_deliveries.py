@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dicom_node import worklist
 from dicom_node.errors import LeaseLost, WrongState
 from dicom_node.tables import Book, DeliveryState, Proof
-from tests.unit.dicom_node.desk import LEASE, Desk, header
+from tests.unit.dicom_node.desk import KEY_OBJECT, LEASE, Desk, header
 
 
 @pytest.fixture
@@ -151,3 +153,55 @@ def test_delivered_study_can_be_read_anew_and_the_old_draft_stays_delivered(queu
     assert queued.revision(1).book is Book.DELIVERED
     with pytest.raises(WrongState):
         queued.requeue()
+
+
+LATE = header(instance="1.2.3.2")
+STRANGER = header(instance="1.2.3.2", patient="P2", sop_class=KEY_OBJECT)
+
+
+def test_what_was_on_the_wire_when_a_late_image_came_is_booked_as_delivered(queued: Desk) -> None:
+    held = queued.must_take()
+    queued.receive(LATE)
+    assert (states(queued), queued.revision(1).book) == (["CANCELED"], Book.CLOSED)
+    queued.sent(held)
+    assert (states(queued), queued.revision(1).book) == (["SENT"], Book.IN_FLIGHT)
+    assert queued.problems() == ()
+    queued.proven(queued.must_take())
+    assert (queued.revision(1).book, queued.revision(2).book) == (Book.DELIVERED, Book.IN_FLIGHT)
+
+
+@pytest.mark.parametrize("proof", list(Proof))
+@pytest.mark.parametrize("answered", ["before", "after"])
+def test_what_was_on_the_wire_when_a_second_patient_came_ends_as_a_dead_letter(
+    desk: Desk, proof: Proof, answered: str
+) -> None:
+    desk.peer(proof=Proof.QUERY if answered == "before" else proof)
+    desk.draft()
+    held = desk.must_take()
+    if answered == "before":
+        desk.sent(held)
+    desk.receive(STRANGER)
+    if answered == "after":
+        desk.sent(held)
+    assert desk.problems() == ()
+    if states(desk) == ["SENT"]:
+        desk.proven(desk.must_take())
+    revision = desk.revision()
+    assert (revision.book, revision.reason) == (Book.DEAD_LETTERED, "two-patients")
+    assert "a draft with the identity of the first patient is in PACS" in revision.explanation
+
+
+def test_what_was_called_off_and_did_not_get_through_stays_called_off(queued: Desk) -> None:
+    held = queued.must_take()
+    queued.receive(LATE)
+    for deed in (queued.retry, queued.failed):
+        with pytest.raises(LeaseLost):
+            deed(held)
+    assert (states(queued), queued.revision(1).book) == (["CANCELED"], Book.CLOSED)
+
+
+def test_another_sender_cannot_book_what_was_called_off(queued: Desk) -> None:
+    held = queued.must_take()
+    queued.receive(LATE)
+    with pytest.raises(LeaseLost):
+        queued.sent(replace(held, token="0" * 32))

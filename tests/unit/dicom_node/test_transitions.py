@@ -22,6 +22,7 @@ DELIVERY = {
     ("QUEUED", "SENT"),
     ("QUEUED", "FAILED"),
     ("QUEUED", "CANCELED"),
+    ("CANCELED", "SENT"),
     ("SENT", "COMMITTED"),
     ("SENT", "QUEUED"),
     ("SENT", "FAILED"),
