@@ -267,6 +267,7 @@ class Delivery(Base):
     digest: Mapped[str] = mapped_column(String(64))
     state: Mapped[DeliveryState] = mapped_column(_state(DeliveryState))
     attempts: Mapped[int] = mapped_column(default=0)
+    resends: Mapped[int] = mapped_column(default=0)  # times that it was answered with success but never found
     next_attempt_at: Mapped[datetime]
     lease_until: Mapped[datetime | None]
     claim_token: Mapped[str] = mapped_column(String(32), default="")
@@ -275,6 +276,7 @@ class Delivery(Base):
     sent_at: Mapped[datetime | None]
     committed_at: Mapped[datetime | None]
     proven_by: Mapped[str] = mapped_column(String(24), default="")
+    reason: Mapped[str] = mapped_column(String(64), default="")  # a code; why it is a dead letter
     last_error: Mapped[str] = mapped_column(Text, default="")
 
     revision: Mapped[Revision] = relationship(lazy="joined")

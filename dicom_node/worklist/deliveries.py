@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import ColumnElement, Select, exists, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from dicom_node import audit
 from dicom_node.errors import LeaseLost
-from dicom_node.tables import Delivery, DeliveryState, Proof, RemoteAE, Revision, Study
-from dicom_node.worklist.moves import changed_one, move_delivery, settle, switched
+from dicom_node.tables import Delivery, DeliveryState, Mode, Proof, RemoteAE, Revision, Study
+from dicom_node.worklist.moves import cancel, changed_one, move_delivery, settle, switched
+
+RESEND_SECONDS: Final = (30, 300, 3600)  # waits before an object that is not found is sent again
+_NEVER_FOUND: Final = (
+    "it answers success but never finds the object: it may change UIDs; if it does, try "
+    "wetread ae edit --proof acknowledgement, then requeue"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +55,13 @@ def claim_delivery(tx: Session, *, sender: str, token: str, lease: timedelta, no
             .values(claim_token=token, claimed_by=sender, lease_until=now + lease, attempts=Delivery.attempts + 1)
             .execution_options(synchronize_session=False)
         )
-        if changed_one(taken):
-            return _as_consignment(tx, tx.get_one(Delivery, delivery_id, populate_existing=True))
+        if not changed_one(taken):
+            continue
+        delivery = tx.get_one(Delivery, delivery_id, populate_existing=True)
+        off = _why_it_is_off(tx, delivery) if delivery.state is DeliveryState.QUEUED else ""
+        if not off:
+            return _as_consignment(tx, delivery)
+        _bury(tx, delivery, now, reason="destination-off", error=off)
     return None
 
 
@@ -75,13 +87,24 @@ def mark_committed(tx: Session, held: Consignment, now: datetime) -> None:
 
 
 def mark_missing(tx: Session, held: Consignment, now: datetime) -> None:
-    """The destination answered success but does not have the object: it is sent again. Raises LeaseLost."""
+    """The destination answered success but does not have the object. Raises LeaseLost.
+
+    It is sent again, three times and ever later, and is a dead letter then; what was called off meanwhile is not.
+    """
     delivery = _own_delivery(tx, held)
+    audit.append(tx, "delivery-missing", at=now, actor="send", study_id=held.study_id, destination=held.destination)
+    if delivery.resends >= len(RESEND_SECONDS):
+        _bury(tx, delivery, now, reason="never-found", error=_NEVER_FOUND)
+        return
     move_delivery(delivery, DeliveryState.QUEUED)
-    delivery.next_attempt_at = now + timedelta(seconds=30)
+    delivery.next_attempt_at = now + timedelta(seconds=RESEND_SECONDS[delivery.resends])
+    delivery.resends += 1
     delivery.attempts = 0
     delivery.last_error = "the destination answered success but does not have the object"
-    audit.append(tx, "delivery-missing", at=now, actor="send", study_id=held.study_id, destination=held.destination)
+    study = delivery.revision.study
+    if study.hold_reason or delivery.revision.number != study.revision:
+        cancel(delivery)
+        settle(tx, delivery.revision, now, actor="send")
 
 
 def mark_retry(tx: Session, held: Consignment, *, error: str, wait: timedelta, now: datetime) -> None:
@@ -102,11 +125,27 @@ def mark_retry(tx: Session, held: Consignment, *, error: str, wait: timedelta, n
 
 def mark_failed(tx: Session, held: Consignment, *, error: str, now: datetime) -> None:
     """A dead letter: only a person can queue it again. Raises LeaseLost."""
-    delivery = _own_delivery(tx, held)
+    _bury(tx, _own_delivery(tx, held), now, reason="undeliverable", error=error)
+
+
+def _bury(tx: Session, delivery: Delivery, now: datetime, *, reason: str, error: str) -> None:
     move_delivery(delivery, DeliveryState.FAILED)
-    delivery.last_error = error
-    audit.append(tx, "delivery-failed", at=now, actor="send", study_id=held.study_id, destination=held.destination)
+    delivery.reason, delivery.last_error = reason, error
+    study_id, destination = delivery.revision.study_id, delivery.destination
+    audit.append(tx, "delivery-failed", at=now, actor="send", study_id=study_id, destination=destination, reason=reason)
     settle(tx, delivery.revision, now, actor="send")
+
+
+def _why_it_is_off(tx: Session, delivery: Delivery) -> str:
+    """Why a queued object must not go to its destination as that is registered now; empty where it may."""
+    peer = tx.scalar(select(RemoteAE).where(RemoteAE.ae_title == delivery.destination))
+    if peer is None:
+        return "the destination was removed; wetread ae add registers it again"
+    if not peer.send_to:
+        return "the destination gets nothing any more (ae edit --no-send-to)"
+    if peer.mode is Mode.SHADOW or (delivery.kind == "draft" and peer.mode is not Mode.DRAFT):
+        return f"the destination is in mode {peer.mode} now and gets no draft"
+    return ""
 
 
 def _commit(tx: Session, delivery: Delivery, held: Consignment, now: datetime) -> None:

@@ -33,6 +33,17 @@ HOLDS: Final = MappingProxyType(
 )
 
 
+WAY_OUT: Final = (
+    "Correct it in the PACS and send it again; then wetread study release uses the newest of what came. "
+    "Or wetread study exclude."
+)
+
+
+def what_to_do(reason: str) -> str:
+    """What a hold means and what a person does about it: one wording for the commands, the page and the manual."""
+    return f"{HOLDS[reason]} {WAY_OUT}"
+
+
 def hold_study(tx: Session, study: Study, reason: str, now: datetime) -> None:
     """Nothing may be read or sent until a person has looked."""
     tx.flush()

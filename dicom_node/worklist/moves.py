@@ -121,7 +121,7 @@ def ending_of(deliveries: Sequence[Delivery]) -> Ending | None:
     book = book_of({delivery.state for delivery in deliveries})
     if book is Book.DEAD_LETTERED:
         failed = next(delivery for delivery in deliveries if delivery.state is DeliveryState.FAILED)
-        return Ending(book, "undeliverable", f"{failed.destination}: {failed.last_error}")
+        return Ending(book, failed.reason or "undeliverable", f"{failed.destination}: {failed.last_error}")
     if book is Book.CLOSED:
         return Ending(book, "superseded")
     return None if book is None else Ending(book)

@@ -13,6 +13,7 @@ from dicom_node import audit
 from dicom_node.errors import LeaseLost, WrongState
 from dicom_node.tables import Book, Delivery, DeliveryState, Study, StudyState, Workitem, WorkitemState
 from dicom_node.uids import derived_uid
+from dicom_node.worklist.holds import what_to_do
 from dicom_node.worklist.moves import (
     Ending,
     call_off,
@@ -249,8 +250,7 @@ def confirm(tx: Session, study: Study, now: datetime, *, actor: str) -> None:
     """A person says that the film may be read although the gate could not tell. Raises WrongState."""
     if study.hold_reason:
         raise WrongState(
-            f"the study is held ({study.hold_reason}): correct the patient in the PACS and send the study again, or "
-            "exclude it; confirming cannot make two patients one"
+            f"the study is held ({study.hold_reason}), confirming cannot change that. {what_to_do(study.hold_reason)}"
         )
     revision = current_revision(tx, study)
     workitem = tx.scalar(select(Workitem).where(Workitem.revision_id == revision.id))
@@ -279,11 +279,16 @@ def requeue(tx: Session, study: Study, now: datetime, *, actor: str) -> str:
 
     Returns what was done, in words. Raises WrongState.
     """
+    if study.hold_reason:
+        raise WrongState(
+            f"the study is held ({study.hold_reason}), nothing of it may be sent. {what_to_do(study.hold_reason)}"
+        )
     revision = current_revision(tx, study)
     failed = [delivery for delivery in deliveries_of(tx, revision) if delivery.state is DeliveryState.FAILED]
     for delivery in failed:
         move_delivery(delivery, DeliveryState.QUEUED)
-        delivery.attempts, delivery.next_attempt_at, delivery.queued_at = 0, now, now
+        delivery.attempts, delivery.resends, delivery.reason = 0, 0, ""
+        delivery.next_attempt_at, delivery.queued_at = now, now
     if failed:
         settle(tx, revision, now, actor=actor)
         done = f"{len(failed)} deliveries queued again"

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
-from typing import Final
 
 from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Workitem, WorkitemState
+from dicom_node.worklist.holds import what_to_do
 
 
 class Status(StrEnum):
@@ -51,16 +50,6 @@ class Standing:
 
 
 _LEFT = frozenset({DeliveryState.SENT, DeliveryState.COMMITTED})
-_HOLDS: Final = MappingProxyType(
-    {
-        "two-patients": "Objects of two patients came under one Study Instance UID. Nothing more is read or sent. "
-        "Correct it in the PACS and send the study again under its own UID, then exclude this one.",
-        "instance-in-two-studies": "One SOP Instance UID came in two studies. Nothing more is read or sent. "
-        "Find out in the PACS which is right.",
-        "no-patient-id": "The study came without a Patient ID. Nothing more is read or sent. "
-        "Correct it in the PACS and send it again as a new study, then exclude this one.",
-    }
-)
 
 
 def standing(facts: Facts, now: datetime) -> Standing:
@@ -188,7 +177,7 @@ def _proofs(deliveries: Sequence[Delivery]) -> str:
 
 
 def _hold(reason: str) -> str:
-    return _HOLDS.get(reason, f"Held: {_sentence(reason)}")
+    return f"{what_to_do(reason)} Nothing more is read or sent until then."
 
 
 def _sentence(text: str) -> str:

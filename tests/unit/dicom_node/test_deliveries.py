@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from dicom_node import worklist
+from dicom_node import peers, worklist
 from dicom_node.errors import LeaseLost, WrongState
-from dicom_node.tables import Book, DeliveryState, Proof
+from dicom_node.headers import Header
+from dicom_node.tables import Book, DeliveryState, Mode, Proof
 from tests.unit.dicom_node.desk import KEY_OBJECT, LEASE, Desk, header
 
 
@@ -132,13 +134,6 @@ def test_trouble_with_one_study_does_not_stop_another(queued: Desk) -> None:
     assert queued.must_take().study_instance_uid == "1.2.9"
 
 
-def test_removed_destination_is_told_apart(queued: Desk) -> None:
-    from dicom_node import peers
-
-    queued.do(lambda tx: peers.remove(tx, "PACS", now=queued.now, actor="p"))
-    assert queued.must_take().host == ""
-
-
 def test_pause_stops_deliveries(queued: Desk) -> None:
     queued.do(lambda tx: worklist.switch(tx, "pause-send", on=True, now=queued.now, actor="p"))
     assert queued.take() is None
@@ -205,3 +200,68 @@ def test_another_sender_cannot_book_what_was_called_off(queued: Desk) -> None:
     queued.receive(LATE)
     with pytest.raises(LeaseLost):
         queued.sent(replace(held, token="0" * 32))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"send_to": False}, {"mode": Mode.SHADOW}, {"mode": Mode.HOLD}, None],
+    ids=["off", "shadow", "hold", "removed"],
+)
+def test_destination_that_is_turned_off_gets_nothing_that_is_queued(
+    queued: Desk, change: dict[str, Any] | None
+) -> None:
+    if change is None:
+        queued.do(lambda tx: peers.remove(tx, "PACS", now=queued.now, actor="p"))
+    else:
+        queued.do(lambda tx: peers.edit(tx, "PACS", now=queued.now, actor="p", **change))
+    assert queued.take() is None
+    assert states(queued) == ["FAILED"]
+    assert (queued.revision().book, queued.revision().reason) == (Book.DEAD_LETTERED, "destination-off")
+    if change is None:
+        queued.peer()
+    else:
+        on = {"send_to": True, "mode": Mode.DRAFT}
+        queued.do(lambda tx: peers.edit(tx, "PACS", now=queued.now, actor="p", **on))  # type: ignore[arg-type]
+    queued.requeue()
+    assert queued.must_take().destination == "PACS"
+
+
+def test_destination_that_is_off_does_not_keep_others_waiting(desk: Desk) -> None:
+    desk.peer("ONE")
+    desk.peer("TWO")
+    desk.draft(destinations=("ONE", "TWO"))
+    desk.do(lambda tx: peers.edit(tx, "ONE", now=desk.now, actor="p", mode=Mode.SHADOW))
+    assert desk.must_take().destination == "TWO"
+
+
+def test_object_that_is_never_found_is_sent_ever_later_and_then_is_a_dead_letter(queued: Desk) -> None:
+    for wait in (30, 300, 3600):
+        queued.sent(queued.must_take())
+        queued.missing(queued.must_take())
+        queued.wait(wait - 1)
+        assert queued.take() is None
+        queued.wait(1)
+    queued.sent(queued.must_take())
+    queued.missing(queued.must_take())
+    assert (queued.revision().book, queued.revision().reason) == (Book.DEAD_LETTERED, "never-found")
+    assert "--proof acknowledgement" in queued.revision().explanation
+    queued.requeue()
+    queued.sent(queued.must_take())
+    queued.missing(queued.must_take())
+    assert states(queued) == ["QUEUED"]
+
+
+@pytest.mark.parametrize(("cause", "book"), [(LATE, Book.CLOSED), (STRANGER, Book.DEAD_LETTERED)])
+def test_what_is_not_found_and_no_longer_wanted_is_not_sent_again(queued: Desk, cause: Header, book: Book) -> None:
+    queued.sent(queued.must_take())
+    queued.receive(cause)
+    queued.missing(queued.must_take())
+    assert (states(queued), queued.revision(1).book) == (["CANCELED"], book)
+
+
+def test_held_study_cannot_be_requeued(queued: Desk) -> None:
+    queued.failed(queued.must_take())
+    queued.receive(STRANGER)
+    with pytest.raises(WrongState, match="held"):
+        queued.requeue()
+    assert states(queued) == ["FAILED"]
