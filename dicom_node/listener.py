@@ -16,7 +16,7 @@ from typing import cast
 
 import structlog
 from pydicom import Dataset
-from pynetdicom import AE, _config, evt
+from pynetdicom import _config, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
@@ -29,6 +29,7 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import CannotUnderstand, ConfigurationError, OutOfResources, StoreFailure
 from dicom_node.headers import Header, agree, read_header
+from dicom_node.limits import LimitedAE
 from dicom_node.tables import Outcome
 from dicom_node.uids import is_uid
 
@@ -270,8 +271,8 @@ class Listener:
 
     # --- set-up ---------------------------------------------------------------------------------------------------
 
-    def _make_ae(self) -> AE:
-        ae = AE(ae_title=self._config.ae_title)
+    def _make_ae(self) -> LimitedAE:
+        ae = LimitedAE(ae_title=self._config.ae_title)
         ae.maximum_associations = self._config.maximum_associations
         ae.maximum_pdu_size = self._config.maximum_pdu_size
         ae.network_timeout = self._config.idle_timeout_seconds

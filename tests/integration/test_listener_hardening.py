@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
+import socket
+import struct
+import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from pydicom import Dataset, dcmread
+from pynetdicom import AE
 from pynetdicom.dsutils import encode
+from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 from sqlalchemy.exc import DataError
 
 from dicom_node import access, files, worklist
 from dicom_node.errors import CannotUnderstand
 from dicom_node.listener import _Delivered
 from tests.harness import dcmtk
-from tests.harness.door import DX, Door, associated, small_film, store, store_bytes
+from tests.harness.door import DX, Door, OpenDoor, associated, small_film, store, store_bytes
+from tests.harness.node import wait_until
 
 # --- the access check -------------------------------------------------------------------------------------------------
 
@@ -103,3 +112,68 @@ def test_quarantine_is_booked_whatever_the_request_says(door: Door, uid: str) ->
     small_film().save_as(delivered.part, enforce_file_format=True)
     answer = door.listener._answer_trouble(delivered, CannotUnderstand("no"))
     assert (answer.Status, door.outcomes()) == (0xC000, ["quarantined"])
+
+
+# --- what a PDU may hold ----------------------------------------------------------------------------------------------
+
+
+def resident() -> int:
+    return psutil.Process().memory_info().rss
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", [0x01, 0x02, 0x04, 0x05, 0x07], ids=hex)
+def test_pdu_of_endless_length_is_not_read(door: Door, image: Path, kind: int) -> None:
+    before = resident()
+    with socket.create_connection(("127.0.0.1", door.port), timeout=10) as caller:
+        caller.sendall(struct.pack(">BBL", kind, 0, 0xFFFFFFF0))
+        with suppress(OSError):
+            for _ in range(64):
+                caller.sendall(bytes(1 << 20))
+            caller.shutdown(socket.SHUT_WR)
+            assert caller.recv(100) == b""
+    assert resident() - before < 16 << 20
+    assert door.logged("pdu_too_long")[0]["length"] == 0xFFFFFFF0
+    assert dcmtk.store(door.port, image).returncode == 0
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_data_longer_than_negotiated_is_not_read(door: Door) -> None:
+    with associated(door.port) as association:
+        wire = association.dul.socket.socket
+        wire.sendall(struct.pack(">BBL", 4, 0, 140000) + bytes(140000))
+        wait_until(lambda: association.is_aborted, "the end of the association", seconds=10)
+    assert door.logged("pdu_too_long")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("sent", [b"", b"\x01\x00\x00", b"\x01\x00\x00\x00\x10\x00" + bytes(100)])
+def test_caller_who_never_finishes_its_first_pdu_is_hung_up_on(open_door: OpenDoor, sent: bytes) -> None:
+    door = open_door(dimse_timeout_seconds=1)
+    with socket.create_connection(("127.0.0.1", door.port), timeout=10) as caller:
+        caller.sendall(sent)
+        with suppress(ConnectionResetError):
+            assert caller.recv(100) in {b"", b"\x07\x00\x00\x00\x00\x04\x00\x00\x02\x00"}
+    wait_until(lambda: not door.listener._ae.active_associations, "the thread to end", seconds=5)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_drop_by_drop_is_not_endless(open_door: OpenDoor) -> None:
+    door = open_door(dimse_timeout_seconds=1)
+    with socket.create_connection(("127.0.0.1", door.port), timeout=10) as caller:
+        caller.sendall(b"\x01\x00\x00\x00\x10\x00")
+        began = time.monotonic()
+        with suppress(OSError):
+            while time.monotonic() - began < 10:
+                caller.sendall(b"\0")
+                time.sleep(0.1)
+    assert time.monotonic() - began < 5
+
+
+def test_pynetdicom_still_reads_through_the_socket_of_its_server() -> None:
+    """The names that the limits hang on; a new pynetdicom that lacks one must not go unnoticed."""
+    source = inspect.getsource(AE.start_server)
+    assert "self.make_server(" in source
+    assert "server_class" in inspect.signature(AE.make_server).parameters
+    assert "self.socket.recv(" in inspect.getsource(AssociationSocket.recv)
+    assert "accept()" in inspect.getsource(ThreadedAssociationServer.get_request)
