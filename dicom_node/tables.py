@@ -83,6 +83,7 @@ class Role(StrEnum):
 
     IMAGE = "image"
     OTHER = "other"  # no image: stored and booked, never reopens a study
+    SET_ASIDE = "set aside"  # an image without a Patient ID; a person released the study without it
 
 
 class Mode(StrEnum):
@@ -198,6 +199,9 @@ class Instance(Base):
     sop_instance_uid: Mapped[str] = mapped_column(String(64))
     sop_class_uid: Mapped[str] = mapped_column(String(64))
     series_instance_uid: Mapped[str] = mapped_column(String(64), default="")
+    patient_id: Mapped[str] = mapped_column(Text, default="")
+    issuer_of_patient_id: Mapped[str] = mapped_column(Text, default="")
+    accession_number: Mapped[str] = mapped_column(String(64), default="")
     transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
     role: Mapped[Role] = mapped_column(_state(Role))
     conflict: Mapped[bool] = mapped_column(default=False, index=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 
 import click
@@ -14,17 +15,20 @@ from agent.commands.session import ago, as_json, config_of, open_database, perso
 from dicom_node import books, worklist
 from dicom_node.database import clock
 from dicom_node.tables import AuditRow, Book, Delivery, Instance, Revision, Study, Workitem
+from dicom_node.worklist.holds import what_to_do
 from reports import drafts
 from reports.tables import Report
 
 _KEY = click.argument("key", metavar="NUMBER|UID|ACCESSION")
+_CHANGED = click.argument("key", metavar="'#NUMBER'|UID|ACCESSION")
 
 
 @click.group()
 def study() -> None:
     """Studies: where they are, why, and what to do.
 
-    A study is named by its number, its Study Instance UID or its accession number.
+    A study is named by its number, its Study Instance UID or its accession number. Commands that change it take the
+    number only as '#4711' (with the quotes, for the shell), since 4711 may be an accession number.
     """
 
 
@@ -85,6 +89,8 @@ def show(surroundings: Surroundings, key: str, as_json: bool) -> None:
         return
     for name in ("study", "study_instance_uid", "accession_number", "state", "revision", "book", "where"):
         click.echo(f"{name.replace('_', ' '):20} {found[name]}")
+    if found["to_do"]:
+        click.echo(f"{'to do':20} {found['to_do']}")
     for title in ("instances", "reports", "deliveries"):
         rows = found[title]
         assert isinstance(rows, list)
@@ -98,35 +104,58 @@ def show(surroundings: Surroundings, key: str, as_json: bool) -> None:
 
 
 @study.command()
-@_KEY
+@_CHANGED
 @click.pass_obj
 def requeue(surroundings: Surroundings, key: str) -> None:
     """Try again: failed deliveries are queued anew, a study that ended otherwise is read anew."""
-    with open_database(config_of(surroundings)) as database, database.write() as tx:
-        done = worklist.requeue(tx, worklist.find_study(tx, key), clock(tx), actor=person())
-    click.echo(done)
+    _change(surroundings, key, lambda tx, found: worklist.requeue(tx, found, clock(tx), actor=person()))
 
 
 @study.command()
-@_KEY
+@_CHANGED
 @click.pass_obj
 def confirm(surroundings: Surroundings, key: str) -> None:
     """Say that the film may be read where the gate could not tell, such as an absent body part."""
-    with open_database(config_of(surroundings)) as database, database.write() as tx:
-        worklist.confirm(tx, worklist.find_study(tx, key), clock(tx), actor=person())
-    click.echo("confirmed; it will be read")
+
+    def change(tx: Session, found: Study) -> str:
+        worklist.confirm(tx, found, clock(tx), actor=person())
+        return "confirmed; it will be read"
+
+    _change(surroundings, key, change)
 
 
 @study.command()
-@_KEY
+@_CHANGED
+@click.pass_obj
+def release(surroundings: Surroundings, key: str) -> None:
+    """Use the newest bytes under each SOP Instance UID, and end a hold because of the patient or the study.
+
+    Send the corrected study first. Its images must then agree on one patient; those without a Patient ID are set aside.
+    """
+    _change(surroundings, key, lambda tx, found: worklist.release_study(tx, found, clock(tx), actor=person()))
+
+
+@study.command()
+@_CHANGED
 @click.option("--reason", required=True, help="A sentence for the books; no patient data.")
 @click.pass_obj
 def exclude(surroundings: Surroundings, key: str, reason: str) -> None:
     """Take a study that waits or is held out of the worklist."""
-    with open_database(config_of(surroundings)) as database, database.write() as tx:
-        found = worklist.find_study(tx, key)
+
+    def change(tx: Session, found: Study) -> str:
         worklist.set_aside(tx, found, explanation=reason, now=clock(tx), actor=person())
-    click.echo("excluded")
+        return "excluded"
+
+    _change(surroundings, key, change)
+
+
+def _change(surroundings: Surroundings, key: str, change: Callable[[Session, Study], str]) -> None:
+    """Change one study and say which it was: a wrong key must not pass unseen."""
+    with open_database(config_of(surroundings)) as database, database.write() as tx:
+        found = worklist.find_study_to_change(tx, key)
+        done = change(tx, found)
+        number, uid, accession = found.id, found.study_instance_uid, found.accession_number or "none"
+    click.echo(f"study #{number} (accession number {accession}, Study Instance UID {uid}): {done}")
 
 
 def _standing(revision: Revision, workitem: Workitem | None) -> str:
@@ -171,6 +200,7 @@ def _detail(tx: Session, found: Study) -> dict[str, object]:
     rows = tx.scalars(select(AuditRow).where(AuditRow.study_id == found.id).order_by(AuditRow.id)).all()
     summary = _summary(revision, workitem)
     summary["last_error"] = workitem.last_error if workitem else ""
+    summary["to_do"] = what_to_do(found.hold_reason) if found.hold_reason else ""
     summary["instances"] = [_instance(instance) for instance in instances]
     summary["reports"] = [_report(report) for report in drafts.of_study(tx, found.id)]
     summary["deliveries"] = [_delivery(delivery) for delivery in deliveries]

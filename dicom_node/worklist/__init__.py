@@ -16,10 +16,12 @@ from dicom_node.worklist.moves import (
     deliveries_of,
     ending_of,
     find_study,
+    find_study_to_change,
     images_of,
     switch,
     switched,
 )
+from dicom_node.worklist.releases import release_study
 from dicom_node.worklist.workitems import (
     Claim,
     Outgoing,
@@ -58,6 +60,7 @@ __all__ = [
     "exclude",
     "fail",
     "find_study",
+    "find_study_to_change",
     "finish",
     "hold",
     "images_of",
@@ -72,6 +75,7 @@ __all__ = [
     "record_quarantine",
     "release",
     "release_lost",
+    "release_study",
     "renew",
     "requeue",
     "set_aside",

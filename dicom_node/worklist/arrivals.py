@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
@@ -104,7 +104,7 @@ def _record_conflict(tx: Session, arrival: Arrival, known: Sequence[Instance], n
     if elsewhere:
         hold_study(tx, study, IN_TWO_STUDIES, now)
     else:
-        _hold_for_identity(tx, study, arrival.header, now)
+        _compare_identity(tx, study, arrival.header, now, used=False)
     return Outcome.CONFLICT
 
 
@@ -117,7 +117,7 @@ def _study_for(tx: Session, header: Header, now: datetime) -> Study:
         next_revision(tx, study, now, actor="listen")
     elif header.is_image:
         study.last_received_at = now
-    _hold_for_identity(tx, study, header, now)
+    _compare_identity(tx, study, header, now, used=True)
     return study
 
 
@@ -126,9 +126,41 @@ def _find_study(tx: Session, header: Header) -> Study | None:
     return tx.scalar(wanted.with_for_update(of=Study).execution_options(populate_existing=True))
 
 
-def _hold_for_identity(tx: Session, study: Study, header: Header, now: datetime) -> None:
-    if (header.patient_id, header.issuer_of_patient_id) != (study.patient_id, study.issuer_of_patient_id):
+def _compare_identity(tx: Session, study: Study, header: Header, now: datetime, *, used: bool) -> None:
+    """Hold the study of two patients; an absent issuer agrees with any one. The images in use say whose it is."""
+    used_image = used and header.is_image
+    if not study.patient_id:  # held since it was opened
+        if header.patient_id and used:
+            _identify(study, header)
+            if not _used_images(tx, study, Instance.patient_id == ""):
+                study.hold_reason = ""
+                audit.append(tx, "study-released", at=now, actor="listen", study_id=study.id, reason=NO_PATIENT_ID)
+    elif not header.patient_id and study.hold_reason == NO_PATIENT_ID:
+        return
+    elif header.patient_id != study.patient_id or not _issuers_agree(tx, study, header):
         hold_study(tx, study, TWO_PATIENTS, now)
+    elif used_image and not _used_images(tx, study):
+        _identify(study, header)  # what was no image came first; a draft will say what the images say
+    elif used_image:
+        study.issuer_of_patient_id = study.issuer_of_patient_id or header.issuer_of_patient_id
+
+
+def _identify(study: Study, header: Header) -> None:
+    study.patient_id, study.issuer_of_patient_id = header.patient_id, header.issuer_of_patient_id
+    study.accession_number = header.accession_number[:64]
+
+
+def _used_images(tx: Session, study: Study, *conditions: ColumnElement[bool]) -> bool:
+    wanted = select(Instance.id).where(
+        Instance.study_id == study.id, Instance.role == Role.IMAGE, ~Instance.conflict, *conditions
+    )
+    return tx.scalar(wanted.limit(1)) is not None
+
+
+def _issuers_agree(tx: Session, study: Study, header: Header) -> bool:
+    came = select(Instance.issuer_of_patient_id).where(Instance.study_id == study.id, ~Instance.conflict).distinct()
+    issuers = {study.issuer_of_patient_id, header.issuer_of_patient_id, *tx.scalars(came)} - {""}
+    return len(issuers) <= 1
 
 
 def _open_study(tx: Session, header: Header, now: datetime) -> Study:
@@ -158,6 +190,9 @@ def _add_instance(tx: Session, arrival: Arrival, study: Study, now: datetime, *,
         sop_instance_uid=header.sop_instance_uid,
         sop_class_uid=header.sop_class_uid,
         series_instance_uid=header.series_instance_uid,
+        patient_id=header.patient_id,
+        issuer_of_patient_id=header.issuer_of_patient_id,
+        accession_number=header.accession_number[:64],
         transfer_syntax_uid=arrival.transfer_syntax_uid,
         role=Role.IMAGE if header.is_image else Role.OTHER,
         conflict=conflict,

@@ -26,7 +26,7 @@ IN_TWO_STUDIES: Final = "instance-in-two-studies"
 # What each means, in the words of the command, the page and the manual.
 HOLDS: Final = MappingProxyType(
     {
-        TWO_PATIENTS: "Objects of two patients or issuers came under one Study Instance UID.",
+        TWO_PATIENTS: "Objects of two patients came under one Study Instance UID, or of two issuers of the Patient ID.",
         NO_PATIENT_ID: "The study came without a Patient ID.",
         IN_TWO_STUDIES: "One SOP Instance UID came in two studies.",
     }

@@ -212,16 +212,29 @@ def has_image(tx: Session, study_id: int) -> bool:
 
 
 def find_study(tx: Session, key: str) -> Study:
-    """The study with this number, Study Instance UID or accession number. Raises NotFound."""
+    """The study with this number (4711 or #4711), Study Instance UID or accession number. Raises NotFound."""
+    return _the_study(tx, key, number=key.removeprefix("#"))
+
+
+def find_study_to_change(tx: Session, key: str) -> Study:
+    """The study with this number (only as #4711), Study Instance UID or accession number. Raises NotFound.
+
+    A bare 4711 may be an accession number that has not arrived; it must not change study number 4711.
+    """
+    return _the_study(tx, key, number=key[1:] if key.startswith("#") else "")
+
+
+def _the_study(tx: Session, key: str, *, number: str) -> Study:
     matches = (Study.study_instance_uid == key) | (Study.accession_number == key)
-    if key.isascii() and key.isdecimal() and len(key) < 10:  # longer ones are accession numbers, and no integer column
-        matches = matches | (Study.id == int(key))
+    if number.isascii() and number.isdecimal() and len(number) < 10:  # longer ones are no integer column
+        matches = matches | (Study.id == int(number))
     found = tx.scalars(select(Study).where(matches).limit(2)).all()
     if len(found) == 1:
         return found[0]
     if found:
         raise NotFound(f"{key!r} means several studies; use the Study Instance UID (wetread study list shows it)")
-    raise NotFound(f"no study has the number, Study Instance UID or accession number {key!r}")
+    hint = f"; study number {key} is written '#{key}' here" if key.isdecimal() and not number else ""
+    raise NotFound(f"no study has the number, Study Instance UID or accession number {key!r}{hint}")
 
 
 def switched(tx: Session, name: str) -> bool:

@@ -91,7 +91,7 @@ def _with_hold(facts: Facts, ended: Standing) -> Standing:
     reason = facts.revision.study.hold_reason
     if not reason:
         return ended
-    commands = (*ended.commands, _exclusion(facts)) if ended.commands else ()
+    commands = (_command("release", facts),) if ended.status is not Status.EXCLUDED else ()
     return Standing(ended.status, f"{ended.sentence} {_hold(reason)}", commands)
 
 
@@ -99,7 +99,7 @@ def _in_flight(facts: Facts, now: datetime) -> Standing:
     study, workitem = facts.revision.study, facts.workitem
     left = any(delivery.state in _LEFT for delivery in facts.deliveries)
     if study.hold_reason and not left:
-        return Standing(Status.HELD, _hold(study.hold_reason), (_exclusion(facts),))
+        return Standing(Status.HELD, _hold(study.hold_reason), (_command("release", facts), _exclusion(facts)))
     if workitem is None:
         images = "1 image" if facts.images == 1 else f"{facts.images} images"
         return Standing(
@@ -186,7 +186,7 @@ def _sentence(text: str) -> str:
 
 
 def _command(verb: str, facts: Facts) -> str:
-    return f"wetread study {verb} {facts.revision.study_id}"
+    return f"wetread study {verb} '#{facts.revision.study_id}'"
 
 
 def _exclusion(facts: Facts) -> str:

@@ -22,6 +22,7 @@ WORDS: Final = MappingProxyType(
         "study-reopened": "Opened again as revision {revision}.",
         "study-held": "Held for a person: {reason}.",
         "study-confirmed": "A person confirmed that the film may be read.",
+        "study-released": "Released; what came last is used. It was held because of: {reason}.",
         "study-requeued": "A person asked for another try: {done}.",
         "instance-conflict": "An object came again with other bytes; the first one is used.",
         "workitem-claimed": "Reading started, attempt {attempt}.",

@@ -260,6 +260,12 @@ def test_the_manual_explains_no_code_that_is_gone() -> None:
     assert sorted(codes_in_the_manual() - codes_in_the_code()) == []
 
 
+def test_manual_says_of_a_hold_what_the_command_and_the_page_say() -> None:
+    manual = MANUAL.read_text(encoding="utf-8")
+
+    assert {code: words for code, words in holds.HOLDS.items() if f"| `{code}` | {words}" not in manual} == {}
+
+
 def test_codes_are_found_where_they_are_given() -> None:
     some = {"child", "blank-image", "decoder-crashed", "bad-patient-id", "patients-differ", "worker-lost", "disk-full"}
 

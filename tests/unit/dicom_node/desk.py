@@ -187,6 +187,9 @@ class Desk:
     def requeue(self, study: str = STUDY) -> str:
         return self.do(lambda tx: worklist.requeue(tx, self._study(tx, study), self.now, actor="person:a"))
 
+    def release(self, study: str = STUDY) -> str:
+        return self.do(lambda tx: worklist.release_study(tx, self._study(tx, study), self.now, actor="person:a"))
+
     def set_aside(self) -> None:
         self.do(lambda tx: worklist.set_aside(tx, self._study(tx), explanation="a hand", now=self.now, actor="p"))
 

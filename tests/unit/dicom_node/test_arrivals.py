@@ -48,7 +48,7 @@ def test_conflict_does_not_reopen_a_complete_study(desk: Desk) -> None:
 
 @pytest.mark.parametrize("stranger", [header(instance="1.2.3.2", patient="P2"), header(instance="1.2.3.2", issuer="X")])
 def test_second_patient_or_issuer_holds_the_study(desk: Desk, stranger: Header) -> None:
-    desk.receive()
+    desk.receive(header(issuer="Y"))
     desk.receive(stranger)
     desk.complete()
     assert desk.study().hold_reason == "two-patients"

@@ -229,3 +229,11 @@ def test_accession_number_of_two_studies_asks_for_the_uid(due: Desk) -> None:
     due.receive(header(study="1.2.9", instance="1.2.9.1"))
     with pytest.raises(NotFound, match="several studies"):
         due.ask(lambda tx: worklist.find_study(tx, "A1"))
+
+
+def test_number_alone_changes_nothing_since_it_may_be_an_accession_number(due: Desk) -> None:
+    with pytest.raises(NotFound, match="'#1'"):
+        due.ask(lambda tx: worklist.find_study_to_change(tx, "1"))
+    for key in ("#1", STUDY, "A1"):
+        assert due.ask(lambda tx, key=key: worklist.find_study_to_change(tx, key)).id == 1  # type: ignore[misc]
+    assert due.ask(lambda tx: worklist.find_study(tx, "#1")).id == 1

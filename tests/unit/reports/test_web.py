@@ -269,8 +269,8 @@ def test_study_that_the_gate_holds_names_both_commands(house: House) -> None:
     page = house.shown()
 
     assert "held A person must decide whether it may be read: The body part is absent." in page
-    assert "wetread study confirm 1" in page
-    assert 'wetread study exclude 1 --reason "..."' in page
+    assert "wetread study confirm '#1'" in page
+    assert "wetread study exclude '#1' --reason " in page
     assert "1 study is held until a person decides." in page
 
 
@@ -288,7 +288,8 @@ def test_study_that_is_held_for_its_patient_offers_no_confirmation(
     page = house.shown()
 
     assert said in page
-    assert "wetread study exclude 1" in page
+    assert "wetread study exclude '#1'" in page
+    assert "wetread study release '#1'" in page
     assert "wetread study confirm" not in page
 
 
@@ -318,7 +319,7 @@ def test_dead_letter_names_reason_and_command_and_raises_an_alarm(house: House) 
     page = house.shown()
 
     assert "dead letter Given up: PACS: 0x0122 SOP class not supported." in page
-    assert "wetread study requeue 1" in page
+    assert "wetread study requeue '#1'" in page
     assert "1 study is a dead letter: nothing more happens until a person has looked." in page
     assert "1 dead letters" in page
 
