@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import structlog
 from celery import Celery
-from sqlalchemy import select
 
 from agent import loop, tasks
 from agent.config import Config
@@ -89,13 +88,10 @@ class Dispatcher:
 
     def _keep_house(self) -> None:
         node = self._config.node
-        with self._database.write() as tx:
-            now = clock(tx)
-            purged = retention.purge(tx, node.store_folder, now, keep=timedelta(days=node.keep_days))
         with self._database.read() as tx:
-            named = tx.scalars(select(Report.digest))
-            lost = retention.orphans(tx, node.store_folder, now, older_than=_ORPHAN_AGE, also_named=named)
-        for path in lost:
-            path.unlink(missing_ok=True)
+            now = clock(tx)
+        keep = timedelta(days=node.keep_days)
+        purged = retention.purge(self._database, node.store_folder, now, keep=keep)
+        lost = retention.sweep(self._database, node.store_folder, older_than=_ORPHAN_AGE, also_named=(Report.digest,))
         if purged or lost:
-            log.info("pixels_deleted", studies=purged, orphans=len(lost))
+            log.info("pixels_deleted", studies=purged, orphans=lost)

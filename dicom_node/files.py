@@ -10,6 +10,7 @@ import os
 import shutil
 import struct
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from dicom_node.errors import CannotUnderstand, NotFound
@@ -69,7 +70,8 @@ def write_document(store: Path, payload: bytes) -> str:
     """Store one of our own documents durably and return its digest (SHA-256 of the whole file)."""
     digest = hashlib.sha256(payload).hexdigest()
     target = stored_path(store, digest)
-    if target.exists():
+    with suppress(FileNotFoundError):
+        os.utime(target)  # it is wanted again: no orphan, although no row names it yet
         return digest
     _make_folder(target.parent)
     part = target.with_suffix(f".{os.getpid()}.part")
