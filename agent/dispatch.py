@@ -34,6 +34,7 @@ class Dispatcher:
         self._app = app
         self._kept_house = 0.0
         self._broker_away = False
+        self._failed: frozenset[worklist.Stumble] = frozenset()
 
     def run(self, stop: threading.Event, pulse: loop.Pulse) -> None:
         """Work until told to stop."""
@@ -61,8 +62,12 @@ class Dispatcher:
             )
             wait = timedelta(seconds=node.retry_seconds[0])
             released = worklist.release_lost(tx, now, is_dead=is_dead, attempts=node.maximum_attempts, wait=wait)
-        if completed or released:
-            log.info("studies", completed=completed, claims_taken_back=released)
+        if completed.done or released.done:
+            log.info("studies", completed=completed.done, claims_taken_back=released.done)
+        failed = frozenset(completed.failed + released.failed)
+        for stumble in failed - self._failed:  # told once, tried at every step
+            log.error("study_skipped", study=stumble.study_id, error=stumble.error)
+        self._failed = failed
 
     def _ring(self) -> None:
         """Publish first, mark second: a crash between the two rings twice, which is harmless.

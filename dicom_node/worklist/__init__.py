@@ -22,6 +22,7 @@ from dicom_node.worklist.moves import (
     switched,
 )
 from dicom_node.worklist.releases import release_study
+from dicom_node.worklist.sweeps import Stumble, Swept
 from dicom_node.worklist.workitems import (
     Claim,
     Outgoing,
@@ -48,6 +49,8 @@ __all__ = [
     "Consignment",
     "Ending",
     "Outgoing",
+    "Stumble",
+    "Swept",
     "claim",
     "claim_delivery",
     "complete",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -29,6 +30,7 @@ from dicom_node.worklist.moves import (
     settle,
     switched,
 )
+from dicom_node.worklist.sweeps import Swept, alone
 
 ROUTINE = 5
 
@@ -64,16 +66,16 @@ class Outgoing:
     digest: str
 
 
-def complete_studies(tx: Session, now: datetime, *, quiet: timedelta, deadline: timedelta) -> int:
+def complete_studies(tx: Session, now: datetime, *, quiet: timedelta, deadline: timedelta) -> Swept:
     """Close the studies for which nothing came for `quiet`, or that are open for `deadline`; schedule their reading."""
     due = select(Study).where(
         Study.state == StudyState.RECEIVING,
         or_(Study.last_received_at <= now - quiet, Study.first_received_at <= now - deadline),
     )
-    studies = tx.scalars(due.with_for_update(of=Study, skip_locked=True)).all()
-    for study in studies:
-        complete(tx, study, now, actor="dispatch")
-    return len(studies)
+    swept = Swept()
+    for study in tx.scalars(due.with_for_update(of=Study, skip_locked=True)).all():
+        swept += alone(tx, study.id, partial(complete, tx, study, now, actor="dispatch"))
+    return swept
 
 
 def complete(tx: Session, study: Study, now: datetime, *, actor: str) -> None:
@@ -208,7 +210,6 @@ def fail(
 ) -> None:
     """An attempt failed: try again after `wait`, or dead-letter the revision after `attempts`. Raises LeaseLost."""
     workitem = _own_workitem(tx, held)
-    workitem.last_error = explanation
     _retry_or_bury(tx, workitem, Ending(Book.DEAD_LETTERED, reason, explanation), attempts, wait, now)
 
 
@@ -220,7 +221,9 @@ def release(tx: Session, held: Claim, now: datetime) -> None:
     workitem.next_attempt_at = now
 
 
-def release_lost(tx: Session, now: datetime, *, is_dead: Callable[[str], bool], attempts: int, wait: timedelta) -> int:
+def release_lost(
+    tx: Session, now: datetime, *, is_dead: Callable[[str], bool], attempts: int, wait: timedelta
+) -> Swept:
     """Take back what nobody works on any more: the lease has ended, or the owner is certainly dead.
 
     The lease alone would do; asking for dead neighbors turns its minutes into a second on one machine.
@@ -231,10 +234,11 @@ def release_lost(tx: Session, now: datetime, *, is_dead: Callable[[str], bool], 
         for workitem in tx.scalars(running.with_for_update(of=Workitem, skip_locked=True))
         if workitem.lease_until is None or workitem.lease_until < now or is_dead(workitem.claimed_by)
     ]
+    swept = Swept()
+    ending = Ending(Book.DEAD_LETTERED, "worker-lost", "the worker stopped without a word")
     for workitem in lost:
-        workitem.last_error = "the worker stopped without a word"
-        ending = Ending(Book.DEAD_LETTERED, "worker-lost", workitem.last_error)
-        _retry_or_bury(tx, workitem, ending, attempts, wait, now)
+        bury = partial(_retry_or_bury, tx, workitem, ending, attempts, wait, now)
+        swept += alone(tx, workitem.revision.study_id, bury)
     claimed = select(Delivery).where(Delivery.claim_token != "", Delivery.lease_until >= now)
     abandoned = [
         delivery
@@ -243,7 +247,7 @@ def release_lost(tx: Session, now: datetime, *, is_dead: Callable[[str], bool], 
     ]
     for delivery in abandoned:
         delivery.claim_token, delivery.lease_until = "", None
-    return len(lost) + len(abandoned)
+    return swept + Swept(len(abandoned))
 
 
 def confirm(tx: Session, study: Study, now: datetime, *, actor: str) -> None:
@@ -305,6 +309,7 @@ def requeue(tx: Session, study: Study, now: datetime, *, actor: str) -> str:
 def _retry_or_bury(
     tx: Session, workitem: Workitem, ending: Ending, attempts: int, wait: timedelta, now: datetime
 ) -> None:
+    workitem.last_error = ending.explanation
     if workitem.attempts < attempts:
         move_workitem(workitem, WorkitemState.SCHEDULED)
         workitem.next_attempt_at = now + wait

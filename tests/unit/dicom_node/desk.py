@@ -80,6 +80,11 @@ class Desk:
     # --- dispatch -------------------------------------------------------------------------------------------------
 
     def complete(self) -> int:
+        swept = self.sweep()
+        assert swept.failed == ()
+        return swept.done
+
+    def sweep(self) -> worklist.Swept:
         self.wait(61)
         return self.do(
             lambda tx: worklist.complete_studies(
@@ -93,7 +98,7 @@ class Desk:
             lambda tx: worklist.release_lost(
                 tx, self.now, is_dead=lambda owner: owner in dead, attempts=attempts, wait=gap
             )
-        )
+        ).done
 
     # --- work -----------------------------------------------------------------------------------------------------
 

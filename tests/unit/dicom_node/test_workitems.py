@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from dicom_node import worklist
 from dicom_node.errors import LeaseLost, NotFound, WrongState
-from dicom_node.tables import Book, DeliveryState, Workitem, WorkitemState
+from dicom_node.tables import AuditRow, Book, DeliveryState, Workitem, WorkitemState
 from dicom_node.worklist import Ending
 from tests.unit.dicom_node.desk import KEY_OBJECT, LEASE, STUDY, Desk, header
 
@@ -237,3 +241,41 @@ def test_number_alone_changes_nothing_since_it_may_be_an_accession_number(due: D
     for key in ("#1", STUDY, "A1"):
         assert due.ask(lambda tx, key=key: worklist.find_study_to_change(tx, key)).id == 1  # type: ignore[misc]
     assert due.ask(lambda tx: worklist.find_study(tx, "#1")).id == 1
+
+
+@contextmanager
+def trouble_with(study_id: int) -> Iterator[None]:
+    """The database refuses whatever is written about one study's revisions."""
+
+    def refuse(_mapper: object, _connection: object, row: AuditRow) -> None:
+        if row.study_id == study_id:
+            raise OperationalError("INSERT", {}, Exception("refused"))
+
+    event.listen(AuditRow, "before_insert", refuse)
+    try:
+        yield
+    finally:
+        event.remove(AuditRow, "before_insert", refuse)
+
+
+def test_study_that_cannot_be_completed_does_not_keep_others_waiting(desk: Desk) -> None:
+    for number in (1, 2, 3):
+        desk.receive(header(study=f"1.2.{number}", instance=f"1.2.{number}.1"))
+    with trouble_with(2):
+        swept = desk.sweep()
+    assert (swept.done, swept.failed) == (2, (worklist.Stumble(2, "OperationalError"),))
+    assert [desk.study(f"1.2.{number}").state.value for number in (1, 2, 3)] == ["COMPLETE", "RECEIVING", "COMPLETE"]
+    assert desk.complete() == 1
+
+
+def test_claim_that_cannot_be_taken_back_does_not_keep_others_waiting(desk: Desk) -> None:
+    for number in (1, 2, 3):
+        desk.receive(header(study=f"1.2.{number}", instance=f"1.2.{number}.1"))
+    desk.complete()
+    for _ in range(3):
+        desk.must_claim()
+    with trouble_with(2):
+        assert desk.take_back(dead=["w1"]) == 2
+    found = [desk.workitem(study=f"1.2.{number}").state.value for number in (1, 2, 3)]
+    assert found == ["SCHEDULED", "IN PROGRESS", "SCHEDULED"]
+    assert desk.take_back(dead=["w1"]) == 1
