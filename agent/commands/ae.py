@@ -6,7 +6,7 @@ import click
 
 from agent.cli import EXIT_FAILED, Surroundings
 from agent.commands.session import as_json, config_of, open_database, person, print_json, print_table
-from dicom_node import peers
+from dicom_node import peers, worklist
 from dicom_node.aet import RemoteAddress, ae_title
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, SendFailure
@@ -88,7 +88,7 @@ def edit(
     mode: str | None,
     proof: str | None,
 ) -> None:
-    """Change a peer; what is not given stays."""
+    """Change a peer; what is not given stays. What is queued for one that gets no drafts now becomes a dead letter."""
     remote = RemoteAddress.parse(f"{title}@{address}") if address else None
     with open_database(config_of(surroundings)) as database, database.write() as tx:
         peers.edit(
@@ -103,7 +103,8 @@ def edit(
             mode=Mode(mode) if mode else None,
             proof=Proof(proof) if proof else None,
         )
-    click.echo(f"{title} changed")
+        stopped = worklist.count_stopped(tx, title)
+    click.echo(f"{title} changed{_stopped(stopped)}")
 
 
 @ae.command()
@@ -113,7 +114,13 @@ def remove(surroundings: Surroundings, title: str) -> None:
     """Forget a peer. What is queued for it becomes a dead letter."""
     with open_database(config_of(surroundings)) as database, database.write() as tx:
         peers.remove(tx, title, now=clock(tx), actor=person())
-    click.echo(f"{title} removed")
+        stopped = worklist.count_stopped(tx, title)
+    click.echo(f"{title} removed{_stopped(stopped)}")
+
+
+def _stopped(count: int) -> str:
+    """What becomes of what waits for a destination that is off."""
+    return f"; {count} queued for it become dead letters (destination-off), requeue possible" if count else ""
 
 
 @ae.command()

@@ -4,6 +4,7 @@ from dicom_node.worklist.arrivals import Arrival, is_own, record_instance, recor
 from dicom_node.worklist.deliveries import (
     Consignment,
     claim_delivery,
+    count_stopped,
     mark_committed,
     mark_failed,
     mark_missing,
@@ -56,6 +57,7 @@ __all__ = [
     "complete",
     "complete_studies",
     "confirm",
+    "count_stopped",
     "current_revision",
     "deliveries_of",
     "due_workitems",

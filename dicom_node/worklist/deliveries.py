@@ -128,6 +128,12 @@ def mark_failed(tx: Session, held: Consignment, *, error: str, now: datetime) ->
     _bury(tx, _own_delivery(tx, held), now, reason="undeliverable", error=error)
 
 
+def count_stopped(tx: Session, destination: str) -> int:
+    """How many queued objects its destination does not take any more: they become dead letters when they are due."""
+    queued = select(Delivery).where(Delivery.destination == destination, Delivery.state == DeliveryState.QUEUED)
+    return sum(bool(_why_it_is_off(tx, delivery)) for delivery in tx.scalars(queued))
+
+
 def _bury(tx: Session, delivery: Delivery, now: datetime, *, reason: str, error: str) -> None:
     move_delivery(delivery, DeliveryState.FAILED)
     delivery.reason, delivery.last_error = reason, error

@@ -214,6 +214,7 @@ def test_destination_that_is_turned_off_gets_nothing_that_is_queued(
         queued.do(lambda tx: peers.remove(tx, "PACS", now=queued.now, actor="p"))
     else:
         queued.do(lambda tx: peers.edit(tx, "PACS", now=queued.now, actor="p", **change))
+    assert queued.ask(lambda tx: worklist.count_stopped(tx, "PACS")) == 1
     assert queued.take() is None
     assert states(queued) == ["FAILED"]
     assert (queued.revision().book, queued.revision().reason) == (Book.DEAD_LETTERED, "destination-off")
