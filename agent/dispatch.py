@@ -11,7 +11,7 @@ from celery import Celery
 
 from agent import loop, tasks
 from agent.config import Config
-from dicom_node import audit, retention, worklist
+from dicom_node import audit, files, retention, worklist
 from dicom_node.database import Database, clock
 from dicom_node.owner import is_dead
 from reports.tables import Report
@@ -98,5 +98,12 @@ class Dispatcher:
         keep = timedelta(days=node.keep_days)
         purged = retention.purge(self._database, node.store_folder, now, keep=keep)
         lost = retention.sweep(self._database, node.store_folder, older_than=_ORPHAN_AGE, also_named=(Report.digest,))
+        refused = files.trim(
+            node.quarantine_folder,
+            older_than_seconds=keep.total_seconds(),
+            most_bytes=node.quarantine_mebibytes << 20,
+        )
+        if refused:
+            log.info("quarantine_trimmed", files=refused)
         if purged or lost:
             log.info("pixels_deleted", studies=purged, orphans=lost)

@@ -40,6 +40,7 @@ class NodeConfig(BaseModel):
     dimse_timeout_seconds: float = Field(60, gt=0)
     maximum_object_mebibytes: int = Field(512, ge=1)
     reserve_mebibytes: int = Field(2048, ge=1)  # free disk kept; below it C-STORE is answered 0xA700
+    quarantine_mebibytes: int = Field(1024, ge=1)  # beyond it the oldest refused objects are deleted
     quiet_seconds: float = Field(60, gt=0)  # a study is complete when nothing came for so long
     deadline_seconds: float = Field(900, gt=0)  # ... and at the latest so long after its first instance
     lease_seconds: float = Field(300, gt=0)

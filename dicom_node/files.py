@@ -128,6 +128,19 @@ def sweep(incoming: Path, *, older_than_seconds: float) -> int:
     return swept
 
 
+def trim(folder: Path, *, older_than_seconds: float, most_bytes: int) -> int:
+    """Delete what is old, and the oldest of the rest until it fits; returns how many files."""
+    limit = time.time() - older_than_seconds
+    deleted, total = 0, 0
+    found = [(path.stat(), path) for path in folder.glob("*.dcm")]
+    for status, path in sorted(found, key=lambda pair: pair[0].st_mtime, reverse=True):
+        total += status.st_size
+        if status.st_mtime <= limit or total > most_bytes:
+            path.unlink(missing_ok=True)
+            deleted += 1
+    return deleted
+
+
 def _make_folder(folder: Path) -> None:
     if not folder.exists():
         folder.mkdir(parents=True, exist_ok=True)

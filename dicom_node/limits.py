@@ -1,4 +1,4 @@
-"""What a caller can make us hold: the length of a PDU, and how long it may take to come.
+"""What a caller can make us hold: the length of a PDU and how long it may take, an object, the disk.
 
 pynetdicom believes the length that a PDU declares, up to 4 GiB, and waits for it without an end, both before anybody
 has looked at the AE titles. Its server hands out the socket that is read from; ours counts.
@@ -10,17 +10,25 @@ import socket
 import struct
 import time
 from contextlib import suppress
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import structlog
-from pynetdicom import AE
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.transport import ThreadedAssociationServer
+
+from dicom_node import files
 
 log = structlog.get_logger("listen")
 
 _HEADER = struct.Struct(">BxL")  # PDU type and length (PS3.8 9.3.1)
 _P_DATA = 0x04
+_MESSAGES_WAITING = 16
 _SLACK = 4096  # some count headers that the standard does not, some the other way round
 _LONGEST = MappingProxyType({0x01: 1 << 20, 0x02: 1 << 20, 0x03: 1024, 0x05: 1024, 0x06: 1024, 0x07: 1024})
 
@@ -90,3 +98,61 @@ class LimitedAE(AE):
         server = super().make_server(*arguments, **{**settings, "server_class": _Server})
         assert isinstance(server, _Server)
         return server
+
+
+class Intake:
+    """Counts what one association sends, as it comes, and aborts when an object or the disk has no room for it.
+
+    Its handlers run in the thread that reads from the connection. An exception in them would be swallowed.
+    """
+
+    def __init__(self, folder: Path, *, longest_object: int, least_free_mebibytes: int, longest_pdu: int) -> None:
+        """`longest_object`: bytes; `folder`: where objects are written, `least_free_mebibytes` must stay free there."""
+        self._folder = folder
+        self._longest_object = longest_object
+        self._least_free = least_free_mebibytes
+        # A message that is no C-STORE is held in memory; so is a command set. Two PDUs may come before we know.
+        self._longest_other = max(1 << 20, 2 * longest_pdu)
+        self._came = 0
+        self._aborted = False
+
+    def watch(self, association: Association) -> None:
+        """From now on."""
+        association.bind(evt.EVT_PDU_RECV, self._handle_pdu)
+        association.bind(evt.EVT_DIMSE_RECV, self._handle_message)
+        association.bind(evt.EVT_CONN_CLOSE, _drop_part)
+
+    def _handle_pdu(self, event: evt.Event) -> None:
+        pdu = event.pdu
+        if self._aborted or not isinstance(pdu, P_DATA_TF):
+            return
+        self._came += pdu.pdu_length
+        trouble = self._trouble(event.assoc.dimse)
+        if trouble:
+            self._aborted = True
+            log.error("association_aborted", calling_ae_title=event.assoc.requestor.ae_title, explanation=trouble)
+            event.assoc.abort()
+
+    def _handle_message(self, _event: evt.Event) -> None:
+        self._came = 0
+
+    def _trouble(self, dimse: DIMSEServiceProvider) -> str:
+        if isinstance(dimse.message, C_STORE_RQ):
+            if self._came > self._longest_object:
+                return "the object is larger than node.maximum_object_mebibytes"
+        elif self._came > self._longest_other:
+            return "a message that is no image is larger than 1 MiB"
+        if dimse.msg_queue.qsize() > _MESSAGES_WAITING:
+            return "too many requests at once; none beyond one was negotiated"
+        try:
+            free = files.free_mebibytes(self._folder)
+        except OSError as error:
+            return f"the disk does not answer ({error.strerror})"
+        return "the disk is below a quarter of node.reserve_mebibytes" if free < self._least_free else ""
+
+
+def _drop_part(event: evt.Event) -> None:
+    """Delete what there is of an object that will not be finished: a sender that tries again would fill the disk."""
+    part = getattr(event.assoc.dimse.message, "_data_set_path", None)
+    if part is not None:
+        Path(part).unlink(missing_ok=True)

@@ -29,13 +29,14 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import CannotUnderstand, ConfigurationError, OutOfResources, StoreFailure
 from dicom_node.headers import Header, agree, read_header
-from dicom_node.limits import LimitedAE
+from dicom_node.limits import Intake, LimitedAE
 from dicom_node.tables import Outcome
 from dicom_node.uids import is_uid
 
 log = structlog.get_logger("listen")
 
 SUCCESS = 0x0000
+_ENVELOPE = 1 << 20  # bytes of a message that are no object: commands, and a header for each fragment
 _SWEEP_AFTER = timedelta(hours=1)
 
 
@@ -126,6 +127,7 @@ class Listener:
             )
             for context in proposed:
                 contexts.by_preference(context)
+            self._make_intake().watch(association)
         except Exception:
             log.exception("access_check_failed", address=association.requestor.address)
             refusal = access.Refusal(2, 3, 1, "access-check-failed", "the access check failed; see the log")
@@ -226,13 +228,16 @@ class Listener:
 
     def _inspect(self, delivered: _Delivered) -> Header:
         """Is it an object that can be booked? Raises StoreFailure."""
-        if delivered.part.stat().st_size > self._config.maximum_object_mebibytes << 20:
+        if self._is_too_large(delivered.part):
             raise CannotUnderstand("larger than node.maximum_object_mebibytes")
         if not is_uid(delivered.transfer_syntax_uid):
             raise CannotUnderstand("the transfer syntax is no UID")
         header = read_header(delivered.part)
         agree(header, sop_class_uid=delivered.sop_class_uid, sop_instance_uid=delivered.sop_instance_uid)
         return header
+
+    def _is_too_large(self, part: Path) -> bool:
+        return part.stat().st_size > self._config.maximum_object_mebibytes << 20
 
     def _book(self, arrival: worklist.Arrival) -> Outcome:
         try:
@@ -256,7 +261,8 @@ class Listener:
 
     def _quarantine(self, delivered: _Delivered, failure: StoreFailure) -> str:
         digest = files.digest_of_dataset(delivered.part, delivered.transfer_syntax_uid)
-        files.quarantine(delivered.part, self._config.quarantine_folder, digest)
+        if not self._is_too_large(delivered.part):
+            files.quarantine(delivered.part, self._config.quarantine_folder, digest)
         with self._database.write() as tx:
             worklist.record_quarantine(
                 tx,
@@ -270,6 +276,14 @@ class Listener:
         return digest
 
     # --- set-up ---------------------------------------------------------------------------------------------------
+
+    def _make_intake(self) -> Intake:
+        return Intake(
+            self._config.incoming_folder,
+            longest_object=(self._config.maximum_object_mebibytes << 20) + _ENVELOPE,
+            least_free_mebibytes=self._config.reserve_mebibytes // 4,
+            longest_pdu=self._config.maximum_pdu_size,
+        )
 
     def _make_ae(self) -> LimitedAE:
         ae = LimitedAE(ae_title=self._config.ae_title)

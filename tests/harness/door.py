@@ -66,6 +66,9 @@ class Door:
     def quarantined(self) -> list[Path]:
         return sorted(self.config.quarantine_folder.iterdir())
 
+    def largest_part(self) -> int:
+        return max((path.stat().st_size for path in self.leftovers()), default=0)
+
     def leftovers(self) -> list[Path]:
         return list(self.config.incoming_folder.iterdir())
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import socket
 import struct
 import time
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import psutil
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.uid import UID
 from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
+from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 from sqlalchemy.exc import DataError
 
@@ -177,3 +186,103 @@ def test_pynetdicom_still_reads_through_the_socket_of_its_server() -> None:
     assert "server_class" in inspect.signature(AE.make_server).parameters
     assert "self.socket.recv(" in inspect.getsource(AssociationSocket.recv)
     assert "accept()" in inspect.getsource(ThreadedAssociationServer.get_request)
+
+
+# --- what an object may hold ------------------------------------------------------------------------------------------
+
+
+def pour(association: Association, mebibytes: int) -> int:
+    """Send the beginning of an object; returns how many MiB were sent before the listener had enough."""
+    request = C_STORE_RQ()
+    primitive = C_STORE()
+    primitive.MessageID, primitive.Priority = 1, 2
+    primitive.AffectedSOPClassUID, primitive.AffectedSOPInstanceUID = UID(DX), UID("1.2.3")
+    primitive.DataSet = BytesIO(b"\0\0")
+    request.primitive_to_message(primitive)
+    command, *_ = request.encode_msg(association.accepted_contexts[0].context_id, 16382)
+    association.dul.send_pdu(command)
+    for sent in range(mebibytes * 16):
+        piece = P_DATA()
+        context = association.accepted_contexts[0].context_id
+        piece.presentation_data_value_list.append((context, b"\0" + bytes((1 << 16) - 6)))
+        association.dul.send_pdu(piece)
+        if sent % 8 == 7:
+            time.sleep(0.005)
+        if association.is_aborted:
+            return sent // 16
+    return mebibytes
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom leaves the part open
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_object_that_is_too_large_is_not_received_to_its_end(open_door: OpenDoor) -> None:
+    door = open_door(maximum_object_mebibytes=2)
+    with associated(door.port) as association:
+        pour(association, 40)
+        wait_until(lambda: association.is_aborted, "the abort", seconds=10)
+        assert door.largest_part() < 4 << 20
+    (line,) = door.logged("association_aborted")
+    assert "node.maximum_object_mebibytes" in str(line["explanation"])
+    wait_until(lambda: not door.leftovers(), "its part to go", seconds=5)
+    assert store(door.port, small_film()).Status == 0
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("free", [24, OSError(5, "Input/output error")], ids=["full", "broken"])
+def test_disk_that_fills_in_an_object_ends_the_association(
+    open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch, free: object
+) -> None:
+    door = open_door(reserve_mebibytes=100)
+    with associated(door.port) as association:
+
+        def measured(_folder: Path) -> int:
+            if isinstance(free, OSError):
+                raise free
+            assert isinstance(free, int)
+            return free
+
+        monkeypatch.setattr(files, "free_mebibytes", measured)
+        pour(association, 20)
+        wait_until(lambda: association.is_aborted, "the abort", seconds=10)
+    assert "disk" in str(door.logged("association_aborted")[0]["explanation"])
+    wait_until(lambda: not door.leftovers(), "its part to go", seconds=5)
+    gc.collect()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_command_without_an_end_does_not_fill_the_memory(door: Door) -> None:
+    """A stranger may verify, and would need no more than that."""
+    with associated(door.port, Verification, title="STRANGER") as association:
+        context = association.accepted_contexts[0].context_id
+        for _ in range(40):
+            piece = P_DATA()
+            piece.presentation_data_value_list.append((context, b"\1" + bytes(1 << 16)))
+            association.dul.send_pdu(piece)
+        wait_until(lambda: association.is_aborted, "the abort", seconds=10)
+    assert "1 MiB" in str(door.logged("association_aborted")[0]["explanation"])
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_object_a_little_too_large_is_booked_and_not_kept(open_door: OpenDoor) -> None:
+    door = open_door(maximum_object_mebibytes=1)
+    image = small_film()
+    image.PixelData = bytes(1 << 20)
+    assert store(door.port, image).Status == 0xC000
+    assert (door.outcomes(), door.quarantined()) == (["quarantined"], [])
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_objects_of_the_size_allowed_may_follow_each_other(open_door: OpenDoor) -> None:
+    door = open_door(maximum_object_mebibytes=2)
+    with associated(door.port) as association:
+        for _ in range(3):
+            image = small_film()
+            image.PixelData = bytes((2 << 20) - 8192)
+            assert association.send_c_store(image).Status == 0
+
+
+def test_pynetdicom_still_names_the_file_of_an_object_that_comes() -> None:
+    assert "_data_set_path" in vars(C_STORE_RQ())
+    assert {"message", "msg_queue"} <= vars(DIMSEServiceProvider(Association(AE(), "acceptor"))).keys()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,15 @@ def test_quarantine_keeps_the_bytes(part: Path, tmp_path: Path) -> None:
     content = part.read_bytes()
     files.quarantine(part, tmp_path / "quarantine", "abc")
     assert (tmp_path / "quarantine" / "abc.dcm").read_bytes() == content
+
+
+def test_trimmed_folder_keeps_the_youngest_that_fit(tmp_path: Path) -> None:
+    now = time.time()
+    for age, size in ((10, 40), (20, 40), (30, 40), (9000, 1)):
+        path = tmp_path / f"{age}.dcm"
+        path.write_bytes(bytes(size))
+        os.utime(path, (now - age, now - age))
+    assert files.trim(tmp_path, older_than_seconds=3600, most_bytes=90) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["10.dcm", "20.dcm"]
+    assert files.trim(tmp_path, older_than_seconds=0, most_bytes=90) == 2
+    assert files.trim(tmp_path / "absent", older_than_seconds=0, most_bytes=90) == 0
