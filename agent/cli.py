@@ -5,6 +5,7 @@ A command imports what it runs: `--help` answers at once, and no process loads w
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import MappingProxyType
@@ -90,6 +91,7 @@ def wetread(ctx: click.Context, config_file: Path | None) -> None:
 
 def main() -> None:
     """Run the command line; our own errors become one sentence and an exit code."""
+    os.umask(0o077)  # whatever we write holds patients' films and identities
     try:
         wetread(prog_name="wetread", standalone_mode=True)
     except ConfigurationError as error:
