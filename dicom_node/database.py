@@ -1,7 +1,8 @@
 """The database: one engine for writers, one for readers, and the clock that leases are compared in.
 
 SQLite (WAL, synchronous=FULL): writers start with BEGIN IMMEDIATE, so that two of them queue instead of failing
-half-way; readers start plain and cannot write. PostgreSQL: the same SQL, default isolation, row locks.
+half-way; readers start plain and cannot write. PostgreSQL: the same SQL; writers in the default isolation
+with row locks, readers with one view for all their questions (REPEATABLE READ READ ONLY).
 No exception quotes the values of a statement: they are what a log must not hold.
 """
 
@@ -53,7 +54,8 @@ class Database:
             _prepare_sqlite(self._writer, begin="BEGIN IMMEDIATE", read_only=False)
             _prepare_sqlite(self._reader, begin="BEGIN", read_only=True)
         else:
-            self._writer = self._reader = create_engine(url, pool_pre_ping=True, hide_parameters=True)
+            self._writer = create_engine(url, pool_pre_ping=True, hide_parameters=True)
+            self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     @contextmanager
     def write(self) -> Iterator[Session]:
