@@ -6,11 +6,17 @@ import os
 import socket
 from pathlib import Path
 
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_NUMBERS = Path("/proc/self/ns/pid")
 
-def place() -> str:
-    """This machine and its process numbers: two containers may share a host name, but not their numbers."""
-    numbers = Path("/proc/self/ns/pid")
-    return f"{socket.gethostname()[:80]}/{numbers.stat().st_ino if numbers.exists() else 0}"
+
+def place(boot: Path = _BOOT, numbers: Path = _NUMBERS) -> str:
+    """This machine, since it was started, and its process numbers.
+
+    Two containers may share a host name, but not their numbers; two cloned machines may share both, but not the boot.
+    """
+    started = boot.read_text(encoding="ascii").replace("-", "")[:16] if boot.exists() else "0"
+    return f"{socket.gethostname()[:80]}/{started}/{numbers.stat().st_ino if numbers.exists() else 0}"
 
 
 def this_process() -> str:
