@@ -78,6 +78,7 @@ class Listener:
             *prompt_handlers(),
         ]
         address = (self._config.bind_address, self._config.port)
+        began = time.time()
         try:
             self._server = self._ae.start_server(address, block=False, evt_handlers=handlers)
         except OSError as error:
@@ -85,6 +86,8 @@ class Listener:
                 f"cannot open port {self._config.port} on {self._config.bind_address} ({error.strerror}): another "
                 "program has it, or it needs root; choose another with node.port"
             ) from error
+        # Only now is it certain that no other listener writes here; what is older than our port, nobody finishes.
+        files.sweep(self._config.incoming_folder, older_than_seconds=time.time() - began)
         log.info("listening", ae_title=self._config.ae_title, port=self._config.port)
 
     def stop(self, *, patience_seconds: float = 30) -> None:
@@ -300,12 +303,12 @@ class Listener:
     def _prepare_folders(self) -> None:
         for folder in (self._config.incoming_folder, self._config.store_folder, self._config.quarantine_folder):
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder.mkdir(mode=0o700, exist_ok=True)
             except OSError as error:
                 raise ConfigurationError(
                     f"cannot make {folder} ({error.strerror}); set node.data_folder to a writable folder"
                 ) from error
-        files.sweep(self._config.incoming_folder, older_than_seconds=0)
 
 
 def _handle_accepted(event: evt.Event) -> None:

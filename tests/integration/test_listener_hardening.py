@@ -27,8 +27,8 @@ from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 from sqlalchemy.exc import DataError
 
 from dicom_node import access, files, worklist
-from dicom_node.errors import CannotUnderstand
-from dicom_node.listener import _Delivered
+from dicom_node.errors import CannotUnderstand, ConfigurationError
+from dicom_node.listener import Listener, _Delivered
 from tests.harness import dcmtk
 from tests.harness.door import DX, Door, OpenDoor, associated, small_film, store, store_bytes
 from tests.harness.node import wait_until
@@ -286,3 +286,31 @@ def test_objects_of_the_size_allowed_may_follow_each_other(open_door: OpenDoor) 
 def test_pynetdicom_still_names_the_file_of_an_object_that_comes() -> None:
     assert "_data_set_path" in vars(C_STORE_RQ())
     assert {"message", "msg_queue"} <= vars(DIMSEServiceProvider(Association(AE(), "acceptor"))).keys()
+
+
+# --- the folders ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_second_listener_on_a_taken_port_deletes_nothing(door: Door) -> None:
+    coming = door.config.incoming_folder / "coming.dcm"
+    coming.write_bytes(b"half")
+    with pytest.raises(ConfigurationError, match="cannot open port"):
+        Listener(door.config, door.database).start()
+    assert coming.read_bytes() == b"half"
+    coming.unlink()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_an_earlier_listener_left_goes_when_the_port_is_open(open_door: OpenDoor, tmp_path: Path) -> None:
+    left = tmp_path / "data" / "incoming" / "left.dcm"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    open_door()
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_folders_that_we_make_are_for_our_user_only(door: Door) -> None:
+    folders = (door.config.data_folder, door.config.incoming_folder, door.config.store_folder)
+    assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o700] * 3
