@@ -228,7 +228,8 @@ def test_one_study_is_listed_shown_and_read_anew(house: tuple[Node, LoopbackPacs
     assert node.cli("study", "confirm", study).returncode == WRONG_STATE
 
     told = node.cli("study", "requeue", study)
-    assert (told.returncode, told.stdout) == (DONE, "revision 2 scheduled\n")
+    words = f"study #1 (accession number ACC-1, Study Instance UID {study}): revision 2 scheduled\n"
+    assert (told.returncode, told.stdout) == (DONE, words)
     assert wait_for_book(node, study, "delivered")["revision"] == 2
     assert len({arrival.sop_instance_uid for arrival in pacs.received if arrival.study_instance_uid == study}) == 2
     assert [report["state"] for report in show(node, study)["reports"]] == ["DRAFT", "SUPERSEDED"]

@@ -16,7 +16,7 @@ from agent.metrics import Exposition
 from dicom_node import books, worklist
 from dicom_node.database import Database, clock
 from dicom_node.headers import Header
-from dicom_node.tables import Book, Outcome, ProcessBeat
+from dicom_node.tables import Book, Outcome, ProcessBeat, RemoteAE
 from dicom_node.worklist import Arrival, Claim, Ending, Outgoing
 
 LEASE = timedelta(minutes=5)
@@ -29,6 +29,8 @@ class Instruments:
     def __init__(self, folder: Path) -> None:
         self.database = Database(f"sqlite:///{folder / 'wetread.db'}")
         schema.upgrade(self.database)
+        with self.database.write() as tx:
+            tx.add(RemoteAE(ae_title="PACS", host="127.0.0.1", send_to=True))
         self.seconds = 0.0
         self.exposition = Exposition(self.database, folder, version="1.2.3", monotonic=lambda: self.seconds)
 
