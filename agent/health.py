@@ -129,6 +129,9 @@ def _waiting(tx: Session) -> Iterator[Finding]:
         yield Finding("dead letters", "wrong", words)
     if waiting.held:
         yield Finding("held", "warning", f"{waiting.held} studies wait for a person: wetread study list --held")
+    if waiting.conflicts:
+        words = f"{waiting.conflicts} studies hold two contents of one UID: wetread study list --conflicts"
+        yield Finding("conflicts", "warning", words)
     for what in ("work", "send"):
         if worklist.switched(tx, f"pause-{what}"):
             yield Finding("paused", "warning", f"{what} is paused: wetread resume --what {what}")

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 from PIL import Image
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from sqlalchemy.orm import Session
 
 from agent import __version__
@@ -24,8 +24,9 @@ from agent.imaging.pixels import Film, UndecodableImage
 from agent.readers.protocol import Generation, Reader, Reading, UnreadableText
 from dicom_node import peers, worklist
 from dicom_node.database import Database, clock
-from dicom_node.errors import WetreadError
+from dicom_node.errors import CannotUnderstand, WetreadError
 from dicom_node.files import stored_path, write_document
+from dicom_node.headers import open_header
 from dicom_node.tables import Book, Instance, Mode
 from dicom_node.worklist import Claim, Ending, Outgoing
 from reports import drafts, sr
@@ -120,8 +121,8 @@ def _judged(instance: Instance, path: Path, *, confirmed: bool) -> Candidate:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they quote what stands in the header
         try:
-            header = dcmread(path, stop_before_pixels=True)
-        except (MemoryError, *BROKEN) as error:
+            header = open_header(path)
+        except (CannotUnderstand, MemoryError, *BROKEN) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             return Candidate(instance, Dataset(), _UNREADABLE)

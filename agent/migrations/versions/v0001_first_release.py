@@ -102,7 +102,9 @@ def upgrade() -> None:
         sa.Column("issuer_of_patient_id", sa.Text(), nullable=False),
         sa.Column("accession_number", sa.String(length=64), nullable=False),
         sa.Column("transfer_syntax_uid", sa.String(length=64), nullable=False),
-        sa.Column("role", sa.Enum("image", "other", "set aside", name="role", native_enum=False, length=24), nullable=False),
+        sa.Column(
+            "role", sa.Enum("image", "other", "set aside", name="role", native_enum=False, length=24), nullable=False
+        ),
         sa.Column("conflict", sa.Boolean(), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
