@@ -161,7 +161,7 @@ def test_trouble_of_the_disk_is_no_fault_of_the_study(
         raise OSError(5, "Input/output error")
 
     house.receive(film)
-    monkeypatch.setattr(reading, "dcmread", unreadable)
+    monkeypatch.setattr(reading, "open_header", unreadable)
     with pytest.raises(OSError, match="Input/output"):
         house.read()
     assert house.ending[0] is Book.IN_FLIGHT
