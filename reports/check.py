@@ -151,10 +151,6 @@ def _of_the_source(draft: Dataset, sources: list[Dataset]) -> Iterator[str]:
         )
 
 
-def _differing(draft: Dataset, source: Dataset, keywords: tuple[str, ...]) -> list[str]:
-    return [keyword for keyword in keywords if _value(draft, keyword) != _value(source, keyword)]
-
-
 def _of_the_claim(draft: Dataset, config: ReportsConfig) -> Iterator[str]:
     if _plain(draft, "ContentQualification") == "PRODUCT" and not config.cleared:
         yield "ContentQualification PRODUCT is claimed without being configured"
