@@ -22,6 +22,9 @@ Check = Callable[[bytes, worklist.Consignment], None]
 # What a library may raise on a peer's odd answer, or the disk: booked as a failed attempt, so that it is not for ever.
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 _LOOK_AGAIN = 5  # C-FINDs without a hit before the object is sent again: an index may lag behind
+_LOOK_AGAIN_FOR_CALLED_OFF = 15  # ... about 40 min: a busy peer may still book what it did not answer in time
+# What `peer` says where nobody answered at that address; a rejection is an answer, and costs no time-out.
+_NOBODY_THERE = (" cannot be looked up (", " cannot be reached: ")
 
 
 class Sender:
@@ -92,21 +95,23 @@ class Sender:
                 worklist.mark_committed(tx, held, clock(tx))
             log.info("proven", destination=held.destination, sop_instance_uid=held.sop_instance_uid)
             return
-        if held.attempt < _LOOK_AGAIN:
+        if held.attempt < (_LOOK_AGAIN_FOR_CALLED_OFF if held.called_off else _LOOK_AGAIN):
             raise SendFailure(f"{held.destination} does not find the object yet")
         with self._database.write() as tx:
             worklist.mark_missing(tx, held, clock(tx))
         log.warning("missing", destination=held.destination, sop_instance_uid=held.sop_instance_uid)
 
     def _retry_or_bury(self, held: worklist.Consignment, failure: SendFailure) -> None:
+        in_doubt = _is_in_doubt(held, failure)
+        rest = timedelta(seconds=self._config.retry_seconds[0]) if _is_nobody_there(held, failure) else None
         with self._database.write() as tx:
             now = clock(tx)
             if failure.permanent or self._is_too_old(held, now):
-                worklist.mark_failed(tx, held, error=str(failure), now=now)
+                worklist.mark_failed(tx, held, error=str(failure), now=now, in_doubt=in_doubt)
                 log.error("dead_letter", destination=held.destination, explanation=str(failure))
                 return
             wait = self._wait(held)
-            worklist.mark_retry(tx, held, error=str(failure), wait=wait, now=now)
+            worklist.mark_retry(tx, held, error=str(failure), wait=wait, now=now, in_doubt=in_doubt, others_wait=rest)
         log.warning("will_retry", destination=held.destination, seconds=wait.total_seconds(), explanation=str(failure))
 
     def _bury(self, held: worklist.Consignment, error: str) -> None:
@@ -133,3 +138,23 @@ class Sender:
             connect_seconds=min(10, self._config.dimse_timeout_seconds),
             answer_seconds=self._config.dimse_timeout_seconds,
         )
+
+
+def _is_in_doubt(held: worklist.Consignment, failure: SendFailure) -> bool:
+    """Did the object leave, or may it have left, without an answer? Then the peer may have it.
+
+    `peer` names the address where no association came about, and the status where the object was refused.
+    """
+    words = str(failure)
+    answered = "refused the object with status" in words
+    return held.state is DeliveryState.QUEUED and not (answered or failure.permanent or _is_before(held, words))
+
+
+def _is_nobody_there(held: worklist.Consignment, failure: SendFailure) -> bool:
+    words = str(failure)
+    return _is_before(held, words) and any(part in words for part in _NOBODY_THERE)
+
+
+def _is_before(held: worklist.Consignment, words: str) -> bool:
+    """Did it fail before there was an association?"""
+    return words.startswith(f"{held.destination} at {held.host}:{held.port} ")

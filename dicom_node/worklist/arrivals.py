@@ -14,6 +14,7 @@ from dicom_node.headers import Header
 from dicom_node.tables import Book, Delivery, Instance, Outcome, Reception, Revision, Role, Study, StudyState
 from dicom_node.worklist.holds import IN_TWO_STUDIES, NO_PATIENT_ID, TWO_PATIENTS, hold_study
 from dicom_node.worklist.moves import next_revision
+from dicom_node.worklist.turns import take_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Arrival:
 def record_instance(tx: Session, arrival: Arrival, now: datetime) -> Outcome:
     """Book one arrived object and return what it is. Afterwards the file may be kept (STORED, CONFLICT) or dropped."""
     header = arrival.header
+    take_turn(tx, f"arrival {header.sop_instance_uid}")  # two new studies may bring one UID: no row to lock yet
     if is_own(tx, header):
         _book_reception(tx, arrival, now, Outcome.DUPLICATE, reason="own-object")
         return Outcome.DUPLICATE

@@ -1,4 +1,9 @@
-"""One object on its way to one destination: leased, sent, proven, or a dead letter that a person is told of."""
+"""One object on its way to one destination: leased, sent, proven, or a dead letter that a person is told of.
+
+`Delivery.sent_at` is set as soon as the peer *may* have the object: it answered success, or an attempt ended without an
+answer (a time-out, a broken connection, a sender that died). It is emptied only when the peer says that it does not
+have it. So whoever must take an object back asks for `sent_at` or a claim token, never for the state alone.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from dicom_node import audit
+from dicom_node.database import UTCDateTime
 from dicom_node.errors import LeaseLost
-from dicom_node.tables import Delivery, DeliveryState, Mode, Proof, RemoteAE, Revision, Study
-from dicom_node.worklist.moves import cancel, changed_one, move_delivery, settle, switched
+from dicom_node.tables import Book, Delivery, DeliveryState, Mode, Proof, RemoteAE, Revision, Study
+from dicom_node.worklist.moves import ask_for, cancel, changed_one, move_delivery, settle, switched
+from dicom_node.worklist.turns import take_turn
 
+AT_ONCE: Final = 2  # live claims for one destination, over all senders: a silent one leaves the other threads free
 RESEND_SECONDS: Final = (30, 300, 3600)  # waits before an object that is not found is sent again
 _NEVER_FOUND: Final = (
     "it answers success but never finds the object: it may change UIDs; if it does, try "
@@ -42,22 +50,35 @@ class Consignment:
     patient_id: str
     issuer_of_patient_id: str
     accession_number: str
+    called_off: bool  # nobody wants it any more; what is asked is only whether it is there
 
 
 def claim_delivery(tx: Session, *, sender: str, token: str, lease: timedelta, now: datetime) -> Consignment | None:
-    """Take the next due delivery, or None. Per study and destination the order of queueing is kept."""
+    """Take the next due delivery, or None. Per study and destination the order of queueing is kept.
+
+    Claims are taken one after another, so that no destination gets more than `AT_ONCE`.
+    """
+    take_turn(tx, "claim a delivery")
     if switched(tx, "pause-send"):
         return None
     for delivery_id in tx.scalars(_due(now).limit(8)).all():
         taken = tx.execute(
             update(Delivery)
             .where(Delivery.id == delivery_id, *_free(now))
-            .values(claim_token=token, claimed_by=sender, lease_until=now + lease, attempts=Delivery.attempts + 1)
+            .values(
+                claim_token=token,
+                claimed_by=sender,
+                lease_until=now + lease,
+                attempts=Delivery.attempts + 1,
+                sent_at=_sent_at_or_in_doubt(now),
+            )
             .execution_options(synchronize_session=False)
         )
         if not changed_one(taken):
             continue
         delivery = tx.get_one(Delivery, delivery_id, populate_existing=True)
+        if delivery.state is DeliveryState.CANCELED:  # its sender died, or was too late to say what became of it
+            _ask_in_this_claim(tx, delivery, now)
         off = _why_it_is_off(tx, delivery) if delivery.state is DeliveryState.QUEUED else ""
         if not off:
             return _as_consignment(tx, delivery)
@@ -76,14 +97,14 @@ def mark_sent(tx: Session, held: Consignment, now: datetime) -> None:
     delivery.sent_at, delivery.next_attempt_at, delivery.attempts, delivery.last_error = now, now, 0, ""
     audit.append(tx, "delivery-sent", at=now, actor="send", study_id=held.study_id, destination=held.destination)
     if held.proof is Proof.ACKNOWLEDGEMENT:
-        _commit(tx, delivery, held, now)
+        _commit(tx, delivery, held, now, Proof.ACKNOWLEDGEMENT)
     elif called_off:
         settle(tx, delivery.revision, now, actor="send")
 
 
 def mark_committed(tx: Session, held: Consignment, now: datetime) -> None:
-    """The destination proved that it has the object. Raises LeaseLost."""
-    _commit(tx, _own_delivery(tx, held), held, now)
+    """The destination was asked and has the object. Raises LeaseLost."""
+    _commit(tx, _own_delivery(tx, held), held, now, Proof.QUERY)
 
 
 def mark_missing(tx: Session, held: Consignment, now: datetime) -> None:
@@ -96,22 +117,36 @@ def mark_missing(tx: Session, held: Consignment, now: datetime) -> None:
     if delivery.resends >= len(RESEND_SECONDS):
         _bury(tx, delivery, now, reason="never-found", error=_NEVER_FOUND)
         return
+    called_off = _is_called_off(tx, delivery)
     move_delivery(delivery, DeliveryState.QUEUED)
     delivery.next_attempt_at = now + timedelta(seconds=RESEND_SECONDS[delivery.resends])
     delivery.resends += 1
-    delivery.attempts = 0
+    delivery.attempts, delivery.sent_at = 0, None
     delivery.last_error = "the destination answered success but does not have the object"
-    study = delivery.revision.study
-    if study.hold_reason or delivery.revision.number != study.revision:
-        cancel(delivery)
+    if called_off:
+        cancel(delivery, now)
         settle(tx, delivery.revision, now, actor="send")
 
 
-def mark_retry(tx: Session, held: Consignment, *, error: str, wait: timedelta, now: datetime) -> None:
-    """It did not work this time. Raises LeaseLost."""
-    delivery = _own_delivery(tx, held)
+def mark_retry(
+    tx: Session,
+    held: Consignment,
+    *,
+    error: str,
+    wait: timedelta,
+    now: datetime,
+    in_doubt: bool = False,
+    others_wait: timedelta | None = None,
+) -> None:
+    """It did not work this time. Raises LeaseLost.
+
+    `in_doubt`: the bytes left and no answer came, so the peer may have them. `others_wait`: the destination cannot be
+    reached, and whatever else is due for it waits so long before one of them tries again.
+    """
+    delivery = _own_delivery(tx, held, also=DeliveryState.CANCELED)
     delivery.claim_token, delivery.lease_until = "", None
     delivery.next_attempt_at, delivery.last_error = now + wait, error
+    _doubt(delivery, now, in_doubt=in_doubt)
     audit.append(
         tx,
         "delivery-attempt-failed",
@@ -121,11 +156,31 @@ def mark_retry(tx: Session, held: Consignment, *, error: str, wait: timedelta, n
         destination=held.destination,
         attempt=held.attempt,
     )
+    _ask_if_called_off(tx, delivery, now)
+    if others_wait is not None:
+        _let_others_wait(tx, delivery, now, now + others_wait)
 
 
-def mark_failed(tx: Session, held: Consignment, *, error: str, now: datetime) -> None:
-    """A dead letter: only a person can queue it again. Raises LeaseLost."""
-    _bury(tx, _own_delivery(tx, held), now, reason="undeliverable", error=error)
+def mark_failed(tx: Session, held: Consignment, *, error: str, now: datetime, in_doubt: bool = False) -> None:
+    """A dead letter: only a person can queue it again. What was called off meanwhile is none. Raises LeaseLost."""
+    delivery = _own_delivery(tx, held, also=DeliveryState.CANCELED)
+    _doubt(delivery, now, in_doubt=in_doubt)
+    if delivery.state is DeliveryState.CANCELED:
+        delivery.claim_token, delivery.lease_until, delivery.last_error = "", None, error
+        _ask_if_called_off(tx, delivery, now)
+    elif delivery.state is DeliveryState.SENT and _is_called_off(tx, delivery):
+        words = f"it was called off, but may be there, which could not be found out ({error}); look there for it"
+        _bury(tx, delivery, now, reason="may-be-there", error=words)
+    else:
+        _bury(tx, delivery, now, reason="undeliverable", error=error)
+
+
+def abandon(delivery: Delivery, now: datetime) -> None:
+    """Its sender is dead: it is free at once, and the peer may have what was being transmitted."""
+    _doubt(delivery, now, in_doubt=delivery.state is not DeliveryState.SENT)
+    delivery.lease_until = None
+    if delivery.state is not DeliveryState.CANCELED:  # a canceled one is found by the claim that nobody ended
+        delivery.claim_token = ""
 
 
 def count_stopped(tx: Session, destination: str) -> int:
@@ -154,9 +209,50 @@ def _why_it_is_off(tx: Session, delivery: Delivery) -> str:
     return ""
 
 
-def _commit(tx: Session, delivery: Delivery, held: Consignment, now: datetime) -> None:
+def _doubt(delivery: Delivery, now: datetime, *, in_doubt: bool) -> None:
+    if in_doubt and delivery.sent_at is None:
+        delivery.sent_at = now
+
+
+def _ask_if_called_off(tx: Session, delivery: Delivery, now: datetime) -> None:
+    """The attempt is over. What was called off during it was never sent, unless this or an earlier one is in doubt."""
+    if delivery.state is DeliveryState.CANCELED and delivery.sent_at is not None:
+        ask_for(delivery, now)
+        settle(tx, delivery.revision, now, actor="send")
+
+
+def _ask_in_this_claim(tx: Session, delivery: Delivery, now: datetime) -> None:
+    token, lease_until = delivery.claim_token, delivery.lease_until
+    ask_for(delivery, now)
+    delivery.claim_token, delivery.lease_until, delivery.attempts = token, lease_until, 1
+    settle(tx, delivery.revision, now, actor="send")
+
+
+def _is_called_off(tx: Session, delivery: Delivery) -> bool:
+    """Superseded, held, or excluded while it was on its way. Asked anew: others change it while a row is waited for."""
+    asked = select(Study.hold_reason, Study.revision, Revision.number, Revision.book, Revision.reason)
+    hold_reason, newest, number, book, reason = tx.execute(
+        asked.join(Study, Study.id == Revision.study_id).where(Revision.id == delivery.revision_id)
+    ).one()
+    return bool(hold_reason) or number != newest or (book is Book.IN_FLIGHT and bool(reason))
+
+
+def _let_others_wait(tx: Session, failed: Delivery, now: datetime, until: datetime) -> None:
+    """Postpone what is due and free for the same destination. Rows that somebody else changes now are left alone."""
+    due = select(Delivery.id).where(
+        Delivery.destination == failed.destination, Delivery.id != failed.id, *_free(now, at_latest=until)
+    )
+    tx.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(due.with_for_update(skip_locked=True)))
+        .values(next_attempt_at=until)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _commit(tx: Session, delivery: Delivery, held: Consignment, now: datetime, proof: Proof) -> None:
     move_delivery(delivery, DeliveryState.COMMITTED)
-    delivery.committed_at, delivery.proven_by = now, held.proof.value
+    delivery.committed_at, delivery.proven_by = now, proof.value
     audit.append(
         tx,
         "delivery-committed",
@@ -164,17 +260,33 @@ def _commit(tx: Session, delivery: Delivery, held: Consignment, now: datetime) -
         actor="send",
         study_id=held.study_id,
         destination=held.destination,
-        proof=held.proof.value,
+        proof=proof.value,
     )
     settle(tx, delivery.revision, now, actor="send")
 
 
-def _free(now: datetime) -> tuple[ColumnElement[bool], ...]:
+def _free(now: datetime, *, at_latest: datetime | None = None) -> tuple[ColumnElement[bool], ...]:
+    """Due by now, or `at_latest` by then, and in nobody's hands. Canceled with a claim that nobody ended is due too."""
+    waiting = Delivery.state.in_([DeliveryState.QUEUED, DeliveryState.SENT])
     return (
-        Delivery.state.in_([DeliveryState.QUEUED, DeliveryState.SENT]),
-        Delivery.next_attempt_at <= now,
+        or_(waiting, and_(Delivery.state == DeliveryState.CANCELED, Delivery.claim_token != "")),
+        Delivery.next_attempt_at <= (at_latest or now),
         or_(Delivery.lease_until.is_(None), Delivery.lease_until < now),
     )
+
+
+def _sent_at_or_in_doubt(now: datetime) -> ColumnElement[datetime | None]:
+    """A claim that was not ended before the next one: its sender may have got it through."""
+    in_doubt = and_(Delivery.claim_token != "", Delivery.state != DeliveryState.SENT, Delivery.sent_at.is_(None))
+    return case((in_doubt, literal(now, UTCDateTime())), else_=Delivery.sent_at)
+
+
+def _full(now: datetime) -> Select[str]:
+    """Destinations with as many live claims as one may have."""
+    live = aliased(Delivery)
+    states = [DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.CANCELED]
+    held = select(live.destination).where(live.state.in_(states), live.claim_token != "", live.lease_until >= now)
+    return held.group_by(live.destination).having(func.count() >= AT_ONCE)
 
 
 def _due(now: datetime) -> Select[int]:
@@ -191,7 +303,8 @@ def _due(now: datetime) -> Select[int]:
         select(Delivery.id)
         .join(Revision, Revision.id == Delivery.revision_id)
         .join(Study, Study.id == Revision.study_id)
-        .where(*_free(now), ~overtakes, or_(Study.hold_reason == "", Delivery.state == DeliveryState.SENT))
+        .where(*_free(now), Delivery.destination.not_in(_full(now)), ~overtakes)
+        .where(or_(Study.hold_reason == "", Delivery.state != DeliveryState.QUEUED))
         .order_by(Delivery.next_attempt_at, Delivery.id)
     )
 
@@ -224,4 +337,5 @@ def _as_consignment(tx: Session, delivery: Delivery) -> Consignment:
         patient_id=study.patient_id,
         issuer_of_patient_id=study.issuer_of_patient_id,
         accession_number=study.accession_number,
+        called_off=_is_called_off(tx, delivery),
     )

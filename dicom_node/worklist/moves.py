@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import CursorResult, Result, Select, select
 from sqlalchemy.orm import Session
@@ -31,6 +31,7 @@ from dicom_node.tables import (
 )
 
 Row = TypeVar("Row", Workitem, Delivery, Revision)
+EXCLUDED_BY_PERSON: Final = "excluded-by-person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,14 @@ def settle(tx: Session, revision: Revision, now: datetime, *, actor: str) -> Non
     ending = ending_of(deliveries_of(tx, revision, again=True))
     if ending is None or ending.book is revision.book:
         return
-    if ending.book in {Book.CLOSED, Book.DELIVERED} and _is_held(revision):
+    if ending.book is Book.CLOSED and revision.reason == EXCLUDED_BY_PERSON:
+        ending = Ending(Book.EXCLUDED, revision.reason, revision.explanation)
+    elif ending.book in {Book.CLOSED, Book.DELIVERED} and _is_held(revision):
         ending = Ending(Book.DEAD_LETTERED, revision.study.hold_reason, where_it_is(tx, revision))
     if ending.book is Book.IN_FLIGHT:
-        revision.book, revision.reason, revision.explanation, revision.closed_at = Book.IN_FLIGHT, "", "", None
+        if revision.book is Book.DEAD_LETTERED:  # queued again; why another one was called off is kept
+            revision.reason, revision.explanation = "", ""
+        revision.book, revision.closed_at = Book.IN_FLIGHT, None
         return
     close(tx, revision, ending, now, actor=actor)
 
@@ -152,24 +157,40 @@ def call_off(tx: Session, revision: Revision, ending: Ending, now: datetime, *, 
 def call_back(tx: Session, revision: Revision, ending: Ending, now: datetime, *, actor: str) -> None:
     """Cancel the queued deliveries of a revision, and close it unless something is on its way.
 
-    `ending` holds where the deliveries themselves do not say how it ended.
+    `ending` holds where the deliveries themselves do not say how it ended. A revision in flight with a reason is one
+    that was called off while a destination had, or may have, its object.
     """
     deliveries = tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id).order_by(Delivery.id)).all()
     for delivery in deliveries:
         if delivery.state is DeliveryState.QUEUED:
-            cancel(delivery)
+            cancel(delivery, now)
     # Read again only now: the sender that had the deliveries locked may have proven the last one.
     fresh = tx.scalars(locked(Revision).where(Revision.id == revision.id)).one()
     proven = ending_of(deliveries)
     if fresh.book in {Book.IN_FLIGHT, Book.AWAITING_SIGNOFF} and (proven is None or proven.book is not Book.IN_FLIGHT):
         close(tx, fresh, ending if proven is None or proven.book is Book.CLOSED else proven, now, actor=actor)
+    elif fresh.book is Book.IN_FLIGHT:
+        fresh.reason, fresh.explanation = ending.reason, ending.explanation
 
 
-def cancel(delivery: Delivery) -> None:
-    """Cancel a queued delivery. A claim is kept: its sender may be transmitting, and must be able to say so."""
+def cancel(delivery: Delivery, now: datetime) -> None:
+    """Cancel a queued delivery. A claim is kept: its sender may be transmitting, and must be able to say so.
+
+    What may be there already, because an earlier attempt ended without an answer, is not canceled but asked for.
+    """
+    if delivery.sent_at is not None and not delivery.claim_token:
+        ask_for(delivery, now)
+        return
     token, lease_until = delivery.claim_token, delivery.lease_until
     move_delivery(delivery, DeliveryState.CANCELED)
     delivery.claim_token, delivery.lease_until = token, lease_until
+
+
+def ask_for(delivery: Delivery, now: datetime) -> None:
+    """The peer may have it: its proof is asked for now, and the answer is booked."""
+    move_delivery(delivery, DeliveryState.SENT)
+    delivery.sent_at = delivery.sent_at or now
+    delivery.next_attempt_at, delivery.attempts = now, 0
 
 
 def next_revision(tx: Session, study: Study, now: datetime, *, actor: str) -> Revision:

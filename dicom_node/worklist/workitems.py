@@ -14,8 +14,10 @@ from dicom_node import audit
 from dicom_node.errors import LeaseLost, WrongState
 from dicom_node.tables import Book, Delivery, DeliveryState, Study, StudyState, Workitem, WorkitemState
 from dicom_node.uids import derived_uid
+from dicom_node.worklist.deliveries import abandon
 from dicom_node.worklist.holds import what_to_do
 from dicom_node.worklist.moves import (
+    EXCLUDED_BY_PERSON,
     Ending,
     call_off,
     changed_one,
@@ -246,7 +248,7 @@ def release_lost(
         if is_dead(delivery.claimed_by)
     ]
     for delivery in abandoned:
-        delivery.claim_token, delivery.lease_until = "", None
+        abandon(delivery, now)
     return swept + Swept(len(abandoned))
 
 
@@ -275,7 +277,7 @@ def set_aside(tx: Session, study: Study, *, explanation: str, now: datetime, act
     if study.state is StudyState.RECEIVING:
         move_study(study, StudyState.COMPLETE)
         study.completed_at = now
-    call_off(tx, revision, Ending(Book.EXCLUDED, "excluded-by-person", explanation), now, actor=actor)
+    call_off(tx, revision, Ending(Book.EXCLUDED, EXCLUDED_BY_PERSON, explanation), now, actor=actor)
 
 
 def requeue(tx: Session, study: Study, now: datetime, *, actor: str) -> str:

@@ -160,6 +160,63 @@ def test_two_contents_of_one_object_at_once_are_a_conflict(desk: Desk) -> None:
     assert (outcome, rival.result) == (Outcome.STORED, Outcome.CONFLICT)
 
 
+def test_two_contents_of_one_object_in_two_new_studies_at_once_are_a_conflict(desk: Desk) -> None:
+    arrival = worklist.Arrival(header(), "1.2.840.10008.1.2.1", "1" * 64, 1, "PACS")
+    with uncommitted(desk, lambda tx: worklist.record_instance(tx, arrival, desk.now)) as outcome:
+        rival = Rival(lambda: desk.receive(header(study="1.2.9"), content="other bytes"))
+        waits(rival)
+    rival.join(10)
+    assert (outcome, rival.result, rival.error) == (Outcome.STORED, Outcome.CONFLICT, None)
+    for study in (STUDY, "1.2.9"):
+        assert desk.study(study).hold_reason == "instance-in-two-studies"
+
+
+def test_objects_of_two_studies_do_not_wait_for_each_other(desk: Desk) -> None:
+    arrival = worklist.Arrival(header(), "1.2.840.10008.1.2.1", "1" * 64, 1, "PACS")
+    with uncommitted(desk, lambda tx: worklist.record_instance(tx, arrival, desk.now)):
+        assert desk.receive(header(study="1.2.9", instance="1.2.9.1")) is Outcome.STORED
+
+
+def test_many_claimers_leave_places_for_another_destination(desk: Desk) -> None:
+    for title in ("ONE", "TWO"):
+        desk.peer(title)
+        for number in range(8):
+            uid = f"1.2.{title == 'TWO':d}.{number}"
+            desk.draft(header(study=uid, instance=f"{uid}.1"), (title,))
+    taken: list[str] = []
+    start = threading.Barrier(12)
+
+    def work(name: str) -> None:
+        start.wait()
+        with desk.database.write() as tx:
+            lease = timedelta(minutes=1)
+            held = worklist.claim_delivery(tx, sender=name, token=name, lease=lease, now=desk.now)
+        taken.extend([held.destination] if held else [])
+
+    rivals = [threading.Thread(target=work, args=(f"s{number}",)) for number in range(12)]
+    for rival in rivals:
+        rival.start()
+    for rival in rivals:
+        rival.join()
+    assert sorted(taken) == ["ONE", "ONE", "TWO", "TWO"]
+
+
+def test_two_senders_that_reach_nobody_do_not_wait_for_each_other(desk: Desk) -> None:
+    desk.peer()
+    for number in range(4):
+        desk.draft(header(study=f"1.2.{number}", instance=f"1.2.{number}.1"))
+    one, two = desk.must_take(), desk.must_take()
+    wait = timedelta(seconds=30)
+    postponed = uncommitted(
+        desk, lambda tx: worklist.mark_retry(tx, one, error="away", wait=wait, now=desk.now, others_wait=wait)
+    )
+    with postponed:
+        desk.retry(two, others_wait=30)
+    assert desk.take() is None
+    desk.wait(30)
+    assert desk.must_take()
+
+
 def test_two_associations_that_open_one_study_at_once_are_told_to_look_again(desk: Desk) -> None:
     arrival = worklist.Arrival(header(), "1.2.840.10008.1.2.1", "1" * 64, 1, "PACS")
     with uncommitted(desk, lambda tx: worklist.record_instance(tx, arrival, desk.now)):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +17,16 @@ from pydicom import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as Find  # type: ignore[attr-defined]
+from sqlalchemy import select
 
-from dicom_node import books
+from dicom_node import books, worklist
 from dicom_node.database import Database
 from dicom_node.errors import WetreadError
-from dicom_node.tables import Book, DeliveryState, Proof
+from dicom_node.headers import Header
+from dicom_node.tables import Book, Delivery, DeliveryState, Mode, Proof, RemoteAE, Revision
+from dicom_node.worklist import Arrival, Ending, Outgoing
 from tests.harness.node import free_port
-from tests.harness.outbox import SR, Outbox, document
+from tests.harness.outbox import SR, STUDY, Outbox, document
 
 
 class Peer:
@@ -28,11 +35,13 @@ class Peer:
     def __init__(self) -> None:
         self.status: int | None = 0x0000
         self.find: list[int] | None = [0xFF00, 0x0000]
+        self.slow = 0.0  # seconds before it answers what it has stored
         self.received: list[Dataset] = []
         self.asked: list[Dataset] = []
 
     def store(self, event: evt.Event) -> int:
         self.received.append(event.dataset)
+        time.sleep(self.slow)
         if self.status is None:
             event.assoc.abort()
             return 0x0000
@@ -290,3 +299,143 @@ def test_four_threads_send_once(outbox: MakeOutbox, start: StartPeer, peer: Peer
         thread.join()
     assert len(peer.received) == 1
     assert box.delivery().state is DeliveryState.COMMITTED
+
+
+# --- nobody answered: the peer may have it ----------------------------------------------------------------------------
+
+
+def arrive(database: Database, study: str, instance: str) -> None:
+    head = Header("1.2.840.10008.5.1.4.1.1.1.1", instance, study, "1.2.3", "P1", "", "", "")
+    digest = hashlib.sha256(instance.encode()).hexdigest()
+    with database.write() as tx:
+        worklist.record_instance(tx, Arrival(head, "1.2.840.10008.1.2.1", digest, 1, "PACS"), datetime.now(UTC))
+
+
+def first_book(database: Database) -> Book:
+    """The book of the revision that was called off."""
+    with database.read() as tx:
+        return tx.scalars(select(Revision.book).order_by(Revision.id)).all()[0]
+
+
+@pytest.mark.parametrize("trouble", ["time-out", "abort"])
+@pytest.mark.parametrize("called_off", ["during", "after"])
+def test_what_was_called_off_and_got_through_without_an_answer_is_booked_as_there(
+    outbox: MakeOutbox, start: StartPeer, peer: Peer, trouble: str, called_off: str
+) -> None:
+    peer.slow, peer.status = (2.5, 0x0000) if trouble == "time-out" else (0.5, None)
+    box = outbox(start(), answer_seconds=1)
+    attempt = threading.Thread(target=box.sender.deliver_one)
+    attempt.start()
+    while not peer.received:
+        time.sleep(0.02)
+    if called_off == "during":
+        arrive(box.database, STUDY, "1.2.3.2")
+        assert box.delivery().state is DeliveryState.CANCELED
+    attempt.join()
+    if called_off == "after":
+        assert (box.delivery().state, box.delivery().sent_at is None) == (DeliveryState.QUEUED, False)
+        arrive(box.database, STUDY, "1.2.3.2")
+    assert (box.delivery().state, first_book(box.database)) == (DeliveryState.SENT, Book.IN_FLIGHT)
+    delivery = box.step()
+    assert (delivery.state, delivery.proven_by, first_book(box.database)) == (
+        DeliveryState.COMMITTED,
+        "query",
+        Book.DELIVERED,
+    )
+
+
+@pytest.mark.parametrize("reason", ["refused", "away", "rejected"])
+def test_what_was_called_off_and_certainly_did_not_get_through_is_canceled(
+    outbox: MakeOutbox, start: StartPeer, peer: Peer, reason: str
+) -> None:
+    peer.status = 0xA700
+    manners: dict[str, Any] = {"require_calling_aet": ["OTHER"]} if reason == "rejected" else {}
+    box = outbox(free_port() if reason == "away" else start(**manners))
+    assert (box.step().state, box.delivery().sent_at) == (DeliveryState.QUEUED, None)
+    arrive(box.database, STUDY, "1.2.3.2")
+    assert (box.delivery().state, first_book(box.database)) == (DeliveryState.CANCELED, Book.CLOSED)
+
+
+# --- a silent peer ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def silent_server() -> Iterator[tuple[int, list[socket.socket]]]:
+    """A port that takes every connection and never says a word."""
+    callers: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take() -> None:
+            while True:
+                try:
+                    callers.append(server.accept()[0])
+                except OSError:
+                    return
+
+        taker = threading.Thread(target=take, daemon=True)
+        taker.start()
+        yield server.getsockname()[1], callers
+        server.shutdown(socket.SHUT_RDWR)
+    taker.join()
+    for caller in callers:
+        caller.close()
+
+
+def queue_studies(box: Outbox, destination: str, port: int, count: int) -> None:
+    with box.database.read() as tx:
+        digest = tx.scalars(select(Delivery.digest).limit(1)).one()
+    peer = RemoteAE(
+        ae_title=destination, host="127.0.0.1", port=port, send_to=True, mode=Mode.DRAFT, proof=Proof.ACKNOWLEDGEMENT
+    )
+    with box.database.write() as tx:
+        tx.add(peer)
+    for number in range(count):
+        study = f"1.2.{sum(destination.encode())}.{number}"
+        arrive(box.database, study, f"{study}.1")
+        now = datetime.now(UTC) - timedelta(seconds=1)
+        with box.database.write() as tx:
+            worklist.complete_studies(tx, now + timedelta(seconds=2), quiet=timedelta(), deadline=timedelta())
+            held = worklist.claim(
+                tx, worker="w", token="t", lease=timedelta(minutes=1), now=datetime.now(UTC) + timedelta(seconds=3)
+            )
+            assert held is not None
+            outgoing = Outgoing(destination, "draft", SR, f"2.25.{number}", "", digest)
+            worklist.finish(tx, held, [outgoing], nothing_leaves=Ending(Book.CLOSED), now=now)
+
+
+@pytest.mark.timeout(60)
+def test_silent_peer_holds_up_nobody_else_and_is_not_tried_by_every_object(
+    outbox: MakeOutbox, start: StartPeer, peer: Peer
+) -> None:
+    with silent_server() as (silent_port, callers):
+        box = outbox(start((SR,)), proof=Proof.ACKNOWLEDGEMENT, answer_seconds=6)
+        queue_studies(box, "SILENT", silent_port, 8)
+        queue_studies(box, "OTHER", start((SR,)), 8)
+        stop = threading.Event()
+
+        def work() -> None:
+            while not stop.is_set():
+                if not box.sender.deliver_one():
+                    time.sleep(0.05)
+
+        def states(destination: str) -> list[DeliveryState]:
+            with box.database.read() as tx:
+                chosen = select(Delivery.state).where(Delivery.destination == destination)
+                return list(tx.scalars(chosen))
+
+        began = time.monotonic()
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        while set(states("OTHER")) != {DeliveryState.COMMITTED} and time.monotonic() - began < 20:
+            time.sleep(0.05)
+        seconds = time.monotonic() - began
+        tried = len(callers)
+        time.sleep(max(0, 8 - seconds))  # beyond the silent one's time-out
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert seconds < 5, "the other destination waited for the silent one"
+        assert (tried, len(callers)) == (2, 2), "more than two called, or the others did not wait"
+        assert states("SILENT") == [DeliveryState.QUEUED] * 8
+        assert len(peer.received) == 9

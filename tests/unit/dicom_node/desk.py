@@ -177,9 +177,16 @@ class Desk:
     def missing(self, held: Consignment) -> None:
         self.do(lambda tx: worklist.mark_missing(tx, held, self.now))
 
-    def retry(self, held: Consignment, wait: float = 30) -> None:
+    def retry(
+        self, held: Consignment, wait: float = 30, *, in_doubt: bool = False, others_wait: float | None = None
+    ) -> None:
         gap = timedelta(seconds=wait)
-        self.do(lambda tx: worklist.mark_retry(tx, held, error="busy", wait=gap, now=self.now))
+        rest = None if others_wait is None else timedelta(seconds=others_wait)
+        self.do(
+            lambda tx: worklist.mark_retry(
+                tx, held, error="busy", wait=gap, now=self.now, in_doubt=in_doubt, others_wait=rest
+            )
+        )
 
     def failed(self, held: Consignment, error: str = "refused") -> None:
         self.do(lambda tx: worklist.mark_failed(tx, held, error=error, now=self.now))

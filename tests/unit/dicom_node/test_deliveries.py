@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -186,13 +187,197 @@ def test_what_was_on_the_wire_when_a_second_patient_came_ends_as_a_dead_letter(
     assert "a draft with the identity of the first patient is in PACS" in revision.explanation
 
 
-def test_what_was_called_off_and_did_not_get_through_stays_called_off(queued: Desk) -> None:
+@pytest.mark.parametrize("deed", ["retry", "failed"])
+def test_what_was_called_off_and_did_not_get_through_stays_called_off(queued: Desk, deed: str) -> None:
     held = queued.must_take()
     queued.receive(LATE)
-    for deed in (queued.retry, queued.failed):
-        with pytest.raises(LeaseLost):
-            deed(held)
+    getattr(queued, deed)(held)
+    queued.wait(1e6)
+    assert queued.take() is None
     assert (states(queued), queued.revision(1).book) == (["CANCELED"], Book.CLOSED)
+    assert queued.deliveries()[0].sent_at is None
+
+
+# --- nobody answered: the peer may have it ----------------------------------------------------------------------------
+
+
+CALLED_OFF: Final[dict[str, tuple[Callable[[Desk], object], Book, str, Book]]] = {  # how, book and why, book if found
+    "late image": (lambda desk: desk.receive(LATE), Book.CLOSED, "superseded", Book.DELIVERED),
+    "second patient": (lambda desk: desk.receive(STRANGER), Book.DEAD_LETTERED, "two-patients", Book.DEAD_LETTERED),
+    "a person": (Desk.set_aside, Book.EXCLUDED, "excluded-by-person", Book.DELIVERED),
+}
+
+
+def may_be_there(desk: Desk, call_off: Callable[[Desk], object], how: str) -> None:
+    """The first attempt ends without an answer, and the draft is called off before, during or after its end."""
+    held = desk.must_take()
+    if how == "during":
+        call_off(desk)
+        desk.retry(held, in_doubt=True)
+    elif how == "after":
+        desk.retry(held, in_doubt=True)
+        call_off(desk)
+    elif how == "later attempt":
+        desk.retry(held, in_doubt=True)
+        desk.wait(30)
+        held = desk.must_take()
+        call_off(desk)
+        desk.retry(held)  # this one did not even reach it; the first may have
+    elif how == "lease ended":
+        call_off(desk)
+        desk.wait(LEASE.total_seconds() + 1)
+    elif how == "lease ended first":
+        desk.wait(LEASE.total_seconds() + 1)
+        desk.retry(desk.must_take())
+        call_off(desk)
+    elif how == "sender died":
+        call_off(desk)
+        assert desk.take_back(dead=["s1"]) == 1
+    elif how == "sender died first":
+        assert desk.take_back(dead=["s1"]) == 1
+        call_off(desk)
+
+
+WAYS: Final = [
+    "during",
+    "after",
+    "later attempt",
+    "lease ended",
+    "lease ended first",
+    "sender died",
+    "sender died first",
+]
+
+
+@pytest.fixture(params=[(cause, how) for cause in CALLED_OFF for how in WAYS], ids=": ".join)
+def doubtful(desk: Desk, request: pytest.FixtureRequest) -> tuple[Desk, str]:
+    """A draft that may be there and was called off."""
+    cause, how = request.param
+    desk.peer()
+    desk.draft()
+    may_be_there(desk, CALLED_OFF[cause][0], how)
+    return desk, cause
+
+
+def test_what_may_be_there_when_it_is_called_off_is_asked_for(doubtful: tuple[Desk, str]) -> None:
+    desk, cause = doubtful
+    asked = desk.must_take()
+    assert (asked.state, asked.attempt, asked.called_off) == (DeliveryState.SENT, 1, True)
+    assert desk.revision().book is Book.IN_FLIGHT
+    assert desk.deliveries()[0].sent_at is not None
+    assert desk.problems() == ()
+    desk.proven(asked)
+    assert (states(desk), desk.revision().book) == (["COMMITTED"], CALLED_OFF[cause][3])
+    assert desk.problems() == ()
+
+
+def test_what_may_have_been_there_and_is_not_found_is_canceled_and_not_sent_again(doubtful: tuple[Desk, str]) -> None:
+    desk, cause = doubtful
+    desk.missing(desk.must_take())
+    _, book, reason, _ = CALLED_OFF[cause]
+    assert (states(desk), desk.revision().book, desk.revision().reason) == (["CANCELED"], book, reason)
+    assert desk.deliveries()[0].sent_at is None
+    desk.wait(1e6)
+    assert desk.take() is None
+    assert desk.problems() == ()
+
+
+def test_what_may_be_there_and_cannot_be_asked_for_is_told_to_a_person(doubtful: tuple[Desk, str]) -> None:
+    desk, _ = doubtful
+    desk.failed(desk.must_take(), error="it takes no C-FIND")
+    assert (states(desk), desk.revision().book) == (["FAILED"], Book.DEAD_LETTERED)
+    assert desk.revision().reason == "may-be-there"
+    assert "look there for it" in desk.revision().explanation
+    assert desk.deliveries()[0].sent_at is not None
+
+
+def test_query_is_named_as_the_proof_of_what_was_asked_for(desk: Desk) -> None:
+    desk.peer(proof=Proof.ACKNOWLEDGEMENT)
+    desk.draft()
+    may_be_there(desk, CALLED_OFF["late image"][0], "after")
+    desk.proven(desk.must_take())
+    assert desk.deliveries()[0].proven_by == "query"
+
+
+def test_what_is_sent_again_after_a_time_out_is_still_in_doubt_as_a_dead_letter(queued: Desk) -> None:
+    queued.retry(queued.must_take(), in_doubt=True)
+    queued.wait(30)
+    assert queued.must_take().state is DeliveryState.QUEUED, "C-STORE again: the same object does no harm"
+    queued.wait(LEASE.total_seconds() + 1)
+    queued.failed(queued.must_take())
+    (delivery,) = queued.deliveries()
+    assert (delivery.state, delivery.sent_at is None) == (DeliveryState.FAILED, False)
+
+
+def test_attempt_that_did_not_reach_the_peer_leaves_no_doubt(queued: Desk) -> None:
+    queued.retry(queued.must_take())
+    assert queued.deliveries()[0].sent_at is None
+    queued.receive(LATE)
+    queued.wait(1e6)
+    assert queued.take() is None
+    assert states(queued) == ["CANCELED"]
+
+
+# --- a destination that is silent -------------------------------------------------------------------------------------
+
+
+def drafts(desk: Desk, count: int, destinations: tuple[str, ...] = ("ONE", "TWO")) -> None:
+    for title in destinations:
+        desk.peer(title)
+    for number in range(count):
+        desk.draft(header(study=f"1.2.{number}", instance=f"1.2.{number}.1"), destinations)
+
+
+def test_no_destination_takes_all_senders(desk: Desk) -> None:
+    drafts(desk, 4, ("ONE",))
+    desk.peer("TWO")
+    desk.draft(header(study="1.2.99", instance="1.2.99.1"), ("TWO",))
+    taken = [desk.must_take() for _ in range(3)]
+    assert [held.destination for held in taken] == ["ONE", "ONE", "TWO"]
+    assert desk.take() is None
+    desk.sent(taken[0])
+    assert desk.must_take().destination == "ONE"
+    assert desk.take() is None
+
+
+def test_claim_whose_lease_ended_does_not_count(desk: Desk) -> None:
+    drafts(desk, 4, ("ONE",))
+    assert [desk.must_take().destination for _ in range(2)] == ["ONE", "ONE"]
+    assert desk.take() is None
+    desk.wait(LEASE.total_seconds() + 1)
+    assert desk.must_take().destination == "ONE"
+
+
+def test_canceled_draft_on_the_wire_still_takes_a_place(desk: Desk) -> None:
+    drafts(desk, 3, ("ONE",))
+    held = desk.must_take()
+    desk.must_take()
+    desk.receive(header(study=held.study_instance_uid, instance="1.2.0.2"))
+    assert desk.take() is None
+
+
+def test_destination_that_cannot_be_reached_is_tried_by_one_object_and_not_by_all(desk: Desk) -> None:
+    drafts(desk, 5)
+    first = next(held for held in iter(desk.take, None) if held.destination == "ONE")
+    desk.retry(first, wait=60, others_wait=30)
+    rest = []
+    while held := desk.take():
+        rest.append(held)
+        (desk.proven if held.state is DeliveryState.SENT else desk.sent)(held)
+    assert {held.destination for held in rest} == {"TWO"}
+    desk.wait(29)
+    assert desk.take() is None
+    desk.wait(1)
+    again = desk.must_take()
+    assert (again.destination, again.study_id == first.study_id) == ("ONE", False)
+
+
+def test_what_waits_longer_is_not_called_sooner(desk: Desk) -> None:
+    drafts(desk, 2, ("ONE",))
+    desk.retry(desk.must_take(), wait=1000)
+    desk.retry(desk.must_take(), wait=60, others_wait=30)
+    waits = sorted((one.next_attempt_at - desk.now).total_seconds() for one in desk.deliveries())
+    assert waits == [60, 1000]
 
 
 def test_another_sender_cannot_book_what_was_called_off(queued: Desk) -> None:
