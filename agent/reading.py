@@ -29,9 +29,11 @@ from dicom_node.files import stored_path, write_document
 from dicom_node.headers import open_header
 from dicom_node.tables import Book, Instance, Mode
 from dicom_node.worklist import Claim, Ending, Outgoing
-from reports import drafts, sr
+from reports import drafts
 from reports.charset import SourceUnusable
-from reports.check import DraftRefused, check_draft
+from reports.checks import DocumentRefused, check_draft
+from reports.objects.basic_text import build_draft
+from reports.objects.frame import encode
 from reports.provenance import Provenance
 from reports.tables import Report
 from reports.text import TextRefused, sections
@@ -98,7 +100,7 @@ def read_study(room: Room, claim: Claim) -> str:
         if error.code in _MAY_PASS:
             return _fail(room, claim, reason=error.code, explanation=str(error), attempts=2)
         return _exclude(room, claim, error.code, str(error))
-    except DraftRefused as error:
+    except DocumentRefused as error:
         return _fail(room, claim, reason="draft-refused", explanation=str(error), attempts=0)
     _commit(room, claim, draft, payload, report)
     return "drafted"
@@ -192,7 +194,7 @@ def _read(room: Room, claim: Claim, film: Film, progress: Callable[[int], None])
 def _draft(
     room: Room, claim: Claim, candidates: Sequence[Candidate], chosen: Candidate, film: Film, reading: Reading
 ) -> tuple[Dataset, bytes, Report]:
-    """Build and check the document. Raises SourceUnusable, TextRefused, DraftRefused."""
+    """Build and check the document. Raises SourceUnusable, TextRefused, DocumentRefused."""
     identity = room.reader.identity
     provenance = Provenance(
         reader_name=identity.name,
@@ -208,7 +210,7 @@ def _draft(
         unread=len(candidates) - 1,
     )
     sources = [candidate.header for candidate in candidates if candidate.instance is chosen.instance]
-    draft = sr.build_draft(
+    draft = build_draft(
         sources,
         sections(reading.text),
         provenance,
@@ -225,7 +227,7 @@ def _draft(
         reader_digest=identity.digest,
         generation=provenance.generation,
     )
-    return draft, sr.encode(draft), report
+    return draft, encode(draft), report
 
 
 def _commit(room: Room, claim: Claim, draft: Dataset, payload: bytes, report: Report) -> None:

@@ -117,7 +117,7 @@ def _deliver(config: Config, database: Database, stop: threading.Event, threads:
 
 def _agrees_with_the_books(payload: bytes, held: Consignment) -> None:
     """The last look before the bytes leave. Raises DraftRefused."""
-    from reports.check import check_payload
+    from reports.checks import check_payload
 
     check_payload(
         payload,

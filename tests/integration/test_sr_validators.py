@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from reports.sr import encode
+from reports.objects.frame import encode
 from tests.unit.reports.films import CHARSETS, FILM, STUDY, as_received, draft, film, in_charset, item, ordered_cr
 from tests.unit.reports.films import provenance as made_by
 from tests.validators import content_findings, iod_findings, template_findings

@@ -12,8 +12,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from reports.config import ReportsConfig
+from reports.objects.basic_text import build_draft
 from reports.provenance import Provenance
-from reports.sr import build_draft
 from reports.text import DraftText, sections
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"

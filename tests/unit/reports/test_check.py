@@ -9,9 +9,9 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.sequence import Sequence
 
-from reports.check import DraftRefused, check_draft, check_payload
+from reports.checks import DocumentRefused, check_draft, check_payload
 from reports.config import ReportsConfig
-from reports.sr import encode
+from reports.objects.frame import encode
 from tests.unit.reports.films import CHARSETS, CONFIG, STUDY, draft, film, in_charset, item, ordered_cr
 
 
@@ -96,10 +96,10 @@ DEFECTS: dict[str, tuple[Callable[[Dataset], object], str]] = {
     "product": (_set("ContentQualification", "PRODUCT"), "PRODUCT is claimed without being configured"),
     "description": (_set("SeriesDescription", "Report"), "SeriesDescription is not"),
     "verifying observer": (_set("VerifyingObserverSequence", [Dataset()]), "VerifyingObserverSequence is present"),
-    "predecessor": (_set("PredecessorDocumentsSequence", [Dataset()]), "PredecessorDocumentsSequence is present"),
+    "predecessor": (_set("PredecessorDocumentsSequence", [Dataset()]), "the predecessor is of another study"),
     "foreign root": (_set("SOPInstanceUID", "1.2.3"), "SOPInstanceUID is not derived by us"),
     "other uid": (_set("SOPInstanceUID", "2.25.1"), "SOPInstanceUID is not that of this content"),
-    "other series": (_set("SeriesInstanceUID", "2.25.1"), "SeriesInstanceUID is not that of the study's drafts"),
+    "other series": (_set("SeriesInstanceUID", "2.25.1"), "SeriesInstanceUID is not that of the study's documents"),
     "other device": (_set("DeviceUID", "2.25.1"), "DeviceUID is not that of the reader"),
     "no equipment": (_remove("ContributingEquipmentSequence"), "digest is missing"),
     "other words": (_other_words, "SOPInstanceUID is not that of this content"),
@@ -146,7 +146,7 @@ def test_defect_is_refused_by_name(defect: str) -> None:
 
     spoil(document)
 
-    with pytest.raises(DraftRefused) as refused:
+    with pytest.raises(DocumentRefused) as refused:
         check_draft(document, [ordered_cr()], CONFIG)
     assert any(problem in found for found in refused.value.problems)
     assert "EX-0001" not in str(refused.value)
@@ -156,7 +156,7 @@ def test_defect_is_refused_by_name(defect: str) -> None:
 def test_second_image_of_another_patient_is_refused() -> None:
     other = film(PatientID="EX-0002", SOPInstanceUID=f"{STUDY}.2.1")
 
-    with pytest.raises(DraftRefused) as refused:
+    with pytest.raises(DocumentRefused) as refused:
         check_draft(draft(), [film(), other], CONFIG)
 
     assert refused.value.problems == ("PatientID differs among the images",)
@@ -188,7 +188,7 @@ def test_payload_of_another_patient_study_or_object_is_refused(wrong: str) -> No
     document = draft(ordered_cr())
     books = {**BOOKS, "sop_instance_uid": str(document.SOPInstanceUID), wrong: "1.2.3"}
 
-    with pytest.raises(DraftRefused) as refused:
+    with pytest.raises(DocumentRefused) as refused:
         check_payload(encode(document), **books)
 
     assert len(refused.value.problems) == 1
@@ -199,7 +199,7 @@ def test_payload_of_another_patient_study_or_object_is_refused(wrong: str) -> No
 def test_damaged_payload_is_refused(cut: int) -> None:
     document = draft(ordered_cr())
 
-    with pytest.raises(DraftRefused):
+    with pytest.raises(DocumentRefused):
         check_payload(encode(document)[:cut], sop_instance_uid=document.SOPInstanceUID, **BOOKS)
 
 
@@ -207,7 +207,7 @@ def test_payload_with_one_changed_letter_is_refused() -> None:
     document = draft(ordered_cr())
     changed = encode(document).replace(b"lungs are clear", b"lungs are ClEar")
 
-    with pytest.raises(DraftRefused) as refused:
+    with pytest.raises(DocumentRefused) as refused:
         check_payload(changed, sop_instance_uid=document.SOPInstanceUID, **BOOKS)
 
     assert "SOPInstanceUID is not that of this content" in refused.value.problems

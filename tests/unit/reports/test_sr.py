@@ -17,8 +17,8 @@ from pydicom import Dataset, dcmread
 
 from dicom_node.uids import derived_uid
 from reports.config import ReportsConfig
+from reports.objects.frame import NotEncodable, encode
 from reports.provenance import NOTICE
-from reports.sr import NotEncodable, encode
 from reports.text import sections
 from tests.unit.reports.films import CONFIG, FILM, MOMENT, STUDY, draft, film, in_charset, ordered_cr, provenance
 
@@ -53,7 +53,8 @@ def test_draft_is_the_golden_one(name: str) -> None:
 
 def test_two_processes_write_the_same_bytes() -> None:
     program = (
-        "import hashlib; from reports.sr import encode; from tests.unit.reports.films import draft, ordered_cr;"
+        "import hashlib; from reports.objects.frame import encode;"
+        "from tests.unit.reports.films import draft, ordered_cr;"
         "print(hashlib.sha256(encode(draft(ordered_cr()))).hexdigest())"
     )
     digests = {

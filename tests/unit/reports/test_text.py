@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.sr import encode
+from reports.objects.frame import encode
 from reports.text import MAXIMUM_BYTES, NO_FINDINGS, NO_IMPRESSION, DraftText, TextRefused, clean, sections
 from tests.unit.reports.films import draft
 

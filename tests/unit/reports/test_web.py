@@ -22,7 +22,8 @@ from dicom_node.files import stored_path, write_document
 from dicom_node.headers import Header
 from dicom_node.tables import Book, Mode, ProcessBeat, RemoteAE, Study
 from dicom_node.worklist import Claim, Ending, Outgoing
-from reports import drafts, sr
+from reports import drafts
+from reports.objects.frame import encode
 from reports.provenance import NOTICE
 from reports.tables import Report
 from reports.web import Premises, make_app
@@ -109,7 +110,7 @@ class House:
     def draft(self, held: Claim, nothing_leaves: Ending | None = None) -> str:
         """Record a draft for the peers that get drafts; returns its digest in the store."""
         document = films.draft()
-        digest = write_document(self.config.node.store_folder, sr.encode(document))
+        digest = write_document(self.config.node.store_folder, encode(document))
         report = Report(
             revision_id=held.revision_id,
             sop_instance_uid=document.SOPInstanceUID,

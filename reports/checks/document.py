@@ -1,0 +1,147 @@
+"""The gate that every document passes: before it is stored, and again on its stored bytes before each sending."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from pydicom import Dataset, dcmread
+from pydicom.uid import BasicTextSRStorage
+
+from dicom_node.errors import WetreadError
+from dicom_node.headers import UNREADABLE
+from reports.checks.elements import of_the_elements, of_the_encoding, of_the_file_meta
+from reports.checks.narrative import of_a_narrative, referenced, stage_of
+from reports.config import ReportsConfig
+from reports.objects.frame import Stage
+from reports.objects.tree import plain
+from reports.source import normalize
+
+# What binds a report to a patient, a study and an order.
+IDENTITY = (
+    "PatientID",
+    "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "TypeOfPatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "TimezoneOffsetFromUTC",
+)
+_SHARED = ("StudyInstanceUID", "PatientID", "IssuerOfPatientID", "AccessionNumber")
+
+Rules = Callable[[Dataset], Iterator[str]]
+_RULES: Mapping[str, Rules] = MappingProxyType({BasicTextSRStorage: of_a_narrative})
+
+
+class DocumentRefused(WetreadError):
+    """A document must not be stored or sent. `problems` has one phrase for each reason."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__(f"the document is refused: {'; '.join(problems)}; nothing was sent, report this as a defect")
+        self.problems = problems
+
+
+def check_draft(draft: Dataset, sources: Sequence[Dataset], config: ReportsConfig) -> None:
+    """Hold a draft or a notice against the images that it was made from, and against the rules for its kind.
+
+    sources: headers as received, as `build_draft` got them.
+
+    Raises DocumentRefused, with every problem at once; SourceUnusable.
+    """
+    normal = [normalize(source, config) for source in sources]
+    claim = [] if stage_of(draft) in {Stage.DRAFT, Stage.NOTICE} else ["VerificationFlag is not UNVERIFIED"]
+    _refuse([*claim, *_of_the_document(draft), *_of_the_source(draft, normal), *_of_the_claim(draft, config)])
+
+
+def check_document(document: Dataset, master: Dataset, config: ReportsConfig) -> None:
+    """Hold a document that was made from another one of ours (a signed report, a rejection, ...) against that one.
+
+    Raises DocumentRefused, with every problem at once.
+    """
+    differing = [
+        f"{name} differs from the document that it was made from"
+        for name in IDENTITY
+        if _value(document, name) != _value(master, name)
+    ]
+    _refuse([*_of_the_document(document), *differing, *_of_the_claim(document, config)])
+
+
+def check_payload(
+    payload: bytes,
+    *,
+    study_instance_uid: str,
+    patient_id: str,
+    issuer_of_patient_id: str,
+    accession_number: str,
+    sop_class_uid: str,
+    sop_instance_uid: str,
+) -> None:
+    """Hold the stored bytes of a document against the books, before each sending.
+
+    Raises DocumentRefused: damaged bytes, another patient, study or order than the books name, or no document of ours.
+    """
+    try:
+        document = dcmread(io.BytesIO(payload))
+        document.decode()
+    except UNREADABLE as error:
+        raise DocumentRefused((f"the bytes are no readable DICOM file ({type(error).__name__})",)) from error
+    expected = {
+        "StudyInstanceUID": study_instance_uid,
+        "PatientID": patient_id,
+        "IssuerOfPatientID": issuer_of_patient_id,
+        "AccessionNumber": accession_number,
+        "SOPClassUID": sop_class_uid,
+        "SOPInstanceUID": sop_instance_uid,
+    }
+    books = [f"{name} is not that of the books" for name, value in expected.items() if plain(document, name) != value]
+    _refuse([*books, *_of_the_document(document), *of_the_file_meta(document)])
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise DocumentRefused(tuple(dict.fromkeys(problems)))
+
+
+def _of_the_document(document: Dataset) -> Iterator[str]:
+    """What must hold of every document of its kind, whoever it is about."""
+    rules = _RULES.get(plain(document, "SOPClassUID"))
+    if rules is None:
+        yield "SOPClassUID is none of those that are made here"
+        return
+    yield from rules(document)
+    yield from of_the_elements(document)
+    yield from of_the_encoding(document)
+
+
+def _of_the_source(draft: Dataset, sources: list[Dataset]) -> Iterator[str]:
+    films = [source for source in sources if source.SOPInstanceUID in referenced(draft)]
+    if len(films) != len(referenced(draft)):
+        yield "an image that the draft names is not among the images of the study"
+    for film in films:
+        yield from (f"{name} differs from the image" for name in IDENTITY if _value(draft, name) != _value(film, name))
+    for source in sources:
+        yield from (
+            f"{name} differs among the images" for name in _SHARED if _value(draft, name) != _value(source, name)
+        )
+
+
+def _of_the_claim(document: Dataset, config: ReportsConfig) -> Iterator[str]:
+    if plain(document, "ContentQualification") == "PRODUCT" and not config.cleared:
+        yield "ContentQualification PRODUCT is claimed without being configured"
+
+
+def _value(dataset: Dataset, keyword: str) -> object:
+    """Comparable value; absent is not empty, so that nothing appears or vanishes unseen."""
+    if keyword not in dataset:
+        return None
+    if dataset[keyword].VR == "SQ":
+        return [item.to_json_dict() for item in dataset[keyword].value]
+    return plain(dataset, keyword)

@@ -1,0 +1,86 @@
+"""What must hold of the elements, UIDs and moments of every DICOM document of ours, whatever its kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+
+from pydicom import Dataset, FileDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from dicom_node.uids import is_uid
+from reports.objects.frame import NotEncodable, encode
+from reports.objects.tree import plain
+from reports.provenance import device_uid
+from reports.source import LENGTHS, has_controls, is_timezone_offset, joined
+
+_TEXT_VRS = frozenset({"CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+
+
+def of_the_elements(document: Dataset) -> Iterator[str]:
+    """No private element, no control character, no bad UID, nothing too long."""
+    for element in document.iterall():
+        text = "" if element.VR == "SQ" else joined(element.value)
+        if element.tag.is_private:
+            yield "a private element is present"
+        elif element.VR in _TEXT_VRS and has_controls(text, allowed="\r\n" if element.VR == "UT" else ""):
+            yield f"{element.keyword} holds control characters"
+        elif element.VR == "UI" and not all(is_uid(uid) for uid in text.split("\\")):
+            yield f"{element.keyword} is no UID"
+        elif len(text) > LENGTHS.get(element.VR, len(text)):
+            yield f"{element.keyword} is too long"
+
+
+def of_the_encoding(document: Dataset) -> Iterator[str]:
+    """It can be written, and reads back as it was."""
+    try:
+        encode(document)
+    except (NotEncodable, AttributeError, ValueError, TypeError) as error:
+        yield f"it cannot be written without loss ({type(error).__name__})"
+
+
+def of_the_file_meta(document: FileDataset) -> Iterator[str]:
+    """The file names the object that is in it."""
+    meta = document.file_meta
+    if plain(meta, "MediaStorageSOPInstanceUID") != plain(document, "SOPInstanceUID"):
+        yield "the file meta information names another SOP Instance UID"
+    if plain(meta, "MediaStorageSOPClassUID") != plain(document, "SOPClassUID"):
+        yield "the file meta information names another SOP Class UID"
+    if plain(meta, "TransferSyntaxUID") != ExplicitVRLittleEndian:
+        yield "the transfer syntax is not Explicit VR Little Endian"
+
+
+def of_the_uids(document: Dataset, *, series: str, instance: str | None) -> Iterator[str]:
+    """UIDs are derived by us, from this content. series, instance: what they have to be; None: it has no content."""
+    for name in ("SOPInstanceUID", "SeriesInstanceUID"):
+        if not plain(document, name).startswith("2.25.") or not is_uid(plain(document, name)):
+            yield f"{name} is not derived by us"
+    if plain(document, "SeriesInstanceUID") != series:
+        yield "SeriesInstanceUID is not that of the study's documents of this kind"
+    if plain(document, "SOPInstanceUID") != instance:
+        yield "SOPInstanceUID is not that of this content"
+
+
+def of_the_reader(document: Dataset) -> Iterator[str]:
+    """Device UID and digest of the reader agree."""
+    try:
+        if plain(document, "DeviceUID") != device_uid(document.ContributingEquipmentSequence[0].DeviceSerialNumber):
+            yield "DeviceUID is not that of the reader"
+    except (AttributeError, IndexError):
+        yield "the reader's digest is missing from the contributing equipment"
+
+
+def of_the_moment(document: Dataset) -> Iterator[str]:
+    """Dates, times and offset have the form that DICOM wants."""
+    offset = plain(document, "TimezoneOffsetFromUTC")
+    if offset and not is_timezone_offset(offset):
+        yield "TimezoneOffsetFromUTC has no valid form"
+    for name in ("ContentDate", "InstanceCreationDate"):
+        try:
+            date.fromisoformat(plain(document, name))
+        except ValueError:
+            yield f"{name} is no date"
+    for name in ("ContentTime", "InstanceCreationTime"):
+        if re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d", plain(document, name)) is None:
+            yield f"{name} is no time"

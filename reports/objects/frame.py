@@ -1,0 +1,207 @@
+"""What all our documents have in common: identity, equipment, references, UIDs, and the bytes of the file.
+
+A `document` here is a Dataset without file meta information; `encode` makes the Part 10 file of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, BasicTextSRStorage, ExplicitVRLittleEndian
+
+from dicom_node.errors import WetreadError
+from dicom_node.uids import derived_uid
+from reports.config import ReportsConfig
+from reports.source import OPTIONAL, SEQUENCES, TYPE_2
+
+DRAFT_SERIES = "AI DRAFT - NOT VERIFIED"
+FINAL_SERIES = "REPORT - VERIFIED"
+NOTICE_SERIES = "NO AI DRAFT"
+REJECTION_SERIES = "REJECTED AI DRAFTS"
+
+IDENTITY = tuple(
+    sorted(
+        {*TYPE_2, *OPTIONAL, *SEQUENCES, "TimezoneOffsetFromUTC"}
+        - {
+            "Modality",
+            "BodyPartExamined",
+            "ViewPosition",
+            "PlacerOrderNumberImagingServiceRequest",
+            "FillerOrderNumberImagingServiceRequest",
+        }
+    )
+)
+_EQUIPMENT = (
+    "Manufacturer",
+    "ManufacturerModelName",
+    "SoftwareVersions",
+    "DeviceUID",
+    "ContributingEquipmentSequence",
+)
+_IMPLEMENTATION_UID = derived_uid("implementation", "wetread")
+
+
+class Stage(StrEnum):
+    """Where in its life a document shows the report."""
+
+    DRAFT = "draft"  # the machine's, unverified
+    SIGNED = "signed"
+    COSIGNED = "cosigned"  # signed again by a second person
+    ADDENDUM = "addendum"  # a signed report with what was added later
+    NOTICE = "notice"  # says only why there is no draft
+    REJECTION = "rejection"  # a Key Object Selection that takes documents back
+
+
+class Kind(StrEnum):
+    """Form of what goes to a destination."""
+
+    BASIC_TEXT = "basic-text"  # Basic Text SR, TID 2000: the narrative and the master of all others
+    TID1500 = "tid1500"  # Comprehensive 3D SR, TID 1500
+    KOS = "kos"  # Key Object Selection: rejection and withdrawal
+    PDF = "pdf"  # Encapsulated PDF
+    SC = "sc"  # Secondary Capture
+    ORU = "oru"  # HL7 v2 ORU^R01
+    FHIR = "fhir"  # FHIR R4 DiagnosticReport
+    OUTCOME = "outcome"  # accepted, modified or rejected, as JSON
+
+
+class NotEncodable(WetreadError):
+    """A document cannot be written without loss of characters."""
+
+
+def copy_identity(target: Dataset, source: Dataset) -> None:
+    """Copy patient, study and order identity, byte for byte, from a normalized film or from one of our documents."""
+    target.SpecificCharacterSet = "ISO_IR 192"
+    target.StudyInstanceUID = source.StudyInstanceUID
+    for keyword in IDENTITY:
+        if keyword in source:
+            setattr(target, keyword, source[keyword].value)
+
+
+def copy_equipment(target: Dataset, document: Dataset) -> None:
+    """Name the same program and the same reader as another of our documents does."""
+    for keyword in _EQUIPMENT:
+        if keyword in document:
+            setattr(target, keyword, document[keyword].value)
+
+
+def series_number(kind: Kind, stage: Stage, config: ReportsConfig) -> int:
+    """Series Number: far from those of devices, another one for each kind, ten higher once a person has signed."""
+    final = stage in {Stage.SIGNED, Stage.COSIGNED, Stage.ADDENDUM}
+    return config.series_number + list(Kind).index(kind) + (10 if final else 20 if stage is Stage.NOTICE else 0)
+
+
+def series_uid(study_instance_uid: str, sop_class_uid: str, stage: Stage) -> str:
+    """Series of a study's documents of one class: drafts, signed reports and notices are never in one series.
+
+    Viewers fail on series with several SOP classes, and show a final in a draft's series as a draft.
+    """
+    final = stage in {Stage.SIGNED, Stage.COSIGNED, Stage.ADDENDUM}
+    return derived_uid("series", study_instance_uid, sop_class_uid, "final" if final else stage.value)
+
+
+def draft_series_uid(study_instance_uid: str) -> str:
+    """Series of a study's drafts in Basic Text SR."""
+    return series_uid(study_instance_uid, BasicTextSRStorage, Stage.DRAFT)
+
+
+def content_uid(document: Dataset, what: str) -> str:
+    """SOP Instance UID that a document with this content has: whoever changes a letter gets another one.
+
+    what: a word that tells kinds apart, such as `draft` or `tid1500 draft`.
+    """
+    own = {"SOPInstanceUID", "SeriesInstanceUID"}
+    content = Dataset({element.tag: element for element in document if element.keyword not in own})
+    digest = hashlib.sha256(_explicit_little_endian(content)).hexdigest()
+    reader = document.ContributingEquipmentSequence[0].DeviceSerialNumber
+    return derived_uid(document.StudyInstanceUID, str(document.InstanceNumber), what, reader, digest)
+
+
+def stamp(document: Dataset, moment: datetime) -> None:
+    """Set Content and Instance Creation Date and Time. moment: in the zone that people at the site read."""
+    document.InstanceCreationDate = document.ContentDate = f"{moment:%Y%m%d}"
+    document.InstanceCreationTime = document.ContentTime = f"{moment:%H%M%S}"
+
+
+def local(moment: datetime, source: Dataset, config: ReportsConfig) -> datetime:
+    """Convert to the source's time zone where it names one, else to the configured one.
+
+    Raises ValueError: a naive moment.
+    """
+    if moment.tzinfo is None:
+        raise ValueError("the moment needs a time zone")
+    return moment.astimezone(_zone(source, config))
+
+
+def evidence(films: Iterable[Dataset]) -> list[Dataset]:
+    """Hierarchical references to images or documents (PS3.3 C.17.2.1), grouped by study and series, in order."""
+    studies: dict[str, dict[str, list[Dataset]]] = {}
+    for film in films:
+        of_study = studies.setdefault(str(film.StudyInstanceUID), {})
+        of_study.setdefault(str(film.SeriesInstanceUID), []).append(reference(film))
+    return [_study_item(uid, series) for uid, series in studies.items()]
+
+
+def reference(instance: Dataset) -> Dataset:
+    """SOP Instance Reference Macro (PS3.3 10.8)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = instance.SOPClassUID
+    item.ReferencedSOPInstanceUID = instance.SOPInstanceUID
+    return item
+
+
+def encode(document: Dataset) -> bytes:
+    """Write a Part 10 file in Explicit VR Little Endian. Same dataset, same bytes.
+
+    Raises NotEncodable where a character would be lost; pydicom alone writes '?' and warns.
+    """
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\x00\x01"
+    meta.MediaStorageSOPClassUID = document.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = document.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = UID(_IMPLEMENTATION_UID)
+    meta.ImplementationVersionName = "WETREAD"
+    copy = Dataset({element.tag: element for element in document})
+    copy.file_meta = meta
+    buffer = io.BytesIO()
+    copy.save_as(buffer, enforce_file_format=True)
+    written = buffer.getvalue()
+    if dcmread(io.BytesIO(written)).to_json_dict() != document.to_json_dict():
+        raise NotEncodable("the document reads back differently than it was written; it holds what DICOM cannot carry")
+    return written
+
+
+def _study_item(uid: str, series: dict[str, list[Dataset]]) -> Dataset:
+    study = Dataset()
+    study.StudyInstanceUID = uid
+    study.ReferencedSeriesSequence = [_series_item(*pair) for pair in series.items()]
+    return study
+
+
+def _series_item(uid: str, references: Sequence[Dataset]) -> Dataset:
+    item = Dataset()
+    item.SeriesInstanceUID = uid
+    item.ReferencedSOPSequence = list(references)
+    return item
+
+
+def _zone(source: Dataset, config: ReportsConfig) -> tzinfo:
+    offset = source.get("TimezoneOffsetFromUTC", "")
+    if not offset:
+        return UTC if config.time_zone == "UTC" else ZoneInfo(config.time_zone)
+    minutes = int(offset[1:3]) * 60 + int(offset[3:5])
+    return timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
+
+
+def _explicit_little_endian(dataset: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, implicit_vr=False, little_endian=True)
+    return buffer.getvalue()
