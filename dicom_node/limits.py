@@ -1,7 +1,8 @@
-"""What a caller can make us hold: the length of a PDU and how long it may take, an object, the disk.
+"""What a peer can make us hold: connections, the length of a PDU and how long it may take, an object, the disk.
 
 pynetdicom believes the length that a PDU declares, up to 4 GiB, and waits for it without an end, both before anybody
-has looked at the AE titles. Its server hands out the socket that is read from; ours counts.
+has looked at the AE titles. Its server hands out the socket that is read from; ours counts. Where we call, the socket
+is exchanged when it has connected.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from pynetdicom import AE, evt
@@ -20,25 +22,30 @@ from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.pdu import P_DATA_TF
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from dicom_node import files
 
 log = structlog.get_logger("listen")
 
+LONGEST_ANSWER = 4 << 20  # bytes that a peer we called may send in one association; a status has some hundred
+_WAITING = 16  # connections that have not asked for an association; each costs two threads that poll
 _HEADER = struct.Struct(">BxL")  # PDU type and length (PS3.8 9.3.1)
 _P_DATA = 0x04
 _MESSAGES_WAITING = 16
+_TOO_LARGE = "the object is larger than node.maximum_object_mebibytes"
 _SLACK = 4096  # some count headers that the standard does not, some the other way round
 _LONGEST = MappingProxyType({0x01: 1 << 20, 0x02: 1 << 20, 0x03: 1024, 0x05: 1024, 0x06: 1024, 0x07: 1024})
 
 
 class PDUSocket(socket.socket):
-    """The socket of an accepted connection. `recv` follows the PDUs that pass and raises OSError at a bad one."""
+    """The socket of one connection. `recv` follows the PDUs that pass and raises OSError at a bad one."""
 
     def __init__(self, accepted: socket.socket, *, longest_data: int, seconds: float) -> None:
         """`longest_data`: bytes of a P-DATA-TF PDU; `seconds`: from the first byte of a PDU to its last."""
         super().__init__(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach())
+        self.trouble = ""  # why `recv` raised, said of the peer
+        self.ended = False  # by `hang_up`
         self._longest = {**_LONGEST, _P_DATA: longest_data}
         self._seconds = seconds
         self._deadline: float | None = None  # of the PDU at hand
@@ -50,10 +57,12 @@ class PDUSocket(socket.socket):
         if self._deadline is None:
             self._deadline = time.monotonic() + self._seconds
         left = self._deadline - time.monotonic()
+        self.trouble = "does not finish what it began to send"
         if left <= 0:
             raise TimeoutError("the PDU takes too long")
         self.settimeout(left)
         chunk = super().recv(min(size, self._rest or _HEADER.size - len(self._header)), flags)
+        self.trouble = ""
         if self._rest:
             self._rest -= len(chunk)
         else:
@@ -68,6 +77,11 @@ class PDUSocket(socket.socket):
         with suppress(OSError):
             super().shutdown(how)
 
+    def hang_up(self) -> None:
+        """End the connection from another thread: whoever reads sees its end, and closes the socket."""
+        self.ended = True
+        self.shutdown(socket.SHUT_RDWR)
+
     def _measure(self) -> None:
         if len(self._header) < _HEADER.size:
             return
@@ -76,13 +90,40 @@ class PDUSocket(socket.socket):
         if kind not in self._longest:
             return  # pynetdicom aborts and reads no further
         if length > self._longest[kind]:
+            self.trouble = "sends more at once than was negotiated"
             log.warning("pdu_too_long", address=self.getpeername()[0], kind=kind, length=length)
             raise OSError("the PDU is too long")
         self._rest = length
 
 
 class _Server(ThreadedAssociationServer):
-    """A server whose connections count."""
+    """A server whose connections count, also those on which nobody has asked for anything.
+
+    Such a connection ends by itself after `acse_timeout`. Where too many wait for that, the oldest end at once, so that
+    there is always room for a caller who speaks.
+    """
+
+    request_queue_size = 128  # connections that the kernel keeps for us; 5 are lost in a burst
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
+        """May the connection have threads of its own? If not, it is closed."""
+        every = self.active_associations
+        # Those who were hung up on are still here until their threads have seen it.
+        if len(every) < AE.maximum_associations.fget(self.ae) + 2 * _WAITING:  # type: ignore[attr-defined]
+            self._make_room([connection for one in every if (connection := _idle(one)) is not None])
+            return True
+        log.warning("connection_closed", address=client_address[0], explanation="too many connections at once")
+        return False
+
+    def _make_room(self, waiting: list[PDUSocket]) -> None:
+        for connection in waiting[: max(0, len(waiting) + 1 - _WAITING)]:  # threads are listed as they started
+            with suppress(OSError):
+                log.warning(
+                    "connection_closed",
+                    address=connection.getpeername()[0],
+                    explanation="it asked for no association, and others wait",
+                )
+            connection.hang_up()
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         connection, address = super().get_request()
@@ -93,11 +134,70 @@ class _Server(ThreadedAssociationServer):
 class LimitedAE(AE):
     """An application entity whose servers read no more of a PDU than was negotiated."""
 
+    @property
+    def maximum_associations(self) -> int:
+        """As `AE.maximum_associations`, and one more for each connection that is none: pynetdicom counts those too."""
+        idle = sum(1 for one in self.active_associations if one.is_acceptor and not _takes_place(one))
+        return int(super().maximum_associations) + idle
+
+    @maximum_associations.setter
+    def maximum_associations(self, value: int) -> None:
+        AE.maximum_associations.fset(self, value)  # type: ignore[attr-defined]
+
     def make_server(self, *arguments: Any, **settings: Any) -> ThreadedAssociationServer:
         """As `AE.make_server`, which `AE.start_server` calls."""
         server = super().make_server(*arguments, **{**settings, "server_class": _Server})
         assert isinstance(server, _Server)
         return server
+
+
+def _takes_place(association: Association) -> bool:
+    """Has an association been asked for, and not been refused or ended?"""
+    over = association.is_rejected or association.is_aborted or association.is_released
+    return association.requestor.primitive is not None and not over
+
+
+def _idle(association: Association) -> PDUSocket | None:
+    """The open connection of what is no association, not yet or no more."""
+    transport = association.dul.socket
+    connection = None if transport is None else transport.socket
+    if _takes_place(association) or not isinstance(connection, PDUSocket) or connection.ended:
+        return None
+    return connection
+
+
+class Answers:
+    """Bounds what a peer that we called makes us hold: each PDU, and all that it sends in this association."""
+
+    def __init__(self, *, longest_pdu: int, seconds: float, most: int = LONGEST_ANSWER) -> None:
+        """`longest_pdu`: what we negotiate; `seconds`: for a PDU from its first byte; `most`: bytes altogether."""
+        self._longest_pdu = longest_pdu
+        self._seconds = seconds
+        self._left = most
+        self._connection: PDUSocket | None = None
+        self._excess = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why the association was ended, said of the peer; empty where it was not ended by us."""
+        return self._excess or ("" if self._connection is None else self._connection.trouble)
+
+    def handlers(self) -> list[tuple[Any, ...]]:
+        """Event handlers to give to one `associate`, before all others."""
+        return [(evt.EVT_CONN_OPEN, self._handle_open), (evt.EVT_PDU_RECV, self._handle_pdu)]
+
+    def _handle_open(self, event: evt.Event) -> None:
+        transport = cast(AssociationSocket, event.assoc.dul.socket)
+        connected = cast(socket.socket, transport.socket)
+        self._connection = PDUSocket(connected, longest_data=self._longest_pdu + _SLACK, seconds=self._seconds)
+        transport.socket = self._connection
+
+    def _handle_pdu(self, event: evt.Event) -> None:
+        self._left -= event.pdu.pdu_length
+        if self._left < 0 and not self._excess:
+            self._excess = "sends an answer without an end"
+            log.warning("answer_too_long", ae_title=event.assoc.acceptor.ae_title)
+            event.assoc.abort()
 
 
 class Intake:
@@ -106,9 +206,21 @@ class Intake:
     Its handlers run in the thread that reads from the connection. An exception in them would be swallowed.
     """
 
-    def __init__(self, folder: Path, *, longest_object: int, least_free_mebibytes: int, longest_pdu: int) -> None:
-        """`longest_object`: bytes; `folder`: where objects are written, `least_free_mebibytes` must stay free there."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        longest_object: int,
+        least_free_mebibytes: int,
+        longest_pdu: int,
+        book_too_large: Callable[[str, C_STORE_RQ], None],
+    ) -> None:
+        """`longest_object`: bytes; `folder`: where objects are written, `least_free_mebibytes` must stay free there.
+
+        `book_too_large` is called with the calling AE title and the request before the association is aborted.
+        """
         self._folder = folder
+        self._book_too_large = book_too_large
         self._longest_object = longest_object
         self._least_free = least_free_mebibytes
         # A message that is no C-STORE is held in memory; so is a command set. Two PDUs may come before we know.
@@ -131,7 +243,12 @@ class Intake:
         if trouble:
             self._aborted = True
             log.error("association_aborted", calling_ae_title=event.assoc.requestor.ae_title, explanation=trouble)
-            event.assoc.abort()
+            try:
+                if trouble == _TOO_LARGE:
+                    request = cast(C_STORE_RQ, event.assoc.dimse.message)
+                    self._book_too_large(str(event.assoc.requestor.ae_title).strip(), request)
+            finally:
+                event.assoc.abort()
 
     def _handle_message(self, _event: evt.Event) -> None:
         self._came = 0
@@ -139,7 +256,7 @@ class Intake:
     def _trouble(self, dimse: DIMSEServiceProvider) -> str:
         if isinstance(dimse.message, C_STORE_RQ):
             if self._came > self._longest_object:
-                return "the object is larger than node.maximum_object_mebibytes"
+                return _TOO_LARGE
         elif self._came > self._longest_other:
             return "a message that is no image is larger than 1 MiB"
         if dimse.msg_queue.qsize() > _MESSAGES_WAITING:

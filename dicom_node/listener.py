@@ -17,6 +17,7 @@ from typing import cast
 import structlog
 from pydicom import Dataset
 from pynetdicom import _config, evt
+from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
@@ -37,6 +38,7 @@ log = structlog.get_logger("listen")
 
 SUCCESS = 0x0000
 _ENVELOPE = 1 << 20  # bytes of a message that are no object: commands, and a header for each fragment
+_LATER = "disk or database trouble, send again later"
 _SWEEP_AFTER = timedelta(hours=1)
 
 
@@ -49,6 +51,12 @@ class _Delivered:
     calling_ae_title: str
     sop_class_uid: str
     sop_instance_uid: str
+
+
+class _TooLarge(CannotUnderstand):
+    """The object is larger than we take, whatever it is."""
+
+    reason = "object-too-large"
 
 
 class Listener:
@@ -189,9 +197,13 @@ class Listener:
         try:
             return self._receive(delivered)
         except Exception as trouble:  # noqa: BLE001  told apart and answered there
-            return self._answer_trouble(delivered, trouble)
+            try:
+                return self._answer_trouble(delivered, trouble)
+            except Exception as another:
+                log.error("store_broken", exc_info=another, calling_ae_title=delivered.calling_ae_title)
+                return _answer(OutOfResources(_LATER))
         finally:
-            part.unlink(missing_ok=True)
+            _discard(part)
 
     def _answer_trouble(self, delivered: _Delivered, trouble: Exception) -> Dataset:
         """Our disk or database: again later. The content, or what nobody foresaw: keep it, book it, and never again."""
@@ -200,7 +212,7 @@ class Listener:
         elif isinstance(trouble, StoreFailure):
             return self._refuse(delivered, trouble)
         elif isinstance(trouble, (OSError, SQLAlchemyError)) and not isinstance(trouble, DataError):
-            failure = OutOfResources("disk or database trouble, send again later")
+            failure = OutOfResources(_LATER)
         else:
             log.error("store_broken", exc_info=trouble, calling_ae_title=delivered.calling_ae_title)
             return self._refuse(delivered, CannotUnderstand("the object could not be processed"))
@@ -232,7 +244,7 @@ class Listener:
     def _inspect(self, delivered: _Delivered) -> Header:
         """Is it an object that can be booked? Raises StoreFailure."""
         if self._is_too_large(delivered.part):
-            raise CannotUnderstand("larger than node.maximum_object_mebibytes")
+            raise _TooLarge("larger than node.maximum_object_mebibytes")
         if not is_uid(delivered.transfer_syntax_uid):
             raise CannotUnderstand("the transfer syntax is no UID")
         header = read_header(delivered.part)
@@ -258,7 +270,7 @@ class Listener:
             digest = self._quarantine(delivered, failure)
         except (OSError, SQLAlchemyError) as error:
             log.error("store_unavailable", error=type(error).__name__, calling_ae_title=delivered.calling_ae_title)
-            return _answer(OutOfResources("disk or database trouble, send again later"))
+            return _answer(OutOfResources(_LATER))
         log.warning("object_quarantined", reason=failure.reason, comment=failure.comment, digest=digest[:12])
         return _answer(failure)
 
@@ -266,17 +278,33 @@ class Listener:
         digest = files.digest_of_dataset(delivered.part, delivered.transfer_syntax_uid)
         if not self._is_too_large(delivered.part):
             files.quarantine(delivered.part, self._config.quarantine_folder, digest)
+        self._book_refused(
+            failure.reason, digest, delivered.calling_ae_title, delivered.sop_class_uid, delivered.sop_instance_uid
+        )
+        return digest
+
+    def _book_refused(
+        self, reason: str, digest: str, calling_ae_title: str, sop_class_uid: str, sop_instance_uid: str
+    ) -> None:
         with self._database.write() as tx:
             worklist.record_quarantine(
                 tx,
                 clock(tx),
-                calling_ae_title=delivered.calling_ae_title,
-                reason=failure.reason,
+                calling_ae_title=calling_ae_title,
+                reason=reason,
                 digest=digest,
-                sop_class_uid=_printable(delivered.sop_class_uid),
-                sop_instance_uid=_printable(delivered.sop_instance_uid),
+                sop_class_uid=_printable(sop_class_uid),
+                sop_instance_uid=_printable(sop_instance_uid),
             )
-        return digest
+
+    def _book_too_large(self, calling_ae_title: str, request: C_STORE_RQ) -> None:
+        """Book an object of which no more is received; what came of it has no digest that says anything."""
+        command = request.command_set
+        uids = (str(command.get(keyword, "")) for keyword in ("AffectedSOPClassUID", "AffectedSOPInstanceUID"))
+        try:
+            self._book_refused(_TooLarge.reason, "", calling_ae_title, *uids)
+        except (OSError, SQLAlchemyError) as error:
+            log.error("store_unavailable", error=type(error).__name__, calling_ae_title=calling_ae_title)
 
     # --- set-up ---------------------------------------------------------------------------------------------------
 
@@ -286,6 +314,7 @@ class Listener:
             longest_object=(self._config.maximum_object_mebibytes << 20) + _ENVELOPE,
             least_free_mebibytes=self._config.reserve_mebibytes // 4,
             longest_pdu=self._config.maximum_pdu_size,
+            book_too_large=self._book_too_large,
         )
 
     def _make_ae(self) -> LimitedAE:
@@ -327,6 +356,14 @@ def _handle_closed(event: evt.Event) -> None:
     """End the thread of a connection that closed without a word; a port scan would fill all places for a minute."""
     if event.assoc.requestor.primitive is None:
         event.assoc.dul.to_user_queue.put(None)
+
+
+def _discard(part: Path) -> None:
+    """Delete what is no longer needed; where that fails, the object's answer still holds and the sweep comes later."""
+    try:
+        part.unlink(missing_ok=True)
+    except OSError as error:
+        log.error("part_not_deleted", error=type(error).__name__)
 
 
 def _printable(text: str) -> str:

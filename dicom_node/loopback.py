@@ -29,6 +29,7 @@ from dicom_node.aet import RemoteAddress, ae_title
 from dicom_node.associations import keep_identifiers_out_of_logs, prompt_handlers
 from dicom_node.contexts import TRANSFER_SYNTAXES, storage_classes
 from dicom_node.errors import ConfigurationError, SendFailure
+from dicom_node.limits import Answers
 
 HOST = "127.0.0.1"
 _PDU = 131072
@@ -190,9 +191,8 @@ def send(path: Path, to: RemoteAddress, calling: str) -> int:
     entity = AE(ae_title=ae_title(calling))
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = _TIMEOUT_SECONDS
     context = build_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
-    association = entity.associate(
-        to.host, to.port, [context], to.ae_title, max_pdu=_PDU, evt_handlers=prompt_handlers()
-    )
+    handlers = [*Answers(longest_pdu=_PDU, seconds=_TIMEOUT_SECONDS).handlers(), *prompt_handlers()]
+    association = entity.associate(to.host, to.port, [context], to.ae_title, max_pdu=_PDU, evt_handlers=handlers)
     if not association.is_established:
         raise SendFailure(f"{to} did not accept an association from {calling}; is it running, does it know {calling}?")
     try:

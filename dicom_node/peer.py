@@ -19,6 +19,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from dicom_node.associations import prompt_handlers
 from dicom_node.errors import SendFailure
+from dicom_node.limits import Answers
 
 _PLAIN = (
     ExplicitVRLittleEndian,
@@ -103,20 +104,35 @@ def _association(address: Address, sop_class_uid: str) -> Iterator[Association]:
     ae.dimse_timeout = address.answer_seconds
     ae.network_timeout = address.answer_seconds
     ae.add_requested_context(sop_class_uid, list(_PLAIN))
+    answers = Answers(longest_pdu=ae.maximum_pdu_size, seconds=address.answer_seconds)
+    handlers = [*answers.handlers(), *prompt_handlers()]
     try:
         association = ae.associate(
-            address.host, address.port, ae_title=address.peer_ae_title, evt_handlers=prompt_handlers()
+            address.host,
+            address.port,
+            ae_title=address.peer_ae_title,
+            max_pdu=ae.maximum_pdu_size,
+            evt_handlers=handlers,
         )
     except (OSError, ValueError) as error:  # the host's name cannot be looked up, or is none
         where = f"{address.peer_ae_title} at {address.host}:{address.port}"
         raise SendFailure(f"{where} cannot be looked up ({type(error).__name__}): is the host's name right?") from error
     if not association.is_established:
-        raise _why(association, address, sop_class_uid)
+        raise _excess(answers, address) or _why(association, address, sop_class_uid)
     try:
         yield association
+    except SendFailure as failure:
+        raise (_excess(answers, address) or failure) from None
     finally:
         if association.is_established:
             association.release()
+
+
+def _excess(answers: Answers, address: Address) -> SendFailure | None:
+    """A sentence where we hung up because of how much, or how slowly, the peer sends."""
+    if not answers.trouble:
+        return None
+    return SendFailure(f"{address.peer_ae_title} {answers.trouble}; is {address.host}:{address.port} a DICOM node?")
 
 
 def _why(association: Association, address: Address, sop_class_uid: str) -> SendFailure:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -16,7 +16,9 @@ from agent import schema
 from agent.cli import Surroundings
 from agent.config import Config, read_config
 from dicom_node.database import Database
+from reports.elapsed import age
 
+ago: Final = age  # a command says it in the words of the page
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
@@ -58,17 +60,6 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]], *, empt
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
     for line in cells:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def ago(moment: datetime | None, now: datetime) -> str:
-    """How long ago, in the largest unit that says something: 40 s, 12 min, 5 h, 3 d."""
-    if moment is None:
-        return "-"
-    seconds = int((now - moment).total_seconds())
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 def _shown(cell: object) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import inspect
+import os
 import socket
+import sqlite3
 import struct
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -24,11 +27,13 @@ from pynetdicom.dsutils import encode
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
+from sqlalchemy import select
 from sqlalchemy.exc import DataError
 
-from dicom_node import access, files, worklist
+from dicom_node import access, files, limits, worklist
 from dicom_node.errors import CannotUnderstand, ConfigurationError
 from dicom_node.listener import Listener, _Delivered
+from dicom_node.tables import Reception
 from tests.harness import dcmtk
 from tests.harness.door import DX, Door, OpenDoor, associated, small_film, store, store_bytes
 from tests.harness.node import wait_until
@@ -121,6 +126,152 @@ def test_quarantine_is_booked_whatever_the_request_says(door: Door, uid: str) ->
     small_film().save_as(delivered.part, enforce_file_format=True)
     answer = door.listener._answer_trouble(delivered, CannotUnderstand("no"))
     assert (answer.Status, door.outcomes()) == (0xC000, ["quarantined"])
+
+
+def spoil(door: Door, monkeypatch: pytest.MonkeyPatch, how: Callable[[Path], None]) -> None:
+    """From now on, the disk does this to what was received, when the listener looks how full it is."""
+
+    def measured(_folder: Path) -> int:
+        for part in door.leftovers():
+            how(part)
+        return 1 << 20
+
+    monkeypatch.setattr(files, "free_mebibytes", measured)
+
+
+def lose(part: Path) -> None:
+    os.truncate(part, 10)
+
+
+def replace(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    part.mkdir(exist_ok=True)
+
+
+def test_bytes_that_our_disk_lost_are_asked_for_again(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = small_film()
+    with associated(door.port) as association, monkeypatch.context() as broken:
+        spoil(door, broken, lose)
+        assert association.send_c_store(image).Status == 0xA700
+        assert door.logged("store_broken")
+    assert (door.outcomes(), door.quarantined(), door.leftovers()) == ([], [], [])
+    assert store(door.port, image).Status == 0
+    assert door.outcomes() == ["stored"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_part_that_cannot_be_deleted_does_not_change_the_answer(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    with associated(door.port) as association, monkeypatch.context() as broken:
+        spoil(door, broken, lambda part: None if door.logged("part_not_deleted") else replace(part))
+        assert association.send_c_store(small_film()).Status == 0xA700
+    assert len(door.logged("part_not_deleted")) == 1
+    (left,) = door.leftovers()
+    left.rmdir()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("away", ["folder", "database"])
+def test_garbage_is_asked_for_again_while_it_cannot_be_kept_or_booked(door: Door, tmp_path: Path, away: str) -> None:
+    def answered() -> int:
+        return int(store_bytes(association, bytes(64), sop_class=DX, instance="1.2.3").Status)
+
+    folder = door.config.quarantine_folder
+    with associated(door.port) as association:
+        if away == "folder":
+            folder.rmdir()
+            folder.write_bytes(b"")
+        else:
+            door.database.close()
+            with closing(sqlite3.connect(tmp_path / "wetread.db")) as other:
+                other.execute("ALTER TABLE reception RENAME TO away")
+        assert answered() == 0xA700
+        assert door.logged("store_unavailable")
+        if away == "folder":
+            folder.unlink()
+        else:
+            with closing(sqlite3.connect(tmp_path / "wetread.db")) as other:
+                other.execute("ALTER TABLE away RENAME TO reception")
+        assert (answered(), door.outcomes()) == (0xC000, ["quarantined"])
+
+
+# --- how many may stand at the door ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def silent_callers(port: int, number: int) -> Iterator[list[socket.socket]]:
+    """Connections on which nobody says anything."""
+    with ExitStack() as open_until_the_end:
+        yield [
+            open_until_the_end.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            for _ in range(number)
+        ]
+
+
+def is_closed(caller: socket.socket) -> bool:
+    caller.settimeout(0)
+    try:
+        return caller.recv(100) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_film_comes_in_while_200_callers_say_nothing(door: Door, image: Path) -> None:
+    with silent_callers(door.port, 200) as callers:
+        assert dcmtk.store(door.port, image).returncode == 0
+        wait_until(lambda: len(door.listener._ae.active_associations) <= 20, "the oldest to go", seconds=30)
+        open_still = [not is_closed(caller) for caller in callers]
+    assert open_still[-10:] == [True] * 10
+    assert open_still[:100] == [False] * 100
+    assert len(door.logged("connection_closed")) >= 200 - 20
+    assert door.outcomes() == ["stored"]
+    wait_until(lambda: not door.listener._ae.active_associations, "every thread to end", seconds=30)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_threads_have_an_end_however_many_connect(open_door: OpenDoor, image: Path) -> None:
+    door = open_door(maximum_associations=2)
+    most = 0
+    with ExitStack() as callers:
+        for _ in range(300):
+            callers.enter_context(socket.create_connection(("127.0.0.1", door.port), timeout=10))
+            most = max(most, len(door.listener._ae.active_associations))
+        wait_until(lambda: len(door.listener._ae.active_associations) <= 20, "the oldest to go", seconds=30)
+        assert dcmtk.store(door.port, image).returncode == 0
+    assert most <= 2 + 2 * 16
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_connection_beyond_every_limit_is_closed_in_words(open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_WAITING", 0)
+    door = open_door(maximum_associations=1)
+    with associated(door.port, Verification), silent_callers(door.port, 1) as (caller,):
+        wait_until(lambda: is_closed(caller), "the end of the second connection", seconds=5)
+    assert "too many" in str(door.logged("connection_closed")[0]["explanation"])
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_silent_callers_take_no_place_of_associations(open_door: OpenDoor, image: Path) -> None:
+    door = open_door(maximum_associations=1)
+    with silent_callers(door.port, 10):
+        assert dcmtk.store(door.port, image).returncode == 0
+        with associated(door.port, Verification):
+            refused = dcmtk.store(door.port, image)
+            assert "Local Limit Exceeded" in refused.stdout
+    assert door.logged("connection_closed") == []
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_callers_who_were_refused_and_stay_are_as_silent_ones(open_door: OpenDoor, image: Path) -> None:
+    door = open_door(maximum_associations=1)
+    with silent_callers(door.port, 100) as callers:
+        for caller in callers:
+            with suppress(OSError):
+                caller.sendall(b"\x04\x00\x00\x00\x00\x02ab")
+        assert dcmtk.store(door.port, image).returncode == 0
+    assert door.outcomes() == ["stored"]
 
 
 # --- what a PDU may hold ----------------------------------------------------------------------------------------------
@@ -224,7 +375,30 @@ def test_object_that_is_too_large_is_not_received_to_its_end(open_door: OpenDoor
     (line,) = door.logged("association_aborted")
     assert "node.maximum_object_mebibytes" in str(line["explanation"])
     wait_until(lambda: not door.leftovers(), "its part to go", seconds=5)
+    with door.database.read() as tx:
+        (row,) = tx.scalars(select(Reception)).all()
+    assert (row.outcome.value, row.reason) == ("quarantined", "object-too-large")
+    assert (row.sop_class_uid, row.sop_instance_uid, row.calling_ae_title) == (DX, "1.2.3", "PACS")
     assert store(door.port, small_film()).Status == 0
+    assert door.outcomes() == ["quarantined", "stored"]
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_object_that_is_too_large_is_aborted_also_where_it_cannot_be_booked(
+    open_door: OpenDoor, tmp_path: Path
+) -> None:
+    door = open_door(maximum_object_mebibytes=2)
+    with associated(door.port) as association:
+        with closing(sqlite3.connect(tmp_path / "wetread.db")) as other:
+            other.execute("ALTER TABLE reception RENAME TO away")
+        pour(association, 40)
+        wait_until(lambda: association.is_aborted, "the abort", seconds=10)
+        with closing(sqlite3.connect(tmp_path / "wetread.db")) as other:
+            other.execute("ALTER TABLE away RENAME TO reception")
+    assert door.logged("store_unavailable")
+    wait_until(lambda: not door.leftovers(), "its part to go", seconds=5)
     gc.collect()
 
 

@@ -1,11 +1,27 @@
-"""A host that cannot be found is a failed attempt with a cause, not an exception that nobody books."""
+"""Whatever a peer is or does: a failed attempt with a cause, in bounded memory and time, and no other exception."""
 
 from __future__ import annotations
 
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import psutil
 import pytest
+from pydicom import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StudyRootQueryRetrieveInformationModelFind,
+    Verification,
+)
+from structlog.testing import capture_logs
 
 from dicom_node import peer
 from dicom_node.errors import SendFailure
+from tests.harness.outbox import document, encoded
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a..b", "\N{SNOWMAN}" * 70])
@@ -19,3 +35,103 @@ def test_a_host_that_cannot_be_looked_up_is_named(host: str) -> None:
 @pytest.mark.parametrize(("status", "permanent"), [(0xA700, False), (0xC000, False), (0xA900, True), (0x0122, True)])
 def test_only_what_is_said_of_the_object_is_final(status: int, permanent: bool) -> None:
     assert peer._is_permanent(status) is permanent
+
+
+# --- what a peer may send ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def answering(act: Callable[[socket.socket], None]) -> Iterator[peer.Address]:
+    """A peer that takes one connection, reads what is asked, and answers as `act` does."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                act(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield peer.Address("WETREAD", "PACS", "127.0.0.1", server.getsockname()[1], answer_seconds=1)
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def scp(sop_class_uid: str, *handlers: tuple[object, ...]) -> Iterator[peer.Address]:
+    entity = AE(ae_title="PACS")
+    entity.add_supported_context(sop_class_uid)
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=list(handlers))  # type: ignore[arg-type]
+    assert server is not None
+    try:
+        yield peer.Address("WETREAD", "PACS", "127.0.0.1", server.server_address[1], answer_seconds=5)
+    finally:
+        server.shutdown()
+
+
+def pour(connection: socket.socket, kind: int) -> None:
+    connection.sendall(struct.pack(">BBL", kind, 0, 0xFFFFFFF0))
+    for _ in range(64):
+        connection.sendall(bytes(1 << 20))
+
+
+def resident() -> int:
+    return psutil.Process().memory_info().rss
+
+
+@pytest.mark.parametrize("kind", [0x02, 0x03, 0x04, 0x07], ids=hex)
+def test_answer_of_endless_length_is_not_read(kind: int) -> None:
+    before = resident()
+    with (
+        capture_logs() as log,
+        answering(lambda connection: pour(connection, kind)) as address,
+        pytest.raises(SendFailure, match="PACS sends more at once than was negotiated") as failure,
+    ):
+        peer.echo(address)
+
+    assert not failure.value.permanent
+    assert resident() - before < 16 << 20
+    assert [line["length"] for line in log if line["event"] == "pdu_too_long"] == [0xFFFFFFF0]
+
+
+def test_data_of_endless_length_is_not_read() -> None:
+    def answer(event: evt.Event) -> int:
+        with suppress(OSError):
+            pour(event.assoc.dul.socket.socket, 0x04)  # type: ignore[union-attr, arg-type]
+        return 0
+
+    before = resident()
+    with scp(Verification, (evt.EVT_C_ECHO, answer)) as address, pytest.raises(SendFailure, match="more at once"):
+        peer.echo(address)
+
+    assert resident() - before < 16 << 20
+
+
+def test_answer_drop_by_drop_is_not_awaited() -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(struct.pack(">BBL", 0x02, 0, 4096))
+        for _ in range(100):
+            connection.sendall(bytes(1))
+            time.sleep(0.1)
+
+    began = time.monotonic()
+    with answering(drip) as address, pytest.raises(SendFailure, match="does not finish"):
+        peer.echo(address)
+
+    assert time.monotonic() - began < 5
+
+
+def test_matches_without_an_end_are_not_counted_for_ever() -> None:
+    def match(event: evt.Event) -> Iterator[tuple[int, Dataset]]:
+        answer = Dataset()
+        answer.QueryRetrieveLevel, answer.SOPInstanceUID = "IMAGE", "1.2.3"
+        answer.TextValue = "x" * (1 << 20)
+        while not event.is_cancelled:
+            yield 0xFF00, answer
+
+    with (
+        scp(StudyRootQueryRetrieveInformationModelFind, (evt.EVT_C_FIND, match)) as address,
+        pytest.raises(SendFailure, match="PACS sends an answer without an end"),
+    ):
+        peer.holds(address, encoded(document()))
