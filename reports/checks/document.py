@@ -11,10 +11,10 @@ from pydicom.uid import BasicTextSRStorage
 
 from dicom_node.errors import WetreadError
 from dicom_node.headers import UNREADABLE
+from dicom_node.kinds import Stage
 from reports.checks.elements import of_the_elements, of_the_encoding, of_the_file_meta
 from reports.checks.narrative import of_a_narrative, referenced, stage_of
 from reports.config import ReportsConfig
-from reports.objects.frame import Stage
 from reports.objects.tree import plain
 from reports.source import normalize
 

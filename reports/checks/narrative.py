@@ -9,9 +9,10 @@ from types import MappingProxyType
 from pydicom import Dataset
 from pydicom.uid import BasicTextSRStorage
 
+from dicom_node.kinds import FINAL, Stage
 from reports.checks.elements import of_the_moment, of_the_reader, of_the_uids
 from reports.objects import tree
-from reports.objects.frame import DRAFT_SERIES, FINAL_SERIES, NOTICE_SERIES, Stage, content_uid, series_uid
+from reports.objects.frame import DRAFT_SERIES, FINAL_SERIES, NOTICE_SERIES, content_uid, series_uid
 from reports.objects.tree import plain
 from reports.provenance import NOTICE
 from reports.source import is_timezone_offset
@@ -42,7 +43,6 @@ _VERIFIED = MappingProxyType(
         "SeriesDescription": (FINAL_SERIES,),
     }
 )
-_FINAL = frozenset({Stage.SIGNED, Stage.COSIGNED, Stage.ADDENDUM})
 _VALUE_TYPES = frozenset({"CODE", "CONTAINER", "IMAGE", "TEXT", "UIDREF"})  # nothing else is in a draft
 _DEVICE_OBSERVER = ("121012", "DCM")
 _PERSON_OBSERVER = ("121008", "DCM")
@@ -52,7 +52,7 @@ _VERIFICATION_DATETIME = re.compile(r"\d{14}([+-]\d{4})")
 def of_a_narrative(document: Dataset) -> Iterator[str]:
     """All problems of a Basic Text SR of ours, one phrase each."""
     stage = stage_of(document)
-    verified = stage in _FINAL
+    verified = stage in FINAL
     yield from _of_the_flags(document, {**_ALWAYS, **(_VERIFIED if verified else _UNVERIFIED)})
     yield from of_the_uids(
         document,
@@ -108,7 +108,7 @@ def _of_the_predecessor(document: Dataset, stage: Stage) -> Iterator[str]:
     """It is another document of ours about this study: a draft replaces a draft, a report either."""
     study = plain(document, "StudyInstanceUID")
     allowed = {series_uid(study, BasicTextSRStorage, Stage.DRAFT)}
-    if stage in _FINAL:
+    if stage in FINAL:
         allowed.add(series_uid(study, BasicTextSRStorage, Stage.SIGNED))
     for item in document.get("PredecessorDocumentsSequence") or []:
         series = item.get("ReferencedSeriesSequence") or []

@@ -22,13 +22,12 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import BasicTextSRStorage
 
+from dicom_node.kinds import Kind, Stage
 from reports.config import ReportsConfig
 from reports.objects import tree
 from reports.objects.frame import (
     DRAFT_SERIES,
     NOTICE_SERIES,
-    Kind,
-    Stage,
     content_uid,
     copy_identity,
     evidence,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pydicom import Dataset
 
 from dicom_node.errors import WetreadError
+from dicom_node.kinds import Stage
 from reports.objects import tree
-from reports.objects.frame import NOTICE_SERIES, Stage
+from reports.objects.frame import NOTICE_SERIES
 
 
 class NotOurs(WetreadError):

@@ -9,7 +9,6 @@ import hashlib
 import io
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from pydicom import Dataset, dcmread
@@ -17,6 +16,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, BasicTextSRStorage, ExplicitVRLittleEndian
 
 from dicom_node.errors import WetreadError
+from dicom_node.kinds import FINAL, Kind, Stage
 from dicom_node.uids import derived_uid
 from reports.config import ReportsConfig
 from reports.source import OPTIONAL, SEQUENCES, TYPE_2
@@ -48,30 +48,6 @@ _EQUIPMENT = (
 _IMPLEMENTATION_UID = derived_uid("implementation", "wetread")
 
 
-class Stage(StrEnum):
-    """Where in its life a document shows the report."""
-
-    DRAFT = "draft"  # the machine's, unverified
-    SIGNED = "signed"
-    COSIGNED = "cosigned"  # signed again by a second person
-    ADDENDUM = "addendum"  # a signed report with what was added later
-    NOTICE = "notice"  # says only why there is no draft
-    REJECTION = "rejection"  # a Key Object Selection that takes documents back
-
-
-class Kind(StrEnum):
-    """Form of what goes to a destination."""
-
-    BASIC_TEXT = "basic-text"  # Basic Text SR, TID 2000: the narrative and the master of all others
-    TID1500 = "tid1500"  # Comprehensive 3D SR, TID 1500
-    KOS = "kos"  # Key Object Selection: rejection and withdrawal
-    PDF = "pdf"  # Encapsulated PDF
-    SC = "sc"  # Secondary Capture
-    ORU = "oru"  # HL7 v2 ORU^R01
-    FHIR = "fhir"  # FHIR R4 DiagnosticReport
-    OUTCOME = "outcome"  # accepted, modified or rejected, as JSON
-
-
 class NotEncodable(WetreadError):
     """A document cannot be written without loss of characters."""
 
@@ -94,7 +70,7 @@ def copy_equipment(target: Dataset, document: Dataset) -> None:
 
 def series_number(kind: Kind, stage: Stage, config: ReportsConfig) -> int:
     """Series Number: far from those of devices, another one for each kind, ten higher once a person has signed."""
-    final = stage in {Stage.SIGNED, Stage.COSIGNED, Stage.ADDENDUM}
+    final = stage in FINAL
     return config.series_number + list(Kind).index(kind) + (10 if final else 20 if stage is Stage.NOTICE else 0)
 
 
@@ -103,7 +79,7 @@ def series_uid(study_instance_uid: str, sop_class_uid: str, stage: Stage) -> str
 
     Viewers fail on series with several SOP classes, and show a final in a draft's series as a draft.
     """
-    final = stage in {Stage.SIGNED, Stage.COSIGNED, Stage.ADDENDUM}
+    final = stage in FINAL
     return derived_uid("series", study_instance_uid, sop_class_uid, "final" if final else stage.value)
 
 

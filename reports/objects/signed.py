@@ -16,13 +16,12 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import BasicTextSRStorage
 
 from dicom_node.errors import WetreadError
+from dicom_node.kinds import Kind, Stage
 from reports.config import ReportsConfig
 from reports.objects import tree
 from reports.objects.basic_text import flag, preamble, root
 from reports.objects.frame import (
     FINAL_SERIES,
-    Kind,
-    Stage,
     content_uid,
     copy_equipment,
     copy_identity,

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
+from dicom_node.kinds import Stage
 from reports.checks import DocumentRefused, check_document, check_draft
 from reports.config import ReportsConfig
 from reports.objects import tree
 from reports.objects.basic_text import build_notice
 from reports.objects.content import NotOurs, read_content
-from reports.objects.frame import Stage, encode
+from reports.objects.frame import encode
 from reports.objects.signed import CannotSign, Signature, Signer, build_addendum, build_signed
 from reports.provenance import NOTICE
 from reports.text import DraftText

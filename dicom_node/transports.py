@@ -1,0 +1,69 @@
+"""How objects leave: one protocol for C-STORE, STOW-RS, MLLP, FHIR and webhook; `send` is handed the transports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from dicom_node.kinds import Kind, Stage
+from dicom_node.tables import Mode, Proof
+
+
+class Way(StrEnum):
+    """Protocol that a destination speaks."""
+
+    DIMSE = "dimse"  # C-STORE to an AE title
+    STOW = "stow"  # DICOMweb STOW-RS
+    MLLP = "mllp"  # HL7 v2 over TCP
+    FHIR = "fhir"  # FHIR R4 REST
+    WEBHOOK = "webhook"  # JSON by HTTP POST
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where objects go. `name` is unique over all ways; for DIMSE it is the AE title.
+
+    host, port: for DIMSE and MLLP. url: base URL for STOW, FHIR and webhook.
+    credential: name of the secret in the configuration that authorizes us there; empty for none.
+    """
+
+    name: str
+    way: Way
+    host: str
+    port: int
+    url: str
+    mode: Mode
+    proof: Proof
+    objects: frozenset[Kind]
+    notices: bool = False  # gets "No AI draft: <reason>" for studies that were excluded or failed
+    credential: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One object for one destination. payload: a Part 10 file, an HL7 message in UTF-8, or JSON."""
+
+    destination: Destination
+    payload: bytes
+    kind: Kind
+    stage: Stage
+    sop_class_uid: str  # empty for what is no DICOM object
+    sop_instance_uid: str  # for a message: its derived UID
+    study_instance_uid: str
+
+
+class Transport(Protocol):
+    """Sends parcels one way. Implementations may be called by several threads at once."""
+
+    def send(self, parcel: Parcel) -> str:
+        """Hand the parcel over; returns the answer in a word for the log (`0000`, `200`, `AA`).
+
+        Raises SendFailure; permanent where the same bytes can never be taken.
+        """
+
+    def holds(self, parcel: Parcel) -> bool:
+        """Ask whether the destination has it; True where its acknowledgement is all the proof there is.
+
+        Raises SendFailure.
+        """
