@@ -57,12 +57,14 @@ class PDUSocket(socket.socket):
         if self._deadline is None:
             self._deadline = time.monotonic() + self._seconds
         left = self._deadline - time.monotonic()
-        self.trouble = "does not finish what it began to send"
-        if left <= 0:
-            raise TimeoutError("the PDU takes too long")
-        self.settimeout(left)
-        chunk = super().recv(min(size, self._rest or _HEADER.size - len(self._header)), flags)
-        self.trouble = ""
+        try:
+            if left <= 0:
+                raise TimeoutError("the PDU takes too long")
+            self.settimeout(left)
+            chunk = super().recv(min(size, self._rest or _HEADER.size - len(self._header)), flags)
+        except TimeoutError:
+            self.trouble = "does not finish what it began to send"
+            raise
         if self._rest:
             self._rest -= len(chunk)
         else:

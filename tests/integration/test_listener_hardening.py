@@ -263,17 +263,6 @@ def test_silent_callers_take_no_place_of_associations(open_door: OpenDoor, image
     assert door.logged("connection_closed") == []
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_callers_who_were_refused_and_stay_are_as_silent_ones(open_door: OpenDoor, image: Path) -> None:
-    door = open_door(maximum_associations=1)
-    with silent_callers(door.port, 100) as callers:
-        for caller in callers:
-            with suppress(OSError):
-                caller.sendall(b"\x04\x00\x00\x00\x00\x02ab")
-        assert dcmtk.store(door.port, image).returncode == 0
-    assert door.outcomes() == ["stored"]
-
-
 # --- what a PDU may hold ----------------------------------------------------------------------------------------------
 
 

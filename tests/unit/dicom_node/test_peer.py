@@ -135,3 +135,15 @@ def test_matches_without_an_end_are_not_counted_for_ever() -> None:
         pytest.raises(SendFailure, match="PACS sends an answer without an end"),
     ):
         peer.holds(address, encoded(document()))
+
+
+def test_reset_is_no_excess() -> None:
+    """A peer that closes with unread bytes resets the connection; that says nothing of what it sent."""
+
+    def reset(connection: socket.socket) -> None:
+        connection.sendall(struct.pack(">BBL", 0x02, 0, 4096))
+        time.sleep(0.2)  # we wait for the rest
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with answering(reset) as address, pytest.raises(SendFailure, match="cannot be reached|aborted"):
+        peer.echo(address)
