@@ -292,11 +292,12 @@ def _full(now: datetime) -> Select[str]:
 def _due(now: datetime) -> Select[int]:
     """Ids of due deliveries: proofs first, and none that overtakes an older one of its study and destination."""
     older, older_revision = aliased(Delivery), aliased(Revision)
+    # coalesce keeps SQLite from walking the whole queue by state or destination: a study has few revisions
     overtakes = exists().where(
-        older.revision_id == older_revision.id,
         older_revision.study_id == Revision.study_id,
-        older.destination == Delivery.destination,
-        older.state == DeliveryState.QUEUED,
+        older.revision_id == older_revision.id,
+        func.coalesce(older.destination, older.destination) == Delivery.destination,
+        func.coalesce(older.state, older.state) == DeliveryState.QUEUED,
         older.id < Delivery.id,
     )
     return (

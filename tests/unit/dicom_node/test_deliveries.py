@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
 
 from dicom_node import peers, worklist
 from dicom_node.errors import LeaseLost, WrongState
 from dicom_node.headers import Header
-from dicom_node.tables import Book, DeliveryState, Mode, Proof
-from tests.unit.dicom_node.desk import KEY_OBJECT, LEASE, Desk, header
+from dicom_node.tables import Book, Delivery, DeliveryState, Mode, Proof, Revision, Study, StudyState
+from tests.unit.dicom_node.desk import KEY_OBJECT, LEASE, SR, Desk, header
 
 
 @pytest.fixture
@@ -378,6 +381,28 @@ def test_what_waits_longer_is_not_called_sooner(desk: Desk) -> None:
     desk.retry(desk.must_take(), wait=60, others_wait=30)
     waits = sorted((one.next_attempt_at - desk.now).total_seconds() for one in desk.deliveries())
     assert waits == [60, 1000]
+
+
+def test_claim_is_quick_with_ten_thousand_queued(desk: Desk) -> None:
+    desk.peer()
+    numbers, now = range(1, 10_001), desk.now
+    times = {"first_received_at": now, "last_received_at": now}
+    states = {"state": StudyState.COMPLETE, "revision": 1}
+    parcel = {"destination": "PACS", "kind": "draft", "sop_class_uid": SR, "digest": "0" * 64, "queued_at": now}
+    due = {"state": DeliveryState.QUEUED, "next_attempt_at": now}
+
+    def fill(tx: Session) -> None:
+        tx.execute(insert(Study), [{"id": n, "study_instance_uid": f"1.2.{n}", **states, **times} for n in numbers])
+        opened = {"number": 1, "book": Book.IN_FLIGHT, "opened_at": now}
+        tx.execute(insert(Revision), [{"id": n, "study_id": n, **opened} for n in numbers])
+        tx.execute(
+            insert(Delivery), [{"revision_id": n, "sop_instance_uid": f"2.25.{n}", **parcel, **due} for n in numbers]
+        )
+
+    desk.do(fill)
+    began = time.monotonic()
+    desk.must_take()
+    assert time.monotonic() - began < 3, "the whole queue was walked for each object in it"
 
 
 def test_another_sender_cannot_book_what_was_called_off(queued: Desk) -> None:
