@@ -145,5 +145,5 @@ def test_reset_is_no_excess() -> None:
         time.sleep(0.2)  # we wait for the rest
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    with answering(reset) as address, pytest.raises(SendFailure, match="cannot be reached|aborted"):
+    with answering(reset) as address, pytest.raises(SendFailure, match=r"cannot be reached|aborted"):
         peer.echo(address)
