@@ -37,6 +37,7 @@ _COMMANDS = MappingProxyType(
         "ae": "agent.commands.ae",
         "db": "agent.commands.db",
         "model": "agent.commands.model",
+        "findings": "agent.commands.findings",
         "config": "agent.commands.config",
     }
 )

@@ -1,0 +1,59 @@
+"""On which side, and how much: the words beside a mention that say so."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Final
+
+from reports.findings.labels import Laterality, Severity
+from reports.findings.phrases import Item
+from reports.findings.scope import Said
+
+_BEFORE: Final = 6  # tokens from the side to the finding: "left lower lobe and lingular patchy opacity"
+_AFTER: Final = 8  # tokens from the finding to the side: "opacity is seen in the left lower lobe"
+_GRADE: Final = 4  # tokens from the severity to the finding: "moderate right sided pleural effusion"
+_ENDS: Final = frozenset({"stop", "absent_after", "uncertain_after", "subject"})
+
+
+class Neighbors:
+    """The phrases of a sentence, to look around in. Each search ends after a fixed number of tokens: linear in all."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._items = items
+        self._firsts = [item.first for item in items]
+
+    def laterality(self, said: Said) -> Laterality | None:
+        """The side in front of the words, else the one behind them; none for the heart and the mediastinum."""
+        if said.concept in {"cardiomegaly", "mediastinum"}:
+            return None
+        sides = self._before(said, "side", _BEFORE) or self._after(said, "side", _AFTER)
+        if not sides:
+            return None
+        return Laterality(sides.pop()) if len(sides) == 1 else Laterality.BILATERAL
+
+    def severity(self, said: Said) -> Severity | None:
+        """The greatest severity right in front of the words."""
+        found = self._before(said, "severity", _GRADE)
+        return max((Severity(value) for value in found), key=list(Severity).index, default=None)
+
+    def _before(self, said: Said, kind: str, reach: int) -> set[str]:
+        found = set()
+        start = said.words[-1][0]
+        for number in range(bisect_left(self._firsts, start) - 1, -1, -1):
+            item = self._items[number]
+            if start - item.last > reach or item.kind == "finding" or item.kind in _ENDS - {"subject"}:
+                break
+            if item.kind == kind:
+                found.add(item.value)
+        return found
+
+    def _after(self, said: Said, kind: str, reach: int) -> set[str]:
+        found = set()
+        for number in range(bisect_left(self._firsts, said.last + 1), len(self._items)):
+            item = self._items[number]
+            if item.first - said.last > reach or item.kind == "finding" or item.kind in _ENDS:
+                break
+            if item.kind == kind:
+                found.add(item.value)
+        return found

@@ -1,0 +1,213 @@
+"""The words for findings, organs and devices, as patterns of `phrases.expand`: data, no logic.
+
+Which thing belongs to which label follows the phrase lists of two labelers (Irvin et al., AAAI 2019; Peng et
+al., AMIA 2018) and what the human gold counts; where they differ, deploy/docs/findings.md says what holds here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# concept of labels.LABELS_OF, patterns
+FINDINGS: Final = (
+    (
+        "atelectasis",
+        """
+        atelectasis/atelectases/atelectatic/atelectesis/atelectais/atelectasia/atelectactic/atelectasi
+    """,
+    ),
+    (
+        "atelectasis",
+        """
+            collapse of /the /right/left lung/lobe, /complete/partial/lobar/lung collapse, collapsed lung/lobe
+        """,
+    ),
+    (
+        "cardiomegaly",
+        """
+            cardiomegaly/cardiomegally/cardiomegalia/megalocardia, cardiac/heart enlargement, enlarged heart,
+            cardiac/heart size enlargement, increase in heart/cardiac size, enlarging heart
+        """,
+    ),
+    (
+        "mediastinum",
+        """
+            mediastinal widening/enlargement, widened mediastinum, mediastinum widening, cardiomediastinal enlargement
+        """,
+    ),
+    (
+        "effusion",
+        """
+            /pleural effusion/effusions, /pleural fluid, hydrothorax/hemothorax/haemothorax/chylothorax/empyema,
+            pleural and pericardial effusion/effusions, pleuraleffusion, fluid in /the pleural space, fluid collection
+        """,
+    ),
+    (
+        "infiltrate",
+        """
+        /pulmonary/lung/airspace/parenchymal /nodular infiltrate/infiltrates/infiltration/infiltrations/infiltrative
+    """,
+    ),
+    (
+        "opacity",
+        """
+            opacity/opacities/opacification/opacifications/opacified, airspace disease/process, air space
+            disease/process, increased density/densities, interstitial
+            markings/marking/pattern/thickening/changes/disease, reticulation/reticulations, reticular
+            markings/pattern, peribronchial thickening, bronchial /wall thickening, airspace density/densities,
+            interstitial lung disease, parenchymal disease, lung scarring, parenchymal scarring, density/densities
+        """,
+    ),
+    (
+        "mass",
+        """
+            /lung/pulmonary/hilar/mediastinal/paratracheal mass/masses, mass like /density/opacity/lesion, masslike
+        """,
+    ),
+    (
+        "nodule",
+        """
+            /pulmonary/lung nodule/nodules/nodularity/micronodule/micronodules, nodular focus/foci/lesion/lesions
+        """,
+    ),
+    (
+        "lesion",
+        """
+            lesion/lesions/neoplasm/neoplasms/neoplastic/tumor/tumors/tumour/carcinoma/malignancy/malignant/metastasis
+        """,
+    ),
+    ("lesion", "nodular opacity/opacities/opacification/density/densities/shadow/structure/area"),
+    ("lesion", "metastases/metastatic/cavitary/cavitation/cavity"),
+    (
+        "pneumonia",
+        """
+            pneumonia/pneumonias/bronchopneumonia/pneumonic/pnuemonia, infection/infections, infectious
+            process/etiology/infiltrate
+        """,
+    ),
+    ("pneumothorax", "pneumothorax/pneumothoraces/pneumothoraxes/pneumothoracies/pneumothroax/pneumothoracis/ptx"),
+    ("hydropneumothorax", "hydropneumothorax/hemopneumothorax"),
+    ("consolidation", "consolidation/consolidations/consolidative/consolidated/consolidate/consolidating"),
+    ("edema", "/pulmonary/interstitial/alveolar edema/oedema, edematous"),
+    ("emphysema", "emphysema/emphysematous/emphysemic"),
+    ("fibrosis", "fibrosis/fibrotic, pulmonary fibrosis"),
+    (
+        "pleural_thickening",
+        """
+            pleural /based/parenchymal/apical thickening, pleuroparenchymal thickening, pleural thickenings, thickened
+            pleura, thickening of /the pleura, pleural reaction, thickening of pleura
+        """,
+    ),
+    (
+        "pleural_other",
+        """
+            fibrothorax, pleural scar/scarring/plaque/plaques/calcification/calcifications, pleural parenchymal
+            scar/scarring, pleuroparenchymal scar/scarring, calcified pleural plaque/plaques
+        """,
+    ),
+    ("hernia", "hernia/hernias/herniation"),
+    ("fracture", "fracture/fractures/fractured"),
+    (
+        "device",
+        """
+            pacer/pacers/pacemaker/pacemakers/picc/catheter/catheters/cannula/icd/defibrillator/aicd/port/mediport/portacath,
+            sternotomy wires/sutures, valve replacement, prosthetic valve/valves, tube/tubes/tubing,
+            hardware/stent/stents/stimulator, venous line, central line/lines, picc line, support devices/device,
+            chest tube/tubes, pigtail/shunt/leads/electrodes, screw/screws/prosthesis/arthroplasty, port a cath
+        """,
+    ),
+    (
+        "other",
+        """
+            granuloma/granulomas/granulomata/granulomatous, calcified/calcification/calcifications/calcific,
+            degenerative/scoliosis/kyphosis, tortuous/tortuosity/ectatic/ectasia/atherosclerotic/atherosclerosis,
+            scarring/scar/scars/eventration/hyperinflation,
+            hyperinflated/hyperexpanded/hyperexpansion/hyperaerated/osteophyte/osteophytes/osteophytosis/spondylosis/arthritic/arthritis,
+            blunting/blunted/congestion/congested/chf, heart failure,
+            copd/deformity/deformities/elevated/elevation/hypoinflated/hypoinflation, low lung volumes/volume,
+            /calcified lymph node/nodes, adenopathy/lymphadenopathy/pneumoperitoneum/pneumomediastinum,
+            subluxation/dislocation/osteopenia/osteopenic/demineralization/bronchiectasis/bronchitis/bronchiectatic/compression,
+            clip/clips/sternotomy/mastectomy/cholecystectomy/thickening/thickened/aneurysm/contusion/obstructive/crowding/cephalization/bulla/bullae/bullous,
+            granulomatous/tuberculosis/tuberculous/old/prior infection/infections, surgical /changes,
+            postsurgical/postoperative/cuffing/prominence/prominent/lordosis/lucency/lucencies/azygos/spurring/dish
+        """,
+    ),
+)
+
+# Near misses: they are words, but not for the finding that they hold.
+NO_FINDINGS: Final = """
+        pericardial effusion/effusions, joint effusion/effusions, mass effect, fat pad, nipple shadow/shadows, soft
+        tissue density/densities, bone/osseous/bony density/densities/lesion/lesions, air fluid level/levels,
+        subcutaneous emphysema, bone/bony mass, cardiac mass, body mass, soft tissue edema, peripheral edema, lower
+        extremity edema, fluid level/levels, support apparatus/structures, apical lordotic, airway/airways collapse,
+        vertebral/vertebra/endplate collapse, lung base/bases/markings, disc disease,
+        thyroid/breast/abdominal/paraspinal mass, cystic fibrosis, behind/overlying/over/near the /heart/cardiac
+        /silhouette/shadow, line/lines
+    """
+
+# whose shape a report describes: (subject, patterns)
+SUBJECTS: Final = (
+    (
+        "heart",
+        """
+            heart /size/sizes/shadow/silhouette/contour/contours, cardiac
+            /size/silhouette/shadow/contour/contours/silhouettes, cardiac and mediastinal silhouette, size of /the
+            heart, size of the cardiac silhouette, pericardial silhouette
+        """,
+    ),
+    (
+        "both",
+        """
+            cardiomediastinal /silhouette/silhouettes/contour/contours/size/structures/shadow, cardiomediastinum,
+            cardio mediastinal silhouette/contour/contours/contours, cardiomediastinal silhouette and contour
+        """,
+    ),
+    (
+        "mediastinum",
+        """
+            mediastinum, mediastinal /silhouette/contour/contours/width/structures/shadow/configuration/size
+        """,
+    ),
+    (
+        "elsewhere",
+        """
+            lung/lungs/hilum/hila/hilar/aorta/aortic/spine/bones/osseous/bony/skeletal/vasculature/vascularity/vessels/diaphragm/diaphragms/hemidiaphragm/hemidiaphragms/ribs/trachea/pleura/thorax/artery/arteries/atrium/ventricle/nodes/vertebral/structures/thyroid/interstitium/markings
+        """,
+    ),
+)
+
+# what is said of a subject: (predicate, patterns)
+PREDICATES: Final = (
+    (
+        "enlarged",
+        """
+            enlarged/enlargement/large/widened/widening/cardiomegalic/increased/globular/dilated/bigger
+        """,
+    ),
+    (
+        "borderline",
+        """
+            borderline /in /size/enlarged/enlargement/large, borderline to mildly enlarged, borderline or mildly
+            enlarged, accentuated/magnified/prominent/prominence
+        """,
+    ),
+    (
+        "normal",
+        """
+            normal/unremarkable/intact, within normal limits/limit/range/size/contour, normal in size, normal limits,
+            not enlarged, not /significantly/grossly/overtly enlarged, normal limits for size, upper limit/limits /of
+            normal, upper normal /in /size, top /limits /of normal /in /size, high normal, upper range of normal
+        """,
+    ),
+)
+
+# Said of the whole film: nothing is wrong.
+NORMALITY: Final = """
+        no /evidence /of /radiographic acute/active/significant
+        /cardiopulmonary/cardiac/pulmonary/intrathoracic/chest/radiographic/thoracic/cardiothoracic
+        /disease/process/abnormality/abnormalities/findings
+        disease/process/abnormality/abnormalities/finding/findings/change/changes/identified, normal chest
+        /radiograph/exam/examination/xxxx, normal examination/exam/study, clear lungs, lungs are /grossly clear, lungs
+        clear, no abnormality/abnormalities, negative chest, unremarkable chest, lungs appear clear, lungs are well
+        expanded and clear, both lungs are clear
+    """

@@ -1,0 +1,112 @@
+"""What was found: mentions in the order of the text, and what they come to for each label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from reports.findings.labels import LABELS, NO_FINDING, NORMAL, Laterality, Severity, State
+
+Span: TypeAlias = tuple[int, int]  # start and end of characters in the text, as in text[start:end]
+
+NORMALITY: Final = "normality"  # the concept of a sentence that calls the whole film normal
+_NOT_ABNORMAL: Final = frozenset({NORMALITY, "device"})
+_SEVERITIES: Final = tuple(Severity)
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One place that speaks of a finding.
+
+    concept: what is named, finer than a label. labels: those it speaks for; none for what is abnormal without a label.
+    words: where the finding is named. cues: what negates it or makes it uncertain. sentence: where both stand. Spans
+    are of characters: text[start:end].
+    """
+
+    concept: str
+    labels: tuple[str, ...]
+    state: State
+    words: tuple[Span, ...]
+    cues: tuple[Span, ...]
+    sentence: Span
+    laterality: Laterality | None
+    severity: Severity | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a text says about one label: the strongest of its mentions, where present > uncertain > absent.
+
+    laterality and severity come from the mentions that share the state: both sides make bilateral, the greatest
+    severity counts. `mentions` holds all, also those that contradict.
+    """
+
+    label: str
+    state: State
+    laterality: Laterality | None
+    severity: Severity | None
+    mentions: tuple[Mention, ...]
+
+    @property
+    def evidence(self) -> tuple[Mention, ...]:
+        """The mentions that say what `state` says."""
+        return tuple(mention for mention in self.mentions if mention.state is self.state)
+
+    @property
+    def contradicts_itself(self) -> bool:
+        """Is the label both present and absent in one text?"""
+        return {State.PRESENT, State.ABSENT} <= {mention.state for mention in self.mentions}
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All mentions in the order of the text, and the labels that are mentioned, in the order of `LABELS`."""
+
+    mentions: tuple[Mention, ...]
+    by_label: Mapping[str, Finding]
+
+
+def findings_of(mentions: Sequence[Mention]) -> Findings:
+    """Sum the mentions of one text up."""
+    grouped: dict[str, list[Mention]] = {}
+    for mention in mentions:
+        for label in mention.labels:
+            grouped.setdefault(label, []).append(mention)
+    found = {label: _summed_up(label, grouped[label]) for label in LABELS if label in grouped}
+    found |= _no_finding(mentions)
+    return Findings(tuple(mentions), MappingProxyType(found))
+
+
+def _summed_up(label: str, mentions: Sequence[Mention]) -> Finding:
+    states = {mention.state for mention in mentions}
+    state = next(state for state in (State.PRESENT, State.UNCERTAIN, State.ABSENT) if state in states)
+    saying = [mention for mention in mentions if mention.state is state]
+    return Finding(label, state, _side(saying), _greatest(saying), tuple(mentions))
+
+
+def _side(mentions: Iterable[Mention]) -> Laterality | None:
+    sides = {mention.laterality for mention in mentions if mention.laterality is not None}
+    return Laterality.BILATERAL if len(sides) > 1 else next(iter(sides), None)
+
+
+def _greatest(mentions: Iterable[Mention]) -> Severity | None:
+    said = [mention.severity for mention in mentions if mention.severity is not None]
+    return max(said, key=_SEVERITIES.index, default=None)
+
+
+def _no_finding(mentions: Sequence[Mention]) -> dict[str, Finding]:
+    """Present where the text calls the film normal and names nothing abnormal; absent or uncertain where it names some.
+
+    Devices are no abnormality. Silence is not normality: without a word for either there is no entry.
+    """
+    abnormal = [one for one in mentions if one.concept not in _NOT_ABNORMAL and one.state is not State.ABSENT]
+    if abnormal:
+        certain = any(one.state is State.PRESENT for one in abnormal)
+        state, saying = (State.ABSENT if certain else State.UNCERTAIN), abnormal
+    else:
+        state, saying = State.PRESENT, [one for one in mentions if one.concept == NORMALITY]
+    if not saying:
+        return {}
+    return {label: Finding(label, state, None, None, tuple(saying)) for label in (NO_FINDING, NORMAL)}

@@ -1,0 +1,242 @@
+"""What a sentence says of each finding in it: present, absent, uncertain, or nothing, and which words say so.
+
+After ConText (Harkema et al., J Biomed Inform 2009): a cue reaches forward or backward to the end of its clause.
+One pass over the phrases of a sentence, linear in their number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from reports.findings.labels import State
+from reports.findings.phrases import Item
+
+Tokens: TypeAlias = tuple[int, int]  # first and last token
+
+_CONCEPTS: Final = MappingProxyType(
+    {"heart": ("cardiomegaly",), "mediastinum": ("mediastinum",), "both": ("cardiomegaly", "mediastinum")}
+)
+_REACH_OF_A_PREDICATE: Final = 12  # tokens between "heart" and "enlarged"
+_REACH_OF_OR: Final = 2
+_RESTARTS: Final = frozenset({"restart", "side"})
+_SAID: Final = frozenset({"minimal", "mild", "moderate"})
+
+
+@dataclass(slots=True)
+class Said:
+    """A mention in the making. state None: asked or remembered, not said of this film."""
+
+    concept: str
+    state: State | None
+    words: list[Tokens]
+    cues: list[Tokens]
+
+    @property
+    def first(self) -> int:
+        return self.words[0][0]
+
+    @property
+    def last(self) -> int:
+        return self.words[-1][1]
+
+
+@dataclass(slots=True)
+class Force:
+    """A cue that reaches forward."""
+
+    state: State | None
+    cue: Tokens
+
+
+@dataclass(slots=True)
+class Scope:
+    """The state while the phrases of one sentence pass by."""
+
+    said: list[Said] = field(default_factory=list)
+    force: Force | None = None
+    floor: int = 0  # cues that reach backward stop at this mention
+    joined: int = -2  # token of the last comma, "and", "with"
+    lists_until: int = -1  # token of the last "or" or "nor": up to there a list goes on
+    subjects: list[Item] = field(default_factory=list)
+    predicate: tuple[Item, Force | None] | None = None  # said before its subject
+    leads: bool = False  # the predicate at hand stands right before its subject
+    moved: bool = False  # a comma or a finding since the cue
+
+    # --- findings
+
+    def finding(self, item: Item) -> None:
+        self._say(item.value, [(item.first, item.last)], State.PRESENT, [])
+        if item.value != "other":
+            self.subjects.clear()
+        self.predicate = None
+
+    def normality(self, item: Item) -> None:
+        self._say(item.value, [(item.first, item.last)], State.PRESENT, [])
+        self._reach(State.ABSENT, item)
+
+    def _say(self, concept: str, words: list[Tokens], state: State | None, cues: list[Tokens]) -> None:
+        if self.force is not None and not cues:
+            state = self.force.state
+            cues = [self.force.cue]
+        self.said.append(Said(concept, state, words, cues))
+        self.moved = True
+
+    # --- cues
+
+    def absent_after(self, item: Item) -> None:
+        self._reach(State.ABSENT, item)
+
+    def uncertain_after(self, item: Item) -> None:
+        if self._is_denied() and (not self.moved or self.lists_until > item.last):
+            return
+        self._reach(State.UNCERTAIN, item)
+
+    def suggested_after(self, item: Item) -> None:
+        if not self._is_denied():
+            self._reach(State.UNCERTAIN, item)
+
+    def _is_denied(self) -> bool:
+        return self.force is not None and self.force.state is State.ABSENT
+
+    def silent_after(self, item: Item) -> None:
+        self._reach(None, item)
+
+    def _reach(self, state: State | None, item: Item) -> None:
+        self.force = Force(state, (item.first, item.last))
+        self.moved = False
+
+    def absent_before(self, item: Item) -> None:
+        self._turn(State.ABSENT, item)
+
+    def uncertain_before(self, item: Item) -> None:
+        self._turn(State.UNCERTAIN, item)
+
+    def _turn(self, state: State, item: Item) -> None:
+        for said in self.said[self.floor :]:
+            if said.state is State.PRESENT and not said.cues:
+                said.state = state
+                said.cues.append((item.first, item.last))
+        self.floor = len(self.said)
+        self.force = None
+
+    def either(self, item: Item) -> None:
+        """ "X or Y" that no cue governs, and "X versus Y" in any case: neither is certain."""
+        if self.force is None or item.value == "versus":
+            near = len(self.said) > self.floor and item.first - self.said[-1].last <= _REACH_OF_OR
+            if near and self.said[-1].state is State.PRESENT:
+                self.said[-1].state = State.UNCERTAIN
+                self.said[-1].cues.append((item.first, item.last))
+                self._reach(State.UNCERTAIN, item)
+
+    def affirm(self, item: Item) -> None:  # noqa: ARG002
+        self.floor = len(self.said)
+        if self.moved:
+            self.force = None
+
+    # --- clauses
+
+    def stop(self, item: Item) -> None:  # noqa: ARG002
+        self.force = None
+        self.floor = len(self.said)
+        self.subjects.clear()
+        self.predicate = None
+
+    def join(self, item: Item) -> None:
+        self.joined = item.last
+        self.moved = True
+
+    def restart(self, item: Item) -> None:
+        if self.joined == item.first - 1 and self.lists_until < item.first and self._is_denied():
+            self.force = None
+
+    def severity(self, item: Item) -> None:
+        if item.value in _SAID:
+            self.restart(item)
+
+    # --- the heart and the mediastinum
+
+    def subject(self, item: Item) -> None:
+        if item.value == "elsewhere":
+            if self.predicate is not None and self.predicate[0].value != "normal":
+                self.predicate = None
+            self.subjects.append(item)
+            return
+        if self.joined >= 0 and self.lists_until < item.first and self.moved:
+            self.force = None
+        if self.predicate is not None:
+            self._describe(item, *self.predicate)
+            if self.predicate[0].value != "normal":
+                self.predicate = None
+            return
+        self.subjects.append(item)
+
+    def predicated(self, item: Item) -> None:
+        if self.leads:
+            self.predicate = (item, self.force)
+            return
+        near = [one for one in self.subjects if item.first - one.last <= _REACH_OF_A_PREDICATE]
+        self.subjects.clear()
+        for one in near:
+            self._describe(one, item, self.force)
+        self.predicate = None if near else (item, self.force)
+
+    def _describe(self, subject: Item, predicate: Item, force: Force | None) -> None:
+        spans = sorted([(subject.first, subject.last), (predicate.first, predicate.last)])
+        for concept in _CONCEPTS.get(subject.value, ()):
+            if predicate.value == "enlarged":
+                state = State.PRESENT if force is None else force.state
+                self.said.append(Said(concept, state, spans, [] if force is None else [force.cue]))
+            else:
+                state = State.ABSENT if predicate.value == "normal" else State.UNCERTAIN
+                self.said.append(Said(concept, state, spans, [(predicate.first, predicate.last)]))
+
+
+_STEPS: Final = MappingProxyType(
+    {
+        "finding": Scope.finding,
+        "normality": Scope.normality,
+        "absent_after": Scope.absent_after,
+        "absent_before": Scope.absent_before,
+        "suggested_after": Scope.suggested_after,
+        "uncertain_after": Scope.uncertain_after,
+        "uncertain_before": Scope.uncertain_before,
+        "silent_after": Scope.silent_after,
+        "either": Scope.either,
+        "affirm": Scope.affirm,
+        "stop": Scope.stop,
+        "join": Scope.join,
+        "restart": Scope.restart,
+        "side": Scope.restart,
+        "severity": Scope.severity,
+        "subject": Scope.subject,
+        "predicate": Scope.predicated,
+    }
+)
+
+
+def read(items: list[Item]) -> list[Said]:
+    """What the phrases of one sentence say, in their order."""
+    scope = Scope()
+    for item in items:
+        if item.kind == "list":
+            scope.lists_until = item.last
+    for number, item in enumerate(items):
+        if item.kind == "predicate":
+            scope.leads = _leads(items, number)
+        step = _STEPS.get(item.kind)
+        if step is not None:
+            step(scope, item)
+    return scope.said
+
+
+def _leads(items: list[Item], number: int) -> bool:
+    """Is the next phrase the subject of this predicate: "borderline heart size"?"""
+    item = items[number]
+    for following in items[number + 1 : number + 3]:
+        if following.first > item.last + 1:
+            return False
+        if following.kind == "subject" and following.value != "elsewhere":
+            return True
+    return False
