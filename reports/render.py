@@ -1,52 +1,88 @@
-"""A draft as text for a terminal: the flags first, then the sections in the order of the document."""
+"""A structured report as text for a terminal, or as JSON: the flags first, then the items as they stand in it."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from typing import Any
 
 from pydicom import Dataset
 
-_FLAGS = ("CompletionFlag", "VerificationFlag", "PreliminaryFlag", "ContentQualification")
+from reports.outline import Line, Outline, outline
+
+_HIDDEN = frozenset({"HAS OBS CONTEXT", "HAS CONCEPT MOD"})  # who observed, in which language: in the JSON form only
 
 
 def as_text(document: Dataset, *, width: int = 100) -> str:
     """Write the visible content of a structured report. Holds the patient's name: for people, never for logs.
 
-    width: of a line in characters; blank lines between sections, LF at line ends.
+    width: of a line in characters; blank lines between sections, LF at line ends. Raises NoReport.
     """
-    title = _meaning(document, "ConceptNameCodeSequence")
+    found = outline(document)
+    flags = dict(found.flags)
+    patient, study = dict(found.patient), dict(found.study)
     head = [
-        " | ".join([title, *(str(document.get(flag, "?")) for flag in _FLAGS)]),
-        f"Patient {document.get('PatientName', '')}  ID {document.get('PatientID', '')}  "
-        f"born {document.get('PatientBirthDate', '')}  sex {document.get('PatientSex', '')}",
-        f"Study {document.get('StudyDate', '')} {document.get('StudyTime', '')}  "
-        f"accession {document.get('AccessionNumber', '')}",
+        " | ".join([found.title, *(value or "?" for value in flags.values())]),
+        f"Patient {patient['PatientName'] or '-'}  ID {patient['PatientID'] or '-'}  "
+        f"born {patient['PatientBirthDate'] or '-'}  sex {patient['PatientSex'] or '-'}",
+        f"Study {study['StudyDate'] or '-'} {study['StudyTime']}  accession {study['AccessionNumber'] or '-'}",
+        *(f"Verified by {who}" for who in found.verified_by),
     ]
-    blocks = ["\n".join(line.rstrip() for line in head)]
-    items = [item for item in document.get("ContentSequence") or [] if item.get("ValueType") == "CONTAINER"]
-    blocks.extend("\n".join(_section(item, width)) for item in items)
-    return "\n\n".join(blocks) + "\n"
+    lines = [line.rstrip() for line in head]
+    for line in _visible(found):
+        lines.extend(_written(line, width))
+    if found.cut:
+        lines.extend(["", "(There is more than is shown here.)"])
+    return "\n".join(lines) + "\n"
 
 
-def _section(section: Dataset, width: int) -> Iterator[str]:
-    yield _meaning(section, "ConceptNameCodeSequence").upper()
-    for item in section.get("ContentSequence") or []:
-        if item.get("RelationshipType") == "CONTAINS":
-            for line in _value(item).splitlines():
-                yield from textwrap.wrap(line, width, initial_indent="  ", subsequent_indent="  ") or [""]
+def as_json(document: Dataset) -> dict[str, Any]:
+    """Everything of the outline as plain values. Raises NoReport."""
+    found = outline(document)
+    return {
+        "title": found.title,
+        "sop_class": found.sop_class,
+        "flags": dict(found.flags),
+        "patient": dict(found.patient),
+        "study": dict(found.study),
+        "verified_by": list(found.verified_by),
+        "items": [
+            {
+                "depth": line.depth,
+                "value_type": line.value_type,
+                "relationship": line.relationship,
+                "name": line.name,
+                "value": line.value,
+            }
+            for line in found.lines
+        ],
+        "cut": found.cut,
+    }
 
 
-def _value(item: Dataset) -> str:
-    kind = item.get("ValueType")
-    if kind == "TEXT":
-        return str(item.TextValue)
-    if kind == "CODE":
-        return f"{_meaning(item, 'ConceptNameCodeSequence')}: {_meaning(item, 'ConceptCodeSequence')}"
-    if kind == "IMAGE":
-        return f"image {item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID}"
-    return str(kind)
+def _visible(found: Outline) -> Iterator[Line]:
+    """Leave out context items and what is below them."""
+    hidden_below: int | None = None
+    for line in found.lines:
+        if hidden_below is not None and line.depth > hidden_below:
+            continue
+        hidden_below = line.depth if line.relationship in _HIDDEN else None
+        if hidden_below is None:
+            yield line
 
 
-def _meaning(item: Dataset, keyword: str) -> str:
-    return str(item[keyword].value[0].CodeMeaning) if item.get(keyword) else ""
+def _written(line: Line, width: int) -> list[str]:
+    indent = "  " * line.depth
+    if line.value_type == "CONTAINER":
+        return ["", f"{indent}{line.name.upper() if line.depth == 0 else line.name}"]
+    words = line.value or "-"
+    # A text under the heading of its section needs no label; everything else does.
+    labeled = (
+        words if line.value_type == "TEXT" and line.depth == 1 else f"{line.name}: {words}" if line.name else words
+    )
+    wrapped = [
+        part
+        for paragraph in labeled.splitlines()
+        for part in textwrap.wrap(paragraph, max(width, 20), initial_indent=indent, subsequent_indent=indent) or [""]
+    ]
+    return wrapped or [indent.rstrip()]

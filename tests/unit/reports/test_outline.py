@@ -1,0 +1,129 @@
+"""Reports of any maker as outlines, and what differs between two of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import ComprehensiveSRStorage
+
+from dicom_node.kinds import Stage
+from reports.comparison import compare
+from reports.objects.frame import encode
+from reports.outline import DEEPEST, MOST_ITEMS, NoReport, outline, read_report
+from reports.page.foreign import compose_any
+from reports.render import as_json, as_text
+from tests.unit.reports.films import draft, film, in_charset, item, text
+from tests.unit.reports.test_signed import EDITED, signed
+
+
+def _named(meaning: str, **values: Any) -> Dataset:
+    name = item(CodeValue="1", CodingSchemeDesignator="99X", CodeMeaning=meaning)
+    return item(ConceptNameCodeSequence=[name], **values)
+
+
+def foreign() -> Dataset:
+    """A measurement report as another maker might write it."""
+    unit = item(CodeValue="mm", CodingSchemeDesignator="UCUM", CodeMeaning="millimeter")
+    measured = [item(NumericValue="12.5", MeasurementUnitsCodeSequence=[unit])]
+    document: Dataset = _named(
+        "Imaging Report",
+        SOPClassUID=ComprehensiveSRStorage,
+        SOPInstanceUID="1.2.3.4",
+        StudyInstanceUID="1.2.3",
+        PatientName="Other^Maker",
+        CompletionFlag="COMPLETE",
+        VerificationFlag="VERIFIED",
+        ValueType="CONTAINER",
+    )
+    size = _named("Diameter", ValueType="NUM", RelationshipType="CONTAINS", MeasuredValueSequence=measured)
+    lesion = _named("Lesion", ValueType="CONTAINER", RelationshipType="CONTAINS", ContentSequence=[size])
+    seen_by = _named("Person Observer Name", ValueType="PNAME", RelationshipType="HAS OBS CONTEXT", PersonName="A^B")
+    back = item(RelationshipType="SELECTED FROM", ReferencedContentItemIdentifier=[1, 2])
+    document.ContentSequence = [
+        seen_by,
+        _named("Measurements", ValueType="CONTAINER", RelationshipType="CONTAINS", ContentSequence=[lesion, back]),
+    ]
+    return document
+
+
+def test_items_of_another_maker_are_shown_with_their_names_units_and_depth() -> None:
+    shown = as_text(foreign())
+
+    assert shown.startswith("Imaging Report | COMPLETE | VERIFIED | ? | ?\n")
+    assert "MEASUREMENTS" in shown
+    assert "    Diameter: 12.5 mm" in shown
+    assert "see item 1.2" in shown
+    assert "A^B" not in shown  # context stands in the JSON form only
+    assert "A^B" in str(as_json(foreign()))
+
+
+def test_report_of_another_maker_is_laid_out_by_its_sections() -> None:
+    sheet = compose_any(foreign())
+
+    assert (sheet.stage, sheet.status, sheet.banner) == (Stage.SIGNED, "VERIFIED", ())
+    assert [section.heading for section in sheet.sections] == ["Measurements"]
+    unverified = foreign()
+    unverified.VerificationFlag = "UNVERIFIED"
+    assert compose_any(unverified).banner == ("NOT VERIFIED",)
+
+
+def test_our_own_report_keeps_its_own_layout() -> None:
+    assert compose_any(draft()).stage is Stage.DRAFT
+    assert "AI-GENERATED DRAFT - NOT VERIFIED" in compose_any(draft()).banner
+
+
+def test_endless_depth_and_width_are_cut_and_say_so() -> None:
+    deep = foreign()
+    innermost = deep
+    for _ in range(2000):
+        child = _named("Level", ValueType="CONTAINER", RelationshipType="CONTAINS")
+        innermost.ContentSequence = [child]
+        innermost = child
+    wide = foreign()
+    wide.ContentSequence = [_named("Word", ValueType="TEXT", TextValue="x") for _ in range(MOST_ITEMS + 10)]
+
+    assert outline(deep).cut
+    assert max(line.depth for line in outline(deep).lines) == DEEPEST
+    assert outline(wide).cut
+    assert len(outline(wide).lines) == MOST_ITEMS
+    assert "There is more than is shown" in as_text(wide)
+
+
+def test_items_without_anything_are_shown_all_the_same() -> None:
+    broken = foreign()
+    broken.ContentSequence = [Dataset(), item(ValueType="NUM"), item(ValueType="IMAGE"), item(ValueType="NEW TYPE")]
+
+    assert [line.value for line in outline(broken).lines] == ["", "no value", "", ""]
+
+
+def test_what_is_no_report_is_named() -> None:
+    with pytest.raises(NoReport, match="no readable DICOM file"):
+        read_report(b"words")
+    picture = film()
+    with pytest.raises(NoReport, match="Digital X-Ray Image Storage"):
+        read_report(encode(picture))
+    assert read_report(encode(draft())).SOPInstanceUID == draft().SOPInstanceUID
+
+
+def test_same_reports_do_not_differ() -> None:
+    assert compare(draft(), draft()) == ()
+
+
+def test_edited_words_are_marked_one_by_one() -> None:
+    other = draft(text=type(text())(text().findings.replace("clear", "hazy"), text().impression))
+
+    (change,) = compare(draft(), other)
+
+    assert change.where == "Findings"
+    assert [pair for pair in change.words if pair[0] != " "] == [("-", "clear."), ("+", "hazy.")]
+
+
+def test_another_patient_and_the_signature_are_told() -> None:
+    places = {change.where for change in compare(draft(), draft(in_charset("korean")))}
+    assert places == {"PatientName"}
+
+    places = {change.where for change in compare(draft(), signed(draft()))}
+    assert {"CompletionFlag", "VerificationFlag", "PreliminaryFlag", "verified by", "Summary", "Findings"} <= places
+    assert EDITED.findings in str(compare(draft(), signed(draft())))
