@@ -7,13 +7,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from pydicom import Dataset, dcmread
-from pydicom.uid import BasicTextSRStorage
+from pydicom.uid import (
+    BasicTextSRStorage,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    KeyObjectSelectionDocumentStorage,
+)
 
 from dicom_node.errors import WetreadError
 from dicom_node.headers import UNREADABLE
 from dicom_node.kinds import Stage
 from reports.checks.elements import of_the_elements, of_the_encoding, of_the_file_meta
-from reports.checks.narrative import of_a_narrative, referenced, stage_of
+from reports.checks.key_object import of_a_key_object, of_the_rejected
+from reports.checks.measurement import of_a_measurement_report, of_the_master
+from reports.checks.narrative import of_a_narrative, stage_of
+from reports.checks.structure import referenced
 from reports.config import ReportsConfig
 from reports.objects.tree import plain
 from reports.source import normalize
@@ -38,7 +46,22 @@ IDENTITY = (
 _SHARED = ("StudyInstanceUID", "PatientID", "IssuerOfPatientID", "AccessionNumber")
 
 Rules = Callable[[Dataset], Iterator[str]]
-_RULES: Mapping[str, Rules] = MappingProxyType({BasicTextSRStorage: of_a_narrative})
+_RULES: Mapping[str, Rules] = MappingProxyType(
+    {
+        BasicTextSRStorage: of_a_narrative,
+        Comprehensive3DSRStorage: of_a_measurement_report,
+        ComprehensiveSRStorage: of_a_measurement_report,
+        KeyObjectSelectionDocumentStorage: of_a_key_object,
+    }
+)
+# What must hold between a document and the one that it was made from.
+_AGREEMENTS: Mapping[str, Callable[[Dataset, Dataset], Iterator[str]]] = MappingProxyType(
+    {
+        Comprehensive3DSRStorage: of_the_master,
+        ComprehensiveSRStorage: of_the_master,
+        KeyObjectSelectionDocumentStorage: of_the_rejected,
+    }
+)
 
 
 class DocumentRefused(WetreadError):
@@ -62,7 +85,9 @@ def check_draft(draft: Dataset, sources: Sequence[Dataset], config: ReportsConfi
 
 
 def check_document(document: Dataset, master: Dataset, config: ReportsConfig) -> None:
-    """Hold a document that was made from another one of ours (a signed report, a rejection, ...) against that one.
+    """Hold a document that was made from another one of ours against that one.
+
+    master: the narrative that was signed or coded, or one of the documents that a note takes back.
 
     Raises DocumentRefused, with every problem at once.
     """
@@ -71,7 +96,9 @@ def check_document(document: Dataset, master: Dataset, config: ReportsConfig) ->
         for name in IDENTITY
         if _value(document, name) != _value(master, name)
     ]
-    _refuse([*_of_the_document(document), *differing, *_of_the_claim(document, config)])
+    agreement = _AGREEMENTS.get(plain(document, "SOPClassUID"))
+    disagreeing = agreement(document, master) if agreement else ()
+    _refuse([*_of_the_document(document), *differing, *disagreeing, *_of_the_claim(document, config)])
 
 
 def check_payload(

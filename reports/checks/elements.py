@@ -28,6 +28,8 @@ def of_the_elements(document: Dataset) -> Iterator[str]:
             yield f"{element.keyword} holds control characters"
         elif element.VR == "UI" and not all(is_uid(uid) for uid in text.split("\\")):
             yield f"{element.keyword} is no UID"
+        elif element.VR == "DA" and text and not _is_date(text):
+            yield f"{element.keyword} is no date"
         elif len(text) > LENGTHS.get(element.VR, len(text)):
             yield f"{element.keyword} is too long"
 
@@ -77,10 +79,16 @@ def of_the_moment(document: Dataset) -> Iterator[str]:
     if offset and not is_timezone_offset(offset):
         yield "TimezoneOffsetFromUTC has no valid form"
     for name in ("ContentDate", "InstanceCreationDate"):
-        try:
-            date.fromisoformat(plain(document, name))
-        except ValueError:
+        if not _is_date(plain(document, name)):
             yield f"{name} is no date"
     for name in ("ContentTime", "InstanceCreationTime"):
         if re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d", plain(document, name)) is None:
             yield f"{name} is no time"
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return len(text) == 8  # not the form with hyphens
