@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
-from reports.findings.labels import Laterality, Severity
+from reports.findings.labels import Laterality, Severity, State
 from reports.findings.phrases import Item
 from reports.findings.scope import Said
 
@@ -33,7 +33,9 @@ class Neighbors:
         return Laterality(sides.pop()) if len(sides) == 1 else Laterality.BILATERAL
 
     def severity(self, said: Said) -> Severity | None:
-        """The greatest severity right in front of the words."""
+        """The greatest severity right in front of the words; none where the finding is absent ("no large effusion")."""
+        if said.state is State.ABSENT:
+            return None
         found = self._before(said, "severity", _GRADE)
         return max((Severity(value) for value in found), key=list(Severity).index, default=None)
 
@@ -49,11 +51,17 @@ class Neighbors:
         return found
 
     def _after(self, said: Said, kind: str, reach: int) -> set[str]:
-        found = set()
+        """What stands behind the words; behind an "and" or a comma only where it belongs to no other finding."""
+        found: set[str] = set()
+        joined: set[str] | None = None
         for number in range(bisect_left(self._firsts, said.last + 1), len(self._items)):
             item = self._items[number]
-            if item.first - said.last > reach or item.kind == "finding" or item.kind in _ENDS:
+            if item.kind == "finding":
+                return found
+            if item.first - said.last > reach or item.kind in _ENDS:
                 break
-            if item.kind == kind:
-                found.add(item.value)
-        return found
+            if item.kind == "join" and joined is None:
+                joined = set()
+            elif item.kind == kind:
+                (found if joined is None else joined).add(item.value)
+        return found | (joined or set())

@@ -6,78 +6,87 @@ from typing import Final
 
 # Reach forward, to the end of the clause.
 ABSENT_AFTER: Final = """
-        no, not, without, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
-        /radiographic evidence/signs/sign/indication/suggestion/finding/findings /of/for/to, without evidence /of,
-        negative for, free of /any, absence of, absent, neither/nor/denies/never, clear of, rather than, /interval
-        resolution of, lungs /are clear of, resolved, clearing of, interval removal of, removal of, lack of, excludes,
-        no longer, no new, cleared, rules out, ruled out, no findings to suggest, never had
-    """
+    no, not, without, : no, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
+    /radiographic evidence/signs/sign/indication/suggestion/finding/findings /of/for/to, without evidence /of,
+    negative for, free of /any, absence of, absent, neither/nor/denies/never, clear of, rather than, /interval
+    resolution of, lungs /are clear of, resolved, clearing of, interval removal of, removal of, lack of, excludes, no
+    longer, no new, cleared, rules out, ruled out, no findings to suggest, never had
+"""
 
 # Reach backward, to the start of the clause.
 ABSENT_BEFORE: Final = """
-        is/are/was/were/has/have /been not /definitely/clearly /been
-        seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
-        not /definitely/clearly
-        seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
-        has/have /since/now/completely/subsequently/nearly resolved/cleared/disappeared, is/are absent, no longer
-        /clearly
-        seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible,
-        is/are excluded, has/have been excluded/removed, ruled out, is/are resolved, interval resolution, has/have
-        resolved, not felt to be present, none, resolved
-    """
+    is/are/was/were/has/have /been not /definitely/clearly /been
+    seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
+    not /definitely/clearly
+    seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
+    has/have /since/now/completely/subsequently resolved/cleared/disappeared, is/are absent, no longer /clearly
+    seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible,
+    is/are excluded, has/have been excluded/removed, ruled out, is/are resolved, interval resolution, has/have
+    resolved, not felt to be present, none, removed, : none/absent/negative/no, : not present/seen, resolved
+"""
 
 UNCERTAIN_AFTER: Final = """
-        possible/possibly/probable/probably/presumably/presumed/questionable/suspected/suspect/potential/potentially,
-        may /well /also /be/represent/reflect/indicate/include/suggest, might /be/represent/reflect, could /also
-        /be/represent/reflect/indicate/include, concern for, question of, question, questioned, cannot/not exclude,
-        cannot rule out, can not exclude, can not rule out, not rule out, difficult to /completely/entirely exclude,
-        suspicion of/for, suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal, differential
-        /diagnosis includes/include/considerations, may/might/could/would be /most /due
-        /consistent/compatible/related/secondary /with/to, could/may/might relate to, likely, most likely, consider,
-        considerations include, indeterminate, borderline, favored, favor, not excluding, cannot be certain, raises
-        the possibility of, ?
-    """
+    possible/possibly/probable/probably/presumably/presumed/questionable/suspected/suspect/potential/potentially, may
+    /well /also /be/represent/reflect/indicate/include/suggest, might /be/represent/reflect, could /also
+    /be/represent/reflect/indicate/include, concern for, question of, question, questioned, cannot/not exclude, cannot
+    rule out, can not exclude, can not rule out, not rule out, difficult to /completely/entirely exclude, suspicion
+    of/for, suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal, differential /diagnosis
+    /diagnoses /would /includes/include/including/considerations/consideration/of /include, may/might/could/would be
+    /most /due /consistent/compatible/related/secondary /with/to, could/may/might relate to, likely, most likely,
+    consider, considerations include, indeterminate, borderline, favored, favor, not excluding, cannot be certain,
+    raises the possibility of, possibility of, favoring, in the appropriate/right/correct/proper clinical
+    setting/context, ?
+"""
 
 UNCERTAIN_BEFORE: Final = """
-        is/are possible/probable/likely/questionable/suspected/questioned/considered/favored, cannot/not /be
-        /entirely/completely /be excluded, can not be /entirely/completely excluded, cannot be ruled out, not well
-        seen/visualized/evaluated/appreciated, not /entirely/completely /be excluded, is/are not /entirely/completely
-        excluded, could/may/might be present, may be obscured, not be excluded, not be ruled out, should be
-        considered, is in the differential, is a consideration, suspected, less likely, unlikely, ?, is not
-        /entirely/completely excluded
-    """
+    is/are possible/probable/likely/questionable/suspected/questioned/considered/favored, cannot/not /be
+    /entirely/completely /be excluded, can not be /entirely/completely excluded, cannot be ruled out, not well
+    seen/visualized/evaluated/appreciated, not /entirely/completely /be excluded, is/are not /entirely/completely
+    excluded, could/may/might be present, may be obscured, not be excluded, not be ruled out, should be considered, is
+    in the differential, is a consideration, a possibility, another consideration, in the
+    appropriate/right/correct/proper clinical setting/context, suspected, less likely, unlikely, ?, is not
+    /entirely/completely excluded
+"""
 
 # Not about this film, or only asked: the mention says nothing.
 SILENT_AFTER: Final = """
-    could/may/might obscure, history of, hx of, status post, evaluate for, evaluation for, assess for, rule out, r o,
-    prior history of, known history of, diagnosed with, treated for
+    could/may/might obscure, year/years/yr/yrs/month/months old, yo, y o, m/f o, followup/follow /up of/for, f u, dx
+    with, s p, presents/presenting /with, complains of, indication, concern on prior, recent, history of, hx of,
+    status post, evaluate for, evaluation for, assess for, rule out, r o, prior history of, known history of,
+    diagnosed with, treated for
 """
 
 # Look like negation and are none.
 NO_CUES: Final = """
-        no /significant/interval/definite/appreciable/substantial/acute/gross /interval/significant change/changes
-        /in/of/from/since, not /significantly/appreciably/substantially changed, no increase /in, no decrease, not
-        only, no further, without change /in, without /significant /interval change /in, no doubt, no progression of,
-        without increase, not optimally, not well, no comparison/comparisons /available, no prior/previous, not
-        available, not included, no other
-    """
+    no /significant/interval/definite/appreciable/substantial/acute/gross /interval/significant change/changes
+    /in/of/from/since, not /significantly/appreciably/substantially changed, no increase /in, no decrease, not only,
+    no further, without change /in, without /significant /interval change /in, no doubt, no progression of, without
+    increase, not optimally, not well, no comparison/comparisons /available, no prior/previous, not available, not
+    included, no other, near /complete resolution /of, nearly/almost /completely/entirely resolved, partial resolution
+    /of, partially resolved, has/have/is not /completely/fully/yet resolved/cleared, not /completely/fully/yet
+    resolved/cleared, not improved/increased/decreased
+"""
 
 STOPS: Final = """
-        but, however, although, though, except, other than, aside from, apart from, otherwise, nevertheless, yet,
-        while, whereas, which, ;, :, as well as, there is, there are, there has, there was, likely related to, and
-        there, besides
-    """
+    but, however, although, though, except, other than, aside from, apart from, otherwise, nevertheless, yet, while,
+    whereas, which, ;, as well as, there is, there are, there has, there was, likely related to, and there, besides
+"""
 
 # After a comma or "and" they open a new statement, which a negation does not reach.
 RESTARTS: Final = """
-        mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with
-    """
+    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with
+"""
 
 SEVERITIES: Final = (
     ("minimal", "minimal/minimally/tiny/trace/subtle/slight/slightly/minor"),
-    ("mild", "mild/mildly/small/low grade"),
-    ("moderate", "moderate/moderately/moderate to severe"),
-    ("severe", "severe/severely/large/massive/marked/markedly/extensive/huge/gross/grossly/complete"),
+    ("mild", "mild/mildly/small, low grade"),
+    ("moderate", "moderate/moderately, mild to moderate"),
+    (
+        "severe",
+        """
+        severe/severely, moderate to severe, large/massive/marked/markedly/extensive/huge/gross/grossly/complete
+    """,
+    ),
 )
 
 SIDES: Final = (
@@ -86,8 +95,8 @@ SIDES: Final = (
     (
         "bilateral",
         """
-        bilateral/bilaterally/bibasilar/bibasal/biapical/both/bases, left and right, right and left
-    """,
+            bilateral/bilaterally/bibasilar/bibasal/biapical/both/bases, left and right, right and left
+        """,
     ),
 )
 
@@ -116,6 +125,7 @@ CUES: Final = (
     ("silent_after", SILENT_AFTER),
     ("affirm", AFFIRMS),
     ("stop", STOPS),
+    ("colon", ":"),
     ("restart", RESTARTS),
     ("join", JOINS),
     ("list", LISTS),

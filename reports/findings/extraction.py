@@ -32,6 +32,8 @@ def _entries() -> Iterator[tuple[str, str, str]]:
 
 
 _TRIE: Final = MappingProxyType(build(_entries()) | {",": {END: (("join", ","),)}})
+_LENGTH_OF_A_STEM: Final = 6  # letters that tell the stems apart
+_STEMS: Final = MappingProxyType({stem[:_LENGTH_OF_A_STEM]: (stem, word) for stem, word in lexicon.STEMS})
 _TOKEN: Final = re.compile(r"[^\W_]+|[,;:?]")
 
 
@@ -54,7 +56,7 @@ def _lower(text: str) -> str:
 
 def _mentions(lowered: str, start: int, end: int) -> Iterator[Mention]:
     tokens = list(_TOKEN.finditer(lowered, start, end))
-    found = items(_TRIE, [token[0] for token in tokens])
+    found = items(_TRIE, [_spelled(token[0]) for token in tokens])
     if not found:
         return
     neighbors = Neighbors(found)
@@ -70,6 +72,14 @@ def _mentions(lowered: str, start: int, end: int) -> Iterator[Mention]:
                 laterality=neighbors.laterality(said),
                 severity=neighbors.severity(said),
             )
+
+
+def _spelled(word: str) -> str:
+    """A word that is not known, as the known one that begins like it."""
+    if len(word) <= _LENGTH_OF_A_STEM or word in _TRIE:
+        return word
+    stem, known = _STEMS.get(word[:_LENGTH_OF_A_STEM], ("", ""))
+    return known if stem and word.startswith(stem) else word
 
 
 def _characters(tokens: Sequence[re.Match[str]], spans: Sequence[Tokens]) -> tuple[Span, ...]:

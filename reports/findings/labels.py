@@ -87,6 +87,7 @@ LABELS_OF: Final = MappingProxyType(
         "nodule": ("Lung Lesion", "Nodule"),
         "lesion": ("Lung Lesion",),
         "pneumonia": ("Pneumonia",),
+        "infection": ("Pneumonia",),  # implied, never said: uncertain at most
         "pneumothorax": ("Pneumothorax",),
         "hydropneumothorax": ("Pneumothorax", "Pleural Effusion", "Effusion"),
         "consolidation": ("Consolidation",),
@@ -98,6 +99,7 @@ LABELS_OF: Final = MappingProxyType(
         "hernia": ("Hernia",),
         "fracture": ("Fracture",),
         "device": ("Support Devices",),
+        "scar": (),
         "other": (),
     }
 )

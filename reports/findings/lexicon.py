@@ -13,8 +13,8 @@ FINDINGS: Final = (
     (
         "atelectasis",
         """
-        atelectasis/atelectases/atelectatic/atelectesis/atelectais/atelectasia/atelectactic/atelectasi
-    """,
+            atelectasis/atelectases/atelectatic/atelectesis/atelectais/atelectasia/atelectactic/atelectasi
+        """,
     ),
     (
         "atelectasis",
@@ -38,15 +38,17 @@ FINDINGS: Final = (
     (
         "effusion",
         """
-            /pleural effusion/effusions, /pleural fluid, hydrothorax/hemothorax/haemothorax/chylothorax/empyema,
-            pleural and pericardial effusion/effusions, pleuraleffusion, fluid in /the pleural space, fluid collection
+            /pleural effusion/effusions, pleural/fissural/intrapleural/loculated fluid, pleural fusion/fusions,
+            hydrothorax/hydrothoraces/hemothorax/haemothorax/chylothorax/empyema, pleural and pericardial
+            effusion/effusions, pleuraleffusion, fluid in /the pleural space, fluid collection
         """,
     ),
     (
         "infiltrate",
         """
-        /pulmonary/lung/airspace/parenchymal /nodular infiltrate/infiltrates/infiltration/infiltrations/infiltrative
-    """,
+            /pulmonary/lung/airspace/parenchymal /nodular/infectious/inflammatory
+            infiltrate/infiltrates/infiltration/infiltrations/infiltrative
+        """,
     ),
     (
         "opacity",
@@ -61,7 +63,7 @@ FINDINGS: Final = (
     (
         "mass",
         """
-            /lung/pulmonary/hilar/mediastinal/paratracheal mass/masses, mass like /density/opacity/lesion, masslike
+            /lung/pulmonary/hilar/mediastinal/paratracheal mass/masses, mass like lesion, masslike lesion
         """,
     ),
     (
@@ -76,14 +78,25 @@ FINDINGS: Final = (
             lesion/lesions/neoplasm/neoplasms/neoplastic/tumor/tumors/tumour/carcinoma/malignancy/malignant/metastasis
         """,
     ),
-    ("lesion", "nodular opacity/opacities/opacification/density/densities/shadow/structure/area"),
+    (
+        "lesion",
+        """
+        masslike opacity/density/densities/area, mass like opacity/density/densities/area, nodular
+        opacity/opacities/opacification/density/densities/shadow/structure/area
+    """,
+    ),
     ("lesion", "metastases/metastatic/cavitary/cavitation/cavity"),
     (
         "pneumonia",
         """
-            pneumonia/pneumonias/bronchopneumonia/pneumonic/pnuemonia, infection/infections, infectious
-            process/etiology/infiltrate
+            pneumonia/pneumonias/bronchopneumonia/bronchopneumonias/pneumonic/pnuemonia/pneumonias
         """,
+    ),
+    (
+        "infection",
+        """
+        /pulmonary/lung/chest/respiratory/atypical/acute infection/infections, infectious process/processes/etiology
+    """,
     ),
     ("pneumothorax", "pneumothorax/pneumothoraces/pneumothoraxes/pneumothoracies/pneumothroax/pneumothoracis/ptx"),
     ("hydropneumothorax", "hydropneumothorax/hemopneumothorax"),
@@ -95,7 +108,9 @@ FINDINGS: Final = (
         "pleural_thickening",
         """
             pleural /based/parenchymal/apical thickening, pleuroparenchymal thickening, pleural thickenings, thickened
-            pleura, thickening of /the pleura, pleural reaction, thickening of pleura
+            pleura, fissural thickening, thickening of/in/along the /minor/major/right/left fissure/fissures,
+            thickened fissure/fissures, pleural thickness, apical capping/cap/caps, apical pleural thickening, pleural
+            based thickening, thickening of /the pleura, pleural reaction, thickening of pleura
         """,
     ),
     (
@@ -116,12 +131,13 @@ FINDINGS: Final = (
             chest tube/tubes, pigtail/shunt/leads/electrodes, screw/screws/prosthesis/arthroplasty, port a cath
         """,
     ),
+    ("scar", "/chronic /linear scar/scars/scarring/cicatrix/cicatrices"),
     (
         "other",
         """
             granuloma/granulomas/granulomata/granulomatous, calcified/calcification/calcifications/calcific,
             degenerative/scoliosis/kyphosis, tortuous/tortuosity/ectatic/ectasia/atherosclerotic/atherosclerosis,
-            scarring/scar/scars/eventration/hyperinflation,
+            eventration/hyperinflation,
             hyperinflated/hyperexpanded/hyperexpansion/hyperaerated/osteophyte/osteophytes/osteophytosis/spondylosis/arthritic/arthritis,
             blunting/blunted/congestion/congested/chf, heart failure,
             copd/deformity/deformities/elevated/elevation/hypoinflated/hypoinflation, low lung volumes/volume,
@@ -136,14 +152,13 @@ FINDINGS: Final = (
 
 # Near misses: they are words, but not for the finding that they hold.
 NO_FINDINGS: Final = """
-        pericardial effusion/effusions, joint effusion/effusions, mass effect, fat pad, nipple shadow/shadows, soft
-        tissue density/densities, bone/osseous/bony density/densities/lesion/lesions, air fluid level/levels,
-        subcutaneous emphysema, bone/bony mass, cardiac mass, body mass, soft tissue edema, peripheral edema, lower
-        extremity edema, fluid level/levels, support apparatus/structures, apical lordotic, airway/airways collapse,
-        vertebral/vertebra/endplate collapse, lung base/bases/markings, disc disease,
-        thyroid/breast/abdominal/paraspinal mass, cystic fibrosis, behind/overlying/over/near the /heart/cardiac
-        /silhouette/shadow, line/lines
-    """
+    pericardial effusion/effusions, joint effusion/effusions, mass effect, fat pad, nipple shadow/shadows, soft tissue
+    density/densities, bone/osseous/bony density/densities/lesion/lesions, air fluid level/levels, subcutaneous
+    emphysema, bone/bony mass, cardiac mass, body mass, soft tissue edema, peripheral edema, lower extremity edema,
+    fluid level/levels, support apparatus/structures, apical lordotic, airway/airways collapse,
+    vertebral/vertebra/endplate collapse, lung base/bases/markings, disc disease, thyroid/breast/abdominal/paraspinal
+    mass, cystic fibrosis, behind/overlying/over/near the /heart/cardiac /silhouette/shadow, line/lines
+"""
 
 # whose shape a report describes: (subject, patterns)
 SUBJECTS: Final = (
@@ -181,14 +196,15 @@ PREDICATES: Final = (
     (
         "enlarged",
         """
-            enlarged/enlargement/large/widened/widening/cardiomegalic/increased/globular/dilated/bigger
+            enlarged/enlargement/enlarging/increase/large/widened/widening/cardiomegalic/increased/globular/dilated/bigger
         """,
     ),
     (
         "borderline",
         """
-            borderline /in /size/enlarged/enlargement/large, borderline to mildly enlarged, borderline or mildly
-            enlarged, accentuated/magnified/prominent/prominence
+            borderline /in /size/enlarged/enlargement/large, borderline/normal to/or /mildly/slightly/minimally
+            enlarged, upper limits /of normal to/or /mildly/slightly/minimally enlarged, top normal to/or
+            /mildly/slightly enlarged, prominent/prominence, normal to borderline /enlarged
         """,
     ),
     (
@@ -203,11 +219,26 @@ PREDICATES: Final = (
 
 # Said of the whole film: nothing is wrong.
 NORMALITY: Final = """
-        no /evidence /of /radiographic acute/active/significant
-        /cardiopulmonary/cardiac/pulmonary/intrathoracic/chest/radiographic/thoracic/cardiothoracic
-        /disease/process/abnormality/abnormalities/findings
-        disease/process/abnormality/abnormalities/finding/findings/change/changes/identified, normal chest
-        /radiograph/exam/examination/xxxx, normal examination/exam/study, clear lungs, lungs are /grossly clear, lungs
-        clear, no abnormality/abnormalities, negative chest, unremarkable chest, lungs appear clear, lungs are well
-        expanded and clear, both lungs are clear
-    """
+    no /evidence /of /radiographic acute/active/significant /radiographic
+    /cardiopulmonary/cardiac/pulmonary/intrathoracic/chest/thoracic/cardiothoracic /disease
+    disease/process/processes/abnormality/abnormalities/finding/findings/change/changes/identified/pathology, no acute
+    or active /cardiopulmonary/cardiac/pulmonary disease, no acute/active disease/abnormality, no radiographic
+    evidence of /acute/active /cardiopulmonary/intrathoracic/pulmonary disease/process/abnormality, no
+    /significant/acute abnormality/abnormalities, normal chest /radiograph/exam/examination/xxxx, normal
+    examination/exam/study, negative chest, unremarkable chest, clear lungs, /both lungs are /grossly clear, lungs /:
+    clear, lungs appear /grossly clear, lungs are /well expanded and clear, lungs remain clear
+"""
+
+# Long words that are written in many ways, right and wrong: (how they begin, the word that they stand for).
+STEMS: Final = (
+    ("atelect", "atelectasis"),
+    ("cardiomeg", "cardiomegaly"),
+    ("consolid", "consolidation"),
+    ("emphys", "emphysema"),
+    ("effusi", "effusion"),
+    ("infiltra", "infiltrate"),
+    ("pneumothor", "pneumothorax"),
+    ("hydropneumo", "hydropneumothorax"),
+    ("fractur", "fracture"),
+    ("opacif", "opacification"),
+)

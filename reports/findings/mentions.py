@@ -13,6 +13,7 @@ Span: TypeAlias = tuple[int, int]  # start and end of characters in the text, as
 
 NORMALITY: Final = "normality"  # the concept of a sentence that calls the whole film normal
 _NOT_ABNORMAL: Final = frozenset({NORMALITY, "device"})
+_DENIED_IN_A_NORMAL_FILM: Final = 3
 _SEVERITIES: Final = tuple(Severity)
 
 
@@ -97,9 +98,10 @@ def _greatest(mentions: Iterable[Mention]) -> Severity | None:
 
 
 def _no_finding(mentions: Sequence[Mention]) -> dict[str, Finding]:
-    """Present where the text calls the film normal and names nothing abnormal; absent or uncertain where it names some.
+    """Present where nothing abnormal is named, and the text calls the film normal or denies three findings or more.
 
-    Devices are no abnormality. Silence is not normality: without a word for either there is no entry.
+    Absent or uncertain where something abnormal is named; devices are not. Silence is not normality: then there is no
+    entry.
     """
     abnormal = [one for one in mentions if one.concept not in _NOT_ABNORMAL and one.state is not State.ABSENT]
     if abnormal:
@@ -107,6 +109,9 @@ def _no_finding(mentions: Sequence[Mention]) -> dict[str, Finding]:
         state, saying = (State.ABSENT if certain else State.UNCERTAIN), abnormal
     else:
         state, saying = State.PRESENT, [one for one in mentions if one.concept == NORMALITY]
+        denied = [one for one in mentions if one.state is State.ABSENT]
+        if not saying and len({one.concept for one in denied}) >= _DENIED_IN_A_NORMAL_FILM:
+            saying = denied
     if not saying:
         return {}
     return {label: Finding(label, state, None, None, tuple(saying)) for label in (NO_FINDING, NORMAL)}

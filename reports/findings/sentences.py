@@ -18,10 +18,10 @@ _SPEAKING: Final = (
     "findings?|impressions?|conclusions?|findings and impression|report|opinion|interpretation|wet read|result|"
     "comments?|addendum"
 )
+_NAME: Final = rf"(?:(?P<silent>{_SILENT})|(?P<speaking>{_SPEAKING}))"
+_SHOUTED: Final = rf"(?:(?P<loud_silent>{_SILENT.upper()})|(?P<loud_speaking>{_SPEAKING.upper()}))"
 _HEADING: Final = re.compile(
-    rf"(?:^|(?<=\n)|(?<=[.!?] ))[ \t]*[*#_\[]{{0,4}}"
-    rf"(?:(?P<silent>{_SILENT})|(?P<speaking>{_SPEAKING}))[*_\]]{{0,4}}[ \t]?:",
-    re.IGNORECASE,
+    rf"(?:^|(?<=\n)|(?<=[.!?]\s))[ \t]*[*#_\[]{{0,4}}(?i:{_NAME})[*_\]]{{0,4}}[ \t]?:|(?<=\s){_SHOUTED}:"
 )
 # The end of a sentence: a full stop before a blank or a capital, an empty line, a line that starts with a bullet, or a
 # line break before a capitalized word.
@@ -42,7 +42,7 @@ def sentences(text: str) -> Iterator[tuple[int, int]]:
         if not silent:
             yield from _within(text, start, heading.start())
         start = heading.end()
-        silent = heading["silent"] is not None
+        silent = (heading["silent"] or heading["loud_silent"]) is not None
     if not silent:
         yield from _within(text, start, len(text))
 
