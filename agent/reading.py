@@ -22,11 +22,13 @@ from agent.imaging.attributes import BROKEN
 from agent.imaging.gate import Verdict, judge
 from agent.imaging.pixels import Film, UndecodableImage
 from agent.readers.protocol import Generation, Reader, Reading, UnreadableText
-from dicom_node import peers, worklist
+from dicom_node import worklist
 from dicom_node.database import Database, clock
+from dicom_node.destinations import destinations, takes
 from dicom_node.errors import CannotUnderstand, WetreadError
 from dicom_node.files import stored_path, write_document
 from dicom_node.headers import open_header
+from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, Instance, Mode
 from dicom_node.worklist import Claim, Ending, Outgoing
 from reports import drafts
@@ -244,20 +246,21 @@ def _commit(room: Room, claim: Claim, draft: Dataset, payload: bytes, report: Re
 
 def _deliveries(tx: Session, draft: Dataset, digest: str) -> tuple[list[Outgoing], Ending]:
     """What goes where, and what the books say where nothing leaves the house."""
-    everyone = peers.destinations(tx)
+    everyone = destinations(tx)
     outgoing = [
         Outgoing(
-            destination=peer.ae_title,
-            kind="draft",
+            destination=destination.name,
+            kind=Kind.BASIC_TEXT,
+            stage=Stage.DRAFT,
             sop_class_uid=draft.SOPClassUID,
             sop_instance_uid=draft.SOPInstanceUID,
             device_uid=draft.DeviceUID,
             digest=digest,
         )
-        for peer in everyone
-        if peer.mode is Mode.DRAFT
+        for destination in everyone
+        if takes(destination, Kind.BASIC_TEXT, Stage.DRAFT)
     ]
-    modes = {peer.mode for peer in everyone}
+    modes = {destination.mode for destination in everyone}
     if Mode.HOLD in modes:
         return outgoing, Ending(Book.AWAITING_SIGNOFF)
     if Mode.SHADOW in modes:

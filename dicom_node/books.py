@@ -24,7 +24,7 @@ from dicom_node.tables import (
     WorkitemState,
 )
 from dicom_node.worklist.holds import HOLDS
-from dicom_node.worklist.moves import book_of
+from dicom_node.worklist.moves import Standing, book_of
 
 State = TypeVar("State")
 
@@ -132,9 +132,10 @@ def _instances_without_reception(tx: Session, receptions: dict[Outcome, int]) ->
 
 def _revisions_adrift(tx: Session) -> list[str]:
     """Revisions whose book is not what their workitem and deliveries say. Two queries, however many there are."""
-    states: dict[int, set[DeliveryState]] = defaultdict(set)
-    for revision_id, state in tx.execute(select(Delivery.revision_id, Delivery.state).distinct()):
-        states[revision_id].add(state)
+    standings: dict[int, list[Standing]] = defaultdict(list)
+    found = select(Delivery.revision_id, Delivery.state, Delivery.stage, Delivery.reason).distinct()
+    for revision_id, state, stage, reason in tx.execute(found):
+        standings[revision_id].append(Standing(state, stage, reason))
     current = (Study.state == StudyState.RECEIVING) & (Study.revision == Revision.number)
     rows = tx.execute(
         select(Revision.id, Revision.study_id, Revision.number, Revision.book, Revision.reason, Workitem.state, current)
@@ -143,9 +144,11 @@ def _revisions_adrift(tx: Session) -> list[str]:
     )
     problems = []
     for revision_id, study_id, number, book, reason, workitem, is_open in rows:
-        expected = _expected(states.get(revision_id, set()), workitem, is_open=bool(is_open))
+        expected = _expected(standings.get(revision_id, []), workitem, is_open=bool(is_open))
         if expected == {Book.DELIVERED} and reason in HOLDS:  # delivered although it was held: a person is told
             expected = frozenset({Book.DEAD_LETTERED})
+        elif expected == {Book.DELIVERED} and reason:  # taken back later, with nothing to send for it
+            expected = expected | {Book.CLOSED}
         if book not in expected:
             names = " or ".join(sorted(expected))
             problems.append(
@@ -158,9 +161,9 @@ def _revisions_adrift(tx: Session) -> list[str]:
 _ENDED_BY_HAND = frozenset({Book.EXCLUDED, Book.DEAD_LETTERED, Book.CLOSED})
 
 
-def _expected(states: set[DeliveryState], workitem: WorkitemState | None, *, is_open: bool) -> frozenset[Book]:
+def _expected(standings: list[Standing], workitem: WorkitemState | None, *, is_open: bool) -> frozenset[Book]:
     """The books that fit the states of a revision's deliveries and workitem. `is_open`: images may still come."""
-    book = book_of(states)
+    book = book_of(standings)
     if book is not None and book is not Book.CLOSED:
         return frozenset({book})
     if book is Book.CLOSED:

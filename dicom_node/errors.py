@@ -83,9 +83,23 @@ class NotFound(WetreadError):
 class SendFailure(WetreadError):
     """A peer did not take, or did not prove, an object.
 
-    `permanent` is true where sending the same bytes again cannot help until a person changes something.
+    permanent: sending the same bytes again cannot help until a person changes something.
+    unreachable: nobody answers at its address, so whatever else is for it need not be tried now.
+    may_be_there: the bytes left, or may have left, and no answer came.
+    class_refused: it takes no objects of this SOP Class; it may take the same content in another form.
     """
 
-    def __init__(self, message: str, *, permanent: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        permanent: bool = False,
+        unreachable: bool = False,
+        may_be_there: bool = False,
+        class_refused: bool = False,
+    ) -> None:
         super().__init__(message)
-        self.permanent = permanent
+        self.permanent = permanent or class_refused
+        self.unreachable = unreachable
+        self.may_be_there = may_be_there
+        self.class_refused = class_refused

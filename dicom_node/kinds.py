@@ -31,3 +31,4 @@ class Stage(StrEnum):
 
 
 FINAL = frozenset({Stage.SIGNED, Stage.COSIGNED, Stage.ADDENDUM})
+TAKES_BACK = frozenset({Stage.REJECTION, Stage.WITHDRAWAL})

@@ -68,7 +68,8 @@ def store(address: Address, payload: bytes) -> int:
     with _association(address, str(dataset.SOPClassUID)) as association:
         status = association.send_c_store(dataset).get("Status")
         if status is None:
-            raise SendFailure(f"{address.peer_ae_title} broke off or did not answer within the time-out")
+            words = f"{address.peer_ae_title} broke off or did not answer within the time-out"
+            raise SendFailure(words, may_be_there=True)
         if status in {0x0000, _DUPLICATE} or status >> 12 == 0xB:
             return int(status)
         raise SendFailure(
@@ -116,23 +117,25 @@ def _association(address: Address, sop_class_uid: str) -> Iterator[Association]:
         )
     except (OSError, ValueError) as error:  # the host's name cannot be looked up, or is none
         where = f"{address.peer_ae_title} at {address.host}:{address.port}"
-        raise SendFailure(f"{where} cannot be looked up ({type(error).__name__}): is the host's name right?") from error
+        words = f"{where} cannot be looked up ({type(error).__name__}): is the host's name right?"
+        raise SendFailure(words, unreachable=True) from error
     if not association.is_established:
         raise _excess(answers, address) or _why(association, address, sop_class_uid)
     try:
         yield association
     except SendFailure as failure:
-        raise (_excess(answers, address) or failure) from None
+        raise (_excess(answers, address, may_be_there=failure.may_be_there) or failure) from None
     finally:
         if association.is_established:
             association.release()
 
 
-def _excess(answers: Answers, address: Address) -> SendFailure | None:
+def _excess(answers: Answers, address: Address, *, may_be_there: bool = False) -> SendFailure | None:
     """A sentence where we hung up because of how much, or how slowly, the peer sends."""
     if not answers.trouble:
         return None
-    return SendFailure(f"{address.peer_ae_title} {answers.trouble}; is {address.host}:{address.port} a DICOM node?")
+    words = f"{address.peer_ae_title} {answers.trouble}; is {address.host}:{address.port} a DICOM node?"
+    return SendFailure(words, may_be_there=may_be_there)
 
 
 def _why(association: Association, address: Address, sop_class_uid: str) -> SendFailure:
@@ -148,10 +151,11 @@ def _why(association: Association, address: Address, sop_class_uid: str) -> Send
         cure = f"if it cannot be asked: wetread ae edit {address.peer_ae_title} --proof acknowledgement"
         return SendFailure(f"{where} takes no {_named(sop_class_uid)}; {cure}", permanent=True)
     if association.rejected_contexts:
-        return SendFailure(f"{where} takes no {_named(sop_class_uid)}", permanent=True)
+        return SendFailure(f"{where} takes no {_named(sop_class_uid)}", class_refused=True)
     if association.acceptor.primitive is not None:
         return SendFailure(f"{where} aborted the association")
-    return SendFailure(f"{where} cannot be reached: is the host right, the port open, the PACS running?")
+    words = f"{where} cannot be reached: is the host right, the port open, the PACS running?"
+    return SendFailure(words, unreachable=True)
 
 
 def _named(sop_class_uid: str) -> str:

@@ -10,13 +10,14 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.aet import likely_cause
+from dicom_node.destinations import is_taken
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.tables import Mode, Proof, RemoteAE
 
 
 def add(tx: Session, peer: RemoteAE, *, now: datetime, actor: str) -> None:
     """Register a peer. Raises ConfigurationError where its AE title is taken or it could do nothing."""
-    if tx.scalar(select(RemoteAE).where(RemoteAE.ae_title == peer.ae_title)) is not None:
+    if is_taken(tx, peer.ae_title):
         raise ConfigurationError(f"{peer.ae_title} is registered already; remove it first, or edit it")
     _needs_an_address(peer)
     tx.add(peer)
@@ -65,11 +66,6 @@ def find(tx: Session, title: str) -> RemoteAE:
 def everyone(tx: Session) -> Sequence[RemoteAE]:
     """All peers by AE title."""
     return tx.scalars(select(RemoteAE).order_by(RemoteAE.ae_title)).all()
-
-
-def destinations(tx: Session) -> Sequence[RemoteAE]:
-    """The peers that get our objects."""
-    return tx.scalars(select(RemoteAE).where(RemoteAE.send_to).order_by(RemoteAE.ae_title)).all()
 
 
 def titles(tx: Session, *, senders: bool = False) -> list[str]:

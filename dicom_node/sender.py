@@ -23,8 +23,6 @@ Check = Callable[[bytes, worklist.Consignment], None]
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 _LOOK_AGAIN = 5  # C-FINDs without a hit before the object is sent again: an index may lag behind
 _LOOK_AGAIN_FOR_CALLED_OFF = 15  # ... about 40 min: a busy peer may still book what it did not answer in time
-# What `peer` says where nobody answered at that address; a rejection is an answer, and costs no time-out.
-_NOBODY_THERE = (" cannot be looked up (", " cannot be reached: ")
 
 
 class Sender:
@@ -54,7 +52,7 @@ class Sender:
         except _UNFORESEEN as error:
             log.exception("sending_failed", delivery=held.delivery_id)
             words = f"{held.destination}: {type(error).__name__} while sending; the log of `send` says where"
-            self._retry_or_bury(held, SendFailure(words))
+            self._retry_or_bury(held, SendFailure(words, may_be_there=True))
         return True
 
     @property
@@ -77,7 +75,7 @@ class Sender:
             self._retry_or_bury(held, failure)
 
     def _payload(self, held: worklist.Consignment) -> bytes:
-        if not held.host:
+        if held.to is None:
             raise SendFailure(f"{held.destination} is no destination any more; see wetread ae list", permanent=True)
         payload = read_document(self._config.store_folder, held.digest)
         self._check(payload, held)
@@ -102,8 +100,8 @@ class Sender:
         log.warning("missing", destination=held.destination, sop_instance_uid=held.sop_instance_uid)
 
     def _retry_or_bury(self, held: worklist.Consignment, failure: SendFailure) -> None:
-        in_doubt = _is_in_doubt(held, failure)
-        rest = timedelta(seconds=self._config.retry_seconds[0]) if _is_nobody_there(held, failure) else None
+        in_doubt = failure.may_be_there and held.state is DeliveryState.QUEUED
+        rest = timedelta(seconds=self._config.retry_seconds[0]) if failure.unreachable else None
         with self._database.write() as tx:
             now = clock(tx)
             if failure.permanent or self._is_too_old(held, now):
@@ -130,31 +128,13 @@ class Sender:
         return timedelta(seconds=waits[min(held.attempt, len(waits)) - 1])
 
     def _address(self, held: worklist.Consignment) -> peer.Address:
+        to = held.to
+        assert to is not None
         return peer.Address(
             own_ae_title=self._config.ae_title,
-            peer_ae_title=held.destination,
-            host=held.host,
-            port=held.port,
+            peer_ae_title=to.name,
+            host=to.host,
+            port=to.port,
             connect_seconds=min(10, self._config.dimse_timeout_seconds),
             answer_seconds=self._config.dimse_timeout_seconds,
         )
-
-
-def _is_in_doubt(held: worklist.Consignment, failure: SendFailure) -> bool:
-    """Did the object leave, or may it have left, without an answer? Then the peer may have it.
-
-    `peer` names the address where no association came about, and the status where the object was refused.
-    """
-    words = str(failure)
-    answered = "refused the object with status" in words
-    return held.state is DeliveryState.QUEUED and not (answered or failure.permanent or _is_before(held, words))
-
-
-def _is_nobody_there(held: worklist.Consignment, failure: SendFailure) -> bool:
-    words = str(failure)
-    return _is_before(held, words) and any(part in words for part in _NOBODY_THERE)
-
-
-def _is_before(held: worklist.Consignment, words: str) -> bool:
-    """Did it fail before there was an association?"""
-    return words.startswith(f"{held.destination} at {held.host}:{held.port} ")

@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, Enum, ForeignKey, Index, MetaData, String, Te
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from dicom_node.database import UTCDateTime
+from dicom_node.kinds import Kind, Stage
 
 SCHEMA_NAMES = MappingProxyType(
     {
@@ -101,6 +102,16 @@ class Proof(StrEnum):
     ACKNOWLEDGEMENT = "acknowledgement"  # the C-STORE response alone
 
 
+class Way(StrEnum):
+    """Protocol that a destination speaks."""
+
+    DIMSE = "dimse"  # C-STORE to an AE title
+    STOW = "stow"  # DICOMweb STOW-RS
+    MLLP = "mllp"  # HL7 v2 over TCP
+    FHIR = "fhir"  # FHIR R4 REST
+    WEBHOOK = "webhook"  # JSON by HTTP POST
+
+
 STUDY_TRANSITIONS = frozenset(
     {
         (StudyState.RECEIVING, StudyState.COMPLETE),
@@ -147,6 +158,28 @@ class RemoteAE(Base):
     send_to: Mapped[bool] = mapped_column(default=False)
     mode: Mapped[Mode] = mapped_column(_state(Mode), default=Mode.DRAFT)
     proof: Mapped[Proof] = mapped_column(_state(Proof), default=Proof.QUERY)
+    objects: Mapped[str] = mapped_column(Text, default="")  # kinds with commas; empty: what the last probe recommends
+    notices: Mapped[bool] = mapped_column(default=False)  # gets "No AI draft: <reason>" as well
+    probed: Mapped[str] = mapped_column(Text, default="")  # JSON: what it took when it was last probed; empty: never
+    comment: Mapped[str] = mapped_column(Text, default="")
+
+
+class Endpoint(Base):
+    """A destination that is no AE title: DICOMweb, HL7 v2, FHIR, webhook."""
+
+    __tablename__ = "destination"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)  # no AE title has it either
+    way: Mapped[Way] = mapped_column(_state(Way))
+    host: Mapped[str] = mapped_column(String(255), default="")
+    port: Mapped[int] = mapped_column(default=0)
+    url: Mapped[str] = mapped_column(Text, default="")
+    mode: Mapped[Mode] = mapped_column(_state(Mode), default=Mode.DRAFT)
+    proof: Mapped[Proof] = mapped_column(_state(Proof), default=Proof.ACKNOWLEDGEMENT)
+    objects: Mapped[str] = mapped_column(Text, default="")  # kinds with commas; empty: what its protocol suggests
+    notices: Mapped[bool] = mapped_column(default=False)
+    credential: Mapped[str] = mapped_column(String(64), default="")  # name of a secret in the configuration
     comment: Mapped[str] = mapped_column(Text, default="")
 
 
@@ -263,8 +296,9 @@ class Delivery(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     revision_id: Mapped[int] = mapped_column(ForeignKey("revision.id"), index=True)
-    destination: Mapped[str] = mapped_column(String(16))
-    kind: Mapped[str] = mapped_column(String(24))
+    destination: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[Kind] = mapped_column(_state(Kind))
+    stage: Mapped[Stage] = mapped_column(_state(Stage))
     sop_class_uid: Mapped[str] = mapped_column(String(64))
     sop_instance_uid: Mapped[str] = mapped_column(String(64), index=True)
     device_uid: Mapped[str] = mapped_column(String(64), default="", index=True)
@@ -280,7 +314,7 @@ class Delivery(Base):
     sent_at: Mapped[datetime | None]
     committed_at: Mapped[datetime | None]
     proven_by: Mapped[str] = mapped_column(String(24), default="")
-    reason: Mapped[str] = mapped_column(String(64), default="")  # a code; why it is a dead letter
+    reason: Mapped[str] = mapped_column(String(64), default="")  # a code; why it is a dead letter, or was not taken
     last_error: Mapped[str] = mapped_column(Text, default="")
 
     revision: Mapped[Revision] = relationship(lazy="joined")

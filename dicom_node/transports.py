@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from dicom_node.kinds import Kind, Stage
-from dicom_node.tables import Mode, Proof
+from dicom_node.tables import Mode, Proof, Way
 
-
-class Way(StrEnum):
-    """Protocol that a destination speaks."""
-
-    DIMSE = "dimse"  # C-STORE to an AE title
-    STOW = "stow"  # DICOMweb STOW-RS
-    MLLP = "mllp"  # HL7 v2 over TCP
-    FHIR = "fhir"  # FHIR R4 REST
-    WEBHOOK = "webhook"  # JSON by HTTP POST
+__all__ = ["Destination", "Parcel", "Transport", "Way"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,11 @@ from dicom_node.worklist.moves import (
     switch,
     switched,
 )
+from dicom_node.worklist.outgoing import Outgoing, enqueue
 from dicom_node.worklist.releases import release_study
 from dicom_node.worklist.sweeps import Stumble, Swept
 from dicom_node.worklist.workitems import (
     Claim,
-    Outgoing,
     claim,
     complete,
     complete_studies,
@@ -62,6 +62,7 @@ __all__ = [
     "deliveries_of",
     "due_workitems",
     "ending_of",
+    "enqueue",
     "exclude",
     "fail",
     "find_study",

@@ -16,9 +16,13 @@ from sqlalchemy.orm import Session, aliased
 
 from dicom_node import audit
 from dicom_node.database import UTCDateTime
+from dicom_node.destinations import find
 from dicom_node.errors import LeaseLost
-from dicom_node.tables import Book, Delivery, DeliveryState, Mode, Proof, RemoteAE, Revision, Study
+from dicom_node.kinds import TAKES_BACK, Kind, Stage
+from dicom_node.tables import Book, Delivery, DeliveryState, Proof, Revision, Study
+from dicom_node.transports import Destination
 from dicom_node.worklist.moves import ask_for, cancel, changed_one, move_delivery, settle, switched
+from dicom_node.worklist.permits import why_it_is_off
 from dicom_node.worklist.turns import take_turn
 
 AT_ONCE: Final = 2  # live claims for one destination, over all senders: a silent one leaves the other threads free
@@ -39,9 +43,9 @@ class Consignment:
     attempt: int  # 1 for the first in this state
     queued_at: datetime
     destination: str
-    host: str
-    port: int
-    proof: Proof
+    to: Destination | None  # as it is registered now; None where it was removed
+    kind: Kind
+    stage: Stage
     sop_class_uid: str
     sop_instance_uid: str
     digest: str
@@ -79,7 +83,7 @@ def claim_delivery(tx: Session, *, sender: str, token: str, lease: timedelta, no
         delivery = tx.get_one(Delivery, delivery_id, populate_existing=True)
         if delivery.state is DeliveryState.CANCELED:  # its sender died, or was too late to say what became of it
             _ask_in_this_claim(tx, delivery, now)
-        off = _why_it_is_off(tx, delivery) if delivery.state is DeliveryState.QUEUED else ""
+        off = why_it_is_off(tx, delivery) if delivery.state is DeliveryState.QUEUED else ""
         if not off:
             return _as_consignment(tx, delivery)
         _bury(tx, delivery, now, reason="destination-off", error=off)
@@ -96,7 +100,7 @@ def mark_sent(tx: Session, held: Consignment, now: datetime) -> None:
     move_delivery(delivery, DeliveryState.SENT)
     delivery.sent_at, delivery.next_attempt_at, delivery.attempts, delivery.last_error = now, now, 0, ""
     audit.append(tx, "delivery-sent", at=now, actor="send", study_id=held.study_id, destination=held.destination)
-    if held.proof is Proof.ACKNOWLEDGEMENT:
+    if held.to is not None and held.to.proof is Proof.ACKNOWLEDGEMENT:
         _commit(tx, delivery, held, now, Proof.ACKNOWLEDGEMENT)
     elif called_off:
         settle(tx, delivery.revision, now, actor="send")
@@ -186,7 +190,7 @@ def abandon(delivery: Delivery, now: datetime) -> None:
 def count_stopped(tx: Session, destination: str) -> int:
     """How many queued objects its destination does not take any more: they become dead letters when they are due."""
     queued = select(Delivery).where(Delivery.destination == destination, Delivery.state == DeliveryState.QUEUED)
-    return sum(bool(_why_it_is_off(tx, delivery)) for delivery in tx.scalars(queued))
+    return sum(bool(why_it_is_off(tx, delivery)) for delivery in tx.scalars(queued))
 
 
 def _bury(tx: Session, delivery: Delivery, now: datetime, *, reason: str, error: str) -> None:
@@ -195,18 +199,6 @@ def _bury(tx: Session, delivery: Delivery, now: datetime, *, reason: str, error:
     study_id, destination = delivery.revision.study_id, delivery.destination
     audit.append(tx, "delivery-failed", at=now, actor="send", study_id=study_id, destination=destination, reason=reason)
     settle(tx, delivery.revision, now, actor="send")
-
-
-def _why_it_is_off(tx: Session, delivery: Delivery) -> str:
-    """Why a queued object must not go to its destination as that is registered now; empty where it may."""
-    peer = tx.scalar(select(RemoteAE).where(RemoteAE.ae_title == delivery.destination))
-    if peer is None:
-        return "the destination was removed; wetread ae add registers it again"
-    if not peer.send_to:
-        return "the destination gets nothing any more (ae edit --no-send-to)"
-    if peer.mode is Mode.SHADOW or (delivery.kind == "draft" and peer.mode is not Mode.DRAFT):
-        return f"the destination is in mode {peer.mode} now and gets no draft"
-    return ""
 
 
 def _doubt(delivery: Delivery, now: datetime, *, in_doubt: bool) -> None:
@@ -229,7 +221,12 @@ def _ask_in_this_claim(tx: Session, delivery: Delivery, now: datetime) -> None:
 
 
 def _is_called_off(tx: Session, delivery: Delivery) -> bool:
-    """Superseded, held, or excluded while it was on its way. Asked anew: others change it while a row is waited for."""
+    """Superseded, held, or excluded while it was on its way. Asked anew: others change it while a row is waited for.
+
+    What takes documents back is wanted for as long as they are there.
+    """
+    if delivery.stage in TAKES_BACK:
+        return False
     asked = select(Study.hold_reason, Study.revision, Revision.number, Revision.book, Revision.reason)
     hold_reason, newest, number, book, reason = tx.execute(
         asked.join(Study, Study.id == Revision.study_id).where(Revision.id == delivery.revision_id)
@@ -319,7 +316,6 @@ def _own_delivery(tx: Session, held: Consignment, *, also: DeliveryState | None 
 
 def _as_consignment(tx: Session, delivery: Delivery) -> Consignment:
     study = delivery.revision.study
-    peer = tx.scalar(select(RemoteAE).where(RemoteAE.ae_title == delivery.destination))
     return Consignment(
         delivery_id=delivery.id,
         token=delivery.claim_token,
@@ -327,9 +323,9 @@ def _as_consignment(tx: Session, delivery: Delivery) -> Consignment:
         attempt=delivery.attempts,
         queued_at=delivery.queued_at,
         destination=delivery.destination,
-        host=peer.host if peer else "",
-        port=peer.port if peer else 0,
-        proof=peer.proof if peer else Proof.QUERY,
+        to=find(tx, delivery.destination),
+        kind=delivery.kind,
+        stage=delivery.stage,
         sop_class_uid=delivery.sop_class_uid,
         sop_instance_uid=delivery.sop_instance_uid,
         digest=delivery.digest,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import CursorResult, Result, Select, select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.errors import NotFound, WrongState
+from dicom_node.kinds import TAKES_BACK, Stage
 from dicom_node.tables import (
     DELIVERY_TRANSITIONS,
     STUDY_TRANSITIONS,
@@ -32,6 +32,15 @@ from dicom_node.tables import (
 
 Row = TypeVar("Row", Workitem, Delivery, Revision)
 EXCLUDED_BY_PERSON: Final = "excluded-by-person"
+CLASS_REFUSED: Final = "class-refused"  # of a delivery that a destination does without
+
+
+class Standing(NamedTuple):
+    """What the books need to know of a delivery."""
+
+    state: DeliveryState
+    stage: Stage
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,8 @@ def settle(tx: Session, revision: Revision, now: datetime, *, actor: str) -> Non
         ending = Ending(Book.EXCLUDED, revision.reason, revision.explanation)
     elif ending.book in {Book.CLOSED, Book.DELIVERED} and _is_held(revision):
         ending = Ending(Book.DEAD_LETTERED, revision.study.hold_reason, where_it_is(tx, revision))
+    elif ending.book is Book.CLOSED and revision.reason and revision.book is not Book.DEAD_LETTERED:
+        ending = Ending(Book.CLOSED, revision.reason, revision.explanation)
     if ending.book is Book.IN_FLIGHT:
         if revision.book is Book.DEAD_LETTERED:  # queued again; why another one was called off is kept
             revision.reason, revision.explanation = "", ""
@@ -123,22 +134,30 @@ def where_it_is(tx: Session, revision: Revision) -> str:
 
 def ending_of(deliveries: Sequence[Delivery]) -> Ending | None:
     """What the deliveries of a revision say of its book; None where there is none that counts."""
-    book = book_of({delivery.state for delivery in deliveries})
+    book = book_of(Standing(delivery.state, delivery.stage, delivery.reason) for delivery in deliveries)
     if book is Book.DEAD_LETTERED:
         failed = next(delivery for delivery in deliveries if delivery.state is DeliveryState.FAILED)
         return Ending(book, failed.reason or "undeliverable", f"{failed.destination}: {failed.last_error}")
     if book is Book.CLOSED:
-        return Ending(book, "superseded")
+        taken_back = any(delivery.stage in TAKES_BACK for delivery in deliveries)
+        return Ending(book, "taken-back" if taken_back else "superseded")
     return None if book is None else Ending(book)
 
 
-def book_of(states: AbstractSet[DeliveryState]) -> Book | None:
-    """The book of a revision whose deliveries are in these states; None where there is no delivery."""
+def book_of(standings: Iterable[Standing]) -> Book | None:
+    """The book of a revision with these deliveries; None where there is none.
+
+    What a destination does without, since it takes no such class, counts only where there is nothing else. Once a
+    destination has got what takes a report back, the report is not delivered but closed.
+    """
+    everyone = list(standings)
+    counted = [one for one in everyone if (one.state, one.reason) != (DeliveryState.CANCELED, CLASS_REFUSED)]
+    states = {one.state for one in counted or everyone}
     if DeliveryState.FAILED in states:
         return Book.DEAD_LETTERED
     if states & {DeliveryState.QUEUED, DeliveryState.SENT}:
         return Book.IN_FLIGHT
-    if states == {DeliveryState.COMMITTED}:
+    if states == {DeliveryState.COMMITTED} and not any(one.stage in TAKES_BACK for one in counted):
         return Book.DELIVERED
     return Book.CLOSED if states else None
 
@@ -162,7 +181,7 @@ def call_back(tx: Session, revision: Revision, ending: Ending, now: datetime, *,
     """
     deliveries = tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id).order_by(Delivery.id)).all()
     for delivery in deliveries:
-        if delivery.state is DeliveryState.QUEUED:
+        if delivery.state is DeliveryState.QUEUED and delivery.stage not in TAKES_BACK:
             cancel(delivery, now)
     # Read again only now: the sender that had the deliveries locked may have proven the last one.
     fresh = tx.scalars(locked(Revision).where(Revision.id == revision.id)).one()

@@ -32,6 +32,7 @@ from dicom_node.worklist.moves import (
     settle,
     switched,
 )
+from dicom_node.worklist.outgoing import Outgoing, enqueue
 from dicom_node.worklist.sweeps import Swept, alone
 
 ROUTINE = 5
@@ -54,18 +55,6 @@ class Claim:
     accession_number: str
     content_at: datetime
     confirmed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """One object to be queued for one destination; its bytes are in the store already."""
-
-    destination: str
-    kind: str
-    sop_class_uid: str
-    sop_instance_uid: str
-    device_uid: str
-    digest: str
 
 
 def complete_studies(tx: Session, now: datetime, *, quiet: timedelta, deadline: timedelta) -> Swept:
@@ -171,21 +160,7 @@ def finish(tx: Session, held: Claim, outgoing: Sequence[Outgoing], *, nothing_le
     workitem = _own_workitem(tx, held)
     move_workitem(workitem, WorkitemState.COMPLETED)
     audit.append(tx, "draft-recorded", at=now, actor=workitem.claimed_by, study_id=held.study_id)
-    for item in outgoing:
-        tx.add(
-            Delivery(
-                revision_id=held.revision_id,
-                destination=item.destination,
-                kind=item.kind,
-                sop_class_uid=item.sop_class_uid,
-                sop_instance_uid=item.sop_instance_uid,
-                device_uid=item.device_uid,
-                digest=item.digest,
-                state=DeliveryState.QUEUED,
-                next_attempt_at=now,
-                queued_at=now,
-            )
-        )
+    enqueue(tx, workitem.revision, outgoing, now, actor=workitem.claimed_by)
     if not outgoing:
         close(tx, workitem.revision, nothing_leaves, now, actor=workitem.claimed_by)
 

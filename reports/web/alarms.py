@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node import peers
 from dicom_node.books import Backlog
+from dicom_node.destinations import destinations
 from dicom_node.tables import ProcessBeat, Switch
 from reports.web.standing import age
 
@@ -107,6 +108,6 @@ def _switches(tx: Session) -> Iterator[Alarm]:
 
 
 def _destinations(tx: Session) -> Iterator[Alarm]:
-    if peers.everyone(tx) and not peers.destinations(tx):
+    if peers.everyone(tx) and not destinations(tx):
         sentence = "No destination is registered: drafts have nowhere to go and become dead letters."
         yield Alarm(sentence, "wetread ae edit PACS --address 10.0.0.5:104 --send-to")

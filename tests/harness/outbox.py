@@ -18,6 +18,7 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.files import write_document
 from dicom_node.headers import Header
+from dicom_node.kinds import Kind, Stage
 from dicom_node.sender import Check, Sender
 from dicom_node.tables import Book, Delivery, DeliveryState, Mode, Proof, RemoteAE, Revision
 from dicom_node.worklist import Arrival, Consignment, Ending, Outgoing
@@ -92,7 +93,7 @@ class Outbox:
         draft = document()
         digest = write_document(self.config.store_folder, encoded(draft))
         head = Header("1.2.840.10008.5.1.4.1.1.1.1", "1.2.3.1", STUDY, "1.2.3", "P1", "", "", "")
-        outgoing = Outgoing("PACS", "draft", SR, draft.SOPInstanceUID, "", digest)
+        outgoing = Outgoing("PACS", Kind.BASIC_TEXT, Stage.DRAFT, SR, draft.SOPInstanceUID, "", digest)
         with self.database.write() as tx:
             tx.add(RemoteAE(ae_title="PACS", host="127.0.0.1", port=port, send_to=True, mode=Mode.DRAFT, proof=proof))
             worklist.record_instance(tx, Arrival(head, ExplicitVRLittleEndian, "0" * 64, 1, "PACS"), now)

@@ -27,6 +27,7 @@ from sqlalchemy import select
 
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
+from dicom_node.kinds import Kind, Stage
 from dicom_node.listener import Listener
 from dicom_node.tables import Delivery, DeliveryState, Outcome, Reception, RemoteAE, Revision, Study
 from tests.harness import dcmtk
@@ -304,7 +305,8 @@ def test_our_own_object_is_answered_with_success_and_changes_nothing(door: Door)
             Delivery(
                 revision_id=tx.scalars(select(Revision.id)).one(),
                 destination="PACS",
-                kind="draft",
+                kind=Kind.BASIC_TEXT,
+                stage=Stage.DRAFT,
                 sop_class_uid=SR,
                 sop_instance_uid=draft.SOPInstanceUID,
                 digest="0" * 64,

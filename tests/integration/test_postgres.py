@@ -18,6 +18,7 @@ from agent.demo.phantom import film
 from dicom_node import audit, books, worklist
 from dicom_node.database import Database
 from dicom_node.errors import LeaseLost
+from dicom_node.kinds import Kind, Stage
 from dicom_node.loopback import LoopbackPacs
 from dicom_node.tables import Book, DeliveryState, Outcome
 from dicom_node.worklist import Ending, Outgoing
@@ -78,7 +79,7 @@ def test_late_image_waits_for_a_finishing_worker_and_cancels_what_it_queued(desk
     desk.receive()
     desk.complete()
     held = desk.must_claim()
-    outgoing = [Outgoing("PACS", "draft", SR, "2.25.1", "", "0" * 64)]
+    outgoing = [Outgoing("PACS", Kind.BASIC_TEXT, Stage.DRAFT, SR, "2.25.1", "", "0" * 64)]
     finish = uncommitted(
         desk,
         lambda tx: worklist.finish(tx, held, outgoing, nothing_leaves=Ending(Book.CLOSED), now=desk.now),

@@ -23,6 +23,7 @@ from dicom_node import books, worklist
 from dicom_node.database import Database
 from dicom_node.errors import WetreadError
 from dicom_node.headers import Header
+from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, Delivery, DeliveryState, Mode, Proof, RemoteAE, Revision
 from dicom_node.worklist import Arrival, Ending, Outgoing
 from tests.harness.node import free_port
@@ -399,7 +400,7 @@ def queue_studies(box: Outbox, destination: str, port: int, count: int) -> None:
                 tx, worker="w", token="t", lease=timedelta(minutes=1), now=datetime.now(UTC) + timedelta(seconds=3)
             )
             assert held is not None
-            outgoing = Outgoing(destination, "draft", SR, f"2.25.{number}", "", digest)
+            outgoing = Outgoing(destination, Kind.BASIC_TEXT, Stage.DRAFT, SR, f"2.25.{number}", "", digest)
             worklist.finish(tx, held, [outgoing], nothing_leaves=Ending(Book.CLOSED), now=now)
 
 

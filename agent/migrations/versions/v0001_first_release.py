@@ -34,6 +34,31 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_audit_study_id"), ["study_id"], unique=False)
 
     op.create_table(
+        "destination",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column(
+            "way",
+            sa.Enum("dimse", "stow", "mllp", "fhir", "webhook", name="way", native_enum=False, length=24),
+            nullable=False,
+        ),
+        sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("port", sa.Integer(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column(
+            "mode", sa.Enum("draft", "hold", "shadow", name="mode", native_enum=False, length=24), nullable=False
+        ),
+        sa.Column(
+            "proof", sa.Enum("query", "acknowledgement", name="proof", native_enum=False, length=24), nullable=False
+        ),
+        sa.Column("objects", sa.Text(), nullable=False),
+        sa.Column("notices", sa.Boolean(), nullable=False),
+        sa.Column("credential", sa.String(length=64), nullable=False),
+        sa.Column("comment", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_destination")),
+        sa.UniqueConstraint("name", name=op.f("uq_destination_name")),
+    )
+    op.create_table(
         "process",
         sa.Column("name", sa.String(length=128), nullable=False),
         sa.Column("pid", sa.Integer(), nullable=False),
@@ -56,6 +81,9 @@ def upgrade() -> None:
         sa.Column(
             "proof", sa.Enum("query", "acknowledgement", name="proof", native_enum=False, length=24), nullable=False
         ),
+        sa.Column("objects", sa.Text(), nullable=False),
+        sa.Column("notices", sa.Boolean(), nullable=False),
+        sa.Column("probed", sa.Text(), nullable=False),
         sa.Column("comment", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_remote_ae")),
         sa.UniqueConstraint("ae_title", name=op.f("uq_remote_ae_ae_title")),
@@ -154,8 +182,40 @@ def upgrade() -> None:
         "delivery",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("revision_id", sa.Integer(), nullable=False),
-        sa.Column("destination", sa.String(length=16), nullable=False),
-        sa.Column("kind", sa.String(length=24), nullable=False),
+        sa.Column("destination", sa.String(length=64), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum(
+                "basic-text",
+                "tid1500",
+                "kos",
+                "pdf",
+                "sc",
+                "oru",
+                "fhir",
+                "outcome",
+                name="kind",
+                native_enum=False,
+                length=24,
+            ),
+            nullable=False,
+        ),
+        sa.Column(
+            "stage",
+            sa.Enum(
+                "draft",
+                "signed",
+                "cosigned",
+                "addendum",
+                "notice",
+                "rejection",
+                "withdrawal",
+                name="stage",
+                native_enum=False,
+                length=24,
+            ),
+            nullable=False,
+        ),
         sa.Column("sop_class_uid", sa.String(length=64), nullable=False),
         sa.Column("sop_instance_uid", sa.String(length=64), nullable=False),
         sa.Column("device_uid", sa.String(length=64), nullable=False),
@@ -312,6 +372,7 @@ def downgrade() -> None:
     op.drop_table("study")
     op.drop_table("remote_ae")
     op.drop_table("process")
+    op.drop_table("destination")
     with op.batch_alter_table("audit", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_audit_study_id"))
         batch_op.drop_index(batch_op.f("ix_audit_event"))

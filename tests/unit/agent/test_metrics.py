@@ -16,6 +16,7 @@ from agent.metrics import Exposition
 from dicom_node import books, worklist
 from dicom_node.database import Database, clock
 from dicom_node.headers import Header
+from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, Outcome, ProcessBeat, RemoteAE
 from dicom_node.worklist import Arrival, Claim, Ending, Outgoing
 
@@ -69,7 +70,8 @@ class Instruments:
         return held
 
     def finish(self, held: Claim) -> None:
-        outgoing = Outgoing("PACS", "draft", "1.2.840.10008.5.1.4.1.1.88.11", f"2.25.{held.study_id}", "", "e" * 64)
+        uid = f"2.25.{held.study_id}"
+        outgoing = Outgoing("PACS", Kind.BASIC_TEXT, Stage.DRAFT, "1.2.840.10008.5.1.4.1.1.88.11", uid, "", "e" * 64)
         with self.database.write() as tx:
             worklist.finish(tx, held, [outgoing], nothing_leaves=Ending(Book.CLOSED), now=clock(tx))
 

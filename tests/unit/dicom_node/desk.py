@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from dicom_node import books, worklist
 from dicom_node.database import Database
 from dicom_node.headers import Header
+from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import (
     AuditRow,
     Book,
@@ -119,13 +120,14 @@ class Desk:
         held: Claim,
         destinations: Sequence[str] = ("PACS",),
         *,
-        kinds: Sequence[str] = ("draft",),
+        kinds: Sequence[Kind] = (Kind.BASIC_TEXT,),
+        stage: Stage = Stage.DRAFT,
         ending: Ending = Ending(Book.DEAD_LETTERED, "no-destination", "nobody to send to"),  # noqa: B008  frozen
     ) -> list[str]:
         """Returns the SOP Instance UIDs of what was queued."""
         uids = [f"2.25.9{held.workitem_id}{held.revision}{place}" for place, _ in enumerate(kinds, 1)]
         outgoing = [
-            Outgoing(title, kind, SR, uid, DEVICE, hashlib.sha256(uid.encode()).hexdigest())
+            Outgoing(title, kind, stage, SR, uid, DEVICE, hashlib.sha256(uid.encode()).hexdigest())
             for title in destinations
             for kind, uid in zip(kinds, uids, strict=True)
         ]

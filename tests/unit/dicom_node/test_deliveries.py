@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from dicom_node import peers, worklist
 from dicom_node.errors import LeaseLost, WrongState
 from dicom_node.headers import Header
+from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, Delivery, DeliveryState, Mode, Proof, Revision, Study, StudyState
 from tests.unit.dicom_node.desk import KEY_OBJECT, LEASE, SR, Desk, header
 
@@ -32,7 +33,9 @@ def states(desk: Desk) -> list[str]:
 
 def test_success_alone_is_not_delivered_where_proof_is_asked(queued: Desk) -> None:
     held = queued.must_take()
-    assert (held.state, held.attempt, held.host, held.port) == (DeliveryState.QUEUED, 1, "127.0.0.1", 104)
+    assert (held.state, held.attempt) == (DeliveryState.QUEUED, 1)
+    assert held.to is not None
+    assert (held.to.name, held.to.host, held.to.port) == ("PACS", "127.0.0.1", 104)
     queued.sent(held)
     assert states(queued) == ["SENT"]
     assert queued.revision().book is Book.IN_FLIGHT
@@ -121,7 +124,7 @@ def test_order_is_kept_per_study_and_destination(desk: Desk) -> None:
     desk.peer("TWO")
     desk.receive()
     desk.complete()
-    desk.finish(desk.must_claim(), ("ONE", "TWO"), kinds=("draft", "key-object"))
+    desk.finish(desk.must_claim(), ("ONE", "TWO"), kinds=(Kind.BASIC_TEXT, Kind.KOS))
     taken = [desk.must_take(), desk.must_take()]
     assert [held.destination for held in taken] == ["ONE", "TWO"]
     assert desk.take() is None, "the second object overtook the first"
@@ -388,7 +391,14 @@ def test_claim_is_quick_with_ten_thousand_queued(desk: Desk) -> None:
     numbers, now = range(1, 10_001), desk.now
     times = {"first_received_at": now, "last_received_at": now}
     states = {"state": StudyState.COMPLETE, "revision": 1}
-    parcel = {"destination": "PACS", "kind": "draft", "sop_class_uid": SR, "digest": "0" * 64, "queued_at": now}
+    parcel = {
+        "destination": "PACS",
+        "kind": Kind.BASIC_TEXT,
+        "stage": Stage.DRAFT,
+        "sop_class_uid": SR,
+        "digest": "0" * 64,
+        "queued_at": now,
+    }
     due = {"state": DeliveryState.QUEUED, "next_attempt_at": now}
 
     def fill(tx: Session) -> None:

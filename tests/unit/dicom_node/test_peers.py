@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dicom_node import peers
+from dicom_node.destinations import destinations
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.tables import Mode, Proof, RemoteAE
 from tests.unit.dicom_node.desk import Desk
@@ -35,7 +36,7 @@ def test_destination_needs_an_address(desk: Desk) -> None:
     add(desk, host="", send_to=False)
     with pytest.raises(ConfigurationError, match="needs a host"):
         desk.do(lambda tx: peers.edit(tx, "PACS", now=desk.now, actor="p", send_to=True))
-    assert desk.ask(peers.destinations) == []
+    assert desk.ask(destinations) == ()
 
 
 def test_change_leaves_the_rest(desk: Desk) -> None:

@@ -18,8 +18,10 @@ from agent.pages import make_pages
 from dicom_node import peers, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
+from dicom_node.destinations import destinations, takes
 from dicom_node.files import stored_path, write_document
 from dicom_node.headers import Header
+from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, Mode, ProcessBeat, RemoteAE, Study
 from dicom_node.worklist import Claim, Ending, Outgoing
 from reports import drafts
@@ -123,15 +125,16 @@ class House:
         with self.database.write() as tx:
             outgoing = [
                 Outgoing(
-                    destination=peer.ae_title,
-                    kind="draft",
+                    destination=destination.name,
+                    kind=Kind.BASIC_TEXT,
+                    stage=Stage.DRAFT,
                     sop_class_uid=document.SOPClassUID,
                     sop_instance_uid=document.SOPInstanceUID,
                     device_uid=document.DeviceUID,
                     digest=digest,
                 )
-                for peer in peers.destinations(tx)
-                if peer.mode is Mode.DRAFT
+                for destination in destinations(tx)
+                if takes(destination, Kind.BASIC_TEXT, Stage.DRAFT)
             ]
             drafts.record(tx, report, clock(tx))
             worklist.finish(
