@@ -6,9 +6,11 @@ A command imports what it runs: `--help` answers at once, and no process loads w
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import click
 
@@ -16,7 +18,7 @@ from agent import __version__
 from dicom_node.errors import ConfigurationError, NotFound, WetreadError, WrongState
 
 EXIT_FAILED = 1  # something is not as it should be; the message says what
-EXIT_USAGE = 2  # the command line or the configuration is wrong
+EXIT_USAGE = 2  # the command line, the configuration, the user or the disk is wrong
 EXIT_NOT_FOUND = 3  # no such study, peer or file
 EXIT_WRONG_STATE = 4  # it exists, but that cannot be done with it now
 
@@ -60,6 +62,18 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what user, disk or database refuse becomes one sentence. Raises Refused."""
+        try:
+            return super().invoke(ctx)
+        except (OSError, sqlite3.Error) as error:
+            _refuse(error, ctx.params["config_file"])
+            raise
+        except Exception as error:
+            if type(error).__module__ == "sqlalchemy.exc":  # no command loads it for this
+                _refuse(error, ctx.params["config_file"])
+            raise
+
 
 class Surroundings:
     """What every command may ask for; read when it does."""
@@ -86,6 +100,7 @@ def wetread(ctx: click.Context, config_file: Path | None) -> None:
     \b
     Exit codes: 0 done; 1 something is not as it should be; 2 wrong command line or configuration;
                 3 no such study, peer or file; 4 it exists, but that cannot be done with it now.
+                2 is also: the wrong user, a folder that cannot be written, a full disk, a database that is gone.
     """
     ctx.obj = Surroundings(config_file)
 
@@ -103,6 +118,20 @@ def main() -> None:
         _fail(error, EXIT_WRONG_STATE)
     except WetreadError as error:
         _fail(error, EXIT_FAILED)
+
+
+def _refuse(error: Exception, config_file: Path | None) -> None:
+    """Raises Refused where the trouble has a sentence."""
+    from agent import edge
+    from agent.config import read_config
+
+    try:
+        config = read_config(config_file)
+    except (ConfigurationError, OSError):
+        config = None
+    sentence = edge.explain(error, config)
+    if sentence is not None:
+        raise edge.Refused(sentence) from error
 
 
 def _fail(error: WetreadError, code: int) -> None:

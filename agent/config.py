@@ -25,6 +25,7 @@ from dicom_node.errors import ConfigurationError
 from reports.config import ReportsConfig
 
 DEFAULT_FILE = Path("/etc/wetread/wetread.toml")
+_AS_SERVICE = "run it as the service's user: sudo -u wetread wetread ..."
 
 
 class ReaderConfig(BaseModel):
@@ -122,9 +123,14 @@ def read_config(file: Path | None) -> Config:
 
     Raises ConfigurationError that lists every mistake with the path of its key.
     """
-    chosen = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    try:
+        chosen = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    except PermissionError as error:
+        raise ConfigurationError(f"cannot read {DEFAULT_FILE}: {error.strerror}; {_AS_SERVICE}") from error
     try:
         content = tomllib.loads(chosen.read_text()) if chosen else {}
+    except PermissionError as error:
+        raise ConfigurationError(f"cannot read {chosen}: {error.strerror}; {_AS_SERVICE}") from error
     except OSError as error:
         raise ConfigurationError(f"cannot read {chosen}: {error.strerror}") from error
     except tomllib.TOMLDecodeError as error:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from agent import broker, schema
+from agent import broker, edge, schema
 from agent.config import Config
 from agent.readers import demonstration_checkpoint
 from dicom_node import audit, books, peer, peers, worklist
@@ -49,8 +49,9 @@ def findings(config: Config) -> Iterator[Finding]:
         yield from _peers(config, known)
     except DatabaseNotReady as error:
         yield Finding("database", "wrong", str(error))
-    except SQLAlchemyError as error:
-        yield Finding("database", "wrong", f"does not answer ({type(error).__name__}); is node.database right?")
+    except (OSError, SQLAlchemyError) as error:
+        words = f"does not answer ({type(error).__name__}); is node.database right?"
+        yield Finding("database", "wrong", edge.explain(error, config) or words)
     finally:
         database.close()
 
@@ -66,7 +67,7 @@ def _database(tx: Session) -> Iterator[Finding]:
 def _disk(config: Config) -> Finding:
     folder = config.node.data_folder
     if not folder.exists():
-        return Finding("disk", "wrong", f"{folder} does not exist; make it, or set node.data_folder")
+        return Finding("disk", "wrong", f"{folder} does not exist: is its disk mounted, and node.data_folder right?")
     free, reserve = free_mebibytes(folder), config.node.reserve_mebibytes
     if free < reserve:
         return Finding(

@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
 
 VERSION = "0001"  # of the newest migration; a test holds it against agent/migrations
+_WAYS = (
+    "Was there one before? Then is its disk mounted, is node.data_folder right, or put a backup back with: "
+    "wetread db restore. Only for a new installation, make one with: wetread db upgrade"
+)
 
 
 def check(database: Database) -> None:
-    """Raises DatabaseNotReady where the database is absent, older or newer than this program."""
+    """Raises DatabaseNotReady where the database is absent, empty, older or newer than this program."""
     found = current(database)
     if found is None:
-        name = database.url.render_as_string()
-        raise DatabaseNotReady(f"{name} has no tables; make them with: wetread db upgrade")
+        raise DatabaseNotReady(f"{_what_is_missing(database)} {_WAYS}")
     if found != VERSION:
         raise DatabaseNotReady(
             f"the database has version {found}, this program needs {VERSION}; back up with: wetread db backup, then "
@@ -29,9 +32,19 @@ def check(database: Database) -> None:
         )
 
 
+def _what_is_missing(database: Database) -> str:
+    """An unmounted disk, a lost file and an empty database look alike to a program, and not to a person."""
+    file = database.file
+    if file is not None and not file.parent.exists():
+        return f"the folder {file.parent} does not exist."
+    if file is not None and not file.exists():
+        return f"{file} does not exist."
+    return f"the database {database.url.render_as_string()} is empty: it has no tables."
+
+
 def current(database: Database) -> str | None:
     """The version of the database, None where it has no tables or no file."""
-    if database.is_sqlite and not Path(str(database.url.database)).exists():
+    if database.file is not None and not database.file.exists():
         return None
     with database.engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
@@ -39,18 +52,44 @@ def current(database: Database) -> str | None:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalars().one_or_none()
 
 
-def upgrade(database: Database) -> None:
-    """Bring the database to this program's version. Raises ConfigurationError where there is no place for it."""
-    from alembic import command
+def upgrade(database: Database, *, store: Path | None = None) -> None:
+    """Bring the database to this program's version; make it where there is none, and nothing says that there was one.
 
-    if database.is_sqlite:
-        folder = Path(str(database.url.database)).parent
+    store: the folder of stored objects, for SQLite the one beside the file unless told.
+    Raises ConfigurationError where there is no place for it, DatabaseNotReady where objects are stored without it.
+    """
+    file = database.file
+    if store is None and file is not None:
+        store = file.parent / "store"
+    if current(database) is None and store is not None and any(store.glob("*/*.dcm")):
+        raise DatabaseNotReady(
+            f"{_what_is_missing(database)} But {store} holds objects, so there was one: put a backup back with: "
+            "wetread db restore. To begin anew without it, move that folder away first"
+        )
+    if file is not None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(
-                f"cannot make {folder} ({error.strerror}): make it for the user of wetread, or set node.data_folder"
+                f"cannot make {file.parent} ({error.strerror}): make it for the user of wetread, or set "
+                "node.data_folder"
             ) from error
+        database.make_file()
+    _migrate(database)
+
+
+def upgrade_existing(database: Database) -> None:
+    """As `upgrade`, but never make one: an empty mount point looks like a new installation.
+
+    Raises DatabaseNotReady.
+    """
+    if current(database) is None:
+        check(database)
+    _migrate(database)
+
+
+def _migrate(database: Database) -> None:
+    from alembic import command
 
     with database.engine.connect() as connection:
         config = _alembic()

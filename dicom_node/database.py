@@ -4,13 +4,17 @@ SQLite (WAL, synchronous=FULL): writers start with BEGIN IMMEDIATE, so that two 
 half-way; readers start plain and cannot write. PostgreSQL: the same SQL; writers in the default isolation
 with row locks, readers with one view for all their questions (REPEATABLE READ READ ONLY).
 No exception quotes the values of a statement: they are what a log must not hold.
+A SQLite file is opened and never made: an empty new one in the place of one that is gone (an unmounted disk) would look
+like a node that has received nothing. `make_file` makes it, for a new installation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import DateTime, Engine, create_engine, event, make_url, text
@@ -48,14 +52,24 @@ class Database:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            arguments: dict[str, Any] = {"timeout": busy_seconds, "check_same_thread": False}
-            self._writer = create_engine(url, connect_args=arguments, hide_parameters=True)
-            self._reader = create_engine(url, connect_args=arguments, hide_parameters=True)
+            opener = _opener(Path(str(self.url.database)), busy_seconds)
+            self._writer = create_engine(url, creator=opener, hide_parameters=True)
+            self._reader = create_engine(url, creator=opener, hide_parameters=True)
             _prepare_sqlite(self._writer, begin="BEGIN IMMEDIATE", read_only=False)
             _prepare_sqlite(self._reader, begin="BEGIN", read_only=True)
         else:
             self._writer = create_engine(url, pool_pre_ping=True, hide_parameters=True)
             self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    @property
+    def file(self) -> Path | None:
+        """Where a SQLite database lies."""
+        return Path(str(self.url.database)) if self.is_sqlite else None
+
+    def make_file(self) -> None:
+        """Make an empty SQLite database, readable by its owner only, where there is none. Raises OSError."""
+        if self.file is not None:
+            self.file.touch(mode=0o600)
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -88,6 +102,16 @@ def clock(tx: Session) -> datetime:
     moment = tx.scalar(text("SELECT clock_timestamp()"))
     assert isinstance(moment, datetime)
     return moment.astimezone(UTC)
+
+
+def _opener(file: Path, busy_seconds: float) -> Callable[[], sqlite3.Connection]:
+    """Opens an existing database, for SQLAlchemy's pool."""
+    address = f"{file.absolute().as_uri()}?mode=rw"
+
+    def opened() -> sqlite3.Connection:
+        return sqlite3.connect(address, timeout=busy_seconds, check_same_thread=False, uri=True)
+
+    return opened
 
 
 def _prepare_sqlite(engine: Engine, *, begin: str, read_only: bool) -> None:

@@ -33,12 +33,14 @@ def db() -> None:
 @db.command()
 @click.pass_obj
 def upgrade(surroundings: Surroundings) -> None:
-    """Make the tables, or bring them to this program's version. Back up first."""
+    """Bring the database to this program's version; back up first. Makes a new one where none ever was."""
     config = config_of(surroundings)
     database = Database(config.node.database_url)
-    before = schema.current(database)
-    schema.upgrade(database)
-    database.close()
+    try:
+        before = schema.current(database)
+        schema.upgrade(database, store=config.node.store_folder)
+    finally:
+        database.close()
     click.echo(f"database: {before or 'empty'} -> {schema.VERSION}")
 
 

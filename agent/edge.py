@@ -1,0 +1,122 @@
+"""Where the operating system or the database refuses: in one sentence, who asked, what was refused, and what to do."""
+
+from __future__ import annotations
+
+import errno
+import getpass
+import os
+import sqlite3
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError
+
+from agent.config import Config
+from dicom_node.errors import ConfigurationError
+
+_FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+# SQLite's result codes (sqlite.org/rescode.html), by the beginning of their names.
+_SQLITE: Final = MappingProxyType(
+    {
+        "SQLITE_FULL": "the disk of {folder} is full; free some space",
+        "SQLITE_READONLY_ROLLBACK": "{folder} cannot be written: is its disk mounted read-only?",
+        "SQLITE_READONLY": "{folder} cannot be written: is its disk mounted read-only?",
+        "SQLITE_CANTOPEN": "{file} cannot be opened: is its disk mounted, and node.data_folder right?",
+        "SQLITE_IOERR": "the disk of {folder} answers with errors; look at the system's log (dmesg)",
+        "SQLITE_BUSY": "{file} is busy: another program has held it for half a minute; see which with: wetread check",
+        "SQLITE_CORRUPT": "{file} is damaged; stop wetread and put a backup back with: wetread db restore",
+        "SQLITE_NOTADB": "{file} is no database; stop wetread and put a backup back with: wetread db restore",
+    }
+)
+
+
+class Refused(ConfigurationError):
+    """This user, disk or database does not let us; the message says whose it is and what to run."""
+
+
+def explain(error: Exception, config: Config | None) -> str | None:
+    """The sentence for a refusal; None where it is none that an administrator could mend.
+
+    config: None where the configuration itself cannot be read.
+    """
+    if isinstance(error, DBAPIError):
+        cause = error.orig
+        if isinstance(cause, sqlite3.Error):
+            return explain(cause, config)
+        if error.connection_invalidated or type(error).__name__ == "OperationalError":
+            return f"the database does not answer ({type(cause).__name__}): does it run, and is node.database right?"
+        return None
+    if isinstance(error, sqlite3.Error):
+        return _of_sqlite(error, config)
+    return _of_system(error, config) if isinstance(error, OSError) else None
+
+
+def _of_system(error: OSError, config: Config | None) -> str | None:
+    named = error.filename if isinstance(error.filename, str | os.PathLike) else None
+    place = Path(os.fsdecode(named)) if named else (config.node.data_folder if config else None)
+    if place is None:
+        return None
+    if error.errno in _FORBIDDEN:
+        return whose(place)
+    if error.errno in _FULL:
+        return f"the disk of {place} is full; free some space"
+    if error.errno == errno.EROFS:
+        return f"{place} cannot be written: its disk is mounted read-only"
+    return None
+
+
+def _of_sqlite(error: sqlite3.Error, config: Config | None) -> str | None:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    words = next((words for code, words in _SQLITE.items() if name.startswith(code)), None)
+    if words is None or config is None:
+        return None
+    file = Path(config.node.database_url.removeprefix("sqlite:///"))
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")) and not _may_write(file):
+        return whose(file)
+    return words.format(folder=file.parent, file=file)
+
+
+def whose(place: Path) -> str:
+    """Who we are, whose the nearest folder that keeps us out is, and the command to type."""
+    folder = _obstacle(place)
+    owner, us = _owner(folder), _name()
+    what = "folder" if folder.is_dir() else "file"
+    if owner == us:
+        return f"you are {us}, but the {what} {folder}, which is yours, does not let you: look at its mode (ls -ld)"
+    return f"you are {us}, the {what} {folder} belongs to {owner}; run: sudo -u {owner} wetread ..."
+
+
+def _obstacle(place: Path) -> Path:
+    """The first on the way down to `place` that we may not enter, or the last that exists."""
+    way = [*reversed(place.absolute().parents), place.absolute()]
+    last = way[0]
+    for step in way:
+        if not os.path.lexists(step):
+            break
+        last = step
+        if step.is_dir() and not os.access(step, os.X_OK):
+            break
+    if last.is_file() and os.access(last, os.R_OK | os.W_OK):  # SQLite writes beside the file as well
+        return last.parent
+    return last
+
+
+def _may_write(file: Path) -> bool:
+    return os.access(file, os.R_OK | os.W_OK) and os.access(file.parent, os.W_OK | os.X_OK)
+
+
+def _owner(place: Path) -> str:
+    try:
+        return place.owner()
+    except (KeyError, OSError):  # a user number without a name
+        return "another user"
+
+
+def _name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
