@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import select
@@ -16,12 +16,12 @@ from agent.config import Config
 from agent.readers import demonstration_checkpoint
 from dicom_node import audit, books, peer, peers, worklist
 from dicom_node.associations import keep_identifiers_out_of_logs
+from dicom_node.beats import SILENT, is_starting, is_stopped, seconds_since
 from dicom_node.database import Database, clock
 from dicom_node.errors import DatabaseNotReady, SendFailure
 from dicom_node.files import free_mebibytes
 from dicom_node.tables import Mode, ProcessBeat, RemoteAE
 
-_SILENT = timedelta(seconds=30)
 _LONG = timedelta(minutes=30)
 _PROCESSES = ("listen", "dispatch", "work", "send", "web")
 
@@ -142,14 +142,21 @@ def _processes(tx: Session) -> Iterator[Finding]:
     now = clock(tx)
     beats = {beat.name.split("@")[0]: beat for beat in tx.scalars(select(ProcessBeat).order_by(ProcessBeat.beat_at))}
     for name in _PROCESSES:
-        beat = beats.get(name)
-        if beat is None:
-            yield Finding(name, "wrong", f"never ran; start it with: wetread {name}, or all with: wetread run")
-        elif now - beat.beat_at > _SILENT:
-            silent = int((now - beat.beat_at).total_seconds())
-            yield Finding(name, "wrong", f"no sign of life for {silent} s ({beat.name}); start it with: wetread {name}")
-        else:
-            yield Finding(name, "ok", f"{beat.name} {beat.detail}".strip())
+        yield _process(name, beats.get(name), now)
+
+
+def _process(name: str, beat: ProcessBeat | None, now: datetime) -> Finding:
+    if beat is None:
+        return Finding(name, "wrong", f"never ran; start it with: wetread {name}, or all with: wetread run")
+    ago = seconds_since(beat.beat_at, now)
+    if is_stopped(beat.detail):
+        return Finding(name, "wrong", f"{beat.name} was stopped {ago} s ago; start it with: wetread {name}")
+    if now - beat.beat_at > SILENT:
+        return Finding(name, "wrong", f"no sign of life for {ago} s ({beat.name}); start it with: wetread {name}")
+    if is_starting(beat.detail):
+        since = seconds_since(beat.started_at, now)
+        return Finding(name, "warning", f"{beat.name} {beat.detail} since {since} s; it works when that is done")
+    return Finding(name, "ok", f"{' '.join(filter(None, (beat.name, beat.detail)))}, {ago} s ago")
 
 
 def _peers(config: Config, known: Sequence[RemoteAE]) -> Iterator[Finding]:

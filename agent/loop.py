@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
+from dicom_node.beats import STOPPED
 from dicom_node.database import Database, clock
 from dicom_node.tables import ProcessBeat
 
 _BEAT_SECONDS = 5.0
+_NOTICE_SECONDS = 0.2  # at the latest then it is seen that the process is to stop
+_LAST_BEAT_SECONDS = 5.0
 _AFTER_TROUBLE_SECONDS = 1.0
 
 
@@ -71,7 +77,10 @@ def run(
 
 
 class Heart:
-    """Leaves a sign of life in the database every few seconds, from a thread of its own, while a pulse is felt."""
+    """Leaves a sign of life in the database every few seconds, from a thread of its own, while a pulse is felt.
+
+    The last one, when the stop event is set or the program ends in order, says that it was stopped.
+    """
 
     def __init__(self, name: str, database: Database, stop: threading.Event, pulse: Pulse | None = None) -> None:
         self._pulse = pulse
@@ -79,22 +88,59 @@ class Heart:
         self._database = database
         self._stop = stop
         self._started: datetime | None = None
+        self._detail = ""
+        self._changed = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="heart")
 
     def start(self, detail: str = "") -> None:
         """Beat until the stop event is set."""
-        beat = threading.Thread(target=self._run, args=(detail,), daemon=True, name="heart")
-        beat.start()
+        self._detail = detail
+        self._thread.start()
+        atexit.register(self.end)
 
-    def _run(self, detail: str) -> None:
-        run("heart", lambda: self._beat(detail), self._stop, idle_seconds=_BEAT_SECONDS)
+    def say(self, detail: str) -> None:
+        """Beat with other words from now on, and at once."""
+        self._detail = detail
+        self._changed.set()
 
-    def _beat(self, detail: str) -> bool:
+    def end(self) -> None:
+        """Stop beating and wait a moment for the last one, which says so. Calling it again does nothing."""
+        self._stop.set()
+        self._changed.set()
+        atexit.unregister(self.end)
+        if self._thread.is_alive():
+            self._thread.join(_LAST_BEAT_SECONDS)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._beat(self._detail)
+            except (SQLAlchemyError, OSError) as error:
+                structlog.get_logger("heart").warning("no_beat", error=type(error).__name__)
+            self._wait()
+        with suppress(SQLAlchemyError, OSError):
+            self._say_stopped()
+
+    def _wait(self) -> None:
+        """Until the next beat is due, there is something to say, or it is time to stop."""
+        due = time.monotonic() + _BEAT_SECONDS
+        while time.monotonic() < due and not self._stop.is_set() and not self._changed.wait(_NOTICE_SECONDS):
+            pass
+        self._changed.clear()
+
+    def _beat(self, detail: str) -> None:
         if self._pulse is not None and not self._pulse.is_felt():
-            return False
+            return
         with self._database.write() as tx:
             now = clock(tx)
             self._started = self._started or now
             tx.merge(
                 ProcessBeat(name=self._name, pid=os.getpid(), started_at=self._started, beat_at=now, detail=detail)
             )
-        return False
+
+    def _say_stopped(self) -> None:
+        """Unless another process beats under this name by now."""
+        with self._database.write() as tx:
+            beat = tx.get(ProcessBeat, self._name)
+            if beat is not None and beat.pid == os.getpid():
+                beat.beat_at, beat.detail = clock(tx), STOPPED

@@ -26,6 +26,7 @@ from agent.imaging.decoder import DecoderProcess
 from agent.readers.protocol import Reader
 from agent.reading import Interrupted, Room, read_study
 from dicom_node import worklist
+from dicom_node.beats import STARTING
 from dicom_node.database import Database, clock
 from dicom_node.errors import LeaseLost, WetreadError
 from dicom_node.owner import this_process
@@ -53,15 +54,17 @@ class Engine:
         database = Database(self._config.node.database_url)
         self._resources.callback(database.close)
         schema.check(database)
+        self._heart = loop.Heart("work", database, self._stop, self._pulse)
+        self._heart.start(f"{STARTING}: loads its model")
+        self._resources.callback(self._heart.end)
         reader = load(self._config)
         decoder = DecoderProcess(
             timeout_seconds=self._config.reader.decode_seconds, memory_mebibytes=self._config.reader.decode_mebibytes
         )
         self._resources.callback(decoder.close)
         self._room = Room(self._config, database, decoder, reader, stopping=self._stop.is_set, pulse=self._pulse.beat)
-        loop.Heart("work", database, self._stop, self._pulse).start(
-            f"{reader.identity.name} {reader.identity.precision}"
-        )
+        self._pulse.beat()
+        self._heart.say(f"{reader.identity.name} {reader.identity.precision}")
         log.info("model_loaded", reader=reader.identity.name, digest=reader.identity.digest[:12])
         self._thread.start()
 
@@ -73,7 +76,8 @@ class Engine:
         """Give the study at hand back, or, where it is past interruption, let it finish."""
         self._stop.set()
         self._bell.set()
-        self._thread.join(_STOP_SECONDS)
+        if self._thread.is_alive():
+            self._thread.join(_STOP_SECONDS)
         self._resources.close()
 
     def _run(self) -> None:
@@ -151,6 +155,7 @@ def run(config: Config) -> None:
         finally:
             # Celery would only log it and keep a worker that never reads: end, and be started again, ever later.
             if not engines:
+                engine.stop()
                 os.kill(os.getppid(), signal.SIGQUIT)
 
     def child_stops(**_: object) -> None:

@@ -18,6 +18,7 @@ from agent import schema
 from agent.cli import Surroundings
 from agent.commands.session import config_of
 from agent.config import Config
+from dicom_node.beats import STOPPED
 from dicom_node.database import Database, clock
 from dicom_node.errors import ConfigurationError
 from dicom_node.tables import ProcessBeat
@@ -114,9 +115,9 @@ def _nothing_runs(config: Config) -> None:
         if schema.current(database) != schema.VERSION:
             return
         with database.read() as tx:
-            latest = tx.scalar(select(func.max(ProcessBeat.beat_at)))
+            latest = tx.scalar(select(func.max(ProcessBeat.beat_at)).where(~ProcessBeat.detail.startswith(STOPPED)))
             if latest is not None and clock(tx) - latest < _STILL_ALIVE:
-                raise ConfigurationError("wetread is running: stop it first, wait 15 s, then restore")
+                raise ConfigurationError("wetread is running: stop it first (after a kill wait 15 s), then restore")
     except DatabaseError:  # it cannot be read: that is what the backup is for
         return
     finally:

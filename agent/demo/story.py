@@ -26,6 +26,7 @@ from agent.demo import phantom, picture
 from agent.supervisor import PROCESSES, Supervisor
 from dicom_node import loopback, peers, worklist
 from dicom_node.aet import RemoteAddress
+from dicom_node.beats import is_ready
 from dicom_node.database import Database, clock
 from dicom_node.errors import ConfigurationError, WetreadError
 from dicom_node.tables import AuditRow, Book, Delivery, Mode, ProcessBeat, Proof, Reception, RemoteAE, Study, Workitem
@@ -154,7 +155,7 @@ class Demonstration:
 
     def _beating(self) -> set[str]:
         with self._database.read() as tx:
-            return {name.split("@")[0] for name in tx.scalars(select(ProcessBeat.name))}
+            return {beat.name.split("@")[0] for beat in tx.scalars(select(ProcessBeat)) if is_ready(beat)}
 
     def _draw(self, now: datetime) -> Path:
         path = self._folder / "phantom.dcm"

@@ -12,13 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node import peers
+from dicom_node.beats import SILENT, is_stopped
 from dicom_node.books import Backlog
 from dicom_node.destinations import destinations
 from dicom_node.tables import ProcessBeat, Switch
 from reports.web.standing import age
 
 PROCESSES = ("listen", "dispatch", "work", "send", "web")
-_SILENT = timedelta(seconds=30)
 _FORGOTTEN = timedelta(hours=1)  # a host that is silent for so long was taken down on purpose
 _PAUSES: Final = MappingProxyType(
     {"pause-work": ("Reading is paused", "work"), "pause-send": ("Sending is paused", "send")}
@@ -73,7 +73,7 @@ def pulses(tx: Session, now: datetime) -> list[Pulse]:
 
 def is_silent(pulse: Pulse, now: datetime) -> bool:
     """Has the process given no sign of life lately?"""
-    return pulse.at is None or now - pulse.at > _SILENT
+    return pulse.at is None or now - pulse.at > SILENT or is_stopped(pulse.detail)
 
 
 def _silence(silent: Sequence[Pulse], now: datetime) -> Iterator[Alarm]:
@@ -83,6 +83,8 @@ def _silence(silent: Sequence[Pulse], now: datetime) -> Iterator[Alarm]:
     for pulse in silent:
         if pulse.at is not None:
             sentence = f"{pulse.name} has given no sign of life for {age(pulse.at, now)}: it hangs or does not run."
+            if is_stopped(pulse.detail):
+                sentence = f"{pulse.name} was stopped {age(pulse.at, now)} ago."
             yield Alarm(sentence, "wetread check")
 
 

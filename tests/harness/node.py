@@ -19,6 +19,7 @@ from agent import schema
 from agent.config import Config, read_config
 from agent.supervisor import Supervisor
 from dicom_node import peers
+from dicom_node.beats import is_ready
 from dicom_node.database import Database, clock
 from dicom_node.tables import Mode, ProcessBeat, Proof, RemoteAE
 
@@ -170,5 +171,5 @@ class Node:
             if probe.connect_ex(("127.0.0.1", self.port)) != 0:
                 return False
         with self.database.read() as tx:
-            beating = {name.split("@")[0] for name in tx.scalars(select(ProcessBeat.name))}
+            beating = {beat.name.split("@")[0] for beat in tx.scalars(select(ProcessBeat)) if is_ready(beat)}
         return beating >= {"listen", "dispatch", "work", "send", "web"}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 
 from sqlalchemy import select
 
 from agent import loop
+from dicom_node.beats import STOPPED
 from dicom_node.database import Database
 from dicom_node.tables import ProcessBeat
 
@@ -61,3 +65,66 @@ def test_with_a_pulse_there_is(sqlite_url: str, open_database: Callable[[str], D
 
     with database.read() as tx:
         assert [beat.detail for beat in tx.scalars(select(ProcessBeat))] == ["model"]
+
+
+def beats(database: Database) -> dict[str, str]:
+    with database.read() as tx:
+        return {beat.name.split("@")[0]: beat.detail for beat in tx.scalars(select(ProcessBeat))}
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_the_last_beat_says_that_it_was_stopped(sqlite_url: str, open_database: Callable[[str], Database]) -> None:
+    database, stop = open_database(sqlite_url), threading.Event()
+    heart = loop.Heart("listen", database, stop)
+
+    heart.start("port 104")
+    wait_for(lambda: beats(database) == {"listen": "port 104"})
+    stop.set()
+
+    wait_for(lambda: beats(database) == {"listen": STOPPED})
+    heart.end()
+
+
+def test_new_words_are_said_at_once(sqlite_url: str, open_database: Callable[[str], Database]) -> None:
+    database = open_database(sqlite_url)
+    heart = loop.Heart("work", database, threading.Event())
+
+    heart.start("starting: loads its model")
+    wait_for(lambda: beats(database) == {"work": "starting: loads its model"})
+    heart.say("demo fp32")
+    wait_for(lambda: beats(database) == {"work": "demo fp32"})
+    heart.end()
+
+    assert beats(database) == {"work": STOPPED}
+
+
+def test_a_process_of_the_same_name_is_not_called_stopped(
+    sqlite_url: str, open_database: Callable[[str], Database]
+) -> None:
+    database = open_database(sqlite_url)
+    heart = loop.Heart("send", database, threading.Event())
+    heart.start()
+    wait_for(lambda: beats(database) == {"send": ""})
+    with database.write() as tx:
+        tx.scalars(select(ProcessBeat)).one().pid = -1
+
+    heart.end()
+
+    assert beats(database) == {"send": ""}
+
+
+def test_a_program_that_ends_says_so_too(sqlite_url: str, open_database: Callable[[str], Database]) -> None:
+    program = (
+        "import sys, threading, time\nfrom agent import loop\nfrom dicom_node.database import Database\n"
+        "loop.Heart('web', Database(sys.argv[1]), threading.Event()).start()\ntime.sleep(0.5)\n"
+    )
+
+    subprocess.run([sys.executable, "-c", program, sqlite_url], check=True, timeout=60)
+
+    assert beats(open_database(sqlite_url)) == {"web": STOPPED}

@@ -1,0 +1,32 @@
+"""What a process says of itself with its signs of life: that it starts, that it was stopped, or what it holds."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from dicom_node.tables import ProcessBeat
+
+STARTING: Final = "starting"  # first word of the detail until the process can work
+STOPPED: Final = "stopped"  # the last word of a process that ended in order
+SILENT: Final = timedelta(seconds=30)  # six beats
+
+
+def is_starting(detail: str) -> bool:
+    """Not ready for work yet."""
+    return detail.startswith(STARTING)
+
+
+def is_stopped(detail: str) -> bool:
+    """Ended in order: it need not be waited for."""
+    return detail.startswith(STOPPED)
+
+
+def is_ready(beat: ProcessBeat) -> bool:
+    """Does it say that it can work? Whether it still lives is a question of its age."""
+    return not (is_starting(beat.detail) or is_stopped(beat.detail))
+
+
+def seconds_since(moment: datetime, now: datetime) -> int:
+    """Whole seconds, never below 0: two clocks may differ."""
+    return max(0, int((now - moment).total_seconds()))

@@ -1,0 +1,52 @@
+"""What `wetread check` says of processes, quarantine and switches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from agent import health
+from dicom_node.beats import STARTING, STOPPED
+from dicom_node.database import Database, clock
+from dicom_node.tables import ProcessBeat
+
+
+@pytest.fixture
+def opened(sqlite_url: str, open_database: Callable[[str], Database]) -> Database:
+    return open_database(sqlite_url)
+
+
+def beat(database: Database, *, age: float, detail: str = "", started: float = 60) -> health.Finding:
+    with database.write() as tx:
+        now: datetime = clock(tx)
+        moment, began = now - timedelta(seconds=age), now - timedelta(seconds=started)
+        tx.merge(ProcessBeat(name="work@host", pid=1, started_at=began, beat_at=moment, detail=detail))
+        tx.flush()
+        return next(finding for finding in health._processes(tx) if finding.subject == "work")
+
+
+def test_a_process_says_how_long_ago_it_was_felt(opened: Database) -> None:
+    found = beat(opened, age=3.2, detail="demo fp32")
+
+    assert (found.verdict, found.words) == ("ok", "work@host demo fp32, 3 s ago")
+
+
+def test_a_stopped_process_is_wrong_at_once(opened: Database) -> None:
+    found = beat(opened, age=1.2, detail=STOPPED)
+
+    assert (found.verdict, found.words) == ("wrong", "work@host was stopped 1 s ago; start it with: wetread work")
+
+
+def test_a_starting_process_is_a_warning(opened: Database) -> None:
+    found = beat(opened, age=1, detail=f"{STARTING}: loads its model", started=12.2)
+
+    assert found.verdict == "warning"
+    assert found.words.startswith("work@host starting: loads its model since 12 s")
+
+
+def test_a_silent_process_is_wrong_even_while_it_starts(opened: Database) -> None:
+    found = beat(opened, age=31, detail=f"{STARTING}: loads its model")
+
+    assert (found.verdict, "no sign of life for 31 s" in found.words) == ("wrong", True)
