@@ -302,7 +302,13 @@ def _due(now: datetime) -> Select[int]:
         .join(Revision, Revision.id == Delivery.revision_id)
         .join(Study, Study.id == Revision.study_id)
         .where(*_free(now), Delivery.destination.not_in(_full(now)), ~overtakes)
-        .where(or_(Study.hold_reason == "", Delivery.state != DeliveryState.QUEUED))
+        .where(
+            or_(
+                Study.hold_reason == "",
+                Delivery.state != DeliveryState.QUEUED,
+                Delivery.stage.in_(TAKES_BACK),  # wanted all the more
+            )
+        )
         .order_by(Delivery.next_attempt_at, Delivery.id)
     )
 

@@ -22,6 +22,7 @@ from dicom_node.worklist.moves import Ending, call_back, current_revision, locke
 TWO_PATIENTS: Final = "two-patients"
 NO_PATIENT_ID: Final = "no-patient-id"
 IN_TWO_STUDIES: Final = "instance-in-two-studies"
+PATIENT_CHANGED: Final = "patient-changed"
 
 # What each means, in the words of the command, the page and the manual.
 HOLDS: Final = MappingProxyType(
@@ -29,6 +30,7 @@ HOLDS: Final = MappingProxyType(
         TWO_PATIENTS: "Objects of two patients came under one Study Instance UID, or of two issuers of the Patient ID.",
         NO_PATIENT_ID: "The study came without a Patient ID.",
         IN_TWO_STUDIES: "One SOP Instance UID came in two studies.",
+        PATIENT_CHANGED: "The patient of the study was merged or changed after it came (HL7 ADT).",
     }
 )
 
@@ -44,12 +46,12 @@ def what_to_do(reason: str) -> str:
     return f"{HOLDS[reason]} {WAY_OUT}"
 
 
-def hold_study(tx: Session, study: Study, reason: str, now: datetime) -> None:
+def hold_study(tx: Session, study: Study, reason: str, now: datetime, *, actor: str = "listen") -> None:
     """Nothing may be read or sent until a person has looked."""
     tx.flush()
     if study.hold_reason != reason:
         study.hold_reason = reason
-        audit.append(tx, "study-held", at=now, actor="listen", study_id=study.id, reason=reason)
+        audit.append(tx, "study-held", at=now, actor=actor, study_id=study.id, reason=reason)
     for workitem in tx.scalars(locked(Workitem).join(Revision).where(Revision.study_id == study.id)):
         if workitem.state is WorkitemState.IN_PROGRESS:
             move_workitem(workitem, WorkitemState.SCHEDULED)
@@ -57,4 +59,4 @@ def hold_study(tx: Session, study: Study, reason: str, now: datetime) -> None:
     revision = current_revision(tx, study)
     if tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id)).all():
         ending = Ending(Book.DEAD_LETTERED, reason, where_it_is(tx, revision))
-        call_back(tx, revision, ending, now, actor="listen")
+        call_back(tx, revision, ending, now, actor=actor)

@@ -148,9 +148,10 @@ def book_of(standings: Iterable[Standing]) -> Book | None:
     """The book of a revision with these deliveries; None where there is none.
 
     What a destination does without, since it takes no such class, counts only where there is nothing else. Once a
-    destination has got what takes a report back, the report is not delivered but closed.
+    destination has got what takes a report back, the report is not delivered but closed. That there is no draft (a
+    notice) is no draft: the study is excluded, or a dead letter, whatever becomes of it.
     """
-    everyone = list(standings)
+    everyone = [one for one in standings if one.stage is not Stage.NOTICE]
     counted = [one for one in everyone if (one.state, one.reason) != (DeliveryState.CANCELED, CLASS_REFUSED)]
     states = {one.state for one in counted or everyone}
     if DeliveryState.FAILED in states:
