@@ -43,7 +43,17 @@ def extract(text: str) -> Findings:
     Raises nothing. Where `text` is no English report, nothing is found.
     """
     lowered = _lower(text)
-    return findings_of([mention for start, end in sentences(text) for mention in _mentions(lowered, start, end)])
+    mentions: list[Mention] = []
+    foreign = read_sentences = 0
+    for start, end in sentences(text):
+        tokens = list(_TOKEN.finditer(lowered, start, end))
+        words = [token[0] for token in tokens]
+        if not lexicon.FOREIGN.isdisjoint(words):
+            foreign += 1
+        elif words:
+            read_sentences += 1
+            mentions += _mentions(tokens, words)
+    return findings_of(mentions if foreign <= read_sentences else ())
 
 
 def _lower(text: str) -> str:
@@ -54,9 +64,8 @@ def _lower(text: str) -> str:
     return "".join(small if len(small) == 1 else one for one in text for small in (one.lower(),))
 
 
-def _mentions(lowered: str, start: int, end: int) -> Iterator[Mention]:
-    tokens = list(_TOKEN.finditer(lowered, start, end))
-    found = items(_TRIE, [_spelled(token[0]) for token in tokens])
+def _mentions(tokens: Sequence[re.Match[str]], words: Sequence[str]) -> Iterator[Mention]:
+    found = items(_TRIE, [_spelled(word) for word in words])
     if not found:
         return
     neighbors = Neighbors(found)

@@ -242,3 +242,13 @@ STEMS: Final = (
     ("fractur", "fracture"),
     ("opacif", "opacification"),
 )
+
+# Words of languages that write "Pneumothorax", "edema" or "fracture" as English does. A sentence with one of them is
+# not read, since its negation would not be understood.
+_FOREIGN: Final = """
+    kein keine keinen keiner keinem keinerlei ohne nicht und der das mit bei beidseits links rechts linke rechte zeigt
+    pas sans aucun aucune une est et du des aux avec droit droite gauche sin con del los las hay ni sem com uma não há
+    em ao sinais senza della nella nel segni né geen zonder een het ingen inga inget utan uden och og ikke ej nie bez
+    brak yok yoktur izlenmedi
+    """
+FOREIGN: Final = frozenset(_FOREIGN.split())

@@ -24,10 +24,11 @@ _HEADING: Final = re.compile(
     rf"(?:^|(?<=\n)|(?<=[.!?]\s))[ \t]*[*#_\[]{{0,4}}(?i:{_NAME})[*_\]]{{0,4}}[ \t]?:|(?<=\s){_SHOUTED}:"
 )
 # The end of a sentence: a full stop before a blank or a capital, an empty line, a line that starts with a bullet, or a
-# line break before a capitalized word.
+# line break before a capitalized word, unless the line before it cannot end there.
 _END: Final = re.compile(
     r"(?<!\bvs)(?<!\bdr)(?<!\bmr)[.!]+(?=[\s\"')\]]|$|[A-Z][a-z])"
-    r"|\n(?=[ \t]*(?:\n|[-*\u2022]|\d{1,2}[.)]|[A-Z][a-z]))|;",
+    r"|(?<!,)(?<!\b[Nn][Oo])(?<!\b[Oo][FfRr])(?<![Tt][Hh][Ee])(?<!\b[Aa][Nn][Dd])(?<![Hh][Oo][Uu][Tt])(?<![Ww][Ii][Tt][Hh])"
+    r"\n(?=[ \t]*(?:\n|[-*\u2022]|\d{1,2}[.)]|[A-Z][a-z]))|;",
 )
 
 
