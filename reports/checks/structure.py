@@ -10,6 +10,7 @@ from typing import Final
 from pydicom import Dataset
 
 from reports.objects import tree
+from reports.objects.basic_text import LANGUAGES, PROCEDURE
 from reports.objects.frame import FINAL_SERIES
 from reports.objects.tree import plain
 from reports.source import is_timezone_offset
@@ -84,6 +85,11 @@ _RELATIONSHIPS: Final = MappingProxyType(
 )
 _BELOW_CONTAINERS: Final = frozenset({"CONTAINS", "HAS CONCEPT MOD", "HAS OBS CONTEXT"})
 _BELOW_OTHERS: Final = frozenset({"HAS ACQ CONTEXT", "HAS CONCEPT MOD"})
+# What every report says once at its root, with the codes that it may have.
+_ONCE: Final = (
+    ("121049", "language", frozenset(code.value for code in LANGUAGES.values())),
+    ("121058", "procedure reported", frozenset({PROCEDURE.value})),
+)
 _DEVICE_OBSERVER: Final = ("121012", "DCM")
 _PERSON_OBSERVER: Final = ("121008", "DCM")
 _VERIFICATION_DATETIME: Final = re.compile(r"\d{14}([+-]\d{4})")
@@ -226,10 +232,15 @@ def of_the_template(document: Dataset, template: str) -> Iterator[str]:
     templates = [plain(item, "TemplateIdentifier") for item in document.get("ContentTemplateSequence") or []]
     if templates != [template]:
         yield f"ContentTemplateSequence does not name TID {template}"
-    names = {tree.name_of(item) for item in document.get("ContentSequence") or []}
-    for code, what in (("121049", "language"), ("121058", "procedure reported")):
-        if (code, "DCM") not in names:
+    for name, what, codes in _ONCE:
+        found = [item for item in document.get("ContentSequence") or [] if tree.name_of(item) == (name, "DCM")]
+        if not found:
             yield f"the {what} is missing"
+        for item in found:
+            if plain(item, "RelationshipType") != "HAS CONCEPT MOD":
+                yield f"the {what} has the wrong relationship"
+            if plain((item.get("ConceptCodeSequence") or [Dataset()])[0], "CodeValue") not in codes:
+                yield f"the {what} has a code that the template does not allow"
 
 
 def of_the_predecessor(document: Dataset, allowed: frozenset[str]) -> Iterator[str]:

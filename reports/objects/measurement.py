@@ -1,6 +1,6 @@
 """The coded form of a report: TID 1500 in Comprehensive 3D SR, which IHE AIR asks for, or in Comprehensive SR.
 
-Made from the narrative of the same stage: everything about patient, order, images, reader and signers is copied from it.
+Made from the narrative of the same stage; everything about patient, order, images, reader and signers comes from it.
 A finding is one name with one value, `Pneumothorax = Absent`: many viewers print what stands directly below a heading
 and drop what stands below that, so nothing that turns the sense around may stand there.
 """
@@ -88,6 +88,7 @@ _CLASSES_OF_MODALITIES: Final = MappingProxyType(
         "1.2.840.10008.5.1.4.1.1.1.1.1": "DX",
     }
 )
+_OF_THE_CLASS: Final = frozenset({"SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "PredecessorDocumentsSequence"})
 _STRENGTH: Final = (State.ABSENT, State.UNCERTAIN, State.PRESENT)
 
 
@@ -144,11 +145,9 @@ def as_comprehensive(document: Dataset, *, predecessor: Dataset | None = None) -
     predecessor: what this one replaces at that peer. The predecessor of `document` is not taken over: it is of the
     class that the peer refuses.
     """
-    report = Dataset({element.tag: element for element in document})
+    report = Dataset({element.tag: element for element in document if element.keyword not in _OF_THE_CLASS})
     report.SOPClassUID = ComprehensiveSRStorage
     report.SeriesInstanceUID = series_uid(document.StudyInstanceUID, ComprehensiveSRStorage, stage_of(document))
-    if "PredecessorDocumentsSequence" in report:
-        del report.PredecessorDocumentsSequence
     if predecessor is not None:
         report.PredecessorDocumentsSequence = evidence([predecessor])
     return _named(report)
