@@ -31,7 +31,7 @@ h2 { font-size: 1.15rem; margin: 1.5rem 0 .25rem; }
 dl { display: grid; grid-template-columns: 8rem 1fr; gap: .1rem 1rem; padding: .75rem 0; margin: .75rem 0;
   border-block: 1px solid var(--rule); }
 dt { color: var(--quiet); }
-dd { margin: 0; }
+dd { margin: 0; text-align: left; }
 .text { white-space: pre-wrap; margin: 0; }
 footer { margin-top: 2rem; padding-top: .5rem; border-top: 1px solid var(--rule); color: var(--quiet);
   font-size: .85rem; }

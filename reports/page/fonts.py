@@ -45,8 +45,20 @@ class Face:
 
     def characters(self) -> frozenset[int]:
         """Code points that it has a shape for."""
-        blob = uharfbuzz.Blob.from_file_path(str(self.path))
-        return frozenset(uharfbuzz.Face(blob, self.number).unicodes)
+        return frozenset(self._opened().unicodes)
+
+    def cut(self, text: str) -> bytes:
+        """Cut a font file with the shapes of a text only, ligatures and marks included; ASCII is always in it.
+
+        A library that embeds fonts reads all of a file: with the whole collection a page takes four times as long.
+        """
+        wanted = uharfbuzz.SubsetInput()
+        wanted.sets(uharfbuzz.SubsetInputSets.UNICODE).set({*range(0x20, 0x7F), *map(ord, text)})
+        wanted.flags = uharfbuzz.SubsetFlags.NOTDEF_OUTLINE
+        return bytes(uharfbuzz.subset(self._opened(), wanted).blob.data)
+
+    def _opened(self) -> uharfbuzz.Face:
+        return uharfbuzz.Face(uharfbuzz.Blob.from_file_path(str(self.path)), self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +84,7 @@ class Fonts:
         Raises FontMissing, naming the script and the package.
         """
         faces = [self.face(LATIN)]
-        missing = {character for character in text if not character.isspace()}
+        missing = {one for one in text if not one.isspace() and unicodedata.category(one) != "Cf"}
         missing -= _shown(faces[0])
         for name, wanted in _candidates(missing, self.files):
             face = self.face(name, _country(text) if name == _CJK else 0)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime
 from enum import Enum
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 from fpdf import FPDF
@@ -12,7 +13,7 @@ from fpdf.enums import MethodReturnValue, XPos, YPos
 
 from dicom_node.kinds import FINAL
 from reports.page.fonts import BOLD, Fonts
-from reports.page.sheet import Sheet
+from reports.page.sheet import Sheet, runs_left
 
 _MARGIN = 18.0  # mm; all lengths are
 _LABEL = 27.0  # width of a label's column
@@ -37,22 +38,24 @@ def as_pdf(sheet: Sheet, *, fonts: Fonts, paper: Paper = Paper.A4, created: date
 
     Raises FontMissing: a character that no font here shows.
     """
-    pages = _Pages(sheet, fonts, paper)
-    pages.set_creation_date(created)
-    pages.add_page()
-    pages.print_body()
-    return bytes(pages.output())
+    with TemporaryDirectory(prefix="wetread-fonts-") as folder:
+        pages = _Pages(sheet, fonts, paper, Path(folder))
+        pages.set_creation_date(created)
+        pages.add_page()
+        pages.print_body()
+        return bytes(pages.output())
 
 
 class _Pages(FPDF):
-    """The pages while they are written."""
+    """The pages while they are written. folder: for fonts, until the bytes are there."""
 
-    def __init__(self, sheet: Sheet, fonts: Fonts, paper: Paper) -> None:
+    def __init__(self, sheet: Sheet, fonts: Fonts, paper: Paper, folder: Path) -> None:
         super().__init__(format=paper.value)
         self._sheet = sheet
-        self._add_fonts(fonts)
+        self._add_fonts(fonts, folder)
         self.set_text_shaping(True)
         self.set_margins(_MARGIN, 14, _MARGIN)
+        self.c_margin = 0.0
         self.set_auto_page_break(True, margin=_FOOT + 4)
         self.set_title(f"{sheet.title} - {sheet.status}")
         self.set_creator("wetread")
@@ -92,12 +95,14 @@ class _Pages(FPDF):
             self._print_small("How this was written", self._sheet.making)
         self._print_small("Images" if len(self._sheet.images) > 1 else "Image", "\n".join(self._sheet.images))
 
-    def _add_fonts(self, fonts: Fonts) -> None:
-        first, *others = fonts.needed(self._sheet.words)
-        self.add_font("text", "", first.path)
-        self.add_font("bold", "", fonts.face(BOLD).path)
-        for face in others:
-            self.add_font(face.name, "", face.path, collection_font_number=face.number)
+    def _add_fonts(self, fonts: Fonts, folder: Path) -> None:
+        words = self._sheet.words
+        latin, *others = fonts.needed(words)
+        families = {"text": latin, "bold": fonts.face(BOLD), **{face.name: face for face in others}}
+        for family, face in families.items():
+            path = folder / f"{face.name}.otf"
+            path.write_bytes(face.cut(words))
+            self.add_font(family, "", path)
         self.set_fallback_fonts([*(face.name for face in others), "text"], exact_match=False)
 
     def _print_banner(self) -> None:
@@ -175,7 +180,7 @@ class _Pages(FPDF):
         if not text.strip():
             self.ln(height)
             return
-        align = "R" if _runs_left(text) else "L"
+        align = "R" if runs_left(text) else "L"
         self.multi_cell(0, height, text.strip(), align=align, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def _height(self, text: str, family: str, size: float, height: float) -> float:
@@ -192,9 +197,3 @@ class _Pages(FPDF):
     def _set(self, family: str, size: float, color: tuple[int, int, int]) -> None:
         self.set_font(family, size=size)
         self.set_text_color(*color)
-
-
-def _runs_left(text: str) -> bool:
-    """Is a paragraph written from right to left? Its first letter says so (UAX 9, P2 and P3)."""
-    kinds = (unicodedata.bidirectional(character) for character in text)
-    return next((kind for kind in kinds if kind in {"L", "R", "AL"}), "L") != "L"

@@ -29,6 +29,9 @@ STATUS = MappingProxyType(
 )
 UNNAMED = "(empty)"
 _SEX = MappingProxyType({"F": "female", "M": "male", "O": "other"})
+# A letter of a script from right to left, with a number or a name's next group behind it: an invisible mark between
+# them keeps both in the order of the line (UAX 9, 2.6), so that "12 mm" is not torn apart.
+_BEHIND = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff][)\].,;:]*(?=\s+(?:=|[(\[]?\d))")
 _JOINERS = "\u200c\u200d"  # they change how letters look, as Persian and Indian names need it
 
 
@@ -122,6 +125,12 @@ def moment(text: str) -> str:
     return " ".join(filter(None, (day(match[1]), ":".join(match.group(2, 3, 4)), match[5]))) if match else text
 
 
+def runs_left(line: str) -> bool:
+    """Is a line written from right to left? Its first letter says so (UAX 9, P2 and P3)."""
+    kinds = (unicodedata.bidirectional(character) for character in line)
+    return next((kind for kind in kinds if kind in {"L", "R", "AL"}), "L") != "L"
+
+
 def _banner(content: Content) -> tuple[tuple[str, ...], int]:
     lines = tuple(_visible(line) for line in content.warning.splitlines() if line.strip())
     if content.stage is Stage.NOTICE:
@@ -179,8 +188,9 @@ def _verification(one: Verification) -> Field:
 
 def _visible(text: str) -> str:
     """Without format characters that turn or hide what follows; letters, blanks and line ends stay."""
-    return "".join(
+    kept = "".join(
         character
         for character in text
         if character == "\n" or character in _JOINERS or unicodedata.category(character) not in {"Cc", "Cf", "Cs"}
     )
+    return "\n".join(line if runs_left(line) else _BEHIND.sub("\\g<0>\u200e", line) for line in kept.split("\n"))

@@ -134,6 +134,22 @@ def test_two_directions_in_one_report_keep_their_words(tmp_path: Path) -> None:
     assert "两肺野清晰" in page.replace(" ", "")
 
 
+def test_number_behind_a_word_from_right_to_left_stays_with_its_unit(tmp_path: Path) -> None:
+    (page,) = read(
+        pdf_of(draft(text=DraftText("Word \u05e9\u05dc\u05d5\u05dd (\u05e9\u05dc) 12 mm wide.", "None."))), tmp_path
+    )
+
+    assert "12 mm wide." in page
+    assert "Word \u05e9\u05dc\u05d5\u05dd" in page
+
+
+def test_groups_of_a_name_keep_their_order_whatever_their_direction() -> None:
+    name = "Ahmad^Example=\u0623\u062d\u0645\u062f=\u0645\u062b\u0627\u0644"
+    sheet = compose(draft(film(PatientName=name, SpecificCharacterSet="ISO_IR 192")))
+
+    assert sheet.key[0].value == "Ahmad Example = \u0623\u062d\u0645\u062f\u200e = \u0645\u062b\u0627\u0644"
+
+
 def test_same_narrative_gives_the_same_bytes() -> None:
     master = draft(in_charset("korean"))
 
