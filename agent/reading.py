@@ -14,30 +14,27 @@ from typing import Protocol
 import structlog
 from PIL import Image
 from pydicom import Dataset
-from sqlalchemy.orm import Session
 
-from agent import __version__
+from agent import __version__, drafting
 from agent.config import Config
+from agent.drafting import Desk, Draft
 from agent.imaging.attributes import BROKEN
 from agent.imaging.gate import Verdict, judge
 from agent.imaging.pixels import Film, UndecodableImage
 from agent.readers.protocol import Generation, Reader, Reading, UnreadableText
 from dicom_node import worklist
 from dicom_node.database import Database, clock
-from dicom_node.destinations import destinations, takes
 from dicom_node.errors import CannotUnderstand, WetreadError
-from dicom_node.files import stored_path, write_document
+from dicom_node.files import stored_path
 from dicom_node.headers import open_header
-from dicom_node.kinds import Kind, Stage
-from dicom_node.tables import Book, Instance, Mode
-from dicom_node.worklist import Claim, Ending, Outgoing
+from dicom_node.tables import Instance
+from dicom_node.worklist import Claim, Outgoing
 from reports import drafts
 from reports.charset import SourceUnusable
-from reports.checks import DocumentRefused, check_draft
-from reports.objects.basic_text import build_draft
-from reports.objects.frame import encode
+from reports.checks import DocumentRefused
+from reports.page.fonts import FontMissing
 from reports.provenance import Provenance
-from reports.tables import Report
+from reports.tables import Event, Report
 from reports.text import TextRefused, sections
 
 log = structlog.get_logger("work")
@@ -46,6 +43,7 @@ log = structlog.get_logger("work")
 _MAY_PASS = frozenset({"decode-timeout", "decoder-crashed", "out-of-memory"})
 _DELETED = "The films are no longer here (node.keep_days): send the study again, then confirm it."
 _UNREADABLE = Verdict("exclude", "unreadable-file", "The header of the image cannot be read.")
+_REJECTED = Verdict("exclude", Event.CANCELED.value, "The image was rejected or deleted in the PACS.")
 
 
 class Decoder(Protocol):
@@ -75,6 +73,11 @@ class Room:
     stopping: Callable[[], bool] = lambda: False
     pulse: Callable[[], None] = lambda: None
 
+    @property
+    def desk(self) -> Desk:
+        """Where its drafts are written."""
+        return Desk(self.config, self.database)
+
 
 class Interrupted(WetreadError):
     """The worker is told to stop; the claim is given back and the attempt does not count."""
@@ -97,26 +100,32 @@ def read_study(room: Room, claim: Claim) -> str:
         chosen, film = _first_film(room, readable)
         _write_debug_image(room, chosen.instance, film)
         reading = _read(room, claim, film, _renewal(room, claim, lease))
-        draft, payload, report = _draft(room, claim, candidates, chosen, film, reading)
+        draft, report = _draft(room, claim, candidates, chosen, film, reading)
     except (UndecodableImage, UnreadableText, TextRefused, SourceUnusable) as error:
         if error.code in _MAY_PASS:
-            return _fail(room, claim, reason=error.code, explanation=str(error), attempts=2)
-        return _exclude(room, claim, error.code, str(error))
-    except DocumentRefused as error:
-        return _fail(room, claim, reason="draft-refused", explanation=str(error), attempts=0)
-    _commit(room, claim, draft, payload, report)
+            return _fail(room, claim, candidates, reason=error.code, explanation=str(error), attempts=2)
+        return _exclude(room, claim, candidates, error.code, str(error))
+    except (DocumentRefused, FontMissing) as error:
+        return _fail(room, claim, candidates, reason="draft-refused", explanation=str(error), attempts=0)
+    drafting.commit(room.desk, claim, draft, report)
     return "drafted"
 
 
 def _candidates(room: Room, claim: Claim) -> list[Candidate]:
-    """The images of the study that are still here, with their headers, in the order of their arrival."""
+    """The images of the study that are still here, with their headers, in the order of their arrival.
+
+    What the PACS has rejected is not read any more, whatever its header says.
+    """
     with room.database.read() as tx:
         instances = worklist.images_of(tx, claim.study_id)
+        rejected = drafts.rejected_images(tx, claim.study_id)
     found = []
     for instance in instances:
         path = _path(room, instance)
         if path.exists():
-            found.append(_judged(instance, path, confirmed=claim.confirmed))
+            candidate = _judged(instance, path, confirmed=claim.confirmed)
+            gone = instance.sop_instance_uid in rejected
+            found.append(replace(candidate, verdict=_REJECTED) if gone else candidate)
     return found
 
 
@@ -154,7 +163,7 @@ def _turn_away(room: Room, claim: Claim, candidates: Sequence[Candidate]) -> str
     unsure = next((candidate for candidate in candidates if candidate.verdict.decision == "confirm"), None)
     if unsure is None:
         first = candidates[0].verdict
-        return _exclude(room, claim, first.code, first.explanation)
+        return _exclude(room, claim, candidates, first.code, first.explanation)
     return _hold(room, claim, reason=unsure.verdict.code, explanation=unsure.verdict.explanation)
 
 
@@ -164,19 +173,32 @@ def _hold(room: Room, claim: Claim, *, reason: str, explanation: str) -> str:
     return "held"
 
 
-def _exclude(room: Room, claim: Claim, code: str, explanation: str) -> str:
+def _exclude(room: Room, claim: Claim, candidates: Sequence[Candidate], code: str, explanation: str) -> str:
+    notice = _notice(room, claim, candidates, explanation)
     with room.database.write() as tx:
         worklist.exclude(tx, claim, reason=code, explanation=explanation, now=clock(tx))
+        drafting.queue_notice(tx, claim, notice)
     return f"excluded: {code}"
 
 
-def _fail(room: Room, claim: Claim, *, reason: str, explanation: str, attempts: int) -> str:
+def _fail(
+    room: Room, claim: Claim, candidates: Sequence[Candidate], *, reason: str, explanation: str, attempts: int
+) -> str:
     """Book a failed attempt: again after a pause, or a dead letter after `attempts`."""
     wait = timedelta(seconds=room.config.node.retry_seconds[0])
+    last = claim.attempt >= attempts
+    notice = _notice(room, claim, candidates, "The reading failed; a person is told.") if last else []
     with room.database.write() as tx:
         now = clock(tx)
         worklist.fail(tx, claim, reason=reason, explanation=explanation, attempts=attempts, wait=wait, now=now)
+        drafting.queue_notice(tx, claim, notice)
     return reason
+
+
+def _notice(room: Room, claim: Claim, candidates: Sequence[Candidate], words: str) -> list[Outgoing]:
+    headers = [candidate.header for candidate in candidates]
+    films = tuple(str(header.SOPInstanceUID) for header in headers[:1] if "SOPInstanceUID" in header)
+    return drafting.write_notice(room.desk, claim, headers, words, _provenance(room, films, "nothing generated"))
 
 
 def _read(room: Room, claim: Claim, film: Film, progress: Callable[[int], None]) -> Reading:
@@ -195,78 +217,35 @@ def _read(room: Room, claim: Claim, film: Film, progress: Callable[[int], None])
 
 def _draft(
     room: Room, claim: Claim, candidates: Sequence[Candidate], chosen: Candidate, film: Film, reading: Reading
-) -> tuple[Dataset, bytes, Report]:
-    """Build and check the document. Raises SourceUnusable, TextRefused, DocumentRefused."""
+) -> tuple[Draft, Report]:
+    """Build and check the draft in every form. Raises SourceUnusable, TextRefused, DocumentRefused, FontMissing."""
     identity = room.reader.identity
-    provenance = Provenance(
+    made = _provenance(room, (chosen.instance.sop_instance_uid,), _in_words(reading.generation))
+    provenance = replace(made, assumptions=(*chosen.verdict.notes, *film.notes), unread=len(candidates) - 1)
+    draft = drafting.write(room.desk, claim, [chosen.header], sections(reading.text), provenance)
+    report = Report(
+        revision_id=claim.revision_id,
+        film_digest=chosen.instance.digest,
+        reader=f"{identity.name} {identity.version} {identity.precision}",
+        reader_digest=identity.digest,
+        generation=provenance.generation,
+    )
+    return draft, report
+
+
+def _provenance(room: Room, films: tuple[str, ...], generation: str) -> Provenance:
+    identity = room.reader.identity
+    return Provenance(
         reader_name=identity.name,
         reader_version=identity.version,
         manufacturer=identity.manufacturer,
         precision=identity.precision,
         digest=identity.digest,
         notice=identity.notice,
-        generation=_in_words(reading.generation),
+        generation=generation,
         software_version=__version__,
-        films=(chosen.instance.sop_instance_uid,),
-        assumptions=(*chosen.verdict.notes, *film.notes),
-        unread=len(candidates) - 1,
+        films=films,
     )
-    sources = [candidate.header for candidate in candidates if candidate.instance is chosen.instance]
-    draft = build_draft(
-        sources,
-        sections(reading.text),
-        provenance,
-        revision=claim.revision,
-        content_at=claim.content_at,
-        config=room.config.reports,
-    )
-    check_draft(draft, sources, room.config.reports)
-    report = Report(
-        revision_id=claim.revision_id,
-        sop_instance_uid=draft.SOPInstanceUID,
-        film_digest=chosen.instance.digest,
-        reader=f"{identity.name} {identity.version} {identity.precision}",
-        reader_digest=identity.digest,
-        generation=provenance.generation,
-    )
-    return draft, encode(draft), report
-
-
-def _commit(room: Room, claim: Claim, draft: Dataset, payload: bytes, report: Report) -> None:
-    """The bytes first, durable; then report, deliveries and audit row in one commit. Raises LeaseLost."""
-    report.digest = write_document(room.config.node.store_folder, payload)
-    with room.database.write() as tx:
-        now = clock(tx)
-        outgoing, nothing_leaves = _deliveries(tx, draft, report.digest)
-        worklist.finish(
-            tx, claim, outgoing, nothing_leaves=nothing_leaves, now=now
-        )  # first: it may find the lease lost
-        drafts.record(tx, report, now)
-
-
-def _deliveries(tx: Session, draft: Dataset, digest: str) -> tuple[list[Outgoing], Ending]:
-    """What goes where, and what the books say where nothing leaves the house."""
-    everyone = destinations(tx)
-    outgoing = [
-        Outgoing(
-            destination=destination.name,
-            kind=Kind.BASIC_TEXT,
-            stage=Stage.DRAFT,
-            sop_class_uid=draft.SOPClassUID,
-            sop_instance_uid=draft.SOPInstanceUID,
-            device_uid=draft.DeviceUID,
-            digest=digest,
-        )
-        for destination in everyone
-        if takes(destination, Kind.BASIC_TEXT, Stage.DRAFT)
-    ]
-    modes = {destination.mode for destination in everyone}
-    if Mode.HOLD in modes:
-        return outgoing, Ending(Book.AWAITING_SIGNOFF)
-    if Mode.SHADOW in modes:
-        return outgoing, Ending(Book.CLOSED, "shadow", "all destinations are in shadow mode")
-    explanation = "no destination is registered: wetread ae add PACS@HOST:PORT --send-to, then wetread study requeue"
-    return outgoing, Ending(Book.DEAD_LETTERED, "no-destination", explanation)
 
 
 def _renewal(room: Room, claim: Claim, lease: timedelta) -> Callable[[int], None]:

@@ -1,11 +1,11 @@
-"""The report table: what was drafted, and later what became of it."""
+"""The report table, what was seen of its study elsewhere, and the transitions of a report as data."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Enum, ForeignKey, String, Text
+from sqlalchemy import Enum, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dicom_node.tables import Base
@@ -36,12 +36,31 @@ REPORT_TRANSITIONS = frozenset(
         (ReportState.VERIFIED, ReportState.WITHDRAWN),
     }
 )
+ENDED = frozenset({ReportState.REJECTED, ReportState.SUPERSEDED, ReportState.EXPIRED, ReportState.WITHDRAWN})
+
+
+class Event(StrEnum):
+    """What can happen to a report; `reports.life.RULES` says what follows. The books show these words as reasons."""
+
+    DRAFTED = "drafted"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+    FINAL_ELSEWHERE = "final-elsewhere"
+    SIGNED_ALREADY = "signed-already"
+    WITHDRAWN = "withdrawn"
+    WITHDRAWN_FOR_SAFETY = "withdrawn-for-safety"
+    CANCELED = "canceled-at-pacs"
+    CANCELED_FOR_SAFETY = "canceled-for-safety"
+    PATIENT_CHANGED = "patient-changed"
+    REJECTED = "rejected"
+    REJECTED_FOR_SAFETY = "rejected-for-safety"
 
 
 class Report(Base):
     """One report of one study revision. The document itself lies in the store under `digest`."""
 
     __tablename__ = "report"
+    __table_args__ = (Index("ix_report_open", "taken_back_at", "state"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     revision_id: Mapped[int] = mapped_column(ForeignKey("revision.id"), unique=True)
@@ -55,3 +74,25 @@ class Report(Base):
     reader_digest: Mapped[str] = mapped_column(String(64))
     generation: Mapped[str] = mapped_column(Text)  # how the tokens were chosen, in words
     drafted_at: Mapped[datetime]
+    changed_at: Mapped[datetime]  # of the last change of state
+    event: Mapped[str] = mapped_column(String(24))  # what changed it last: an `Event`
+    explanation: Mapped[str] = mapped_column(Text, default="")  # a person's sentence; no patient, no report text
+    taken_back_at: Mapped[datetime | None]  # of an ended one: all that has to be sent for that is queued
+
+
+class Sighting(Base):
+    """What was seen of a study elsewhere: a signed report, a rejection of images, a change of the patient.
+
+    Every object that is no image gets one row when it was looked at, so that none is looked at twice.
+    """
+
+    __tablename__ = "sighting"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), unique=True)  # digest of what was seen: a resend adds nothing
+    study_id: Mapped[int | None] = mapped_column(ForeignKey("study.id"), index=True)
+    event: Mapped[str] = mapped_column(String(24), default="")  # an `Event`; empty: it means nothing to us
+    about: Mapped[str] = mapped_column(String(64), default="")  # SOP Instance UID of a rejected image
+    source: Mapped[str] = mapped_column(String(64))  # AE title or HL7 sender
+    at: Mapped[datetime]
+    instance_id: Mapped[int | None] = mapped_column(ForeignKey("instance.id"), index=True)

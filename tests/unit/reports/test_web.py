@@ -24,7 +24,7 @@ from dicom_node.headers import Header
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, Mode, ProcessBeat, RemoteAE, Study
 from dicom_node.worklist import Claim, Ending, Outgoing
-from reports import drafts
+from reports import life
 from reports.objects.frame import encode
 from reports.provenance import NOTICE
 from reports.tables import Report
@@ -136,7 +136,7 @@ class House:
                 for destination in destinations(tx)
                 if takes(destination, Kind.BASIC_TEXT, Stage.DRAFT)
             ]
-            drafts.record(tx, report, clock(tx))
+            life.record(tx, report, clock(tx), actor="work")
             worklist.finish(
                 tx, held, outgoing, nothing_leaves=nothing_leaves or Ending(Book.AWAITING_SIGNOFF), now=clock(tx)
             )

@@ -1,0 +1,196 @@
+"""From a model's text to the commit: the draft, or the notice that there is none, in every form for every destination.
+
+Everything is built, checked, encoded and durable before the transaction that names it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+from pydicom import Dataset, dcmread
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from agent.config import Config
+from dicom_node import worklist
+from dicom_node.database import Database, clock
+from dicom_node.destinations import destinations
+from dicom_node.errors import NotFound
+from dicom_node.files import read_document, write_document
+from dicom_node.kinds import Kind, Stage
+from dicom_node.tables import Book, Mode, Revision
+from dicom_node.transports import Destination
+from dicom_node.worklist import Claim, Ending, Outgoing
+from reports import drafts, life, outbox
+from reports.charset import SourceUnusable
+from reports.checks import DocumentRefused, check_draft
+from reports.findings import extract
+from reports.objects.basic_text import build_draft, build_notice
+from reports.objects.content import read_content
+from reports.objects.frame import encode
+from reports.outbox import Packet, Workshop
+from reports.provenance import Provenance
+from reports.source import normalize
+from reports.tables import Report
+from reports.text import DraftText
+
+log = structlog.get_logger("work")
+
+Earlier = Mapping[str, Mapping[Kind, Dataset]]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where drafts are written."""
+
+    config: Config
+    database: Database
+
+    @property
+    def workshop(self) -> Workshop:
+        """What documents are made with."""
+        return Workshop(self.config.reports)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A draft in every form that leaves, not stored yet. master: what is kept, whether it leaves or not."""
+
+    master: Dataset
+    packets: tuple[Packet, ...]
+    modes: frozenset[Mode]
+
+
+def write(desk: Desk, claim: Claim, sources: Sequence[Dataset], text: DraftText, provenance: Provenance) -> Draft:
+    """Build and check the draft of a claimed study revision for all destinations.
+
+    sources: headers of the films that were read, as received.
+
+    Raises SourceUnusable, DocumentRefused, FontMissing.
+    """
+    everyone, earlier = _surroundings(desk, claim)
+
+    def build(predecessor: Dataset | None) -> Dataset:
+        draft = build_draft(
+            sources,
+            text,
+            provenance,
+            revision=claim.revision,
+            content_at=claim.content_at,
+            config=desk.config.reports,
+            predecessor=predecessor,
+        )
+        check_draft(draft, sources, desk.config.reports)
+        return draft
+
+    masters = outbox.editions(build, everyone, Stage.DRAFT, earlier)
+    master = _kept(masters) or build(None)
+    report = outbox.Report(
+        draft=master,
+        drafted_at=claim.content_at,
+        at=claim.content_at,
+        findings=tuple(extract(read_content(master).narrative).by_label.values()),
+        films=tuple(normalize(source, desk.config.reports) for source in sources),
+    )
+    packets = outbox.parcels(masters, Stage.DRAFT, everyone, desk.workshop, report, earlier)
+    return Draft(master, tuple(packets), frozenset(one.mode for one in everyone))
+
+
+def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
+    """The bytes first, durable; then report, deliveries and audit row in one commit. Raises LeaseLost.
+
+    Where a final report was seen, or signed, meanwhile, the draft is kept and nothing leaves.
+    """
+    report.sop_instance_uid = str(draft.master.SOPInstanceUID)
+    report.digest = write_document(desk.config.node.store_folder, encode(draft.master))
+    outgoing = _stored(desk, draft.packets)
+    with desk.database.write() as tx:
+        now = clock(tx)
+        life.lock(tx, claim.study_id)
+        why = life.silence(tx, claim.study_id)
+        ending = _nothing_leaves(draft.modes) if why is None else Ending(Book.CLOSED, why.value, life.RULES[why].words)
+        # first: it may find the lease lost
+        worklist.finish(tx, claim, [] if why else outgoing, nothing_leaves=ending, now=now)
+        life.record(tx, report, now, actor="work")
+
+
+def write_notice(
+    desk: Desk, claim: Claim, headers: Sequence[Dataset], words: str, identity: Provenance
+) -> list[Outgoing]:
+    """Build, check and store "No AI draft: <words>" for the destinations that want it; none where nobody does.
+
+    Without a usable identity of the patient there is no notice either: it would go to nobody's study.
+    """
+    with desk.database.read() as tx:
+        wanted = [one for one in destinations(tx) if one.notices]
+    sources = [header for header in headers if "SOPInstanceUID" in header][:1]
+    if not wanted or not sources:
+        return []
+    try:
+        notice = build_notice(
+            sources, words, identity, revision=claim.revision, content_at=claim.content_at, config=desk.config.reports
+        )
+        check_draft(notice, sources, desk.config.reports)
+    except (SourceUnusable, DocumentRefused) as error:
+        log.warning("notice_left_out", workitem=claim.uid, kind=type(error).__name__)
+        return []
+    report = outbox.Report(draft=notice, drafted_at=claim.content_at, at=claim.content_at)
+    masters = outbox.editions(lambda _: notice, wanted, Stage.NOTICE)
+    return _stored(desk, outbox.parcels(masters, Stage.NOTICE, wanted, desk.workshop, report))
+
+
+def queue_notice(tx: Session, claim: Claim, outgoing: Sequence[Outgoing]) -> None:
+    """Queue a notice in the transaction that excludes its study, or makes it a dead letter; else it is not true."""
+    revision = tx.scalars(select(Revision).where(Revision.id == claim.revision_id)).one()
+    if outgoing and revision.book in {Book.EXCLUDED, Book.DEAD_LETTERED} and not life.silence(tx, claim.study_id):
+        worklist.enqueue(tx, revision, outgoing, clock(tx), actor="work")
+
+
+def _surroundings(desk: Desk, claim: Claim) -> tuple[tuple[Destination, ...], Earlier]:
+    """The destinations, and the earlier drafts that they have."""
+    with desk.database.read() as tx:
+        everyone = destinations(tx)
+        digests = drafts.earlier_drafts(tx, claim.study_id, before=claim.revision)
+    store = desk.config.node.store_folder
+    earlier: dict[str, dict[Kind, Dataset]] = {}
+    for name, of_kinds in digests.items():
+        for kind, digest in of_kinds.items():
+            try:
+                earlier.setdefault(name, {})[kind] = dcmread(io.BytesIO(read_document(store, digest)))
+            except NotFound:  # a lost file must not keep a new draft back
+                log.warning("predecessor_missing", digest=digest)
+    return everyone, earlier
+
+
+def _kept(masters: Mapping[str, Dataset]) -> Dataset | None:
+    """The edition that is kept as the report: one that names its predecessor where there is such a one."""
+    return max(masters.values(), key=lambda master: "PredecessorDocumentsSequence" in master, default=None)
+
+
+def _stored(desk: Desk, packets: Sequence[Packet]) -> list[Outgoing]:
+    store = desk.config.node.store_folder
+    return [
+        Outgoing(
+            destination=packet.destination,
+            kind=packet.kind,
+            stage=packet.stage,
+            sop_class_uid=packet.sop_class_uid,
+            sop_instance_uid=packet.sop_instance_uid,
+            device_uid=packet.device_uid,
+            digest=write_document(store, packet.payload),
+        )
+        for packet in packets
+    ]
+
+
+def _nothing_leaves(modes: frozenset[Mode]) -> Ending:
+    """What the books say where nothing leaves the house."""
+    if Mode.HOLD in modes:
+        return Ending(Book.AWAITING_SIGNOFF)
+    if Mode.SHADOW in modes:
+        return Ending(Book.CLOSED, "shadow", "all destinations are in shadow mode")
+    explanation = "no destination is registered: wetread ae add PACS@HOST:PORT --send-to, then wetread study requeue"
+    return Ending(Book.DEAD_LETTERED, "no-destination", explanation)

@@ -1,0 +1,210 @@
+"""The life of a report as one table: what can happen, what it changes, and what goes out for it.
+
+deploy/docs/life.md shows the table as a picture; a test holds the two against each other. Every change is one
+transaction: the state of the report, the deliveries that are still queued, the books, the audit row. What destinations
+have already is taken back afterwards, by `reports.recalls`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from types import MappingProxyType
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dicom_node import audit
+from dicom_node.kinds import TAKES_BACK, Stage
+from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Study
+from dicom_node.worklist import Ending, Swept
+from dicom_node.worklist.moves import call_back, close, deliveries_of, locked, move_delivery, settle
+from dicom_node.worklist.sweeps import alone
+from reports import drafts
+from reports.tables import ENDED, Event, Report, ReportState, Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What follows from an event.
+
+    starts: the states in which it changes something; in any other one it is no more than a row in the audit trail.
+    goes_out: what a destination gets that has, or may have, the documents. words: what that says, for people.
+    """
+
+    starts: frozenset[ReportState]
+    to: ReportState
+    goes_out: Stage
+    words: str
+
+
+_OPEN = frozenset({ReportState.DRAFT, ReportState.AWAITING_SECOND})
+_DRAFT = frozenset({ReportState.DRAFT})
+_ALSO_SIGNED = _OPEN | {ReportState.VERIFIED}
+
+RULES: Final = MappingProxyType(
+    {
+        Event.DRAFTED: Rule(frozenset(), ReportState.DRAFT, Stage.DRAFT, ""),
+        Event.SUPERSEDED: Rule(
+            _OPEN,
+            ReportState.SUPERSEDED,
+            Stage.REJECTION,
+            "A newer AI draft that has read the images which came later replaces this one.",
+        ),
+        Event.EXPIRED: Rule(
+            _DRAFT, ReportState.EXPIRED, Stage.REJECTION, "Nobody has signed this AI draft in time; it has expired."
+        ),
+        Event.FINAL_ELSEWHERE: Rule(
+            _OPEN, ReportState.WITHDRAWN, Stage.REJECTION, "A signed report of this study was made elsewhere."
+        ),
+        Event.SIGNED_ALREADY: Rule(
+            _OPEN, ReportState.WITHDRAWN, Stage.REJECTION, "The study has a signed report already."
+        ),
+        Event.WITHDRAWN: Rule(_ALSO_SIGNED, ReportState.WITHDRAWN, Stage.REJECTION, "A person has withdrawn this."),
+        Event.WITHDRAWN_FOR_SAFETY: Rule(
+            _ALSO_SIGNED,
+            ReportState.WITHDRAWN,
+            Stage.WITHDRAWAL,
+            "A person has withdrawn this for the patient's safety.",
+        ),
+        Event.CANCELED: Rule(
+            _OPEN,
+            ReportState.WITHDRAWN,
+            Stage.REJECTION,
+            "The image that was read was rejected or deleted in the PACS.",
+        ),
+        Event.CANCELED_FOR_SAFETY: Rule(
+            _OPEN,
+            ReportState.WITHDRAWN,
+            Stage.WITHDRAWAL,
+            "The image that was read was rejected in the PACS for the patient's safety.",
+        ),
+        Event.PATIENT_CHANGED: Rule(
+            _OPEN,
+            ReportState.WITHDRAWN,
+            Stage.WITHDRAWAL,
+            "The patient was merged or changed after this AI draft was written.",
+        ),
+        Event.REJECTED: Rule(
+            _DRAFT, ReportState.REJECTED, Stage.REJECTION, "A radiologist has rejected this AI draft."
+        ),
+        Event.REJECTED_FOR_SAFETY: Rule(
+            _DRAFT,
+            ReportState.REJECTED,
+            Stage.WITHDRAWAL,
+            "A radiologist has rejected this AI draft for the patient's safety.",
+        ),
+    }
+)
+
+
+def record(tx: Session, report: Report, now: datetime, *, actor: str) -> None:
+    """Add a draft in the transaction that queues its deliveries; those of older revisions are superseded.
+
+    Its document must be durable already. Where `silence` says that nothing may leave, it has ended before it began.
+    """
+    study_id = tx.get_one(Revision, report.revision_id).study_id
+    why = silence(tx, study_id)
+    for older in drafts.of_study(tx, study_id, lock=True):
+        end(tx, older, Event.SUPERSEDED, now, actor=actor)
+    drafts.add(tx, report, now)
+    tx.flush()
+    if why is not None:
+        end(tx, report, why, now, actor=actor)
+
+
+def silence(tx: Session, study_id: int) -> Event | None:
+    """Why no draft of a study may leave any more; None where it may.
+
+    Asked in the transaction that queues a draft, with the study locked by `lock`: no final report can come between.
+    """
+    seen = select(Sighting.id).where(Sighting.study_id == study_id, Sighting.event == Event.FINAL_ELSEWHERE)
+    if tx.scalar(seen.limit(1)) is not None:
+        return Event.FINAL_ELSEWHERE
+    signed = select(Report.id).join(Revision).where(Revision.study_id == study_id, Report.state == ReportState.VERIFIED)
+    return Event.SIGNED_ALREADY if tx.scalar(signed.limit(1)) is not None else None
+
+
+def lock(tx: Session, study_id: int) -> Study:
+    """Keep a study from changing until this transaction ends; before any other row, as everybody does."""
+    chosen = select(Study).where(Study.id == study_id).with_for_update(of=Study, key_share=True)
+    return tx.scalars(chosen, execution_options={"populate_existing": True}).one()
+
+
+def end(tx: Session, report: Report, event: Event, now: datetime, *, actor: str, explanation: str = "") -> bool:
+    """Apply the rule of an event to a report; False where that has ended already or the event does not concern it.
+
+    explanation: a sentence of a person, without a patient's data; it goes into what is sent.
+    """
+    rule = RULES[event]
+    if report.state not in rule.starts:
+        return False
+    if report.state is ReportState.AWAITING_SECOND:  # the first signature lapses
+        drafts.move(report, ReportState.DRAFT, event, now)
+    drafts.move(report, rule.to, event, now)
+    report.explanation, report.taken_back_at = explanation, None
+    revision = tx.scalars(locked(Revision).where(Revision.id == report.revision_id)).one()
+    audit.append(
+        tx,
+        f"report-{rule.to.value.lower().replace(' ', '-')}",
+        at=now,
+        actor=actor,
+        study_id=revision.study_id,
+        revision=revision.number,
+        reason=event.value,
+    )
+    _stop(tx, revision, Ending(Book.CLOSED, event.value, explanation or rule.words), now, actor=actor)
+    return True
+
+
+def end_all(
+    tx: Session, study_id: int, event: Event, now: datetime, *, actor: str, explanation: str = ""
+) -> Sequence[Report]:
+    """Apply an event to every report of a study; returns those that it changed."""
+    everyone = drafts.of_study(tx, study_id, lock=True)
+    return [one for one in everyone if end(tx, one, event, now, actor=actor, explanation=explanation)]
+
+
+def expire(tx: Session, now: datetime, *, after: timedelta) -> Swept:
+    """End the drafts that nobody has signed for so long."""
+    due = select(Report).where(Report.state == ReportState.DRAFT, Report.drafted_at <= now - after)
+    swept = Swept()
+    for report in tx.scalars(due.order_by(Report.id).limit(100).with_for_update(of=Report, skip_locked=True)).all():
+        study_id = tx.get_one(Revision, report.revision_id).study_id
+        swept += alone(tx, study_id, partial(_expire, tx, report, now))
+    return swept
+
+
+def _expire(tx: Session, report: Report, now: datetime) -> None:
+    end(tx, report, Event.EXPIRED, now, actor="dispatch")
+
+
+def _stop(tx: Session, revision: Revision, ending: Ending, now: datetime, *, actor: str) -> None:
+    """Call off what is queued or a dead letter, and close the book of what was delivered.
+
+    A dead letter is called off as well: a person who requeues it later must not send what was withdrawn.
+    """
+    dead = [one for one in _locked_deliveries(tx, revision) if one.state is DeliveryState.FAILED]
+    for delivery in dead:
+        if delivery.stage not in TAKES_BACK:
+            move_delivery(delivery, DeliveryState.QUEUED)
+            delivery.reason = ""
+    if dead:
+        settle(tx, revision, now, actor=actor)
+    call_back(tx, revision, ending, now, actor=actor)
+    tx.flush()
+    tx.refresh(revision)
+    if revision.book is Book.DELIVERED or (revision.book is Book.DEAD_LETTERED and not deliveries_of(tx, revision)):
+        close(tx, revision, ending, now, actor=actor)
+
+
+def _locked_deliveries(tx: Session, revision: Revision) -> Sequence[Delivery]:
+    return tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id).order_by(Delivery.id)).all()
+
+
+def has_ended(report: Report) -> bool:
+    """Can nothing more happen to it?"""
+    return report.state in ENDED

@@ -1,0 +1,112 @@
+"""What must still be taken back: ended reports whose documents a destination has, or may have.
+
+Asked again and again by `dispatch`, and answered from the tables alone, so that a crash at any point loses nothing.
+A destination has, or may have, a document once `sent_at` is set; while a sender holds a claim that is not known yet, and
+the question waits, so that nothing is taken back before it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dicom_node import audit
+from dicom_node.kinds import TAKES_BACK, Kind, Stage
+from dicom_node.tables import Delivery, DeliveryState, Revision
+from dicom_node.worklist import Outgoing, deliveries_of, enqueue
+from reports.life import RULES
+from reports.tables import ENDED, Event, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """One object that a destination has, or may have."""
+
+    kind: Kind
+    sop_instance_uid: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """One ended report, and by destination what must be taken back there."""
+
+    report_id: int
+    revision_id: int
+    number: int  # of the revision
+    event: Event
+    stage: Stage
+    words: str
+    drafted_at: datetime
+    at: datetime
+    digest: str  # of the master document
+    got: Mapping[str, tuple[Got, ...]]
+    unclear: bool  # a sender may still be transmitting: asked again later
+
+
+def pending(tx: Session, *, limit: int = 100) -> list[Recall]:
+    """Ended reports of which something may have to be taken back, the oldest first."""
+    chosen = select(Report).where(Report.taken_back_at.is_(None), Report.state.in_(ENDED))
+    return [_recall(tx, report) for report in tx.scalars(chosen.order_by(Report.changed_at, Report.id).limit(limit))]
+
+
+def finish(tx: Session, recall: Recall, outgoing: Sequence[Outgoing], now: datetime) -> int:
+    """Queue what takes it back; returns how many are new. What can be told to nobody is said in the audit trail.
+
+    Several dispatchers may come here at once: UIDs are derived, and what is queued already is not queued again.
+    """
+    report = tx.scalars(select(Report).where(Report.id == recall.report_id).with_for_update(of=Report)).one()
+    if report.taken_back_at is not None or report.changed_at != recall.at:
+        return 0
+    revision = tx.get_one(Revision, recall.revision_id)
+    new = enqueue(tx, revision, outgoing, now, actor="dispatch")
+    told = {item.destination for item in outgoing}
+    for name in sorted(recall.got.keys() | told):
+        event = "report-recalled" if name in told else "report-left-behind"
+        audit.append(tx, event, at=now, actor="dispatch", study_id=revision.study_id, destination=name)
+    if not recall.unclear:
+        report.taken_back_at = now
+    return new
+
+
+def _recall(tx: Session, report: Report) -> Recall:
+    revision = tx.get_one(Revision, report.revision_id)
+    rule = RULES[Event(report.event)]
+    got, unclear = _got(deliveries_of(tx, revision), report.changed_at)
+    return Recall(
+        report_id=report.id,
+        revision_id=revision.id,
+        number=revision.number,
+        event=Event(report.event),
+        stage=rule.goes_out,
+        words=report.explanation or rule.words,
+        drafted_at=report.drafted_at,
+        at=report.changed_at,
+        digest=report.digest,
+        got=got,
+        unclear=unclear,
+    )
+
+
+def _got(deliveries: Sequence[Delivery], ended_at: datetime) -> tuple[Mapping[str, tuple[Got, ...]], bool]:
+    """By destination what is there, and whether that is not known yet of some destination."""
+    told = {one.destination for one in deliveries if one.stage in TAKES_BACK and one.queued_at >= ended_at}
+    ours = [one for one in deliveries if one.stage not in TAKES_BACK | {Stage.NOTICE} and one.destination not in told]
+    unclear = {one.destination for one in ours if _is_being_sent(one)}
+    got: dict[str, tuple[Got, ...]] = {}
+    for one in ours:
+        if one.sent_at is not None and one.destination not in unclear:
+            got[one.destination] = (
+                *got.get(one.destination, ()),
+                Got(one.kind, one.sop_instance_uid, one.digest),
+            )
+    return MappingProxyType(got), bool(unclear)
+
+
+def _is_being_sent(delivery: Delivery) -> bool:
+    return bool(delivery.claim_token) and delivery.state in {DeliveryState.QUEUED, DeliveryState.CANCELED}
