@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
 
-from dicom_node import peer, worklist
+from dicom_node import worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import LeaseLost, SendFailure, WetreadError
 from dicom_node.files import read_document
 from dicom_node.owner import this_process
-from dicom_node.tables import DeliveryState
+from dicom_node.tables import DeliveryState, Way
+from dicom_node.transports import Destination, Parcel, Transport
+from dicom_node.worklist import Consignment, Outgoing, Refusal
 
 log = structlog.get_logger("send")
 
-Check = Callable[[bytes, worklist.Consignment], None]
+Check = Callable[[bytes, Consignment], None]
+Fallback = Callable[[bytes, Consignment], Outgoing | None]
 
 # What a library may raise on a peer's odd answer, or the disk: booked as a failed attempt, so that it is not for ever.
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
-_LOOK_AGAIN = 5  # C-FINDs without a hit before the object is sent again: an index may lag behind
+_LOOK_AGAIN = 5  # questions without a hit before the object is sent again: an index may lag behind
 _LOOK_AGAIN_FOR_CALLED_OFF = 15  # ... about 40 min: a busy peer may still book what it did not answer in time
+_CANNOT_BE_ASKED = frozenset({Way.MLLP, Way.WEBHOOK})  # their acknowledgement is all the proof there is
+
+
+def nothing_instead(_payload: bytes, _held: Consignment) -> Outgoing | None:
+    """Offer no other form of what a destination refuses."""
+    return None
 
 
 class Sender:
     """Works off due deliveries, one call at a time; several threads may call `deliver_one`.
 
-    `check` compares the bytes with the books just before they leave, and raises what keeps them here.
+    `check` compares the bytes with the books just before they leave, and raises what keeps them here. `fallback` makes
+    the same content in another form, its bytes in the store already, for a destination that takes no such class.
     """
 
-    def __init__(self, config: NodeConfig, database: Database, check: Check, new_token: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        database: Database,
+        transports: Mapping[Way, Transport],
+        check: Check,
+        new_token: Callable[[], str],
+        *,
+        fallback: Fallback = nothing_instead,
+    ) -> None:
         self._config = config
         self._database = database
+        self._transports = transports
         self._check = check
         self._new_token = new_token
+        self._fallback = fallback
 
     def deliver_one(self) -> bool:
         """Send or prove the next due delivery; False when there is none."""
@@ -57,38 +78,56 @@ class Sender:
 
     @property
     def _lease(self) -> timedelta:
-        """Longer than an association can take by its own time-outs."""
+        """Longer than one attempt can take by its own time-outs."""
         return timedelta(seconds=3 * self._config.dimse_timeout_seconds + 30)
 
-    def _work_on(self, held: worklist.Consignment) -> None:
+    def _work_on(self, held: Consignment) -> None:
         try:
-            payload = self._payload(held)
+            to, transport = self._way_to(held)
+            payload = read_document(self._config.store_folder, held.digest)
+            self._check(payload, held)
         except WetreadError as error:  # the check refused, or the document is gone: no retry mends that
             self._bury(held, str(error))
             return
+        parcel = Parcel(
+            destination=to,
+            payload=payload,
+            kind=held.kind,
+            stage=held.stage,
+            sop_class_uid=held.sop_class_uid,
+            sop_instance_uid=held.sop_instance_uid,
+            study_instance_uid=held.study_instance_uid,
+        )
         try:
             if held.state is DeliveryState.QUEUED:
-                self._send(held, payload)
+                self._send(held, transport, parcel)
             else:
-                self._prove(held, payload)
+                self._prove(held, transport, parcel)
         except SendFailure as failure:
-            self._retry_or_bury(held, failure)
+            if failure.class_refused and held.state is DeliveryState.QUEUED:
+                self._do_otherwise(held, payload, failure)
+            else:
+                self._retry_or_bury(held, failure)
 
-    def _payload(self, held: worklist.Consignment) -> bytes:
+    def _way_to(self, held: Consignment) -> tuple[Destination, Transport]:
         if held.to is None:
-            raise SendFailure(f"{held.destination} is no destination any more; see wetread ae list", permanent=True)
-        payload = read_document(self._config.store_folder, held.digest)
-        self._check(payload, held)
-        return payload
+            words = f"{held.destination} is no destination any more; see wetread ae list and wetread destination list"
+            raise SendFailure(words, permanent=True)
+        transport = self._transports.get(held.to.way)
+        if transport is None:
+            raise SendFailure(f"{held.destination}: nothing here sends by {held.to.way}", permanent=True)
+        return held.to, transport
 
-    def _send(self, held: worklist.Consignment, payload: bytes) -> None:
-        status = peer.store(self._address(held), payload)
+    def _send(self, held: Consignment, transport: Transport, parcel: Parcel) -> None:
+        answer = transport.send(parcel)
         with self._database.write() as tx:
             worklist.mark_sent(tx, held, clock(tx))
-        log.info("sent", destination=held.destination, sop_instance_uid=held.sop_instance_uid, status=f"{status:04X}")
+        log.info("sent", destination=held.destination, sop_instance_uid=held.sop_instance_uid, answer=answer)
 
-    def _prove(self, held: worklist.Consignment, payload: bytes) -> None:
-        if peer.holds(self._address(held), payload):
+    def _prove(self, held: Consignment, transport: Transport, parcel: Parcel) -> None:
+        if held.called_off and parcel.destination.way in _CANNOT_BE_ASKED:
+            raise SendFailure(f"{held.destination} cannot be asked", permanent=True)
+        if transport.holds(parcel):
             with self._database.write() as tx:
                 worklist.mark_committed(tx, held, clock(tx))
             log.info("proven", destination=held.destination, sop_instance_uid=held.sop_instance_uid)
@@ -99,7 +138,19 @@ class Sender:
             worklist.mark_missing(tx, held, clock(tx))
         log.warning("missing", destination=held.destination, sop_instance_uid=held.sop_instance_uid)
 
-    def _retry_or_bury(self, held: worklist.Consignment, failure: SendFailure) -> None:
+    def _do_otherwise(self, held: Consignment, payload: bytes, failure: SendFailure) -> None:
+        """The destination takes no such class: another form, or without it; one refused form never stops the others."""
+        try:
+            instead = self._fallback(payload, held)
+        except WetreadError as error:
+            log.warning("no_other_form", destination=held.destination, kind=held.kind, explanation=str(error))
+            instead = None
+        with self._database.write() as tx:
+            done = worklist.mark_refused(tx, held, error=str(failure), instead=instead, now=clock(tx))
+        tell = log.error if done is Refusal.DEAD_LETTER else log.warning
+        tell("class_refused", destination=held.destination, kind=held.kind, done=done, explanation=str(failure))
+
+    def _retry_or_bury(self, held: Consignment, failure: SendFailure) -> None:
         in_doubt = failure.may_be_there and held.state is DeliveryState.QUEUED
         rest = timedelta(seconds=self._config.retry_seconds[0]) if failure.unreachable else None
         with self._database.write() as tx:
@@ -112,29 +163,17 @@ class Sender:
             worklist.mark_retry(tx, held, error=str(failure), wait=wait, now=now, in_doubt=in_doubt, others_wait=rest)
         log.warning("will_retry", destination=held.destination, seconds=wait.total_seconds(), explanation=str(failure))
 
-    def _bury(self, held: worklist.Consignment, error: str) -> None:
+    def _bury(self, held: Consignment, error: str) -> None:
         with self._database.write() as tx:
             worklist.mark_failed(tx, held, error=error, now=clock(tx))
         log.error("dead_letter", destination=held.destination, explanation=error)
 
-    def _is_too_old(self, held: worklist.Consignment, now: datetime) -> bool:
+    def _is_too_old(self, held: Consignment, now: datetime) -> bool:
         return now - held.queued_at > timedelta(hours=self._config.give_up_hours)
 
-    def _wait(self, held: worklist.Consignment) -> timedelta:
+    def _wait(self, held: Consignment) -> timedelta:
         """Back-off grows with the attempts. A proof is asked for sooner than an object is sent again."""
         if held.state is DeliveryState.SENT:
             return timedelta(seconds=min(2**held.attempt, 300))
         waits = self._config.retry_seconds
         return timedelta(seconds=waits[min(held.attempt, len(waits)) - 1])
-
-    def _address(self, held: worklist.Consignment) -> peer.Address:
-        to = held.to
-        assert to is not None
-        return peer.Address(
-            own_ae_title=self._config.ae_title,
-            peer_ae_title=to.name,
-            host=to.host,
-            port=to.port,
-            connect_seconds=min(10, self._config.dimse_timeout_seconds),
-            answer_seconds=self._config.dimse_timeout_seconds,
-        )

@@ -97,9 +97,14 @@ def send(surroundings: Surroundings, threads: int) -> None:
 
 
 def _deliver(config: Config, database: Database, stop: threading.Event, threads: int, pulse: loop.Pulse) -> None:
+    from dicom_node.dimse import DimseTransport
     from dicom_node.sender import Sender
+    from dicom_node.tables import Way
 
-    sender = Sender(config.node, database, _agrees_with_the_books, lambda: secrets.token_hex(16))
+    patience = config.node.dimse_timeout_seconds
+    dimse = DimseTransport(config.node.ae_title, connect_seconds=min(10, patience), answer_seconds=patience)
+    transports = {Way.DIMSE: dimse}
+    sender = Sender(config.node, database, transports, _agrees_with_the_books, lambda: secrets.token_hex(16))
     hands = [
         threading.Thread(
             target=loop.run,
@@ -113,6 +118,7 @@ def _deliver(config: Config, database: Database, stop: threading.Event, threads:
         hand.start()
     for hand in hands:
         hand.join()
+    dimse.close()
 
 
 def _agrees_with_the_books(payload: bytes, held: Consignment) -> None:

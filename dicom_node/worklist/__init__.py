@@ -23,6 +23,7 @@ from dicom_node.worklist.moves import (
     switched,
 )
 from dicom_node.worklist.outgoing import Outgoing, enqueue
+from dicom_node.worklist.refusals import Refusal, mark_refused
 from dicom_node.worklist.releases import release_study
 from dicom_node.worklist.sweeps import Stumble, Swept
 from dicom_node.worklist.workitems import (
@@ -50,6 +51,7 @@ __all__ = [
     "Consignment",
     "Ending",
     "Outgoing",
+    "Refusal",
     "Stumble",
     "Swept",
     "claim",
@@ -74,6 +76,7 @@ __all__ = [
     "mark_committed",
     "mark_failed",
     "mark_missing",
+    "mark_refused",
     "mark_retry",
     "mark_rung",
     "mark_sent",

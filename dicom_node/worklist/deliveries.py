@@ -86,7 +86,7 @@ def claim_delivery(tx: Session, *, sender: str, token: str, lease: timedelta, no
         off = why_it_is_off(tx, delivery) if delivery.state is DeliveryState.QUEUED else ""
         if not off:
             return _as_consignment(tx, delivery)
-        _bury(tx, delivery, now, reason="destination-off", error=off)
+        bury(tx, delivery, now, reason="destination-off", error=off)
     return None
 
 
@@ -95,7 +95,7 @@ def mark_sent(tx: Session, held: Consignment, now: datetime) -> None:
 
     What was called off while it was being transmitted is out as well: its proof is still asked for, and is booked.
     """
-    delivery = _own_delivery(tx, held, also=DeliveryState.CANCELED)
+    delivery = own_delivery(tx, held, also=DeliveryState.CANCELED)
     called_off = delivery.state is DeliveryState.CANCELED
     move_delivery(delivery, DeliveryState.SENT)
     delivery.sent_at, delivery.next_attempt_at, delivery.attempts, delivery.last_error = now, now, 0, ""
@@ -108,7 +108,7 @@ def mark_sent(tx: Session, held: Consignment, now: datetime) -> None:
 
 def mark_committed(tx: Session, held: Consignment, now: datetime) -> None:
     """The destination was asked and has the object. Raises LeaseLost."""
-    _commit(tx, _own_delivery(tx, held), held, now, Proof.QUERY)
+    _commit(tx, own_delivery(tx, held), held, now, Proof.QUERY)
 
 
 def mark_missing(tx: Session, held: Consignment, now: datetime) -> None:
@@ -116,10 +116,10 @@ def mark_missing(tx: Session, held: Consignment, now: datetime) -> None:
 
     It is sent again, three times and ever later, and is a dead letter then; what was called off meanwhile is not.
     """
-    delivery = _own_delivery(tx, held)
+    delivery = own_delivery(tx, held)
     audit.append(tx, "delivery-missing", at=now, actor="send", study_id=held.study_id, destination=held.destination)
     if delivery.resends >= len(RESEND_SECONDS):
-        _bury(tx, delivery, now, reason="never-found", error=_NEVER_FOUND)
+        bury(tx, delivery, now, reason="never-found", error=_NEVER_FOUND)
         return
     called_off = _is_called_off(tx, delivery)
     move_delivery(delivery, DeliveryState.QUEUED)
@@ -147,7 +147,7 @@ def mark_retry(
     `in_doubt`: the bytes left and no answer came, so the peer may have them. `others_wait`: the destination cannot be
     reached, and whatever else is due for it waits so long before one of them tries again.
     """
-    delivery = _own_delivery(tx, held, also=DeliveryState.CANCELED)
+    delivery = own_delivery(tx, held, also=DeliveryState.CANCELED)
     delivery.claim_token, delivery.lease_until = "", None
     delivery.next_attempt_at, delivery.last_error = now + wait, error
     _doubt(delivery, now, in_doubt=in_doubt)
@@ -167,16 +167,16 @@ def mark_retry(
 
 def mark_failed(tx: Session, held: Consignment, *, error: str, now: datetime, in_doubt: bool = False) -> None:
     """A dead letter: only a person can queue it again. What was called off meanwhile is none. Raises LeaseLost."""
-    delivery = _own_delivery(tx, held, also=DeliveryState.CANCELED)
+    delivery = own_delivery(tx, held, also=DeliveryState.CANCELED)
     _doubt(delivery, now, in_doubt=in_doubt)
     if delivery.state is DeliveryState.CANCELED:
         delivery.claim_token, delivery.lease_until, delivery.last_error = "", None, error
         _ask_if_called_off(tx, delivery, now)
     elif delivery.state is DeliveryState.SENT and _is_called_off(tx, delivery):
         words = f"it was called off, but may be there, which could not be found out ({error}); look there for it"
-        _bury(tx, delivery, now, reason="may-be-there", error=words)
+        bury(tx, delivery, now, reason="may-be-there", error=words)
     else:
-        _bury(tx, delivery, now, reason="undeliverable", error=error)
+        bury(tx, delivery, now, reason="undeliverable", error=error)
 
 
 def abandon(delivery: Delivery, now: datetime) -> None:
@@ -193,7 +193,8 @@ def count_stopped(tx: Session, destination: str) -> int:
     return sum(bool(why_it_is_off(tx, delivery)) for delivery in tx.scalars(queued))
 
 
-def _bury(tx: Session, delivery: Delivery, now: datetime, *, reason: str, error: str) -> None:
+def bury(tx: Session, delivery: Delivery, now: datetime, *, reason: str, error: str) -> None:
+    """Make a dead letter of it: only a person can queue it again."""
     move_delivery(delivery, DeliveryState.FAILED)
     delivery.reason, delivery.last_error = reason, error
     study_id, destination = delivery.revision.study_id, delivery.destination
@@ -313,7 +314,8 @@ def _due(now: datetime) -> Select[int]:
     )
 
 
-def _own_delivery(tx: Session, held: Consignment, *, also: DeliveryState | None = None) -> Delivery:
+def own_delivery(tx: Session, held: Consignment, *, also: DeliveryState | None = None) -> Delivery:
+    """The delivery that this claim is for, locked, in the state it was claimed in or `also`. Raises LeaseLost."""
     delivery = tx.scalar(select(Delivery).where(Delivery.id == held.delivery_id).with_for_update(of=Delivery))
     if delivery is None or delivery.claim_token != held.token or delivery.state not in {held.state, also}:
         raise LeaseLost("another process has this delivery, or it was called off")

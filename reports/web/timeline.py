@@ -32,6 +32,7 @@ WORDS: Final = MappingProxyType(
         "delivery-committed": "{destination} has it; proof: {proof}.",
         "delivery-missing": "{destination} answered success but does not have it; it is sent again.",
         "delivery-attempt-failed": "{destination} did not take or prove it, attempt {attempt}.",
+        "delivery-refused": "{destination} takes no objects of the form {kind}; it gets another form, or does without.",
         "delivery-failed": "Given up for {destination}: a dead letter.",
         "revision-delivered": "Revision {revision} is delivered: every destination proved it.",
         "revision-excluded": "Revision {revision} is excluded: {reason}.",

@@ -16,11 +16,12 @@ from sqlalchemy import select, update
 from dicom_node import worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
+from dicom_node.dimse import DimseTransport
 from dicom_node.files import write_document
 from dicom_node.headers import Header
 from dicom_node.kinds import Kind, Stage
-from dicom_node.sender import Check, Sender
-from dicom_node.tables import Book, Delivery, DeliveryState, Mode, Proof, RemoteAE, Revision
+from dicom_node.sender import Check, Fallback, Sender, nothing_instead
+from dicom_node.tables import Book, Delivery, DeliveryState, Mode, Proof, RemoteAE, Revision, Way
 from dicom_node.worklist import Arrival, Consignment, Ending, Outgoing
 
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
@@ -59,13 +60,15 @@ class Outbox:
         port: int,
         proof: Proof = Proof.QUERY,
         check: Check = lambda _payload, _held: None,
+        fallback: Fallback = nothing_instead,
         answer_seconds: float = 5,
         age: timedelta = timedelta(minutes=1),
         waits: Sequence[float] = WAITS,
     ) -> None:
         self.database = database
         self.config = NodeConfig(data_folder=folder, dimse_timeout_seconds=answer_seconds, retry_seconds=tuple(waits))
-        self.sender = Sender(self.config, database, check, lambda: secrets.token_hex(16))
+        transports = {Way.DIMSE: DimseTransport("WETREAD", connect_seconds=5, answer_seconds=answer_seconds)}
+        self.sender = Sender(self.config, database, transports, check, lambda: secrets.token_hex(16), fallback=fallback)
         self._queue(port, proof, datetime.now(UTC) - age)
 
     def step(self) -> Delivery:

@@ -19,8 +19,11 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 from structlog.testing import capture_logs
 
-from dicom_node import peer
+from dicom_node import dimse, peer
 from dicom_node.errors import SendFailure
+from dicom_node.kinds import Kind, Stage
+from dicom_node.tables import Mode, Proof, Way
+from dicom_node.transports import Destination, Parcel
 from tests.harness.outbox import document, encoded
 
 
@@ -34,7 +37,7 @@ def test_a_host_that_cannot_be_looked_up_is_named(host: str) -> None:
 
 @pytest.mark.parametrize(("status", "permanent"), [(0xA700, False), (0xC000, False), (0xA900, True), (0x0122, True)])
 def test_only_what_is_said_of_the_object_is_final(status: int, permanent: bool) -> None:
-    assert peer._is_permanent(status) is permanent
+    assert dimse.is_permanent(status) is permanent
 
 
 # --- what a peer may send ---------------------------------------------------------------------------------------------
@@ -68,6 +71,33 @@ def scp(sop_class_uid: str, *handlers: tuple[object, ...]) -> Iterator[peer.Addr
         yield peer.Address("WETREAD", "PACS", "127.0.0.1", server.server_address[1], answer_seconds=5)
     finally:
         server.shutdown()
+
+
+def transport(address: peer.Address) -> dimse.DimseTransport:
+    return dimse.DimseTransport(address.own_ae_title, answer_seconds=address.answer_seconds)
+
+
+def parcel(address: peer.Address, draft: Dataset | None = None) -> Parcel:
+    draft = draft or document()
+    to = Destination(
+        name=address.peer_ae_title,
+        way=Way.DIMSE,
+        host=address.host,
+        port=address.port,
+        url="",
+        mode=Mode.DRAFT,
+        proof=Proof.QUERY,
+        objects=frozenset({Kind.BASIC_TEXT}),
+    )
+    return Parcel(
+        to,
+        encoded(draft),
+        Kind.BASIC_TEXT,
+        Stage.DRAFT,
+        draft.SOPClassUID,
+        draft.SOPInstanceUID,
+        draft.StudyInstanceUID,
+    )
 
 
 def pour(connection: socket.socket, kind: int) -> None:
@@ -134,7 +164,7 @@ def test_matches_without_an_end_are_not_counted_for_ever() -> None:
         scp(StudyRootQueryRetrieveInformationModelFind, (evt.EVT_C_FIND, match)) as address,
         pytest.raises(SendFailure, match="PACS sends an answer without an end"),
     ):
-        peer.holds(address, encoded(document()))
+        transport(address).holds(parcel(address))
 
 
 def test_reset_is_no_excess() -> None:
