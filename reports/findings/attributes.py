@@ -46,7 +46,9 @@ class Neighbors:
             item = self._items[number]
             if start - item.last > reach or item.kind == "finding" or item.kind in _ENDS - {"subject"}:
                 break
-            if item.kind == kind:
+            if (
+                item.kind == kind and (item.first, item.last) not in said.words
+            ):  # "large heart" is no large cardiomegaly
                 found.add(item.value)
         return found
 

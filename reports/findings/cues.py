@@ -8,9 +8,10 @@ from typing import Final
 ABSENT_AFTER: Final = """
     no, not, without, : no, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
     /radiographic evidence/signs/sign/indication/suggestion/finding/findings /of/for/to, without evidence /of,
-    negative for, free of /any, absence of, absent, neither/nor/denies/never, clear of, rather than, /interval
-    resolution of, lungs /are clear of, resolved, clearing of, interval removal of, removal of, lack of, excludes, no
-    longer, no new, cleared, rules out, ruled out, no findings to suggest, never had
+    negative for, free of /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, absence of, absent,
+    neither/nor/denies/never, clear of, rather than, /interval resolution of, lungs /are clear of, resolved, clearing
+    of, interval removal of, removal of, lack of, excludes, no longer, no new, cleared, rules out, ruled out, no
+    findings to suggest, never had
 """
 
 # Reach backward, to the start of the clause.
@@ -21,29 +22,39 @@ ABSENT_BEFORE: Final = """
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
     has/have /since/now/completely/subsequently resolved/cleared/disappeared, is/are absent, no longer /clearly
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible,
-    is/are excluded, has/have been excluded/removed, ruled out, is/are resolved, interval resolution, has/have
-    resolved, not felt to be present, none, removed, : none/absent/negative/no, : not present/seen, resolved
+    isn/aren/wasn/weren t /clearly/definitely seen/identified/present/visualized/noted/evident/visible, is/are
+    excluded, has/have been excluded/removed, ruled out, is/are resolved, interval resolution, has/have resolved, not
+    felt to be present, none, removed, : none/absent/negative/no, : not present/seen, resolved
 """
 
 UNCERTAIN_AFTER: Final = """
     possible/possibly/probable/probably/presumably/presumed/questionable/suspected/suspect/potential/potentially, may
     /well /also /be/represent/reflect/indicate/include/suggest, might /be/represent/reflect, could /also
-    /be/represent/reflect/indicate/include, concern for, question of, question, questioned, cannot/not exclude, cannot
-    rule out, can not exclude, can not rule out, not rule out, difficult to /completely/entirely exclude, suspicion
-    of/for, suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal, differential /diagnosis
-    /diagnoses /would /includes/include/including/considerations/consideration/of /include, may/might/could/would be
-    /most /due /consistent/compatible/related/secondary /with/to, could/may/might relate to, likely, most likely,
-    consider, considerations include, indeterminate, borderline, favored, favor, not excluding, cannot be certain,
-    raises the possibility of, possibility of, favoring, in the appropriate/right/correct/proper clinical
-    setting/context, ?
+    /be/represent/reflect/indicate/include, concern for, question of, question, questioned, cannot/not
+    /completely/entirely/definitively/definitely/fully/reliably/confidently exclude, cannot
+    /completely/entirely/definitively be certain, can t /completely/entirely exclude, can t rule out, unable to
+    /completely/entirely/definitively exclude, unable to rule out, exclude, to /better/further exclude, to rule out,
+    to confirm, cannot /completely/entirely/definitively rule out, impossible to exclude, hard to exclude, cannot rule
+    out, can not exclude, can not rule out, not rule out, difficult to /completely/entirely exclude, suspicion of/for,
+    suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal, differential /diagnosis /diagnoses
+    /would /includes/include/including/considerations/consideration/of /include, may/might/could/would be /most /due
+    /consistent/compatible/related/secondary /with/to, could/may/might relate to, likely, most likely, consider,
+    considerations include, indeterminate, borderline, favored, favor, not excluding, cannot be certain, raises the
+    possibility of, possibility of, favoring, correlate /clinically /for/with, correlation /clinically for/with,
+    clinical correlation for/with, symptoms of, signs of, most consistent/compatible with, in the
+    appropriate/right/correct/proper clinical setting/context, ?
 """
 
 UNCERTAIN_BEFORE: Final = """
     is/are possible/probable/likely/questionable/suspected/questioned/considered/favored, cannot/not /be
     /entirely/completely /be excluded, can not be /entirely/completely excluded, cannot be ruled out, not well
     seen/visualized/evaluated/appreciated, not /entirely/completely /be excluded, is/are not /entirely/completely
-    excluded, could/may/might be present, may be obscured, not be excluded, not be ruled out, should be considered, is
-    in the differential, is a consideration, a possibility, another consideration, in the
+    excluded, could/may/might be present, may be obscured, not be excluded, not be ruled out, cannot
+    /completely/entirely/definitively/fully/reliably be /completely/entirely/definitively/fully/reliably excluded, can
+    t be /completely/entirely excluded, :
+    possible/possibly/probable/likely/suspected/questionable/uncertain/equivocal/indeterminate, remains possible,
+    is/remains uncertain/indeterminate/equivocal, would be difficult to exclude, hard to exclude, should be
+    considered, is in the differential, is a consideration, a possibility, another consideration, in the
     appropriate/right/correct/proper clinical setting/context, suspected, less likely, unlikely, ?, is not
     /entirely/completely excluded
 """
@@ -84,8 +95,8 @@ SEVERITIES: Final = (
     (
         "severe",
         """
-        severe/severely, moderate to severe, large/massive/marked/markedly/extensive/huge/gross/grossly/complete
-    """,
+            severe/severely, moderate to severe, large/massive/marked/markedly/extensive/huge/gross/grossly/complete
+        """,
     ),
 )
 

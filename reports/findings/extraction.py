@@ -27,8 +27,8 @@ def _entries() -> Iterator[tuple[str, str, str]]:
     yield from (("severity", severity, patterns) for severity, patterns in cues.SEVERITIES)
     yield from (("side", side, patterns) for side, patterns in cues.SIDES)
     yield from ((kind, "", patterns) for kind, patterns in cues.CUES)
-    yield "either", "or", "or"
-    yield "either", "versus", "versus/vs, and or"
+    yield "either", "or", "or, and or"
+    yield "either", "versus", "versus/vs"
 
 
 _TRIE: Final = MappingProxyType(build(_entries()) | {",": {END: (("join", ","),)}})

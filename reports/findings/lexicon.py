@@ -81,9 +81,9 @@ FINDINGS: Final = (
     (
         "lesion",
         """
-        masslike opacity/density/densities/area, mass like opacity/density/densities/area, nodular
-        opacity/opacities/opacification/density/densities/shadow/structure/area
-    """,
+            masslike opacity/density/densities/area, mass like opacity/density/densities/area, nodular
+            opacity/opacities/opacification/density/densities/shadow/structure/area
+        """,
     ),
     ("lesion", "metastases/metastatic/cavitary/cavitation/cavity"),
     (
@@ -95,8 +95,9 @@ FINDINGS: Final = (
     (
         "infection",
         """
-        /pulmonary/lung/chest/respiratory/atypical/acute infection/infections, infectious process/processes/etiology
-    """,
+            /pulmonary/lung/chest/respiratory/atypical/acute infection/infections, infectious
+            process/processes/etiology
+        """,
     ),
     ("pneumothorax", "pneumothorax/pneumothoraces/pneumothoraxes/pneumothoracies/pneumothroax/pneumothoracis/ptx"),
     ("hydropneumothorax", "hydropneumothorax/hemopneumothorax"),
@@ -250,5 +251,5 @@ _FOREIGN: Final = """
     pas sans aucun aucune une est et du des aux avec droit droite gauche sin con del los las hay ni sem com uma não há
     em ao sinais senza della nella nel segni né geen zonder een het ingen inga inget utan uden och og ikke ej nie bez
     brak yok yoktur izlenmedi
-    """
+"""
 FOREIGN: Final = frozenset(_FOREIGN.split())
