@@ -33,6 +33,7 @@ _COMMANDS = MappingProxyType(
         "demo": "agent.commands.demo",
         "check": "agent.commands.check",
         "study": "agent.commands.study",
+        "quarantine": "agent.commands.quarantine",
         "queue": "agent.commands.queue",
         "pause": "agent.commands.queue",
         "resume": "agent.commands.queue",

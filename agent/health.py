@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from agent import broker, edge, schema
 from agent.config import Config
 from agent.readers import demonstration_checkpoint
-from dicom_node import audit, books, peer, peers, worklist
+from dicom_node import audit, books, peer, peers, refused, worklist
 from dicom_node.associations import keep_identifiers_out_of_logs
 from dicom_node.beats import SILENT, is_starting, is_stopped, seconds_since
 from dicom_node.database import Database, clock
@@ -23,6 +23,7 @@ from dicom_node.files import free_mebibytes
 from dicom_node.tables import Mode, ProcessBeat, RemoteAE
 
 _LONG = timedelta(minutes=30)
+_RECENT = timedelta(hours=24)
 _PROCESSES = ("listen", "dispatch", "work", "send", "web")
 
 
@@ -133,6 +134,9 @@ def _waiting(tx: Session) -> Iterator[Finding]:
     if waiting.conflicts:
         words = f"{waiting.conflicts} studies hold two contents of one UID: wetread study list --conflicts"
         yield Finding("conflicts", "warning", words)
+    if count := refused.count_since(tx, now - _RECENT):
+        noun = "object was" if count == 1 else "objects were"
+        yield Finding("quarantine", "warning", f"{count} {noun} refused in 24 hours; whose: wetread quarantine list")
     for what in ("work", "send"):
         if worklist.switched(tx, f"pause-{what}"):
             yield Finding("paused", "warning", f"{what} is paused: wetread resume --what {what}")

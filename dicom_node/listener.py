@@ -24,7 +24,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from dicom_node import access, contexts, files, peers, worklist
+from dicom_node import access, answers, contexts, files, peers, worklist
 from dicom_node.associations import keep_identifiers_out_of_logs, prompt_handlers
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
@@ -38,7 +38,6 @@ log = structlog.get_logger("listen")
 
 SUCCESS = 0x0000
 _ENVELOPE = 1 << 20  # bytes of a message that are no object: commands, and a header for each fragment
-_LATER = "disk or database trouble, send again later"
 _SWEEP_AFTER = timedelta(hours=1)
 
 
@@ -51,6 +50,12 @@ class _Delivered:
     calling_ae_title: str
     sop_class_uid: str
     sop_instance_uid: str
+    address: str = ""
+
+    @property
+    def sender(self) -> dict[str, str]:
+        """Who sent it, for the log."""
+        return {"calling_ae_title": self.calling_ae_title, "address": self.address}
 
 
 class _TooLarge(CannotUnderstand):
@@ -193,6 +198,7 @@ class Listener:
             calling_ae_title=str(event.assoc.requestor.ae_title).strip(),
             sop_class_uid=str(cast(C_STORE, event.request).AffectedSOPClassUID),
             sop_instance_uid=str(cast(C_STORE, event.request).AffectedSOPInstanceUID),
+            address=event.assoc.requestor.address or "",
         )
         try:
             return self._receive(delivered)
@@ -200,8 +206,8 @@ class Listener:
             try:
                 return self._answer_trouble(delivered, trouble)
             except Exception as another:
-                log.error("store_broken", exc_info=another, calling_ae_title=delivered.calling_ae_title)
-                return _answer(OutOfResources(_LATER))
+                log.error("store_broken", exc_info=another, **delivered.sender)
+                return answers.answer(answers.passing(another))
         finally:
             _discard(part)
 
@@ -212,16 +218,17 @@ class Listener:
         elif isinstance(trouble, StoreFailure):
             return self._refuse(delivered, trouble)
         elif isinstance(trouble, (OSError, SQLAlchemyError)) and not isinstance(trouble, DataError):
-            failure = OutOfResources(_LATER)
+            failure = answers.passing(trouble)
         else:
-            log.error("store_broken", exc_info=trouble, calling_ae_title=delivered.calling_ae_title)
+            log.error("store_broken", exc_info=trouble, **delivered.sender)
             return self._refuse(delivered, CannotUnderstand("the object could not be processed"))
-        log.error("store_unavailable", error=type(trouble).__name__, calling_ae_title=delivered.calling_ae_title)
-        return _answer(failure)
+        log.error("store_unavailable", error=type(trouble).__name__, explanation=failure.comment, **delivered.sender)
+        return answers.answer(failure)
 
     def _receive(self, delivered: _Delivered) -> int | Dataset:
-        if files.free_mebibytes(self._config.data_folder) < self._config.reserve_mebibytes:
-            raise OutOfResources("disk almost full, send again later")
+        free, reserve = files.free_mebibytes(self._config.data_folder), self._config.reserve_mebibytes
+        if free < reserve:
+            raise answers.too_full(free, reserve)
         header = self._inspect(delivered)
         arrival = worklist.Arrival(
             header=header,
@@ -238,7 +245,13 @@ class Listener:
         except Exception:
             os.link(kept, delivered.part)  # for the quarantine; the file in the store may be that of another row
             raise
-        log.info("object_received", outcome=outcome.value, sop_instance_uid=header.sop_instance_uid, size=arrival.size)
+        log.info(
+            "object_received",
+            outcome=outcome.value,
+            sop_instance_uid=header.sop_instance_uid,
+            size=arrival.size,
+            **delivered.sender,
+        )
         return SUCCESS
 
     def _inspect(self, delivered: _Delivered) -> Header:
@@ -269,10 +282,16 @@ class Listener:
         try:
             digest = self._quarantine(delivered, failure)
         except (OSError, SQLAlchemyError) as error:
-            log.error("store_unavailable", error=type(error).__name__, calling_ae_title=delivered.calling_ae_title)
-            return _answer(OutOfResources(_LATER))
-        log.warning("object_quarantined", reason=failure.reason, comment=failure.comment, digest=digest[:12])
-        return _answer(failure)
+            log.error("store_unavailable", error=type(error).__name__, **delivered.sender)
+            return answers.answer(answers.passing(error))
+        log.warning(
+            "object_quarantined",
+            reason=failure.reason,
+            comment=failure.comment,
+            digest=digest[:12],
+            **delivered.sender,
+        )
+        return answers.answer(failure)
 
     def _quarantine(self, delivered: _Delivered, failure: StoreFailure) -> str:
         digest = files.digest_of_dataset(delivered.part, delivered.transfer_syntax_uid)
@@ -369,10 +388,3 @@ def _discard(part: Path) -> None:
 def _printable(text: str) -> str:
     """What the request calls a UID may be anything, but not anything can be booked."""
     return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def _answer(failure: StoreFailure) -> Dataset:
-    response = Dataset()
-    response.Status = failure.status
-    response.ErrorComment = failure.comment
-    return response

@@ -25,6 +25,7 @@ from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from sqlalchemy import select
 
+from dicom_node import refused
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.kinds import Kind, Stage
@@ -150,8 +151,13 @@ def test_data_set_that_contradicts_its_request_is_0xa900_and_quarantined(door: D
         assert answer.Status == 0xA900
         assert "SOP Instance UID" in answer.ErrorComment
     assert door.outcomes() == ["quarantined"]
-    assert len(list(door.config.quarantine_folder.iterdir())) == 1
+    (kept,) = door.config.quarantine_folder.iterdir()
     assert door.instances() == []
+    with door.database.read() as tx:
+        (booked,) = refused.newest(tx, door.config.quarantine_folder, limit=5)
+    assert (booked.reason, booked.digest, booked.size) == ("dataset-mismatch", kept.stem, kept.stat().st_size)
+    (told,) = [line for line in door.log if line["event"] == "object_quarantined"]
+    assert (told["calling_ae_title"], told["address"]) == (booked.calling_ae_title, "127.0.0.1")
 
 
 GARBAGE = {"zeros": bytes(64), "words": b"garbage" * 40, "noise": random.Random(7).randbytes(4096), "byte": b"\x08"}
