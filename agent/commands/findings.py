@@ -94,7 +94,7 @@ def _show(identifier: str, text: str, as_json: bool) -> None:
     found = extract(text)
     if as_json:
         document = {label: _document(finding, text) for label, finding in found.by_label.items()}
-        click.echo(json.dumps({"id": identifier, "findings": document}, ensure_ascii=False))
+        click.echo(json.dumps({"id": identifier, "findings": document}))
         return
     _table(identifier, text, found)
 
@@ -129,7 +129,7 @@ def _table(identifier: str, text: str, found: Findings) -> None:
         (label, finding.state, finding.laterality or "", finding.severity or "", _words(finding, text))
         for label, finding in found.by_label.items()
     ]
-    click.echo(identifier)
+    click.echo(_printable(identifier))
     print_table(("label", "state", "side", "severity", "words"), rows, empty="no finding is mentioned")
     click.echo("")
 
@@ -137,8 +137,13 @@ def _table(identifier: str, text: str, found: Findings) -> None:
 def _words(finding: Finding, text: str) -> str:
     """The words of the evidence with its cues, in the order of the text."""
     spans = sorted({span for mention in finding.evidence for span in (*mention.cues, *mention.words)})
-    shown = " ... ".join(" ".join(text[start:end].split()) for start, end in spans)
+    shown = _printable(" ... ".join(" ".join(text[start:end].split()) for start, end in spans))
     return shown if len(shown) <= _WIDTH else f"{shown[: _WIDTH - 3]}..."
+
+
+def _printable(words: str) -> str:
+    """Nothing that could steer a terminal, or that cannot be written."""
+    return "".join(one if one.isprintable() else "?" for one in words)
 
 
 def _fail(ctx: click.Context, message: str, code: int) -> None:

@@ -119,3 +119,14 @@ def test_what_it_prints_is_what_the_package_finds() -> None:
 
     found = extract(TEXT)
     assert list(json.loads(result.stdout)["findings"]) == list(found.by_label)
+
+
+@pytest.mark.parametrize("arguments", [("-",), ("-", "--json")])
+def test_what_could_steer_a_terminal_or_cannot_be_written_does_no_harm(arguments: tuple[str, ...]) -> None:
+    stdin = '{"id": "\\u001b[2J\\ud800", "text": "Left \\ud800 effusion, small pleural\\u001beffusion."}'
+
+    result = run(*arguments, stdin=stdin)
+
+    assert result.exit_code == 0
+    assert "\x1b" not in result.stdout
+    assert "Pleural Effusion" in result.stdout
