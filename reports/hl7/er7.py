@@ -1,7 +1,7 @@
 """HL7 v2 messages as text (v2.5.1, 2.7 and 2.10): delimiters, escapes, moments and character sets.
 
-Reading is done by python-hl7, writing here: its `escape` turns every letter beyond ASCII into an escape of its code
-point (`\\Xd55c\\`), which no receiver reads as Korean, and hl7apy needs thirty times as long for a message.
+Segments are read by python-hl7 and written here: its `escape` turns every letter beyond ASCII into an escape of its
+code point (`\\Xd55c\\`), which no receiver reads as Korean, and hl7apy needs thirty times as long for a message.
 """
 
 from __future__ import annotations

@@ -12,33 +12,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-import hl7  # type: ignore[import-untyped]
-
-from dicom_node.errors import WetreadError
 from dicom_node.uids import is_uid
-from reports.hl7.er7 import (
-    SEPARATORS,
-    UTF_8,
-    Undecodable,
-    declares_characters,
-    decode,
-    escape,
-    moment,
-    segment,
-    unescape,
-)
+from reports.hl7.er7 import SEPARATORS, UTF_8, escape, moment, segment
+from reports.hl7.reader import PADDING, USUAL, NotUnderstood, Reader, delimiters
 from reports.messages.subject import PatientId
 
-_DELIMITERS: Final = re.compile(rb"MSH([^A-Za-z0-9\s\x00-\x20])([!-/:-@\[-`{-~]{4})")
-_USUAL: Final = "|^~\\&"
-_PADDING: Final = b"\r\n \x00"
 _UPDATES: Final = frozenset({"A08", "A31"})
 _MERGES: Final = frozenset({"A18", "A34", "A40", "A47"})
 _STUDY_NAMES: Final = frozenset({"113014", "110180", "DICOM STUDY", "STUDY INSTANCE UID"})
-
-
-class NotUnderstood(WetreadError):
-    """A message cannot be read. The sentence is for its sender and holds no value of the message."""
 
 
 class Meaning(StrEnum):
@@ -105,30 +86,31 @@ class Incoming:
 
 def parse(message: bytes) -> Incoming:
     """Read one message without its MLLP frame. Raises NotUnderstood."""
-    reader = _Reader.of(message)
+    reader = Reader.of(message)
     code, event = reader.value("MSH", 9, 1).upper(), reader.value("MSH", 9, 2).upper()
-    if not code or not reader.control_id:
+    control_id = reader.value("MSH", 10, 1)
+    if not code or not control_id:
         raise NotUnderstood("MSH-9 or MSH-10 is empty")
     meaning, reported, merges = Meaning.OTHER, (), ()  # type: Meaning, tuple[Reported, ...], tuple[Merge, ...]
     if (code, event) == ("ORU", "R01"):
-        reported = tuple(reader.reported())
+        reported = tuple(_reported(reader))
         meaning = _of_a_report(reported)
     elif code == "ADT" and event in _UPDATES:
         meaning = Meaning.UPDATE
     elif code == "ADT" and event in _MERGES:
-        meaning, merges = Meaning.MERGE, tuple(reader.merges())
-    patient = reader.patient() if meaning is not Meaning.OTHER else ()
+        meaning, merges = Meaning.MERGE, tuple(_merges(reader))
+    patient = _patient(reader) if meaning is not Meaning.OTHER else ()
     if meaning is not Meaning.OTHER and not patient:
         raise NotUnderstood("PID-3 has no patient identifier")
     return Incoming(
         meaning=meaning,
         trigger=f"{code}^{event}",
-        control_id=reader.control_id,
+        control_id=control_id,
         sending_application=reader.value("MSH", 3, 1),
         sending_facility=reader.value("MSH", 4, 1),
         patient=patient,
         reported=reported,
-        study_instance_uid=reader.study() if reported else "",
+        study_instance_uid=_study(reader) if reported else "",
         merges=merges,
     )
 
@@ -143,23 +125,23 @@ def acknowledge(message: bytes, ack: Ack, at: datetime) -> bytes:
     event = [*head[8].split(separators[1]), ""][1]
     kind = f"ACK^{event}^ACK" if re.fullmatch(r"[A-Z][0-9A-Z]{2}", event) else "ACK"
     # Back to where it came from: the applications change places.
-    who = [head[field] if separators == _USUAL else escape(head[field]) for field in (4, 5, 2, 3)]
+    who = [head[field] if separators == USUAL else escape(head[field]) for field in (4, 5, 2, 3)]
     processing = head[10] if head[10] in {"P", "T", "D"} else "P"
     number = f"{at:%y%m%d%H%M%S%f}"
     fields = [SEPARATORS, *who, moment(at), "", kind, number, processing, "2.5.1", "", "", "", "", "", UTF_8]
-    control_id = head[9] if separators == _USUAL else escape(head[9])
+    control_id = head[9] if separators == USUAL else escape(head[9])
     return (segment("MSH", fields) + segment("MSA", (code, control_id, escape(ack.words)))).encode("utf-8")
 
 
 def _head(message: bytes) -> tuple[list[str], str]:
     """MSH-1 to MSH-20 as they are written, and the delimiters; empty where they are no printable ASCII."""
-    message = message.lstrip(_PADDING)
-    found = _DELIMITERS.match(message)
-    if found is None:
-        return [""] * 20, _USUAL
-    fields = re.split(rb"[\r\n]", message, maxsplit=1)[0].split(found[1])[:20]
+    message = message.lstrip(PADDING)
+    separators = delimiters(message)
+    if separators is None:
+        return [""] * 20, USUAL
+    fields = re.split(rb"[\r\n]", message, maxsplit=1)[0].split(separators[0].encode())[:20]
     texts = [field.decode("latin-1") if re.fullmatch(rb"[ -~]{0,200}", field) else "" for field in fields]
-    return ["", *texts[1:], *[""] * 20][:20], (found[1] + found[2]).decode("ascii")
+    return ["", *texts[1:], *[""] * 20][:20], separators
 
 
 def _of_a_report(reported: tuple[Reported, ...]) -> Meaning:
@@ -169,113 +151,47 @@ def _of_a_report(reported: tuple[Reported, ...]) -> Meaning:
     return Meaning.REPORT_FINAL if "F" in states else Meaning.OTHER
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Values of a message by segment, field and component, unescaped. ascii_only: its bytes may be of any alphabet."""
+def _patient(reader: Reader) -> tuple[PatientId, ...]:
+    return next((reader.identifiers(one, 3) for one in reader.segments("PID")), ())
 
-    message: hl7.Message
-    separators: str
-    ascii_only: bool
 
-    @classmethod
-    def of(cls, message: bytes) -> _Reader:
-        # Some senders end segments with LF or CR LF; the standard has CR.
-        whole = message.replace(b"\r\n", b"\r").replace(b"\n", b"\r").strip(_PADDING)
-        found = _DELIMITERS.match(whole)
-        if found is None or len({found[1], *(found[2][at : at + 1] for at in range(4))}) != 5:
-            raise NotUnderstood("the message does not begin with MSH and five different delimiters")
-        separators = (found[1] + found[2]).decode("ascii")
-        try:
-            text = "\r".join(line for line in decode(whole).split("\r") if line.strip())
-            parsed = hl7.parse(text)
-        except Undecodable as error:
-            raise NotUnderstood(str(error)) from None
-        except (hl7.HL7Exception, LookupError, ValueError) as error:
-            raise NotUnderstood(f"the segments cannot be told apart ({type(error).__name__})") from None
-        return cls(parsed, separators, ascii_only=not declares_characters(whole))
+def _merges(reader: Reader) -> Iterator[Merge]:
+    """Each MRG with the PID before it. Raises NotUnderstood: one of them without identifiers, or no MRG at all."""
+    into: tuple[PatientId, ...] = ()
+    merged = False
+    for one in reader.segments("PID", "MRG"):
+        if str(one[0]) == "PID":
+            into = reader.identifiers(one, 3)
+            continue
+        prior = reader.identifiers(one, 1)
+        if not prior or not into:
+            raise NotUnderstood("MRG-1 or the PID-3 before it has no patient identifier")
+        merged = True
+        yield Merge(prior, into)
+    if not merged:
+        raise NotUnderstood("a merge without an MRG segment")
 
-    @property
-    def control_id(self) -> str:
-        return self.value("MSH", 10, 1)
 
-    def value(self, name: str, field: int, component: int) -> str:
-        """Of the first segment with this name; empty where it has none."""
-        for one in self.segments(name):
-            for repetition in self.repetitions(one, field):
-                return self.part(repetition, component)
-        return ""
-
-    def segments(self, *names: str) -> Iterator[hl7.Segment]:
-        for one in self.message:
-            if str(one[0]) in names:
-                yield one
-
-    def repetitions(self, one: hl7.Segment, field: int) -> list[str]:
-        """Raw text of each repetition of a field."""
-        return str(one[field]).split(self.separators[2]) if len(one) > field else []
-
-    def part(self, repetition: str, component: int, sub: int = 1) -> str:
-        """One component, or one of its subcomponents, of a repetition."""
-        parts = repetition.split(self.separators[1])
-        whole = parts[component - 1] if len(parts) >= component else ""
-        subs = whole.split(self.separators[4])
-        text = unescape(subs[sub - 1], self.separators).strip() if len(subs) >= sub else ""
-        if self.ascii_only and not text.isascii():
-            raise NotUnderstood("a value that is needed has letters beyond ASCII, and MSH-18 declares no character set")
-        return "" if text == '""' else text
-
-    def identifiers(self, one: hl7.Segment, field: int) -> tuple[PatientId, ...]:
-        """The CX of a field: identifier and assigning authority."""
-        found = (
-            PatientId(self.part(cx, 1), self.part(cx, 4, 1), self.part(cx, 4, 2), self.part(cx, 4, 3))
-            for cx in self.repetitions(one, field)
+def _reported(reader: Reader) -> Iterator[Reported]:
+    """Each OBR; what it leaves empty may stand in the ORC before it."""
+    placer = filler = ""
+    for one in reader.segments("ORC", "OBR"):
+        if str(one[0]) == "ORC":
+            placer, filler = reader.of_segment(one, 2), reader.of_segment(one, 3)
+            continue
+        yield Reported(
+            status=reader.of_segment(one, 25).upper(),
+            accession=reader.of_segment(one, 18),
+            placer=reader.of_segment(one, 2) or placer,
+            filler=reader.of_segment(one, 3) or filler,
         )
-        return tuple(identifier for identifier in found if identifier.value)
-
-    def patient(self) -> tuple[PatientId, ...]:
-        for one in self.segments("PID"):
-            return self.identifiers(one, 3)
-        return ()
-
-    def merges(self) -> Iterator[Merge]:
-        """Each MRG with the PID before it. Raises NotUnderstood: one of them without identifiers."""
-        into: tuple[PatientId, ...] = ()
-        merged = False
-        for one in self.segments("PID", "MRG"):
-            if str(one[0]) == "PID":
-                into = self.identifiers(one, 3)
-                continue
-            prior = self.identifiers(one, 1)
-            if not prior or not into:
-                raise NotUnderstood("MRG-1 or the PID-3 before it has no patient identifier")
-            merged = True
-            yield Merge(prior, into)
-        if not merged:
-            raise NotUnderstood("a merge without an MRG segment")
-
-    def reported(self) -> Iterator[Reported]:
-        """Each OBR; what it leaves empty may stand in the ORC before it."""
         placer = filler = ""
-        for one in self.segments("ORC", "OBR"):
-            if str(one[0]) == "ORC":
-                placer, filler = self._of(one, 2), self._of(one, 3)
-                continue
-            yield Reported(
-                status=self._of(one, 25).upper(),
-                accession=self._of(one, 18),
-                placer=self._of(one, 2) or placer,
-                filler=self._of(one, 3) or filler,
-            )
-            placer = filler = ""
 
-    def study(self) -> str:
-        """Study Instance UID from ZDS-1 (IHE), or from an OBX that is named after it."""
-        candidates = [self._of(one, 1) for one in self.segments("ZDS")]
-        for one in self.segments("OBX"):
-            for named in self.repetitions(one, 3)[:1]:
-                is_study = {self.part(named, 1).upper(), self.part(named, 2).upper()} & _STUDY_NAMES
-                candidates += [self._of(one, 5)] if is_study else []
-        return next((uid for uid in candidates if is_uid(uid)), "")
 
-    def _of(self, one: hl7.Segment, field: int) -> str:
-        return next((self.part(repetition, 1) for repetition in self.repetitions(one, field)), "")
+def _study(reader: Reader) -> str:
+    """Study Instance UID from ZDS-1 (IHE), or from an OBX that is named after it."""
+    candidates = [reader.of_segment(one, 1) for one in reader.segments("ZDS")]
+    for one in reader.segments("OBX"):
+        named = {reader.of_segment(one, 3, 1).upper(), reader.of_segment(one, 3, 2).upper()}
+        candidates += [reader.of_segment(one, 5)] if named & _STUDY_NAMES else []
+    return next((uid for uid in candidates if is_uid(uid)), "")

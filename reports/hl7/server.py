@@ -19,8 +19,9 @@ from typing import Final
 import structlog
 
 from dicom_node.errors import WetreadError
-from reports.hl7.incoming import Ack, Code, Incoming, Meaning, NotUnderstood, acknowledge, parse
+from reports.hl7.incoming import Ack, Code, Incoming, Meaning, acknowledge, parse
 from reports.hl7.mllp import END, START
+from reports.hl7.reader import NotUnderstood
 
 Handler = Callable[[Incoming], Ack]
 

@@ -19,7 +19,16 @@ from reports import codes
 from reports.config import ReportsConfig
 from reports.findings import Finding
 from reports.hl7.er7 import SEPARATORS, UTF_8, components, escape, moment, segment
-from reports.messages.subject import Name, Subject, message_uid, names, read_subject, replaces_a_final, short_id
+from reports.messages.subject import (
+    Name,
+    Subject,
+    message_uid,
+    names,
+    one_per_code,
+    read_subject,
+    replaces_a_final,
+    short_id,
+)
 from reports.objects import tree
 from reports.objects.content import Content, Verification, read_content
 from reports.objects.frame import local
@@ -75,7 +84,11 @@ def build_oru(master: Dataset, parties: Parties, config: ReportsConfig, *, findi
     content = read_content(master)
     subject = read_subject(master, config)
     status = result_status(master, content.stage)
-    said = [*_narrative(content, status), *(_coded(finding, status) for finding in findings), *_identifiers(subject)]
+    said = [
+        *_narrative(content, status),
+        *(_coded(finding, status) for finding in one_per_code(findings)),
+        *_identifiers(subject),
+    ]
     uid = message_uid(subject.sop_instance_uid, Kind.ORU, content.stage)
     return _message(subject, parties, uid, status, said, subject.written, content.verified_by)
 

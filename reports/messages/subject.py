@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from base64 import b32encode
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +14,9 @@ from pydicom.sr.coding import Code
 
 from dicom_node.kinds import FINAL, Kind, Stage
 from dicom_node.uids import derived_uid
+from reports import codes
 from reports.config import ReportsConfig
+from reports.findings import Finding
 from reports.objects.basic_text import PROCEDURE
 from reports.objects.frame import local, series_uid
 from reports.objects.tree import plain
@@ -129,6 +132,14 @@ def replaces_a_final(document: Dataset, stage: Stage) -> bool:
     )
 
 
+def one_per_code(findings: Iterable[Finding]) -> list[Finding]:
+    """Leave out labels whose code another one has already said: the two label sets overlap."""
+    said: dict[str, Finding] = {}
+    for finding in findings:
+        said.setdefault(codes.ROW_OF[finding.label].code.value, finding)
+    return list(said.values())
+
+
 def readable(text: str) -> str:
     """Without the characters that neither HL7 v2 nor XML carries; tabs become blanks, line ends LF."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
@@ -160,8 +171,8 @@ def _order(document: Dataset) -> Order:
 
 def _procedure(document: Dataset, request: Dataset) -> Code:
     """What was ordered; else what was done; else what the study or the order is called, without a code."""
-    for codes in (request.get("RequestedProcedureCodeSequence"), document.get("PerformedProcedureCodeSequence")):
-        for item in codes or []:
+    for coded in (request.get("RequestedProcedureCodeSequence"), document.get("PerformedProcedureCodeSequence")):
+        for item in coded or []:
             return Code(plain(item, "CodeValue"), plain(item, "CodingSchemeDesignator"), plain(item, "CodeMeaning"))
     called = plain(request, "RequestedProcedureDescription") or plain(document, "StudyDescription")
     return Code("", "", called) if called else PROCEDURE

@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reports.hl7.er7 import escape, unescape
-from reports.hl7.incoming import Ack, Code, Meaning, NotUnderstood, Reported, acknowledge, parse
+from reports.hl7.incoming import Ack, Code, Meaning, Reported, acknowledge, parse
+from reports.hl7.reader import NotUnderstood
 from reports.messages.subject import PatientId, readable
 
 NOW = datetime(2025, 3, 2, 9, 0, 1, tzinfo=UTC)

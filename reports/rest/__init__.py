@@ -1,0 +1,1 @@
+"""Reports over HTTP: FHIR REST, and webhooks for outcomes."""

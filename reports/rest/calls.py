@@ -1,0 +1,133 @@
+"""One HTTP request and its answer, within bounds: no redirects, no proxies of the environment, verified peers."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from dicom_node.errors import SendFailure
+from dicom_node.transports import Destination
+
+MAXIMUM_ANSWER: Final = 1 << 20  # bytes
+
+# Worth another try with the same bytes: the server is busy, away or out of step. Everything else of 4xx is not.
+_PASSING: Final = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+)
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and body of an answer; the body is at most MAXIMUM_ANSWER bytes."""
+
+    status: int
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """2xx."""
+        return self.status // 100 == 2
+
+
+class Caller:
+    """A pool of connections to any number of destinations; may be used by several threads at once."""
+
+    def __init__(self, *, seconds: float = 30.0, tls: ssl.SSLContext | None = None) -> None:
+        """seconds: for the whole answer, and for each of connecting, writing and reading. tls: None: the system's."""
+        self._seconds = seconds
+        self._client = httpx.Client(
+            timeout=seconds,
+            follow_redirects=False,
+            trust_env=False,
+            verify=tls or ssl.create_default_context(),
+            headers={"User-Agent": "wetread"},
+        )
+
+    def __enter__(self) -> Caller:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def call(
+        self,
+        destination: Destination,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes | None = None,
+    ) -> Answer:
+        """Send one request; any status is an answer. Raises SendFailure: no answer, or one without end."""
+        check_url(destination.name, url, with_secret="Authorization" in headers)
+        deadline = time.monotonic() + self._seconds
+        try:
+            with self._client.stream(method, url, headers=dict(headers), content=content) as response:
+                body = b""
+                for chunk in response.iter_bytes():
+                    body += chunk
+                    if len(body) > MAXIMUM_ANSWER:
+                        raise SendFailure(f"{destination.name} answered with more than {MAXIMUM_ANSWER} bytes")
+                    if time.monotonic() > deadline:
+                        raise SendFailure(f"{destination.name} did not finish its answer within {self._seconds:g} s")
+                return Answer(response.status_code, body)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:  # their texts hold the URL, which may hold an identifier
+            raise SendFailure(
+                f"{destination.name} cannot be reached or did not answer ({type(error).__name__})"
+            ) from None
+
+
+def check_url(name: str, url: str, *, with_secret: bool) -> None:
+    """Refuse what is no HTTP, and a secret that would go over the network in clear. Raises SendFailure, permanent."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+        raise SendFailure(f"the URL of {name} must be http(s)://host/..., without a password in it", permanent=True)
+    if with_secret and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise SendFailure(f"{name} has a credential but no https; the credential is not sent in clear", permanent=True)
+
+
+def bearer(destination: Destination, secrets: Mapping[str, str]) -> dict[str, str]:
+    """Header with the destination's token; none where it names no credential.
+
+    Raises SendFailure, permanent: the credential is not in the configuration.
+    """
+    if not destination.credential:
+        return {}
+    try:
+        return {"Authorization": f"Bearer {secrets[destination.credential]}"}
+    except KeyError:
+        raise SendFailure(
+            f"{destination.name} names a credential that the configuration lacks", permanent=True
+        ) from None
+
+
+def refuse(destination: Destination, answer: Answer, detail: str = "") -> SendFailure:
+    """Make the failure that an answer other than 2xx means. detail: code words only."""
+    status = answer.status
+    told = f"{destination.name} answered {status}" + (f" ({detail})" if detail else "")
+    if 300 <= status < 400:
+        return SendFailure(f"{told}: redirects are not followed; name the final URL", permanent=True)
+    if 400 <= status < 500 and status not in _PASSING:
+        return SendFailure(f"{told}: it refuses this; see its log", permanent=True)
+    return SendFailure(f"{told}; it is sent again")
+
+
+def code_word(value: object) -> str:
+    """Return a word of an answer that is safe to log: letters and hyphens only, else nothing."""
+    return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z-]{1,40}", value) else ""

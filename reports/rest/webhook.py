@@ -1,0 +1,50 @@
+"""Webhooks: an outcome as JSON by POST, signed, so that the receiver knows who wrote it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from dicom_node.errors import SendFailure
+from dicom_node.transports import Parcel
+from reports.rest.calls import Caller, refuse
+
+SIGNATURE: Final = "X-Wetread-Signature"
+DELIVERY: Final = "X-Wetread-Delivery"  # the same at every attempt, so that a receiver can leave doubles out
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookTransport:
+    """Posts payloads. secrets: HMAC keys by the name of the credential; without one the payload is not signed."""
+
+    caller: Caller
+    secrets: Mapping[str, str]
+
+    def send(self, parcel: Parcel) -> str:
+        """Post one payload; returns the HTTP status.
+
+        Raises SendFailure: no answer or 5xx; permanent for 4xx and redirects, and where the key is not configured.
+        """
+        destination = parcel.destination
+        headers = {"Content-Type": "application/json", DELIVERY: parcel.sop_instance_uid}
+        if destination.credential:
+            key = self.secrets.get(destination.credential)
+            if not key:
+                raise SendFailure(f"{destination.name} names a credential that the configuration lacks", permanent=True)
+            headers[SIGNATURE] = signature(parcel.payload, key)
+        answer = self.caller.call(destination, "POST", destination.url, headers=headers, content=parcel.payload)
+        if not answer.is_success:
+            raise refuse(destination, answer)
+        return str(answer.status)
+
+    def holds(self, parcel: Parcel) -> bool:  # noqa: ARG002  the protocol of transports
+        """Return True: a webhook has no other proof than 2xx."""
+        return True
+
+
+def signature(payload: bytes, key: str) -> str:
+    """`sha256=` and the HMAC-SHA256 of the body in hexadecimal digits."""
+    return f"sha256={hmac.new(key.encode('utf-8'), payload, hashlib.sha256).hexdigest()}"
