@@ -79,7 +79,10 @@ _OTHER_VIEWS: Final = _names("LLD RLD DECUBITUS LLO RLO LAO RAO LPO RPO OBL OBLI
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`code` is a word for the books; the explanation holds no patient data; notes say what was assumed."""
+    """`code` is a word for the books; the explanation holds no patient data; notes say what was assumed.
+
+    Of several doubts the first one gives the code; the explanation and the notes have all of them.
+    """
 
     decision: Literal["read", "exclude", "confirm"]
     code: str
@@ -87,11 +90,13 @@ class Verdict:
     notes: tuple[str, ...] = ()
 
 
-def judge(header: pydicom.Dataset, *, confirmed: bool = False) -> Verdict:
+def judge(header: pydicom.Dataset, *, confirmed: bool = False, by: str = "person") -> Verdict:
     """Judge one object.
 
     header: its data set; pixel data need not be there.
-    confirmed: a person has said that it is a frontal chest film of an adult. Overrules doubts, not exclusions.
+    confirmed: somebody has said that it is a frontal chest film of an adult. Overrules doubts, not exclusions; which
+        ones stands in the notes, and so in the draft.
+    by: who has said it, as the books have it: `demo`, or a person, whose name does not go into a draft.
     """
     doubts: list[Verdict] = []
     for rule in (_kind, _image, _subject, _age, _view, _body_part):
@@ -101,10 +106,13 @@ def judge(header: pydicom.Dataset, *, confirmed: bool = False) -> Verdict:
         if verdict is not None:
             doubts.append(verdict)
     notes = () if _age_in_years(header) is not None else ("the age is unknown; taken for an adult",)
+    phrases = tuple(phrase for doubt in doubts for phrase in doubt.notes)
     if doubts and not confirmed:
-        return doubts[0]
+        return Verdict("confirm", doubts[0].code, " ".join(doubt.explanation for doubt in doubts), (*phrases, *notes))
     if doubts:
-        return Verdict("read", "confirmed", "A person confirmed the film.", notes)
+        who = "the demonstration" if by == "demo" else "a person"
+        overruled = (*phrases, f"confirmed as a frontal adult chest film by {who}")
+        return Verdict("read", "confirmed", f"{who.capitalize()} confirmed the film.", (*overruled, *notes))
     return Verdict("read", "accepted", "The header says chest radiograph.", notes)
 
 
@@ -112,8 +120,9 @@ def _exclude(code: str, explanation: str) -> Verdict:
     return Verdict("exclude", code, explanation)
 
 
-def _confirm(code: str, explanation: str) -> Verdict:
-    return Verdict("confirm", code, explanation)
+def _confirm(code: str, explanation: str, phrase: str) -> Verdict:
+    """A doubt. phrase: what stands in the draft, behind `Assumed:`, once it was overruled."""
+    return Verdict("confirm", code, explanation, (phrase,))
 
 
 def _kind(header: pydicom.Dataset) -> Verdict | None:
@@ -124,7 +133,11 @@ def _kind(header: pydicom.Dataset) -> Verdict | None:
     if modality not in _RADIOGRAPHIC | _UNTOLD:
         return _exclude("not-a-projection-image", "The modality is neither CR nor DX.")
     if sop_class in _CAPTURES and modality in _UNTOLD:
-        return _confirm("secondary-capture", "A Secondary Capture that does not say that it is a radiograph.")
+        return _confirm(
+            "secondary-capture",
+            "A Secondary Capture that does not say that it is a radiograph.",
+            "a Secondary Capture that does not say that it is a radiograph",
+        )
     return None
 
 
@@ -153,7 +166,11 @@ def _age(header: pydicom.Dataset) -> Verdict | None:
     if not ages or min(ages) >= _ADULT:
         return None
     if max(ages) >= _ADULT:
-        return _confirm("age-conflict", "Patient's Age and Patient's Birth Date disagree about an adult.")
+        return _confirm(
+            "age-conflict",
+            "Patient's Age and Patient's Birth Date disagree about an adult.",
+            "age and birth date in the header disagree about an adult",
+        )
     return _exclude("child", f"The patient is under {_ADULT} years.")
 
 
@@ -199,8 +216,13 @@ def _body_part(header: pydicom.Dataset) -> Verdict | None:
     if said == {"elsewhere"}:
         return _exclude("not-a-chest", "The body part is not the chest.")
     if said:
-        return _confirm("body-part-conflict", "Body Part Examined and Anatomic Region disagree.")
-    return _confirm("body-part-unknown", "The body part is absent, or a word that is not known here.")
+        return _confirm(
+            "body-part-conflict",
+            "Body Part Examined and Anatomic Region disagree.",
+            "body parts in the header disagree",
+        )
+    phrase = "body part in the header not known" if _text(header, "BodyPartExamined") else "body part not in the header"
+    return _confirm("body-part-unknown", "The body part is absent, or a word that is not known here.", phrase)
 
 
 def _part_of_codes(header: pydicom.Dataset) -> Literal["chest", "elsewhere"] | None:

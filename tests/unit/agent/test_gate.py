@@ -199,3 +199,50 @@ def test_no_explanation_holds_what_the_header_says() -> None:
         verdict = judge(header(PatientName=secret, PatientID="4711", **attributes))
         assert secret not in verdict.explanation
         assert "4711" not in verdict.explanation
+
+
+@pytest.mark.parametrize(
+    ("attributes", "phrase"),
+    [
+        ({"BodyPartExamined": None}, "body part not in the header"),
+        ({"BodyPartExamined": "GIBBERISH"}, "body part in the header not known"),
+        (
+            {"SOPClassUID": SecondaryCaptureImageStorage, "Modality": "OT"},
+            "a Secondary Capture that does not say that it is a radiograph",
+        ),
+        (
+            {"PatientAge": "040Y", "PatientBirthDate": "20200101", "StudyDate": "20240601"},
+            "age and birth date in the header disagree about an adult",
+        ),
+    ],
+)
+def test_a_draft_says_which_doubt_a_person_overruled(attributes: dict[str, Any], phrase: str) -> None:
+    notes = judge(header(**attributes), confirmed=True).notes
+
+    assert notes == (phrase, "confirmed as a frontal adult chest film by a person")
+
+
+def test_every_doubt_is_told_before_and_after_it_is_overruled() -> None:
+    film = header(SOPClassUID=SecondaryCaptureImageStorage, Modality="OT", BodyPartExamined=None, PatientAge=None)
+
+    asked, answered = judge(film), judge(film, confirmed=True)
+
+    assert asked.code == "secondary-capture"
+    assert "Secondary Capture" in asked.explanation
+    assert "The body part is absent" in asked.explanation
+    assert answered.notes == (
+        "a Secondary Capture that does not say that it is a radiograph",
+        "body part not in the header",
+        "confirmed as a frontal adult chest film by a person",
+        "the age is unknown; taken for an adult",
+    )
+
+
+def test_the_demonstration_is_no_person_and_a_person_is_not_named() -> None:
+    film = header(BodyPartExamined=None)
+
+    assert (
+        judge(film, confirmed=True, by="demo").notes[1]
+        == "confirmed as a frontal adult chest film by the demonstration"
+    )
+    assert "jane" not in str(judge(film, confirmed=True, by="person:jane"))
