@@ -100,18 +100,13 @@ def _greatest(mentions: Iterable[Mention]) -> Severity | None:
 def _no_finding(mentions: Sequence[Mention]) -> dict[str, Finding]:
     """Present where nothing abnormal is named, and the text calls the film normal or denies three findings or more.
 
-    Absent or uncertain where something abnormal is named; devices are not. Silence is not normality: then there is no
-    entry.
+    Otherwise there is no entry, as in the published labeler: silence is not normality. Devices are no abnormality.
     """
-    abnormal = [one for one in mentions if one.concept not in _NOT_ABNORMAL and one.state is not State.ABSENT]
-    if abnormal:
-        certain = any(one.state is State.PRESENT for one in abnormal)
-        state, saying = (State.ABSENT if certain else State.UNCERTAIN), abnormal
-    else:
-        state, saying = State.PRESENT, [one for one in mentions if one.concept == NORMALITY]
-        denied = [one for one in mentions if one.state is State.ABSENT]
-        if not saying and len({one.concept for one in denied}) >= _DENIED_IN_A_NORMAL_FILM:
-            saying = denied
-    if not saying:
+    if any(one.concept not in _NOT_ABNORMAL and one.state is not State.ABSENT for one in mentions):
         return {}
-    return {label: Finding(label, state, None, None, tuple(saying)) for label in (NO_FINDING, NORMAL)}
+    saying = [one for one in mentions if one.concept == NORMALITY]
+    if not saying:
+        saying = [one for one in mentions if one.state is State.ABSENT]
+        if len({one.concept for one in saying}) < _DENIED_IN_A_NORMAL_FILM:
+            return {}
+    return {label: Finding(label, State.PRESENT, None, None, tuple(saying)) for label in (NO_FINDING, NORMAL)}

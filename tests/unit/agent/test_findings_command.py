@@ -33,8 +33,6 @@ def test_a_file_becomes_one_json_line_with_the_mentioned_labels_only(tmp_path: P
         "Pneumothorax": "absent",
         "Pleural Effusion": "present",
         "Effusion": "present",
-        "No Finding": "absent",
-        "normal": "absent",
     }
     effusion = document["findings"]["Pleural Effusion"]
     assert (effusion["laterality"], effusion["severity"]) == ("left", "mild")
