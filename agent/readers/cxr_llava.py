@@ -7,9 +7,11 @@ words of the prompt -> Llama 2 -> text. Loads the published checkpoint as it is;
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -17,17 +19,24 @@ from bitsandbytes.nn.modules import Int8Params, Linear4bit, Linear8bitLt, Params
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from transformers import CLIPVisionConfig, CLIPVisionModel, DynamicCache, LlamaConfig, LlamaModel
+from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaModel
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from agent.readers import guards, prompt
 from agent.readers.checkpoint import REPOSITORY, Checkpoint, CheckpointError
+from agent.readers.engine.answer import Answer, Request
+from agent.readers.engine.batch import Engine, Limits, Load
+from agent.readers.engine.llama import Cache, NativeLlama
 from agent.readers.preprocess import to_pixels
-from agent.readers.protocol import Generation, ReaderIdentity, Reading
+from agent.readers.protocol import Generation, ReaderIdentity, Reading, Score
 from dicom_node.errors import ConfigurationError
 
 _QUANTIZED: Final = "llama.layers."  # tower, projector, embeddings and lm_head stay in bf16
 _NOT_USED: Final = ("vision_tower.proj", "rotary_emb.inv_freq")  # pooled vector; computed from the configuration
+_HANDS: Final = 2  # threads that prepare films; Pillow lets go of the interpreter's lock
+_ROOM_FOR_QUESTIONS: Final = 128  # tokens that a question may have beyond those of the report's prompt
+_GREEDY: Final = Generation()
+Film: TypeAlias = NDArray[np.uint8]
 _HEAD_WIDTH: Final = 64  # OpenCLIP's default, which the published configuration relies on
 
 # OpenCLIP's names and those of CLIPVisionModel ("pre_layrnorm" is transformers' own spelling).
@@ -68,11 +77,15 @@ class CxrLlavaModel(nn.Module):
 
     def features(self, pixels: Tensor) -> Tensor:
         """Image tokens. pixels: (1, 1, size, size). Returns (1, patches, hidden size), row by row, without CLS."""
+        projected: Tensor = self.mm_projector(self.patches(pixels))
+        return projected
+
+    def patches(self, pixels: Tensor) -> Tensor:
+        """What the tower sees in each patch: (1, patches, width of the tower), row by row, without CLS."""
         tokens = self.vision_tower(pixels).last_hidden_state
         # CLIPVisionModel normalizes only the pooled token; this model was trained with all of them normalized.
-        tokens = self.vision_tower.post_layernorm(tokens)[:, 1:]
-        projected: Tensor = self.mm_projector(tokens)
-        return projected
+        normalized: Tensor = self.vision_tower.post_layernorm(tokens)[:, 1:]
+        return normalized
 
     def splice(self, ids: list[int], features: Tensor) -> Tensor:
         """Embed the words and put the image tokens where IMAGE_ID stands. Returns (1, positions, hidden size)."""
@@ -81,47 +94,60 @@ class CxrLlavaModel(nn.Module):
         embedded = self.llama.embed_tokens(words)
         return torch.cat([embedded[:, :at], features.to(embedded.dtype), embedded[:, at:]], dim=1)
 
-    def next_logits(self, embedded: Tensor, cache: DynamicCache | None = None) -> Tensor:
-        """Logits (vocabulary,) float32 of the token after `embedded`, which follows what the cache holds."""
-        hidden = self.llama(inputs_embeds=embedded, past_key_values=cache, use_cache=cache is not None)
+    def next_logits(self, embedded: Tensor) -> Tensor:
+        """Logits (vocabulary,) float32 of the token after `embedded`, by transformers' own forward pass."""
+        hidden = self.llama(inputs_embeds=embedded, use_cache=False)
         logits: Tensor = self.lm_head(hidden.last_hidden_state[0, -1])
         return logits.float()
 
-    def tokens(self, embedded: Tensor, choose: Callable[[Tensor], int], limit: int) -> Iterator[int]:
-        """Token after token, the end token included; stops behind it or after `limit` tokens."""
-        cache = DynamicCache(config=self.llama.config)
-        for _ in range(limit):
-            chosen = choose(self.next_logits(embedded, cache))
-            yield chosen
-            if chosen == prompt.EOS_ID:
-                return
-            embedded = self.llama.embed_tokens(torch.tensor([[chosen]], device=embedded.device))
-
 
 class CxrLlavaReader:
-    """Reads one frontal chest film at a time. Not for several threads at once."""
+    """Reads frontal chest films, several at once where several threads ask or `submit` is used.
 
-    def __init__(self, model: CxrLlavaModel, checkpoint: Checkpoint, device: torch.device) -> None:
+    Its engine rests until somebody waits for an answer, who then drives it; `serving` gives it a thread of its own,
+    which is what a process with several readings at a time wants.
+    """
+
+    def __init__(
+        self, model: CxrLlavaModel, checkpoint: Checkpoint, device: torch.device, limits: Limits | None = None
+    ) -> None:
         self._model = model
         self._device = device
         self._config = checkpoint.config
         self._words = checkpoint.words()
         self._identity = checkpoint.identity()
+        self._native = NativeLlama(model.llama, model.lm_head)
+        self._engine = Engine(self._native, self._embedded, limits or Limits(positions=self._usual_positions()))
+        self._hands = ThreadPoolExecutor(_HANDS, thread_name_prefix="prepare")
 
     @property
     def identity(self) -> ReaderIdentity:
         """Which model, exactly."""
         return self._identity
 
+    @property
+    def load(self) -> Load:
+        """Studies in slots, studies that wait, slots."""
+        return self._engine.load
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Decode in a thread of its own; at the end, what is still being read fails with Canceled."""
+        self._engine.start()
+        try:
+            yield
+        finally:
+            self._engine.stop()
+
     def report(
-        self, film: NDArray[np.uint8], generation: Generation, progress: Callable[[int], None] = lambda _tokens: None
+        self, film: Film, generation: Generation, progress: Callable[[int], None] = lambda _tokens: None
     ) -> Reading:
         """Write a report. See Reader.report."""
         return self._write(prompt.REPORT, film, generation, progress)
 
     def ask(
         self,
-        film: NDArray[np.uint8],
+        film: Film,
         question: str,
         generation: Generation,
         progress: Callable[[int], None] = lambda _tokens: None,
@@ -129,7 +155,55 @@ class CxrLlavaReader:
         """Answer one question about a film; otherwise like `report`."""
         return self._write(prompt.question(question), film, generation, progress)
 
-    def pixels(self, film: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def submit(
+        self,
+        film: Film,
+        user: str = prompt.REPORT,
+        generation: Generation = _GREEDY,
+        *,
+        seconds: float | None = None,
+        urgent: bool = False,
+    ) -> Answer:
+        """Put a reading in line and return at once; the film is prepared in another thread.
+
+        film: (rows, columns) uint8. user: prompt.REPORT, prompt.DIFFERENTIAL or prompt.question(...). See Request.
+        """
+        pixels = self._hands.submit(self.pixels, film)
+        return self._engine.submit(Request(tuple(self.prompt_ids(user)), pixels, generation, seconds, urgent))
+
+    def stream(self, film: Film, user: str = prompt.REPORT, generation: Generation = _GREEDY) -> Iterator[str]:
+        """The raw answer piece by piece, as it is written. It has passed no guard: show it, but send it nowhere.
+
+        Closing the iterator ends the reading.
+        """
+        with closing(self.submit(film, user, generation).stream()) as tokens:
+            yield from self._words.pieces(tokens)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The words of an answer's tokens."""
+        return self._words.text(ids)
+
+    def score(self, film: Film, continuation: str, user: str = prompt.REPORT, *, ends: bool = True) -> Score:
+        """How likely the model would have answered `continuation`; `ends`: and nothing more."""
+        ids = [*self._words.answer_ids(continuation), *([prompt.EOS_ID] if ends else [])]
+        if not ids:
+            raise ValueError("an empty continuation has no likelihood")
+        with self._engine.pause(), torch.inference_mode():
+            before = self._embedded(self.prompt_ids(user), self.pixels(film))
+            embedded = torch.cat([before, self._native.embed(ids)])
+            cache = Cache(self._native, 1, embedded.shape[0])
+            hidden = self._native.prefill(cache, 0, embedded, 0)
+            logits = self._native.logits(hidden[before.shape[0] - 1 : -1])
+            chosen = logits.log_softmax(dim=-1).gather(1, torch.tensor(ids, device=self._device)[:, None])[:, 0]
+            return Score(tuple(ids), np.asarray(chosen.cpu().numpy(), dtype=np.float32))
+
+    def embed(self, film: Film) -> NDArray[np.float32]:
+        """The film as one vector, (width of the tower,): the mean of its patches, for search and small classifiers."""
+        with self._engine.pause(), torch.inference_mode():
+            patches = self._model.patches(torch.from_numpy(self.pixels(film)).to(self._device))
+            return np.asarray(patches[0].float().mean(dim=0).cpu().numpy(), dtype=np.float32)
+
+    def pixels(self, film: Film) -> NDArray[np.float32]:
         """The film as the vision tower takes it: (1, 1, size, size) float32."""
         normalization = self._config["image_preprocess_cfg"]
         size = int(self._config["clip_vision_cfg"]["image_size"])
@@ -139,52 +213,57 @@ class CxrLlavaReader:
         """Ids of a whole prompt, IMAGE_ID at the film."""
         return self._words.prompt_ids(user)
 
-    def features(self, film: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def features(self, film: Film) -> NDArray[np.float32]:
         """Projected image tokens: (1, patches, hidden size)."""
-        with torch.inference_mode():
-            return np.asarray(self._features(film).float().cpu().numpy(), dtype=np.float32)
+        with self._engine.pause(), torch.inference_mode():
+            return np.asarray(self._features(self.pixels(film)).float().cpu().numpy(), dtype=np.float32)
 
-    def next_logits(self, film: NDArray[np.uint8], user: str) -> NDArray[np.float32]:
+    def next_logits(self, film: Film, user: str) -> NDArray[np.float32]:
         """Logits (vocabulary,) of the first token of the answer."""
-        with torch.inference_mode():
-            embedded = self._model.splice(self.prompt_ids(user), self._features(film))
-            return np.asarray(self._model.next_logits(embedded).cpu().numpy(), dtype=np.float32)
+        with self._engine.pause(), torch.inference_mode():
+            embedded = self._embedded(self.prompt_ids(user), self.pixels(film))
+            hidden = self._native.prefill(Cache(self._native, 1, embedded.shape[0]), 0, embedded, 0)
+            return np.asarray(self._native.logits(hidden[-1:])[0].cpu().numpy(), dtype=np.float32)
 
     def token_ids(
         self,
-        film: NDArray[np.uint8],
+        film: Film,
         user: str,
         generation: Generation,
         progress: Callable[[int], None] = lambda _tokens: None,
     ) -> list[int]:
-        """The raw answer. It ends with EOS_ID unless `max_new_tokens` or the room for positions was used up."""
-        ids: list[int] = []
-        with torch.inference_mode():
-            embedded = self._model.splice(self.prompt_ids(user), self._features(film))
-            room = int(self._config["llama"]["max_position_embeddings"]) - embedded.shape[1]
-            limit = min(generation.max_new_tokens, room)
-            for token in self._model.tokens(embedded, _chooser(generation), limit):
-                ids.append(token)
-                progress(len(ids))
-        return ids
+        """The raw answer. It ends with EOS_ID unless `max_new_tokens` or the room for positions was used up.
 
-    def _write(
-        self, user: str, film: NDArray[np.uint8], generation: Generation, progress: Callable[[int], None]
-    ) -> Reading:
+        Raises EngineError, and UnreadableText where the model computes no numbers.
+        """
+        request = Request(tuple(self.prompt_ids(user)), self.pixels(film), generation)
+        return self._engine.submit(request).result(progress)
+
+    def _write(self, user: str, film: Film, generation: Generation, progress: Callable[[int], None]) -> Reading:
         started = time.monotonic()
         ids = self.token_ids(film, user, generation, progress)
         text = guards.check(self._words.text(ids), ended=ids[-1:] == [prompt.EOS_ID])
         return Reading(text, generation, len(ids), time.monotonic() - started)
 
-    def _features(self, film: NDArray[np.uint8]) -> Tensor:
-        return self._model.features(torch.from_numpy(self.pixels(film)).to(self._device))
+    def _features(self, pixels: NDArray[np.float32]) -> Tensor:
+        return self._model.features(torch.from_numpy(pixels).to(self._device))
+
+    def _embedded(self, ids: Sequence[int], pixels: NDArray[np.float32]) -> Tensor:
+        return self._model.splice(list(ids), self._features(pixels))[0]
+
+    def _usual_positions(self) -> int:
+        """Room for the report's prompt, a longer question, and the longest answer."""
+        tower = self._config["clip_vision_cfg"]
+        patches = (int(tower["image_size"]) // int(tower["patch_size"])) ** 2
+        return patches + len(self.prompt_ids(prompt.REPORT)) + _ROOM_FOR_QUESTIONS + _GREEDY.max_new_tokens
 
 
-def load(folder: Path, precision: str, *, device: str = "auto") -> CxrLlavaReader:
+def load(folder: Path, precision: str, *, device: str = "auto", limits: Limits | None = None) -> CxrLlavaReader:
     """Load a checkpoint of the published layout.
 
     precision: fp32, bf16, int8 or nf4; the last two quantize only the layers of the language model.
     device: "auto" takes the first CUDA device where there is one, else the processor.
+    limits: how many studies at once, and how long each may be; None for 8, as long as a report may become.
 
     Raises CheckpointError, which names the file and what to do.
     """
@@ -194,7 +273,7 @@ def load(folder: Path, precision: str, *, device: str = "auto") -> CxrLlavaReade
         model = CxrLlavaModel(checkpoint.config)
     _fill(model, checkpoint, place)
     model.compute_buffers(place)
-    return CxrLlavaReader(model.eval(), checkpoint, place)
+    return CxrLlavaReader(model.eval(), checkpoint, place, limits)
 
 
 def _device(name: str) -> torch.device:
@@ -299,23 +378,3 @@ def _quantized(tensor: Tensor, precision: str, device: torch.device) -> nn.Modul
         layer.support_avx512bf16_for_cpu &= rows % 32 == 0 and columns % weight.blocksize == 0
     layer.weight = weight.to(device)
     return cast("nn.Module", layer)
-
-
-def _chooser(generation: Generation) -> Callable[[Tensor], int]:
-    """How the next token is taken from logits (vocabulary,)."""
-    if generation.mode == "greedy":
-        return lambda logits: int(logits.argmax())
-    if generation.seed is None:
-        raise ValueError("sampling needs a seed, or a reading could not be repeated")
-    source = torch.Generator().manual_seed(generation.seed)  # on the processor: one seed, one sequence, on any device
-    return lambda logits: _sample(logits.cpu(), generation, source)
-
-
-def _sample(logits: Tensor, generation: Generation, source: torch.Generator) -> int:
-    """Temperature, then top-k, then top-p: the order of transformers."""
-    values, tokens = (logits / generation.temperature).sort(descending=True)
-    values, tokens = values[: generation.top_k], tokens[: generation.top_k]
-    probabilities = values.softmax(dim=0)
-    before = probabilities.cumsum(dim=0) - probabilities
-    probabilities = probabilities.masked_fill(before >= generation.top_p, 0.0)
-    return int(tokens[torch.multinomial(probabilities, 1, generator=source)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import sentencepiece
@@ -74,6 +74,22 @@ class LlamaWords:
     def text(self, ids: Sequence[int]) -> str:
         """The words of generated ids, special tokens left out."""
         return str(self._pieces.decode([i for i in ids if i not in (0, BOS_ID, EOS_ID)])).strip()
+
+    def answer_ids(self, text: str) -> list[int]:
+        """Ids of an answer as the model writes it: without BOS and EOS."""
+        ids = self.ids(text)
+        return ids[1:] if self._add_bos_token else ids
+
+    def pieces(self, tokens: Iterable[int]) -> Iterator[str]:
+        """The words of tokens as these come; a character that takes several tokens comes with the last of them."""
+        ids: list[int] = []
+        told = 0
+        for token in tokens:
+            ids.append(token)
+            text = self.text(ids)
+            if len(text) > told and not text.endswith("\ufffd"):
+                yield text[told:]
+                told = len(text)
 
     def _part(self, text: str) -> list[int]:
         if text in _SPECIAL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -57,6 +58,27 @@ class Reading:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Score:
+    """How likely a model would have written given words.
+
+    ids: the tokens of the words. log_probabilities: natural logarithm for each, (tokens,) float32, each at most 0.
+    """
+
+    ids: tuple[int, ...]
+    log_probabilities: NDArray[np.float32]
+
+    @property
+    def total(self) -> float:
+        """Log-likelihood of the whole."""
+        return float(self.log_probabilities.sum(dtype=np.float64))
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean negative log-likelihood of a token: 1 where the model was certain."""
+        return math.exp(-self.total / len(self.ids))
+
+
 @runtime_checkable
 class Reader(Protocol):
     """Can write a report about one frontal chest radiograph."""
@@ -75,3 +97,33 @@ class Reader(Protocol):
 
         Raises UnreadableText.
         """
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """Can answer a question about a film."""
+
+    def ask(
+        self,
+        film: NDArray[np.uint8],
+        question: str,
+        generation: Generation,
+        progress: Callable[[int], None] = lambda _tokens: None,
+    ) -> Reading:
+        """Answer in words; otherwise like Reader.report."""
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """Can say how likely it would have written given words about a film."""
+
+    def score(self, film: NDArray[np.uint8], continuation: str) -> Score:
+        """The likelihood of `continuation` as a report."""
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """Can turn a film into a vector."""
+
+    def embed(self, film: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(width,) float32, the same width for every film."""

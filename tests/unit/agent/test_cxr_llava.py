@@ -213,7 +213,7 @@ def test_decoding_with_a_cache_equals_decoding_without() -> None:
     reader = load(CHECKPOINT, "fp32", device="cpu")
     ids = reader.token_ids(FILM, prompt.REPORT, Generation(max_new_tokens=8))
     model, words = reader._model, reader.prompt_ids(prompt.REPORT)
-    features = reader._features(FILM)
+    features = reader._features(reader.pixels(FILM))
     for count in range(len(ids)):
         embedded = model.splice(words + ids[:count], features)
         assert int(model.next_logits(embedded).argmax()) == ids[count]

@@ -1,0 +1,62 @@
+"""What can befall a reading in the engine, and whose fault it is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+
+from agent.readers.protocol import UnreadableText
+from dicom_node.errors import WetreadError
+
+
+class EngineError(WetreadError):
+    """The engine could not finish a reading; the film need not be to blame."""
+
+
+class Canceled(EngineError):
+    """The caller wanted no more, or the engine was stopped."""
+
+
+class PreparationFailed(EngineError):
+    """The film could not be made into what the model takes."""
+
+
+class PromptTooLong(EngineError):
+    """Film and words together need more positions than a slot has."""
+
+
+class DeviceFull(EngineError):
+    """The device has no memory for even one reading."""
+
+
+class EngineBroken(EngineError):
+    """A step failed for all readings; the process has to be started again."""
+
+
+# What a study can do to itself on the way in: a film of a wrong size, a token that is none, a question too long.
+OF_ONE_STUDY: Final = (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, EngineError)
+
+
+def raise_if_of_all(error: BaseException) -> None:
+    """A lack of memory, and an accelerator that no longer computes, are no fault of one study."""
+    if is_out_of_memory(error) or isinstance(error, torch.AcceleratorError):
+        raise error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """torch has a class for it on accelerators; on the processor only words."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def no_number() -> UnreadableText:
+    """Weights or film gave NaN or infinity."""
+    return UnreadableText("not-a-number", "The model computed values for this film that are no numbers.")
+
+
+def device_full() -> DeviceFull:
+    """Not even one slot fits."""
+    return DeviceFull(
+        "The device has no memory left for even one reading. Choose a smaller precision (nf4), fewer positions, or "
+        "free the device of other programs."
+    )

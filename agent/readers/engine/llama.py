@@ -1,0 +1,211 @@
+"""Llama's forward pass over the weights that the reader loaded: few, fixed-shape operations and a cache of slots.
+
+transformers spends milliseconds of Python on every token (masks, cache objects, output classes). Here a step is about
+twenty tensor operations a layer, has no shape that depends on content, and so can be captured as a CUDA graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F  # noqa: N812 -- its name everywhere
+from bitsandbytes.nn.modules import Linear8bitLt
+from torch import Tensor, nn
+from transformers import LlamaModel
+
+BLOCK: Final = 64  # positions: the cache is attended to in whole blocks, which keeps shapes few and aligned
+_NEVER: Final = float("-inf")
+
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+Linear = Callable[[Tensor], Tensor]
+
+
+class NativeLayer:
+    """One layer's weights, those that share an input joined into one matrix where they are not quantized."""
+
+    def __init__(self, layer: Any) -> None:
+        attention, mlp = layer.self_attn, layer.mlp
+        self.qkv = join([attention.q_proj, attention.k_proj, attention.v_proj])
+        self.out = join([attention.o_proj])
+        self.gate_up = join([mlp.gate_proj, mlp.up_proj])
+        self.down = join([mlp.down_proj])
+        self.before_attention: Tensor = layer.input_layernorm.weight
+        self.before_mlp: Tensor = layer.post_attention_layernorm.weight
+
+
+def join(layers: Sequence[nn.Module]) -> Linear:
+    """Several linear layers of one input as one call; outputs side by side.
+
+    Dense weights are copied into one matrix and the layers then look into it: no second copy stays. Quantized layers
+    keep their own, since joining them would change their rounding.
+    """
+    dense = [layer for layer in layers if type(layer) is nn.Linear]
+    if len(dense) < len(layers):
+        return layers[0] if len(layers) == 1 else lambda x: torch.cat([layer(x) for layer in layers], dim=-1)
+    weight = torch.cat([layer.weight.data for layer in dense])
+    biases = [layer.bias.data for layer in dense if layer.bias is not None]
+    begin = 0
+    for layer in dense:
+        layer.weight = nn.Parameter(weight[begin : begin + layer.out_features], requires_grad=False)
+        begin += layer.out_features
+    return partial(F.linear, weight=weight, bias=torch.cat(biases) if biases else None)
+
+
+class Cache:
+    """Keys and values of `slots` studies, each (slots, key-value heads, capacity, head width) for every layer.
+
+    The last position of a slot is never attended to: rows of a step that belong to no study write there.
+    """
+
+    def __init__(self, llama: NativeLlama, slots: int, capacity: int) -> None:
+        self.slots = slots
+        self.capacity = capacity
+        shape = (slots, llama.kv_heads, capacity, llama.head_width)
+        # zeros, not garbage: a masked position counts with weight 0, and 0 times NaN would be NaN
+        make = partial(torch.zeros, shape, dtype=llama.dtype, device=llama.device)
+        self.keys = [make() for _ in llama.layers]
+        self.values = [make() for _ in llama.layers]
+
+    def grow(self, slots: int) -> None:
+        """Make room for more studies; layer by layer, so that little is there twice."""
+        for tensors in (self.keys, self.values):
+            for i, old in enumerate(tensors):
+                tensors[i] = torch.zeros((slots, *old.shape[1:]), dtype=old.dtype, device=old.device)
+                tensors[i][: self.slots] = old[: self.slots]  # more, where a lack of memory stopped it midway
+        self.slots = slots
+
+    def move(self, source: int, target: int) -> None:
+        """Copy one slot over another."""
+        for tensor in (*self.keys, *self.values):
+            tensor[target] = tensor[source]
+
+    def clear(self, slot: int) -> None:
+        """Wipe a slot: what a study left there that is not a number would reach the next one."""
+        for tensor in (*self.keys, *self.values):
+            tensor[slot].zero_()
+
+
+class NativeLlama:
+    """The language model as tensors and functions. Not for several threads at once."""
+
+    def __init__(self, llama: LlamaModel, lm_head: nn.Linear) -> None:
+        config: Any = llama.config
+        attention: Any = llama.layers[0].self_attn
+        self.heads = int(config.num_attention_heads)
+        self.kv_heads = int(config.num_key_value_heads)
+        self.head_width = int(attention.head_dim)
+        self.positions = int(config.max_position_embeddings)
+        self.vocabulary = int(config.vocab_size)
+        self.embedding: Tensor = llama.embed_tokens.weight
+        self.dtype = self.embedding.dtype
+        self.device = self.embedding.device
+        self.layers = tuple(NativeLayer(layer) for layer in llama.layers)
+        self._scale = self.head_width**-0.5
+        self._epsilon = float(config.rms_norm_eps)
+        self._norm: Tensor = llama.norm.weight
+        self._head: Tensor = lm_head.weight
+        self._cosine, self._sine = self._angles(llama)
+        # LLM.int8 looks for outliers on the host, which no CUDA graph can hold.
+        self.capturable = self.device.type == "cuda" and not any(isinstance(m, Linear8bitLt) for m in llama.modules())
+        # On a processor, SDPA rounds differently from thread to thread (measured); batched products do not.
+        self.exact = self.device.type == "cpu" and self.dtype == torch.float32
+
+    def embed(self, tokens: Sequence[int]) -> Tensor:
+        """Embedded words: (tokens, hidden size)."""
+        return F.embedding(torch.tensor(tokens, device=self.device), self.embedding)
+
+    def prefill(self, cache: Cache, slot: int, embedded: Tensor, start: int) -> Tensor:
+        """Put positions into a slot behind the `start` that it holds; returns hidden states (positions, hidden size).
+
+        embedded: (positions, hidden size).
+        """
+        count = embedded.shape[0]
+        end = start + count
+        mask = self._causal(start, count) if start else None
+
+        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            keys, values = cache.keys[layer][slot], cache.values[layer][slot]
+            keys[:, start:end] = k.transpose(0, 1)
+            values[:, start:end] = v.transpose(0, 1)
+            mixed = F.scaled_dot_product_attention(
+                q.transpose(0, 1)[None],
+                keys[None, :, :end],
+                values[None, :, :end],
+                attn_mask=mask,
+                is_causal=mask is None,
+                enable_gqa=self.kv_heads != self.heads,
+            )
+            return mixed[0].transpose(0, 1)
+
+        return self._through(embedded, self._cosine[start:end], self._sine[start:end], attend)
+
+    def step(self, cache: Cache, tokens: Tensor, last: Tensor, write: Tensor, length: int) -> Tensor:
+        """One token for each of the first rows of the cache; returns logits (rows, vocabulary) float32.
+
+        tokens, last, write: (rows,) int64. The token stands at position `last` of its study, its keys go to `write`
+        (the same, or the unused last position for a row without a study). `length` positions are attended to; it
+        exceeds every `last`.
+        """
+        rows = tokens.shape[0]
+        heads = torch.arange(rows * self.kv_heads, device=self.device).view(rows, -1)
+        at = (heads * cache.capacity + write[:, None]).view(-1)
+        hidden = torch.arange(length, device=self.device) > last[:, None]
+        zero = torch.zeros((), dtype=self.dtype, device=self.device)
+        mask = torch.where(hidden, _NEVER, zero)[:, None, None]
+
+        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            keys, values = cache.keys[layer], cache.values[layer]
+            keys.view(-1, self.head_width).index_copy_(0, at, k.reshape(-1, self.head_width))
+            values.view(-1, self.head_width).index_copy_(0, at, v.reshape(-1, self.head_width))
+            # heads that share keys become queries of one head: they see the same positions
+            q = q.reshape(rows, self.kv_heads, -1, self.head_width)
+            return self._mix(q, keys[:rows, :, :length], values[:rows, :, :length], mask)
+
+        embedded = F.embedding(tokens, self.embedding)
+        return self.logits(self._through(embedded, self._cosine[last], self._sine[last], attend))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states (rows, hidden size) to logits (rows, vocabulary) float32."""
+        return F.linear(self._normalized(hidden, self._norm), self._head).float()
+
+    def _through(self, x: Tensor, cosine: Tensor, sine: Tensor, attend: Attend) -> Tensor:
+        """All layers. x: (rows, hidden size); cosine, sine: (rows, 1, head width)."""
+        rows, rotated = x.shape[0], self.heads + self.kv_heads
+        for i, layer in enumerate(self.layers):
+            qkv = layer.qkv(self._normalized(x, layer.before_attention)).view(rows, -1, self.head_width)
+            qk = self._rotate(qkv[:, :rotated], cosine, sine)
+            mixed = attend(i, qk[:, : self.heads], qk[:, self.heads :], qkv[:, rotated:])
+            x = x + layer.out(mixed.reshape(rows, -1))
+            gate, up = layer.gate_up(self._normalized(x, layer.before_mlp)).chunk(2, dim=-1)
+            x = x + layer.down(F.silu(gate) * up)
+        return x
+
+    def _mix(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """Attention of one position a row: q (rows, kv heads, queries, width), mask (rows, 1, 1, length)."""
+        if not self.exact:
+            return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+        scores = torch.matmul(q * self._scale, keys.transpose(-1, -2)).add_(mask)
+        return torch.matmul(scores.softmax(dim=-1), values)
+
+    def _normalized(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.rms_norm(x, weight.shape, weight, self._epsilon)
+
+    def _rotate(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        half = self.head_width // 2
+        swapped = torch.cat((x[..., half:], x[..., :half]), dim=-1)
+        return torch.addcmul(x * cosine, swapped, sine)
+
+    def _angles(self, llama: LlamaModel) -> tuple[Tensor, Tensor]:
+        """Cosines and signed sines of every position, (positions, 1, head width), from the model's own embedding."""
+        at = torch.arange(self.positions, device=self.device)[None]
+        cosine, sine = llama.rotary_emb(self.embedding[:1, None], at)
+        sine = sine[0].clone()
+        sine[:, : self.head_width // 2].neg_()
+        return cosine[0][:, None].contiguous(), sine[:, None].contiguous()
+
+    def _causal(self, start: int, count: int) -> Tensor:
+        rows = torch.arange(start, start + count, device=self.device)[:, None]
+        return torch.arange(start + count, device=self.device) <= rows

@@ -1,0 +1,91 @@
+"""One step of decoding for the rows of the cache: eager, or replayed as a CUDA graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from agent.readers.engine.llama import BLOCK, Cache, NativeLlama
+
+NO_NUMBER: Final = -1  # chosen where a row's logits are not finite
+_WARM_UPS: Final = 2
+_GRAPH_BLOCK: Final = 256  # positions: one graph for each, so fewer than in eager steps
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What goes into a step, one entry a row: see NativeLlama.step."""
+
+    tokens: list[int]
+    last: list[int]
+    write: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """What comes out: the most likely token of each row, or NO_NUMBER; and the logits (rows, vocabulary)."""
+
+    greedy: list[int]
+    logits: Tensor
+
+
+class Stepper:
+    """Runs steps over one cache; a new cache needs a new stepper, since graphs hold its addresses."""
+
+    def __init__(self, llama: NativeLlama, cache: Cache, *, graphs: bool) -> None:
+        self._llama = llama
+        self._cache = cache
+        self._block = _GRAPH_BLOCK if graphs else BLOCK
+        self._graphs: dict[tuple[int, int], Graph] | None = {} if graphs else None
+        self._pool = torch.cuda.graph_pool_handle() if graphs else None
+
+    def run(self, rows: Rows) -> Stepped:
+        """Decode one token for every row."""
+        length = min(-(-(max(rows.last) + 1) // self._block) * self._block, self._cache.capacity)
+        inputs = torch.tensor([rows.tokens, rows.last, rows.write])
+        if self._graphs is None:
+            chosen, logits = self._compute(inputs.to(self._llama.device), length)
+        else:
+            key = (inputs.shape[1], length)
+            if key not in self._graphs:
+                self._graphs[key] = Graph(lambda x: self._compute(x, length), inputs, self._llama.device, self._pool)
+            chosen, logits = self._graphs[key].replay(inputs)
+        return Stepped(chosen.tolist(), logits)
+
+    def _compute(self, inputs: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        tokens, last, write = inputs.unbind()
+        logits = self._llama.step(self._cache, tokens, last, write, length)
+        # a sum is finite only if every part is; cheaper than a look at each
+        return torch.where(logits.sum(dim=-1).isfinite(), logits.argmax(dim=-1), NO_NUMBER), logits
+
+
+class Graph:
+    """A captured step: hundreds of kernels for the price of one launch."""
+
+    def __init__(
+        self,
+        compute: Callable[[Tensor], tuple[Tensor, Tensor]],
+        inputs: Tensor,
+        device: torch.device,
+        pool: Any,
+    ) -> None:
+        self._inputs = inputs.to(device)
+        side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(side):  # libraries allocate and choose kernels at their first calls
+            for _ in range(_WARM_UPS):
+                compute(self._inputs)
+        torch.cuda.current_stream(device).wait_stream(side)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, pool=pool):
+            self._outputs = compute(self._inputs)
+
+    def replay(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute with other inputs; the outputs are overwritten by the next replay."""
+        self._inputs.copy_(inputs)
+        self._graph.replay()
+        return self._outputs
