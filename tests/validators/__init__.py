@@ -29,13 +29,14 @@ _IOD_NOISE = re.compile(
     r"|needed to build DICOMDIR"  # type 2 attributes that the source lacks stay empty
     r"|Retired Person Name form"  # a source's single-component name is kept as it is
 )
+_IODS = ("BasicTextSR", "Comprehensive3DSR", "ComprehensiveSR", "KeyObjectSelectionDocument")
 _CONTENT_NOISE = re.compile(r"VR checker does not support this Specific Character Set|Check for template constraints")
 
 
 def iod_findings(file: Path) -> list[str]:
     """Errors and warnings of dciodvfy: modules, types, value representations, enumerations, evidence."""
     lines = _lines([_program("dciodvfy"), str(file)])
-    if not any(line.startswith(("BasicTextSR", "Error")) for line in lines):
+    if not any(line.startswith((*_IODS, "Error")) for line in lines):
         raise AssertionError(f"dciodvfy did not recognize the file: {lines[:3]}")
     return [line for line in lines if re.match("Error|Warning", line) and not _IOD_NOISE.search(line)]
 
@@ -46,8 +47,13 @@ def content_findings(file: Path) -> list[str]:
     return [line for line in lines if re.match("[EFW]: ", line) and not _CONTENT_NOISE.search(line)]
 
 
+def as_page(file: Path) -> str:
+    """HTML that dsr2html makes of a structured report."""
+    return "\n".join(_lines([_program("dsr2html"), str(file)]))
+
+
 def template_findings(files: Sequence[Path]) -> dict[Path, list[str]]:
-    """Errors of PixelMed's DicomSRValidator by file: TID 2000 and what it includes. One start takes 10-20 seconds."""
+    """Errors of PixelMed's DicomSRValidator by file: templates and codes. A start takes 20 seconds, a file one."""
     jars = [f"/usr/share/java/{name}.jar" for name in _JARS]
     if not Path(jars[0]).is_file():
         raise AssertionError("PixelMed is missing: apt-get install libpixelmed-java default-jdk-headless")
@@ -75,5 +81,5 @@ def _program(name: str) -> str:
 
 
 def _lines(command: list[str]) -> list[str]:
-    done = subprocess.run(command, capture_output=True, timeout=150, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=500, check=False)
     return (done.stdout + b"\n" + done.stderr).decode("utf-8", "replace").splitlines()
