@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from pydicom import Dataset
-
 from dicom_node.kinds import FINAL
-from reports.page.sheet import Field, Section, Sheet, compose
+from reports.page.sheet import Field, Section, Sheet
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #111; --paper: #fff; --quiet: #555; --rule: #bbb; --alarm: #960000; }
@@ -45,12 +43,8 @@ footer { margin-top: 2rem; padding-top: .5rem; border-top: 1px solid var(--rule)
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
-def as_html(master: Dataset) -> str:
-    """Write a narrative of ours as a page of HTML, in the order of its PDF.
-
-    Raises NotOurs: another kind of document.
-    """
-    sheet = compose(master)
+def as_html(sheet: Sheet) -> str:
+    """Write a sheet as a page of HTML, in the order of its PDF."""
     parts = [
         *_banner(sheet),
         "<main>",
@@ -107,7 +101,8 @@ def _verification(verified_by: tuple[Field, ...]) -> Iterable[str]:
         yield "<h2>Verified by</h2>"
         for one in verified_by:
             yield from (f'<p class="text" dir="auto">{escape(line)}</p>' for line in one.value.split("\n"))
-            yield f'<p class="text">{escape(one.label)}</p>'
+            if one.label:
+                yield f'<p class="text">{escape(one.label)}</p>'
         yield "</section>"
 
 
@@ -115,6 +110,7 @@ def _footer(sheet: Sheet) -> Iterable[str]:
     yield "<footer>"
     if sheet.making:
         yield f'<p class="text">{escape(sheet.making)}</p>'
-    yield "<p>Images: " + "<br>".join(escape(uid) for uid in sheet.images) + "</p>"
+    if sheet.images:
+        yield "<p>Images: " + "<br>".join(escape(uid) for uid in sheet.images) + "</p>"
     yield f"<p>Document {escape(sheet.identifier)}</p>"
     yield "</footer>"

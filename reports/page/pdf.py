@@ -93,7 +93,8 @@ class _Pages(FPDF):
         self._print_verification()
         if self._sheet.making:
             self._print_small("How this was written", self._sheet.making)
-        self._print_small("Images" if len(self._sheet.images) > 1 else "Image", "\n".join(self._sheet.images))
+        if self._sheet.images:
+            self._print_small("Images" if len(self._sheet.images) > 1 else "Image", "\n".join(self._sheet.images))
 
     def _add_fonts(self, fonts: Fonts, folder: Path) -> None:
         words = self._sheet.words
@@ -161,7 +162,8 @@ class _Pages(FPDF):
         for one in self._sheet.verified_by:
             for number, line in enumerate(one.value.split("\n")):
                 self._print_line(line, 10 if number else 11)
-            self._print_line(one.label, 10)
+            if one.label:
+                self._print_line(one.label, 10)
             self.ln(1.5)
 
     def _print_line(self, line: str, size: float) -> None:

@@ -42,6 +42,9 @@ class Field:
     label: str
     value: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", visible(self.value))
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -50,10 +53,13 @@ class Section:
     heading: str
     text: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", visible(self.text))
+
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Everything on the pages, from top to bottom.
+    """Everything on the pages, from top to bottom; what would turn or hide other words is taken out of it.
 
     banner: repeated on every page above everything else, the loudest lines first; empty in a verified report.
     loud: how many of them are loud.
@@ -73,6 +79,11 @@ class Sheet:
     making: str
     images: tuple[str, ...]
     identifier: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", visible(self.title))
+        object.__setattr__(self, "making", visible(self.making))
+        object.__setattr__(self, "banner", tuple(visible(line) for line in self.banner))
 
     @property
     def words(self) -> str:
@@ -102,7 +113,7 @@ def compose(master: Dataset) -> Sheet:
         fields=_fields(master),
         sections=tuple(_sections(content)),
         verified_by=tuple(_verification(one) for one in content.verified_by),
-        making=_visible(_making(content.making)),
+        making=_making(content.making),
         images=tuple(uid for _, uid in content.films),
         identifier=plain(master, "SOPInstanceUID"),
     )
@@ -132,7 +143,7 @@ def runs_left(line: str) -> bool:
 
 
 def _banner(content: Content) -> tuple[tuple[str, ...], int]:
-    lines = tuple(_visible(line) for line in content.warning.splitlines() if line.strip())
+    lines = tuple(line for line in content.warning.splitlines() if line.strip())
     if content.stage is Stage.NOTICE:
         return (NO_DRAFT, *lines), 1
     return lines, lines.index(NOTICE) + 1 if NOTICE in lines else 0
@@ -140,9 +151,9 @@ def _banner(content: Content) -> tuple[tuple[str, ...], int]:
 
 def _key(master: Dataset) -> tuple[Field, ...]:
     return (
-        Field("Patient", _visible(person(plain(master, "PatientName"))) or UNNAMED),
-        Field("Patient ID", _visible(plain(master, "PatientID"))),
-        Field("Accession", _visible(plain(master, "AccessionNumber")) or UNNAMED),
+        Field("Patient", person(plain(master, "PatientName")) or UNNAMED),
+        Field("Patient ID", plain(master, "PatientID")),
+        Field("Accession", plain(master, "AccessionNumber") or UNNAMED),
     )
 
 
@@ -161,7 +172,7 @@ def _fields(master: Dataset) -> tuple[Field, ...]:
         ("Issuer of ID", plain(master, "IssuerOfPatientID")),
         ("Written", " ".join((day(plain(master, "ContentDate")), _hours(plain(master, "ContentTime"))))),
     )
-    return tuple(Field(label, _visible(value)) for label, value in written if value.strip())
+    return tuple(Field(label, value) for label, value in written if value.strip())
 
 
 def _hours(time: str) -> str:
@@ -171,7 +182,7 @@ def _hours(time: str) -> str:
 def _sections(content: Content) -> list[Section]:
     pairs = [("Findings", content.findings), ("Impression", content.impression)]
     pairs += [(f"Addendum {number}", words) for number, words in enumerate(content.addenda, 1)]
-    return [Section(heading, _visible(words)) for heading, words in pairs if words]
+    return [Section(heading, words) for heading, words in pairs if words]
 
 
 def _making(text: str) -> str:
@@ -183,11 +194,11 @@ def _making(text: str) -> str:
 
 
 def _verification(one: Verification) -> Field:
-    return Field(moment(one.at), _visible(f"{person(one.name)}\n{one.organization}"))
+    return Field(moment(one.at), f"{person(one.name)}\n{one.organization}")
 
 
-def _visible(text: str) -> str:
-    """Without format characters that turn or hide what follows; letters, blanks and line ends stay."""
+def visible(text: str) -> str:
+    """Take a text without format characters that turn or hide what follows; letters, blanks and line ends stay."""
     kept = "".join(
         character
         for character in text

@@ -46,7 +46,7 @@ def words_of(page: str) -> str:
 @pytest.mark.parametrize("stage", STAGES)
 def test_page_holds_every_word_in_the_order_of_the_narrative(stage: str) -> None:
     content = read_content(STAGES[stage])
-    words = words_of(as_html(STAGES[stage]))
+    words = words_of(as_html(compose(STAGES[stage])))
 
     parts = [content.warning, content.title, content.findings, content.impression, *content.addenda]
     places = [words.rfind(" ".join(part.split())) for part in parts if part]
@@ -55,17 +55,17 @@ def test_page_holds_every_word_in_the_order_of_the_narrative(stage: str) -> None
 
 
 def test_draft_has_its_banner_first_and_a_verified_report_has_none() -> None:
-    body = as_html(draft()).partition("<body>")[2]
+    body = as_html(compose(draft())).partition("<body>")[2]
 
     assert body.lstrip().startswith('<div class="banner"')
-    assert '<div class="banner"' not in as_html(signed())
-    assert "Verified by" in as_html(signed())
+    assert '<div class="banner"' not in as_html(compose(signed()))
+    assert "Verified by" in as_html(compose(signed()))
 
 
 def test_hostile_name_and_text_are_only_words() -> None:
     hostile = '<script>alert(1)</script>"><img src=x onerror=alert(2)>&amp;'
     header = film(PatientName=hostile, StudyDescription="</dl><b>x", SpecificCharacterSet="ISO_IR 192")
-    page = as_html(draft(header, text=DraftText(hostile, "</style><script>x</script>")))
+    page = as_html(compose(draft(header, text=DraftText(hostile, "</style><script>x</script>"))))
 
     tags = {tag for tag, _ in read(page).tags}
     assert tags <= {
@@ -77,7 +77,7 @@ def test_hostile_name_and_text_are_only_words() -> None:
 
 
 def test_page_loads_nothing_and_allows_nothing() -> None:
-    page = as_html(draft())
+    page = as_html(compose(draft()))
     attributes = {name for _, found in read(page).tags for name in found}
 
     assert not attributes & {"src", "href", "action", "srcset", "onload", "style"}
@@ -87,7 +87,7 @@ def test_page_loads_nothing_and_allows_nothing() -> None:
 
 
 def test_page_has_light_dark_and_print() -> None:
-    page = as_html(draft())
+    page = as_html(compose(draft()))
 
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
@@ -97,4 +97,4 @@ def test_page_has_light_dark_and_print() -> None:
 def test_name_of_every_character_set_stands_in_the_page(charset: str) -> None:
     master = draft(in_charset(charset))
 
-    assert f'<dd dir="auto">{compose(master).key[0].value}</dd>' in as_html(master)
+    assert f'<dd dir="auto">{compose(master).key[0].value}</dd>' in as_html(compose(master))
