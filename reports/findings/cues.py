@@ -39,10 +39,10 @@ UNCERTAIN_AFTER: Final = """
     suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal, differential /diagnosis /diagnoses
     /would /includes/include/including/considerations/consideration/of /include, may/might/could/would be /most /due
     /consistent/compatible/related/secondary /with/to, could/may/might relate to, likely, most likely, consider,
-    considerations include, indeterminate, borderline, favored, favor, not excluding, cannot be certain, raises the
-    possibility of, possibility of, favoring, correlate /clinically /for/with, correlation /clinically for/with,
-    clinical correlation for/with, symptoms of, signs of, most consistent/compatible with, in the
-    appropriate/right/correct/proper clinical setting/context, ?
+    considerations include, indeterminate, borderline, if any, doubt/doubtful/doubted, favored, favor, not excluding,
+    cannot be certain, raises the possibility of, possibility of, favoring, correlate /clinically /for/with,
+    correlation /clinically for/with, clinical correlation for/with, symptoms of, signs of, most consistent/compatible
+    with, in the appropriate/right/correct/proper clinical setting/context, ?
 """
 
 UNCERTAIN_BEFORE: Final = """
@@ -55,8 +55,8 @@ UNCERTAIN_BEFORE: Final = """
     possible/possibly/probable/likely/suspected/questionable/uncertain/equivocal/indeterminate, remains possible,
     is/remains uncertain/indeterminate/equivocal, would be difficult to exclude, hard to exclude, should be
     considered, is in the differential, is a consideration, a possibility, another consideration, in the
-    appropriate/right/correct/proper clinical setting/context, suspected, less likely, unlikely, ?, is not
-    /entirely/completely excluded
+    appropriate/right/correct/proper clinical setting/context, suspected, less likely, unlikely, not likely, if any,
+    doubtful, ?, is not /entirely/completely excluded
 """
 
 # Not about this film, or only asked: the mention says nothing.
@@ -85,7 +85,7 @@ STOPS: Final = """
 
 # After a comma or "and" they open a new statement, which a negation does not reach.
 RESTARTS: Final = """
-    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with
+    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/this/these/it/there/new/enlarging/enlarged
 """
 
 SEVERITIES: Final = (
@@ -114,7 +114,8 @@ SIDES: Final = (
 # They end what a negation before them reaches, and what a cue after them reaches back to.
 AFFIRMS: Final = """
     is/are/was/were /again /also seen/present/identified/noted/demonstrated/visualized/evident/appreciated/observed,
-    there is, there are
+    there is, there are, has/have increased/decreased/improved/worsened/developed/enlarged/progressed, is/are
+    unchanged/stable/increased/decreased/improved/worse/larger/smaller, persists/persist, is/are again
 """
 
 # Uncertain, and denied where a negation stands before: "no opacity to suggest pneumonia".

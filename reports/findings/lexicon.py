@@ -197,7 +197,8 @@ PREDICATES: Final = (
     (
         "enlarged",
         """
-            enlarged/enlargement/enlarging/increase/large/widened/widening/cardiomegalic/increased/globular/dilated/bigger
+            enlarged/enlargement/enlarging/increase, has/have/is/are increased/enlarged,
+            large/widened/widening/cardiomegalic/increased/globular/dilated/bigger
         """,
     ),
     (

@@ -166,12 +166,12 @@ class Scope:
         self.moved = True
 
     def restart(self, item: Item) -> None:
-        if (
-            item.first - _AFTER_A_JOIN <= self.joined < item.first
-            and self.lists_until < item.first
-            and self._is_denied()
-        ):
-            self.force = None
+        """ "No effusion, mild edema" and "possible effusion, mild edema", not "may represent effusion, mild edema"."""
+        opens = item.first - _AFTER_A_JOIN <= self.joined < item.first and self.lists_until < item.first
+        if opens and self.force is not None and self.force.cue[1] < self.joined:
+            first, last = self.force.cue
+            if self._is_denied() or first == last:
+                self.force = None
 
     def severity(self, item: Item) -> None:
         if item.value in _SAID:
