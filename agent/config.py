@@ -10,7 +10,7 @@ import ipaddress
 import os
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -21,8 +21,9 @@ from pydantic_settings import (
 )
 
 from dicom_node.config import NodeConfig
+from dicom_node.credentials import Credential
 from dicom_node.errors import ConfigurationError
-from reports.config import ReportsConfig
+from reports.config import FhirConfig, Hl7Config, ReportsConfig
 
 DEFAULT_FILE = Path("/etc/wetread/wetread.toml")
 _AS_SERVICE = "run it as the service's user: sudo -u wetread wetread ..."
@@ -76,6 +77,17 @@ class LogConfig(BaseModel):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+CredentialName = Annotated[str, Field(pattern=r"^[a-z0-9](_?[a-z0-9]+)*$")]  # so that the environment can name it
+
+
+class DeliveryConfig(BaseModel):
+    """Section [delivery]: what authorizes us at destinations, by the names that the database knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    credentials: dict[CredentialName, Credential] = Field(default_factory=dict)
+
+
 class Config(BaseSettings):
     """Everything that is configured. Passed down; nothing else reads files or the environment."""
 
@@ -85,9 +97,12 @@ class Config(BaseSettings):
 
     node: NodeConfig = NodeConfig()
     reports: ReportsConfig = ReportsConfig()
+    hl7: Hl7Config = Hl7Config()
+    fhir: FhirConfig = FhirConfig()
     reader: ReaderConfig = ReaderConfig()
     broker: BrokerConfig = BrokerConfig()
     web: WebConfig = WebConfig()
+    delivery: DeliveryConfig = DeliveryConfig()
     log: LogConfig = LogConfig()
 
     @classmethod
