@@ -89,10 +89,10 @@ def _own(value: str, meaning: str) -> Code:
 ROWS: Final = (
     _row(
         "No Finding/normal",
-        _own("NORMAL", "Described as normal"),
+        _own("NORMAL", "Normal as far as described"),
         CHEST,
         _OWN,
-        "What the text says of the whole film. 'No Finding = Absent' would deny twice, so it is worded the other way.",
+        "No abnormality is described. 'No Finding = Present' can be read as its opposite: worded the other way.",
     ),
     _row(
         "Enlarged Cardiomediastinum",

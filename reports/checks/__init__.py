@@ -3,6 +3,6 @@
 Problems are named in words that hold no value of the patient.
 """
 
-from reports.checks.document import DocumentRefused, check_document, check_draft, check_payload
+from reports.checks.document import DocumentRefused, check_document, check_draft, check_payload, problems_of
 
-__all__ = ["DocumentRefused", "check_document", "check_draft", "check_payload"]
+__all__ = ["DocumentRefused", "check_document", "check_draft", "check_payload", "problems_of"]

@@ -11,7 +11,9 @@ from pydicom.uid import (
     BasicTextSRStorage,
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
     KeyObjectSelectionDocumentStorage,
+    SecondaryCaptureImageStorage,
 )
 
 from dicom_node.errors import WetreadError
@@ -21,6 +23,7 @@ from reports.checks.elements import of_the_elements, of_the_encoding, of_the_fil
 from reports.checks.key_object import of_a_key_object, of_the_rejected
 from reports.checks.measurement import of_a_measurement_report, of_the_master
 from reports.checks.narrative import of_a_narrative, stage_of
+from reports.checks.pages import against_the_master, of_a_capture, of_a_pdf
 from reports.checks.structure import referenced
 from reports.config import ReportsConfig
 from reports.objects.tree import plain
@@ -51,7 +54,9 @@ _RULES: Mapping[str, Rules] = MappingProxyType(
         BasicTextSRStorage: of_a_narrative,
         Comprehensive3DSRStorage: of_a_measurement_report,
         ComprehensiveSRStorage: of_a_measurement_report,
+        EncapsulatedPDFStorage: of_a_pdf,
         KeyObjectSelectionDocumentStorage: of_a_key_object,
+        SecondaryCaptureImageStorage: of_a_capture,
     }
 )
 # What must hold between a document and the one that it was made from.
@@ -59,7 +64,9 @@ _AGREEMENTS: Mapping[str, Callable[[Dataset, Dataset], Iterator[str]]] = Mapping
     {
         Comprehensive3DSRStorage: of_the_master,
         ComprehensiveSRStorage: of_the_master,
+        EncapsulatedPDFStorage: against_the_master,
         KeyObjectSelectionDocumentStorage: of_the_rejected,
+        SecondaryCaptureImageStorage: against_the_master,
     }
 )
 
@@ -130,6 +137,11 @@ def check_payload(
     }
     books = [f"{name} is not that of the books" for name, value in expected.items() if plain(document, name) != value]
     _refuse([*books, *_of_the_document(document), *of_the_file_meta(document)])
+
+
+def problems_of(document: Dataset) -> tuple[str, ...]:
+    """What is wrong with a document by itself, one phrase each; empty where nothing is. For who looks at a file."""
+    return tuple(dict.fromkeys(_of_the_document(document)))
 
 
 def _refuse(problems: list[str]) -> None:

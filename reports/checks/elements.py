@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import date
 
-from pydicom import Dataset, FileDataset
+from pydicom import DataElement, Dataset, FileDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node.uids import is_uid
@@ -15,23 +15,31 @@ from reports.objects.tree import plain
 from reports.provenance import device_uid
 from reports.source import LENGTHS, has_controls, is_timezone_offset, joined
 
+_SEVERAL = frozenset({"CS", "DA", "LO", "SH", "UI"})  # a backslash separates their values (PS3.5 6.4)
 _TEXT_VRS = frozenset({"CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+_LOOKED_AT = _TEXT_VRS | _SEVERAL
 
 
 def of_the_elements(document: Dataset) -> Iterator[str]:
     """No private element, no control character, no bad UID, nothing too long."""
     for element in document.iterall():
-        text = "" if element.VR == "SQ" else joined(element.value)
         if element.tag.is_private:
             yield "a private element is present"
-        elif element.VR in _TEXT_VRS and has_controls(text, allowed="\r\n" if element.VR == "UT" else ""):
-            yield f"{element.keyword} holds control characters"
-        elif element.VR == "UI" and not all(is_uid(uid) for uid in text.split("\\")):
-            yield f"{element.keyword} is no UID"
-        elif element.VR == "DA" and text and not _is_date(text):
-            yield f"{element.keyword} is no date"
-        elif len(text) > LENGTHS.get(element.VR, len(text)):
-            yield f"{element.keyword} is too long"
+        elif element.VR in _LOOKED_AT:
+            yield from _of_an_element(element)
+
+
+def _of_an_element(element: DataElement) -> Iterator[str]:
+    vr, text = element.VR, joined(element.value)
+    values = text.split("\\") if vr in _SEVERAL else [text]
+    if vr in _TEXT_VRS and has_controls(text, allowed="\r\n" if vr == "UT" else ""):
+        yield f"{element.keyword} holds control characters"
+    elif vr == "UI" and not all(is_uid(uid) for uid in values):
+        yield f"{element.keyword} is no UID"
+    elif vr == "DA" and text and not all(_is_date(one) for one in values):
+        yield f"{element.keyword} is no date"
+    elif any(len(value) > LENGTHS.get(vr, len(value)) for value in values):
+        yield f"{element.keyword} is too long"
 
 
 def of_the_encoding(document: Dataset) -> Iterator[str]:
