@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+from textwrap import shorten
 
 import click
+from pydicom import dcmread
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.cli import Surroundings
 from agent.commands.session import ago, as_json, config_of, open_database, person, print_json, print_table
+from agent.config import Config
 from dicom_node import books, worklist
 from dicom_node.database import clock
+from dicom_node.errors import ConfigurationError, NotFound
+from dicom_node.files import read_document
 from dicom_node.tables import AuditRow, Book, Delivery, Instance, Revision, Study, Workitem
 from dicom_node.worklist.holds import what_to_do
 from reports import drafts
+from reports.render import as_text as rendered
 from reports.tables import Report
 
+_SHORT = 72  # characters of a reason in a list
 _KEY = click.argument("key", metavar="NUMBER|UID|ACCESSION")
 _CHANGED = click.argument("key", metavar="'#NUMBER'|UID|ACCESSION")
 
@@ -43,6 +53,9 @@ def list_studies(
     surroundings: Surroundings, book: str | None, held: bool, conflicts: bool, limit: int, as_json: bool
 ) -> None:
     """The newest studies with where they stand."""
+    from reports.web.standing import standing
+    from reports.web.worklist import facts_of
+
     with open_database(config_of(surroundings)) as database, database.read() as tx:
         now = clock(tx)
         chosen = (
@@ -57,9 +70,11 @@ def list_studies(
         if conflicts:
             chosen = chosen.where(Study.id.in_(books.conflicts()))
         rows = tx.execute(chosen.order_by(Study.id.desc()).limit(limit)).all()
+        facts = facts_of(tx, [revision for revision, _ in rows])
     if as_json:
         print_json([_summary(revision, workitem) for revision, workitem in rows])
         return
+    reasons = {one.revision.id: shorten(standing(one, now).sentence, _SHORT, placeholder=" ...") for one in facts}
     table = [
         (
             revision.study.id,
@@ -68,39 +83,75 @@ def list_studies(
             revision.book,
             _standing(revision, workitem),
             ago(revision.study.first_received_at, now),
+            reasons[revision.id],
             revision.study.study_instance_uid,
         )
         for revision, workitem in rows
     ]
-    header = ("STUDY", "ACCESSION", "REV", "BOOK", "WHERE", "AGE", "STUDY INSTANCE UID")
+    header = ("STUDY", "ACCESSION", "REV", "BOOK", "WHERE", "AGE", "WHY", "STUDY INSTANCE UID")
     print_table(header, table, empty="no study; does the PACS route to this AE title? wetread check tells")
 
 
 @study.command()
 @_KEY
+@click.option("--text", "as_text", is_flag=True, help="Print the newest draft instead. Shows the patient's name.")
+@click.option(
+    "--export", type=click.Path(path_type=Path, dir_okay=False), help="Write the newest draft into this new DICOM file."
+)
 @as_json
 @click.pass_obj
-def show(surroundings: Surroundings, key: str, as_json: bool) -> None:
-    """One study: its images, its reading, its deliveries, and everything that happened to it."""
-    with open_database(config_of(surroundings)) as database, database.read() as tx:
+def show(surroundings: Surroundings, key: str, as_text: bool, export: Path | None, as_json: bool) -> None:
+    """One study: what happens with it, its images, its reading, its deliveries, and everything that happened to it."""
+    config = config_of(surroundings)
+    if as_text or export is not None:
+        _give_draft(config, key, as_text=as_text, export=export)
+        return
+    with open_database(config) as database, database.read() as tx:
         found = _detail(tx, worklist.find_study(tx, key))
     if as_json:
         print_json(found)
         return
-    for name in ("study", "study_instance_uid", "accession_number", "state", "revision", "book", "where"):
-        click.echo(f"{name.replace('_', ' '):20} {found[name]}")
-    if found["to_do"]:
-        click.echo(f"{'to do':20} {found['to_do']}")
+    _print_head(found)
     for title in ("instances", "reports", "deliveries"):
         rows = found[title]
         assert isinstance(rows, list)
         click.echo(f"\n{title.upper()}")
         header = list(rows[0]) if rows else []
         print_table(header, [list(row.values()) for row in rows], empty="none")
+    for sentence in found["older_drafts"]:  # type: ignore[attr-defined]
+        click.echo(sentence)
     click.echo("\nTIMELINE")
     for row in found["timeline"]:  # type: ignore[attr-defined]
         words = " ".join(f"{name}={value}" for name, value in row["detail"].items())
         click.echo(f"{row['at']:%Y-%m-%d %H:%M:%S}Z  {row['event']:24} {row['actor']:24} {words}".rstrip())
+
+
+def _print_head(found: Mapping[str, object]) -> None:
+    names = ("study", "study_instance_uid", "accession_number", "state", "revision", "book", "where", "what_happens")
+    for name in names:
+        click.echo(f"{name.replace('_', ' '):20} {found[name]}")
+    commands = found["commands"]
+    assert isinstance(commands, list)
+    for number, command in enumerate(commands):
+        click.echo(f"{'' if number else 'to do':20} {command}")
+
+
+def _give_draft(config: Config, key: str, *, as_text: bool, export: Path | None) -> None:
+    """Print the newest draft, write it, or both. Raises NotFound, ConfigurationError."""
+    with open_database(config) as database, database.read() as tx:
+        report = next(iter(drafts.of_study(tx, worklist.find_study(tx, key).id)), None)
+    if report is None:
+        raise NotFound(f"no draft of this study has been written; why: wetread study show {shlex.quote(key)}")
+    payload = read_document(config.node.store_folder, report.digest)
+    if export is not None:
+        try:
+            with export.open("xb") as target:
+                target.write(payload)
+        except FileExistsError as error:
+            raise ConfigurationError(f"{export} exists; choose another name") from error
+        click.echo(f"{export}: the draft ({report.state}), not verified by a person", err=as_text)
+    if as_text:
+        click.echo(rendered(dcmread(BytesIO(payload))), nl=False)
 
 
 @study.command()
@@ -191,7 +242,12 @@ def _summary(revision: Revision, workitem: Workitem | None) -> dict[str, object]
 
 
 def _detail(tx: Session, found: Study) -> dict[str, object]:
+    from reports.web.older import older_drafts
+    from reports.web.standing import standing
+    from reports.web.worklist import facts_of
+
     revision = worklist.current_revision(tx, found)
+    stands = standing(facts_of(tx, [revision])[0], clock(tx))
     workitem = tx.scalar(select(Workitem).where(Workitem.revision_id == revision.id))
     instances = tx.scalars(select(Instance).where(Instance.study_id == found.id).order_by(Instance.id)).all()
     deliveries = tx.scalars(
@@ -200,10 +256,16 @@ def _detail(tx: Session, found: Study) -> dict[str, object]:
     rows = tx.scalars(select(AuditRow).where(AuditRow.study_id == found.id).order_by(AuditRow.id)).all()
     summary = _summary(revision, workitem)
     summary["last_error"] = workitem.last_error if workitem else ""
+    opened = tx.scalars(select(Revision.opened_at).where(Revision.study_id == found.id).order_by(Revision.number))
+    summary["first_received_at"] = opened.first()
+    summary["revision_opened_at"] = revision.opened_at
+    summary["what_happens"] = stands.sentence
     summary["to_do"] = what_to_do(found.hold_reason) if found.hold_reason else ""
+    summary["commands"] = list(stands.commands)
     summary["instances"] = [_instance(instance) for instance in instances]
     summary["reports"] = [_report(report) for report in drafts.of_study(tx, found.id)]
     summary["deliveries"] = [_delivery(delivery) for delivery in deliveries]
+    summary["older_drafts"] = older_drafts(deliveries, revision=found.revision)
     summary["timeline"] = [_event(row) for row in rows]
     return summary
 
@@ -231,6 +293,7 @@ def _report(report: Report) -> dict[str, object]:
 
 def _delivery(delivery: Delivery) -> dict[str, object]:
     return {
+        "revision": delivery.revision.number,
         "destination": delivery.destination,
         "kind": delivery.kind,
         "state": delivery.state,

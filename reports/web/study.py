@@ -20,6 +20,7 @@ from dicom_node.worklist import current_revision
 from reports import drafts
 from reports.render import as_text
 from reports.tables import Report
+from reports.web.older import older_drafts
 from reports.web.standing import Facts, Standing, standing
 from reports.web.timeline import Happening, timeline
 from reports.web.worklist import facts_of
@@ -38,6 +39,7 @@ class Dossier:
     instances: Sequence[Instance]  # the newest so many
     instance_count: int
     deliveries: Sequence[Delivery]
+    older_drafts: Sequence[str]  # sentences
     happenings: Sequence[Happening]
     report: Report | None
     report_revision: int
@@ -61,15 +63,17 @@ def dossier(tx: Session, study_id: int, now: datetime) -> Dossier | None:
     report = next(iter(drafts.of_study(tx, study.id)), None)
     numbers = {revision.id: revision.number for revision in revisions}
     of_study = Instance.study_id == study.id
+    deliveries = tx.scalars(
+        select(Delivery).join(Revision).where(Revision.study_id == study.id).order_by(Delivery.id)
+    ).all()
     return Dossier(
         facts=facts,
         standing=standing(facts, now),
         revisions=revisions,
         instances=tx.scalars(select(Instance).where(of_study).order_by(Instance.id.desc()).limit(MOST_INSTANCES)).all(),
         instance_count=tx.scalar(select(func.count(Instance.id)).where(of_study)) or 0,
-        deliveries=tx.scalars(
-            select(Delivery).join(Revision).where(Revision.study_id == study.id).order_by(Delivery.id)
-        ).all(),
+        deliveries=deliveries,
+        older_drafts=older_drafts(deliveries, revision=study.revision),
         happenings=timeline(tx, study.id),
         report=report,
         report_revision=numbers[report.revision_id] if report else 0,

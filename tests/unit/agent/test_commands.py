@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import update
 
 from agent import health, schema
 from agent.cli import wetread
@@ -15,6 +16,10 @@ from agent.config import Config
 from dicom_node import worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
+from dicom_node.files import read_document
+from dicom_node.tables import Proof, RemoteAE, Study
+from reports.provenance import NOTICE
+from tests.unit.reports.test_web import House
 
 DIGEST = "ab" * 32
 
@@ -86,3 +91,91 @@ def test_check_warns_of_what_was_refused_lately(desk: Desk) -> None:
     desk.refuse()
 
     assert told() == ["1 object was refused in 24 hours; whose: wetread quarantine list"]
+
+
+# --- studies ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """As the pages' tests have it, and a configuration file for the commands."""
+    made = House(tmp_path / "data")
+    (tmp_path / "wetread.toml").write_text(f'[node]\ndata_folder = "{tmp_path / "data"}"\n')
+    yield made
+    made.database.close()
+
+
+def tell(house: House, *words: str, code: int = 0) -> str:
+    config = house.config.node.data_folder.parent / "wetread.toml"
+    result = CliRunner().invoke(wetread, ["--config", str(config), *words])
+    assert result.exit_code == code, result.output
+    return f"{result.output}{result.exception or ''}"
+
+
+def hold(house: House) -> None:
+    held = house.claim()
+    with house.database.write() as tx:
+        worklist.hold(tx, held, reason="body-part-unknown", explanation="The body part is absent.", now=clock(tx))
+
+
+def test_a_held_study_says_why_and_what_to_type(house: House) -> None:
+    house.wait_for_a_reading()
+    hold(house)
+
+    shown = tell(house, "study", "show", "1")
+    page = house.shown("/study/1")
+
+    for words in (
+        "A person must decide whether it may be read: The body part is absent.",
+        "wetread study confirm '#1'",
+        "wetread study exclude '#1' --reason \"...\"",
+    ):
+        assert words in shown
+        assert words in page
+    assert "The body part is absent." in tell(house, "study", "list")
+
+
+def test_the_newest_draft_is_printed_and_written(house: House, tmp_path: Path) -> None:
+    house.add_peer()
+    house.wait_for_a_reading()
+    digest = house.draft(house.claim())
+    target = tmp_path / "draft.dcm"
+
+    text = tell(house, "study", "show", "1", "--text")
+    said = tell(house, "study", "show", "1", "--export", str(target))
+
+    assert NOTICE in text
+    assert target.read_bytes() == read_document(house.config.node.store_folder, digest)
+    assert f"{target}: the draft (DRAFT), not verified by a person" in said
+    assert "exists; choose another name" in tell(house, "study", "show", "1", "--export", str(target), code=1)
+
+
+def test_a_study_without_a_draft_says_so(house: House) -> None:
+    house.wait_for_a_reading()
+
+    assert "no draft of this study has been written" in tell(house, "study", "show", "1", "--text", code=1)
+
+
+def test_an_older_draft_that_left_is_named_with_its_revision(house: House) -> None:
+    for title in ("BOX", "ORTHPACS"):
+        house.add_peer(title)
+    with house.database.write() as tx:
+        tx.execute(update(RemoteAE).values(proof=Proof.ACKNOWLEDGEMENT))
+    house.wait_for_a_reading()
+    house.draft(house.claim())
+    for _ in range(2):
+        sent = house.consign()
+        with house.database.write() as tx:
+            worklist.mark_sent(tx, sent, clock(tx))
+    with house.database.write() as tx:
+        study = tx.get_one(Study, 1)
+        worklist.requeue(tx, study, clock(tx), actor="person:test")
+    sentence = "An older draft (revision 1) is in BOX, ORTHPACS and stays there."
+
+    shown = json.loads(tell(house, "study", "show", "1", "--json"))
+
+    assert shown["older_drafts"] == [sentence]
+    assert [delivery["revision"] for delivery in shown["deliveries"]] == [1, 1]
+    assert sentence in tell(house, "study", "show", "1")
+    assert sentence in house.shown("/study/1")
+    assert "Revision 2 opened" in house.shown("/study/1")

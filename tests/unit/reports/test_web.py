@@ -491,7 +491,7 @@ def test_study_page_shows_draft_beside_the_notice_and_the_whole_timeline(house: 
 def test_every_moment_is_written_in_utc_and_for_machines(house: House) -> None:
     house.receive()
     with house.database.write() as tx:
-        tx.get_one(Study, 1).first_received_at = datetime(2025, 3, 1, 23, 30, 5, tzinfo=UTC)
+        tx.get_one(Study, 1).last_received_at = datetime(2025, 3, 1, 23, 30, 5, tzinfo=UTC)
 
     assert '<time datetime="2025-03-01T23:30:05Z">2025-03-01 23:30:05 UTC</time>' in house.web.get("/study/1").text
 
