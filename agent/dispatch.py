@@ -1,4 +1,7 @@
-"""The dispatcher: closes quiet studies, takes back lost claims, rings bells, seals the audit trail, deletes pixels."""
+"""The dispatcher: closes quiet studies, takes back lost claims and ended reports, rings bells, seals the audit trail.
+
+It also looks at what came that is no image, and deletes old pixels.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ from celery import Celery
 
 from agent import loop, tasks
 from agent.config import Config
+from agent.drafting import Desk
+from agent.incoming import Examiner, forget_early
+from agent.recalling import Recaller
 from dicom_node import audit, files, retention, worklist
 from dicom_node.database import Database, clock
 from dicom_node.owner import is_dead
@@ -35,6 +41,9 @@ class Dispatcher:
         self._kept_house = 0.0
         self._broker_away = False
         self._failed: frozenset[worklist.Stumble] = frozenset()
+        desk = Desk(config, database)
+        self._examiner = Examiner(desk)
+        self._recaller = Recaller(desk)
 
     def run(self, stop: threading.Event, pulse: loop.Pulse) -> None:
         """Work until told to stop."""
@@ -44,6 +53,8 @@ class Dispatcher:
         """Everything that is due now."""
         self._complete_and_release()
         self._ring()
+        self._examiner.step()
+        self._recaller.step()
         self._seal()
         if time.monotonic() - self._kept_house > _HOUSEKEEPING_SECONDS or not self._kept_house:
             self._keep_house()
@@ -97,6 +108,8 @@ class Dispatcher:
             now = clock(tx)
         keep = timedelta(days=node.keep_days)
         purged = retention.purge(self._database, node.store_folder, now, keep=keep)
+        with self._database.write() as tx:
+            forget_early(tx, clock(tx))
         lost = retention.sweep(self._database, node.store_folder, older_than=_ORPHAN_AGE, also_named=(Report.digest,))
         refused = files.trim(
             node.quarantine_folder,

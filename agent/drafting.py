@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 from pydicom import Dataset, dcmread
@@ -15,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.config import Config
-from dicom_node import worklist
+from dicom_node import audit, worklist
 from dicom_node.database import Database, clock
 from dicom_node.destinations import destinations
 from dicom_node.errors import NotFound
@@ -27,11 +28,13 @@ from dicom_node.worklist import Claim, Ending, Outgoing
 from reports import drafts, life, outbox
 from reports.charset import SourceUnusable
 from reports.checks import DocumentRefused, check_draft
-from reports.findings import extract
+from reports.findings import Finding, extract
+from reports.messages.fhir import FhirSite
+from reports.messages.oru import Parties
 from reports.objects.basic_text import build_draft, build_notice
 from reports.objects.content import read_content
 from reports.objects.frame import encode
-from reports.outbox import Packet, Workshop
+from reports.outbox import LeftOut, Made, Packet, Workshop
 from reports.provenance import Provenance
 from reports.source import normalize
 from reports.tables import Report
@@ -52,7 +55,16 @@ class Desk:
     @property
     def workshop(self) -> Workshop:
         """What documents are made with."""
-        return Workshop(self.config.reports)
+        hl7, fhir = self.config.hl7, self.config.fhir
+        parties = Parties(
+            sending_application=hl7.sending_application,
+            sending_facility=hl7.sending_facility,
+            receiving_application=hl7.receiving_application,
+            receiving_facility=hl7.receiving_facility,
+            filler_from_accession=hl7.filler_from_accession,
+        )
+        site = FhirSite(fhir.patient_systems, fhir.order_system, fhir.create_patient)
+        return Workshop(self.config.reports, parties, site)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +72,7 @@ class Draft:
     """A draft in every form that leaves, not stored yet. master: what is kept, whether it leaves or not."""
 
     master: Dataset
-    packets: tuple[Packet, ...]
+    made: Made
     modes: frozenset[Mode]
 
 
@@ -69,9 +81,9 @@ def write(desk: Desk, claim: Claim, sources: Sequence[Dataset], text: DraftText,
 
     sources: headers of the films that were read, as received.
 
-    Raises SourceUnusable, DocumentRefused, FontMissing.
+    Raises SourceUnusable, DocumentRefused.
     """
-    everyone, earlier = _surroundings(desk, claim)
+    everyone, earlier, formerly = _surroundings(desk, claim)
 
     def build(predecessor: Dataset | None) -> Dataset:
         draft = build_draft(
@@ -86,17 +98,17 @@ def write(desk: Desk, claim: Claim, sources: Sequence[Dataset], text: DraftText,
         check_draft(draft, sources, desk.config.reports)
         return draft
 
-    masters = outbox.editions(build, everyone, Stage.DRAFT, earlier)
-    master = _kept(masters) or build(None)
+    master, masters = outbox.editions(build, everyone, Stage.DRAFT, earlier)
     report = outbox.Report(
         draft=master,
         drafted_at=claim.content_at,
         at=claim.content_at,
-        findings=tuple(extract(read_content(master).narrative).by_label.values()),
+        findings=findings_in(master),
+        formerly=formerly,
         films=tuple(normalize(source, desk.config.reports) for source in sources),
     )
-    packets = outbox.parcels(masters, Stage.DRAFT, everyone, desk.workshop, report, earlier)
-    return Draft(master, tuple(packets), frozenset(one.mode for one in everyone))
+    made = outbox.parcels(masters, Stage.DRAFT, everyone, desk.workshop, report, earlier)
+    return Draft(master, made, frozenset(one.mode for one in everyone))
 
 
 def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
@@ -106,15 +118,16 @@ def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
     """
     report.sop_instance_uid = str(draft.master.SOPInstanceUID)
     report.digest = write_document(desk.config.node.store_folder, encode(draft.master))
-    outgoing = _stored(desk, draft.packets)
+    outgoing = store(desk, draft.made.packets)
     with desk.database.write() as tx:
         now = clock(tx)
         life.lock(tx, claim.study_id)
-        why = life.silence(tx, claim.study_id)
+        why = life.silence(tx, claim.study_id, film_digest=report.film_digest)
         ending = _nothing_leaves(draft.modes) if why is None else Ending(Book.CLOSED, why.value, life.RULES[why].words)
         # first: it may find the lease lost
         worklist.finish(tx, claim, [] if why else outgoing, nothing_leaves=ending, now=now)
         life.record(tx, report, now, actor="work")
+        tell_of(tx, claim.study_id, draft.made.left_out, now, actor="work")
 
 
 def write_notice(
@@ -138,8 +151,8 @@ def write_notice(
         log.warning("notice_left_out", workitem=claim.uid, kind=type(error).__name__)
         return []
     report = outbox.Report(draft=notice, drafted_at=claim.content_at, at=claim.content_at)
-    masters = outbox.editions(lambda _: notice, wanted, Stage.NOTICE)
-    return _stored(desk, outbox.parcels(masters, Stage.NOTICE, wanted, desk.workshop, report))
+    _, masters = outbox.editions(lambda _: notice, wanted, Stage.NOTICE)
+    return store(desk, outbox.parcels(masters, Stage.NOTICE, wanted, desk.workshop, report).packets)
 
 
 def queue_notice(tx: Session, claim: Claim, outgoing: Sequence[Outgoing]) -> None:
@@ -149,29 +162,9 @@ def queue_notice(tx: Session, claim: Claim, outgoing: Sequence[Outgoing]) -> Non
         worklist.enqueue(tx, revision, outgoing, clock(tx), actor="work")
 
 
-def _surroundings(desk: Desk, claim: Claim) -> tuple[tuple[Destination, ...], Earlier]:
-    """The destinations, and the earlier drafts that they have."""
-    with desk.database.read() as tx:
-        everyone = destinations(tx)
-        digests = drafts.earlier_drafts(tx, claim.study_id, before=claim.revision)
-    store = desk.config.node.store_folder
-    earlier: dict[str, dict[Kind, Dataset]] = {}
-    for name, of_kinds in digests.items():
-        for kind, digest in of_kinds.items():
-            try:
-                earlier.setdefault(name, {})[kind] = dcmread(io.BytesIO(read_document(store, digest)))
-            except NotFound:  # a lost file must not keep a new draft back
-                log.warning("predecessor_missing", digest=digest)
-    return everyone, earlier
-
-
-def _kept(masters: Mapping[str, Dataset]) -> Dataset | None:
-    """The edition that is kept as the report: one that names its predecessor where there is such a one."""
-    return max(masters.values(), key=lambda master: "PredecessorDocumentsSequence" in master, default=None)
-
-
-def _stored(desk: Desk, packets: Sequence[Packet]) -> list[Outgoing]:
-    store = desk.config.node.store_folder
+def store(desk: Desk, packets: Sequence[Packet]) -> list[Outgoing]:
+    """Make the bytes durable; what several destinations get is written once."""
+    folder = desk.config.node.store_folder
     return [
         Outgoing(
             destination=packet.destination,
@@ -180,10 +173,45 @@ def _stored(desk: Desk, packets: Sequence[Packet]) -> list[Outgoing]:
             sop_class_uid=packet.sop_class_uid,
             sop_instance_uid=packet.sop_instance_uid,
             device_uid=packet.device_uid,
-            digest=write_document(store, packet.payload),
+            digest=write_document(folder, packet.payload),
         )
         for packet in packets
     ]
+
+
+def tell_of(tx: Session, study_id: int, left_out: Sequence[LeftOut], now: datetime, *, actor: str) -> None:
+    """Say in the log and in the audit trail what a destination does not get, and why."""
+    for one in left_out:
+        log.error("object_left_out", destination=one.destination, kind=one.kind.value, explanation=one.words)
+        detail = {"destination": one.destination, "kind": one.kind.value}
+        audit.append(tx, "object-left-out", at=now, actor=actor, study_id=study_id, **detail)
+
+
+def load(desk: Desk, digest: str) -> Dataset:
+    """Read one of our own documents from the store. Raises NotFound."""
+    return dcmread(io.BytesIO(read_document(desk.config.node.store_folder, digest)))
+
+
+def findings_in(document: Dataset) -> tuple[Finding, ...]:
+    """What the text of a narrative of ours says."""
+    return tuple(extract(read_content(document).narrative).by_label.values())
+
+
+def _surroundings(desk: Desk, claim: Claim) -> tuple[tuple[Destination, ...], Earlier, tuple[Finding, ...]]:
+    """The destinations, the earlier drafts that they have, and what the newest of those says."""
+    with desk.database.read() as tx:
+        everyone = destinations(tx)
+        digests = drafts.earlier_drafts(tx, claim.study_id, before=claim.revision)
+        before = drafts.of_study(tx, claim.study_id)[:1]
+    earlier: dict[str, dict[Kind, Dataset]] = {}
+    formerly: tuple[Finding, ...] = ()
+    try:
+        for name, of_kinds in digests.items():
+            earlier[name] = {kind: load(desk, digest) for kind, digest in of_kinds.items()}
+        formerly = tuple(finding for report in before for finding in findings_in(load(desk, report.digest)))
+    except NotFound:  # a lost file must not keep a new draft back
+        log.warning("predecessor_missing", workitem=claim.uid)
+    return everyone, earlier, formerly
 
 
 def _nothing_leaves(modes: frozenset[Mode]) -> Ending:

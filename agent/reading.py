@@ -32,7 +32,6 @@ from dicom_node.worklist import Claim, Outgoing
 from reports import drafts
 from reports.charset import SourceUnusable
 from reports.checks import DocumentRefused
-from reports.page.fonts import FontMissing
 from reports.provenance import Provenance
 from reports.tables import Event, Report
 from reports.text import TextRefused, sections
@@ -105,7 +104,7 @@ def read_study(room: Room, claim: Claim) -> str:
         if error.code in _MAY_PASS:
             return _fail(room, claim, candidates, reason=error.code, explanation=str(error), attempts=2)
         return _exclude(room, claim, candidates, error.code, str(error))
-    except (DocumentRefused, FontMissing) as error:
+    except DocumentRefused as error:
         return _fail(room, claim, candidates, reason="draft-refused", explanation=str(error), attempts=0)
     drafting.commit(room.desk, claim, draft, report)
     return "drafted"
@@ -218,7 +217,7 @@ def _read(room: Room, claim: Claim, film: Film, progress: Callable[[int], None])
 def _draft(
     room: Room, claim: Claim, candidates: Sequence[Candidate], chosen: Candidate, film: Film, reading: Reading
 ) -> tuple[Draft, Report]:
-    """Build and check the draft in every form. Raises SourceUnusable, TextRefused, DocumentRefused, FontMissing."""
+    """Build and check the draft in every form. Raises SourceUnusable, TextRefused, DocumentRefused."""
     identity = room.reader.identity
     made = _provenance(room, (chosen.instance.sop_instance_uid,), _in_words(reading.generation))
     provenance = replace(made, assumptions=(*chosen.verdict.notes, *film.notes), unread=len(candidates) - 1)

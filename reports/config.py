@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork
 
 from reports.charset import Charset, SourceUnusable
 
@@ -38,4 +38,32 @@ class ReportsConfig(BaseModel):
     )
     unknown_sex: Literal["", "O"] = ""  # written for Patient's Sex U, which many devices send and DICOM lacks
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"  # of Content Date and Time; a source's own is first
+    expire_hours: float = Field(24, ge=0)  # an unsigned draft is taken back so long after it was made; 0: never
     series_number: int = Field(9001, ge=1, le=2**31 - 1)  # of the drafts; far from those of devices
+
+
+class Hl7Config(BaseModel):
+    """Section [hl7]: reports and merges from elsewhere over MLLP, and how our own messages name the parties."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    senders: tuple[IPvAnyNetwork, ...] = ()  # networks that may connect; none: the port stays closed
+    bind_address: str = "0.0.0.0"  # noqa: S104  a RIS connects from another machine
+    port: int = Field(2575, ge=0, le=65535)
+    applications: frozenset[str] = frozenset()  # MSH-3, or MSH-3|MSH-4, that are heard; none: all
+    hold_on_update: bool = True  # ADT^A08 of a patient holds what is not signed yet
+    sending_application: str = "WETREAD"  # MSH-3 of what we send, to MSH-6
+    sending_facility: str = ""
+    receiving_application: str = ""
+    receiving_facility: str = ""
+    filler_from_accession: bool = False
+
+
+class FhirConfig(BaseModel):
+    """Section [fhir]: how FHIR servers know patients and orders."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    patient_systems: dict[str, str] = Field(default_factory=dict)  # Issuer of Patient ID -> identifier system
+    order_system: str = ""
+    create_patient: bool = False

@@ -7,6 +7,7 @@ have already is taken back afterwards, by `reports.recalls`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.kinds import TAKES_BACK, Stage
-from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Study
+from dicom_node.tables import Book, Delivery, DeliveryState, Instance, Revision, Study
 from dicom_node.worklist import Ending, Swept
 from dicom_node.worklist.moves import call_back, close, deliveries_of, locked, move_delivery, settle
 from dicom_node.worklist.sweeps import alone
@@ -107,7 +108,7 @@ def record(tx: Session, report: Report, now: datetime, *, actor: str) -> None:
     Its document must be durable already. Where `silence` says that nothing may leave, it has ended before it began.
     """
     study_id = tx.get_one(Revision, report.revision_id).study_id
-    why = silence(tx, study_id)
+    why = silence(tx, study_id, film_digest=report.film_digest)
     for older in drafts.of_study(tx, study_id, lock=True):
         end(tx, older, Event.SUPERSEDED, now, actor=actor)
     drafts.add(tx, report, now)
@@ -116,16 +117,34 @@ def record(tx: Session, report: Report, now: datetime, *, actor: str) -> None:
         end(tx, report, why, now, actor=actor)
 
 
-def silence(tx: Session, study_id: int) -> Event | None:
-    """Why no draft of a study may leave any more; None where it may.
+def silence(tx: Session, study_id: int, *, film_digest: str = "") -> Event | None:
+    """Why no draft of a study may leave any more; None where it may. film_digest: the instance that was read.
 
     Asked in the transaction that queues a draft, with the study locked by `lock`: no final report can come between.
     """
-    seen = select(Sighting.id).where(Sighting.study_id == study_id, Sighting.event == Event.FINAL_ELSEWHERE)
+    study = tx.get_one(Study, study_id)
+    # a report that came before its study had no study to be booked under
+    early = Sighting.study_id.is_(None) & Sighting.about.in_(names_of(study.study_instance_uid, study.accession_number))
+    seen = select(Sighting.id).where(Sighting.event == Event.FINAL_ELSEWHERE, (Sighting.study_id == study_id) | early)
     if tx.scalar(seen.limit(1)) is not None:
         return Event.FINAL_ELSEWHERE
+    rejected = select(Sighting.event).join(Instance, Instance.sop_instance_uid == Sighting.about)
+    gone = tx.scalar(rejected.where(Sighting.study_id == study_id, Instance.digest == film_digest).limit(1))
+    if gone is not None:
+        return Event(gone)
     signed = select(Report.id).join(Revision).where(Revision.study_id == study_id, Report.state == ReportState.VERIFIED)
     return Event.SIGNED_ALREADY if tx.scalar(signed.limit(1)) is not None else None
+
+
+def names_of(study_instance_uid: str, accession_number: str) -> frozenset[str]:
+    """By what a report from elsewhere may name a study: digests, so that they may stand in a table of their own."""
+    names = (("study", study_instance_uid), ("accession", accession_number))
+    return frozenset(name_digest(kind, value) for kind, value in names if value)
+
+
+def name_digest(kind: str, value: str) -> str:
+    """64 hexadecimal digits for one name of a study. kind: study or accession."""
+    return hashlib.sha256(f"{kind} {value}".encode()).hexdigest()
 
 
 def lock(tx: Session, study_id: int) -> Study:

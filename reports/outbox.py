@@ -12,7 +12,6 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-import structlog
 from pydicom import Dataset
 
 from dicom_node.destinations import takes
@@ -22,18 +21,18 @@ from reports import codes
 from reports.checks import check_document
 from reports.config import ReportsConfig
 from reports.findings import Finding
+from reports.messages.fhir import FhirSite, build_fhir, build_fhir_withdrawal
+from reports.messages.fhir_elements import NoIdentifierSystem
 from reports.messages.oru import Parties, build_oru, build_oru_withdrawal
 from reports.messages.outcome import Outcome, Result, outcome_of, to_json
 from reports.messages.subject import message_uid
 from reports.objects.encapsulated_pdf import build_pdf
 from reports.objects.frame import encode
 from reports.objects.key_object import build_rejection
-from reports.objects.measurement import build_measurement_report
+from reports.objects.measurement import NothingToCode, build_measurement_report
 from reports.objects.secondary_capture import build_captures
-from reports.page.fonts import Fonts, find_fonts
+from reports.page.fonts import FontMissing, Fonts, find_fonts
 from reports.tables import Event
-
-log = structlog.get_logger()
 
 OF_A_NOTICE: Final = frozenset({Kind.BASIC_TEXT})  # one line of text; nothing else has anything to say
 _DICOM: Final = frozenset({Kind.BASIC_TEXT, Kind.TID1500, Kind.PDF, Kind.SC})
@@ -55,11 +54,29 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A form that could not be made for a destination; the others are sent, and a person must be told. words: why."""
+
+    destination: str
+    kind: Kind
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What goes out, and what could not be made."""
+
+    packets: tuple[Packet, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Workshop:
     """What every object is made with. fonts: looked for only where pages are made."""
 
     config: ReportsConfig
     parties: Parties = field(default_factory=Parties)
+    site: FhirSite = field(default_factory=FhirSite)
     fonts: Callable[[], Fonts] = find_fonts
 
 
@@ -67,14 +84,16 @@ class Workshop:
 class Report:
     """What is known of the report beside its master.
 
-    findings: what the text of the master says. films: normalized headers of its images. draft: the machine's draft; the
-    master itself where that is one. drafted_at, at: aware; when that was written, and when this happened.
+    findings: what the text of the master says. formerly: what that of the report before it said. films: normalized
+    headers of its images. draft: the machine's draft; the master itself where that is one. drafted_at, at: aware; when
+    that was written, and when this happened.
     """
 
     draft: Dataset
     drafted_at: datetime
     at: datetime
     findings: tuple[Finding, ...] = ()
+    formerly: tuple[Finding, ...] = ()
     films: tuple[Dataset, ...] = ()
 
 
@@ -90,21 +109,25 @@ def editions(
     destinations: Iterable[Destination],
     stage: Stage,
     earlier: Mapping[str, Mapping[Kind, Dataset]] = _NONE,
-) -> Mapping[str, Dataset]:
-    """By destination the master that it gets: its predecessor is the narrative that this destination has, or none.
+) -> tuple[Dataset, Mapping[str, Dataset]]:
+    """Make the master in as many editions as there are predecessors, and say which destination gets which.
 
-    build: makes the master with a predecessor; called once for each. Without any destination the result is empty.
+    The predecessor of an edition is the narrative that its destinations have; none where they have none. The first of
+    what is returned is the edition to keep, which names a predecessor where any does: messages are made from it.
+    build: makes the master with a predecessor; called once for each.
     """
     made: dict[str, Dataset] = {}
     masters: dict[str, Dataset] = {}
-    for destination in destinations:
-        if any(takes(destination, kind, stage) for kind in Kind):
+    takers = [one for one in destinations if any(takes(one, kind, stage) for kind in Kind)]
+    for destination in takers:
+        if destination.objects & _DICOM:
             older = earlier.get(destination.name, {}).get(Kind.BASIC_TEXT)
             uid = str(older.SOPInstanceUID) if older is not None else ""
             if uid not in made:
                 made[uid] = build(older)
             masters[destination.name] = made[uid]
-    return MappingProxyType(masters)
+    kept = next((made[uid] for uid in sorted(made, reverse=True)), None) or build(None)
+    return kept, MappingProxyType({one.name: masters.get(one.name, kept) for one in takers})
 
 
 def parcels(
@@ -114,30 +137,38 @@ def parcels(
     workshop: Workshop,
     report: Report,
     earlier: Mapping[str, Mapping[Kind, Dataset]] = _NONE,
-) -> list[Packet]:
+) -> Made:
     """Make what each destination gets, by its mode and its objects, in the order of `Kind`.
 
     masters: as `editions` gives them; a destination without one gets nothing.
 
-    Raises DocumentRefused: an object does not pass its check. FontMissing: a page cannot be printed.
+    Raises DocumentRefused: an object does not pass its check.
     """
     press = _Press(workshop, report, {})
-    packets = []
+    packets: list[Packet] = []
+    left_out: list[LeftOut] = []
     for destination in destinations:
-        master = masters.get(destination.name)
-        if master is None:
+        if destination.name not in masters:
             continue
-        for kind in Kind:
-            if takes(destination, kind, stage) and (stage is not Stage.NOTICE or kind in OF_A_NOTICE):
-                older = earlier.get(destination.name, {}).get(kind)
-                pieces = press.pieces(kind, stage, master, older)
-                packets += [_packet(destination, kind, stage, master, piece) for piece in pieces]
-    return packets
+        master = masters[destination.name]
+        for kind in (kind for kind in Kind if takes(destination, kind, stage)):
+            if stage is Stage.NOTICE and kind not in OF_A_NOTICE:
+                continue
+            try:
+                pieces = press.pieces(kind, stage, master, earlier.get(destination.name, {}).get(kind))
+            except (FontMissing, NoIdentifierSystem, NothingToCode) as error:
+                left_out.append(LeftOut(destination.name, kind, str(error)))
+                continue
+            packets += [_packet(destination, kind, stage, master, piece) for piece in pieces]
+    return Made(tuple(packets), tuple(left_out))
 
 
 @dataclass(frozen=True, slots=True)
 class Taking:
-    """Why something is taken back. number: of the revision; words: for people, without a patient's data."""
+    """Why something is taken back. number: of the revision; words: for people, without a patient's data.
+
+    findings: what the text of the master says; servers that have it item by item are told of each.
+    """
 
     stage: Stage
     event: Event
@@ -145,6 +176,7 @@ class Taking:
     drafted_at: datetime
     at: datetime
     number: int
+    findings: tuple[Finding, ...] = ()
 
 
 def take_back(
@@ -153,7 +185,7 @@ def take_back(
     destinations: Iterable[Destination],
     workshop: Workshop,
     taking: Taking,
-) -> list[Packet]:
+) -> Made:
     """Make what takes a report back: a note on the DICOM objects, and the message after each message.
 
     got: by destination its DICOM objects, and the forms of the messages that it got. A destination that is not among
@@ -162,6 +194,7 @@ def take_back(
     Raises DocumentRefused.
     """
     packets: list[Packet] = []
+    left_out: list[LeftOut] = []
     notes: dict[tuple[str, ...], _Piece] = {}
     for destination in destinations:
         documents, messages = got.get(destination.name, ((), frozenset()))
@@ -170,11 +203,14 @@ def take_back(
             if key not in notes:
                 notes[key] = _note(documents, workshop, taking)
             packets.append(_packet(destination, Kind.KOS, taking.stage, master, notes[key]))
-        for kind in sorted(messages):
-            if takes(destination, kind, taking.stage):
+        for kind in (kind for kind in Kind if kind in messages and takes(destination, kind, taking.stage)):
+            try:
                 piece = _taken_back(kind, master, workshop, taking)
-                packets.append(_packet(destination, kind, taking.stage, master, piece))
-    return packets
+            except NoIdentifierSystem as error:
+                left_out.append(LeftOut(destination.name, kind, str(error)))
+                continue
+            packets.append(_packet(destination, kind, taking.stage, master, piece))
+    return Made(tuple(packets), tuple(left_out))
 
 
 class _Press:
@@ -207,12 +243,17 @@ class _Press:
         if kind is Kind.SC:
             return build_captures(master, fonts=self._workshop.fonts(), config=config)
         films = self._report.films
-        return (build_measurement_report(master, self._coded(), films=films, config=config, predecessor=older),)
+        findings = _coded(self._report.findings)
+        return (build_measurement_report(master, findings, films=films, config=config, predecessor=older),)
 
     def _messages(self, kind: Kind, stage: Stage, master: Dataset) -> Iterable[_Piece]:
         workshop = self._workshop
         if kind is Kind.ORU:
-            payload = build_oru(master, workshop.parties, workshop.config, findings=self._coded())
+            payload = build_oru(master, workshop.parties, workshop.config, findings=_coded(self._report.findings))
+            yield _Piece("", message_uid(master.SOPInstanceUID, kind, stage), payload)
+        elif kind is Kind.FHIR:
+            findings, formerly = _coded(self._report.findings), _coded(self._report.formerly)
+            payload = build_fhir(master, workshop.site, workshop.config, findings=findings, formerly=formerly)
             yield _Piece("", message_uid(master.SOPInstanceUID, kind, stage), payload)
         elif kind is Kind.OUTCOME:
             yield _of_an_outcome(self._outcome(stage, master))
@@ -223,13 +264,15 @@ class _Press:
         result = Result.DRAFTED if signed is None else None
         return outcome_of(report.draft, drafted_at=report.drafted_at, at=report.at, result=result, signed=signed)
 
-    def _coded(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self._report.findings if finding.label in codes.ROW_OF)
-
     def _checked(self, document: Dataset, master: Dataset) -> _Piece:
         if document is not master:
             check_document(document, master, self._workshop.config)
         return _of_a_document(document)
+
+
+def _coded(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those that have a code."""
+    return tuple(finding for finding in findings if finding.label in codes.ROW_OF)
 
 
 def _note(documents: Sequence[Dataset], workshop: Workshop, taking: Taking) -> _Piece:
@@ -246,13 +289,17 @@ def _note(documents: Sequence[Dataset], workshop: Workshop, taking: Taking) -> _
 
 
 def _taken_back(kind: Kind, master: Dataset, workshop: Workshop, taking: Taking) -> _Piece:
+    stage, words, at, config = taking.stage, taking.words, taking.at, workshop.config
+    if kind is Kind.OUTCOME:
+        result = Result.REJECTED if taking.event in _REJECTED else Result.WITHDRAWN
+        reason = taking.event.value
+        return _of_an_outcome(outcome_of(master, drafted_at=taking.drafted_at, at=at, result=result, reason=reason))
     if kind is Kind.ORU:
-        payload = build_oru_withdrawal(master, taking.stage, taking.words, taking.at, workshop.parties, workshop.config)
-        return _Piece("", message_uid(master.SOPInstanceUID, kind, taking.stage), payload)
-    result = Result.REJECTED if taking.event in _REJECTED else Result.WITHDRAWN
-    return _of_an_outcome(
-        outcome_of(master, drafted_at=taking.drafted_at, at=taking.at, result=result, reason=taking.event.value)
-    )
+        payload = build_oru_withdrawal(master, stage, words, at, workshop.parties, config)
+    else:
+        findings = _coded(taking.findings)
+        payload = build_fhir_withdrawal(master, stage, words, at, workshop.site, config, findings=findings)
+    return _Piece("", message_uid(master.SOPInstanceUID, kind, stage), payload)
 
 
 def _of_a_document(document: Dataset) -> _Piece:

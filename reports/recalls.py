@@ -1,8 +1,8 @@
 """What must still be taken back: ended reports whose documents a destination has, or may have.
 
 Asked again and again by `dispatch`, and answered from the tables alone, so that a crash at any point loses nothing.
-A destination has, or may have, a document once `sent_at` is set; while a sender holds a claim that is not known yet, and
-the question waits, so that nothing is taken back before it comes.
+A destination has, or may have, a document once `sent_at` is set; while a sender holds a claim that is not known yet,
+and the question waits, so that nothing is taken back before it comes.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Recall:
 
     report_id: int
     revision_id: int
+    study_id: int
     number: int  # of the revision
     event: Event
     stage: Stage
@@ -77,10 +78,12 @@ def finish(tx: Session, recall: Recall, outgoing: Sequence[Outgoing], now: datet
 def _recall(tx: Session, report: Report) -> Recall:
     revision = tx.get_one(Revision, report.revision_id)
     rule = RULES[Event(report.event)]
-    got, unclear = _got(deliveries_of(tx, revision), report.changed_at)
+    replaced = _replaced(tx, revision) if report.event == Event.SUPERSEDED else frozenset()
+    got, unclear = _got(deliveries_of(tx, revision), report.changed_at, replaced)
     return Recall(
         report_id=report.id,
         revision_id=revision.id,
+        study_id=revision.study_id,
         number=revision.number,
         event=Event(report.event),
         stage=rule.goes_out,
@@ -93,10 +96,28 @@ def _recall(tx: Session, report: Report) -> Recall:
     )
 
 
-def _got(deliveries: Sequence[Delivery], ended_at: datetime) -> tuple[Mapping[str, tuple[Got, ...]], bool]:
+def _replaced(tx: Session, revision: Revision) -> frozenset[tuple[str, Kind]]:
+    """Messages that a newer draft replaces at their destination: taking the older one back would take that back."""
+    newer = (
+        select(Delivery.destination, Delivery.kind)
+        .join(Revision, Revision.id == Delivery.revision_id)
+        .where(
+            Revision.study_id == revision.study_id,
+            Revision.number > revision.number,
+            Delivery.kind.in_([Kind.ORU, Kind.FHIR]),
+            Delivery.stage.not_in(TAKES_BACK),
+        )
+    )
+    return frozenset((destination, kind) for destination, kind in tx.execute(newer))
+
+
+def _got(
+    deliveries: Sequence[Delivery], ended_at: datetime, replaced: frozenset[tuple[str, Kind]]
+) -> tuple[Mapping[str, tuple[Got, ...]], bool]:
     """By destination what is there, and whether that is not known yet of some destination."""
     told = {one.destination for one in deliveries if one.stage in TAKES_BACK and one.queued_at >= ended_at}
     ours = [one for one in deliveries if one.stage not in TAKES_BACK | {Stage.NOTICE} and one.destination not in told]
+    ours = [one for one in ours if (one.destination, one.kind) not in replaced]
     unclear = {one.destination for one in ours if _is_being_sent(one)}
     got: dict[str, tuple[Got, ...]] = {}
     for one in ours:

@@ -90,9 +90,9 @@ class Sighting(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(String(64), unique=True)  # digest of what was seen: a resend adds nothing
-    study_id: Mapped[int | None] = mapped_column(ForeignKey("study.id"), index=True)
+    study_id: Mapped[int | None] = mapped_column(ForeignKey("study.id"), index=True)  # None: it has not come yet
     event: Mapped[str] = mapped_column(String(24), default="")  # an `Event`; empty: it means nothing to us
-    about: Mapped[str] = mapped_column(String(64), default="")  # SOP Instance UID of a rejected image
+    about: Mapped[str] = mapped_column(String(64), default="", index=True)  # a rejected image, or digest of a name
     source: Mapped[str] = mapped_column(String(64))  # AE title or HL7 sender
     at: Mapped[datetime]
     instance_id: Mapped[int | None] = mapped_column(ForeignKey("instance.id"), index=True)

@@ -325,6 +325,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_sighting_key")),
     )
     with op.batch_alter_table("sighting", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_sighting_about"), ["about"], unique=False)
         batch_op.create_index(batch_op.f("ix_sighting_instance_id"), ["instance_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_sighting_study_id"), ["study_id"], unique=False)
 
@@ -373,6 +374,7 @@ def downgrade() -> None:
     with op.batch_alter_table("sighting", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_sighting_study_id"))
         batch_op.drop_index(batch_op.f("ix_sighting_instance_id"))
+        batch_op.drop_index(batch_op.f("ix_sighting_about"))
 
     op.drop_table("sighting")
     with op.batch_alter_table("report", schema=None) as batch_op:
