@@ -13,6 +13,7 @@ from reports.findings.scope import Said
 _BEFORE: Final = 6  # tokens from the side to the finding: "left lower lobe and lingular patchy opacity"
 _AFTER: Final = 8  # tokens from the finding to the side: "opacity is seen in the left lower lobe"
 _GRADE: Final = 4  # tokens from the severity to the finding: "moderate right sided pleural effusion"
+_GRADE_BEHIND: Final = 2  # tokens, the comma is one
 _ENDS: Final = frozenset({"stop", "absent_after", "uncertain_after", "subject"})
 
 
@@ -33,10 +34,13 @@ class Neighbors:
         return Laterality(sides.pop()) if len(sides) == 1 else Laterality.BILATERAL
 
     def severity(self, said: Said) -> Severity | None:
-        """The greatest severity right in front of the words; none where the finding is absent ("no large effusion")."""
+        """The greatest severity right in front of the words, or behind ("effusion, small").
+
+        None where the finding is absent: "no large effusion" says nothing of a severity.
+        """
         if said.state is State.ABSENT:
             return None
-        found = self._before(said, "severity", _GRADE)
+        found = self._before(said, "severity", _GRADE) or self._after(said, "severity", _GRADE_BEHIND)
         return max((Severity(value) for value in found), key=list(Severity).index, default=None)
 
     def _before(self, said: Said, kind: str, reach: int) -> set[str]:
@@ -58,12 +62,13 @@ class Neighbors:
         joined: set[str] | None = None
         for number in range(bisect_left(self._firsts, said.last + 1), len(self._items)):
             item = self._items[number]
-            if item.kind == "finding":
+            distance = item.first - said.last
+            if item.kind == "finding" and distance <= reach + _BEFORE:
                 return found
-            if item.first - said.last > reach or item.kind in _ENDS:
+            if item.kind in _ENDS or distance > reach + _BEFORE:
                 break
             if item.kind == "join" and joined is None:
                 joined = set()
-            elif item.kind == kind:
+            elif item.kind == kind and distance <= reach:
                 (found if joined is None else joined).add(item.value)
         return found | (joined or set())

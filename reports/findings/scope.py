@@ -67,6 +67,7 @@ class Scope:
     force: Force | None = None
     floor: int = 0  # cues that reach backward stop at this mention
     joined: int = -2  # token of the last comma, "and", "with"
+    listed: int = -2  # token of the last "or" or "nor" so far
     lists_until: int = -1  # token of the last "or" or "nor": up to there a list goes on
     subjects: list[Item] = field(default_factory=list)
     predicate: tuple[Item, Force | None] | None = None  # said before its subject
@@ -161,13 +162,18 @@ class Scope:
         self.force = None
         self.floor = len(self.said)
 
+    def list_on(self, item: Item) -> None:
+        self.listed = item.last
+
     def join(self, item: Item) -> None:
         self.joined = item.last
         self.moved = True
 
     def restart(self, item: Item) -> None:
         """ "No effusion, mild edema" and "possible effusion, mild edema", not "may represent effusion, mild edema"."""
-        opens = item.first - _AFTER_A_JOIN <= self.joined < item.first and self.lists_until < item.first
+        opens = (
+            item.first - _AFTER_A_JOIN <= self.joined and self.lists_until < item.first and self.listed < self.joined
+        )
         if opens and self.force is not None and self.force.cue[1] < self.joined:
             first, last = self.force.cue
             if self._is_denied() or first == last:
@@ -229,6 +235,7 @@ _STEPS: Final = MappingProxyType(
         "affirm": Scope.affirm,
         "stop": Scope.stop,
         "colon": Scope.colon,
+        "list": Scope.list_on,
         "join": Scope.join,
         "restart": Scope.restart,
         "side": Scope.restart,
