@@ -19,7 +19,9 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from pydantic_settings.exceptions import SettingsError
 
+from agent import environment
 from dicom_node.config import NodeConfig
 from dicom_node.credentials import Credential
 from dicom_node.errors import ConfigurationError
@@ -154,14 +156,23 @@ def read_config(file: Path | None) -> Config:
     try:
         return Config(_secrets_dir=secrets, **content)
     except ValidationError as error:
-        where = str(chosen or "environment")
-        raise ConfigurationError("\n".join(_mistakes(error, where))) from error
+        raise ConfigurationError("\n".join(_mistakes(error, chosen))) from error
+    except SettingsError as error:
+        told = environment.unparsable(Config, os.environ)
+        words = "a variable of the environment or a file of the secrets holds no JSON list or object where one belongs"
+        raise ConfigurationError("\n".join(told) or words) from error
 
 
-def _mistakes(error: ValidationError, where: str) -> list[str]:
+def unread_variables() -> list[str]:
+    """One sentence for each WETREAD_ variable that sets nothing: a mistyped one is no error, but must be seen."""
+    return environment.unknown(Config, os.environ)
+
+
+def _mistakes(error: ValidationError, file: Path | None) -> list[str]:
     """One line a mistake: where, which key, what is wrong. Values stay out: some are secrets."""
     lines = []
     for mistake in error.errors():
+        where = environment.source_of(mistake["loc"], os.environ, file)
         key = ".".join(str(part) for part in mistake["loc"])
         what = "unknown key" if mistake["type"] == "extra_forbidden" else mistake["msg"].removeprefix("Value error, ")
         lines.append(f"{where}: {key}: {what}")

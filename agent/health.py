@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from agent import broker, edge, schema
-from agent.config import Config
+from agent.config import Config, unread_variables
 from agent.readers import demonstration_checkpoint
 from dicom_node import audit, books, peer, peers, refused, worklist
 from dicom_node.associations import keep_identifiers_out_of_logs
@@ -38,6 +38,7 @@ class Finding:
 
 def findings(config: Config) -> Iterator[Finding]:
     """Look at everything, one after another; what cannot be looked at is said, too."""
+    yield from (Finding("environment", "warning", sentence) for sentence in unread_variables())
     yield _disk(config)
     yield _model(config)
     yield _broker(config)

@@ -6,6 +6,7 @@ import click
 
 from agent.cli import Surroundings
 from agent.commands.session import as_json, config_of, print_json
+from agent.config import unread_variables
 
 
 @click.group()
@@ -19,6 +20,8 @@ def config() -> None:
 def show(surroundings: Surroundings, as_json: bool) -> None:
     """Print every key with the value in force; secrets are hidden. Needs no database, Redis or GPU."""
     values = config_of(surroundings).model_dump(mode="json")
+    for sentence in unread_variables():
+        click.echo(f"warning: {sentence}", err=True)
     if as_json:
         print_json(values)
         return

@@ -1,0 +1,77 @@
+"""Mistakes in the configuration are named where they were made, and no value is quoted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.config import read_config, unread_variables
+from dicom_node.errors import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("WETREAD_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "wetread.toml"
+    path.write_text("[node]\nport = 104\n")
+    return path
+
+
+def mistake(file: Path) -> str:
+    with pytest.raises(ConfigurationError) as raised:
+        read_config(file)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("value", ["30,60", "[7, 8", "abc"])
+def test_a_list_that_is_none_is_named_with_its_form(file: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("WETREAD_NODE__RETRY_SECONDS", value)
+
+    told = mistake(file)
+
+    assert told.startswith("environment (WETREAD_NODE__RETRY_SECONDS): this is a list, such as [30, 60, 120]")
+    assert value not in told
+
+
+def test_a_list_that_is_one_is_taken(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WETREAD_NODE__RETRY_SECONDS", "[1, 2]")
+
+    assert read_config(file).node.retry_seconds == (1, 2)
+
+
+def test_a_mistake_in_the_environment_is_not_blamed_on_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WETREAD_NODE__PORT", "many")
+    file.write_text("[node]\nquiet_seconds = -1\n")
+
+    told = mistake(file).splitlines()
+
+    assert [line.split(": ")[:2] for line in told] == [
+        ["environment (WETREAD_NODE__PORT)", "node.port"],
+        [str(file), "node.quiet_seconds"],
+    ]
+
+
+def test_a_mistake_in_a_secret_names_its_file(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wetread_node__port").write_text("many")
+    monkeypatch.setenv("WETREAD_SECRETS", str(tmp_path))
+
+    assert mistake(file).startswith(f"{tmp_path / 'wetread_node__port'}: node.port: ")
+
+
+def test_variables_that_nobody_reads_are_told_with_the_right_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WETREAD_NODE_PORT", "104")
+    monkeypatch.setenv("WETREAD_NOWHERE", "1")
+    monkeypatch.setenv("WETREAD_NODE__PORT", "104")
+    monkeypatch.setenv("WETREAD_CONFIG", "x")
+
+    assert unread_variables() == [
+        "WETREAD_NODE_PORT in the environment is read by nobody; did you mean WETREAD_NODE__PORT?",
+        "WETREAD_NOWHERE in the environment is read by nobody; wetread config show lists the settings",
+    ]
