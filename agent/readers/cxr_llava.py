@@ -130,6 +130,18 @@ class CxrLlavaReader:
         """Studies in slots, studies that wait, slots."""
         return self._engine.load
 
+    @property
+    def parts(self) -> CxrLlavaModel:
+        """The loaded model: tower, projector, language model and head, for whoever wants to look inside."""
+        return self._model
+
+    def engine(self, limits: Limits, *, end: int = prompt.EOS_ID) -> Engine:
+        """Another engine over the same weights. Only one of them may step at a time; for tests and measurements.
+
+        end: the token that ends an answer; one that is not in the vocabulary lets it run to its limit.
+        """
+        return Engine(self._native, self._embedded, limits, end=end)
+
     @contextmanager
     def serving(self) -> Iterator[None]:
         """Decode in a thread of its own; at the end, what is still being read fails with Canceled."""
@@ -213,6 +225,12 @@ class CxrLlavaReader:
         """Ids of a whole prompt, IMAGE_ID at the film."""
         return self._words.prompt_ids(user)
 
+    @property
+    def features_count(self) -> int:
+        """How many positions a film takes: its patches."""
+        tower = self._config["clip_vision_cfg"]
+        return int(int(tower["image_size"]) // int(tower["patch_size"])) ** 2
+
     def features(self, film: Film) -> NDArray[np.float32]:
         """Projected image tokens: (1, patches, hidden size)."""
         with self._engine.pause(), torch.inference_mode():
@@ -253,9 +271,8 @@ class CxrLlavaReader:
 
     def _usual_positions(self) -> int:
         """Room for the report's prompt, a longer question, and the longest answer."""
-        tower = self._config["clip_vision_cfg"]
-        patches = (int(tower["image_size"]) // int(tower["patch_size"])) ** 2
-        return patches + len(self.prompt_ids(prompt.REPORT)) + _ROOM_FOR_QUESTIONS + _GREEDY.max_new_tokens
+        prompted = self.features_count + len(self.prompt_ids(prompt.REPORT))
+        return prompted + _ROOM_FOR_QUESTIONS + _GREEDY.max_new_tokens
 
 
 def load(folder: Path, precision: str, *, device: str = "auto", limits: Limits | None = None) -> CxrLlavaReader:

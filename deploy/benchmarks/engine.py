@@ -1,0 +1,393 @@
+"""Reports an hour of the engine beside plain `transformers.generate` on the same weights, in one run.
+
+    python deploy/benchmarks/engine.py                                      # the demonstration's shape, 5 rounds
+    python deploy/benchmarks/engine.py --shape medium --rounds 3
+    python deploy/benchmarks/engine.py --shape real --precision nf4 bf16    # 14 GB of random weights; wants a GPU
+    python deploy/benchmarks/engine.py --checkpoint /srv/model --precision nf4 bf16
+
+Both get the same prepared films and compute tower, prompt and answer; no answer ends before its limit. Each round takes
+all of them by turns, so that a busy machine slows all; the table has medians. On the processor it exits 1 where a token
+of one reading takes more than 0.8 of generate's time, or eight readings are less than 5 times its throughput.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import platform
+import resource
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import GenerationConfig, LlamaForCausalLM
+
+from agent.readers import demonstration_checkpoint, prompt
+from agent.readers.cxr_llava import CxrLlavaReader, load
+from agent.readers.engine.answer import Request
+from agent.readers.engine.batch import Engine, Limits
+from agent.readers.protocol import Generation
+
+TOKENS = (70, 150)  # an ordinary report, and a long one
+PEERS = (1, 8, 16)
+OURS = (1, 4, 8, 16, 32)
+NEVER = -7  # no token: an answer ends at its limit
+SEED = 7
+SLOWEST_TOKEN = 0.8  # of generate's, one reading
+LEAST_THROUGHPUT = 5.0  # of generate's with one reading, eight readings
+
+# tower: width, layers, size, patch; language model: hidden, intermediate, layers, heads, vocabulary
+SHAPES = {
+    "tiny": ((64, 2, 96, 16), (96, 192, 2, 3, 480)),
+    "demo": ((64, 2, 128, 32), (128, 256, 2, 4, 480)),
+    "medium": ((256, 4, 256, 16), (1024, 2752, 8, 16, 4000)),
+    "real": ((1024, 24, 512, 16), (4096, 11008, 32, 32, 32000)),
+}
+
+
+@dataclass
+class Row:
+    """One line of the table: who, how many at once, and the seconds of each round for each length."""
+
+    name: str
+    batch: int
+    read: Callable[[int], tuple[float, float]]  # tokens to (seconds until the first token, seconds until the last)
+    first: list[float] = field(default_factory=list)
+    whole: dict[int, list[float]] = field(default_factory=lambda: {tokens: [] for tokens in TOKENS})
+    memory: float = 0.0  # GiB reserved on the device
+    failed: str = ""
+
+    def seconds(self, tokens: int) -> float:
+        return statistics.median(self.whole[tokens])
+
+    def token_seconds(self) -> float:
+        """One step, from the difference of the two lengths."""
+        short, long = TOKENS
+        return statistics.median(
+            (b - a) / (long - short) for a, b in zip(self.whole[short], self.whole[long], strict=True)
+        )
+
+    def reports(self, tokens: int) -> float:
+        return 3600 * self.batch / self.seconds(tokens)
+
+
+class Peer:
+    """transformers' own class and `generate` around the very tensors that our engine uses."""
+
+    def __init__(self, reader: CxrLlavaReader, ids: list[int], pixels: NDArray[np.float32]) -> None:
+        self._parts, self._ids = reader.parts, ids
+        self._pixels = torch.from_numpy(pixels).to(self._parts.lm_head.weight.device)
+        with torch.device("meta"):
+            self._model = LlamaForCausalLM(self._parts.llama.config)
+        self._model.model, self._model.lm_head = self._parts.llama, self._parts.lm_head
+        self._model.generation_config = GenerationConfig(pad_token_id=0, do_sample=False)
+        self._model.eval()
+
+    @torch.inference_mode()
+    def tokens(self, batch: int, count: int) -> Tensor:
+        """What `generate` writes: (batch, count)."""
+        features = self._parts.features(self._pixels.expand(batch, -1, -1, -1))
+        embedded = torch.cat([self._parts.splice(self._ids, one[None]) for one in features])
+        mask = torch.ones(embedded.shape[:2], dtype=torch.int64, device=embedded.device)
+        written: Tensor = self._model.generate(inputs_embeds=embedded, attention_mask=mask, max_new_tokens=count)
+        return written
+
+    def read(self, batch: int, count: int) -> tuple[float, float]:
+        began = time.perf_counter()
+        self.tokens(batch, 1)
+        synchronize()
+        first = time.perf_counter()
+        self.tokens(batch, count)
+        synchronize()
+        return first - began, time.perf_counter() - first
+
+
+def read_ours(
+    engine: Engine, ids: list[int], pixels: NDArray[np.float32], batch: int, count: int
+) -> tuple[float, float]:
+    """Seconds until the first token of the first reading, and until the last of all."""
+    began = time.perf_counter()
+    settings = Generation(max_new_tokens=count)
+    answers = [engine.submit(Request(tuple(ids), pixels, settings)) for _ in range(batch)]
+    first = 0.0
+    while engine.step():
+        if not first and answers[0].count:
+            first = time.perf_counter() - began
+    assert all(answer.count == count for answer in answers)
+    return first, time.perf_counter() - began
+
+
+def synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def measure(rows: list[Row], rounds: int) -> None:
+    """All rows by turns. The first round warms up and is not counted, but for the memory that it takes."""
+    for number in range(rounds + 1):
+        for row in [row for row in rows if not row.failed]:
+            try:
+                take(row, counted=number > 0)
+            except torch.OutOfMemoryError:
+                row.failed = "out of memory"
+                torch.cuda.empty_cache()
+        print(f"round {number} of {rounds}", file=sys.stderr)
+
+
+def take(row: Row, *, counted: bool) -> None:
+    if torch.cuda.is_available() and not counted:
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    for tokens in TOKENS:
+        first, whole = row.read(tokens)
+        if counted:
+            row.first.append(first)
+            row.whole[tokens].append(whole)
+    if torch.cuda.is_available() and not counted:
+        row.memory = torch.cuda.max_memory_reserved() / 2**30
+
+
+def rows_of(reader: CxrLlavaReader, ids: list[int], pixels: NDArray[np.float32], largest: int) -> list[Row]:
+    peer = Peer(reader, ids, pixels)
+    positions = len(ids) - 1 + reader.features_count + max(TOKENS)
+    rows = [Row("transformers.generate", n, lambda tokens, n=n: peer.read(n, tokens)) for n in PEERS if n <= largest]
+    for n in [n for n in OURS if n <= largest]:
+        engine = reader.engine(Limits(slots=n, positions=positions, chunk=2048), end=NEVER)
+        rows.append(Row("wetread", n, lambda tokens, n=n, engine=engine: read_ours(engine, ids, pixels, n, tokens)))
+    return rows
+
+
+def agreement(reader: CxrLlavaReader, ids: list[int], pixels: NDArray[np.float32]) -> str:
+    """How long our greedy answer is generate's, on one film."""
+    count = max(TOKENS)
+    theirs = Peer(reader, ids, pixels).tokens(1, count)[0].tolist()
+    engine = reader.engine(Limits(slots=1, positions=len(ids) + reader.features_count + count), end=NEVER)
+    ours = engine.submit(Request(tuple(ids), pixels, Generation(max_new_tokens=count))).result()
+    same = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b), count)
+    return f"{same} of {count}"
+
+
+def roofline(reader: CxrLlavaReader, context: int) -> str:
+    """Bytes that one token of one reading must move, over the bandwidth of a copy on this device."""
+    parts = reader.parts
+    weights = sum(p.numel() * p.element_size() for p in parts.llama.layers.parameters())
+    weights += parts.lm_head.weight.numel() * parts.lm_head.weight.element_size()
+    config = parts.llama.config
+    width = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
+    cached = 2 * config.num_hidden_layers * width * parts.lm_head.weight.element_size() * context
+    bandwidth = copy_bandwidth(parts.lm_head.weight.device)
+    ceilings = ", ".join(f"{n / ((weights + n * cached) / bandwidth):.0f} at {n}" for n in OURS)
+    return (
+        f"weights {weights / 1e9:.2f} GB a step, cache {cached / 1e9:.3f} GB a reading ({context} positions), copy "
+        f"{bandwidth / 1e9:.0f} GB/s: at most {ceilings} tokens/s"
+    )
+
+
+def copy_bandwidth(device: torch.device) -> float:
+    """Bytes read and written a second by a large copy."""
+    size = 2**30 if device.type == "cuda" else 2**27
+    source = torch.ones(size, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    seconds = []
+    for _ in range(7):
+        synchronize()
+        began = time.perf_counter()
+        target.copy_(source)
+        synchronize()
+        seconds.append(time.perf_counter() - began)
+    return 2 * size / statistics.median(seconds)
+
+
+def report(rows: list[Row]) -> Iterator[str]:
+    """The table in Markdown; ratios are to generate with one reading, and with the same number of readings."""
+    base = rows[0]
+    peers = {row.batch: row for row in rows if row.name == base.name and not row.failed}
+    yield (
+        "| | at once | first token, ms | ms a step | tokens/s | reports/h, 70 tokens | reports/h, 150 tokens "
+        "| to generate at 1 | to generate, same number | device GiB |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for row in rows:
+        if row.failed:
+            yield f"| {row.name} | {row.batch} | {row.failed} | | | | | | | |"
+            continue
+        long = max(TOKENS)
+        same = f"{row.reports(long) / peers[row.batch].reports(long):.1f}" if row.batch in peers else ""
+        yield (
+            f"| {row.name} | {row.batch} | {statistics.median(row.first) * 1e3:.1f} "
+            f"| {row.token_seconds() * 1e3:.2f} | {row.batch * long / row.seconds(long):.0f} "
+            f"| {row.reports(TOKENS[0]):.0f} | {row.reports(long):.0f} "
+            f"| {row.reports(long) / base.reports(long):.1f} | {same} | {row.memory:.2f} |"
+        )
+
+
+def verdict(rows: list[Row]) -> bool:
+    """Whether the two bars of the processor hold, said in words."""
+    found = {(row.name, row.batch): row for row in rows if not row.failed}
+    base, one, eight = found["transformers.generate", 1], found["wetread", 1], found["wetread", 8]
+    slow = one.token_seconds() / base.token_seconds()
+    much = eight.reports(max(TOKENS)) / base.reports(max(TOKENS))
+    print(f"time a token, one reading: {slow:.2f} of generate's (limit {SLOWEST_TOKEN})")
+    print(f"throughput, eight readings: {much:.1f} times generate's with one (limit {LEAST_THROUGHPUT:g})")
+    return slow <= SLOWEST_TOKEN and much >= LEAST_THROUGHPUT
+
+
+def preparation_milliseconds(reader: CxrLlavaReader) -> float:
+    """One film of 2,500 x 2,000, already decoded, to what the tower takes."""
+    film = np.random.default_rng(SEED).integers(0, 256, (2500, 2000), dtype=np.uint8)
+    seconds = []
+    for _ in range(7):
+        began = time.perf_counter()
+        reader.pixels(film)
+        seconds.append(time.perf_counter() - began)
+    return 1e3 * statistics.median(seconds)
+
+
+def write_checkpoint(shape: str, folder: Path) -> None:
+    """Random weights in the published layout, one shard for each layer; the words are the demonstration's."""
+    tower, llama = SHAPES[shape]
+    demonstration = demonstration_checkpoint()
+    config = json.loads((demonstration / "config.json").read_text())
+    config["clip_vision_cfg"] = dict(zip(("width", "layers", "image_size", "patch_size"), tower, strict=True))
+    names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+    config["llama"] |= dict(zip(names, llama, strict=True))
+    config["llama"] |= {"num_key_value_heads": llama[3], "max_position_embeddings": 4096}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_bytes((demonstration / "tokenizer_config.json").read_bytes())
+    words = (demonstration / "tokenizer.model").read_bytes()
+    (folder / "tokenizer.model").write_bytes(words + filling_words(480, llama[4]))
+    index, source = {}, torch.Generator().manual_seed(SEED)
+    for number, tensors in enumerate((first_tensors(tower, llama), *layer_tensors(tower, llama))):
+        shard = f"model-{number:05}.safetensors"
+        save_file({name: random_tensor(name, size, source) for name, size in tensors.items()}, folder / shard)
+        index |= dict.fromkeys(tensors, shard)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+
+
+def filling_words(present: int, wanted: int) -> bytes:
+    """Pieces that no text has, as protobuf fields: appended to a sentencepiece model they are part of it."""
+    pieces = []
+    for number in range(present, wanted):
+        piece = f"\u2603{number}".encode()
+        message = b"\x0a" + bytes([len(piece)]) + piece + b"\x15\x00\x00\x80\xc7"  # score -65536
+        pieces.append(b"\x0a" + bytes([len(message)]) + message)
+    return b"".join(pieces)
+
+
+def random_tensor(name: str, size: tuple[int, ...], source: torch.Generator) -> Tensor:
+    if len(size) == 1 and not name.endswith(("bias", "class_embedding")):
+        return torch.ones(size, dtype=torch.bfloat16)
+    return (torch.randn(size, generator=source) * 0.02).to(torch.bfloat16)
+
+
+def first_tensors(tower: tuple[int, ...], llama: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    width, _, image, patch = tower
+    hidden, _, _, _, vocabulary = llama
+    norms = {f"vision_tower.{n}.{kind}": (width,) for n in ("ln_pre", "ln_post") for kind in ("weight", "bias")}
+    return norms | {
+        "vision_tower.class_embedding": (width,),
+        "vision_tower.positional_embedding": ((image // patch) ** 2 + 1, width),
+        "vision_tower.conv1.weight": (width, 1, patch, patch),
+        "mm_projector.weight": (hidden, width),
+        "mm_projector.bias": (hidden,),
+        "llama.embed_tokens.weight": (vocabulary, hidden),
+        "llama.norm.weight": (hidden,),
+        "lm_head.weight": (vocabulary, hidden),
+    }
+
+
+def layer_tensors(tower: tuple[int, ...], llama: tuple[int, ...]) -> Iterator[dict[str, tuple[int, ...]]]:
+    width, count = tower[:2]
+    for i in range(count):
+        sizes = {
+            "ln_1": (width, width),
+            "ln_2": (width, width),
+            "attn.out_proj": (width, width),
+            "mlp.c_fc": (4 * width, width),
+            "mlp.c_proj": (width, 4 * width),
+        }
+        block = f"vision_tower.transformer.resblocks.{i}."
+        tensors: dict[str, tuple[int, ...]] = {}
+        for name, (rows, columns) in sizes.items():
+            tensors[f"{block}{name}.weight"] = (rows,) if name.startswith("ln") else (rows, columns)
+            tensors[f"{block}{name}.bias"] = (rows,)
+        yield tensors | {f"{block}attn.in_proj_weight": (3 * width, width), f"{block}attn.in_proj_bias": (3 * width,)}
+    hidden, inner, layers = llama[:3]
+    for i in range(layers):
+        block = f"llama.layers.{i}."
+        attention = {f"{block}self_attn.{x}_proj.weight": (hidden, hidden) for x in "qkvo"}
+        mlp = {f"{block}mlp.{x}_proj.weight": (inner, hidden) for x in ("gate", "up")}
+        norms = {f"{block}{x}_layernorm.weight": (hidden,) for x in ("input", "post_attention")}
+        yield attention | mlp | norms | {f"{block}mlp.down_proj.weight": (hidden, inner)}
+
+
+def machine() -> str:
+    place = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
+    return (
+        f"{place}; {torch.get_num_threads()} threads; Python {platform.python_version()}, torch {torch.__version__}, "
+        f"transformers {transformers.__version__}"
+    )
+
+
+def processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def examine(folder: Path, precision: str, arguments: argparse.Namespace) -> bool:
+    """Load, measure and print one precision."""
+    began = time.perf_counter()
+    reader = load(folder, precision)
+    seconds = time.perf_counter() - began
+    film = np.random.default_rng(SEED).integers(0, 256, (2500, 2000), dtype=np.uint8)
+    ids, pixels = reader.prompt_ids(prompt.REPORT), reader.pixels(film)
+    rows = rows_of(reader, ids, pixels, arguments.largest)
+    same = agreement(reader, ids, pixels)
+    measure(rows, arguments.rounds)
+    context = len(ids) - 1 + reader.features_count
+    print(f"\n### {arguments.checkpoint or arguments.shape}, {precision}\n")
+    print(f"{machine()}; {arguments.rounds} rounds, medians; prompt of {context} positions\n")
+    print("\n".join(report(rows)))
+    print(f"\nLoaded in {seconds:.1f} s; {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB of main")
+    print(
+        f"memory at most; a film of 2,500 x 2,000 is prepared in {preparation_milliseconds(reader):.0f} ms (in no row)"
+    )
+    print(f"greedy tokens equal to generate's: {same}")
+    print(f"roofline: {roofline(reader, context + max(TOKENS) // 2)}")
+    return torch.cuda.is_available() or arguments.largest < 8 or verdict(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The engine beside transformers.generate.")
+    parser.add_argument("--shape", choices=SHAPES, default="demo")
+    parser.add_argument("--checkpoint", type=Path, help="a real folder instead of random weights")
+    parser.add_argument("--precision", nargs="+", choices=("fp32", "bf16", "int8", "nf4"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--largest", type=int, default=32, help="how many readings at once, at most")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    precisions: list[Any] = arguments.precision or (["nf4", "bf16"] if torch.cuda.is_available() else ["fp32"])
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = arguments.checkpoint or Path(scratch)
+        if arguments.checkpoint is None:
+            write_checkpoint(arguments.shape, folder)
+        held = [examine(folder, precision, arguments) for precision in precisions]
+    sys.exit(0 if all(held) else 1)
+
+
+if __name__ == "__main__":
+    main()
