@@ -32,7 +32,7 @@ _STAMPS = ("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "Conte
 def build_pdf(master: Dataset, *, fonts: Fonts, config: ReportsConfig, paper: Paper = Paper.A4) -> Dataset:
     """Make the PDF of a narrative of ours. Same narrative, same fonts and libraries: same dataset, same UID.
 
-    Raises NotOurs: another kind of document; FontMissing: a character that no font here shows.
+    Raises NotOurs: another kind of document; NotPrintable: a character without a font, or too long.
     """
     sheet = compose(master)
     document = frame(master, sheet, EncapsulatedPDFStorage, Kind.PDF, config)

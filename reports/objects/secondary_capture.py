@@ -29,7 +29,7 @@ def build_captures(
 ) -> tuple[Dataset, ...]:
     """Make one image for each page of a narrative of ours. Same narrative, fonts and libraries: same datasets and UIDs.
 
-    Raises NotOurs: another kind of document; FontMissing: a character that no font here shows.
+    Raises NotOurs: another kind of document; NotPrintable: a character without a font, or too long.
     """
     sheet = compose(master)
     pictures = as_pictures(as_pdf(sheet, fonts=fonts, paper=paper, created=written_at(master)))

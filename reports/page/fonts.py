@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import uharfbuzz
 
-from dicom_node.errors import ConfigurationError
+from dicom_node.errors import WetreadError
 
 FOLDERS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"))
 LATIN = "NotoSans-Regular"
@@ -31,7 +31,11 @@ _SHARED = MappingProxyType(
 _JAPAN, _KOREA, _CHINA = 0, 1, 2
 
 
-class FontMissing(ConfigurationError):
+class NotPrintable(WetreadError):
+    """A report cannot be shown as pages; it can go out in its other forms."""
+
+
+class FontMissing(NotPrintable):
     """A text holds characters for which no font is on this machine."""
 
 

@@ -10,9 +10,10 @@ from typing import cast
 
 from fpdf import FPDF
 from fpdf.enums import MethodReturnValue, XPos, YPos
+from fpdf.fonts import TTFFont
 
 from dicom_node.kinds import FINAL
-from reports.page.fonts import BOLD, Fonts
+from reports.page.fonts import BOLD, Fonts, NotPrintable
 from reports.page.sheet import Sheet, runs_left
 
 _MARGIN = 18.0  # mm; all lengths are
@@ -21,7 +22,12 @@ _FOOT = 19.0
 _BLACK, _WHITE, _GREY, _RULE = (0, 0, 0), (255, 255, 255), (80, 80, 80), (160, 160, 160)
 _ALARM = (150, 0, 0)  # white on it has a contrast of 9 to 1, and it prints and captures as dark gray
 _CALM = (0, 70, 40)
-_PAGES = "\ue000"  # stands for the number of pages; no text can hold it, since no font shows it
+MOST_PAGES = 40  # the longest report that is taken, 64 KiB of prose, has 20
+_PAGES = "\ue000\ue000"  # stands for the number of pages, as wide as two digits; no text has it, since no font shows it
+
+
+class TooManyPages(NotPrintable):
+    """A report would fill more pages than anybody reads."""
 
 
 class Paper(Enum):
@@ -36,14 +42,17 @@ def as_pdf(sheet: Sheet, *, fonts: Fonts, paper: Paper = Paper.A4, created: date
 
     created: for the file's own dates; the same moment gives the same bytes.
 
-    Raises FontMissing: a character that no font here shows.
+    Raises FontMissing: a character that no font here shows; TooManyPages.
     """
     with TemporaryDirectory(prefix="wetread-fonts-") as folder:
         pages = _Pages(sheet, fonts, paper, Path(folder))
         pages.set_creation_date(created)
-        pages.add_page()
-        pages.print_body()
-        return bytes(pages.output())
+        try:
+            pages.add_page()
+            pages.print_body()
+            return bytes(pages.output())
+        finally:
+            pages.close_fonts()
 
 
 class _Pages(FPDF):
@@ -52,6 +61,7 @@ class _Pages(FPDF):
     def __init__(self, sheet: Sheet, fonts: Fonts, paper: Paper, folder: Path) -> None:
         super().__init__(format=paper.value)
         self._sheet = sheet
+        self._in_head = False
         self._add_fonts(fonts, folder)
         self.set_text_shaping(True)
         self.set_margins(_MARGIN, 14, _MARGIN)
@@ -63,12 +73,16 @@ class _Pages(FPDF):
         self.alias_nb_pages(_PAGES)
 
     def header(self) -> None:
-        """Banner, then whose report it is."""
+        """Banner, then whose report it is. Raises TooManyPages, also where the head alone fills a page."""
+        if self._in_head or self.page_no() > MOST_PAGES:
+            raise TooManyPages(f"the report fills more than {MOST_PAGES} pages; send it in a form without pages")
+        self._in_head = True
         self._print_banner()
         if self.page_no() > 1:
             self._print_key()
         else:
             self._print_head()
+        self._in_head = False
 
     def footer(self) -> None:
         """Status, the narrative's identifier, and which page of how many."""
@@ -95,6 +109,12 @@ class _Pages(FPDF):
             self._print_small("How this was written", self._sheet.making)
         if self._sheet.images:
             self._print_small("Images" if len(self._sheet.images) > 1 else "Image", "\n".join(self._sheet.images))
+
+    def close_fonts(self) -> None:
+        """Close the files of fonts, which stay open where the pages could not be finished."""
+        for font in self.fonts.values():
+            if isinstance(font, TTFFont):
+                font.ttfont.close()
 
     def _add_fonts(self, fonts: Fonts, folder: Path) -> None:
         words = self._sheet.words

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
+from typing import Final
 
 import numpy as np
 import pypdfium2
 from numpy.typing import NDArray
 
+_TURN: Final = Lock()  # PDFium ends the process where two threads call it at once
 RESOLUTION = 150  # dots per inch: the smallest print is still read at full size
 
 
@@ -37,11 +40,12 @@ def _picture(page: pypdfium2.PdfPage) -> NDArray[np.uint8]:
 
 @contextmanager
 def _opened(pdf: bytes) -> Iterator[pypdfium2.PdfDocument]:
-    try:
-        document = pypdfium2.PdfDocument(pdf)
-    except pypdfium2.PdfiumError as error:
-        raise ValueError("the bytes are no PDF") from error
-    try:
-        yield document
-    finally:
-        document.close()
+    with _TURN:
+        try:
+            document = pypdfium2.PdfDocument(pdf)
+        except pypdfium2.PdfiumError as error:
+            raise ValueError("the bytes are no PDF") from error
+        try:
+            yield document
+        finally:
+            document.close()

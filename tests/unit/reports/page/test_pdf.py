@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 import subprocess
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset
 
 from reports.objects.content import read_content
 from reports.page.fonts import FontMissing, Fonts, find_fonts
-from reports.page.pdf import Paper, as_pdf
+from reports.page.pdf import MOST_PAGES, Paper, TooManyPages, as_pdf
 from reports.page.picture import as_pictures, texts
 from reports.page.sheet import NO_DRAFT, compose, person
 from reports.provenance import NOTICE
-from reports.text import DraftText
+from reports.text import MAXIMUM_BYTES, DraftText
 from tests.unit.reports.films import CHARSETS, MOMENT, draft, film, in_charset, ordered_cr
 from tests.unit.reports.page.narratives import (
     ADDENDUM,
@@ -209,6 +211,31 @@ def test_country_of_a_chinese_character_is_that_of_the_script_beside_it() -> Non
     faces = {text: fonts().needed(text)[-1].number for text in ("小東 홍", "山田 やまだ", "张小东")}
 
     assert list(faces.values()) == [1, 0, 2]
+
+
+def test_longest_text_that_a_reader_may_write_fits() -> None:
+    words = DraftText("The heart is not enlarged and the lungs are clear. " * (MAXIMUM_BYTES // 52), "None.")
+
+    pages = texts(pdf_of(draft(text=words)))
+    assert 15 < len(pages) < MOST_PAGES
+    assert [f"Page {number} of {len(pages)}" in page for number, page in enumerate(pages, 1)] == [True] * len(pages)
+
+
+@pytest.mark.filterwarnings("ignore:The value length")
+@pytest.mark.parametrize("hostile", [{"text": DraftText("a\n" * 20_000, "None.")}, {"name": "W" * 12_000}])
+def test_text_or_name_without_end_is_refused(hostile: dict[str, Any]) -> None:
+    name = hostile.pop("name", "Example^Film")
+
+    with pytest.raises(TooManyPages):
+        pdf_of(draft(film(PatientName=name), **hostile))
+
+
+def test_pages_are_read_by_many_threads_at_once() -> None:
+    pdf = pdf_of(draft())
+    expected = texts(pdf)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(found == expected for found in threads.map(texts, [pdf] * 400))
 
 
 def test_text_is_read_from_pictures_of_nothing_else() -> None:
