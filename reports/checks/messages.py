@@ -23,7 +23,7 @@ from reports.messages.fhir_elements import DICOM_UID
 from reports.messages.outcome import COLUMNS, SCHEMA, Result
 from reports.provenance import NOTICE
 
-_HL7_STATES: Final[Mapping[Stage, frozenset[str]]] = MappingProxyType(
+HL7_STATES: Final[Mapping[Stage, frozenset[str]]] = MappingProxyType(
     {
         Stage.DRAFT: frozenset({"R"}),
         Stage.NOTICE: frozenset({"R"}),
@@ -34,7 +34,7 @@ _HL7_STATES: Final[Mapping[Stage, frozenset[str]]] = MappingProxyType(
         Stage.WITHDRAWAL: frozenset({"R", "C"}),
     }
 )
-_FHIR_STATES: Final[Mapping[Stage, frozenset[str]]] = MappingProxyType(
+FHIR_STATES: Final[Mapping[Stage, frozenset[str]]] = MappingProxyType(
     {
         Stage.DRAFT: frozenset({"partial"}),
         Stage.NOTICE: frozenset({"registered"}),
@@ -96,7 +96,7 @@ def _of_the_segments(reader: Reader, booked: Booked) -> Iterator[str]:
     if len(list(reader.segments("PID"))) != 1 or len(list(reader.segments("OBR"))) != 1:
         yield "it is not about exactly one patient and one order"
     state = reader.value("OBR", 25, 1)
-    if state not in _HL7_STATES[booked.stage]:
+    if state not in HL7_STATES[booked.stage]:
         yield "OBR-25 is not the status of this stage"
     yield from _of_the_observations(reader, state, booked)
 
@@ -165,7 +165,7 @@ def _of_the_resources(
     accessions = [one["identifier"]["value"] for one in report.get("basedOn", []) if _is_accession(one["identifier"])]
     if accessions != ([booked.accession_number] if booked.accession_number else []):
         yield "the accession number is not that of the books"
-    if report["status"] not in _FHIR_STATES[booked.stage]:
+    if report["status"] not in FHIR_STATES[booked.stage]:
         yield "the status is not that of this stage"
     signed = {"performer", "resultsInterpreter", "contained"} & report.keys()
     if bool(signed) != (booked.stage in FINAL):

@@ -136,7 +136,8 @@ def build_fhir(
     """Write the report's bundle.
 
     findings: one Observation each; what is not mentioned gets none. formerly: those of the document that the server has
-    now, so that an Observation which is no longer said does not stay: it becomes cancelled.
+    now, so that an Observation which is no longer said does not stay: it becomes cancelled, or entered-in-error
+    where it was final.
 
     Raises NotOurs; NoIdentifierSystem: the site names none for the patient's issuer.
     """
@@ -206,7 +207,8 @@ def _bundle(
 ) -> bytes:
     observed = [_observation(one, scene) for one in one_per_code(findings)]
     kept = {url for url, _ in observed}
-    former = (_observation(one, replace(scene, status="cancelled")) for one in one_per_code(formerly))
+    withdrawn = "entered-in-error" if replaces_a_final(scene.master, stage) else "cancelled"
+    former = (_observation(one, replace(scene, status=withdrawn)) for one in one_per_code(formerly))
     dropped = [(url, resource) for url, resource in former if url not in kept]
     report = _report(scene, said) | {"result": [{"reference": url} for url, _ in observed]}
     if not scene.is_gone and scene.content.verified_by:

@@ -23,7 +23,6 @@ MAXIMUM_ANSWER: Final = 1 << 20  # bytes
 _PASSING: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class Caller:
         content: bytes | None = None,
     ) -> Answer:
         """Send one request; any status is an answer. Raises SendFailure: no answer, or one without end."""
-        check_url(destination.name, url, with_secret="Authorization" in headers)
+        check_url(destination.name, url)
         deadline = time.monotonic() + self._seconds
         try:
             with self._client.stream(method, url, headers=dict(headers), content=content) as response:
@@ -93,28 +92,14 @@ class Caller:
             ) from None
 
 
-def check_url(name: str, url: str, *, with_secret: bool) -> None:
-    """Refuse what is no HTTP, and a secret that would go over the network in clear. Raises SendFailure, permanent."""
-    parts = urlsplit(url)
+def check_url(name: str, url: str) -> None:
+    """Refuse what is no URL of HTTP, or one with a password in it. Raises SendFailure, permanent."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
         raise SendFailure(f"the URL of {name} must be http(s)://host/..., without a password in it", permanent=True)
-    if with_secret and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise SendFailure(f"{name} has a credential but no https; the credential is not sent in clear", permanent=True)
-
-
-def bearer(destination: Destination, secrets: Mapping[str, str]) -> dict[str, str]:
-    """Header with the destination's token; none where it names no credential.
-
-    Raises SendFailure, permanent: the credential is not in the configuration.
-    """
-    if not destination.credential:
-        return {}
-    try:
-        return {"Authorization": f"Bearer {secrets[destination.credential]}"}
-    except KeyError:
-        raise SendFailure(
-            f"{destination.name} names a credential that the configuration lacks", permanent=True
-        ) from None
 
 
 def refuse(destination: Destination, answer: Answer, detail: str = "") -> SendFailure:

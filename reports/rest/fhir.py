@@ -7,20 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from dicom_node.credentials import Credential, authorization
 from dicom_node.errors import SendFailure
 from dicom_node.transports import Destination, Parcel
 from reports.messages.fhir_elements import DICOM_UID, search
-from reports.rest.calls import Answer, Caller, bearer, code_word, refuse
+from reports.rest.calls import Answer, Caller, code_word, refuse
 
 _TYPE: Final = "application/fhir+json"
 
 
 @dataclass(frozen=True, slots=True)
 class FhirTransport:
-    """Sends bundles. secrets: bearer tokens by the name of the credential."""
+    """Sends bundles. credentials: by the name that a destination has for its own."""
 
     caller: Caller
-    secrets: Mapping[str, str]
+    credentials: Mapping[str, Credential]
 
     def send(self, parcel: Parcel) -> str:
         """Post one transaction; returns the HTTP status.
@@ -58,7 +59,7 @@ class FhirTransport:
         return any(_is_same(report, one) for one in found if isinstance(one, dict))
 
     def _headers(self, destination: Destination) -> dict[str, str]:
-        return {"Accept": _TYPE, **bearer(destination, self.secrets)}
+        return {"Accept": _TYPE, **authorization(destination, self.credentials)}
 
 
 def _report_of(payload: bytes) -> dict[str, Any]:

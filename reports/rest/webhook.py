@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from dicom_node.credentials import Credential
 from dicom_node.errors import SendFailure
-from dicom_node.transports import Parcel
+from dicom_node.transports import Destination, Parcel
 from reports.rest.calls import Caller, refuse
 
 SIGNATURE: Final = "X-Wetread-Signature"
@@ -18,23 +19,20 @@ DELIVERY: Final = "X-Wetread-Delivery"  # the same at every attempt, so that a r
 
 @dataclass(frozen=True, slots=True)
 class WebhookTransport:
-    """Posts payloads. secrets: HMAC keys by the name of the credential; without one the payload is not signed."""
+    """Posts payloads. credentials: the token of one is the HMAC key; without one nothing is signed."""
 
     caller: Caller
-    secrets: Mapping[str, str]
+    credentials: Mapping[str, Credential]
 
     def send(self, parcel: Parcel) -> str:
         """Post one payload; returns the HTTP status.
 
-        Raises SendFailure: no answer or 5xx; permanent for 4xx and redirects, and where the key is not configured.
+        Raises SendFailure: no answer or 5xx; or no key in the configuration; permanent for 4xx and redirects.
         """
         destination = parcel.destination
         headers = {"Content-Type": "application/json", DELIVERY: parcel.sop_instance_uid}
         if destination.credential:
-            key = self.secrets.get(destination.credential)
-            if not key:
-                raise SendFailure(f"{destination.name} names a credential that the configuration lacks", permanent=True)
-            headers[SIGNATURE] = signature(parcel.payload, key)
+            headers[SIGNATURE] = signature(parcel.payload, self._key(destination))
         answer = self.caller.call(destination, "POST", destination.url, headers=headers, content=parcel.payload)
         if not answer.is_success:
             raise refuse(destination, answer)
@@ -43,6 +41,12 @@ class WebhookTransport:
     def holds(self, parcel: Parcel) -> bool:  # noqa: ARG002  the protocol of transports
         """Return True: a webhook has no other proof than 2xx."""
         return True
+
+    def _key(self, destination: Destination) -> str:
+        credential = self.credentials.get(destination.credential)
+        if credential is None or not credential.token.get_secret_value():
+            raise SendFailure(f"{destination.name} needs a token in delivery.credentials to sign with")
+        return credential.token.get_secret_value()
 
 
 def signature(payload: bytes, key: str) -> str:

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 from hl7apy.core import Message
+from pydantic import SecretStr
 from pydicom import Dataset
 
+from dicom_node.credentials import Credential
 from dicom_node.errors import SendFailure
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Mode, Proof
@@ -325,7 +327,7 @@ def test_answer_without_end_and_no_answer_are_failures(server: Ehr, caller: Call
 
 
 def test_token_goes_with_every_request_and_never_in_clear_over_the_network(server: Ehr, caller: Caller) -> None:
-    transport = FhirTransport(caller, {"ehr": "t0ken"})
+    transport = FhirTransport(caller, {"ehr": Credential(token=SecretStr("t0ken"))})
     one = fhir(draft(), server, credential="ehr")
     transport.send(one)
     transport.holds(one)
@@ -334,7 +336,7 @@ def test_token_goes_with_every_request_and_never_in_clear_over_the_network(serve
     far = parcel(one.payload, draft(), Kind.FHIR, to(Way.FHIR, url="http://ehr.example/fhir", credential="ehr"))
     with pytest.raises(SendFailure, match="no https"):
         transport.send(far)
-    with pytest.raises(SendFailure, match="configuration lacks"):
+    with pytest.raises(SendFailure, match=r"delivery\.credentials"):
         FhirTransport(caller, {}).send(one)
 
 
@@ -355,7 +357,7 @@ def test_webhook_is_signed_and_can_be_verified_by_its_receiver(server: Ehr, call
     payload = to_json(outcome_of(master, drafted_at=MOMENT, at=MOMENT, result=Result.REJECTED, reason="wrong-view"))
     url = server.url.replace("/fhir", "/hook")
     one = parcel(payload, master, Kind.OUTCOME, to(Way.WEBHOOK, url=url, credential="hook"))
-    transport = WebhookTransport(caller, {"hook": "k3y"})
+    transport = WebhookTransport(caller, {"hook": Credential(token=SecretStr("k3y"))})
 
     assert transport.send(one) == "204"
     assert transport.holds(one)
@@ -371,11 +373,11 @@ def test_webhook_without_its_key_or_with_a_bad_answer_fails(server: Ehr, caller:
     master = draft()
     url = server.url.replace("/fhir", "/hook")
     one = parcel(b"{}", master, Kind.OUTCOME, to(Way.WEBHOOK, url=url, credential="hook"))
-    with pytest.raises(SendFailure, match="configuration lacks"):
+    with pytest.raises(SendFailure, match=r"delivery\.credentials"):
         WebhookTransport(caller, {}).send(one)
     assert server.requests == []
 
     server.script = lambda *_: (500, b"", {})
     with pytest.raises(SendFailure) as failure:
-        WebhookTransport(caller, {"hook": "k3y"}).send(one)
+        WebhookTransport(caller, {"hook": Credential(token=SecretStr("k3y"))}).send(one)
     assert not failure.value.permanent

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from pydicom import Dataset
 
+from reports.checks.messages import FHIR_STATES, HL7_STATES
 from reports.messages.outcome import COLUMNS, SCHEMA, Outcome, Result, outcome_of, to_csv, to_json
 from reports.objects.signed import Signature, Signer, build_signed
 from reports.text import DraftText
@@ -91,3 +94,27 @@ def test_what_says_nothing_or_too_much_is_refused(changes: dict[str, object]) ->
     arguments = {"drafted_at": MOMENT, "at": LATER, **changes}
     with pytest.raises(ValueError, match=r"outcome|reason|moment"):
         outcome_of(draft(), **arguments)  # type: ignore[arg-type]
+
+
+def test_documented_schema_is_that_of_the_code() -> None:
+    page = (Path(__file__).parents[4] / "deploy" / "docs" / "messages.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    schema = json.loads(block)
+
+    assert tuple(schema["properties"]) == COLUMNS
+    assert tuple(schema["required"]) == COLUMNS[:-1]
+    assert schema["properties"]["schema"] == {"const": SCHEMA}
+    assert schema["properties"]["result"]["enum"] == [result.value for result in Result]
+    members = json.loads(to_json(became(text())))
+    for name, rule in schema["properties"].items():
+        if name in members:
+            assert isinstance(members[name], int if rule.get("type") == "integer" else str), name
+            assert re.search(rule.get("pattern", ""), str(members[name])), name
+
+
+def test_documented_statuses_are_those_of_the_gate() -> None:
+    page = (Path(__file__).parents[4] / "deploy" / "docs" / "messages.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [^|]+ \| ([A-Z]) \| ([^|]+) \| ([a-z-]+) \| ([a-z-]+) \|$", page, re.MULTILINE)
+
+    assert {row[0] for row in rows} == set().union(*HL7_STATES.values()) == {"R", "F", "C"}
+    assert {row[2] for row in rows} == set().union(*FHIR_STATES.values())
