@@ -38,6 +38,7 @@ _COMMANDS = MappingProxyType(
         "pause": "agent.commands.queue",
         "resume": "agent.commands.queue",
         "ae": "agent.commands.ae",
+        "destination": "agent.commands.destination",
         "db": "agent.commands.db",
         "model": "agent.commands.model",
         "findings": "agent.commands.findings",

@@ -100,7 +100,7 @@ def objects_of(peer: RemoteAE) -> frozenset[Kind]:
     if peer.objects:
         return kinds(peer.objects.split(","), Way.DIMSE)
     if peer.probed:
-        return kinds(json.loads(peer.probed)["objects"], Way.DIMSE)
+        return kinds(json.loads(peer.probed)["objects"], Way.DIMSE) or _SUGGESTED
     return _SUGGESTED
 
 

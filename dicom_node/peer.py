@@ -80,9 +80,9 @@ def echo(address: Address) -> None:
 
 
 @contextmanager
-def associated(address: Address, sop_class_uids: Sequence[str]) -> Iterator[Opened]:
+def associated(address: Address, sop_class_uids: Sequence[str], *, apart: bool = False) -> Iterator[Opened]:
     """An association for one purpose. Raises SendFailure."""
-    opened = associate(address, sop_class_uids)
+    opened = associate(address, sop_class_uids, apart=apart)
     try:
         yield opened
     except SendFailure as failure:

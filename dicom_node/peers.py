@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.aet import likely_cause
-from dicom_node.destinations import is_taken
+from dicom_node.destinations import in_words, is_taken, kinds, objects_of
 from dicom_node.errors import ConfigurationError, NotFound
-from dicom_node.tables import Mode, Proof, RemoteAE
+from dicom_node.tables import Mode, Proof, RemoteAE, Way
 
 
 def add(tx: Session, peer: RemoteAE, *, now: datetime, actor: str) -> None:
@@ -36,16 +36,34 @@ def edit(
     send_to: bool | None = None,
     mode: Mode | None = None,
     proof: Proof | None = None,
+    objects: str | None = None,
+    notices: bool | None = None,
 ) -> RemoteAE:
     """Change what is given and leave the rest. Raises NotFound, ConfigurationError."""
     peer = find(tx, title)
-    wanted = {"host": host, "port": port, "may_send": may_send, "send_to": send_to, "mode": mode, "proof": proof}
+    wanted = {
+        "host": host,
+        "port": port,
+        "may_send": may_send,
+        "send_to": send_to,
+        "mode": mode,
+        "proof": proof,
+        "objects": None if objects is None else in_words(kinds(objects.split(","), Way.DIMSE)),
+        "notices": notices,
+    }
     for name, value in wanted.items():
         if value is not None:
             setattr(peer, name, value)
     _needs_an_address(peer)
     _audit(tx, "peer-edited", peer, now, actor)
     return peer
+
+
+def remember_probe(tx: Session, title: str, probed: str, *, now: datetime, actor: str) -> None:
+    """Keep what `probe.stored` says of a peer. Raises NotFound."""
+    peer = find(tx, title)
+    peer.probed = probed
+    audit.append(tx, "peer-probed", at=now, actor=actor, ae_title=title, objects=in_words(objects_of(peer)))
 
 
 def remove(tx: Session, title: str, *, now: datetime, actor: str) -> None:
@@ -91,4 +109,6 @@ def _audit(tx: Session, event: str, peer: RemoteAE, now: datetime, actor: str) -
         send_to=int(bool(peer.send_to)),
         mode=str(peer.mode or Mode.DRAFT),
         proof=str(peer.proof or Proof.QUERY),
+        objects=peer.objects or "",
+        notices=int(bool(peer.notices)),
     )

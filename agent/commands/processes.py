@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,7 +14,6 @@ from agent.cli import Surroundings
 from agent.commands.session import config_of, open_database
 from agent.config import Config
 from dicom_node.database import Database
-from dicom_node.worklist import Consignment
 
 
 def _begin(surroundings: Surroundings) -> Config:
@@ -97,43 +97,32 @@ def send(surroundings: Surroundings, threads: int) -> None:
 
 
 def _deliver(config: Config, database: Database, stop: threading.Event, threads: int, pulse: loop.Pulse) -> None:
-    from dicom_node.dimse import DimseTransport
+    from agent.leaving import agrees_with_the_books, another_form
+    from agent.transports import open_transports
     from dicom_node.sender import Sender
-    from dicom_node.tables import Way
 
-    patience = config.node.dimse_timeout_seconds
-    dimse = DimseTransport(config.node.ae_title, connect_seconds=min(10, patience), answer_seconds=patience)
-    transports = {Way.DIMSE: dimse}
-    sender = Sender(config.node, database, transports, _agrees_with_the_books, lambda: secrets.token_hex(16))
-    hands = [
-        threading.Thread(
-            target=loop.run,
-            args=("send", sender.deliver_one, stop),
-            kwargs={"idle_seconds": 0.5, "pulse": pulse},
-            name=f"send-{number}",
+    with open_transports(config) as transports:
+        sender = Sender(
+            config.node,
+            database,
+            transports,
+            agrees_with_the_books,
+            lambda: secrets.token_hex(16),
+            fallback=partial(another_form, store_folder=config.node.store_folder),
         )
-        for number in range(threads)
-    ]
-    for hand in hands:
-        hand.start()
-    for hand in hands:
-        hand.join()
-    dimse.close()
-
-
-def _agrees_with_the_books(payload: bytes, held: Consignment) -> None:
-    """The last look before the bytes leave. Raises DraftRefused."""
-    from reports.checks import check_payload
-
-    check_payload(
-        payload,
-        study_instance_uid=held.study_instance_uid,
-        patient_id=held.patient_id,
-        issuer_of_patient_id=held.issuer_of_patient_id,
-        accession_number=held.accession_number,
-        sop_class_uid=held.sop_class_uid,
-        sop_instance_uid=held.sop_instance_uid,
-    )
+        hands = [
+            threading.Thread(
+                target=loop.run,
+                args=("send", sender.deliver_one, stop),
+                kwargs={"idle_seconds": 0.5, "pulse": pulse},
+                name=f"send-{number}",
+            )
+            for number in range(threads)
+        ]
+        for hand in hands:
+            hand.start()
+        for hand in hands:
+            hand.join()
 
 
 @click.command()

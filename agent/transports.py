@@ -1,0 +1,92 @@
+"""The ways out, wired: each protocol with its transport, and a harmless question to try one."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+
+from agent.config import Config
+from dicom_node import peer
+from dicom_node.credentials import authorization
+from dicom_node.dicomweb import StowTransport
+from dicom_node.dimse import DimseTransport
+from dicom_node.errors import SendFailure
+from dicom_node.kinds import Kind, Stage
+from dicom_node.tables import Way
+from dicom_node.transports import Destination, Parcel, Transport
+from dicom_node.uids import derived_uid
+from reports.hl7.mllp import MllpTransport
+from reports.rest.calls import Caller
+from reports.rest.fhir import FhirTransport
+from reports.rest.webhook import WebhookTransport
+
+_CONNECT_SECONDS = 10.0
+_REFUSES_US = frozenset({401, 403, 404, 407})
+
+
+@contextmanager
+def open_transports(config: Config) -> Iterator[Mapping[Way, Transport]]:
+    """All transports, for as long as `send` runs."""
+    patience = config.node.dimse_timeout_seconds
+    connect = min(_CONNECT_SECONDS, patience)
+    credentials = config.delivery.credentials
+    dimse = DimseTransport(config.node.ae_title, connect_seconds=connect, answer_seconds=patience)
+    stow = StowTransport(credentials, connect_seconds=connect, answer_seconds=patience)
+    with Caller(seconds=patience) as caller:
+        try:
+            yield MappingProxyType(
+                {
+                    Way.DIMSE: dimse,
+                    Way.STOW: stow,
+                    Way.MLLP: MllpTransport(connect_seconds=connect, answer_seconds=patience),
+                    Way.FHIR: FhirTransport(caller, credentials),
+                    Way.WEBHOOK: WebhookTransport(caller, credentials),
+                }
+            )
+        finally:
+            dimse.close()
+            stow.close()
+
+
+def try_out(config: Config, to: Destination) -> str:
+    """Reach a destination without sending anything of a patient; returns what it did. Raises SendFailure."""
+    patience = config.node.dimse_timeout_seconds
+    if to.way is Way.DIMSE:
+        peer.echo(peer.Address(config.node.ae_title, to.name, to.host, to.port, min(10, patience), patience))
+        return "answers C-ECHO; what it takes: wetread ae probe"
+    if to.way is Way.MLLP:
+        return _connect(to)
+    if to.way is Way.STOW:
+        with open_transports(config) as transports:
+            transports[Way.STOW].holds(_nothing(to))
+        return "answers a search (QIDO-RS)"
+    return _call(config, to, patience)
+
+
+def _connect(to: Destination) -> str:
+    try:
+        socket.create_connection((to.host, to.port), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        where = f"{to.name} ({to.host}:{to.port})"
+        raise SendFailure(f"{where} cannot be reached ({type(error).__name__})", unreachable=True) from error
+    return "takes connections; whether it takes messages only a message shows"
+
+
+def _call(config: Config, to: Destination, seconds: float) -> str:
+    """FHIR: its capability statement. Webhook: any answer that does not turn us away."""
+    is_fhir = to.way is Way.FHIR
+    headers = authorization(to, config.delivery.credentials) if is_fhir else {}
+    method, url = ("GET", f"{to.url}/metadata") if is_fhir else ("OPTIONS", to.url)
+    with Caller(seconds=seconds) as caller:
+        answer = caller.call(to, method, url, headers=headers)
+    if answer.status in _REFUSES_US or answer.status >= 500 or (is_fhir and not answer.is_success):
+        raise SendFailure(f"{to.name} answered HTTP {answer.status} to {method}")
+    return f"answers HTTP {answer.status}"
+
+
+def _nothing(to: Destination) -> Parcel:
+    """A parcel to ask for that nobody has."""
+    uid = derived_uid(to.name, "1", "trial")
+    return Parcel(to, b"", Kind.BASIC_TEXT, Stage.DRAFT, "", uid, uid)
