@@ -27,7 +27,9 @@ def texts(pdf: bytes) -> tuple[str, ...]:
     Raises ValueError: the bytes are no PDF.
     """
     with _opened(pdf) as document:
-        return tuple(page.get_textpage().get_text_range().replace("\r\n", "\n") for page in document)
+        found = [page.get_textpage().get_text_range() for page in document]
+    # PDFium writes U+FFFE for a hyphen at the end of a line, and joins the lines.
+    return tuple(text.replace("\r\n", "\n").replace("\ufffe", "-\n") for text in found)
 
 
 def _picture(page: pypdfium2.PdfPage) -> NDArray[np.uint8]:

@@ -66,6 +66,11 @@ def test_names_in_other_scripts_are_kept_and_checked(charset: str) -> None:
     assert [*of_a_pdf(document)] == []
 
 
+@pytest.mark.parametrize("patient_id", ["WWWW-" * 12, "fi-ffl-office", "A  B", "x_{y}|\"<&>'", "12 34" * 10])
+def test_every_identifier_is_found_again_on_the_page(patient_id: str) -> None:
+    assert [*of_a_pdf(pdf(draft(film(PatientID=patient_id))))] == []
+
+
 def test_pdf_says_what_it_is_before_it_is_opened() -> None:
     draft_pdf, final_pdf = pdf(draft()), pdf(signed())
 
