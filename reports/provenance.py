@@ -10,6 +10,8 @@ from dicom_node.uids import derived_uid
 # First words of every draft. Software looks for them, so they are never translated or rephrased.
 NOTICE = "AI-GENERATED DRAFT - NOT VERIFIED"
 _EXPLANATION = "Written by software from the image alone. No radiologist has reviewed it."
+_BLIND = "DOES NOT SEE"  # in the notice of a reader whose text has nothing to do with the image
+_MADE_UP = "Written by demonstration software; no image was evaluated. No radiologist has reviewed it."
 _RESEARCH = "For research; not cleared as a medical device."
 
 
@@ -47,9 +49,15 @@ class Provenance:
         """Device UID (0018,1002) of the reader: the same weights and settings are the same device."""
         return device_uid(self.digest)
 
+    @property
+    def sees(self) -> bool:
+        """Does the text come from the image? A demonstration says in its notice that it does not."""
+        return _BLIND not in self.notice
+
     def warning(self, *, cleared: bool) -> str:
         """Text of the first section, one statement a line."""
-        lines = (self.notice, NOTICE, _EXPLANATION, "" if cleared else _RESEARCH)
+        explanation = _EXPLANATION if self.sees else _MADE_UP
+        lines = (self.notice, NOTICE, explanation, "" if cleared else _RESEARCH)
         return "\n".join(line for line in lines if line)
 
     def sentence(self, views: list[str], content_at: datetime) -> str:
@@ -61,7 +69,7 @@ class Provenance:
         parts = [
             f"Drafted by {self.reader_name} {self.reader_version} ({self.precision}, {self.generation}, "
             f"digest {self.digest[:12]}) in wetread {self.software_version}, {content_at:%Y-%m-%d %H:%M %z}.",
-            f"Read: {images} ({'; '.join(views)}). Not seen: {self._not_seen()}.",
+            f"{'Read' if self.sees else 'Attached'}: {images} ({'; '.join(views)}). Not seen: {self._not_seen()}.",
         ]
         if self.assumptions:
             parts.append(f"Assumed: {'; '.join(self.assumptions)}.")
@@ -69,4 +77,5 @@ class Provenance:
 
     def _not_seen(self) -> str:
         further = {0: "", 1: "1 further image of the study, "}.get(self.unread, f"{self.unread} further images, ")
-        return f"{further}prior examinations, clinical information"
+        film = "" if self.sees else "this image, "
+        return f"{film}{further}prior examinations, clinical information"

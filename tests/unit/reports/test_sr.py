@@ -218,3 +218,14 @@ def test_configuration_names_what_is_wrong() -> None:
     with pytest.raises(ValueError, match="time zone"):
         ReportsConfig(time_zone="Mars/Olympus")
     assert ReportsConfig(assume_charset="\\ISO 2022 IR 149") != CONFIG
+
+
+def test_a_reader_that_does_not_see_claims_no_image() -> None:
+    blind, seeing = provenance(), provenance(notice="")
+    moment = datetime(2026, 11, 22, tzinfo=UTC)
+
+    assert "no image was evaluated" in blind.warning(cleared=False)
+    assert "from the image alone" not in blind.warning(cleared=False)
+    assert "Attached: 1 image (DX PA). Not seen: this image, " in blind.sentence(["DX PA"], moment)
+    assert "from the image alone" in seeing.warning(cleared=False)
+    assert "Read: 1 image (DX PA). Not seen: prior examinations" in seeing.sentence(["DX PA"], moment)
