@@ -1,6 +1,6 @@
 """The gate that every message passes before each sending: parsed back, it says what the books say.
 
-HL7 is read by python-hl7 and FHIR by fhir.resources; neither has a part in writing. Problems hold no value of it.
+HL7 is read by python-hl7 and FHIR by fhir-resources, which have no part in writing. Problems hold no value of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reports.checks.document import DocumentRefused
 from reports.hl7.er7 import UTF_8
 from reports.hl7.reader import NotUnderstood, Reader
 from reports.messages import oru
-from reports.messages.fhir_elements import DICOM_UID
+from reports.messages.identity import DICOM_UID
 from reports.messages.outcome import COLUMNS, SCHEMA, Result
 from reports.provenance import NOTICE
 

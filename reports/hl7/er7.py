@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from dicom_node.errors import WetreadError
-from reports.messages.subject import readable
+from reports.messages.characters import readable
 
 SEPARATORS: Final = "^~\\&"
 UTF_8: Final = "UNICODE UTF-8"

@@ -15,7 +15,7 @@ from typing import Final
 from dicom_node.uids import is_uid
 from reports.hl7.er7 import SEPARATORS, UTF_8, escape, moment, segment
 from reports.hl7.reader import PADDING, USUAL, NotUnderstood, Reader, delimiters
-from reports.messages.subject import PatientId
+from reports.messages.identity import PatientId
 
 _UPDATES: Final = frozenset({"A08", "A31"})
 _MERGES: Final = frozenset({"A18", "A34", "A40", "A47"})

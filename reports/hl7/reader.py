@@ -14,7 +14,7 @@ import hl7  # type: ignore[import-untyped]
 
 from dicom_node.errors import WetreadError
 from reports.hl7.er7 import Undecodable, declares_characters, decode, unescape
-from reports.messages.subject import PatientId
+from reports.messages.identity import PatientId
 
 PADDING: Final = b"\r\n \x00"
 USUAL: Final = "|^~\\&"

@@ -21,10 +21,9 @@ from dicom_node.uids import derived_uid
 from reports import codes
 from reports.config import ReportsConfig
 from reports.findings import Finding
+from reports.messages.characters import readable
 from reports.messages.fhir_elements import (
     DICOM_CODES,
-    DICOM_UID,
-    URI,
     Json,
     concept,
     full_url,
@@ -34,12 +33,12 @@ from reports.messages.fhir_elements import (
     narrative,
     patient,
     patient_system,
-    search,
     study_moment,
     uid_identifier,
     without_empty,
 )
-from reports.messages.subject import Subject, message_uid, names, one_per_code, read_subject, readable, replaces_a_final
+from reports.messages.identity import DICOM_UID, URI, search
+from reports.messages.subject import Subject, message_uid, names, one_per_code, read_subject, replaces_a_final
 from reports.objects.content import Content, Verification, read_content
 from reports.objects.frame import local
 from reports.objects.tree import plain

@@ -7,19 +7,18 @@ import uuid
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import quote
 
 from pydicom.sr.coding import Code
 
 from dicom_node.errors import WetreadError
 from dicom_node.uids import derived_uid
 from reports import codes
-from reports.messages.subject import Name, PatientId, Subject, readable
+from reports.messages.characters import readable
+from reports.messages.identity import URI, PatientId
+from reports.messages.subject import Name, Subject
 
 Json = dict[str, Any]
 
-URI: Final = "urn:ietf:rfc:3986"
-DICOM_UID: Final = "urn:dicom:uid"
 DICOM_CODES: Final = "http://dicom.nema.org/resources/ontology/DCM"
 IDENTIFIER_TYPES: Final = "http://terminology.hl7.org/CodeSystem/v2-0203"
 _SYSTEMS: Final = MappingProxyType(
@@ -64,11 +63,6 @@ def identifier(system: str, value: str, kind: str = "") -> Json:
 def uid_identifier(uid: str, system: str = URI) -> Json:
     """Identifier of a UID; system: URI for what we named ourselves, DICOM_UID for DICOM objects."""
     return identifier(system, f"urn:oid:{uid}")
-
-
-def search(system: str, value: str) -> str:
-    """Query that finds a resource by its identifier."""
-    return f"identifier={quote(system, safe='')}%7C{quote(value, safe='')}"
 
 
 def full_url(uid: str) -> str:

@@ -95,12 +95,7 @@ def outcome_of(
     after = read_content(signed) if signed is not None else None
     became = result or _compared(before, after)
     equipment = draft.ContributingEquipmentSequence[0]
-    drafted, kept = _words(before.narrative), 0
-    written = _words(after.narrative) if after else []
-    if after:
-        kept = sum(
-            block.size for block in SequenceMatcher(None, drafted, written, autojunk=False).get_matching_blocks()
-        )
+    drafted, written = _words(before.narrative), _words(after.narrative) if after else []
     return Outcome(
         schema=SCHEMA,
         id=derived_uid("outcome", draft.SOPInstanceUID, became.value, signed.SOPInstanceUID if signed else "", reason),
@@ -118,7 +113,7 @@ def outcome_of(
         software_version=plain(draft, "SoftwareVersions"),
         words_drafted=len(drafted),
         words_signed=len(written),
-        words_kept=kept,
+        words_kept=_kept(drafted, written),
         report=(after or before).narrative if with_words else "",
     )
 
@@ -149,6 +144,12 @@ def _cell(value: str | int) -> str | int:
 def _compared(before: Content, after: Content | None) -> Result:
     same = after is not None and (before.findings, before.impression) == (after.findings, after.impression)
     return Result.ACCEPTED if same else Result.MODIFIED
+
+
+def _kept(drafted: list[str], written: list[str]) -> int:
+    """How many words are in both, in the same order."""
+    blocks = SequenceMatcher(None, drafted, written, autojunk=False).get_matching_blocks()
+    return sum(block.size for block in blocks)
 
 
 def _words(text: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from base64 import b32encode
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from dicom_node.uids import derived_uid
 from reports import codes
 from reports.config import ReportsConfig
 from reports.findings import Finding
+from reports.messages.identity import PatientId
 from reports.objects.basic_text import PROCEDURE
 from reports.objects.frame import local, series_uid
 from reports.objects.tree import plain
@@ -32,16 +32,6 @@ class Name:
     prefix: str
     suffix: str
     representation: str
-
-
-@dataclass(frozen=True, slots=True)
-class PatientId:
-    """An identifier and its issuer. kind: of the universal identifier, such as ISO; all but `value` may be empty."""
-
-    value: str
-    issuer: str
-    universal: str
-    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +128,6 @@ def one_per_code(findings: Iterable[Finding]) -> list[Finding]:
     for finding in findings:
         said.setdefault(codes.ROW_OF[finding.label].code.value, finding)
     return list(said.values())
-
-
-def readable(text: str) -> str:
-    """Without the characters that neither HL7 v2 nor XML carries; tabs become blanks, line ends LF."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
-    return "".join(one for one in lines if one == "\n" or unicodedata.category(one) not in {"Cc", "Cs"})
 
 
 def _patient(document: Dataset) -> PatientId:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from dicom_node.credentials import Credential, authorization
 from dicom_node.errors import SendFailure
 from dicom_node.transports import Destination, Parcel
-from reports.messages.fhir_elements import DICOM_UID, search
+from reports.messages.identity import DICOM_UID, search
 from reports.rest.calls import Answer, Caller, code_word, refuse
 
 _TYPE: Final = "application/fhir+json"

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from reports.hl7.er7 import escape, unescape
 from reports.hl7.incoming import Ack, Code, Meaning, Reported, acknowledge, parse
 from reports.hl7.reader import NotUnderstood
-from reports.messages.subject import PatientId, readable
+from reports.messages.characters import readable
+from reports.messages.identity import PatientId
 
 NOW = datetime(2025, 3, 2, 9, 0, 1, tzinfo=UTC)
 HEAD = "MSH|^~\\&|RIS|HOSP|WETREAD|AI|20250302||{}|C-17|P|2.5.1"
