@@ -200,7 +200,7 @@ class CxrLlavaReader:
         ids = [*self._words.answer_ids(continuation), *([prompt.EOS_ID] if ends else [])]
         if not ids:
             raise ValueError("an empty continuation has no likelihood")
-        with self._engine.pause(), torch.inference_mode():
+        with self._engine.pause():
             before = self._embedded(self.prompt_ids(user), self.pixels(film))
             embedded = torch.cat([before, self._native.embed(ids)])
             cache = Cache(self._native, 1, embedded.shape[0])
@@ -211,7 +211,7 @@ class CxrLlavaReader:
 
     def embed(self, film: Film) -> NDArray[np.float32]:
         """The film as one vector, (width of the tower,): the mean of its patches, for search and small classifiers."""
-        with self._engine.pause(), torch.inference_mode():
+        with self._engine.pause():
             patches = self._model.patches(torch.from_numpy(self.pixels(film)).to(self._device))
             return np.asarray(patches[0].float().mean(dim=0).cpu().numpy(), dtype=np.float32)
 
@@ -233,12 +233,12 @@ class CxrLlavaReader:
 
     def features(self, film: Film) -> NDArray[np.float32]:
         """Projected image tokens: (1, patches, hidden size)."""
-        with self._engine.pause(), torch.inference_mode():
+        with self._engine.pause():
             return np.asarray(self._features(self.pixels(film)).float().cpu().numpy(), dtype=np.float32)
 
     def next_logits(self, film: Film, user: str) -> NDArray[np.float32]:
         """Logits (vocabulary,) of the first token of the answer."""
-        with self._engine.pause(), torch.inference_mode():
+        with self._engine.pause():
             embedded = self._embedded(self.prompt_ids(user), self.pixels(film))
             hidden = self._native.prefill(Cache(self._native, 1, embedded.shape[0]), 0, embedded, 0)
             return np.asarray(self._native.logits(hidden[-1:])[0].cpu().numpy(), dtype=np.float32)

@@ -378,7 +378,10 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", choices=("fp32", "bf16", "int8", "nf4"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--largest", type=int, default=32, help="how many readings at once, at most")
+    parser.add_argument("--threads", type=int, help="of torch; by default as many as it finds processors")
     arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     warnings.simplefilter("ignore")
     precisions: list[Any] = arguments.precision or (["nf4", "bf16"] if torch.cuda.is_available() else ["fp32"])
     with tempfile.TemporaryDirectory() as scratch:

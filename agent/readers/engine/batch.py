@@ -31,7 +31,7 @@ from agent.readers.engine.errors import (
     raise_if_of_all,
 )
 from agent.readers.engine.line import Line
-from agent.readers.engine.llama import BLOCK, Cache, NativeLlama
+from agent.readers.engine.llama import BLOCK, Cache, NativeLlama, threads
 from agent.readers.engine.steps import NO_NUMBER, Rows, Stepper
 from agent.readers.prompt import EOS_ID
 
@@ -152,8 +152,8 @@ class Engine:
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """No step is made meanwhile: for other work with the same model."""
-        with self._lock:
+        """No step is made meanwhile: for other work with the same model, with its number of threads."""
+        with self._lock, torch.inference_mode(), threads(self._llama.threads):
             yield
 
     def step(self) -> bool:
@@ -161,7 +161,7 @@ class Engine:
 
         Raises EngineBroken: the device no longer computes; every reading has failed.
         """
-        with self._lock, torch.inference_mode():
+        with self._lock, torch.inference_mode(), threads(self._llama.threads):
             self._sweep()
             try:
                 entered = self._enter()
@@ -300,6 +300,7 @@ class Engine:
         idle = min(max(self._least, 1 << (len(studies) - 1).bit_length()), self._cache.slots) - len(studies)
         stepped = self._stepper.run(
             Rows(
+                len(studies),
                 [study.token for study in studies] + [0] * idle,
                 [study.filled for study in studies] + [0] * idle,
                 [study.filled for study in studies] + [self._capacity - 1] * idle,

@@ -6,7 +6,8 @@ twenty tensor operations a layer, has no shape that depends on content, and so c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -17,10 +18,25 @@ from torch import Tensor, nn
 from transformers import LlamaModel
 
 BLOCK: Final = 64  # positions: the cache is attended to in whole blocks, which keeps shapes few and aligned
+_SMALL_BYTES: Final = 1 << 24  # of the layers' weights: the demonstration has 1.6 MB, the published model 13 GB
 _NEVER: Final = float("-inf")
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 Linear = Callable[[Tensor], Tensor]
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Compute with so many threads; None for as many as torch has been told."""
+    before = torch.get_num_threads()
+    if count is None or count >= before:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class NativeLayer:
@@ -110,6 +126,8 @@ class NativeLlama:
         self._cosine, self._sine = self._angles(llama)
         # LLM.int8 looks for outliers on the host, which no CUDA graph can hold.
         self.capturable = self.device.type == "cuda" and not any(isinstance(m, Linear8bitLt) for m in llama.modules())
+        # On a busy machine the threads of a small product wait milliseconds for each other (measured: 40 times).
+        self.threads = 1 if self.device.type == "cpu" and self._weigh() < _SMALL_BYTES else None
         # On a processor, SDPA rounds differently from thread to thread (measured); batched products do not.
         self.exact = self.device.type == "cpu" and self.dtype == torch.float32
 
@@ -142,14 +160,17 @@ class NativeLlama:
 
         return self._through(embedded, self._cosine[start:end], self._sine[start:end], attend)
 
-    def step(self, cache: Cache, tokens: Tensor, last: Tensor, write: Tensor, length: int) -> Tensor:
+    def step(
+        self, cache: Cache, tokens: Tensor, last: Tensor, write: Tensor, length: int, active: int | None = None
+    ) -> Tensor:
         """One token for each of the first rows of the cache; returns logits (rows, vocabulary) float32.
 
         tokens, last, write: (rows,) int64. The token stands at position `last` of its study, its keys go to `write`
         (the same, or the unused last position for a row without a study). `length` positions are attended to; it
-        exceeds every `last`.
+        exceeds every `last`. Rows from `active` on belong to no study; what they give is of no use.
         """
         rows = tokens.shape[0]
+        active = active if self.exact and active is not None else rows
         heads = torch.arange(rows * self.kv_heads, device=self.device).view(rows, -1)
         at = (heads * cache.capacity + write[:, None]).view(-1)
         hidden = torch.arange(length, device=self.device) > last[:, None]
@@ -162,7 +183,8 @@ class NativeLlama:
             values.view(-1, self.head_width).index_copy_(0, at, v.reshape(-1, self.head_width))
             # heads that share keys become queries of one head: they see the same positions
             q = q.reshape(rows, self.kv_heads, -1, self.head_width)
-            return self._mix(q, keys[:rows, :, :length], values[:rows, :, :length], mask)
+            mixed = self._mix(q[:active], keys[:active, :, :length], values[:active, :, :length], mask[:active])
+            return mixed if active == rows else torch.cat((mixed, q[active:]))
 
         embedded = F.embedding(tokens, self.embedding)
         return self.logits(self._through(embedded, self._cosine[last], self._sine[last], attend))
@@ -205,6 +227,9 @@ class NativeLlama:
         sine = sine[0].clone()
         sine[:, : self.head_width // 2].neg_()
         return cosine[0][:, None].contiguous(), sine[:, None].contiguous()
+
+    def _weigh(self) -> int:
+        return sum(layer.before_mlp.numel() ** 2 * 12 for layer in self.layers) * self.dtype.itemsize
 
     def _causal(self, start: int, count: int) -> Tensor:
         rows = torch.arange(start, start + count, device=self.device)[:, None]

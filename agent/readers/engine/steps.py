@@ -18,7 +18,9 @@ _GRAPH_BLOCK: Final = 256  # positions: one graph for each, so fewer than in eag
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What goes into a step, one entry a row: see NativeLlama.step."""
+    """What goes into a step, one entry a row: see NativeLlama.step. The first `active` rows belong to studies."""
+
+    active: int
 
     tokens: list[int]
     last: list[int]
@@ -48,17 +50,19 @@ class Stepper:
         length = min(-(-(max(rows.last) + 1) // self._block) * self._block, self._cache.capacity)
         inputs = torch.tensor([rows.tokens, rows.last, rows.write])
         if self._graphs is None:
-            chosen, logits = self._compute(inputs.to(self._llama.device), length)
+            chosen, logits = self._compute(inputs.to(self._llama.device), length, rows.active)
         else:
             key = (inputs.shape[1], length)
             if key not in self._graphs:
-                self._graphs[key] = Graph(lambda x: self._compute(x, length), inputs, self._llama.device, self._pool)
+                self._graphs[key] = Graph(
+                    lambda x: self._compute(x, length, None), inputs, self._llama.device, self._pool
+                )
             chosen, logits = self._graphs[key].replay(inputs)
         return Stepped(chosen.tolist(), logits)
 
-    def _compute(self, inputs: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    def _compute(self, inputs: Tensor, length: int, active: int | None) -> tuple[Tensor, Tensor]:
         tokens, last, write = inputs.unbind()
-        logits = self._llama.step(self._cache, tokens, last, write, length)
+        logits = self._llama.step(self._cache, tokens, last, write, length, active)
         # a sum is finite only if every part is; cheaper than a look at each
         return torch.where(logits.sum(dim=-1).isfinite(), logits.argmax(dim=-1), NO_NUMBER), logits
 
