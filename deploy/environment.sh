@@ -18,6 +18,13 @@ stop() { # SENTENCE...: one line each, to standard error, and out
     exit 2
 }
 
+asks_for_help() { # ARGUMENT...: a question is answered before anything is installed
+    for argument in "$@"; do
+        case $argument in -h | --help) return 0 ;; esac
+    done
+    return 1
+}
+
 # --- Python -------------------------------------------------------------------------------------------------------
 
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }

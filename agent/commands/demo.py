@@ -29,13 +29,15 @@ def demo(image: str | None, output: Path | None, port: int, keep: bool) -> None:
     """
     from agent.demo.story import Demonstration
 
-    film = _film(image)
+    if image is not None and image != "real" and not Path(image).is_file():
+        raise NotFound(f"there is no file {image}; --image takes the path of a DICOM file, or the word `real`")
     folder = _folder(output)
+    film = _film(image, folder)
     now = datetime.now(UTC).astimezone()
     demonstration = Demonstration(folder, port=port, tell=click.echo)
     result = demonstration.run(film, now=now, keep=_wait_for_interrupt if keep else None)
     click.echo(f"\nfilm and draft side by side: {result.picture}")
-    click.echo(f"logs and configuration:      {result.folder}")
+    click.echo(f"logs of the processes:       {result.folder / 'logs'}")
     click.echo("The draft as the PACS received it (DICOM Structured Report, AI draft, not verified):")
     click.echo(str(result.draft))
 
@@ -60,26 +62,13 @@ def _folder(output: Path | None) -> Path:
     return folder
 
 
-def _film(image: str | None) -> Path | None:
+def _film(image: str | None, folder: Path) -> Path | None:
+    from agent.demo import films
+
     if image is None:
         return None
-    if image == "real":
-        return _real_film()
-    path = Path(image).absolute()
-    if not path.is_file():
-        raise NotFound(f"there is no file {path}; --image takes the path of a DICOM file, or the word `real`")
-    return path
-
-
-def _real_film() -> Path:
-    """A chest radiograph with masses, from pydicom's external test data (downloaded once, MIT license)."""
-    from pydicom.data import get_testdata_file
-
-    found = None
-    try:
-        found = get_testdata_file("RG1_J2KI.dcm")
-    except OSError as error:
-        click.echo(f"download failed: {error}", err=True)
-    if not found:
-        raise NotFound("the film cannot be downloaded here (is there internet?); give one with --image FILE.dcm")
-    return Path(str(found))
+    path = films.real_film() if image == "real" else Path(image).absolute()
+    usable = films.usable(path, folder)
+    if usable != path:
+        click.echo(f"{path.name} has no file meta information: {usable} is a copy that has")
+    return usable

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-NOTICE = "AI DRAFT - NOT REVIEWED BY A RADIOLOGIST - NOT FOR DIAGNOSIS"
+NOTICE = "DEMONSTRATION - AI DRAFT - NOT REVIEWED BY A RADIOLOGIST - NOT FOR DIAGNOSIS"
 HEIGHT, FILM_WIDTH, TEXT_WIDTH = 1000, 880, 760  # pixels; the film is fitted into its part
 BANNER, MARGIN = 64, 32
 SIZES = (22, 20, 18, 16, 14, 12)  # of the font

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +17,6 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import generate_uid
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -28,7 +29,7 @@ from dicom_node import loopback, peers, worklist
 from dicom_node.aet import RemoteAddress
 from dicom_node.beats import is_ready
 from dicom_node.database import Database, clock
-from dicom_node.errors import ConfigurationError, WetreadError
+from dicom_node.errors import ConfigurationError, SendFailure, WetreadError
 from dicom_node.tables import AuditRow, Book, Delivery, Mode, ProcessBeat, Proof, Reception, RemoteAE, Study, Workitem
 from reports.render import as_text
 
@@ -93,16 +94,41 @@ class Demonstration:
                 self._wait_until_ready(supervisor)
                 self._send(film)
                 result = self._follow(supervisor, pacs, film)
-                if keep is not None:
-                    self._tell(f"\nthe pages:    http://127.0.0.1:{self._config.web.port}")
-                    self._tell(f"the commands: wetread --config {self._config_file} study list")
-                    keep()
+                self._keep(keep)
                 self._say("stopping everything")
+            except DemonstrationEnded as ended:
+                self._say(f"ended without a draft: {ended}")
+                self._keep(keep)
+                raise DemonstrationEnded(f"{ended}\n{self._where_to_look()}") from ended
             finally:  # also where nobody reads any more what we say
                 supervisor.stop()
                 self._database.close()
-        shutil.rmtree(self._config.node.data_folder, ignore_errors=True)
+        self._clean_up()
         return result
+
+    def _keep(self, keep: Callable[[], None] | None) -> None:
+        """Leave everything running while the person wants it, and say what can be asked meanwhile."""
+        if keep is not None:
+            self._tell(f"\nthe pages:    http://127.0.0.1:{self._config.web.port}")
+            self._tell(f"the commands: {self._command('study list')}")
+            keep()
+
+    def _command(self, words: str) -> str:
+        """A command line that works as it stands, whatever PATH holds."""
+        program = Path(sys.executable).parent / "wetread"
+        start = [str(program)] if program.exists() else [sys.executable, "-m", "agent"]
+        return f"{shlex.join([*start, '--config', str(self._config_file)])} {words}"
+
+    def _where_to_look(self) -> str:
+        return (
+            f"The logs lie in {self._folder / 'logs'}. What happened to the film: {self._command('study show 1')}\n"
+            f"{self._folder} is yours to delete."
+        )
+
+    def _clean_up(self) -> None:
+        """The node's folder, and the configuration that would point at nothing."""
+        shutil.rmtree(self._config.node.data_folder, ignore_errors=True)
+        self._config_file.unlink(missing_ok=True)
 
     # --- before ---------------------------------------------------------------------------------------------------
 
@@ -146,7 +172,7 @@ class Demonstration:
             if up >= set(PROCESSES) and self._listens():
                 return
             time.sleep(0.1)
-        raise DemonstrationEnded(f"the processes did not start in {_START_SECONDS:.0f} s; see {self._folder / 'logs'}")
+        raise DemonstrationEnded(f"the processes did not start in {_START_SECONDS:.0f} s")
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
@@ -171,8 +197,8 @@ class Demonstration:
         to = RemoteAddress(OWN, "127.0.0.1", self._config.node.port)
         try:
             status = loopback.send(film, to, PACS)
-        except (InvalidDicomError, AttributeError) as error:
-            raise DemonstrationEnded(f"{film} is no DICOM file with file meta information (PS3.10)") from error
+        except SendFailure as error:
+            raise DemonstrationEnded(f"the film was not taken: {error}") from error
         self._say(f"answered 0x{status:04X}: the film is on the disk and in the books")
 
     def _follow(self, supervisor: Supervisor, pacs: loopback.LoopbackPacs, film: Path) -> Result:
@@ -189,7 +215,7 @@ class Demonstration:
             if held:
                 self._confirm()
             time.sleep(0.05)
-        raise DemonstrationEnded(f"no draft within {_READ_SECONDS:.0f} s; see {self._folder / 'logs'}")
+        raise DemonstrationEnded(f"no draft within {_READ_SECONDS:.0f} s")
 
     def _is_done(self, tx: Session, study: Study) -> bool:
         revision = worklist.current_revision(tx, study)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.commands.demo import demo
+
 ROOT = Path(__file__).parents[3]
 SCRIPTS = ["deploy/demo", "deploy/test", "deploy/environment.sh"]
 TOOLS = ("awk", "cat", "chmod", "cksum", "cp", "date", "df", "dirname", "grep", "ls", "mkdir", "rm", "sh", "sleep")
@@ -263,3 +265,19 @@ def test_a_policy_that_was_there_stays(machine: Machine, tmp_path: Path) -> None
     assert result.returncode == 2
     assert "apt-get could not install" in result.stderr
     assert policy.read_text() == "of the administrator"
+
+
+@pytest.mark.parametrize("script", ["deploy/demo", "deploy/test"])
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--image", "real", "--help"]])
+def test_help_is_given_before_anything_is_installed(machine: Machine, script: str, words: list[str]) -> None:
+    told = machine.run(script, *words)
+
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith(f"sh {script}")
+    assert machine.installs() == []
+
+
+def test_the_help_of_the_demonstration_names_every_option(machine: Machine) -> None:
+    told = machine.run("deploy/demo", "--help").stdout
+
+    assert [option for parameter in demo.params for option in parameter.opts if option not in told] == []
