@@ -64,3 +64,41 @@ def listens(port: int) -> bool:
     wanted = f":{port:04X}"
     rows = Path("/proc/net/tcp").read_text().splitlines() + Path("/proc/net/tcp6").read_text().splitlines()
     return any(row.split()[1].endswith(wanted) and row.split()[3] == "0A" for row in rows[1:] if ":" in row)
+
+
+def profile(
+    folder: Path, *sop_classes: str, syntaxes: tuple[str, ...] = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+) -> tuple[str, ...]:
+    """Options that let storescp accept these classes in these syntaxes, and nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "profile.cfg"
+    lines = ["[[TransferSyntaxes]]", "[Taken]"]
+    lines += [f"TransferSyntax{number} = {uid}" for number, uid in enumerate(syntaxes, 1)]
+    lines += ["[[PresentationContexts]]", "[Taken]"]
+    lines += [f"PresentationContext{number} = {uid}\\Taken" for number, uid in enumerate(sop_classes, 1)]
+    lines += ["[[Profiles]]", "[Taken]", "PresentationContexts = Taken"]
+    path.write_text("\n".join(lines) + "\n")
+    return ("-xf", str(path), "Taken")
+
+
+@contextmanager
+def archive(folder: Path, *options: str, title: str = "QRSCP") -> Iterator[int]:
+    """dcmqrscp, which stores and can be asked; gives its port."""
+    storage = folder / "storage"
+    storage.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    config = folder / "dcmqrscp.cfg"
+    config.write_text(
+        f"NetworkTCPPort = {port}\nMaxPDUSize = 16384\nMaxAssociations = 16\n"
+        "HostTable BEGIN\nHostTable END\nVendorTable BEGIN\nVendorTable END\n"
+        f"AETable BEGIN\n{title} {storage} RW (200, 1024mb) ANY\nAETable END\n"
+    )
+    with (folder / "dcmqrscp.log").open("w") as log:
+        command = [str(FOLDER / "dcmqrscp"), "-v", "-c", str(config), *options, str(port)]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            wait_until(lambda: listens(port), "dcmqrscp to open its port", seconds=10)
+            yield port
+        finally:
+            process.kill()
+            process.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import time
@@ -10,9 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pydicom import Dataset, dcmread
+
 from tests.harness.node import free_port, wait_until
 
 PROGRAM = Path("/usr/sbin/Orthanc")
+DICOM_WEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 TITLE = "ORTHANC"
 
 # Orthanc's own way to route: https://orthanc.uclouvain.be/book/users/lua.html
@@ -26,8 +30,9 @@ end
 class Orthanc:
     """Starts on `with`; knows us as WETREAD on `wetread_port`."""
 
-    def __init__(self, folder: Path, *, wetread_port: int) -> None:
+    def __init__(self, folder: Path, *, wetread_port: int, dicom_web: bool = False) -> None:
         assert PROGRAM.exists(), "Orthanc is needed: apt-get install orthanc"
+        assert not dicom_web or DICOM_WEB.exists(), "its plugin is needed: apt-get install orthanc-dicomweb"
         folder.mkdir(parents=True)
         self.port, self._http = free_port(), free_port()
         self._log = folder / "orthanc.log"
@@ -48,7 +53,7 @@ class Orthanc:
                     "LuaScripts": [str(folder / "route.lua")],
                     "RemoteAccessAllowed": False,
                     "AuthenticationEnabled": False,
-                    "Plugins": [],
+                    "Plugins": [str(DICOM_WEB)] if dicom_web else [],
                 }
             )
         )
@@ -66,6 +71,17 @@ class Orthanc:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(15)
+
+    @property
+    def dicom_web_url(self) -> str:
+        """Base URL of DICOMweb."""
+        return f"http://127.0.0.1:{self._http}/dicom-web"
+
+    def dataset(self, number: str) -> Dataset:
+        """One of its instances, by Orthanc's own identifier."""
+        address = f"http://127.0.0.1:{self._http}/instances/{number}/file"
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            return dcmread(io.BytesIO(answer.read()))
 
     def ask(self, path: str) -> Any:
         """GET one of its resources, such as `/studies?expand`."""
