@@ -71,6 +71,11 @@ class Row:
     reviewed: str
     remark: str
 
+    @property
+    def needs_site(self) -> bool:
+        """Must the site stand beside the code? SNOMED CT defines the site of its findings; all are of the chest."""
+        return self.code.scheme_designator != "SCT" and self.site != CHEST
+
 
 _REVIEWED: Final = "2026-11-22"
 _PYDICOM: Final = "pydicom 3.0.2 code dictionary (DICOM PS3.16 context groups)"

@@ -123,16 +123,16 @@ def build_measurement_report(
     if predecessor is not None:
         report.PredecessorDocumentsSequence = evidence([predecessor])
     context = (item for item in master.ContentSequence if tree.plain(item, "RelationshipType") == "HAS OBS CONTEXT")
-    tree.grow(
-        report,
-        ContainerContentItem(name=tree.coded(TITLE), is_content_continuous=False, template_id="1500"),
+    tree.grow(report, ContainerContentItem(tree.coded(TITLE), is_content_continuous=False, template_id="1500"), [])
+    # Those of the master may come from a file: highdicom takes no such items, a plain sequence does.
+    report.ContentSequence = Sequence(
         [
             *_language(master),
             *context,
             tree.code(standard.DCM.ProcedureReported, PROCEDURE, "HAS CONCEPT MOD"),
             _image_library(content, master, {str(film.SOPInstanceUID): film for film in films}),
             tree.section(MEASUREMENTS, _group(master, content, strongest)),
-        ],
+        ]
     )
     if any(code.scheme_designator == codes.SCHEME for code, _ in strongest):
         report.CodingSchemeIdentificationSequence = [codes.scheme_identification()]
@@ -274,12 +274,15 @@ def _evaluation(code: Code, finding: Finding) -> CodeContentItem:
     """Row 11. Site, side and severity stand below present findings only: whoever drops them still reads the truth."""
     item = tree.code(code, codes.STATES[finding.state])
     if finding.state is State.PRESENT:
-        modifiers = [tree.code(codes.FINDING_SITE, codes.ROW_OF[finding.label].site, "HAS CONCEPT MOD")]
+        row, modifiers = codes.ROW_OF[finding.label], []
+        if row.needs_site:
+            modifiers.append(tree.code(codes.FINDING_SITE, row.site, "HAS CONCEPT MOD"))
         if finding.laterality is not None:
             modifiers.append(tree.code(codes.LATERALITY, codes.SIDES[finding.laterality], "HAS CONCEPT MOD"))
         if finding.severity is not None:
             modifiers.append(tree.code(codes.SEVERITY, codes.SEVERITIES[finding.severity], "HAS CONCEPT MOD"))
-        item.ContentSequence = Sequence(modifiers)
+        if modifiers:
+            item.ContentSequence = Sequence(modifiers)
     return item
 
 
