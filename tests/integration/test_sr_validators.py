@@ -139,6 +139,7 @@ def _sources() -> dict[str, Dataset]:
     return {**{name: in_charset(name) for name in SCRIPTS}, "ordered-cr": ordered_cr(), "bare": bare}
 
 
+@pytest.mark.timeout(600)  # a hundred files
 def test_no_validator_finds_an_error_in_what_is_made_from_a_draft(tmp_path: Path) -> None:
     objects = {
         f"{name}-{kind}": document
@@ -181,6 +182,7 @@ def _opinion(ask: Callable[[Path], list[str]], path: Path) -> str:
         return "not recognized"
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
 def test_what_no_validator_finds_our_own_checks_find(tmp_path: Path) -> None:
     unbroken = [Mutant(f"unbroken {base}", base, lambda document: None, "") for base in ("draft", "signed", "coded")]
