@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,15 +15,18 @@ from sqlalchemy.orm import Session
 from agent import broker, edge, schema
 from agent.config import Config, unread_variables
 from agent.readers import demonstration_checkpoint
-from dicom_node import audit, books, peer, peers, refused, worklist
+from dicom_node import audit, books, peer, peers, refused
 from dicom_node.associations import keep_identifiers_out_of_logs
 from dicom_node.beats import SILENT, is_starting, is_stopped, seconds_since
 from dicom_node.database import Database, clock
 from dicom_node.errors import DatabaseNotReady, SendFailure
 from dicom_node.files import free_mebibytes
-from dicom_node.tables import Mode, ProcessBeat, RemoteAE
+from dicom_node.tables import Mode, ProcessBeat, RemoteAE, Switch
+from reports.config import ReportsConfig
+from reports.elapsed import age
 
 _LONG = timedelta(minutes=30)
+_FORGOTTEN = timedelta(hours=1)  # a pause for a repair does not last so long
 _RECENT = timedelta(hours=24)
 _PROCESSES = ("listen", "dispatch", "work", "send", "web")
 
@@ -41,6 +45,7 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from (Finding("environment", "warning", sentence) for sentence in unread_variables())
     yield _disk(config)
     yield _model(config)
+    yield from _time_zone(config.reports, datetime.now(UTC))
     yield _broker(config)
     database = Database(config.node.database_url)
     try:
@@ -93,6 +98,14 @@ def _model(config: Config) -> Finding:
     return Finding("model", "ok", str(folder))
 
 
+def _time_zone(reports: ReportsConfig, now: datetime) -> Iterator[Finding]:
+    """Moments in drafts that are hours off look right in every viewer."""
+    here, theirs = now.astimezone(), now.astimezone(ZoneInfo(reports.time_zone))
+    if "time_zone" not in reports.model_fields_set and here.utcoffset() != theirs.utcoffset():
+        words = f"drafts are dated in UTC, this machine's time is {here:%Z %z}; set reports.time_zone"
+        yield Finding("time zone", "warning", words)
+
+
 def _broker(config: Config) -> Finding:
     if broker.answers(config):
         return Finding("broker", "ok", "Redis answers")
@@ -138,9 +151,15 @@ def _waiting(tx: Session) -> Iterator[Finding]:
     if count := refused.count_since(tx, now - _RECENT):
         noun = "object was" if count == 1 else "objects were"
         yield Finding("quarantine", "warning", f"{count} {noun} refused in 24 hours; whose: wetread quarantine list")
-    for what in ("work", "send"):
-        if worklist.switched(tx, f"pause-{what}"):
-            yield Finding("paused", "warning", f"{what} is paused: wetread resume --what {what}")
+    for switch in tx.scalars(select(Switch).where(Switch.on, Switch.name.startswith("pause-")).order_by(Switch.name)):
+        yield _pause(switch, now)
+
+
+def _pause(switch: Switch, now: datetime) -> Finding:
+    """A pause that was forgotten keeps every study waiting."""
+    what = switch.name.removeprefix("pause-")
+    words = f"{what} is paused by {switch.by} for {age(switch.at, now)}: wetread resume --what {what}"
+    return Finding("paused", "wrong" if now - switch.at > _FORGOTTEN else "warning", words)
 
 
 def _processes(tx: Session) -> Iterator[Finding]:

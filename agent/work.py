@@ -7,6 +7,7 @@ worklist whenever it is free, on the bell of a task or every two seconds.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import signal
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import structlog
 from celery.platforms import SecurityWarning
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
 from agent import loop, schema, tasks
 from agent.config import Config
@@ -162,6 +163,12 @@ def run(config: Config) -> None:
         for engine in engines:
             engine.stop()
 
+    def keep_our_log(**_: object) -> None:
+        """Celery would set the root logger to WARNING, and how each study ended would stand nowhere."""
+        for noisy in ("celery", "kombu", "amqp"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    setup_logging.connect(keep_our_log, weak=False)
     worker_process_init.connect(child_started, weak=False)
     worker_process_shutdown.connect(child_stops, weak=False)
     # Root is no danger here: only JSON is accepted, and a message's content is not even looked at.

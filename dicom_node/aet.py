@@ -62,4 +62,4 @@ def likely_cause(seen: str, known: list[str]) -> str:
         return f"only blanks, hyphens or underscores differ from {match!r}"
     if not known:
         return "no AE title is known yet; add it with: wetread ae add TITLE@HOST:PORT --may-send"
-    return f"it is not registered; if it should be, add it with: wetread ae add '{seen}@HOST:PORT' --may-send"
+    return f"if that is wrong, add it with: wetread ae add '{seen}@HOST:PORT' --may-send"

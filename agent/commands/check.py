@@ -14,12 +14,13 @@ _COLORS = MappingProxyType({"ok": "green", "warning": "yellow", "wrong": "red"})
 
 
 @click.command()
+@click.option("--strict", is_flag=True, help="Warnings count as well: exit code 1.")
 @as_json
 @click.pass_context
-def check(ctx: click.Context, as_json: bool) -> None:
+def check(ctx: click.Context, strict: bool, as_json: bool) -> None:
     """Is everything as it should be? Disk, model, broker, database, books, processes, C-ECHO to every peer.
 
-    Exit code 1 where something is wrong; warnings alone are 0. Needs no GPU and loads no model.
+    Exit code 1 where something is wrong; warnings alone are 0, with --strict 1. Needs no GPU and loads no model.
     """
     from agent.health import findings
 
@@ -31,5 +32,6 @@ def check(ctx: click.Context, as_json: bool) -> None:
             click.echo(f"{verdict} {finding.subject:16} {finding.words}")
     if as_json:
         print_json([asdict(finding) for finding in found])
-    if any(finding.verdict == "wrong" for finding in found):
+    bad = {"wrong", "warning"} if strict else {"wrong"}
+    if any(finding.verdict in bad for finding in found):
         ctx.exit(EXIT_FAILED)

@@ -22,7 +22,7 @@ from dicom_node import books, worklist
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.files import read_document
-from dicom_node.tables import AuditRow, Book, Delivery, Instance, Revision, Study, Workitem
+from dicom_node.tables import AuditRow, Book, Delivery, DeliveryState, Instance, Revision, Study, Workitem
 from dicom_node.worklist.holds import what_to_do
 from reports import drafts
 from reports.render import as_text as rendered
@@ -297,7 +297,7 @@ def _delivery(delivery: Delivery) -> dict[str, object]:
         "destination": delivery.destination,
         "kind": delivery.kind,
         "state": delivery.state,
-        "attempts": delivery.attempts,
+        "attempts": None if delivery.state is DeliveryState.COMMITTED else delivery.attempts,  # of the step at hand
         "proven_by": delivery.proven_by,
         "committed_at": delivery.committed_at,
         "last_error": delivery.last_error,

@@ -233,6 +233,7 @@ def test_one_study_is_listed_shown_and_read_anew(house: tuple[Node, LoopbackPacs
     assert wait_for_book(node, study, "delivered")["revision"] == 2
     assert len({arrival.sop_instance_uid for arrival in pacs.received if arrival.study_instance_uid == study}) == 2
     assert [report["state"] for report in show(node, study)["reports"]] == ["DRAFT", "SUPERSEDED"]
+    assert (node.folder / "logs" / "work.log").read_text().count('"ended": "drafted"') >= 2  # one line for each reading
 
 
 @pytest.mark.timeout(300)

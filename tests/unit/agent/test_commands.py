@@ -179,3 +179,15 @@ def test_an_older_draft_that_left_is_named_with_its_revision(house: House) -> No
     assert sentence in tell(house, "study", "show", "1")
     assert sentence in house.shown("/study/1")
     assert "Revision 2 opened" in house.shown("/study/1")
+
+
+def test_check_counts_warnings_where_it_is_told_to(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [health.Finding("model", "warning", "the demonstration model")]
+    monkeypatch.setattr(health, "findings", lambda _config: iter(found))
+
+    codes = [
+        CliRunner().invoke(wetread, ["--config", str(desk.config_file), "check", *words]).exit_code
+        for words in ([], ["--strict"], ["--strict", "--json"])
+    ]
+
+    assert codes == [0, 1, 1]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from agent import health
+from dicom_node import worklist
 from dicom_node.beats import STARTING, STOPPED
 from dicom_node.database import Database, clock
 from dicom_node.tables import ProcessBeat
+from reports.config import ReportsConfig
 
 
 @pytest.fixture
@@ -50,3 +53,35 @@ def test_a_silent_process_is_wrong_even_while_it_starts(opened: Database) -> Non
     found = beat(opened, age=31, detail=f"{STARTING}: loads its model")
 
     assert (found.verdict, "no sign of life for 31 s" in found.words) == ("wrong", True)
+
+
+@pytest.mark.parametrize(("minutes", "verdict"), [(59, "warning"), (61, "wrong")])
+def test_a_forgotten_pause_is_wrong(opened: Database, minutes: int, verdict: str) -> None:
+    with opened.write() as tx:
+        now = clock(tx)
+        worklist.switch(tx, "pause-send", on=True, now=now - timedelta(minutes=minutes), actor="person:jane")
+        tx.flush()
+        (found,) = [finding for finding in health._waiting(tx) if finding.subject == "paused"]
+
+    assert found.verdict == verdict
+    assert found.words == f"send is paused by person:jane for {minutes} min: wetread resume --what send"
+
+
+@pytest.fixture
+def _in_seoul(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Seoul")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_seoul")
+def test_a_time_zone_that_nobody_chose_is_a_warning() -> None:
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+
+    (found,) = health._time_zone(ReportsConfig(), now)
+
+    assert (found.verdict, "+0900; set reports.time_zone" in found.words) == ("warning", True)
+    assert list(health._time_zone(ReportsConfig(time_zone="UTC"), now)) == []
+    assert list(health._time_zone(ReportsConfig(time_zone="Asia/Seoul"), now)) == []

@@ -54,6 +54,14 @@ def test_unknown_title_is_told_with_the_likely_cause(desk: Desk) -> None:
         desk.do(lambda tx: peers.remove(tx, "pacs", now=desk.now, actor="p"))
 
 
+def test_unknown_title_is_told_once(desk: Desk) -> None:
+    add(desk)
+    with pytest.raises(NotFound) as raised:
+        desk.do(lambda tx: peers.remove(tx, "NOBODY", now=desk.now, actor="p"))
+    assert str(raised.value).count("not registered") == 1
+    assert "wetread ae add 'NOBODY@HOST:PORT'" in str(raised.value)
+
+
 def test_forgotten_peer_is_gone(desk: Desk) -> None:
     add(desk)
     desk.do(lambda tx: peers.remove(tx, "PACS", now=desk.now, actor="p"))
