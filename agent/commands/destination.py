@@ -159,6 +159,21 @@ def remove(surroundings: Surroundings, name: str) -> None:
 
 @destination.command()
 @click.argument("name")
+@click.pass_obj
+def requeue(surroundings: Surroundings, name: str) -> None:
+    """Try all dead letters for a destination again, of every form, once it is mended; an AE title is one, too.
+
+    Studies that are held keep theirs. One study alone: wetread study requeue.
+    """
+    with open_database(config_of(surroundings)) as database, database.write() as tx:
+        if destinations.find(tx, name) is None:
+            raise NotFound(f"{name!r} is no destination; see wetread destination list")
+        count = worklist.requeue_for(tx, name, clock(tx), actor=person())
+    click.echo(f"{count} deliveries to {name} queued again")
+
+
+@destination.command()
+@click.argument("name")
 @click.pass_context
 def test(ctx: click.Context, name: str) -> None:
     """Can it be reached, and does it accept us? Nothing of a patient is sent. Exit code 1 where not."""

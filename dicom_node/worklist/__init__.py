@@ -25,6 +25,7 @@ from dicom_node.worklist.moves import (
 from dicom_node.worklist.outgoing import Outgoing, enqueue
 from dicom_node.worklist.refusals import Refusal, mark_refused
 from dicom_node.worklist.releases import release_study
+from dicom_node.worklist.requeues import requeue_for
 from dicom_node.worklist.sweeps import Stumble, Swept
 from dicom_node.worklist.workitems import (
     Claim,
@@ -87,6 +88,7 @@ __all__ = [
     "release_study",
     "renew",
     "requeue",
+    "requeue_for",
     "set_aside",
     "switch",
     "switched",

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.errors import LeaseLost, WrongState
-from dicom_node.tables import Book, Delivery, DeliveryState, Study, StudyState, Workitem, WorkitemState
+from dicom_node.tables import Book, Delivery, Study, StudyState, Workitem, WorkitemState
 from dicom_node.uids import derived_uid
 from dicom_node.worklist.deliveries import abandon
 from dicom_node.worklist.holds import what_to_do
@@ -23,16 +23,14 @@ from dicom_node.worklist.moves import (
     changed_one,
     close,
     current_revision,
-    deliveries_of,
     has_image,
-    move_delivery,
     move_study,
     move_workitem,
     next_revision,
-    settle,
     switched,
 )
 from dicom_node.worklist.outgoing import Outgoing, enqueue
+from dicom_node.worklist.requeues import requeue_deliveries_of
 from dicom_node.worklist.sweeps import Swept, alone
 
 ROUTINE = 5
@@ -265,14 +263,9 @@ def requeue(tx: Session, study: Study, now: datetime, *, actor: str) -> str:
             f"the study is held ({study.hold_reason}), nothing of it may be sent. {what_to_do(study.hold_reason)}"
         )
     revision = current_revision(tx, study)
-    failed = [delivery for delivery in deliveries_of(tx, revision) if delivery.state is DeliveryState.FAILED]
-    for delivery in failed:
-        move_delivery(delivery, DeliveryState.QUEUED)
-        delivery.attempts, delivery.resends, delivery.reason = 0, 0, ""
-        delivery.next_attempt_at, delivery.queued_at = now, now
-    if failed:
-        settle(tx, revision, now, actor=actor)
-        done = f"{len(failed)} deliveries queued again"
+    queued = requeue_deliveries_of(tx, study, now, actor=actor)
+    if queued:
+        done = f"{queued} deliveries queued again"
     elif study.state is StudyState.COMPLETE and revision.book is not Book.IN_FLIGHT:
         next_revision(tx, study, now, actor=actor)
         complete(tx, study, now, actor=actor)

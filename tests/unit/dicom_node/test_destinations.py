@@ -13,7 +13,7 @@ from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, DeliveryState, Endpoint, Mode, Proof, RemoteAE, Way
 from dicom_node.transports import Destination
 from dicom_node.worklist import Outgoing, Refusal
-from tests.unit.dicom_node.desk import DEVICE, Desk
+from tests.unit.dicom_node.desk import DEVICE, Desk, header
 
 COMPREHENSIVE = "1.2.840.10008.5.1.4.1.1.88.33"
 
@@ -303,3 +303,52 @@ def test_note_that_is_refused_leaves_the_rest_as_it_was(desk: Desk) -> None:
     assert refuse(desk) is Refusal.WITHOUT
     assert desk.revision().book is Book.DELIVERED
     assert desk.problems() == ()
+
+
+# --- tried again ------------------------------------------------------------------------------------------------------
+
+
+def test_dead_letters_of_every_form_are_queued_by_one_command(desk: Desk) -> None:
+    queue(desk, Kind.BASIC_TEXT, Kind.TID1500, Kind.PDF)
+    deliver(desk)
+    desk.failed(desk.must_take())
+    desk.failed(desk.must_take())
+    assert desk.do(lambda tx: worklist.requeue_for(tx, "OTHER", desk.now, actor="p")) == 0
+    assert desk.do(lambda tx: worklist.requeue_for(tx, "PACS", desk.now, actor="p")) == 2
+    assert desk.revision().book is Book.IN_FLIGHT
+    deliver(desk)
+    deliver(desk)
+
+    assert desk.revision().book is Book.DELIVERED
+    assert desk.problems() == ()
+    assert desk.events().count("destination-requeued") == 2
+
+
+def test_dead_letters_of_a_held_study_stay_save_what_takes_back(desk: Desk) -> None:
+    queue(desk, Kind.BASIC_TEXT)
+    deliver(desk)
+    take_back(desk, Stage.WITHDRAWAL)
+    desk.failed(desk.must_take())
+    desk.do(lambda tx: setattr(desk._study(tx), "hold_reason", "two-patients"))
+
+    assert desk.do(lambda tx: worklist.requeue_for(tx, "PACS", desk.now, actor="p")) == 1
+    deliver(desk)
+
+
+def test_note_on_a_replaced_draft_is_queued_again_and_the_replaced_draft_is_not(desk: Desk) -> None:
+    queue(desk, Kind.BASIC_TEXT)
+    deliver(desk)
+    take_back(desk, Stage.REJECTION)
+    desk.failed(desk.must_take())
+    assert desk.requeue() == "1 deliveries queued again"
+    desk.failed(desk.must_take())
+    desk.receive(header(instance="1.2.3.99"))
+    desk.complete()
+    desk.finish(desk.must_claim())
+    assert desk.study().revision == 2
+
+    assert desk.do(lambda tx: worklist.requeue_for(tx, "PACS", desk.now, actor="p")) == 1
+    assert [(kind, state) for kind, state, _ in states(desk)][:2] == [
+        (Kind.BASIC_TEXT, DeliveryState.COMMITTED),
+        (Kind.KOS, DeliveryState.QUEUED),
+    ]

@@ -1,0 +1,48 @@
+"""Dead letters that a person wants to be tried again: those of a study, or all of a destination that was mended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
+
+from dicom_node import audit
+from dicom_node.kinds import TAKES_BACK
+from dicom_node.tables import Delivery, DeliveryState, Revision, Study
+from dicom_node.worklist.moves import locked, move_delivery, settle
+
+
+def requeue_deliveries_of(tx: Session, study: Study, now: datetime, *, actor: str) -> int:
+    """Queue the dead letters of a study again, of every form; of older revisions only what takes something back."""
+    return _again(tx, [Revision.study_id == study.id], now, actor=actor)
+
+
+def requeue_for(tx: Session, destination: str, now: datetime, *, actor: str) -> int:
+    """Queue all dead letters for a destination again. Studies that are held keep theirs, save what takes back."""
+    free = or_(Study.hold_reason == "", Delivery.stage.in_(TAKES_BACK))
+    count = _again(tx, [Delivery.destination == destination, free], now, actor=actor)
+    audit.append(tx, "destination-requeued", at=now, actor=actor, destination=destination, deliveries=count)
+    return count
+
+
+def _again(tx: Session, which: Sequence[ColumnElement[bool]], now: datetime, *, actor: str) -> int:
+    wanted = or_(Revision.number == Study.revision, Delivery.stage.in_(TAKES_BACK))
+    chosen = (
+        locked(Delivery)
+        .join(Revision, Revision.id == Delivery.revision_id)
+        .join(Study, Study.id == Revision.study_id)
+        .where(Delivery.state == DeliveryState.FAILED, wanted, *which)
+        .order_by(Delivery.id)
+    )
+    failed = tx.scalars(chosen).all()
+    for delivery in failed:
+        move_delivery(delivery, DeliveryState.QUEUED)
+        delivery.attempts, delivery.resends, delivery.reason = 0, 0, ""
+        delivery.next_attempt_at, delivery.queued_at = now, now
+    for revision in tx.scalars(
+        select(Revision).where(Revision.id.in_({delivery.revision_id for delivery in failed})).order_by(Revision.id)
+    ).all():
+        settle(tx, revision, now, actor=actor)
+    return len(failed)
