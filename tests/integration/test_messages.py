@@ -7,6 +7,7 @@ import hmac
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -169,12 +170,24 @@ def _drip(connection: socket.socket, raw: bytes) -> None:
         threading.Event().wait(0.25)
 
 
-@pytest.mark.parametrize("script", [_garbage, _unframed, _silence, _closed, _endless, _drip], ids=lambda f: f.__name__)
-def test_bad_answers_are_failures_worth_another_try(system: Ris, script: Any) -> None:
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (_garbage, "another message"),
+        (_unframed, "without an MLLP frame"),
+        (_silence, "TimeoutError"),
+        (_closed, "closed the connection"),
+        (_endless, "more than 65536 bytes"),
+        (_drip, "did not finish|TimeoutError"),
+    ],
+)
+def test_bad_answers_are_failures_worth_another_try(system: Ris, script: Any, words: str) -> None:
     system.script = script
+    started = time.monotonic()
 
-    with pytest.raises(SendFailure) as failure:
+    with pytest.raises(SendFailure, match=words) as failure:
         QUICK.send(oru(draft(), system))
+    assert time.monotonic() - started < 1.6
     assert not failure.value.permanent
     assert "EX-0001" not in str(failure.value)
 
@@ -266,6 +279,7 @@ def test_withdrawal_reaches_the_same_resource(server: Ehr, caller: Caller) -> No
     transport.send(taken)
 
     assert transport.holds(taken)
+    assert not transport.holds(fhir(master, server))  # the same document, another status
     (report,) = [found for key, found in server.store.items() if key[0] == "DiagnosticReport"]
     assert report["status"] == "cancelled"
 
@@ -324,6 +338,29 @@ def test_answer_without_end_and_no_answer_are_failures(server: Ehr, caller: Call
     server.script = lambda *_: threading.Event().wait(3) or (200, b"{}", {})
     with pytest.raises(SendFailure, match="ReadTimeout"):
         FhirTransport(caller, {}).send(fhir(draft(), server))
+
+
+def test_answer_that_drips_is_not_waited_for_for_ever(caller: Caller) -> None:
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+            for _ in range(40):
+                try:
+                    connection.sendall(b"x")
+                except OSError:
+                    return
+                threading.Event().wait(0.1)
+
+    master = draft()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/hook"
+        with pytest.raises(SendFailure, match="did not finish"):
+            WebhookTransport(caller, {}).send(parcel(b"{}", master, Kind.OUTCOME, to(Way.WEBHOOK, url=url)))
+        thread.join()
 
 
 def test_token_goes_with_every_request_and_never_in_clear_over_the_network(server: Ehr, caller: Caller) -> None:

@@ -138,6 +138,11 @@ def test_spoiled_oru_is_refused_by_name(old: bytes, new: bytes, problem: str) ->
         check_message(good.replace(old, new), Kind.ORU, booked(draft()))
 
 
+def test_bundle_about_another_study_is_refused() -> None:
+    with pytest.raises(DocumentRefused, match="the Study Instance UID is not that of the books"):
+        check_message(fhir(draft()), Kind.FHIR, replace(booked(draft()), study_instance_uid="1.2.3"))
+
+
 def _status(report: dict[str, Any]) -> None:
     report["status"] = "final"
 

@@ -144,6 +144,7 @@ def test_findings_are_observations_whose_value_says_whether() -> None:
     assert said["Pneumothorax"] == "Absent"
     assert said["Pleural effusion"] == "Undetermined"
     assert {one["status"] for one in observed} == {"preliminary"}
+    assert {one["meta"]["security"][0]["code"] for one in observed} == {"AIAST"}
     effusion = next(one for one in observed if one["code"]["text"] == "Pleural effusion")
     assert [one["valueCodeableConcept"]["text"] for one in effusion["component"]] == ["Left", "Severe"]
 
