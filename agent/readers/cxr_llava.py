@@ -204,8 +204,8 @@ class CxrLlavaReader:
             before = self._embedded(self.prompt_ids(user), self.pixels(film))
             embedded = torch.cat([before, self._native.embed(ids)])
             cache = Cache(self._native, 1, embedded.shape[0])
-            hidden = self._native.prefill(cache, 0, embedded, 0)
-            logits = self._native.logits(hidden[before.shape[0] - 1 : -1])
+            hidden = self._native.prefill(cache, 0, embedded, 0, len(ids) + 1)
+            logits = self._native.logits(hidden[:-1])
             chosen = logits.log_softmax(dim=-1).gather(1, torch.tensor(ids, device=self._device)[:, None])[:, 0]
             return Score(tuple(ids), np.asarray(chosen.cpu().numpy(), dtype=np.float32))
 
@@ -241,7 +241,7 @@ class CxrLlavaReader:
         with self._engine.pause():
             embedded = self._embedded(self.prompt_ids(user), self.pixels(film))
             hidden = self._native.prefill(Cache(self._native, 1, embedded.shape[0]), 0, embedded, 0)
-            return np.asarray(self._native.logits(hidden[-1:])[0].cpu().numpy(), dtype=np.float32)
+            return np.asarray(self._native.logits(hidden)[0].cpu().numpy(), dtype=np.float32)
 
     def token_ids(
         self,

@@ -278,7 +278,7 @@ class Engine:
         study.filled += chunk.shape[0]
         if study.embedded.shape[0]:
             return
-        logits = self._llama.logits(hidden[-1:])[0]
+        logits = self._llama.logits(hidden)[0]
         row = len(self._running)
         if row != study.row:  # somebody left meanwhile
             self._cache.move(study.row, row)

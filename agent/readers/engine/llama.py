@@ -135,10 +135,10 @@ class NativeLlama:
         """Embedded words: (tokens, hidden size)."""
         return F.embedding(torch.tensor(tokens, device=self.device), self.embedding)
 
-    def prefill(self, cache: Cache, slot: int, embedded: Tensor, start: int) -> Tensor:
-        """Put positions into a slot behind the `start` that it holds; returns hidden states (positions, hidden size).
+    def prefill(self, cache: Cache, slot: int, embedded: Tensor, start: int, wanted: int = 1) -> Tensor:
+        """Put positions into a slot behind the `start` that it holds.
 
-        embedded: (positions, hidden size).
+        embedded: (positions, hidden size). Returns the hidden states of the last `wanted` of them.
         """
         count = embedded.shape[0]
         end = start + count
@@ -158,7 +158,7 @@ class NativeLlama:
             )
             return mixed[0].transpose(0, 1)
 
-        return self._through(embedded, self._cosine[start:end], self._sine[start:end], attend)
+        return self._through(embedded, self._cosine[start:end], self._sine[start:end], attend, wanted)
 
     def step(
         self, cache: Cache, tokens: Tensor, last: Tensor, write: Tensor, length: int, active: int | None = None
@@ -187,20 +187,22 @@ class NativeLlama:
             return mixed if active == rows else torch.cat((mixed, q[active:]))
 
         embedded = F.embedding(tokens, self.embedding)
-        return self.logits(self._through(embedded, self._cosine[last], self._sine[last], attend))
+        return self.logits(self._through(embedded, self._cosine[last], self._sine[last], attend, rows))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states (rows, hidden size) to logits (rows, vocabulary) float32."""
         return F.linear(self._normalized(hidden, self._norm), self._head).float()
 
-    def _through(self, x: Tensor, cosine: Tensor, sine: Tensor, attend: Attend) -> Tensor:
-        """All layers. x: (rows, hidden size); cosine, sine: (rows, 1, head width)."""
+    def _through(self, x: Tensor, cosine: Tensor, sine: Tensor, attend: Attend, wanted: int) -> Tensor:
+        """All layers. x: (rows, hidden size); cosine, sine: (rows, 1, head width). Returns the last `wanted` rows."""
         rows, rotated = x.shape[0], self.heads + self.kv_heads
         for i, layer in enumerate(self.layers):
             qkv = layer.qkv(self._normalized(x, layer.before_attention)).view(rows, -1, self.head_width)
             qk = self._rotate(qkv[:, :rotated], cosine, sine)
             mixed = attend(i, qk[:, : self.heads], qk[:, self.heads :], qkv[:, rotated:])
-            x = x + layer.out(mixed.reshape(rows, -1))
+            if i == len(self.layers) - 1:  # of the others only keys and values are needed
+                mixed, x = mixed[-wanted:], x[-wanted:]
+            x = x + layer.out(mixed.reshape(x.shape[0], -1))
             gate, up = layer.gate_up(self._normalized(x, layer.before_mlp)).chunk(2, dim=-1)
             x = x + layer.down(F.silu(gate) * up)
         return x
