@@ -10,7 +10,7 @@ ABSENT_AFTER: Final = """
     /radiographic evidence/signs/sign/indication/suggestion/finding/findings /of/for/to, without evidence /of,
     negative for, free of /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, absence of, absent,
     neither/nor/denies/never, clear of, rather than, /interval resolution of, lungs /are clear of, resolved, clearing
-    of, interval removal of, removal of, lack of, excludes, no longer, no new, cleared, rules out, ruled out, no
+    of, interval removal of, removal of, lack of, excludes, no longer, no longer /any evidence of, no new, cleared, nothing to suggest/indicate/explain, drainage of, disappearance of, w o, neg /for, fails/failed to show/demonstrate/reveal, /interval clearance of, cessation of, rules out, ruled out, no
     findings to suggest, never had
 """
 
@@ -24,7 +24,7 @@ ABSENT_BEFORE: Final = """
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible,
     isn/aren/wasn/weren t /clearly/definitely seen/identified/present/visualized/noted/evident/visible, is/are
     excluded, has/have been excluded/removed, ruled out, is/are resolved, interval resolution, has/have resolved, not
-    felt to be present, none, removed, : none/absent/negative/no, : not present/seen, resolved
+    felt to be present, none, removed, : none/absent/negative/no/nil, : not /definitely/clearly seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found, resolved
 """
 
 UNCERTAIN_AFTER: Final = """
@@ -34,29 +34,36 @@ UNCERTAIN_AFTER: Final = """
     /completely/entirely/definitively/definitely/fully/reliably/confidently exclude, cannot
     /completely/entirely/definitively be certain, can t /completely/entirely exclude, can t rule out, unable to
     /completely/entirely/definitively exclude, unable to rule out, exclude, to /better/further exclude, to rule out,
-    to confirm, cannot /completely/entirely/definitively rule out, impossible to exclude, hard to exclude, cannot rule
-    out, can not exclude, can not rule out, not rule out, difficult to /completely/entirely exclude, suspicion of/for,
-    suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal, differential /diagnosis /diagnoses
+    to confirm, cannot /completely/entirely/definitively rule out, cannot rule
+    out, can not exclude, can not rule out, not rule out, not /possible/able to /completely/entirely/definitively exclude, not /possible/able to rule out, suspicion of/for,
+    suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal/poss/prob, differential /diagnosis /diagnoses
     /would /includes/include/including/considerations/consideration/of /include, may/might/could/would be /most /due
-    /consistent/compatible/related/secondary /with/to, could/may/might relate to, likely, most likely, consider,
-    considerations include, indeterminate, borderline, if any, doubt/doubtful/doubted, favored, favor, not excluding,
+    /consistent/compatible/related/secondary /with/to, could/may/might relate to, likely, most likely, consider, considerations include, indeterminate, borderline, if any, doubt/doubtful/doubted, favor, not excluding,
     cannot be certain, raises the possibility of, possibility of, favoring, correlate /clinically /for/with,
     correlation /clinically for/with, clinical correlation for/with, symptoms of, signs of, most consistent/compatible
     with, in the appropriate/right/correct/proper clinical setting/context, ?
 """
 
 UNCERTAIN_BEFORE: Final = """
-    is/are possible/probable/likely/questionable/suspected/questioned/considered/favored, cannot/not /be
+    cannot/not /be
     /entirely/completely /be excluded, can not be /entirely/completely excluded, cannot be ruled out, not well
     seen/visualized/evaluated/appreciated, not /entirely/completely /be excluded, is/are not /entirely/completely
     excluded, could/may/might be present, may be obscured, not be excluded, not be ruled out, cannot
     /completely/entirely/definitively/fully/reliably be /completely/entirely/definitively/fully/reliably excluded, can
     t be /completely/entirely excluded, :
     possible/possibly/probable/likely/suspected/questionable/uncertain/equivocal/indeterminate, remains possible,
-    is/remains uncertain/indeterminate/equivocal, would be difficult to exclude, hard to exclude, should be
-    considered, is in the differential, is a consideration, a possibility, another consideration, in the
-    appropriate/right/correct/proper clinical setting/context, suspected, less likely, unlikely, not likely, if any,
+    is/remains uncertain/indeterminate/equivocal, should be
+    considered, could/may/might /also have/give/produce/cause /this/a/the /similar appearance, poorly/incompletely/suboptimally/inadequately seen/visualized/evaluated/assessed/characterized, is in the differential, is a consideration, a possibility, another consideration, in the
+    appropriate/right/correct/proper clinical setting/context, suspected, if any,
     doubtful, ?, is not /entirely/completely excluded
+"""
+
+# Forward where a finding follows at once ("this is likely atelectasis"), else backward ("atelectasis is likely").
+UNCERTAIN_ABOUT: Final = """
+    is/are/was/were/be/remains/remain /most/more/very/also/still possible/probable/likely/questionable/suspected/questioned/considered/favored, /felt/thought/considered less likely, /felt/considered/thought /to /be unlikely, not likely,
+    favored, 
+    /is/are/would/may/might /be /somewhat difficult/hard/impossible to
+    /completely/entirely/definitively/fully exclude, /is/are/would/may/might /be difficult/hard/impossible to rule out
 """
 
 # Not about this film, or only asked: the mention says nothing.
@@ -73,14 +80,14 @@ NO_CUES: Final = """
     /in/of/from/since, not /significantly/appreciably/substantially changed, no increase /in, no decrease, not only,
     no further, without change /in, without /significant /interval change /in, no doubt, no progression of, without
     increase, not optimally, not well, no comparison/comparisons /available, no prior/previous, not available, not
-    included, no other, near /complete resolution /of, nearly/almost /completely/entirely resolved, partial resolution
+    included, no other, age indeterminate, indeterminate age, of /indeterminate/uncertain/unknown/unclear/questionable age/chronicity/etiology/cause/significance, near /complete resolution /of, nearly/almost /completely/entirely resolved, partial resolution
     /of, partially resolved, has/have/is not /completely/fully/yet resolved/cleared, not /completely/fully/yet
     resolved/cleared, not improved/increased/decreased
 """
 
 STOPS: Final = """
     but, however, although, though, except, other than, aside from, apart from, otherwise, nevertheless, yet, while,
-    whereas, which, ;, as well as, there is, there are, there has, there was, likely related to, and there, besides
+    whereas, which, ;, as well as, there is, there are, there has, there was, likely related to, and there, besides, given, because, based on, with the exception of
 """
 
 # After a comma or "and" they open a new statement, which a negation does not reach.
@@ -124,12 +131,13 @@ SUGGESTED_AFTER: Final = """
     suggestive of, that would suggest
 """
 
-JOINS: Final = "and/with"
+JOINS: Final = "and/with/&, w"
 LISTS: Final = "or/nor"
 
 # kind, patterns; a phrase of two kinds is taken in this order
 CUES: Final = (
     ("absent_before", ABSENT_BEFORE),
+    ("uncertain_about", UNCERTAIN_ABOUT),
     ("uncertain_before", UNCERTAIN_BEFORE),
     ("absent_after", ABSENT_AFTER),
     ("uncertain_after", UNCERTAIN_AFTER),

@@ -11,9 +11,10 @@ from reports.findings import cues, lexicon
 from reports.findings.attributes import Neighbors
 from reports.findings.labels import LABELS_OF
 from reports.findings.mentions import NORMALITY, Findings, Mention, Span, findings_of
-from reports.findings.phrases import END, build, items
+from reports.findings.phrases import END, build, items, words_in
 from reports.findings.scope import Tokens, read
 from reports.findings.sentences import sentences
+from reports.findings.words import vocabulary, words_of
 
 
 def _entries() -> Iterator[tuple[str, str, str]]:
@@ -32,9 +33,16 @@ def _entries() -> Iterator[tuple[str, str, str]]:
 
 
 _TRIE: Final = MappingProxyType(build(_entries()) | {",": {END: (("join", ","),)}})
-_LENGTH_OF_A_STEM: Final = 6  # letters that tell the stems apart
-_STEMS: Final = MappingProxyType({stem[:_LENGTH_OF_A_STEM]: (stem, word) for stem, word in lexicon.STEMS})
-_TOKEN: Final = re.compile(r"[^\W_]+|[,;:?]")
+_VOCABULARY: Final = vocabulary(
+    frozenset(word for _, _, patterns in _entries() for word in words_in(patterns)),
+    lexicon.STEMS,
+    frozenset(
+        word
+        for _, patterns in (*lexicon.FINDINGS, *lexicon.SUBJECTS, *lexicon.PREDICATES)
+        for word in words_in(patterns)
+    ),
+)
+_ENTITY: Final = re.compile(r"&(?:[a-z]{2,6}|#\d{1,6}|#x[0-9a-f]{1,5});", re.IGNORECASE)
 
 
 def extract(text: str) -> Findings:
@@ -42,18 +50,25 @@ def extract(text: str) -> Findings:
 
     Raises nothing. Where `text` is no English report, nothing is found.
     """
+    text = _without_entities(text)
     lowered = _lower(text)
     mentions: list[Mention] = []
     foreign = read_sentences = 0
     for start, end in sentences(text):
-        tokens = list(_TOKEN.finditer(lowered, start, end))
-        words = [token[0] for token in tokens]
+        words, spans = words_of(lowered, start, end, _VOCABULARY)
         if not lexicon.FOREIGN.isdisjoint(words):
             foreign += 1
         elif words:
             read_sentences += 1
-            mentions += _mentions(tokens, words)
+            mentions += _mentions(words, spans)
     return findings_of(mentions if foreign <= read_sentences else ())
+
+
+def _without_entities(text: str) -> str:
+    """Blanks for "&nbsp;" and its like, every other character at its place; "&amp;" keeps its sign."""
+    if "&" not in text:
+        return text
+    return _ENTITY.sub(lambda one: ("&" if one[0].lower() == "&amp;" else "").ljust(len(one[0])), text)
 
 
 def _lower(text: str) -> str:
@@ -64,8 +79,8 @@ def _lower(text: str) -> str:
     return "".join(small if len(small) == 1 else one for one in text for small in (one.lower(),))
 
 
-def _mentions(tokens: Sequence[re.Match[str]], words: Sequence[str]) -> Iterator[Mention]:
-    found = items(_TRIE, [_spelled(word) for word in words])
+def _mentions(words: Sequence[str], spans: Sequence[Span]) -> Iterator[Mention]:
+    found = items(_TRIE, words)
     if not found:
         return
     neighbors = Neighbors(found)
@@ -75,21 +90,13 @@ def _mentions(tokens: Sequence[re.Match[str]], words: Sequence[str]) -> Iterator
                 concept=said.concept,
                 labels=LABELS_OF.get(said.concept, ()),
                 state=said.state,
-                words=_characters(tokens, said.words),
-                cues=_characters(tokens, said.cues),
-                sentence=(tokens[0].start(), tokens[-1].end()),
+                words=_characters(spans, said.words),
+                cues=_characters(spans, said.cues),
+                sentence=(spans[0][0], spans[-1][1]),
                 laterality=neighbors.laterality(said),
                 severity=neighbors.severity(said),
             )
 
 
-def _spelled(word: str) -> str:
-    """A word that is not known, as the known one that begins like it."""
-    if len(word) <= _LENGTH_OF_A_STEM or word in _TRIE:
-        return word
-    stem, known = _STEMS.get(word[:_LENGTH_OF_A_STEM], ("", ""))
-    return known if stem and word.startswith(stem) else word
-
-
-def _characters(tokens: Sequence[re.Match[str]], spans: Sequence[Tokens]) -> tuple[Span, ...]:
-    return tuple((tokens[first].start(), tokens[last].end()) for first, last in spans)
+def _characters(spans: Sequence[Span], tokens: Sequence[Tokens]) -> tuple[Span, ...]:
+    return tuple((spans[first][0], spans[last][1]) for first, last in tokens)

@@ -13,13 +13,13 @@ FINDINGS: Final = (
     (
         "atelectasis",
         """
-            atelectasis/atelectases/atelectatic/atelectesis/atelectais/atelectasia/atelectactic/atelectasi
+            atelectasis/atelectases/atelectatic/atelectesis/atelectais/atelectasia/atelectactic/atelectasi/atelactic
         """,
     ),
     (
         "atelectasis",
         """
-            collapse of /the /right/left lung/lobe, /complete/partial/lobar/lung collapse, collapsed lung/lobe
+            collapse of /the /right/left lung/lobe, /complete/partial/lobar/lung collapse/collapsed, collapsed lung/lobe
         """,
     ),
     (
@@ -39,7 +39,7 @@ FINDINGS: Final = (
         "effusion",
         """
             /pleural effusion/effusions, pleural/fissural/intrapleural/loculated fluid, pleural fusion/fusions,
-            hydrothorax/hydrothoraces/hemothorax/haemothorax/chylothorax/empyema, pleural and pericardial
+            fluid in/within/along/tracking /in/within/along /the /right/left /minor/major/horizontal/oblique/interlobar fissure/fissures, hydrothorax/hydrothoraces/hemothorax/haemothorax/chylothorax/empyema, pleural and pericardial
             effusion/effusions, pleuraleffusion, fluid in /the pleural space, fluid collection
         """,
     ),
@@ -56,7 +56,7 @@ FINDINGS: Final = (
             opacity/opacities/opacification/opacifications/opacified, airspace disease/process, air space
             disease/process, increased density/densities, interstitial
             markings/marking/pattern/thickening/changes/disease, reticulation/reticulations, reticular
-            markings/pattern, peribronchial thickening, bronchial /wall thickening, airspace density/densities,
+            markings/pattern, peribronchial thickening, bronchial /wall thickening, airspace density/densities, decreased translucency/translucencies,
             interstitial lung disease, parenchymal disease, lung scarring, parenchymal scarring, density/densities
         """,
     ),
@@ -75,7 +75,7 @@ FINDINGS: Final = (
     (
         "lesion",
         """
-            lesion/lesions/neoplasm/neoplasms/neoplastic/tumor/tumors/tumour/carcinoma/malignancy/malignant/metastasis
+            lesion/lesions/neoplasm/neoplasms/neoplastic/tumor/tumors/tumour/carcinoma/carcinomas/malignancy/malignancies/malignant/metastasis
         """,
     ),
     (
@@ -85,11 +85,14 @@ FINDINGS: Final = (
             opacity/opacities/opacification/density/densities/shadow/structure/area
         """,
     ),
-    ("lesion", "metastases/metastatic/cavitary/cavitation/cavity"),
+    (
+        "lesion",
+        "metastases/metastatic/cavitary/cavitation/cavity/cavitating, lung/bronchogenic/pulmonary cancer/cancers",
+    ),
     (
         "pneumonia",
         """
-            pneumonia/pneumonias/bronchopneumonia/bronchopneumonias/pneumonic/pnuemonia/pneumonias
+            pneumonia/pneumonias/bronchopneumonia/bronchopneumonias/pneumonic/pnuemonia/pna
         """,
     ),
     (
@@ -102,14 +105,14 @@ FINDINGS: Final = (
     ("pneumothorax", "pneumothorax/pneumothoraces/pneumothoraxes/pneumothoracies/pneumothroax/pneumothoracis/ptx"),
     ("hydropneumothorax", "hydropneumothorax/hemopneumothorax"),
     ("consolidation", "consolidation/consolidations/consolidative/consolidated/consolidate/consolidating"),
-    ("edema", "/pulmonary/interstitial/alveolar edema/oedema, edematous"),
+    ("edema", "/pulmonary/interstitial/alveolar edema, edematous"),
     ("emphysema", "emphysema/emphysematous/emphysemic"),
     ("fibrosis", "fibrosis/fibrotic, pulmonary fibrosis"),
     (
         "pleural_thickening",
         """
             pleural /based/parenchymal/apical thickening, pleuroparenchymal thickening, pleural thickenings, thickened
-            pleura, fissural thickening, thickening of/in/along the /minor/major/right/left fissure/fissures,
+            pleura, fissural thickening, thickening of/in/along /the /right/left /minor/major/horizontal/oblique/interlobar fissure/fissures, minor/major/horizontal/oblique/interlobar fissure thickening, /biapical apical /cap thickening, pleural and parenchymal thickening,
             thickened fissure/fissures, pleural thickness, apical capping/cap/caps, apical pleural thickening, pleural
             based thickening, thickening of /the pleura, pleural reaction, thickening of pleura
         """,
@@ -118,16 +121,16 @@ FINDINGS: Final = (
         "pleural_other",
         """
             fibrothorax, pleural scar/scarring/plaque/plaques/calcification/calcifications, pleural parenchymal
-            scar/scarring, pleuroparenchymal scar/scarring, calcified pleural plaque/plaques
+            scar/scarring, pleuroparenchymal/pleuropericardial scar/scarring, calcified pleural plaque/plaques
         """,
     ),
     ("hernia", "hernia/hernias/herniation"),
-    ("fracture", "fracture/fractures/fractured"),
+    ("fracture", "fracture/fractures/fractured/fx/fxs"),
     (
         "device",
         """
             pacer/pacers/pacemaker/pacemakers/picc/catheter/catheters/cannula/icd/defibrillator/aicd/port/mediport/portacath,
-            sternotomy wires/sutures, valve replacement, prosthetic valve/valves, tube/tubes/tubing,
+            /median sternal/sternotomy wire/wires/sutures/hardware, ett/ngt/ogt/dobhoff/tracheostomy/lvad/iabp/recorder/generator/generators/introducer/sheath, ng/og/et tube, ivc/caval/cava filter, balloon pump, heart/cardiac/mitral/aortic/tricuspid/bioprosthetic/mechanical valve, mitral/aortic/valve/valvular prosthesis, coil/coils/drain/drains, support apparatus/equipment/structures/line/lines, lines and tubes/catheters, swan ganz, fixation plate/rod/rods/plates, valve replacement, prosthetic valve/valves, tube/tubes/tubing,
             hardware/stent/stents/stimulator, venous line, central line/lines, picc line, support devices/device,
             chest tube/tubes, pigtail/shunt/leads/electrodes, screw/screws/prosthesis/arthroplasty, port a cath
         """,
@@ -156,8 +159,8 @@ NO_FINDINGS: Final = """
     pericardial effusion/effusions, joint effusion/effusions, mass effect, fat pad, nipple shadow/shadows, soft tissue
     density/densities, bone/osseous/bony density/densities/lesion/lesions, air fluid level/levels, subcutaneous
     emphysema, bone/bony mass, cardiac mass, body mass, soft tissue edema, peripheral edema, lower extremity edema,
-    fluid level/levels, support apparatus/structures, apical lordotic, airway/airways collapse,
-    vertebral/vertebra/endplate collapse, lung base/bases/markings, disc disease, thyroid/breast/abdominal/paraspinal
+    fluid level/levels, apical lordotic, airway/airways collapse,
+    vertebral/vertebra/endplate/tracheal /body collapse, collapse of /a/the vertebral/vertebra, collapse deformity/deformities, lung base/bases/markings, disc disease, thyroid/breast/abdominal/paraspinal
     mass, cystic fibrosis, behind/overlying/over/near the /heart/cardiac /silhouette/shadow, line/lines
 """
 
@@ -168,7 +171,7 @@ SUBJECTS: Final = (
         """
             heart /size/sizes/shadow/silhouette/contour/contours, cardiac
             /size/silhouette/shadow/contour/contours/silhouettes, cardiac and mediastinal silhouette, size of /the
-            heart, size of the cardiac silhouette, pericardial silhouette
+            heart, size of the cardiac silhouette, pericardial silhouette, cardiothoracic ratio, cardio thoracic ratio, ctr
         """,
     ),
     (
@@ -198,7 +201,7 @@ PREDICATES: Final = (
         "enlarged",
         """
             enlarged/enlargement/enlarging/increase, has/have/is/are increased/enlarged,
-            large/widened/widening/cardiomegalic/increased/globular/dilated/bigger
+            large/wide/widened/widening/cardiomegalic/increased/globular/dilated/bigger, /slightly/mildly above /the /upper /limit/limits /of normal /limits/size/range, greater than normal
         """,
     ),
     (
@@ -226,8 +229,7 @@ NORMALITY: Final = """
     disease/process/processes/abnormality/abnormalities/finding/findings/change/changes/identified/pathology, no acute
     or active /cardiopulmonary/cardiac/pulmonary disease, no acute/active disease/abnormality, no radiographic
     evidence of /acute/active /cardiopulmonary/intrathoracic/pulmonary disease/process/abnormality, no
-    /significant/acute abnormality/abnormalities, normal chest /radiograph/exam/examination/xxxx, normal
-    examination/exam/study, negative chest, unremarkable chest, clear lungs, /both lungs are /grossly clear, lungs /:
+    /significant/acute abnormality/abnormalities, normal chest /radiograph/exam/examination/xxxx, normal examination/exam/study/film/radiograph/radiographs, negative/unremarkable chest/study/exam/examination/radiograph/radiographs, negative for /any acute/active /cardiopulmonary/intrathoracic/pulmonary disease/process/abnormality, clear lungs, /both lungs are /grossly clear, lungs /:
     clear, lungs appear /grossly clear, lungs are /well expanded and clear, lungs remain clear
 """
 

@@ -32,6 +32,11 @@ def expand(patterns: str) -> Iterator[tuple[str, ...]]:
                 yield tuple(word for word in words if word)
 
 
+def words_in(patterns: str) -> frozenset[str]:
+    """Every word of the phrases of patterns."""
+    return frozenset(patterns.replace(",", " ").replace("/", " ").split())
+
+
 def build(entries: Iterable[tuple[str, str, str]]) -> Node:
     """A trie of (kind, value, patterns). A phrase that stands twice means both."""
     root: Node = {}

@@ -28,6 +28,8 @@ _OPEN: Final = frozenset({State.PRESENT, State.UNCERTAIN})
 _IMPLIED: Final = frozenset({"infection"})  # what the words make likely and do not say
 _REACH_OF_SIDES: Final = 6
 _REACH_OF_OR: Final = 2
+_REACH_OF_ABOUT: Final = 6
+_QUALIFIES: Final = frozenset({"restart", "side", "severity", "suggested_after", "subject"})
 _RESTARTS: Final = frozenset({"restart", "side"})
 _SAID: Final = frozenset({"minimal", "mild", "moderate"})
 
@@ -126,6 +128,12 @@ class Scope:
 
     def uncertain_before(self, item: Item) -> None:
         self._turn(State.UNCERTAIN, item)
+
+    def uncertain_about(self, item: Item) -> None:
+        if self.leads or len(self.said) == self.floor:
+            self.uncertain_after(item)
+        else:
+            self.uncertain_before(item)
 
     def _turn(self, state: State, item: Item) -> None:
         for said in self.said[self.floor :]:
@@ -228,6 +236,7 @@ _STEPS: Final = MappingProxyType(
         "absent_after": Scope.absent_after,
         "absent_before": Scope.absent_before,
         "suggested_after": Scope.suggested_after,
+        "uncertain_about": Scope.uncertain_about,
         "uncertain_after": Scope.uncertain_after,
         "uncertain_before": Scope.uncertain_before,
         "silent_after": Scope.silent_after,
@@ -255,6 +264,8 @@ def read(items: list[Item]) -> list[Said]:
     for number, item in enumerate(items):
         if item.kind == "predicate":
             scope.leads = _leads(items, number)
+        elif item.kind == "uncertain_about":
+            scope.leads = _leads_to_a_finding(items, number)
         elif item.kind == "either":
             scope.asserted = item.value == "or" and _is_asserted(items, number)
         step = _STEPS.get(item.kind)
@@ -271,6 +282,19 @@ def _leads(items: list[Item], number: int) -> bool:
             return False
         if following.kind == "subject" and following.value != "elsewhere":
             return True
+    return False
+
+
+def _leads_to_a_finding(items: list[Item], number: int) -> bool:
+    """Is a finding what this cue is said of: "is likely mild atelectasis", not "is likely, with atelectasis"?"""
+    item = items[number]
+    for following in items[number + 1 : number + 6]:
+        if following.first - item.last > _REACH_OF_ABOUT:
+            return False
+        if following.kind in {"finding", "predicate"}:
+            return True
+        if following.kind not in _QUALIFIES:
+            return False
     return False
 
 
