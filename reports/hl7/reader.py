@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import hl7  # type: ignore[import-untyped]
+import hl7
 
 from dicom_node.errors import WetreadError
 from reports.hl7.er7 import Undecodable, declares_characters, decode, unescape
