@@ -33,6 +33,7 @@ _COMMANDS = MappingProxyType(
         "demo": "agent.commands.demo",
         "check": "agent.commands.check",
         "study": "agent.commands.study",
+        "report": "agent.commands.report",
         "quarantine": "agent.commands.quarantine",
         "queue": "agent.commands.queue",
         "pause": "agent.commands.queue",
@@ -97,7 +98,7 @@ class Surroundings:
 def wetread(ctx: click.Context, config_file: Path | None) -> None:
     """A wet read beside the PACS: chest radiographs in by C-STORE, AI-drafted Structured Reports out.
 
-    Research software. Drafts are marked as AI drafts, unverified; a radiologist signs, changes or rejects them.
+    Research software. Drafts are marked as AI drafts, not verified: a radiologist reads the film and reports as always.
 
     \b
     Exit codes: 0 done; 1 something is not as it should be; 2 wrong command line or configuration;

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, FileDataset, dcmread
 from pydicom.errors import BytesLengthException
 
 from dicom_node.errors import WetreadError
@@ -60,6 +60,15 @@ class Outline:
 
 def read_report(payload: bytes) -> Dataset:
     """Parse a Part 10 file that holds a structured report. Raises NoReport."""
+    document = read_object(payload)
+    if "ContentSequence" not in document and "ConceptNameCodeSequence" not in document:
+        name = getattr(document.get("SOPClassUID"), "name", "an object without SOP Class")
+        raise NoReport(f"no structured report, but {name}")
+    return document
+
+
+def read_object(payload: bytes) -> FileDataset:
+    """Parse any Part 10 file. Raises NoReport: it cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they quote what stands in the header
@@ -67,9 +76,6 @@ def read_report(payload: bytes) -> Dataset:
             document.decode()
     except (*UNREADABLE, BytesLengthException, OSError) as error:
         raise NoReport(f"no readable DICOM file ({type(error).__name__})") from error
-    if "ContentSequence" not in document and "ConceptNameCodeSequence" not in document:
-        name = getattr(document.get("SOPClassUID"), "name", "an object without SOP Class")
-        raise NoReport(f"no structured report, but {name}")
     return document
 
 

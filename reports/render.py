@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydicom import Dataset
 
 from reports.outline import Line, Outline, outline
 
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _HIDDEN = frozenset({"HAS OBS CONTEXT", "HAS CONCEPT MOD"})  # who observed, in which language: in the JSON form only
 
 
@@ -33,7 +35,7 @@ def as_text(document: Dataset, *, width: int = 100) -> str:
         lines.extend(_written(line, width))
     if found.cut:
         lines.extend(["", "(There is more than is shown here.)"])
-    return "\n".join(lines) + "\n"
+    return "\n".join(_harmless(line) for line in lines) + "\n"
 
 
 def as_json(document: Dataset) -> dict[str, Any]:
@@ -86,3 +88,11 @@ def _written(line: Line, width: int) -> list[str]:
         for part in textwrap.wrap(paragraph, max(width, 20), initial_indent=indent, subsequent_indent=indent) or [""]
     ]
     return wrapped or [indent.rstrip()]
+
+
+def _harmless(line: str) -> str:
+    """Without characters that steer a terminal or turn the order of what follows: a header may hold anything."""
+    return "".join(
+        "\ufffd" if unicodedata.category(character) in {"Cc", "Cs"} or character in _TURNING else character
+        for character in line
+    )

@@ -19,7 +19,7 @@ from dicom_node.errors import WetreadError
 from dicom_node.kinds import FINAL, Kind, Stage
 from dicom_node.uids import derived_uid
 from reports.config import ReportsConfig
-from reports.source import OPTIONAL, SEQUENCES, TYPE_2
+from reports.source import OPTIONAL, SEQUENCES, TYPE_2, joined
 
 DRAFT_SERIES = "AI DRAFT - NOT VERIFIED"
 FINAL_SERIES = "REPORT - VERIFIED"
@@ -45,6 +45,7 @@ _EQUIPMENT = (
     "DeviceUID",
     "ContributingEquipmentSequence",
 )
+_BYTES = frozenset({"OB", "OW", "UN"})
 _IMPLEMENTATION_UID = derived_uid("implementation", "wetread")
 
 
@@ -150,9 +151,26 @@ def encode(document: Dataset) -> bytes:
     buffer = io.BytesIO()
     copy.save_as(buffer, enforce_file_format=True)
     written = buffer.getvalue()
-    if dcmread(io.BytesIO(written)).to_json_dict() != document.to_json_dict():
+    if not _is_same(dcmread(io.BytesIO(written)), document):
         raise NotEncodable("the document reads back differently than it was written; it holds what DICOM cannot carry")
     return written
+
+
+def _is_same(read: Dataset, written: Dataset) -> bool:
+    """Element by element, as texts: what a reader of the file sees is what was meant."""
+    if read.keys() != written.keys():
+        return False
+    for element in written:
+        other = read[element.tag]
+        if element.VR == "SQ":
+            if len(element.value) != len(other.value) or not all(map(_is_same, other.value, element.value)):
+                return False
+        elif element.VR in _BYTES:
+            if bytes(element.value or b"") != bytes(other.value or b""):
+                return False
+        elif joined(element.value) != joined(other.value):
+            return False
+    return True
 
 
 def _study_item(uid: str, series: dict[str, list[Dataset]]) -> Dataset:

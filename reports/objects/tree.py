@@ -48,10 +48,10 @@ def image(name: Code, film: Dataset) -> ImageContentItem:
 
 
 def grow(document: Dataset, root: ContainerContentItem, items: Iterable[Dataset]) -> None:
-    """Put the root container and its items into the document."""
-    root.ContentSequence = Sequence(list(items))
+    """Put the root container and its items into the document; items may come from a document that was read."""
     for element in root:
         document.add(element)
+    document.ContentSequence = Sequence(list(items))
 
 
 def descendants(item: Dataset) -> Iterator[Dataset]:

@@ -127,3 +127,14 @@ def test_another_patient_and_the_signature_are_told() -> None:
     places = {change.where for change in compare(draft(), signed(draft()))}
     assert {"CompletionFlag", "VerificationFlag", "PreliminaryFlag", "verified by", "Summary", "Findings"} <= places
     assert EDITED.findings in str(compare(draft(), signed(draft())))
+
+
+def test_nothing_in_a_header_steers_the_terminal() -> None:
+    hostile = foreign()
+    hostile.PatientName = "Other^\x1b[2J\u202eMaker"
+
+    shown = as_text(hostile)
+
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert "Maker" in shown

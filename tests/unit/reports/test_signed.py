@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
 from dicom_node.kinds import Stage
 from reports.checks import DocumentRefused, check_document, check_draft
@@ -260,3 +261,15 @@ def test_moment_of_signing_has_an_offset_whatever_the_zone() -> None:
     report = signed(draft(), config=ReportsConfig(time_zone="America/St_Johns"))
 
     assert report.VerifyingObserverSequence[0].VerificationDateTime == "20250301200505-0330"
+
+
+def test_report_is_signed_from_a_draft_that_was_read_from_its_file() -> None:
+    read = dcmread(io.BytesIO(encode(draft(ordered_cr()))))
+
+    report = signed(read)
+
+    check_document(report, read, CONFIG)
+    assert encode(report) == encode(signed(draft(ordered_cr())))
+    again = dcmread(io.BytesIO(encode(report)))
+    added = build_addendum(again, "More.", SECOND, number=2, not_before=FIRST.at, config=CONFIG, predecessor=again)
+    check_document(added, again, CONFIG)

@@ -1,0 +1,211 @@
+"""`wetread report`: any structured report, ours or another maker's, as text, HTML, PDF or JSON; checked; compared."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import click
+
+from agent.cli import EXIT_FAILED, Surroundings
+from agent.commands.session import as_json, config_of, open_database, print_json
+from agent.commands.withdraw import withdraw
+from dicom_node.errors import NotFound, WetreadError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from reports.comparison import Change
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True)
+_COLORS = MappingProxyType({"-": "red", "+": "green"})
+
+
+@click.group()
+def report() -> None:
+    """Reports: show, check, render and compare them.
+
+    WHAT is a file that holds a structured report, or a study (number, Study Instance UID or accession number), whose
+    newest document is taken. Names and texts of patients are printed: for people, never for logs.
+    """
+
+
+report.add_command(withdraw)
+
+
+@report.command()
+@click.argument("what")
+@as_json
+@click.option("--width", default=100, show_default=True, help="Of a line, in characters.")
+@click.pass_obj
+def show(surroundings: Surroundings, what: str, as_json: bool, width: int) -> None:
+    """Print a report as text: flags first, then its items in the order of the document."""
+    from reports import render as pages
+
+    document = _document(surroundings, what)
+    if as_json:
+        click.echo(json.dumps(pages.as_json(document), indent=2, ensure_ascii=False))
+        return
+    click.echo(pages.as_text(document, width=width), nl=False)
+
+
+@report.command()
+@click.argument("what")
+@click.option("--to", "form", type=click.Choice(["text", "html", "pdf", "json"]), default="html", show_default=True)
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="File. Default: standard output.")
+@click.pass_obj
+def render(surroundings: Surroundings, what: str, form: str, output: Path | None) -> None:
+    """Write a report as a page: HTML and PDF need nothing else to be read, and load nothing."""
+    payload = _rendered(_document(surroundings, what), form)
+    if output is None:
+        if form == "pdf" and sys.stdout.isatty():
+            raise click.UsageError("a PDF is not for the terminal; name a file with --output")
+        sys.stdout.buffer.write(payload)
+        return
+    output.write_bytes(payload)
+    click.echo(f"{output.resolve()}")
+
+
+@report.command()
+@click.argument("files", nargs=-1, required=True, type=_FILE)
+@as_json
+@click.option("--own-only", is_flag=True, help="Only our own checks: they need no other program and answer at once.")
+@click.pass_context
+def validate(ctx: click.Context, files: tuple[Path, ...], as_json: bool, own_only: bool) -> None:
+    """Check documents: our own checks, and dciodvfy, dsrdump and PixelMed where they are installed.
+
+    Takes every object that this program sends (reports, PDF, captures, rejection notes) and reports of others, which
+    are held against the checks that concern every document. Exit code 1 where anything is found. What validators print
+    may quote the report.
+    """
+    results = []
+    for file in files:
+        found = list(_findings(file, own_only=own_only))
+        results.append({"file": str(file), "checks": found})
+        if not as_json:
+            _print_findings(file, found)
+    if as_json:
+        print_json(results)
+    if any(check["findings"] for result in results for check in result["checks"]):  # type: ignore[index]
+        ctx.exit(EXIT_FAILED)
+
+
+@report.command()
+@click.argument("first")
+@click.argument("second")
+@as_json
+@click.pass_context
+def diff(ctx: click.Context, first: str, second: str, as_json: bool) -> None:
+    """Compare two reports word by word, with their identity and flags. Exit code 1 where they differ."""
+    from reports.comparison import compare
+
+    changes = compare(_document(ctx.obj, first), _document(ctx.obj, second))
+    if as_json:
+        click.echo(json.dumps([{"where": one.where, "words": one.words} for one in changes], ensure_ascii=False))
+    else:
+        _print_changes(changes)
+    if changes:
+        ctx.exit(EXIT_FAILED)
+
+
+def _document(surroundings: Surroundings, what: str) -> Dataset:
+    from reports.outline import NoReport, read_report
+
+    file = Path(what)
+    if not file.is_file():
+        return read_report(_newest(surroundings, what))
+    try:
+        return read_report(file.read_bytes())
+    except NoReport as error:
+        raise WetreadError(f"{file}: {error}") from None
+
+
+def _newest(surroundings: Surroundings, key: str) -> bytes:
+    from dicom_node import worklist
+    from dicom_node.files import read_document
+    from reports import drafts
+
+    config = config_of(surroundings)
+    with open_database(config) as database, database.read() as tx:
+        study = worklist.find_study(tx, key)
+        documents = drafts.of_study(tx, study.id)
+        number = study.id
+    if not documents:
+        raise NotFound(f"study #{number} has no report; wetread study show '#{number}' says why")
+    return read_document(config.node.store_folder, documents[0].digest)
+
+
+def _rendered(document: Dataset, form: str) -> bytes:
+    if form == "text":
+        from reports.render import as_text
+
+        return as_text(document).encode()
+    if form == "json":
+        from reports.render import as_json as plain_values
+
+        return json.dumps(plain_values(document), indent=2, ensure_ascii=False).encode() + b"\n"
+    from reports.page.foreign import compose_any
+
+    sheet = compose_any(document)
+    if form == "html":
+        from reports.html import as_html
+
+        return as_html(sheet).encode()
+    from datetime import UTC, datetime
+
+    from reports.page.fonts import find_fonts
+    from reports.page.pdf import as_pdf
+
+    written = f"{document.get('ContentDate') or '19700101'}{(document.get('ContentTime') or '000000')[:6]}"
+    return as_pdf(sheet, fonts=find_fonts(), created=datetime.strptime(written, "%Y%m%d%H%M%S").replace(tzinfo=UTC))
+
+
+def _findings(file: Path, *, own_only: bool) -> Iterator[dict[str, object]]:
+    from reports.checks import problems_of
+    from reports.checks.foreign import is_ours, problems_of_a_foreign
+    from reports.outline import NoReport, read_object
+
+    try:
+        document = read_object(file.read_bytes())
+    except NoReport as error:
+        yield {"tool": "wetread", "installed": True, "findings": [str(error)]}
+        return
+    problems = problems_of(document) if is_ours(document) else problems_of_a_foreign(document)
+    yield {"tool": "wetread", "installed": True, "findings": list(problems)}
+    if own_only:
+        return
+    from reports.validators import opinions
+
+    for opinion in opinions(file):
+        yield {"tool": opinion.tool, "installed": opinion.installed, "findings": list(opinion.findings)}
+
+
+def _print_findings(file: Path, found: list[dict[str, object]]) -> None:
+    from reports.validators import PACKAGES
+
+    click.echo(f"{file}")
+    for check in found:
+        findings = check["findings"]
+        assert isinstance(findings, list)
+        if not check["installed"]:
+            words = f"not installed ({PACKAGES[str(check['tool'])]})"
+        else:
+            words = "nothing found" if not findings else f"{len(findings)} found"
+        click.echo(f"  {check['tool']:18} {words}")
+        for line in findings:
+            click.echo(f"    {line}")
+
+
+def _print_changes(changes: tuple[Change, ...]) -> None:
+    if not changes:
+        click.echo("They say the same.")
+    for change in changes:
+        words = (
+            click.style(f"[{mark}{text}{mark}]", fg=_COLORS[mark]) if mark in _COLORS else text
+            for mark, text in change.words
+        )
+        click.echo(f"{click.style(change.where, bold=True)}: {' '.join(words)}")
