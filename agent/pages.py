@@ -21,7 +21,11 @@ from reports.web import Premises, make_app
 def make_pages(config: Config, database: Database) -> Starlette:
     """The app that uvicorn serves."""
     premises = Premises(
-        ae_title=config.node.ae_title, port=config.node.port, store_folder=config.node.store_folder, version=__version__
+        ae_title=config.node.ae_title,
+        port=config.node.port,
+        store_folder=config.node.store_folder,
+        version=__version__,
+        demonstration=config.reader.checkpoint is None,
     )
     exposition = Exposition(database, config.node.data_folder, version=__version__, monotonic=time.monotonic)
     return make_app(premises, database, not_ready=partial(not_ready, config.node, database), metrics=exposition.text)
@@ -39,7 +43,7 @@ def _database_trouble(database: Database) -> list[str]:
             found = tx.scalar(text("SELECT version_num FROM alembic_version"))
     except SQLAlchemyError as error:
         kind = type(error).__name__
-        return [f"The database does not answer, or has no tables ({kind}): wetread db upgrade makes them."]
+        return [f"The database does not answer, or has no tables ({kind}); for a new node: wetread db upgrade."]
     if found != schema.VERSION:
         return [f"The database has version {found}, this program needs {schema.VERSION}: run wetread db upgrade."]
     return []

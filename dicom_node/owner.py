@@ -24,6 +24,13 @@ def this_process() -> str:
     return f"{place()}:{os.getpid()}"
 
 
+def in_words(owner: str) -> str:
+    """How people are told of an owner; other names, such as `listen` or `person:jane`, stay as they are."""
+    where, _, number = owner.rpartition(":")
+    parts = where.split("/")
+    return f"process {number} on {parts[0]}" if len(parts) == 3 and number.isdecimal() else owner
+
+
 def is_dead(owner: str) -> bool:
     """Is it certain that the owner has ended? False for owners elsewhere: only their lease can tell."""
     where, _, number = owner.rpartition(":")

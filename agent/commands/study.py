@@ -22,6 +22,7 @@ from dicom_node import books, worklist
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.files import read_document
+from dicom_node.owner import in_words
 from dicom_node.tables import AuditRow, Book, Delivery, DeliveryState, Instance, Revision, Study, Workitem
 from dicom_node.worklist.holds import what_to_do
 from reports import drafts
@@ -122,8 +123,8 @@ def show(surroundings: Surroundings, key: str, as_text: bool, export: Path | Non
         click.echo(sentence)
     click.echo("\nTIMELINE")
     for row in found["timeline"]:  # type: ignore[attr-defined]
-        words = " ".join(f"{name}={value}" for name, value in row["detail"].items())
-        click.echo(f"{row['at']:%Y-%m-%d %H:%M:%S}Z  {row['event']:24} {row['actor']:24} {words}".rstrip())
+        words = " ".join(f"{name}={value}" for name, value in row["detail"].items() if value != "")
+        click.echo(f"{row['at']:%Y-%m-%d %H:%M:%S}Z  {row['event']:24} {in_words(row['actor']):24} {words}".rstrip())
 
 
 def _print_head(found: Mapping[str, object]) -> None:

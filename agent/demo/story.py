@@ -238,7 +238,7 @@ class Demonstration:
         for row in rows:
             self._told = row.id
             if row.study_id is not None:
-                words = " ".join(f"{name}={value}" for name, value in json.loads(row.detail).items())
+                words = " ".join(f"{name}={value}" for name, value in json.loads(row.detail).items() if value != "")
                 self._say(f"{row.event:22} {_short(row.actor):10} {words}".rstrip())
 
     # --- after ----------------------------------------------------------------------------------------------------

@@ -19,8 +19,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from dicom_node import books, peers
+from dicom_node import books, destinations, peers
 from dicom_node.database import Database, clock
+from dicom_node.owner import in_words
+from dicom_node.tables import Way
 from reports.provenance import NOTICE
 from reports.web.alarms import alarms, is_silent, pulses
 from reports.web.guard import Guard
@@ -42,6 +44,7 @@ class Premises:
     port: int  # of the DICOM listener
     store_folder: Path
     version: str
+    demonstration: bool = False  # the model that runs does not see the film
 
 
 def make_app(
@@ -140,9 +143,11 @@ class _Pages:
         not_ready = self._not_ready()
         with self._database.read() as tx:
             now = clock(tx)
-            everyone = peers.everyone(tx)
+            everyone, targets = peers.everyone(tx), destinations.destinations(tx)
             warnings = alarms(tx, now, books.backlog(tx), not_ready)
-        return self._page("peers.html", now=now, alarms=warnings, peers=everyone)
+        objects = {to.name: destinations.in_words(to.objects).replace(",", ", ") for to in targets}
+        services = [to for to in targets if to.way is not Way.DIMSE]
+        return self._page("peers.html", now=now, alarms=warnings, peers=everyone, services=services, objects=objects)
 
     def absent(self, request: Request, error: Exception) -> Response:  # noqa: ARG002
         """No such page or study, or a method that no page has."""
@@ -201,7 +206,7 @@ def _templates(premises: Premises, style: bytes) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"utc": _utc, "iso": _iso, "age": age, "kind": kind_of}
+    templates.filters |= {"utc": _utc, "iso": _iso, "age": age, "kind": kind_of, "owner": in_words}
     templates.globals |= {
         "premises": premises,
         "notice": NOTICE,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from dicom_node.owner import in_words
 from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Workitem, WorkitemState
 from dicom_node.worklist.holds import what_to_do
 from reports.elapsed import age as age  # noqa: PLC0414  the pages take it from here
@@ -105,7 +106,9 @@ def _by_workitem(facts: Facts, workitem: Workitem, now: datetime) -> Standing:
         case WorkitemState.SCHEDULED:
             return Standing(Status.WAITING, _queueing(facts, workitem, now))
         case WorkitemState.IN_PROGRESS:
-            return Standing(Status.READING, f"Being read by {workitem.claimed_by}, attempt {workitem.attempts}.")
+            return Standing(
+                Status.READING, f"Being read by {in_words(workitem.claimed_by)}, attempt {workitem.attempts}."
+            )
         case WorkitemState.COMPLETED:
             return Standing(Status.DRAFTED, _on_its_way(facts, now))
     return Standing(Status.UNCLEAR, "The books do not say what happens with it.", ("wetread check",))

@@ -13,9 +13,9 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from agent import schema
-from agent.config import Config
+from agent.config import Config, ReaderConfig
 from agent.pages import make_pages
-from dicom_node import peers, worklist
+from dicom_node import audit, peers, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.destinations import destinations, takes
@@ -475,12 +475,12 @@ def test_study_page_shows_draft_beside_the_notice_and_the_whole_timeline(house: 
     assert "State: DRAFT, of revision 1." in page
     told = (
         "The first object arrived.",
-        "No more images are expected; revision 1 is complete.",
+        "No more images were expected; revision 1 was complete.",
         "Reading started, attempt 1.",
         "The draft was recorded.",
         "Sent to PACS, which answered success.",
-        "PACS has it; proof: query.",
-        "Revision 1 is delivered: every destination proved it.",
+        "PACS proved that it had it, by query.",
+        "Revision 1 was delivered: every destination proved it.",
     )
     places = [page.index(sentence) for sentence in told]
     assert places == sorted(places)
@@ -523,7 +523,7 @@ def test_every_event_that_the_node_writes_about_a_study_has_words() -> None:
     written |= {f"revision-{book.replace(' ', '-')}" for book in Book if book is not Book.IN_FLIGHT}
 
     assert len(written) > 15
-    assert written - set(WORDS) == {"object-quarantined", "switched"}  # these belong to no study
+    assert written - set(WORDS) == {"destination-requeued", "object-quarantined", "switched"}  # these belong to no study
 
 
 def test_unknown_event_is_shown_with_what_it_says(house: House) -> None:
@@ -552,7 +552,7 @@ def test_peers_page_says_what_each_may_and_gets(house: House) -> None:
 
     page = house.shown("/peers")
 
-    assert "PACS 10.0.0.5:104 yes yes, drafts at once C-FIND finds it" in page
+    assert "PACS 10.0.0.5:104 yes yes, drafts at once basic-text, kos C-FIND finds it" in page
     assert "ARCHIVE 10.0.0.5:104 yes only what a radiologist signed" in page
 
 
@@ -681,7 +681,7 @@ def test_database_of_another_version_is_not_ready(house: House) -> None:
     answer = house.web.get("/readyz")
 
     assert answer.status_code == 503
-    assert answer.text == "The database has version 9999, this program needs 0001: run wetread db upgrade.\n"
+    assert answer.text == f"The database has version 9999, this program needs {schema.VERSION}: run wetread db upgrade.\n"
 
 
 def test_database_without_tables_is_not_ready(house: House) -> None:
@@ -758,3 +758,26 @@ def luminance(color: str) -> float:
     parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("address", ["/", "/study/1", "/peers"])
+def test_every_page_says_that_a_demonstration_model_runs(house: House, tmp_path: Path, address: str) -> None:
+    house.receive()
+    real = Config(node=house.config.node, reader=ReaderConfig(checkpoint=tmp_path))
+    with_a_model = TestClient(make_pages(real, house.database), base_url="http://localhost:8080")
+
+    assert "Demonstration model. It does not see the films" in house.shown(address)
+    assert "Demonstration model." not in words(with_a_model.get(address).text)
+
+
+def test_the_timeline_names_a_worker_in_words_and_no_empty_reason(house: House) -> None:
+    house.receive()
+    with house.database.write() as tx:
+        audit.append(
+            tx, "revision-excluded", at=clock(tx), actor="xray7/ab12/4026:77", study_id=1, revision=1, reason=""
+        )
+
+    page = house.shown("/study/1")
+
+    assert "Revision 1 was excluded: no reason was recorded. process 77 on xray7" in page
+    assert "xray7/ab12" not in page
