@@ -8,20 +8,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from agent import broker, edge, schema
 from agent.config import Config, unread_variables
 from agent.readers import demonstration_checkpoint
+from agent.transports import try_out
 from dicom_node import audit, books, peer, peers, refused
 from dicom_node.associations import keep_identifiers_out_of_logs
 from dicom_node.beats import SILENT, is_starting, is_stopped, seconds_since
 from dicom_node.database import Database, clock
+from dicom_node.destinations import destinations
 from dicom_node.errors import DatabaseNotReady, SendFailure
 from dicom_node.files import free_mebibytes
-from dicom_node.tables import Mode, ProcessBeat, RemoteAE, Switch
+from dicom_node.kinds import TAKES_BACK
+from dicom_node.tables import Delivery, DeliveryState, Mode, ProcessBeat, RemoteAE, Switch, Way
+from dicom_node.transports import Destination
 from reports.config import ReportsConfig
 from reports.elapsed import age
 
@@ -52,8 +56,9 @@ def findings(config: Config) -> Iterator[Finding]:
         schema.check(database)
         with database.read() as tx:
             yield from _database(tx)
-            known = peers.everyone(tx)
+            known, services = peers.everyone(tx), destinations(tx)
         yield from _peers(config, known)
+        yield from _services(config, [to for to in services if to.way is not Way.DIMSE], nobody=not services)
     except DatabaseNotReady as error:
         yield Finding("database", "wrong", str(error))
     except (OSError, SQLAlchemyError) as error:
@@ -68,6 +73,7 @@ def _database(tx: Session) -> Iterator[Finding]:
     yield from _books(tx)
     yield _audit(tx)
     yield from _waiting(tx)
+    yield from _not_taken_back(tx)
     yield from _processes(tx)
 
 
@@ -187,8 +193,6 @@ def _peers(config: Config, known: Sequence[RemoteAE]) -> Iterator[Finding]:
     keep_identifiers_out_of_logs()
     if not any(remote.may_send for remote in known):
         yield Finding("peers", "warning", "nobody may send; wetread ae add PACS@HOST:PORT --may-send")
-    if not any(remote.send_to for remote in known):
-        yield Finding("peers", "warning", "no destination for drafts; wetread ae add PACS@HOST:PORT --send-to")
     for remote in known:
         if remote.send_to and remote.mode is Mode.HOLD:
             words = "in mode hold: drafts stay here, since there are no sign-off pages yet"
@@ -201,3 +205,28 @@ def _peers(config: Config, known: Sequence[RemoteAE]) -> Iterator[Finding]:
             yield Finding(f"peer {remote.ae_title}", "wrong", str(failure))
         else:
             yield Finding(f"peer {remote.ae_title}", "ok", "answers C-ECHO")
+
+
+def _services(config: Config, services: Sequence[Destination], *, nobody: bool) -> Iterator[Finding]:
+    """Destinations that are no AE titles: is each there, and does it accept us?"""
+    if nobody:
+        yield Finding("peers", "warning", "no destination for drafts; wetread ae add PACS@HOST:PORT --send-to")
+    for to in services:
+        if to.credential and to.credential not in config.delivery.credentials:
+            words = f"delivery.credentials has no {to.credential!r}: nothing can be sent there"
+            yield Finding(f"destination {to.name}", "wrong", words)
+            continue
+        try:
+            yield Finding(f"destination {to.name}", "ok", try_out(config, to))
+        except SendFailure as failure:
+            yield Finding(f"destination {to.name}", "wrong", str(failure))
+
+
+def _not_taken_back(tx: Session) -> Iterator[Finding]:
+    """A draft that stays where it was to be taken back is a danger that no other number shows."""
+    failed = select(Delivery.destination, func.count()).where(
+        Delivery.stage.in_(TAKES_BACK), Delivery.state == DeliveryState.FAILED
+    )
+    for name, count in tx.execute(failed.group_by(Delivery.destination).order_by(Delivery.destination)):
+        words = f"{count} notes that take reports back did not reach {name}: wetread destination requeue {name}"
+        yield Finding("taken back", "wrong", words)

@@ -124,6 +124,9 @@ def test_peers_are_added_listed_edited_and_removed(idle: Node) -> None:
         "send_to": True,
         "mode": "hold",
         "proof": "acknowledgement",
+        "objects": "basic-text,kos",
+        "notices": False,
+        "probed_at": None,
         "comment": "",
     }
     assert "CR1" in idle.cli("ae", "list").stdout

@@ -7,7 +7,8 @@ import os
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -289,7 +290,7 @@ def codes_in_the_code() -> set[str]:
             found |= set(codes_given(node))
     found |= {f"no-{source._words(keyword)}" for keyword in source.UIDS}
     found |= {f"bad-{source._words(keyword)}" for keyword in source.KEYS}
-    return found - {""}
+    return {code for code in found if re.fullmatch(r"[a-z]+(?:-[a-z0-9]+)*", code)}  # a sentence is no code
 
 
 def codes_given(node: ast.AST) -> Iterator[str]:
@@ -309,8 +310,28 @@ def codes_given(node: ast.AST) -> Iterator[str]:
 
 
 def constant(node: ast.expr) -> Iterator[str]:
+    """A text that stands there, under a name of a module, or as one of two."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
+    elif isinstance(node, ast.Name):
+        yield from named_texts().get(node.id, ())
+    elif isinstance(node, ast.IfExp):
+        yield from constant(node.body)
+        yield from constant(node.orelse)
+
+
+@cache
+def named_texts() -> Mapping[str, tuple[str, ...]]:
+    """Texts that modules give an upper-case name."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path in modules():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(node.value, ast.Constant):
+                continue
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name) and target.id.isupper() and isinstance(node.value.value, str):
+                    found[target.id] = (*found.get(target.id, ()), node.value.value)
+    return found
 
 
 def test_every_status_that_we_answer_is_in_the_manual() -> None:
