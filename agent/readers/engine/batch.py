@@ -47,11 +47,13 @@ class Limits:
 
     slots: studies at once. positions: of one study, film, prompt and answer together; a slot of the published model
     takes 0.5 MiB for each. chunk: positions of a prompt that are put in between two steps of the others.
+    seconds: of one reading, from its first step on, where its request names none; None for no limit.
     """
 
     slots: int = 8
     positions: int = 2048
     chunk: int = 512
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +204,12 @@ class Engine:
             answer = study.answer
             if answer.canceled:
                 self._leave(study, _canceled())
-            elif _is_late(answer, self._now()):
+            elif self._is_late(answer):
                 self._leave(study, "seconds")
+
+    def _is_late(self, answer: Answer) -> bool:
+        limit = self._limits.seconds if answer.request.seconds is None else answer.request.seconds
+        return limit is not None and answer.entered is not None and self._now() - answer.entered > limit
 
     def _in_slots(self) -> list[_Study]:
         return [*self._running, *([self._entering] if self._entering else [])]
@@ -381,8 +387,3 @@ class Engine:
 
 def _canceled() -> Canceled:
     return Canceled("The reading was canceled.")
-
-
-def _is_late(answer: Answer, now: float) -> bool:
-    limit = answer.request.seconds
-    return limit is not None and answer.entered is not None and now - answer.entered > limit

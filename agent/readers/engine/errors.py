@@ -44,9 +44,14 @@ def raise_if_of_all(error: BaseException) -> None:
         raise error
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """torch has a class for it on accelerators; on the processor only words."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """torch has a class for it on accelerators; on the processor only words. A capture that lacks memory ends with
+    an error of its own, whose context is the lack."""
+    while error is not None:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            return True
+        error = error.__context__
+    return False
 
 
 def no_number() -> UnreadableText:

@@ -174,8 +174,9 @@ class NativeLlama:
         heads = torch.arange(rows * self.kv_heads, device=self.device).view(rows, -1)
         at = (heads * cache.capacity + write[:, None]).view(-1)
         hidden = torch.arange(length, device=self.device) > last[:, None]
-        zero = torch.zeros((), dtype=self.dtype, device=self.device)
-        mask = torch.where(hidden, _NEVER, zero)[:, None, None]
+        # filled, not chosen with `where`: its scalar would be copied from the host, which a capture forbids
+        mask = torch.zeros(hidden.shape, dtype=self.dtype, device=self.device).masked_fill_(hidden, _NEVER)
+        mask = mask[:, None, None]
 
         def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             keys, values = cache.keys[layer], cache.values[layer]

@@ -64,7 +64,8 @@ class Stepper:
         tokens, last, write = inputs.unbind()
         logits = self._llama.step(self._cache, tokens, last, write, length, active)
         # a sum is finite only if every part is; cheaper than a look at each
-        return torch.where(logits.sum(dim=-1).isfinite(), logits.argmax(dim=-1), NO_NUMBER), logits
+        broken = logits.sum(dim=-1).isfinite().logical_not_()
+        return logits.argmax(dim=-1).masked_fill_(broken, NO_NUMBER), logits
 
 
 class Graph:
@@ -85,7 +86,8 @@ class Graph:
                 compute(self._inputs)
         torch.cuda.current_stream(device).wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, pool=pool):
+        # other threads may use the device meanwhile
+        with torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local"):
             self._outputs = compute(self._inputs)
 
     def replay(self, inputs: Tensor) -> tuple[Tensor, Tensor]:

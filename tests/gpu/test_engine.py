@@ -1,0 +1,105 @@
+"""The engine on a CUDA device: graphs, real lack of memory, quantized weights. Run with -m gpu."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from agent.readers import prompt
+from agent.readers.cxr_llava import CxrLlavaReader, load
+from agent.readers.engine.answer import Request
+from agent.readers.engine.batch import Engine, Limits
+from agent.readers.engine.steps import Rows, Stepper
+from agent.readers.protocol import Generation
+
+pytestmark = pytest.mark.gpu
+
+CHECKPOINT = Path(__file__).parents[1] / "reference" / "cxr_llava" / "ckpt"
+USERS = (prompt.REPORT, prompt.DIFFERENTIAL, prompt.question("Is the heart enlarged?"))
+NEVER = -7  # no token: an answer ends at its limit
+
+
+def film(seed: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (120, 100 + seed), dtype=np.uint8)
+
+
+def request_of(reader: CxrLlavaReader, seed: int, tokens: int) -> Request:
+    ids = tuple(reader.prompt_ids(USERS[seed % len(USERS)]))
+    return Request(ids, reader.pixels(film(seed)), Generation(max_new_tokens=tokens))
+
+
+def together(engine: Engine, requests: list[Request]) -> list[list[int]]:
+    answers = [engine.submit(request) for request in requests]
+    while engine.step():
+        pass
+    return [answer.result() for answer in answers]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "nf4", "int8"])
+def test_graphs_are_used_where_they_can_be(precision: str) -> None:
+    reader = load(CHECKPOINT, precision, device="cuda:0")
+    engine = reader.engine(Limits(slots=4, positions=400), end=NEVER)
+    assert [len(ids) for ids in together(engine, [request_of(reader, i, 70) for i in range(6)])] == [70] * 6
+    assert engine._stepper is not None
+    assert bool(engine._stepper._graphs) == (precision != "int8")
+
+
+def test_a_replayed_step_computes_what_an_eager_step_computes() -> None:
+    reader = load(CHECKPOINT, "fp32", device="cuda:0")
+    engine = reader.engine(Limits(slots=4, positions=400), end=NEVER)
+    answers = [engine.submit(request_of(reader, i, 100)) for i in range(4)]
+    for _ in range(20):
+        engine.step()
+    last = [study.filled for study in engine._running]
+    rows = Rows(4, [study.token for study in engine._running], last, last)
+    assert engine._cache is not None
+    with torch.inference_mode():
+        steppers = [Stepper(reader._native, engine._cache, graphs=graphs) for graphs in (False, True)]
+        eager, graph = (stepper.run(rows) for stepper in steppers)
+    assert graph.greedy == eager.greedy
+    torch.testing.assert_close(graph.logits, eager.logits, rtol=1e-4, atol=1e-4)
+    assert not any(answer.done for answer in answers)
+
+
+def test_fp32_says_on_the_device_what_it_says_on_the_processor() -> None:
+    there, here = load(CHECKPOINT, "fp32", device="cuda:0"), load(CHECKPOINT, "fp32", device="cpu")
+    for seed in range(3):
+        expected = here.next_logits(film(seed), USERS[seed])
+        np.testing.assert_allclose(there.next_logits(film(seed), USERS[seed]), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "nf4"])
+def test_company_changes_little_or_nothing(precision: str, record_property: pytest.RecordProperty) -> None:
+    reader = load(CHECKPOINT, precision, device="cuda:0")
+    requests = [request_of(reader, i, 60) for i in range(8)]
+    alone = [together(reader.engine(Limits(slots=1, positions=400), end=NEVER), [one])[0] for one in requests]
+    beside = together(reader.engine(Limits(slots=8, positions=400), end=NEVER), requests)
+    same = sum(a == b for a, b in zip(alone, beside, strict=True))
+    record_property("same_answers_of_8", same)
+    print(f"{precision}: {same} of 8 answers are the same alone and in company")
+    assert [ids[0] for ids in alone] == [ids[0] for ids in beside]  # the prompt is computed alone in both
+    assert same >= (7 if precision == "fp32" else 1)
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """Let this process have 256 MiB of the device, and give it back afterwards."""
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(256 * 2**20 / total)
+    yield
+    torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def test_a_real_lack_of_memory_halves_the_slots(little_memory: None) -> None:
+    reader = load(CHECKPOINT, "fp32", device="cuda:0")
+    # 1.5 KiB a position: more slots than 256 MiB hold
+    engine = reader.engine(Limits(slots=512, positions=1000), end=NEVER)
+    answers = together(engine, [request_of(reader, i % 8, 400) for i in range(400)])
+    assert [len(ids) for ids in answers] == [400] * 400
+    assert engine.load.slots < 400
