@@ -14,8 +14,8 @@ from celery import Celery
 
 from agent import loop, tasks
 from agent.config import Config
-from agent.drafting import Desk
-from agent.incoming import Examiner, forget_early
+from agent.desk import Desk
+from agent.examining import Examiner, forget_early
 from agent.recalling import Recaller
 from dicom_node import audit, files, retention, worklist
 from dicom_node.database import Database, clock

@@ -15,9 +15,9 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent.config import Config
+from agent.desk import Desk
 from dicom_node import audit, worklist
-from dicom_node.database import Database, clock
+from dicom_node.database import clock
 from dicom_node.destinations import destinations
 from dicom_node.errors import NotFound
 from dicom_node.files import read_document, write_document
@@ -43,28 +43,6 @@ from reports.text import DraftText
 log = structlog.get_logger("work")
 
 Earlier = Mapping[str, Mapping[Kind, Dataset]]
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """Where drafts are written."""
-
-    config: Config
-    database: Database
-
-    @property
-    def workshop(self) -> Workshop:
-        """What documents are made with."""
-        hl7, fhir = self.config.hl7, self.config.fhir
-        parties = Parties(
-            sending_application=hl7.sending_application,
-            sending_facility=hl7.sending_facility,
-            receiving_application=hl7.receiving_application,
-            receiving_facility=hl7.receiving_facility,
-            filler_from_accession=hl7.filler_from_accession,
-        )
-        site = FhirSite(fhir.patient_systems, fhir.order_system, fhir.create_patient)
-        return Workshop(self.config.reports, parties, site)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +85,7 @@ def write(desk: Desk, claim: Claim, sources: Sequence[Dataset], text: DraftText,
         formerly=formerly,
         films=tuple(normalize(source, desk.config.reports) for source in sources),
     )
-    made = outbox.parcels(masters, Stage.DRAFT, everyone, desk.workshop, report, earlier)
+    made = outbox.parcels(masters, Stage.DRAFT, everyone, workshop_of(desk), report, earlier)
     return Draft(master, made, frozenset(one.mode for one in everyone))
 
 
@@ -152,7 +130,7 @@ def write_notice(
         return []
     report = outbox.Report(draft=notice, drafted_at=claim.content_at, at=claim.content_at)
     _, masters = outbox.editions(lambda _: notice, wanted, Stage.NOTICE)
-    return store(desk, outbox.parcels(masters, Stage.NOTICE, wanted, desk.workshop, report).packets)
+    return store(desk, outbox.parcels(masters, Stage.NOTICE, wanted, workshop_of(desk), report).packets)
 
 
 def queue_notice(tx: Session, claim: Claim, outgoing: Sequence[Outgoing]) -> None:
@@ -160,6 +138,20 @@ def queue_notice(tx: Session, claim: Claim, outgoing: Sequence[Outgoing]) -> Non
     revision = tx.scalars(select(Revision).where(Revision.id == claim.revision_id)).one()
     if outgoing and revision.book in {Book.EXCLUDED, Book.DEAD_LETTERED} and not life.silence(tx, claim.study_id):
         worklist.enqueue(tx, revision, outgoing, clock(tx), actor="work")
+
+
+def workshop_of(desk: Desk) -> Workshop:
+    """What documents are made with."""
+    hl7, fhir = desk.config.hl7, desk.config.fhir
+    parties = Parties(
+        sending_application=hl7.sending_application,
+        sending_facility=hl7.sending_facility,
+        receiving_application=hl7.receiving_application,
+        receiving_facility=hl7.receiving_facility,
+        filler_from_accession=hl7.filler_from_accession,
+    )
+    site = FhirSite(fhir.patient_systems, fhir.order_system, fhir.create_patient)
+    return Workshop(desk.config.reports, parties, site)
 
 
 def store(desk: Desk, packets: Sequence[Packet]) -> list[Outgoing]:

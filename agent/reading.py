@@ -17,7 +17,8 @@ from pydicom import Dataset
 
 from agent import __version__, drafting
 from agent.config import Config
-from agent.drafting import Desk, Draft
+from agent.desk import Desk
+from agent.drafting import Draft
 from agent.imaging.attributes import BROKEN
 from agent.imaging.gate import Verdict, judge
 from agent.imaging.pixels import Film, UndecodableImage

@@ -6,26 +6,19 @@ built, checked and durable before the transaction that queues them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import structlog
-from pydicom import Dataset
 
-from agent import drafting
-from agent.drafting import Desk
+from agent.desk import Desk
 from dicom_node.database import clock
 from dicom_node.destinations import destinations
 from dicom_node.errors import WetreadError
-from dicom_node.kinds import Kind
-from dicom_node.transports import Destination
-from reports import life, outbox, recalls
-from reports.outbox import Made, Taking
+from reports import life, recalls
 from reports.recalls import Recall
 
 log = structlog.get_logger("dispatch")
-
-_DOCUMENTS = frozenset({Kind.BASIC_TEXT, Kind.TID1500, Kind.PDF, Kind.SC})
 
 
 class Recaller:
@@ -41,9 +34,15 @@ class Recaller:
         with self._desk.database.read() as tx:
             pending = recalls.pending(tx)
             everyone = destinations(tx) if pending else ()
-        queued = 0
-        failed = set()
-        for recall in pending:
+            now = clock(tx)
+        self._nothing_to_do([recall for recall in pending if not recall.got], now)
+        there = [recall for recall in pending if recall.got]
+        if not there:
+            return 0
+        from agent.retraction import take_back  # noqa: PLC0415  what documents are made with takes seconds to load
+
+        queued, failed = 0, set()
+        for recall in there:
             try:
                 queued += take_back(self._desk, recall, everyone)
             except WetreadError as error:  # a lost or damaged document: a person is told, the others go on
@@ -55,6 +54,14 @@ class Recaller:
             log.info("recalled", objects=queued)
         return queued
 
+    def _nothing_to_do(self, nowhere: Sequence[Recall], now: datetime) -> None:
+        """Book that nobody has what has ended. What is not known yet is asked again at the next step."""
+        known = [recall for recall in nowhere if not recall.unclear]
+        if known:
+            with self._desk.database.write() as tx:
+                for recall in known:
+                    recalls.finish(tx, recall, [], now)
+
     def _expire(self) -> None:
         hours = self._desk.config.reports.expire_hours
         if not hours:
@@ -63,40 +70,3 @@ class Recaller:
             expired = life.expire(tx, clock(tx), after=timedelta(hours=hours))
         if expired.done:
             log.info("drafts_expired", reports=expired.done)
-
-
-def take_back(desk: Desk, recall: Recall, everyone: Sequence[Destination]) -> int:
-    """Build, store and queue what takes one report back; returns how many objects are new.
-
-    Raises NotFound: a document is missing in the store. DocumentRefused.
-    """
-    made = _made(desk, recall, everyone) if recall.got else Made((), ())
-    outgoing = drafting.store(desk, made.packets)
-    with desk.database.write() as tx:
-        now = clock(tx)
-        queued = recalls.finish(tx, recall, outgoing, now)
-        drafting.tell_of(tx, recall.study_id, made.left_out, now, actor="dispatch")
-    return queued
-
-
-def _made(desk: Desk, recall: Recall, everyone: Sequence[Destination]) -> Made:
-    master = drafting.load(desk, recall.digest)
-    taking = Taking(
-        stage=recall.stage,
-        event=recall.event,
-        words=recall.words,
-        drafted_at=recall.drafted_at,
-        at=recall.at,
-        number=recall.number,
-        findings=drafting.findings_in(master),
-    )
-    return outbox.take_back(master, _contents(desk, recall), everyone, desk.workshop, taking)
-
-
-def _contents(desk: Desk, recall: Recall) -> Mapping[str, tuple[Sequence[Dataset], frozenset[Kind]]]:
-    """By destination its documents, read from the store, and the forms of its messages."""
-    contents = {}
-    for name, got in recall.got.items():
-        documents = [drafting.load(desk, one.digest) for one in got if one.kind in _DOCUMENTS]
-        contents[name] = documents, frozenset(one.kind for one in got) - _DOCUMENTS
-    return contents

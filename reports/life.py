@@ -44,7 +44,7 @@ class Rule:
 
 _OPEN = frozenset({ReportState.DRAFT, ReportState.AWAITING_SECOND})
 _DRAFT = frozenset({ReportState.DRAFT})
-_ALSO_SIGNED = _OPEN | {ReportState.VERIFIED}
+_ALSO_SIGNED = frozenset({*_OPEN, ReportState.VERIFIED})
 
 RULES: Final = MappingProxyType(
     {
@@ -145,6 +145,11 @@ def names_of(study_instance_uid: str, accession_number: str) -> frozenset[str]:
 def name_digest(kind: str, value: str) -> str:
     """64 hexadecimal digits for one name of a study. kind: study or accession."""
     return hashlib.sha256(f"{kind} {value}".encode()).hexdigest()
+
+
+def key_of(*parts: str) -> str:
+    """64 hexadecimal digits for one thing that was seen: the same thing has the same."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def lock(tx: Session, study_id: int) -> Study:

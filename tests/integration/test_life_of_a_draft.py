@@ -16,7 +16,7 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import select, update
 
 from agent.demo.phantom import film
-from agent.drafting import Desk
+from agent.desk import Desk
 from agent.incoming import serve_hl7
 from dicom_node import books
 from dicom_node.files import read_document

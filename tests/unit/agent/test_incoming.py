@@ -10,9 +10,9 @@ from pydicom import Dataset
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from agent import incoming
-from agent.drafting import Desk
-from agent.incoming import Examiner
+from agent import examining
+from agent.desk import Desk
+from agent.examining import Examiner
 from dicom_node import worklist
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, Instance, Mode, Way
@@ -158,8 +158,8 @@ def test_what_was_heard_of_studies_that_never_came_is_forgotten(ward: Ward) -> N
     ward.hear(*final())
     ward.study_with_draft(AccessionNumber="OTHER")
     ward.hear(*final(accession="OTHER"))
-    assert ward.do(lambda tx: incoming.forget_early(tx, now() + timedelta(days=29))) == 0
-    assert ward.do(lambda tx: incoming.forget_early(tx, now() + timedelta(days=31))) == 1
+    assert ward.do(lambda tx: examining.forget_early(tx, now() + timedelta(days=29))) == 0
+    assert ward.do(lambda tx: examining.forget_early(tx, now() + timedelta(days=31))) == 1
     assert [one.study_id is None for one in sightings(ward)] == [False]
 
 

@@ -196,7 +196,7 @@ def test_two_dispatchers_queue_one_note(ward: Ward) -> None:
     ward.study_with_draft()
     ward.deliver()
     end(ward, Event.EXPIRED)
-    from agent.recalling import take_back
+    from agent.retraction import take_back
     from dicom_node.destinations import destinations
     from reports import recalls
 

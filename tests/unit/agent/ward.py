@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from agent import drafting, incoming
 from agent.config import Config
-from agent.drafting import Desk
-from agent.incoming import Examiner
+from agent.desk import Desk
+from agent.examining import Examiner
 from agent.recalling import Recaller
 from dicom_node import books, files, worklist
 from dicom_node.config import NodeConfig
