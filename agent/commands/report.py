@@ -37,6 +37,9 @@ def report() -> None:
 report.add_command(withdraw)
 
 
+report.add_command(withdraw)
+
+
 @report.command()
 @click.argument("what")
 @as_json
