@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 VERSION = "0002"  # of the newest migration; a test holds it against agent/migrations
 _WAYS = (
-    "Was there one before? Then is its disk mounted, is node.data_folder right, or put a backup back with: "
-    "wetread db restore. Only for a new installation, make one with: wetread db upgrade"
+    "Was there one before? Then is its disk mounted, is node.data_folder right, or put a backup back "
+    "(wetread db restore). Only for a new installation, make one with: wetread db upgrade"
 )
 
 
@@ -63,8 +63,8 @@ def upgrade(database: Database, *, store: Path | None = None) -> None:
         store = file.parent / "store"
     if current(database) is None and store is not None and any(store.glob("*/*.dcm")):
         raise DatabaseNotReady(
-            f"{_what_is_missing(database)} But {store} holds objects, so there was one: put a backup back with: "
-            "wetread db restore. To begin anew without it, move that folder away first"
+            f"{_what_is_missing(database)} But {store} holds objects, so there was one: put a backup back "
+            "(wetread db restore). To begin anew without it, move that folder away first"
         )
     if file is not None:
         try:
