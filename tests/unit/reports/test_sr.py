@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,9 +19,6 @@ from reports.objects.frame import NotEncodable, encode
 from reports.provenance import NOTICE
 from reports.text import sections
 from tests.unit.reports.films import CONFIG, FILM, MOMENT, STUDY, draft, film, in_charset, ordered_cr, provenance
-
-GOLDEN = Path(__file__).parents[2] / "golden" / "sr"
-SOURCES: dict[str, Callable[[], Dataset]] = {"dx": film, "cr": ordered_cr, "korean": lambda: in_charset("korean")}
 
 
 def _read(document: Dataset) -> Dataset:
@@ -38,17 +33,6 @@ def _section_texts(document: Dataset) -> dict[str, str]:
         for child in item.ContentSequence
         if "TextValue" in child
     }
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_draft_is_the_golden_one(name: str) -> None:
-    """A change of any element is seen here. WETREAD_WRITE_GOLDEN=1 pytest tests/unit/reports writes the files anew."""
-    path = GOLDEN / f"{name}.json"
-    written = json.dumps(_read(draft(SOURCES[name]())).to_json_dict(), indent=1, sort_keys=True, ensure_ascii=False)
-    if os.environ.get("WETREAD_WRITE_GOLDEN") == "1":
-        path.write_text(written + "\n", encoding="utf-8")
-
-    assert path.read_text(encoding="utf-8") == written + "\n"
 
 
 def test_two_processes_write_the_same_bytes() -> None:

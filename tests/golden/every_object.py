@@ -1,0 +1,111 @@
+"""Every object that goes out, for every film that the golden files show, at one moment that never passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
+from types import MappingProxyType
+
+from pydicom import Dataset
+
+from dicom_node.kinds import Stage
+from reports.messages.fhir import FhirSite, build_fhir, build_fhir_withdrawal
+from reports.messages.oru import Parties, build_oru, build_oru_withdrawal
+from reports.messages.outcome import Result, outcome_of, to_json
+from reports.objects.basic_text import build_notice
+from reports.objects.encapsulated_pdf import build_pdf
+from reports.objects.measurement import as_comprehensive
+from reports.objects.secondary_capture import build_captures
+from reports.objects.signed import build_addendum
+from reports.source import normalize
+from tests.unit.reports.coded import FOUND, coded, note
+from tests.unit.reports.films import CONFIG, MOMENT, as_received, draft, film, in_charset, ordered_cr, provenance
+from tests.unit.reports.page.narratives import fonts
+from tests.unit.reports.test_signed import FIRST, SECOND, signed
+
+# A DX, a CR with everything that a film may carry, and the five scripts that are hard.
+SOURCES: MappingProxyType[str, Callable[[], Dataset]] = MappingProxyType(
+    {
+        "dx": lambda: as_received(film()),
+        "cr": ordered_cr,
+        "korean": lambda: in_charset("korean"),
+        "arabic": lambda: in_charset("arabic"),
+        "chinese": lambda: in_charset("chinese-gb18030"),
+        "japanese": lambda: in_charset("japanese"),
+        "cyrillic": lambda: in_charset("cyrillic"),
+    }
+)
+REASON = "Describes a tube that is not there."
+PARTIES = Parties("WETREAD", "AI", "RIS", "HOSPITAL")
+SITE = FhirSite(
+    {"": "https://hospital.example/patients", "HOSPITAL": "urn:oid:1.2.3"}, "https://hospital.example/orders"
+)
+
+
+@cache
+def structured(name: str) -> MappingProxyType[str, Dataset]:
+    """Structured reports and notes for one of SOURCES. They depend on no font and on no clock."""
+    return MappingProxyType(made_for(SOURCES[name]()))
+
+
+def made_for(source: Dataset) -> dict[str, Dataset]:
+    """Structured reports and notes for one film, by name."""
+    master = draft(source)
+    report = signed(master)
+    first = coded(master, films=[normalize(source, CONFIG)])
+    return {
+        "draft": master,
+        "notice": build_notice(
+            [source], "The film is a lateral.", provenance(), revision=1, content_at=MOMENT, config=CONFIG
+        ),
+        "signed": report,
+        "cosigned": signed(report, FIRST, SECOND, number=2),
+        "addendum": build_addendum(
+            report, "Compared with CT.", SECOND, number=2, not_before=FIRST.at, config=CONFIG, predecessor=report
+        ),
+        "coded-draft": first,
+        "coded-draft-comprehensive": as_comprehensive(first),
+        "coded-signed": coded(report, predecessor=first),
+        "rejection": note(master, first, words=REASON),
+        "withdrawal": note(report, safety=True, words=REASON),
+    }
+
+
+@cache
+def pages(name: str) -> MappingProxyType[str, Dataset]:
+    """PDF and Secondary Capture for one of SOURCES: their bytes are those of the fonts that are installed."""
+    made = {}
+    for stage in ("draft", "signed"):
+        master = structured(name)[stage]
+        made[f"pdf-{stage}"] = build_pdf(master, fonts=fonts(), config=CONFIG)
+        (made[f"sc-{stage}"],) = build_captures(master, fonts=fonts(), config=CONFIG)
+    return MappingProxyType(made)
+
+
+def hl7(name: str) -> dict[str, bytes]:
+    """ORU^R01 for one of SOURCES: R, F, C, and what takes a draft and a report back."""
+    made, back = structured(name), (REASON, MOMENT + timedelta(hours=1), PARTIES, CONFIG)
+    return {
+        "draft": build_oru(made["draft"], PARTIES, CONFIG, findings=FOUND),
+        "signed": build_oru(made["signed"], PARTIES, CONFIG, findings=FOUND),
+        "addendum": build_oru(made["addendum"], PARTIES, CONFIG, findings=FOUND),
+        "rejection": build_oru_withdrawal(made["draft"], Stage.REJECTION, *back),
+        "withdrawal": build_oru_withdrawal(made["signed"], Stage.WITHDRAWAL, *back),
+    }
+
+
+def json_messages(name: str) -> dict[str, bytes]:
+    """FHIR bundles and outcomes for one of SOURCES."""
+    made, later = structured(name), MOMENT + timedelta(hours=1)
+    master, report = made["draft"], made["signed"]
+    drafted = outcome_of(master, drafted_at=MOMENT, at=MOMENT, result=Result.DRAFTED)
+    rejected = outcome_of(master, drafted_at=MOMENT, at=later, result=Result.REJECTED, reason="wrong-finding")
+    return {
+        "fhir-draft": build_fhir(master, SITE, CONFIG, findings=FOUND),
+        "fhir-signed": build_fhir(report, SITE, CONFIG, findings=FOUND),
+        "fhir-rejection": build_fhir_withdrawal(master, Stage.REJECTION, REASON, later, SITE, CONFIG, findings=FOUND),
+        "outcome-drafted": to_json(drafted),
+        "outcome-modified": to_json(outcome_of(master, drafted_at=MOMENT, at=later, signed=report)),
+        "outcome-rejected": to_json(rejected),
+    }

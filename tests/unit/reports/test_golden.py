@@ -1,0 +1,164 @@
+"""Every object of every kind of film against its golden file, byte for byte: no change of any element goes unseen.
+
+`WETREAD_WRITE_GOLDEN=1 pytest tests/unit/reports/test_golden.py` (`make golden`) writes the files anew; the difference
+is what a reviewer reads. A .dcm has the bytes that leave; the .json beside it says the same by keyword. An .hl7 has
+line ends where the message has carriage returns. Of PDF and Secondary Capture the elements are compared but not pixels
+and pages, which are those of the fonts that are installed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.multival import MultiValue
+
+from reports.objects.frame import encode
+from tests.golden.every_object import SOURCES, hl7, json_messages, pages, structured
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "sr"
+WIDTH = 120
+MEBIBYTE = 2**20
+# Pixels and pages, what is derived from them, and the length that the fonts give them.
+OF_THE_FONTS = frozenset({"EncapsulatedDocument", "EncapsulatedDocumentLength", "PixelData", "SOPInstanceUID"})
+
+
+def golden(name: str, found: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The golden files of one source that have the names of what was found; written first where that is asked for."""
+    folder = GOLDEN / name
+    if os.environ.get("WETREAD_WRITE_GOLDEN") == "1":
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, content in found.items():
+            (folder / file).write_bytes(content)
+    return {file: (folder / file).read_bytes() for file in found}
+
+
+def readable(value: Any, indent: int = 0) -> str:
+    """JSON with a line for what fits into one."""
+    line = json.dumps(value, ensure_ascii=False)
+    if len(line) + indent <= WIDTH or not isinstance(value, dict | list) or not value:
+        return line
+    inside = " " * (indent + 1)
+    if isinstance(value, dict):
+        rows = [f"{inside}{json.dumps(key)}: {readable(one, indent + 1)}" for key, one in value.items()]
+    else:
+        rows = [inside + readable(one, indent + 1) for one in value]
+    left, right = "{}" if isinstance(value, dict) else "[]"
+    return "\n".join([left, ",\n".join(rows), " " * indent + right])
+
+
+def by_keyword(document: Dataset, *, without: Iterable[str] = ()) -> dict[str, Any]:
+    return {
+        element.keyword or str(element.tag): _plain(element.value)
+        for element in document
+        if element.keyword not in without
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Dataset):
+        return by_keyword(value)
+    if isinstance(value, list | MultiValue) or type(value).__name__ == "Sequence":
+        return [_plain(one) for one in value]
+    return value if isinstance(value, int) else "" if value is None else str(value)
+
+
+def as_text(document: dict[str, Any]) -> bytes:
+    return (readable(document) + "\n").encode()
+
+
+def files_of(name: str) -> dict[str, bytes]:
+    """Each structured report as it leaves, and as people read it."""
+    found = {}
+    for kind, document in structured(name).items():
+        written = encode(document)
+        found[f"{kind}.dcm"] = written
+        found[f"{kind}.json"] = as_text(by_keyword(dcmread(io.BytesIO(written))))
+    return found
+
+
+def assert_same(found: Mapping[str, bytes], expected: Mapping[str, bytes]) -> None:
+    """Readable files first: they say what has changed."""
+    for file in sorted(found, key=lambda one: one.endswith(".dcm")):
+        if file.endswith(".dcm"):
+            assert found[file] == expected[file], f"{file} differs where its .json does not"
+        else:
+            assert found[file].decode() == expected[file].decode(), file
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_structured_reports_are_the_golden_ones(name: str) -> None:
+    found = files_of(name)
+
+    assert_same(found, golden(name, found))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_hl7_messages_are_the_golden_ones(name: str) -> None:
+    found = {f"oru-{kind}.hl7": message.replace(b"\r", b"\n") for kind, message in hl7(name).items()}
+
+    assert not any(b"\n" in message for message in hl7(name).values())
+    assert_same(found, golden(name, found))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_bundles_and_outcomes_are_the_golden_ones(name: str) -> None:
+    found = {}
+    for kind, message in json_messages(name).items():
+        members = json.loads(message)
+        assert json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode() == message
+        found[f"{kind}.json"] = as_text(members)
+
+    assert_same(found, golden(name, found))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_elements_of_pages_and_pictures_are_the_golden_ones(name: str) -> None:
+    found = {
+        f"{kind}.json": as_text(by_keyword(document, without=OF_THE_FONTS)) for kind, document in pages(name).items()
+    }
+
+    assert_same(found, golden(name, found))
+
+
+def test_golden_files_are_those_that_are_compared_and_stay_small() -> None:
+    present = {path for path in GOLDEN.rglob("*") if path.is_file()}
+    compared = {
+        GOLDEN / name / file
+        for name in SOURCES
+        for file in (
+            *(f"{kind}{end}" for kind in structured(name) for end in (".dcm", ".json")),
+            *(f"oru-{kind}.hl7" for kind in hl7(name)),
+            *(f"{kind}.json" for kind in (*json_messages(name), *pages(name))),
+        )
+    }
+
+    assert present == compared
+    assert sum(path.stat().st_size for path in present) < 3 * MEBIBYTE
+
+
+def test_golden_file_of_a_changed_letter_differs() -> None:
+    document = dcmread(GOLDEN / "dx" / "draft.dcm")
+    document.PatientName = "Example^Filn"
+
+    with pytest.raises(AssertionError):
+        assert_same({"draft.json": as_text(by_keyword(document))}, golden_only("dx", "draft.json"))
+
+
+def golden_only(name: str, file: str) -> dict[str, bytes]:
+    return {file: (GOLDEN / name / file).read_bytes()}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_name_in_a_golden_file_is_that_of_the_film(name: str) -> None:
+    film = SOURCES[name]()
+    film.decode()
+
+    for kind in structured(name):
+        assert str(dcmread(GOLDEN / name / f"{kind}.dcm").PatientName) == str(film.PatientName)
