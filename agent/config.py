@@ -38,6 +38,7 @@ class ReaderConfig(BaseModel):
 
     name: Literal["cxr_llava"] = "cxr_llava"
     checkpoint: Path | None = None  # folder in the published layout; None: the demonstration checkpoint
+    hub_endpoint: str = Field("https://huggingface.co", pattern=r"^https?://[^\s/]+")  # `wetread model pull`
     precision: Literal["fp32", "bf16", "int8", "nf4"] = "nf4"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     decode_seconds: float = Field(60, gt=0)  # of one film, in a process of its own

@@ -1,13 +1,37 @@
-"""`wetread model`: is this installation the published model?"""
+"""`wetread model`: getting the model, and proving that this installation is the published one."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from agent.cli import EXIT_FAILED
-from agent.commands.session import as_json, print_json, print_table
+from agent.commands.session import as_json, config_of, print_json, print_table
+
+if TYPE_CHECKING:
+    from agent.cli import Surroundings
+    from agent.readers.weights.origin import Origin
+
+_PRECISIONS = click.Choice(["fp32", "bf16", "int8", "nf4"])
+_to = click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the model. Default: reader.checkpoint, else models/CXR-LLAVA-v2 in node.data_folder.",
+)
+_accept = click.option(
+    "--accept-licence", "accepted", is_flag=True, help="You have read the licences and accept them; for scripts."
+)
+_model = click.option(
+    "--model",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the model. Default: reader.checkpoint, else the demonstration model.",
+)
 
 
 @click.group()
@@ -16,10 +40,137 @@ def model() -> None:
 
 
 @model.command()
+@_to
+@click.option("--endpoint", help="The hub or a mirror of it. Default: reader.hub_endpoint.")
+@_accept
+@as_json
+@click.pass_obj
+def pull(surroundings: Surroundings, target: Path | None, endpoint: str | None, accepted: bool, as_json: bool) -> None:
+    """Fetch the published model (14 GB) from the Hugging Face hub.
+
+    Exactly one revision, and of that only numbers and words: no program and no pickle is ever fetched. Each file is
+    proved by the digest that the hub states. Run it again after a failure: what has come is kept. A model that is
+    there already is looked through, and only what is missing or changed is fetched.
+
+    Proxies by HTTPS_PROXY and NO_PROXY, another certificate authority by SSL_CERT_FILE, a mirror's token by HF_TOKEN.
+    """
+    config = config_of(surroundings)
+    _agree(accepted)
+    address = endpoint or config.reader.hub_endpoint
+    _keep_to_one_address(address)
+    from agent.readers.checkpoint import NAME, REVISION
+    from agent.readers.weights.hub import Hub
+    from agent.readers.weights.install import Wanted, install
+    from agent.readers.weights.licence import PUBLISHED
+
+    hub = Hub(address, os.environ.get("HF_TOKEN"))
+    offer = hub.offer(NAME, REVISION)
+    if offer.licence not in {"", PUBLISHED}:
+        _say(f"Look again: the hub names the licence {offer.licence}, this program was made when it was {PUBLISHED}.")
+    _say(f"Not fetched, since no numbers or words: {', '.join(offer.left) or 'nothing'}")
+    where = target or _default_target(surroundings)
+    made = install(where, hub, Wanted(NAME, REVISION, offer.files), say=_say)
+    _installed(where, made, as_json)
+
+
+@model.command("import")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@_to
+@_accept
+@as_json
+@click.pass_obj
+def import_(surroundings: Surroundings, folder: Path, target: Path | None, accepted: bool, as_json: bool) -> None:
+    """Take the model from FOLDER, such as a mounted USB disk: for machines without a network.
+
+    FOLDER was made elsewhere by `wetread model pull`, or by the hub's own tools (`hf download`, its cache). Both note
+    digests, and every copied file is read back from the disk and compared. Where no digests are noted, the layout alone
+    is checked, and a warning says so.
+    """
+    from agent.readers.weights.install import Folder, contents, install
+    from agent.readers.weights.origin import CARD
+
+    wanted = contents(folder)
+    if not any(file.name == CARD for file in wanted.files):  # somebody's own model has their own terms
+        _agree(accepted)
+    if not any(file.provable for file in wanted.files):
+        _say("No digests came with the files: only that they fit together can be checked, not that they are unchanged.")
+    where = target or _default_target(surroundings)
+    made = install(where, Folder(folder), wanted, say=_say)
+    _installed(where, made, as_json)
+
+
+@model.command()
+@_model
+@as_json
+@click.pass_context
+def verify(ctx: click.Context, folder: Path | None, as_json: bool) -> None:
+    """Is the model whole and unchanged? Reads all of it: digests, configuration, tokenizer, every tensor's shape.
+
+    Exit code 1 where something is wrong; warnings alone are 0. Needs no GPU and loads no model.
+    """
+    from agent.readers.weights.proof import examine
+
+    rows = []
+    for row in examine(folder or _configured(ctx.obj)):
+        rows.append(row)
+        if not as_json:
+            click.echo(f"{row.verdict:8} {row.subject:34} {row.words}")
+    holds = all(row.verdict != "wrong" for row in rows)
+    if as_json:
+        said = [{"subject": row.subject, "verdict": row.verdict, "words": row.words} for row in rows]
+        print_json({"holds": holds, "rows": said})
+    if not holds:
+        ctx.exit(EXIT_FAILED)
+
+
+@model.command()
+@_model
+@click.option("--precision", type=_PRECISIONS, help="Default: reader.precision.")
+@as_json
+@click.pass_obj
+def info(surroundings: Surroundings, folder: Path | None, precision: str | None, as_json: bool) -> None:
+    """Which model is it? Revision, the digest that stands in every draft, memory, licence, place.
+
+    Memory is what to expect of the weights, and of each study that is read at the same time.
+    """
+    from agent.readers.checkpoint import Checkpoint
+    from agent.readers.weights import licence, memory, origin, structure
+    from agent.readers.weights.install import in_units
+
+    where = folder or _configured(surroundings)
+    chosen = precision or config_of(surroundings).reader.precision
+    checkpoint = Checkpoint.open(where, chosen)
+    found = structure.read(where, checkpoint.shards)
+    identity, known = checkpoint.identity(), origin.read(where)
+    document = {
+        "name": identity.name,
+        "version": identity.version,
+        "manufacturer": identity.manufacturer,
+        "notice": identity.notice,
+        "revision": known.revision if known else "",
+        "digest": identity.digest,
+        "precision": chosen,
+        "tensors": len(found.tensors),
+        "parameters": found.parameters,
+        "memory_weights_bytes": memory.weights(found, chosen),
+        "memory_study_bytes": memory.cache(checkpoint.config, chosen, checkpoint.positions),
+        "licence": list(licence.NAMES) if not (where / origin.CARD).exists() else [],
+        "folder": str(where.resolve()),
+    }
+    if as_json:
+        print_json(document)
+        return
+    for key, value in document.items():
+        shown = in_units(value) if isinstance(value, int) and key.endswith("_bytes") else value
+        shown = ", ".join(shown) if isinstance(shown, list) else shown
+        click.echo(f"{key.removesuffix('_bytes').replace('_', ' '):16} {shown or '-'}")
+
+
+@model.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "bf16", "int8", "nf4"]),
+    type=_PRECISIONS,
     default="bf16",
     show_default=True,
     help="Precision of the language model's layers.",
@@ -43,3 +194,52 @@ def parity(ctx: click.Context, folder: Path, precision: str, as_json: bool) -> N
         print_table(("WHAT", "LIMIT", "MEASURED", "HOLDS"), [list(row.values()) for row in rows], empty="nothing")
     if not report.holds:
         ctx.exit(EXIT_FAILED)
+
+
+def _agree(accepted: bool) -> None:
+    """Show the licences; go on only with a yes. Without a terminal only --accept-licence is one."""
+    from agent.readers.weights.licence import TEXT
+
+    _say(TEXT)
+    if accepted:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("the licences are not accepted: nobody is here to ask. Read them, then --accept-licence")
+    click.confirm("Do you accept both licences?", abort=True, err=True)
+
+
+def _keep_to_one_address(endpoint: str) -> None:
+    """Before huggingface_hub is imported: it would ask the public hub for other things, and other hosts for chunks."""
+    os.environ.update(
+        HF_ENDPOINT=endpoint,
+        HF_HUB_DISABLE_TELEMETRY="1",
+        HF_HUB_DISABLE_XET="1",
+        HF_HUB_DISABLE_IMPLICIT_TOKEN="1",  # noqa: S106  no secret: a switch
+        HF_HUB_DISABLE_UPDATE_CHECK="1",
+    )
+
+
+def _default_target(surroundings: Surroundings) -> Path:
+    config = config_of(surroundings)
+    return config.reader.checkpoint or config.node.data_folder / "models" / "CXR-LLAVA-v2"
+
+
+def _configured(surroundings: Surroundings) -> Path:
+    from agent.readers import demonstration_checkpoint
+
+    return config_of(surroundings).reader.checkpoint or demonstration_checkpoint()
+
+
+def _installed(where: Path, made: Origin, as_json: bool) -> None:
+    folder = where.resolve()
+    if as_json:
+        files = {name: file.sha256 for name, file in sorted(made.files.items())}
+        print_json({"folder": str(folder), "revision": made.revision, "files": files})
+        return
+    click.echo(f"The model is in {folder}: {len(made.files)} files, each read back and compared.")
+    click.echo(f'In the configuration: [reader] checkpoint = "{folder}"; then restart wetread-work.')
+
+
+def _say(words: str) -> None:
+    """To standard error, so that --json stays alone on standard output."""
+    click.echo(words, err=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,9 +15,11 @@ from typing import Any, Final
 from agent.readers import prompt
 from agent.readers.preprocess import RESAMPLE
 from agent.readers.protocol import Generation, ReaderIdentity
+from agent.readers.weights import origin
 from dicom_node.errors import ConfigurationError
 
-REPOSITORY: Final = "https://huggingface.co/ECOFRI/CXR-LLAVA-v2"
+NAME: Final = "ECOFRI/CXR-LLAVA-v2"
+REPOSITORY: Final = f"https://huggingface.co/{NAME}"
 REVISION: Final = "b2224786bb90d54b1e1291171866706cfbb44e2b"
 PRECISIONS: Final = ("fp32", "bf16", "int8", "nf4")
 
@@ -69,8 +72,8 @@ class Checkpoint:
             raise CheckpointError(f"Precision {precision!r} is unknown. Known: {', '.join(PRECISIONS)}.")
         if not folder.is_dir():
             raise CheckpointError(
-                f"The model folder {folder} does not exist. Make it and put the files of {REPOSITORY} "
-                f"(revision {REVISION}: *.json, tokenizer.model, *.safetensors) there, or name another folder."
+                f"The model folder {folder} does not exist. Fetch it from {REPOSITORY} (revision {REVISION}) with: "
+                f"wetread model pull --to {folder}; without a network: wetread model import FOLDER --to {folder}"
             )
         config = _read_object(folder / "config.json", _CONFIG_KEYS)
         tokenizer = _read_object(folder / "tokenizer_config.json", _TOKENIZER_KEYS)
@@ -92,6 +95,13 @@ class Checkpoint:
             )
         return words
 
+    @property
+    def positions(self) -> int:
+        """How many positions a report takes at most: film, prompt, the longest answer."""
+        tower = self.config["clip_vision_cfg"]
+        patches = (int(tower["image_size"]) // int(tower["patch_size"])) ** 2
+        return patches + len(self.words().prompt_ids(prompt.REPORT)) + Generation().max_new_tokens
+
     def identity(self) -> ReaderIdentity:
         """Name the model; reads every byte of it once, for the digest."""
         card_file = self.folder / "wetread.json"
@@ -108,17 +118,44 @@ class Checkpoint:
     def _digest(self) -> str:
         """SHA-256 over the files and over everything else that decides what the model writes."""
         files = [path for name in _HASHED if (path := self.folder / name).exists()]
-        settings = asdict(Generation())
-        for of_one_reading in ("mode", "seed"):
-            del settings[of_one_reading]
-        parts = {
-            "files": {path.name: _file_digest(path) for path in (*files, *self.shards)},
-            "precision": self.precision,
-            "prompt": prompt.render(prompt.REPORT),
-            "resample": RESAMPLE.name,
-            "generation": settings,
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        digests = {path.name: _file_digest(path) for path in (*files, *self.shards)}
+        self._compare_with_origin(digests)
+        return digest_of(digests, self.precision, prompt.render(prompt.REPORT), RESAMPLE.name, Generation())
+
+    def _compare_with_origin(self, digests: Mapping[str, str]) -> None:
+        """Where it is known what the files must be, a changed one is an error of the worker that starts with it."""
+        known = origin.read(self.folder)
+        if known is None:
+            return
+        for name, digest in digests.items():
+            expected = known.files.get(name)
+            if expected is None or expected.sha256 != digest:
+                raise CheckpointError(
+                    f"{self.folder / name} is not the file that was installed: {origin.ORIGIN} names another SHA-256. "
+                    f"Fetch it again with: wetread model pull --to {self.folder}"
+                )
+
+
+def digest_of(
+    files: Mapping[str, str], precision: str, rendered_prompt: str, preprocessing: str, generation: Generation
+) -> str:
+    """SHA-256 that names a model as it writes drafts.
+
+    files: SHA-256 of weights, tokenizer and configuration; the last holds size, mean and deviation of the film.
+    rendered_prompt: all words of the request. preprocessing: how a film is scaled. Mode and seed of a generation are of
+    one reading and stand in its draft; the limits of sampling are the model's.
+    """
+    settings = asdict(generation)
+    for of_one_reading in ("mode", "seed"):
+        del settings[of_one_reading]
+    parts = {
+        "files": dict(files),
+        "precision": precision,
+        "prompt": rendered_prompt,
+        "resample": preprocessing,
+        "generation": settings,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _file_digest(path: Path) -> str:
@@ -129,8 +166,8 @@ def _file_digest(path: Path) -> str:
 def _must_exist(path: Path) -> None:
     if not path.is_file():
         raise CheckpointError(
-            f"{path} is missing. Put the file {path.name} of {REPOSITORY} (revision {REVISION}) there, "
-            f"or name the folder that has it."
+            f"{path} is missing. Fetch it from {REPOSITORY} (revision {REVISION}) with: "
+            f"wetread model pull --to {path.parent}; without a network: wetread model import FOLDER --to {path.parent}"
         )
 
 
@@ -139,9 +176,13 @@ def _read_object(path: Path, required: tuple[str, ...]) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is no JSON file. Copy it again from {REPOSITORY}.") from error
+        raise CheckpointError(
+            f"{path} is no JSON file. Fetch it again with: wetread model pull --to {path.parent}"
+        ) from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds no JSON object. Copy it again from {REPOSITORY}.")
+        raise CheckpointError(
+            f"{path} holds no JSON object. Fetch it again with: wetread model pull --to {path.parent}"
+        )
     for key in required:
         value: Any = content
         for part in key.split("."):

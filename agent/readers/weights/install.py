@@ -1,0 +1,244 @@
+"""Putting a model in place: everything is fetched and proved in a folder beside, which then takes the name in one step.
+
+What is half there is never taken for a model: it lies in FOLDER.partial, each file under another name until its
+digest is right. Run again, and only what lacks is fetched.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Protocol
+
+from agent.readers.checkpoint import Checkpoint, CheckpointError
+from agent.readers.weights import origin, structure
+from agent.readers.weights.errors import NotEnoughSpace, WrongContent
+from agent.readers.weights.origin import CARD, Expected, Measured, Origin
+
+MARGIN: Final = 256 << 20  # bytes that stay free beside the files
+_CHUNK: Final = 8 << 20
+_LOCK: Final = ".lock"
+
+Say = Callable[[str], None]
+Free = Callable[[Path], int]
+
+
+class Source(Protocol):
+    """Where files come from."""
+
+    def fetch(self, repository: str, revision: str, file: Expected, part: Path) -> None:
+        """Add to `part` what it lacks of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be in place in the end."""
+
+    repository: str
+    revision: str
+    files: tuple[Expected, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A source that is a folder, such as a mounted USB disk."""
+
+    path: Path
+
+    def fetch(self, repository: str, revision: str, file: Expected, part: Path) -> None:  # noqa: ARG002
+        """Copy the file; what stood in `part` is written anew. Raises OSError."""
+        with (self.path / file.name).open("rb") as read, part.open("wb") as write:
+            shutil.copyfileobj(read, write, _CHUNK)
+            write.flush()
+            os.fsync(write.fileno())
+            # so that the proof reads what the disk holds and not what memory still remembers of it
+            os.posix_fadvise(write.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def free_bytes(folder: Path) -> int:
+    """Free space where `folder` is or will be."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def contents(folder: Path) -> Wanted:
+    """What a folder offers for import. Raises CheckpointError: no model, or without a file that its origin names."""
+    found = origin.known(folder)
+    names = [*found.files]
+    if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
+        raise CheckpointError(
+            f"{folder} holds no model: config.json and *.safetensors are expected directly in it. "
+            f"On a machine with network make one with: wetread model pull --to FOLDER"
+        )
+    files = []
+    for name, expected in found.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise CheckpointError(
+                f"{path} is missing, though {origin.ORIGIN} names it. Copy the whole folder again, or mend it where it "
+                f"was made with: wetread model pull --to FOLDER"
+            )
+        files.append(Expected(name, expected.size or path.stat().st_size, expected.sha256, expected.blob))
+    return Wanted(found.repository, found.revision, tuple(files))
+
+
+def install(target: Path, source: Source, wanted: Wanted, *, say: Say, free: Free = free_bytes) -> Origin:
+    """Bring all files to `target`, or leave it as it was.
+
+    Raises NotEnoughSpace, WrongContent, CheckpointError, HubUnreachable; OSError where the folder cannot be written.
+    """
+    target = target.resolve()
+    _check_target(target)
+    with _staged(target) as stage:
+        _adopt(target, stage, wanted.files)
+        _check_space(stage, wanted.files, free)
+        done = {}
+        for number, file in enumerate(wanted.files, start=1):
+            say(f"{number} of {len(wanted.files)}: {file.name}, {in_units(file.size or 0)}")
+            measured = _bring(stage, source, wanted, file)
+            done[file.name] = Expected(file.name, measured.size, measured.sha256)
+        made = Origin(wanted.repository, wanted.revision, MappingProxyType(done))
+        _sweep(stage, made)
+        origin.write(stage, made)
+        checkpoint = Checkpoint.open(stage, "bf16")
+        found = structure.read(stage, checkpoint.shards)
+        structure.compare(stage, found, checkpoint.config, published=not (stage / CARD).exists())
+        _swap(stage, target)
+    return made
+
+
+def in_units(size: int) -> str:
+    """Bytes in words: GiB, MiB or KiB with one digit."""
+    for unit, bits in (("GiB", 30), ("MiB", 20)):
+        if size >= 1 << bits:
+            return f"{size / (1 << bits):.1f} {unit}"
+    return f"{size / 1024:.1f} KiB"
+
+
+def _check_target(target: Path) -> None:
+    """It will be replaced as a whole: nothing else may lie in it. Raises CheckpointError."""
+    if not target.exists():
+        return
+    if not target.is_dir() or os.path.ismount(target):
+        raise CheckpointError(
+            f"{target} is no folder that can be replaced. Name one in it, such as --to {target}/model"
+        )
+    ours = {origin.ORIGIN, CARD, ".cache"}
+    others = sorted(path.name for path in target.iterdir() if path.name not in ours and not origin.is_data(path.name))
+    if others:
+        raise CheckpointError(
+            f"{target} holds other things than a model ({others[0]}), and would be replaced. Name a folder of its own "
+            f"with --to; a model that was fetched by other programs is taken over with: wetread model import {target}"
+        )
+
+
+@contextmanager
+def _staged(target: Path) -> Iterator[Path]:
+    """The folder beside, held by this process alone. What lies in it from an earlier attempt stays."""
+    stage = target.with_name(f"{target.name}.partial")
+    stage.mkdir(parents=True, exist_ok=True)
+    lock_file = stage.parent / f".{target.name}{_LOCK}"
+    with lock_file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CheckpointError(f"Another wetread is bringing a model to {target}. Wait for it to end.") from error
+        try:
+            yield stage
+            lock_file.unlink()
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise NotEnoughSpace(
+                    f"The disk of {stage} became full. What has come is kept: free some space and run the same command "
+                    f"again, or name another folder with --to"
+                ) from error
+            raise
+
+
+def _adopt(target: Path, stage: Path, files: Sequence[Expected]) -> None:
+    """Files that are right where the model is now need not come again."""
+    for file in files:
+        here = target / file.name
+        if not file.provable or (stage / file.name).exists() or not here.is_file():
+            continue
+        if here.stat().st_size == file.size and origin.difference(file, origin.measure(here)) is None:
+            os.link(here, stage / file.name)
+
+
+def _check_space(stage: Path, files: Sequence[Expected], free: Free) -> None:
+    lacking = sum(max(0, (file.size or 0) - _bytes_here(stage, file)) for file in files)
+    available = free(stage)
+    if lacking and lacking + MARGIN > available:
+        raise NotEnoughSpace(
+            f"{in_units(lacking + MARGIN)} are needed on the disk of {stage}, {in_units(available)} are free. "
+            f"Free some space, or name a folder on another disk with --to"
+        )
+
+
+def _bytes_here(stage: Path, file: Expected) -> int:
+    return max((path.stat().st_size for path in (stage / file.name, _part(stage, file)) if path.exists()), default=0)
+
+
+def _part(stage: Path, file: Expected) -> Path:
+    return stage / f"{file.name}.part"
+
+
+def _bring(stage: Path, source: Source, wanted: Wanted, file: Expected) -> Measured:
+    """One file, proved. A wrong one is fetched once more from its beginning: a resumed one may have a damaged start."""
+    there = stage / file.name
+    if there.exists():
+        measured = origin.measure(there)
+        if file.provable and origin.difference(file, measured) is None:
+            return measured
+        there.unlink()
+    part = _part(stage, file)
+    if part.exists() and part.stat().st_size > (file.size or 0):
+        part.unlink()
+    wrong: str | None = None
+    for _attempt in range(2):
+        source.fetch(wanted.repository, wanted.revision, file, part)
+        measured = origin.measure(part)
+        wrong = origin.difference(file, measured)
+        if wrong is None:
+            part.rename(there)
+            return measured
+        part.unlink()
+    raise WrongContent(
+        f"{file.name} is not the file that it should be, also when fetched twice: {wrong}. It was thrown away. "
+        f"A proxy that changes files? Try --endpoint, or another copy with: wetread model import FOLDER"
+    )
+
+
+def _sweep(stage: Path, made: Origin) -> None:
+    """Leave only what belongs to this model, were the folder one of an older attempt at another."""
+    for path in stage.iterdir():
+        if path.name not in made.files and path.is_file():
+            path.unlink()
+
+
+def _swap(stage: Path, target: Path) -> None:
+    """The new folder takes the name; an older one of that name goes away only then."""
+    _sync(stage)
+    old = target.with_name(f"{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    stage.rename(target)
+    _sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(place)
+    finally:
+        os.close(place)

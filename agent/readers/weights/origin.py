@@ -1,0 +1,154 @@
+"""Where the files of a model came from and what their digests must be.
+
+A folder that `wetread model pull` or `import` made holds wetread-origin.json. Folders that the hub's own tools made
+hold the same knowledge in other places, which is read as well, so that a copy on a disk can be proved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from dicom_node.errors import ConfigurationError
+
+ORIGIN: Final = "wetread-origin.json"
+_CHUNK: Final = 1 << 20
+_HEX64: Final = re.compile(r"[0-9a-f]{64}")
+_HEX40: Final = re.compile(r"[0-9a-f]{40}")
+
+# Numbers and words only: no program, no pickle, no page of the hub. Nothing in a folder below.
+_DATA: Final = re.compile(
+    r"config\.json|generation_config\.json|added_tokens\.json|special_tokens_map\.json|tokenizer\.json|tokenizer\.model"
+    r"|tokenizer_config\.json|model\.safetensors\.index\.json|model(?:-\d{5}-of-\d{5})?\.safetensors"
+)
+CARD: Final = "wetread.json"  # of a model that somebody trained; no part of the published one
+
+
+class OriginUnreadable(ConfigurationError):
+    """wetread-origin.json is not what this program writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is known of a file before it is read: size in bytes, SHA-256, or git's SHA-1 of it as a blob."""
+
+    name: str
+    size: int | None = None
+    sha256: str | None = None
+    blob: str | None = None
+
+    @property
+    def provable(self) -> bool:
+        """Is a digest known?"""
+        return self.sha256 is not None or self.blob is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A file as it is."""
+
+    size: int
+    sha256: str
+    blob: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Repository and revision (empty where nobody knows), and size and SHA-256 of each file."""
+
+    repository: str
+    revision: str
+    files: Mapping[str, Expected]
+
+
+def is_data(name: str) -> bool:
+    """Whether a file of this name is taken from the hub. Everything else is left there, programs above all."""
+    return _DATA.fullmatch(name) is not None
+
+
+def measure(path: Path) -> Measured:
+    """Read a file once. Raises OSError."""
+    size = path.stat().st_size
+    sha256, blob = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            sha256.update(chunk)
+            blob.update(chunk)
+    return Measured(size, sha256.hexdigest(), blob.hexdigest())
+
+
+def difference(expected: Expected, measured: Measured) -> str | None:
+    """In words, how a file differs from what is known of it; None where it does not."""
+    if expected.size is not None and measured.size != expected.size:
+        return f"it has {measured.size} bytes, not {expected.size}"
+    if expected.sha256 is not None and measured.sha256 != expected.sha256:
+        return f"its SHA-256 is {measured.sha256}, not {expected.sha256}"
+    if expected.blob is not None and measured.blob != expected.blob:
+        return f"its git blob is {measured.blob}, not {expected.blob}"
+    return None
+
+
+def read(folder: Path) -> Origin | None:
+    """What the folder says of itself; None for one that says nothing. Raises OriginUnreadable."""
+    path = folder / ORIGIN
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        files = {name: Expected(name, int(one["size"]), str(one["sha256"])) for name, one in content["files"].items()}
+        return Origin(str(content["repository"]), str(content["revision"]), MappingProxyType(files))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OriginUnreadable(
+            f"{path} cannot be read. Delete it and fetch the files again with: wetread model pull --to {folder}"
+        ) from error
+
+
+def write(folder: Path, origin: Origin) -> None:
+    """Write what `read` reads."""
+    files = {
+        name: {k: v for k, v in asdict(one).items() if k in {"size", "sha256"}} for name, one in origin.files.items()
+    }
+    content = {"repository": origin.repository, "revision": origin.revision, "files": dict(sorted(files.items()))}
+    (folder / ORIGIN).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def known(folder: Path) -> Origin:
+    """What can be known of the files of a folder before they are read, whoever made it. Raises OriginUnreadable.
+
+    Either from wetread-origin.json, or from what the hub's tools leave behind: `hf download --local-dir` notes commit
+    and ETag of each file, and the names in a cache folder are links to files named by their ETag. The ETag of a large
+    file is its SHA-256, that of a small one git's name for it.
+    """
+    own = read(folder)
+    if own is not None:
+        return own
+    names = sorted(
+        path.name for path in folder.iterdir() if path.is_file() and (is_data(path.name) or path.name == CARD)
+    )
+    noted = {name: _noted(folder, name) for name in names}
+    revisions = {revision for revision, _ in noted.values()}
+    revision = revisions.pop() if len(revisions) == 1 else ""
+    return Origin("", revision, MappingProxyType({name: expected for name, (_, expected) in noted.items()}))
+
+
+def _noted(folder: Path, name: str) -> tuple[str, Expected]:
+    note = folder / ".cache" / "huggingface" / "download" / f"{name}.metadata"
+    path = folder / name
+    if note.is_file():
+        commit, etag = (*note.read_text(encoding="utf-8").split("\n"), "", "")[:2]
+    elif path.is_symlink() and path.readlink().parent.name == "blobs":
+        commit, etag = folder.resolve().name, path.readlink().name
+    else:
+        return "", Expected(name)
+    etag = etag.strip().strip('"')
+    return commit if _HEX40.fullmatch(commit) else "", Expected(
+        name,
+        sha256=etag if _HEX64.fullmatch(etag) else None,
+        blob=etag if _HEX40.fullmatch(etag) else None,
+    )

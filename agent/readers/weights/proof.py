@@ -1,0 +1,88 @@
+"""Is a folder the model that it should be? File by file, then what all say together; everything wrong at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError
+from agent.readers.weights import origin, structure
+from agent.readers.weights.origin import CARD
+
+TENSORS: Final = 589
+BYTES: Final = 14_092_742_656  # of numbers, as the published index says
+
+_READ_FROM_FILES: Final = ("rms_norm_eps", "max_position_embeddings", "num_key_value_heads")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing that was looked at. Only `wrong` means that the model must not be used."""
+
+    subject: str
+    verdict: Literal["ok", "warning", "wrong"]
+    words: str
+
+
+def examine(folder: Path) -> Iterator[Row]:
+    """Read every byte and say what is found; about ten seconds for each 10 GB on a fast disk."""
+    try:
+        known = origin.known(folder) if folder.is_dir() else None
+    except origin.OriginUnreadable as error:
+        yield Row(origin.ORIGIN, "wrong", str(error))
+        return
+    if known is not None:
+        for expected in known.files.values():
+            yield _file(folder, expected)
+        yield _whence(known)
+    yield from _together(folder, known)
+
+
+def _file(folder: Path, expected: origin.Expected) -> Row:
+    path = folder / expected.name
+    mend = f"Fetch it again with: wetread model pull --to {folder}"
+    if not path.is_file():
+        return Row(expected.name, "wrong", f"it is missing. {mend}")
+    measured = origin.measure(path)
+    wrong = origin.difference(expected, measured)
+    if wrong is not None:
+        return Row(expected.name, "wrong", f"{wrong}. {mend}")
+    return Row(expected.name, "ok" if expected.provable else "warning", f"sha256 {measured.sha256}")
+
+
+def _whence(known: origin.Origin) -> Row:
+    if not any(file.provable for file in known.files.values()):
+        words = "unknown: no digests came with the files, so only their layout can be checked"
+        return Row("origin", "warning", words)
+    if known.revision != REVISION:
+        return Row("origin", "warning", f"revision {known.revision or 'unknown'}, not the published {REVISION}")
+    return Row("origin", "ok", f"{known.repository or 'the hub'}, revision {known.revision}")
+
+
+def _together(folder: Path, known: origin.Origin | None) -> Iterator[Row]:
+    """Configuration, tokenizer and tensors; each only where those before it could be read."""
+    own = (folder / CARD).exists()
+    subject = "configuration"
+    try:
+        checkpoint = Checkpoint.open(folder, "bf16")
+        llama = checkpoint.config["llama"]
+        yield Row(subject, "ok", ", ".join(f"{key} {llama[key]}" for key in _READ_FROM_FILES))
+        subject = "tokenizer"
+        words = checkpoint.words()
+        settings = ", ".join(f"{key} {checkpoint.tokenizer[key]}".lower() for key in ("legacy", "add_bos_token"))
+        yield Row(subject, "ok", f"{words.size} tokens, {settings}")
+        subject = "tensors"
+        found = structure.read(folder, checkpoint.shards)
+        structure.compare(folder, found, checkpoint.config, published=not own)
+    except (CheckpointError, origin.OriginUnreadable) as error:
+        yield Row(subject, "wrong", str(error))
+        return
+    summary = f"{len(found.tensors)} tensors, {found.parameters} numbers, {found.bytes} bytes, shapes and index agree"
+    proved = known is not None and known.revision == REVISION
+    published = (len(found.tensors), found.bytes) == (TENSORS, BYTES)
+    if own or published or proved:
+        yield Row(subject, "ok", summary)
+    else:
+        yield Row(subject, "wrong", f"{summary}; the published model has {TENSORS} tensors of {BYTES} bytes")

@@ -1,0 +1,402 @@
+"""`wetread model import`, `verify` and `info`, and what must never be taken for a model."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import math
+import re
+import shutil
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from safetensors.torch import load_file, save_file
+
+from agent.cli import wetread
+from agent.readers import demonstration_checkpoint
+from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError, digest_of
+from agent.readers.protocol import Generation
+from agent.readers.weights import memory, origin, structure
+from agent.readers.weights.errors import NotEnoughSpace
+from agent.readers.weights.install import Folder, contents, install
+from agent.readers.weights.proof import BYTES, TENSORS
+
+CHECKPOINT = Path(__file__).parents[2] / "reference" / "cxr_llava" / "ckpt"
+SHARD = "model-00001-of-00002.safetensors"
+CARD = {"name": "ours", "version": "1", "manufacturer": "us", "notice": "TEST"}
+
+PUBLISHED_SHAPE = {
+    "clip_embed_dim": 128,
+    "clip_vision_cfg": {"image_size": 512, "layers": 24, "patch_size": 16, "width": 1024},
+    "llama": {
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_attention_heads": 32,
+        "num_hidden_layers": 32,
+        "num_key_value_heads": 32,
+        "vocab_size": 32000,
+    },
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model of our own, so that its size need not be the published one's."""
+    copy = Path(shutil.copytree(CHECKPOINT, tmp_path / "usb"))
+    (copy / "wetread.json").write_text(json.dumps(CARD))
+    return copy
+
+
+def model(*arguments: object) -> Result:
+    return CliRunner().invoke(wetread, ["model", *map(str, arguments)])
+
+
+def verdicts(result: Result) -> dict[str, tuple[str, str]]:
+    return {row["subject"]: (row["verdict"], row["words"]) for row in json.loads(result.stdout)["rows"]}
+
+
+def fails(*arguments: object) -> str:
+    result = model(*arguments)
+    assert isinstance(result.exception, CheckpointError), result.output
+    return str(result.exception)
+
+
+# --- what the tests break
+
+
+def rewrite(folder: Path, change: Callable[[str, dict], object]) -> None:
+    for shard in folder.glob("*.safetensors"):
+        weights = load_file(shard)
+        change(shard.name, weights)
+        save_file(weights, shard, {"format": "pt"})
+
+
+def drop(name: str, folder: Path) -> None:
+    rewrite(folder, lambda _, weights: weights.pop(name, None))
+
+
+def add(name: str, folder: Path) -> None:
+    rewrite(folder, lambda shard, weights: shard == SHARD and weights.update({name: weights[min(weights)].clone()}))
+
+
+def move(name: str, folder: Path) -> None:
+    index = folder / "model.safetensors.index.json"
+    content = json.loads(index.read_text())
+    content["weight_map"][name] = next(
+        one for one in content["weight_map"].values() if one != content["weight_map"][name]
+    )
+    index.write_text(json.dumps(content))
+
+
+def cut(folder: Path) -> None:
+    (folder / SHARD).write_bytes((folder / SHARD).read_bytes()[:-10])
+
+
+def retype(folder: Path) -> None:
+    path = folder / SHARD
+    path.write_bytes(path.read_bytes().replace(b'"BF16"', b'"I16" ', 1))
+
+
+def gap(folder: Path) -> None:
+    """The second tensor starts where the first does, and both have as many bytes as before."""
+    path = folder / SHARD
+    content = path.read_bytes()
+    length = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + length])
+    ends = sorted(one["data_offsets"] for name, one in header.items() if name != "__metadata__")
+    (last,) = [name for name, one in header.items() if name != "__metadata__" and one["data_offsets"] == ends[-1]]
+    start, end = header[last]["data_offsets"]
+    header[last]["data_offsets"] = [start + 2, end + 2]
+    raw = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(raw)) + raw + content[8 + length :])
+
+
+def edit(folder: Path, name: str, key: str, value: object) -> None:
+    path = folder / name
+    written = re.sub(rf'"{key}": [^,}}]+', f'"{key}": {json.dumps(value)}', path.read_text(), count=1)
+    path.write_text(written)
+
+
+# --- import
+
+
+def test_an_imported_model_is_the_same_and_says_where_it_came_from(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "srv" / "model"
+    result = model("import", folder, "--to", target, "--json")
+    assert result.exit_code == 0, result.output
+    names = {path.name for path in folder.iterdir()}
+    assert {path.name for path in target.iterdir()} == names | {origin.ORIGIN}
+    for name, digest in json.loads(result.stdout)["files"].items():
+        assert hashlib.sha256((target / name).read_bytes()).hexdigest() == digest
+    assert {path.name for path in target.parent.iterdir()} == {"model"}
+
+
+def test_an_import_of_an_imported_model_compares_every_file(folder: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert model("import", folder, "--to", first).exit_code == 0
+    assert model("import", first, "--to", second).exit_code == 0
+    shutil.rmtree(second)
+    content = bytearray((first / SHARD).read_bytes())
+    content[-7] ^= 1
+    (first / SHARD).write_bytes(content)
+    assert f"{SHARD} is not the file that it should be" in fails("import", first, "--to", second)
+    assert not second.exists()
+
+
+def test_a_folder_that_lost_a_file_is_not_imported(folder: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    assert model("import", folder, "--to", first).exit_code == 0
+    (first / SHARD).unlink()
+    assert f"{SHARD} is missing" in fails("import", first, "--to", tmp_path / "second")
+
+
+def test_the_published_model_wants_its_licences_accepted(tmp_path: Path) -> None:
+    refused = model("import", CHECKPOINT, "--to", tmp_path / "model")
+    assert refused.exit_code == 2
+    assert "--accept-licence" in refused.stderr
+    assert not (tmp_path / "model").exists()
+    accepted = model("import", CHECKPOINT, "--to", tmp_path / "model", "--accept-licence")
+    assert accepted.exit_code == 0
+    assert "No digests came with the files" in accepted.stderr
+
+
+def test_the_notes_of_the_hubs_own_download_prove_a_copy(folder: Path, tmp_path: Path) -> None:
+    notes = folder / ".cache" / "huggingface" / "download"
+    notes.mkdir(parents=True)
+    for name in (SHARD, "config.json"):
+        content = (folder / name).read_bytes()
+        git = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        etag = hashlib.sha256(content).hexdigest() if name == SHARD else git
+        (notes / f"{name}.metadata").write_text(f"{REVISION}\n{etag}\n1700000000.0\n")
+    found = origin.known(folder).files
+    assert (found[SHARD].sha256, found[SHARD].blob) == (hashlib.sha256((folder / SHARD).read_bytes()).hexdigest(), None)
+    assert found["config.json"].blob is not None
+    assert model("import", folder, "--to", tmp_path / "good").exit_code == 0
+    (folder / "config.json").write_text((folder / "config.json").read_text() + " ")
+    assert "config.json is not the file" in fails("import", folder, "--to", tmp_path / "bad")
+
+
+def test_a_snapshot_in_the_hubs_cache_proves_itself_by_its_links(tmp_path: Path) -> None:
+    cache = tmp_path / "models--ECOFRI--CXR-LLAVA-v2"
+    snapshot, blobs = cache / "snapshots" / REVISION, cache / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    for path in CHECKPOINT.iterdir():
+        content = path.read_bytes()
+        git = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        name = hashlib.sha256(content).hexdigest() if path.suffix == ".safetensors" else git
+        (blobs / name).write_bytes(content)
+        (snapshot / path.name).symlink_to(Path("..", "..", "blobs", name))
+    assert origin.known(snapshot).revision == REVISION
+    target = tmp_path / "model"
+    assert model("import", snapshot, "--to", target, "--accept-licence").exit_code == 0
+    assert not any(path.is_symlink() for path in target.iterdir())
+    result = model("verify", "--model", target, "--json")
+    assert verdicts(result)["origin"][0] == "ok"
+    (blobs / name).write_bytes(b"changed")
+    assert "is not the file" in fails("import", snapshot, "--to", tmp_path / "other", "--accept-licence")
+
+
+def test_no_model_in_the_folder_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "usb").mkdir()
+    (tmp_path / "usb" / "pytorch_model.bin").write_bytes(b"\x80")
+    assert "holds no model" in fails("import", tmp_path / "usb", "--to", tmp_path / "model")
+
+
+def test_no_disk_is_told_in_gib_before_a_byte_is_copied(folder: Path, tmp_path: Path) -> None:
+    huge = replace(contents(folder), files=(origin.Expected("config.json", 14_092_742_656),))
+    with pytest.raises(
+        NotEnoughSpace, match=r"13\.4 GiB are needed on the disk of .*model\.partial, 4\.0 GiB are free"
+    ):
+        install(tmp_path / "model", Folder(folder), huge, say=print, free=lambda _: 4 << 30)
+    assert list((tmp_path / "model.partial").iterdir()) == []
+    assert not (tmp_path / "model").exists()
+
+
+def test_what_has_come_counts_when_the_disk_is_looked_at(folder: Path, tmp_path: Path) -> None:
+    wanted = contents(folder)
+    (tmp_path / "model.partial").mkdir()
+    for file in wanted.files:
+        shutil.copy(folder / file.name, tmp_path / "model.partial" / file.name)
+    install(tmp_path / "model", Folder(folder), wanted, say=print, free=lambda _: 0)
+    assert (tmp_path / "model" / SHARD).exists()
+
+
+def test_a_folder_with_other_things_is_not_replaced(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "thesis.odt").write_text("mine")
+    assert "thesis.odt" in fails("import", folder, "--to", tmp_path / "model")
+    assert (tmp_path / "model" / "thesis.odt").read_text() == "mine"
+
+
+def test_two_at_once_do_not_meet(folder: Path, tmp_path: Path) -> None:
+    with (tmp_path / ".model.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "Another wetread" in fails("import", folder, "--to", tmp_path / "model")
+    assert model("import", folder, "--to", tmp_path / "model").exit_code == 0
+
+
+def test_an_older_model_is_replaced_and_a_link_to_it_stays(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk" / "model").mkdir(parents=True)
+    (tmp_path / "disk" / "model" / "config.json").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "model")
+    assert model("import", folder, "--to", tmp_path / "link").exit_code == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "disk" / "model" / SHARD).exists()
+    assert {path.name for path in (tmp_path / "disk").iterdir()} == {"model"}
+
+
+def test_weights_that_do_not_fit_leave_the_older_model_in_place(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    assert model("import", folder, "--to", target).exit_code == 0
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    drop("lm_head.weight", folder)
+    assert "lm_head.weight" in fails("import", folder, "--to", target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+
+
+# --- verify
+
+
+def test_a_whole_model_is_verified(folder: Path, tmp_path: Path) -> None:
+    assert model("import", folder, "--to", tmp_path / "model").exit_code == 0
+    result = model("verify", "--model", tmp_path / "model", "--json")
+    rows = verdicts(result)
+    assert result.exit_code == 0
+    assert {verdict for verdict, _ in rows.values()} == {"ok", "warning"}
+    assert [subject for subject, (verdict, _) in rows.items() if verdict == "warning"] == ["origin"]
+    assert rows["configuration"][1] == "rms_norm_eps 1e-05, max_position_embeddings 1024, num_key_value_heads 3"
+    assert rows["tokenizer"][1] == "400 tokens, legacy false, add_bos_token true"
+    assert rows["tensors"][1].startswith("55 tensors, 387904 numbers, 775808 bytes")
+
+
+def test_a_changed_byte_and_a_missing_file_are_named_together(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    assert model("import", folder, "--to", target).exit_code == 0
+    content = bytearray((target / SHARD).read_bytes())
+    content[-1] ^= 1
+    (target / SHARD).write_bytes(content)
+    (target / "tokenizer.model").unlink()
+    result = model("verify", "--model", target, "--json")
+    rows = verdicts(result)
+    assert result.exit_code == 1
+    assert rows[SHARD][0] == rows["tokenizer.model"][0] == "wrong"
+    assert f"wetread model pull --to {target}" in rows[SHARD][1]
+    assert "it is missing" in rows["tokenizer.model"][1]
+    with pytest.raises(CheckpointError, match=r"tokenizer\.model is missing"):
+        Checkpoint.open(target, "bf16")
+
+
+def test_a_worker_does_not_start_with_a_changed_file(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    assert model("import", folder, "--to", target).exit_code == 0
+    assert Checkpoint.open(target, "bf16").identity().name == "ours"
+    (target / "config.json").write_text((target / "config.json").read_text() + "\n")
+    checkpoint = Checkpoint.open(target, "bf16")
+    with pytest.raises(CheckpointError, match=r"config\.json is not the file that was installed.*wetread model pull"):
+        checkpoint.identity()
+
+
+def test_a_model_of_another_size_is_not_the_published_one() -> None:
+    result = model("verify", "--model", CHECKPOINT, "--json")
+    assert result.exit_code == 1
+    verdict, words = verdicts(result)["tensors"]
+    assert verdict == "wrong"
+    assert f"the published model has {TENSORS} tensors of {BYTES} bytes" in words
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda folder: drop("llama.norm.weight", folder), "llama.norm.weight is not in"),
+        (lambda folder: add("surprise", folder), "it lacks surprise"),
+        (lambda folder: move("lm_head.weight", folder), "it says that lm_head.weight is in"),
+        (cut, "cut off or damaged"),
+        (lambda folder: (folder / SHARD).write_bytes(b"PK\x03\x04"), "cut off or no safetensors file"),
+        (retype, "stored as I16"),
+        (gap, "gaps"),
+        (lambda folder: edit(folder, "config.json", "intermediate_size", 193), "has the shape"),
+        (lambda folder: edit(folder, "config.json", "rms_norm_eps", None), "lacks the key llama.rms_norm_eps"),
+        (lambda folder: (folder / "config.json").write_text("{"), "is no JSON file"),
+    ],
+)
+def test_layouts_that_do_not_fit_are_named(folder: Path, change: Callable[[Path], object], words: str) -> None:
+    change(folder)
+    result = model("verify", "--model", folder, "--json")
+    assert result.exit_code == 1
+    wrong = [said for verdict, said in verdicts(result).values() if verdict == "wrong"]
+    assert len(wrong) == 1
+    assert words in wrong[0]
+
+
+def test_the_published_configuration_calls_for_the_589_tensors() -> None:
+    shapes = structure.expected(PUBLISHED_SHAPE)
+    assert len(shapes) == TENSORS == 589
+    assert sum(map(math.prod, shapes.values())) * 2 == BYTES == 14_092_742_656
+    assert len([name for name in shapes if name.startswith("vision_tower.")]) == 296
+    assert len([name for name in shapes if name.startswith("llama.")]) == 290
+
+
+def test_no_folder_is_one_sentence(tmp_path: Path) -> None:
+    result = model("verify", "--model", tmp_path / "nowhere")
+    assert result.exit_code == 1
+    assert "does not exist" in result.stdout
+
+
+# --- info
+
+
+def test_info_says_which_model_it_is(folder: Path) -> None:
+    said = json.loads(model("info", "--model", folder, "--precision", "bf16", "--json").stdout)
+    assert said["digest"] == Checkpoint.open(folder, "bf16").identity().digest
+    assert (said["name"], said["notice"], said["licence"]) == ("ours", "TEST", [])
+    assert said["memory_weights_bytes"] == 775_808
+    assert said["folder"] == str(folder)
+    published = json.loads(model("info", "--model", CHECKPOINT, "--json").stdout)
+    assert published["licence"] == ["CC-BY-NC-4.0", "Llama 2 Community License"]
+    assert "CC-BY-NC-4.0" in model("info", "--model", CHECKPOINT).stdout
+
+
+def test_without_options_it_is_the_demonstration_model() -> None:
+    assert str(demonstration_checkpoint()) in model("info").stdout
+
+
+def test_expected_memory_of_the_published_shape() -> None:
+    shapes = structure.expected(PUBLISHED_SHAPE)
+    whole = structure.Structure({name: structure.Stored("shard", "BF16", shape) for name, shape in shapes.items()})
+    gib = {precision: memory.weights(whole, precision) / 2**30 for precision in ("fp32", "bf16", "int8", "nf4")}
+    assert {key: round(value, 1) for key, value in gib.items()} == {"fp32": 26.2, "bf16": 13.1, "int8": 7.1, "nf4": 4.2}
+    assert memory.cache(PUBLISHED_SHAPE, "nf4", 1633) == 1633 << 19  # half a MiB a token
+
+
+# --- the digest
+
+
+def test_the_digest_changes_with_everything_that_decides_the_text() -> None:
+    files = {"a": "1", "b": "2"}
+    first = digest_of(files, "nf4", "prompt", "LANCZOS", Generation())
+    others = [
+        digest_of({**files, "b": "3"}, "nf4", "prompt", "LANCZOS", Generation()),
+        digest_of(files, "int8", "prompt", "LANCZOS", Generation()),
+        digest_of(files, "nf4", "prompt.", "LANCZOS", Generation()),
+        digest_of(files, "nf4", "prompt", "BICUBIC", Generation()),
+        digest_of(files, "nf4", "prompt", "LANCZOS", Generation(max_new_tokens=256)),
+        digest_of(files, "nf4", "prompt", "LANCZOS", Generation(temperature=0.3)),
+        digest_of(files, "nf4", "prompt", "LANCZOS", Generation(top_p=0.9)),
+        digest_of(files, "nf4", "prompt", "LANCZOS", Generation(top_k=1)),
+    ]
+    assert len({first, *others}) == 1 + len(others)
+    assert first == digest_of(files, "nf4", "prompt", "LANCZOS", Generation("sampled", seed=7))
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "tokenizer.model", SHARD])
+def test_each_file_is_in_the_digest(folder: Path, name: str) -> None:
+    """Of config.json: size, mean and deviation of the preprocessing are in it."""
+    before = Checkpoint.open(folder, "bf16").identity().digest
+    (folder / name).write_bytes((folder / name).read_bytes() + b"\n")
+    assert Checkpoint.open(folder, "bf16").identity().digest != before
