@@ -10,8 +10,11 @@ ABSENT_AFTER: Final = """
     /radiographic evidence/signs/sign/indication/suggestion/finding/findings /of/for/to, without evidence /of,
     negative for, free of /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, absence of, absent,
     neither/nor/denies/never, clear of, rather than, /interval resolution of, lungs /are clear of, resolved, clearing
-    of, interval removal of, removal of, lack of, excludes, no longer, no longer /any evidence of, no new, cleared, nothing to suggest/indicate/explain, drainage of, disappearance of, w o, neg /for, fails/failed to show/demonstrate/reveal, /interval clearance of, cessation of, rules out, ruled out, no
-    findings to suggest, never had
+    of, interval removal of, removal of, lack of, excludes, no longer, no longer /any evidence of, unable to /clearly
+    identify/see/visualize/appreciate/detect, cannot /clearly identify/see/visualize/appreciate/detect, no new,
+    cleared, nothing to suggest/indicate/explain, drainage of, disappearance of, w o, neg /for, fails/failed to
+    show/demonstrate/reveal, /interval clearance of, cessation of, rules out, ruled out, no findings to suggest, never
+    had
 """
 
 # Reach backward, to the start of the clause.
@@ -23,8 +26,11 @@ ABSENT_BEFORE: Final = """
     has/have /since/now/completely/subsequently resolved/cleared/disappeared, is/are absent, no longer /clearly
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible,
     isn/aren/wasn/weren t /clearly/definitely seen/identified/present/visualized/noted/evident/visible, is/are
-    excluded, has/have been excluded/removed, ruled out, is/are resolved, interval resolution, has/have resolved, not
-    felt to be present, none, removed, : none/absent/negative/no/nil, : not /definitely/clearly seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found, resolved
+    excluded, has/have been excluded/removed, ruled out, is/are resolved, interval resolution, has/have resolved,
+    cannot be /clearly seen/identified/visualized/appreciated/detected, not felt to be present, none, removed, :
+    none/absent/negative/no/nil, : not /definitely/clearly
+    seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
+    resolved
 """
 
 UNCERTAIN_AFTER: Final = """
@@ -34,36 +40,38 @@ UNCERTAIN_AFTER: Final = """
     /completely/entirely/definitively/definitely/fully/reliably/confidently exclude, cannot
     /completely/entirely/definitively be certain, can t /completely/entirely exclude, can t rule out, unable to
     /completely/entirely/definitively exclude, unable to rule out, exclude, to /better/further exclude, to rule out,
-    to confirm, cannot /completely/entirely/definitively rule out, cannot rule
-    out, can not exclude, can not rule out, not rule out, not /possible/able to /completely/entirely/definitively exclude, not /possible/able to rule out, suspicion of/for,
-    suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal/poss/prob, differential /diagnosis /diagnoses
-    /would /includes/include/including/considerations/consideration/of /include, may/might/could/would be /most /due
-    /consistent/compatible/related/secondary /with/to, could/may/might relate to, likely, most likely, consider, considerations include, indeterminate, borderline, if any, doubt/doubtful/doubted, favor, not excluding,
-    cannot be certain, raises the possibility of, possibility of, favoring, correlate /clinically /for/with,
-    correlation /clinically for/with, clinical correlation for/with, symptoms of, signs of, most consistent/compatible
-    with, in the appropriate/right/correct/proper clinical setting/context, ?
+    to confirm, cannot /completely/entirely/definitively rule out, cannot rule out, can not exclude, can not rule out,
+    not rule out, not /possible/able to /completely/entirely/definitively exclude, not /possible/able to rule out,
+    suspicion of/for, suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal/poss/prob, differential
+    /diagnosis /diagnoses /would /includes/include/including/considerations/consideration/of /include,
+    may/might/could/would be /most /due /consistent/compatible/related/secondary /with/to, could/may/might relate to,
+    likely, most likely, consider, considerations include, indeterminate, borderline, if any, doubt/doubtful/doubted,
+    favored, favor, not excluding, cannot be certain, raises the possibility of, possibility of, favoring, correlate
+    /clinically /for/with, correlation /clinically for/with, clinical correlation for/with, symptoms of, signs of,
+    most consistent/compatible with, in the appropriate/right/correct/proper clinical setting/context, ?
 """
 
 UNCERTAIN_BEFORE: Final = """
-    cannot/not /be
-    /entirely/completely /be excluded, can not be /entirely/completely excluded, cannot be ruled out, not well
-    seen/visualized/evaluated/appreciated, not /entirely/completely /be excluded, is/are not /entirely/completely
-    excluded, could/may/might be present, may be obscured, not be excluded, not be ruled out, cannot
-    /completely/entirely/definitively/fully/reliably be /completely/entirely/definitively/fully/reliably excluded, can
-    t be /completely/entirely excluded, :
+    cannot/not /be /entirely/completely /be excluded, can not be /entirely/completely excluded, cannot be ruled out,
+    not well seen/visualized/evaluated/appreciated, not /entirely/completely /be excluded, is/are not
+    /entirely/completely excluded, could/may/might be present, may be obscured, not be excluded, not be ruled out,
+    cannot /completely/entirely/definitively/fully/reliably be /completely/entirely/definitively/fully/reliably
+    excluded, can t be /completely/entirely excluded, :
     possible/possibly/probable/likely/suspected/questionable/uncertain/equivocal/indeterminate, remains possible,
-    is/remains uncertain/indeterminate/equivocal, should be
-    considered, could/may/might /also have/give/produce/cause /this/a/the /similar appearance, poorly/incompletely/suboptimally/inadequately seen/visualized/evaluated/assessed/characterized, is in the differential, is a consideration, a possibility, another consideration, in the
-    appropriate/right/correct/proper clinical setting/context, suspected, if any,
+    is/remains uncertain/indeterminate/equivocal, should be considered, could/may/might /also have/give/produce/cause
+    /this/a/the /similar appearance, poorly/incompletely/suboptimally/inadequately
+    seen/visualized/evaluated/assessed/characterized, is in the differential, is a consideration, a possibility,
+    another consideration, in the appropriate/right/correct/proper clinical setting/context, suspected, if any,
     doubtful, ?, is not /entirely/completely excluded
 """
 
 # Forward where a finding follows at once ("this is likely atelectasis"), else backward ("atelectasis is likely").
 UNCERTAIN_ABOUT: Final = """
-    is/are/was/were/be/remains/remain /most/more/very/also/still possible/probable/likely/questionable/suspected/questioned/considered/favored, /felt/thought/considered less likely, /felt/considered/thought /to /be unlikely, not likely,
-    favored, 
-    /is/are/would/may/might /be /somewhat difficult/hard/impossible to
-    /completely/entirely/definitively/fully exclude, /is/are/would/may/might /be difficult/hard/impossible to rule out
+    is/are/was/were/be/remains/remain /most/more/very/also/still
+    possible/probable/likely/questionable/suspected/questioned/considered/favored, /felt/thought/considered less
+    likely, /felt/considered/thought /to /be unlikely, not likely, /is/are/would/may/might /be /somewhat
+    difficult/hard/impossible to /completely/entirely/definitively/fully exclude, /is/are/would/may/might /be
+    difficult/hard/impossible to rule out
 """
 
 # Not about this film, or only asked: the mention says nothing.
@@ -80,19 +88,27 @@ NO_CUES: Final = """
     /in/of/from/since, not /significantly/appreciably/substantially changed, no increase /in, no decrease, not only,
     no further, without change /in, without /significant /interval change /in, no doubt, no progression of, without
     increase, not optimally, not well, no comparison/comparisons /available, no prior/previous, not available, not
-    included, no other, age indeterminate, indeterminate age, of /indeterminate/uncertain/unknown/unclear/questionable age/chronicity/etiology/cause/significance, near /complete resolution /of, nearly/almost /completely/entirely resolved, partial resolution
-    /of, partially resolved, has/have/is not /completely/fully/yet resolved/cleared, not /completely/fully/yet
-    resolved/cleared, not improved/increased/decreased
+    included, no other, /is/are/was/were not /clearly/definitely
+    seen/identified/present/visualized/noted/evident/appreciated/visible previously/before, /is/are/was/were not
+    /clearly/definitely seen/identified/present/visualized/noted/evident/appreciated/visible on/in /the /a /most
+    /recent prior/previous/earlier/older/comparison, not previously
+    seen/identified/present/visualized/noted/evident/appreciated/visible/described/demonstrated, age indeterminate,
+    indeterminate age, of /indeterminate/uncertain/unknown/unclear/questionable
+    age/chronicity/etiology/cause/significance, near /complete resolution /of, nearly/almost /completely/entirely
+    resolved, partial resolution /of, partially resolved, has/have/is not /completely/fully/yet resolved/cleared, not
+    /completely/fully/yet resolved/cleared, not improved/increased/decreased
 """
 
 STOPS: Final = """
     but, however, although, though, except, other than, aside from, apart from, otherwise, nevertheless, yet, while,
-    whereas, which, ;, as well as, there is, there are, there has, there was, likely related to, and there, besides, given, because, based on, with the exception of
+    whereas, which, ;, as well as, there is, there are, there has, there was, likely related to, and there, besides,
+    superimposed on/upon, in a patient with, in the setting of, in a/the background of, on a background of, given,
+    because, based on, with the exception of
 """
 
 # After a comma or "and" they open a new statement, which a negation does not reach.
 RESTARTS: Final = """
-    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/the/this/these/it/there/new/enlarging/enlarged
+    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/interval/residual/remaining/underlying/borderline/several/numerous/the/this/these/it/there/new/enlarging/enlarged
 """
 
 SEVERITIES: Final = (

@@ -19,7 +19,8 @@ FINDINGS: Final = (
     (
         "atelectasis",
         """
-            collapse of /the /right/left lung/lobe, /complete/partial/lobar/lung collapse/collapsed, collapsed lung/lobe
+            collapse of /the /right/left lung/lobe, /complete/partial/lobar/lung collapse/collapsed, collapsed
+            lung/lobe
         """,
     ),
     (
@@ -38,9 +39,11 @@ FINDINGS: Final = (
     (
         "effusion",
         """
-            /pleural effusion/effusions, pleural/fissural/intrapleural/loculated fluid, pleural fusion/fusions,
-            fluid in/within/along/tracking /in/within/along /the /right/left /minor/major/horizontal/oblique/interlobar fissure/fissures, hydrothorax/hydrothoraces/hemothorax/haemothorax/chylothorax/empyema, pleural and pericardial
-            effusion/effusions, pleuraleffusion, fluid in /the pleural space, fluid collection
+            /pleural effusion/effusions, pleural/fissural/intrapleural/loculated fluid, pleural fusion/fusions, fluid
+            in/within/along/tracking /in/within/along /the /right/left /minor/major/horizontal/oblique/interlobar
+            fissure/fissures, hydrothorax/hydrothoraces/hemothorax/haemothorax/chylothorax/empyema, pleural and
+            pericardial effusion/effusions, pleuraleffusion, fluid in /the /right/left pleural space/spaces/cavity,
+            fluid collection
         """,
     ),
     (
@@ -56,8 +59,9 @@ FINDINGS: Final = (
             opacity/opacities/opacification/opacifications/opacified, airspace disease/process, air space
             disease/process, increased density/densities, interstitial
             markings/marking/pattern/thickening/changes/disease, reticulation/reticulations, reticular
-            markings/pattern, peribronchial thickening, bronchial /wall thickening, airspace density/densities, decreased translucency/translucencies,
-            interstitial lung disease, parenchymal disease, lung scarring, parenchymal scarring, density/densities
+            markings/pattern, peribronchial thickening, bronchial /wall thickening, airspace density/densities,
+            decreased translucency/translucencies, interstitial lung disease, parenchymal disease, lung scarring,
+            parenchymal scarring, density/densities
         """,
     ),
     (
@@ -112,9 +116,12 @@ FINDINGS: Final = (
         "pleural_thickening",
         """
             pleural /based/parenchymal/apical thickening, pleuroparenchymal thickening, pleural thickenings, thickened
-            pleura, fissural thickening, thickening of/in/along /the /right/left /minor/major/horizontal/oblique/interlobar fissure/fissures, minor/major/horizontal/oblique/interlobar fissure thickening, /biapical apical /cap thickening, pleural and parenchymal thickening,
-            thickened fissure/fissures, pleural thickness, apical capping/cap/caps, apical pleural thickening, pleural
-            based thickening, thickening of /the pleura, pleural reaction, thickening of pleura
+            /right/left/apical pleura, pleura is/are/appears /mildly/slightly thickened, fissural thickening,
+            thickening of/in/along /the /right/left /minor/major/horizontal/oblique/interlobar fissure/fissures,
+            minor/major/horizontal/oblique/interlobar fissure thickening, /biapical apical /cap thickening, pleural
+            and parenchymal thickening, thickened fissure/fissures, pleural thickness, /apical pleural
+            cap/caps/capping, apical capping/cap/caps, apical pleural thickening, pleural based thickening, thickening
+            of /the pleura, pleural reaction, thickening of pleura
         """,
     ),
     (
@@ -129,8 +136,13 @@ FINDINGS: Final = (
     (
         "device",
         """
-            pacer/pacers/pacemaker/pacemakers/picc/catheter/catheters/cannula/icd/defibrillator/aicd/port/mediport/portacath,
-            /median sternal/sternotomy wire/wires/sutures/hardware, ett/ngt/ogt/dobhoff/tracheostomy/lvad/iabp/recorder/generator/generators/introducer/sheath, ng/og/et tube, ivc/caval/cava filter, balloon pump, heart/cardiac/mitral/aortic/tricuspid/bioprosthetic/mechanical valve, mitral/aortic/valve/valvular prosthesis, coil/coils/drain/drains, support apparatus/equipment/structures/line/lines, lines and tubes/catheters, swan ganz, fixation plate/rod/rods/plates, valve replacement, prosthetic valve/valves, tube/tubes/tubing,
+            pacer/pacers/pacemaker/pacemakers/pacing/picc/catheter/catheters/cannula/icd/defibrillator/aicd/port/mediport/portacath,
+            /median sternal/sternotomy wire/wires/sutures/hardware,
+            ett/ngt/ogt/dobhoff/tracheostomy/lvad/iabp/recorder/generator/generators/introducer/sheath, ivc/caval/cava
+            filter, balloon pump, heart/cardiac/mitral/aortic/tricuspid/bioprosthetic/mechanical valve,
+            mitral/aortic/valve/valvular prosthesis, coil/coils/drain/drains, support
+            apparatus/equipment/structures/line/lines, lines and tubes/catheters, swan ganz, fixation
+            plate/rod/rods/plates, valve replacement, prosthetic valve/valves, tube/tubes/tubing,
             hardware/stent/stents/stimulator, venous line, central line/lines, picc line, support devices/device,
             chest tube/tubes, pigtail/shunt/leads/electrodes, screw/screws/prosthesis/arthroplasty, port a cath
         """,
@@ -159,9 +171,10 @@ NO_FINDINGS: Final = """
     pericardial effusion/effusions, joint effusion/effusions, mass effect, fat pad, nipple shadow/shadows, soft tissue
     density/densities, bone/osseous/bony density/densities/lesion/lesions, air fluid level/levels, subcutaneous
     emphysema, bone/bony mass, cardiac mass, body mass, soft tissue edema, peripheral edema, lower extremity edema,
-    fluid level/levels, apical lordotic, airway/airways collapse,
-    vertebral/vertebra/endplate/tracheal /body collapse, collapse of /a/the vertebral/vertebra, collapse deformity/deformities, lung base/bases/markings, disc disease, thyroid/breast/abdominal/paraspinal
-    mass, cystic fibrosis, behind/overlying/over/near the /heart/cardiac /silhouette/shadow, line/lines
+    fluid level/levels, apical lordotic, airway/airways collapse, vertebral/vertebra/endplate/tracheal /body collapse,
+    collapse of /a/the vertebral/vertebra, collapse deformity/deformities, lung base/bases/markings, disc disease,
+    thyroid/breast/abdominal/paraspinal mass, cystic fibrosis, behind/overlying/over/near the /heart/cardiac
+    /silhouette/shadow, line/lines
 """
 
 # whose shape a report describes: (subject, patterns)
@@ -171,7 +184,8 @@ SUBJECTS: Final = (
         """
             heart /size/sizes/shadow/silhouette/contour/contours, cardiac
             /size/silhouette/shadow/contour/contours/silhouettes, cardiac and mediastinal silhouette, size of /the
-            heart, size of the cardiac silhouette, pericardial silhouette, cardiothoracic ratio, cardio thoracic ratio, ctr
+            heart, size of the cardiac silhouette, pericardial silhouette, cardiothoracic ratio, cardio thoracic
+            ratio, ctr
         """,
     ),
     (
@@ -201,7 +215,8 @@ PREDICATES: Final = (
         "enlarged",
         """
             enlarged/enlargement/enlarging/increase, has/have/is/are increased/enlarged,
-            large/wide/widened/widening/cardiomegalic/increased/globular/dilated/bigger, /slightly/mildly above /the /upper /limit/limits /of normal /limits/size/range, greater than normal
+            large/wide/widened/widening/cardiomegalic/increased/globular/dilated/bigger, /slightly/mildly above /the
+            /upper /limit/limits /of normal /limits/size/range, greater than normal
         """,
     ),
     (
@@ -229,8 +244,11 @@ NORMALITY: Final = """
     disease/process/processes/abnormality/abnormalities/finding/findings/change/changes/identified/pathology, no acute
     or active /cardiopulmonary/cardiac/pulmonary disease, no acute/active disease/abnormality, no radiographic
     evidence of /acute/active /cardiopulmonary/intrathoracic/pulmonary disease/process/abnormality, no
-    /significant/acute abnormality/abnormalities, normal chest /radiograph/exam/examination/xxxx, normal examination/exam/study/film/radiograph/radiographs, negative/unremarkable chest/study/exam/examination/radiograph/radiographs, negative for /any acute/active /cardiopulmonary/intrathoracic/pulmonary disease/process/abnormality, clear lungs, /both lungs are /grossly clear, lungs /:
-    clear, lungs appear /grossly clear, lungs are /well expanded and clear, lungs remain clear
+    /significant/acute abnormality/abnormalities, normal chest /radiograph/exam/examination/xxxx, normal
+    examination/exam/study/film/radiograph/radiographs, negative/unremarkable
+    chest/study/exam/examination/radiograph/radiographs, negative for /any acute/active
+    /cardiopulmonary/intrathoracic/pulmonary disease/process/abnormality, clear lungs, /both lungs are /grossly clear,
+    lungs /: clear, lungs appear /grossly clear, lungs are /well expanded and clear, lungs remain clear
 """
 
 # Long words that are written in many ways, right and wrong: (how they begin, the word that they stand for).

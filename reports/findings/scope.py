@@ -42,6 +42,7 @@ class Said:
     state: State | None
     words: list[Tokens]
     cues: list[Tokens]
+    weak: bool = False  # only an "or" says so
 
     @property
     def first(self) -> int:
@@ -59,6 +60,7 @@ class Force:
     state: State | None
     cue: Tokens
     once: bool = False  # it reaches the next finding only
+    listed: bool = False  # behind a comma or an "and" it reaches only the rest of a list that ends with "or"
 
 
 @dataclass(slots=True)
@@ -91,12 +93,14 @@ class Scope:
     def normality(self, item: Item) -> None:
         self._say(item.value, [(item.first, item.last)], State.PRESENT, [])
         self._reach(State.ABSENT, item)
+        if self.force is not None:
+            self.force.listed = True
 
     def _say(self, concept: str, words: list[Tokens], state: State | None, cues: list[Tokens]) -> None:
         if self.force is not None and not cues:
             state = self.force.state
             cues = [self.force.cue]
-        self.said.append(Said(concept, state, words, cues))
+        self.said.append(Said(concept, state, words, cues, weak=self.force is not None and self.force.once))
         self.moved = True
 
     # --- cues
@@ -137,9 +141,10 @@ class Scope:
 
     def _turn(self, state: State, item: Item) -> None:
         for said in self.said[self.floor :]:
-            if said.state in _OPEN and not said.cues:
+            if said.state in _OPEN and (said.weak or not said.cues):
                 said.state = state
-                said.cues.append((item.first, item.last))
+                said.cues[:] = [(item.first, item.last)]
+                said.weak = False
         self.floor = len(self.said)
         self.force = None
 
@@ -150,6 +155,7 @@ class Scope:
             if near and self.said[-1].state is State.PRESENT:
                 self.said[-1].state = State.UNCERTAIN
                 self.said[-1].cues.append((item.first, item.last))
+                self.said[-1].weak = True
                 self._reach(State.UNCERTAIN, item, once=True)
 
     def affirm(self, item: Item) -> None:  # noqa: ARG002
@@ -176,6 +182,8 @@ class Scope:
     def join(self, item: Item) -> None:
         self.joined = item.last
         self.moved = True
+        if self.force is not None and self.force.listed and self.lists_until < item.first:
+            self.force = None
 
     def restart(self, item: Item) -> None:
         """ "No effusion, mild edema" and "possible effusion, mild edema", not "may represent effusion, mild edema"."""

@@ -17,17 +17,16 @@ _WORD: Final = re.compile(r"[^\W_]+|[,;:?&]")
 _BREAK: Final = re.compile(r"-(?:[ \t]*\r?\n[ \t]*)?")
 _LENGTH_OF_A_STEM: Final = 6  # letters that tell the stems apart
 _LENGTH_OF_A_SINGULAR: Final = 4
-_LENGTH_WITH_A_SLIP: Final = 8  # shorter words have neighbors that mean something else
+_LENGTHS_WITH_A_SLIP: Final = range(8, 25)  # shorter words have neighbors that mean something else
 _BRITISH: Final = (("oe", "e"), ("ae", "e"), ("isation", "ization"), ("ise", "ize"), ("ising", "izing"), ("our", "or"))
 # Words of their own, one letter from a word of the lexicon: those among 159,000 words of program documentation that
 # would have become something else, and two of anatomy.
-_OTHER_WORDS: Final = frozenset(
-    """
+_NEIGHBORS: Final = """
     articulation articulations collecting completed fraction hardwire hemithorax hemithoraces inflection inflections
     injection injections lobulated modularity processed reacting redaction relation simulator structured tortious
     traction
-    """.split()
-)
+"""
+_OTHER_WORDS: Final = frozenset(_NEIGHBORS.split())
 
 Slips: TypeAlias = Mapping[str, tuple[tuple[str, int], ...]]
 
@@ -62,7 +61,7 @@ class Vocabulary:
         return known if stem and word.startswith(stem) else None
 
     def _slipped(self, word: str) -> str | None:
-        if len(word) < _LENGTH_WITH_A_SLIP or not word.isalpha() or word in _OTHER_WORDS:
+        if len(word) not in _LENGTHS_WITH_A_SLIP or not word.isalpha() or word in _OTHER_WORDS:
             return None
         if word in self.slips:
             return self.slips[word][0][0]
@@ -78,7 +77,7 @@ def vocabulary(known: frozenset[str], stems: Sequence[tuple[str, str]], guarded:
     """guarded: the words that are recognized with a slip, where they are long enough."""
     slips: dict[str, tuple[tuple[str, int], ...]] = {}
     for word in sorted(guarded):
-        if len(word) >= _LENGTH_WITH_A_SLIP:
+        if len(word) in _LENGTHS_WITH_A_SLIP:
             for place in range(-1, len(word)):
                 rest = word if place < 0 else word[:place] + word[place + 1 :]
                 slips[rest] = (*slips.get(rest, ()), (word, place))
