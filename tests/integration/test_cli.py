@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.uid import BasicTextSRStorage
 from sqlalchemy import func, select
 
 from agent.demo.phantom import film
@@ -172,6 +173,17 @@ def test_check_of_a_stopped_node_says_what_to_start(idle: Node) -> None:
     assert (found["broker"], found["books"], found["listen"]) == ("warning", "ok", "wrong")
 
 
+@pytest.mark.timeout(300)
+def test_processes_that_were_stopped_in_order_are_said_to_be_stopped_at_once(tmp_path: Path) -> None:
+    with Node(tmp_path / "node") as node:
+        running = {finding["subject"]: finding["words"] for finding in node.ask("check")}
+    stopped = {finding["subject"]: finding["words"] for finding in node.ask("check")}
+
+    for name in ("listen", "dispatch", "work", "send"):
+        assert running[name].endswith(" s ago")
+        assert "was stopped" in stopped[name]
+
+
 def test_taken_port_is_told_by_listen(idle: Node, tmp_path: Path) -> None:
     with LoopbackPacs("PACS", idle.port, tmp_path / "pacs"):
         told = idle.cli("listen")
@@ -234,7 +246,8 @@ def test_one_study_is_listed_shown_and_read_anew(house: tuple[Node, LoopbackPacs
     words = f"study #1 (accession number ACC-1, Study Instance UID {study}): revision 2 scheduled\n"
     assert (told.returncode, told.stdout) == (DONE, words)
     assert wait_for_book(node, study, "delivered")["revision"] == 2
-    assert len({arrival.sop_instance_uid for arrival in pacs.received if arrival.study_instance_uid == study}) == 2
+    drafts = [arrival for arrival in pacs.received if arrival.sop_class_uid == BasicTextSRStorage]
+    assert len({arrival.sop_instance_uid for arrival in drafts if arrival.study_instance_uid == study}) == 2
     assert [report["state"] for report in show(node, study)["reports"]] == ["DRAFT", "SUPERSEDED"]
     assert (node.folder / "logs" / "work.log").read_text().count('"ended": "drafted"') >= 2  # one line for each reading
 
