@@ -83,7 +83,7 @@ def add(
 def list_destinations(surroundings: Surroundings, as_json: bool) -> None:
     """Show all destinations; AE titles that get objects among them."""
     with open_database(config_of(surroundings)) as database, database.read() as tx:
-        comments = dict(tx.execute(select(Endpoint.name, Endpoint.comment)).tuples().all())
+        comments = {name: comment for name, comment in tx.execute(select(Endpoint.name, Endpoint.comment))}  # noqa: C416
         rows = [
             {
                 "name": to.name,

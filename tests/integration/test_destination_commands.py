@@ -1,0 +1,185 @@
+"""`wetread ae probe` and `wetread destination` as a person types them, against peers that are there or not."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from click.testing import CliRunner, Result
+
+from agent.cli import wetread
+from agent.commands.session import open_database
+from agent.config import Config, read_config
+from agent.health import findings
+from dicom_node.destinations import destinations
+from dicom_node.errors import ConfigurationError, NotFound
+from dicom_node.kinds import Kind
+from dicom_node.probe import BASIC_TEXT, KEY_OBJECT, PDF
+from tests.harness import dcmtk
+from tests.harness.node import free_port
+
+Type = Callable[..., Result]
+
+
+@pytest.fixture
+def typed(tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch) -> Type:
+    (tmp_path / "wetread.db").write_bytes(sqlite_template.read_bytes())
+    config = tmp_path / "wetread.toml"
+    config.write_text(
+        f'[node]\ndata_folder = "{tmp_path}"\ndimse_timeout_seconds = 3\n'
+        '[delivery]\ncredentials = { web = { token = "s3cret" } }\n'
+    )
+    monkeypatch.setenv("WETREAD_CONFIG", str(config))
+
+    def type_line(*words: str) -> Result:
+        result = CliRunner().invoke(wetread, words, catch_exceptions=True)
+        if isinstance(result.exception, Exception) and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return type_line
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    """A service that answers 200 and an empty list to whatever it is asked."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.send_response(200 if "refuse" not in self.path else 403)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+        do_GET = do_OPTIONS = answer  # noqa: N815  the library's names
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  the library's name
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def configuration() -> Config:
+    return read_config(Path(os.environ["WETREAD_CONFIG"]))
+
+
+def gets(name: str) -> set[Kind]:
+    with open_database(configuration()) as database, database.read() as tx:
+        return set({to.name: to for to in destinations(tx)}[name].objects)
+
+
+def listed(typed: Type, *words: str) -> dict[str, dict[str, object]]:
+    rows = json.loads(typed(*words, "list", "--json").output)
+    return {str(row.get("name") or row.get("ae_title")): row for row in rows}
+
+
+# --- ae ---------------------------------------------------------------------------------------------------------------
+
+
+def test_peer_that_is_added_is_asked_at_once_and_gets_what_it_takes(typed: Type, tmp_path: Path) -> None:
+    with dcmtk.receiver(tmp_path / "store", *dcmtk.profile(tmp_path / "profile", PDF, KEY_OBJECT)) as port:
+        told = typed("ae", "add", f"PACS@127.0.0.1:{port}", "--send-to").output
+
+    assert "pdf: it refuses Basic Text SR and takes Encapsulated PDF" in told
+    assert gets("PACS") == {Kind.PDF, Kind.KOS}
+    assert listed(typed, "ae")["PACS"]["proof"] == "acknowledgement", "it refuses C-FIND"
+    typed("ae", "edit", "PACS", "--objects", "basic-text,pdf", "--notices")
+    assert gets("PACS") == {Kind.BASIC_TEXT, Kind.PDF}
+    assert listed(typed, "ae")["PACS"]["notices"] is True
+    typed("ae", "edit", "PACS", "--objects", "recommended")
+    assert gets("PACS") == {Kind.PDF, Kind.KOS}
+
+
+def test_proof_that_a_person_chose_is_left(typed: Type, tmp_path: Path) -> None:
+    with dcmtk.receiver(tmp_path) as port:
+        typed("ae", "add", f"PACS@127.0.0.1:{port}", "--send-to", "--proof", "query")
+        assert listed(typed, "ae")["PACS"]["proof"] == "query"
+        told = typed("ae", "probe", "PACS").output
+
+    assert "change it with: wetread ae edit PACS --proof acknowledgement" in told
+
+
+def test_peer_that_is_not_there_yet_is_registered_with_a_note(typed: Type) -> None:
+    added = typed("ae", "add", f"PACS@127.0.0.1:{free_port()}", "--send-to")
+    assert (added.exit_code, "note: not probed" in added.output) == (0, True)
+    assert gets("PACS") == {Kind.BASIC_TEXT, Kind.KOS}
+    probed = typed("ae", "probe", "PACS")
+    assert (probed.exit_code, "cannot be reached" in probed.output) == (1, True)
+
+
+def test_peer_is_not_asked_where_nobody_wants_it(typed: Type) -> None:
+    assert "note" not in typed("ae", "add", f"PACS@127.0.0.1:{free_port()}", "--send-to", "--no-probe").output
+    assert "note" not in typed("ae", "add", f"XRAY@127.0.0.1:{free_port()}", "--may-send").output
+
+
+def test_probe_says_what_each_class_was_answered(typed: Type, tmp_path: Path) -> None:
+    options = dcmtk.profile(tmp_path / "profile", BASIC_TEXT, syntaxes=("1.2.840.10008.1.2",))
+    with dcmtk.receiver(tmp_path / "store", *options) as port:
+        typed("ae", "add", f"PACS@127.0.0.1:{port}", "--send-to", "--no-probe")
+        shown = typed("ae", "probe", "PACS").output
+        said = json.loads(typed("ae", "probe", "PACS", "--json").output)
+
+    line = next(line for line in shown.splitlines() if BASIC_TEXT in line)
+    assert line.split()[-5:] == ["accepted", "Implicit", "VR", "Little", "Endian"]
+    contexts = {context["sop_class_uid"]: context for context in said["contexts"]}
+    assert contexts[BASIC_TEXT]["transfer_syntaxes"] == ["1.2.840.10008.1.2"]
+    assert [uid for uid, context in contexts.items() if context["accepted"]] == [BASIC_TEXT]
+    assert (said["objects"], said["proof"], len(contexts)) == (["basic-text"], "acknowledgement", 10)
+
+
+# --- destination ------------------------------------------------------------------------------------------------------
+
+
+def test_services_are_added_listed_edited_tried_and_removed(typed: Type, web: str) -> None:
+    typed("destination", "add", "WEB", f"{web}/dicom-web", "--credential", "web", "--mode", "hold")
+    typed("destination", "add", "EHR", f"{web}/fhir")
+    typed("destination", "add", "HOOK", f"{web}/x", "--way", "webhook")
+    typed("destination", "add", "RIS", f"mllp://127.0.0.1:{free_port()}")
+    rows = listed(typed, "destination")
+    assert {name: (row["way"], row["mode"], row["proof"], row["objects"]) for name, row in rows.items()} == {
+        "WEB": ("stow", "hold", "query", "basic-text,kos"),
+        "EHR": ("fhir", "draft", "query", "fhir"),
+        "HOOK": ("webhook", "draft", "acknowledgement", "outcome"),
+        "RIS": ("mllp", "draft", "acknowledgement", "oru"),
+    }
+    assert "s3cret" not in json.dumps(rows)
+    tried = {name: typed("destination", "test", name) for name in rows}
+    assert {name: result.exit_code for name, result in tried.items()} == {"WEB": 0, "EHR": 0, "HOOK": 0, "RIS": 1}
+    said = {one.subject: one.verdict for one in findings(configuration())}
+    assert [said[f"destination {name}"] for name in ("WEB", "EHR", "HOOK", "RIS")] == ["ok", "ok", "ok", "wrong"]
+    typed("destination", "edit", "HOOK", "--url", f"{web}/refuse", "--mode", "shadow")
+    assert typed("destination", "test", "HOOK").exit_code == 1
+    typed("destination", "remove", "HOOK")
+    assert set(listed(typed, "destination")) == {"WEB", "EHR", "RIS"}
+    assert typed("destination", "requeue", "RIS").output == "0 deliveries to RIS queued again\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("add X https://h/fhir --credential other", "delivery.credentials has no 'other', it has: web"),
+        ("add X http://h/fhir --credential web", "must be https"),
+        ("add X https://h/dicom-web --objects oru", "nothing that stow carries"),
+        ("add X https://h/x", "--way stow"),
+    ],
+)
+def test_wrong_services_are_refused(typed: Type, line: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        typed("destination", *line.split())
+
+
+@pytest.mark.parametrize("line", ["edit X --mode hold", "remove X", "test X", "requeue X"])
+def test_unknown_service_is_not_found(typed: Type, line: str) -> None:
+    with pytest.raises(NotFound, match="is no destination"):
+        typed("destination", *line.split())
