@@ -17,12 +17,19 @@ _OTHERS: Final = frozenset(
         "WETREAD_CONFIG",
         "WETREAD_SECRETS",
         "WETREAD_CPU",
+        "WETREAD_KILL_RUNS",
+        "WETREAD_KILL_SEED",
         "WETREAD_NEEDED_MIB",
         "WETREAD_TEST_DATA",
         "WETREAD_TORCH_INDEX",
         "WETREAD_VENV",
+        "WETREAD_WRITE_DOCS",
+        "WETREAD_WRITE_GOLDEN",
     }
 )
+
+
+_TABLES: Final = (dict, Mapping)
 
 
 def source_of(place: Sequence[str | int], variables: Mapping[str, str], file: Path | None) -> str:
@@ -71,6 +78,8 @@ def _annotation(model: type[BaseModel], name: str) -> Any:
         return None
     annotation: Any = model
     for part in name[len(PREFIX) :].lower().split("__"):
+        if typing.get_origin(annotation) in _TABLES:  # its keys are free
+            return str
         field = annotation.model_fields.get(part) if _is_section(annotation) else None
         if field is None:
             return None
@@ -95,7 +104,7 @@ def _is_section(annotation: Any) -> bool:
 
 
 def _is_complex(annotation: Any) -> bool:
-    return _is_section(annotation) or typing.get_origin(annotation) in {tuple, list, dict, set, frozenset}
+    return _is_section(annotation) or typing.get_origin(annotation) in {tuple, list, set, frozenset, *_TABLES}
 
 
 def _is_json(value: str) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from agent import loop
-from dicom_node.errors import ConfigurationError, NotFound
+from dicom_node.errors import ConfigurationError, NotFound, WetreadError
 
 _NEEDED_MEBIBYTES = 512
 
@@ -32,7 +33,12 @@ def demo(image: str | None, output: Path | None, port: int, keep: bool) -> None:
     if image is not None and image != "real" and not Path(image).is_file():
         raise NotFound(f"there is no file {image}; --image takes the path of a DICOM file, or the word `real`")
     folder = _folder(output)
-    film = _film(image, folder)
+    try:
+        film = _film(image, folder)
+    except WetreadError:
+        with suppress(OSError):  # it was there before, with something in it
+            folder.rmdir()
+        raise
     now = datetime.now(UTC).astimezone()
     demonstration = Demonstration(folder, port=port, tell=click.echo)
     result = demonstration.run(film, now=now, keep=_wait_for_interrupt if keep else None)

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from agent.config import read_config, unread_variables
+from agent.environment import unknown, unparsable
 from dicom_node.errors import ConfigurationError
 
 
@@ -75,3 +77,19 @@ def test_variables_that_nobody_reads_are_told_with_the_right_name(monkeypatch: p
         "WETREAD_NODE_PORT in the environment is read by nobody; did you mean WETREAD_NODE__PORT?",
         "WETREAD_NOWHERE in the environment is read by nobody; wetread config show lists the settings",
     ]
+
+
+class _Section(BaseModel):
+    secrets: dict[str, dict[str, str]] = {}
+
+
+class _Model(BaseModel):
+    section: _Section = _Section()
+
+
+def test_keys_of_a_table_are_free() -> None:
+    variables = {"WETREAD_SECTION__SECRETS__PACS__TOKEN": "x", "WETREAD_SECTION__SECRET__PACS": "x"}
+
+    assert [sentence.split()[0] for sentence in unknown(_Model, variables)] == ["WETREAD_SECTION__SECRET__PACS"]
+    assert unparsable(_Model, {"WETREAD_SECTION__SECRETS__PACS__TOKEN": "x"}) == []
+    assert len(unparsable(_Model, {"WETREAD_SECTION__SECRETS": "x"})) == 1
