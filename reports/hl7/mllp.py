@@ -47,27 +47,36 @@ class MllpTransport:
         answer = self._exchange(parcel, where)
         code, control_id = _acknowledgment(answer)
         if control_id != _field(parcel.payload, 10):
-            raise SendFailure(f"{where} acknowledged another message; it is sent again")
+            raise SendFailure(f"{where} acknowledged another message; it is sent again", may_be_there=True)
         if code in _TAKEN:
             return code
         if code in _TRY_AGAIN:
             raise SendFailure(f"{where} answered {code}: it could not process the message now; it is sent again")
         if code in _REFUSED:
             raise SendFailure(f"{where} answered {code}: it refuses this message; see its log", permanent=True)
-        raise SendFailure(f"{where} answered with no acknowledgment code that HL7 knows; it is sent again")
+        words = f"{where} answered with no acknowledgment code that HL7 knows; it is sent again"
+        raise SendFailure(words, may_be_there=True)
 
     def holds(self, parcel: Parcel) -> bool:  # noqa: ARG002  the protocol of transports
         """Return True: HL7 v2 has no other proof than the acknowledgment."""
         return True
 
     def _exchange(self, parcel: Parcel, where: str) -> bytes:
+        """The acknowledgment. Once the first byte has left, the receiver may have the message."""
         try:
-            with self._connect(parcel.destination) as connection:
+            connection = self._connect(parcel.destination)
+        except OSError as error:  # covers time-outs and TLS
+            raise SendFailure(f"{where} cannot be reached ({type(error).__name__})", unreachable=True) from None
+        try:
+            with connection:
                 connection.settimeout(self.answer_seconds)
                 connection.sendall(START + parcel.payload + END)
                 return self._answer(connection, where)
-        except OSError as error:  # covers time-outs and TLS
-            raise SendFailure(f"{where} cannot be reached or did not answer ({type(error).__name__})") from None
+        except OSError as error:
+            raise SendFailure(f"{where} did not answer ({type(error).__name__})", may_be_there=True) from None
+        except SendFailure as failure:
+            failure.may_be_there = True
+            raise
 
     def _connect(self, destination: Destination) -> socket.socket:
         plain = socket.create_connection((destination.host, destination.port), timeout=self.connect_seconds)

@@ -82,14 +82,19 @@ class Caller:
                 for chunk in response.iter_bytes():
                     body += chunk
                     if len(body) > MAXIMUM_ANSWER:
-                        raise SendFailure(f"{destination.name} answered with more than {MAXIMUM_ANSWER} bytes")
+                        words = f"{destination.name} answered with more than {MAXIMUM_ANSWER} bytes"
+                        raise SendFailure(words, may_be_there=True)
                     if time.monotonic() > deadline:
-                        raise SendFailure(f"{destination.name} did not finish its answer within {self._seconds:g} s")
+                        words = f"{destination.name} did not finish its answer within {self._seconds:g} s"
+                        raise SendFailure(words, may_be_there=True)
                 return Answer(response.status_code, body)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:  # their texts hold the URL, which may hold an identifier
-            raise SendFailure(
-                f"{destination.name} cannot be reached or did not answer ({type(error).__name__})"
-            ) from None
+        # The texts of these errors hold the URL, which may hold an identifier.
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            words = f"{destination.name} cannot be reached ({type(error).__name__})"
+            raise SendFailure(words, unreachable=True) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            words = f"{destination.name} did not answer ({type(error).__name__})"
+            raise SendFailure(words, may_be_there=True) from None
 
 
 def check_url(name: str, url: str) -> None:
@@ -110,7 +115,7 @@ def refuse(destination: Destination, answer: Answer, detail: str = "") -> SendFa
         return SendFailure(f"{told}: redirects are not followed; name the final URL", permanent=True)
     if 400 <= status < 500 and status not in _PASSING:
         return SendFailure(f"{told}: it refuses this; see its log", permanent=True)
-    return SendFailure(f"{told}; it is sent again")
+    return SendFailure(f"{told}; it is sent again", may_be_there=status >= 500)  # it, or one before it, broke down
 
 
 def code_word(value: object) -> str:
