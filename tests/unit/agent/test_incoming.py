@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -10,12 +11,13 @@ from pydicom import Dataset
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from agent import examining
+from agent import drafting, examining
 from agent.desk import Desk
 from agent.examining import Examiner
 from dicom_node import worklist
 from dicom_node.kinds import Kind, Stage
-from dicom_node.tables import Book, Instance, Mode, Way
+from dicom_node.tables import Book, DeliveryState, Instance, Mode, Way
+from reports import life
 from reports.hl7.incoming import Code
 from reports.objects import tree
 from reports.tables import Event, ReportState, Sighting
@@ -227,6 +229,26 @@ def test_an_unreadable_object_is_booked_as_examined(ward: Ward) -> None:
     assert ward.report().state is ReportState.DRAFT
 
 
+def test_a_final_report_waits_for_a_draft_that_is_being_committed(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes at the last moment before the commit of the draft; neither passes the other."""
+    ward.peer()
+    ward.receive(films.film())
+    hearing = threading.Thread(target=ward.hear, args=final())
+    record = life.record
+
+    def record_and_wait(*arguments: Any, **keywords: Any) -> None:
+        record(*arguments, **keywords)
+        hearing.start()
+        hearing.join(0.5)  # it cannot end before this transaction does
+
+    monkeypatch.setattr(life, "record", record_and_wait)
+    ward.draft()
+    hearing.join()
+
+    assert ward.report().state is ReportState.WITHDRAWN
+    assert [one.state for one in ward.deliveries()] == [DeliveryState.CANCELED]
+
+
 # --- rejections at the PACS -------------------------------------------------------------------------------------------
 
 
@@ -375,8 +397,6 @@ def test_a_newer_draft_is_not_taken_back_with_the_older_message(ward: Ward) -> N
 
 
 def test_a_notice_leaves_the_study_excluded(ward: Ward) -> None:
-    from agent import drafting
-
     ward.peer("WANTS", notices=True)
     ward.peer("SILENT")
     ward.receive(films.film())

@@ -131,6 +131,12 @@ class Ward:
     def draft(self, claim: Claim | None = None, text: str = CLEAR) -> Report:
         """Write the draft of what is claimed, from the newest image."""
         claim = claim or self.claim()
+        draft, report = self.prepare(claim, text)
+        drafting.commit(self.desk, claim, draft, report)
+        return report
+
+    def prepare(self, claim: Claim, text: str = CLEAR) -> tuple[drafting.Draft, Report]:
+        """Everything before the commit."""
         instance = self.ask(lambda tx: worklist.images_of(tx, claim.study_id))[-1]
         source = dcmread(files.stored_path(self.desk.config.node.store_folder, instance.digest))
         made_by = films.provenance(films=(instance.sop_instance_uid,))
@@ -142,8 +148,7 @@ class Ward:
             reader_digest="0" * 64,
             generation="greedy",
         )
-        drafting.commit(self.desk, claim, draft, report)
-        return report
+        return draft, report
 
     def study_with_draft(self, **changes: Any) -> Report:
         self.receive(films.film(**changes))
