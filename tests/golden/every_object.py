@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cache
 from types import MappingProxyType
@@ -74,13 +74,17 @@ def made_for(source: Dataset) -> dict[str, Dataset]:
 
 @cache
 def pages(name: str) -> MappingProxyType[str, Dataset]:
-    """PDF and Secondary Capture for one of SOURCES: their bytes are those of the fonts that are installed."""
-    made = {}
+    """PDF and Secondary Capture for one of SOURCES."""
+    return MappingProxyType(pages_of(structured(name)))
+
+
+def pages_of(made: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    """PDF and Secondary Capture of a draft and of a signed report: their bytes are those of the fonts installed."""
+    found = {}
     for stage in ("draft", "signed"):
-        master = structured(name)[stage]
-        made[f"pdf-{stage}"] = build_pdf(master, fonts=fonts(), config=CONFIG)
-        (made[f"sc-{stage}"],) = build_captures(master, fonts=fonts(), config=CONFIG)
-    return MappingProxyType(made)
+        found[f"pdf-{stage}"] = build_pdf(made[stage], fonts=fonts(), config=CONFIG)
+        (found[f"sc-{stage}"],) = build_captures(made[stage], fonts=fonts(), config=CONFIG)
+    return found
 
 
 def hl7(name: str) -> dict[str, bytes]:

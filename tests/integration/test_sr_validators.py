@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import io
+import os
 import re
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
 
 from reports.findings import LABELS, Laterality, Severity, State
-from reports.objects.basic_text import build_notice
 from reports.objects.frame import encode
-from reports.objects.measurement import as_comprehensive
-from reports.objects.signed import build_addendum
-from reports.source import normalize
-from tests.unit.reports.coded import coded, finding, note
+from tests.golden.every_object import SOURCES, made_for, pages_of
+from tests.integration.test_pages import findings as page_findings
+from tests.unit.reports.coded import coded, finding
 from tests.unit.reports.films import (
     CHARSETS,
-    CONFIG,
     FILM,
-    MOMENT,
     STUDY,
     as_received,
     draft,
@@ -32,8 +30,15 @@ from tests.unit.reports.films import (
 )
 from tests.unit.reports.films import provenance as made_by
 from tests.unit.reports.mutants import MUTANTS, Mutant, broken, problems, written
-from tests.unit.reports.test_signed import FIRST, SECOND, signed
 from tests.validators import as_page, content_findings, iod_findings, template_findings
+
+PAGE = Path(__file__).parents[2] / "deploy" / "docs" / "objects.md"
+BEGIN, END = "<!-- written by the test of the validators -->", "<!-- end -->"
+VERSIONS = {"dicom3tools": "1.00~20220618", "dcmtk": "3.6.7", "libpixelmed-java": "20220618"}
+
+
+class Answers(dict[tuple[str, str], tuple[list[str] | None, ...]]):
+    """By object and film: errors and warnings of dciodvfy, dsrdump and DicomSRValidator."""
 
 
 def _written(folder: Path, name: str, document: Dataset) -> Path:
@@ -100,66 +105,91 @@ def test_no_validator_finds_an_error(files: dict[str, Path], tmp_path: Path) -> 
     assert {name: findings for name, findings in found.items() if findings} == {}
 
 
-# --- what is made from a draft ----------------------------------------------------------------------------------------
-
-# Those whose films the golden files show: a DX, a CR with everything in it, and five scripts.
-SCRIPTS = ("ascii", "korean", "arabic", "chinese-gb18030", "japanese", "cyrillic")
+# --- every object, and the table of deploy/docs/objects.md ------------------------------------------------------------
 
 
-def _made_from(source: Dataset) -> dict[str, Dataset]:
-    """Every kind of object that is made from the draft for one film."""
-    master = draft(source)
-    report = signed(master)
-    cosigned = signed(report, FIRST, SECOND, number=2)
-    addendum = build_addendum(
-        report, "Compared with CT.", SECOND, number=2, not_before=FIRST.at, config=CONFIG, predecessor=report
-    )
-    first = coded(master, films=[normalize(source, CONFIG)])
+def _coded_from(made: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    """Further coded reports: nothing found, everything found, and of the later stages."""
+    everything = [finding(label, State.PRESENT, Laterality.BILATERAL, Severity.MINIMAL) for label in LABELS]
     return {
-        "notice": build_notice([source], "A lateral.", made_by(), revision=1, content_at=MOMENT, config=CONFIG),
-        "signed": report,
-        "cosigned": cosigned,
-        "addendum": addendum,
-        "coded": first,
-        "coded-comprehensive": as_comprehensive(first),
-        "coded-nothing": coded(master, findings=()),
-        "coded-everything": coded(
-            master, findings=[finding(label, State.PRESENT, Laterality.BILATERAL, Severity.MINIMAL) for label in LABELS]
-        ),
-        "coded-signed": coded(report, predecessor=first),
-        "coded-cosigned": coded(cosigned),
-        "coded-addendum": coded(addendum),
-        "rejection": note(master, first),
-        "withdrawal": note(report, safety=True),
+        "coded-nothing": coded(made["draft"], findings=()),
+        "coded-everything": coded(made["draft"], findings=everything),
+        "coded-cosigned": coded(made["cosigned"]),
+        "coded-addendum": coded(made["addendum"]),
     }
 
 
-def _sources() -> dict[str, Dataset]:
+def _films() -> dict[str, Dataset]:
     bare = as_received(film(PatientName=None, StudyDate=None, StudyTime=None, ViewPosition=None, AccessionNumber=None))
-    return {**{name: in_charset(name) for name in SCRIPTS}, "ordered-cr": ordered_cr(), "bare": bare}
+    return {**{name: make() for name, make in SOURCES.items()}, "bare": bare}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    """Errors and warnings by object, film and validator; None where a validator knows no such objects."""
+    folder, found = tmp_path_factory.mktemp("objects"), Answers()
+    files: dict[tuple[str, str], Path] = {}
+    for name, source in _films().items():
+        made = made_for(source)
+        for kind, document in {**made, **_coded_from(made)}.items():
+            files[kind, name] = _written(folder, f"{kind}-{name}", document)
+        for kind, document in pages_of(made).items():
+            path = _written(folder, f"{kind}-{name}", document)
+            found[kind, name] = (page_findings(path), None, None)
+            path.unlink()  # 2 MB each
+    templates = template_findings(list(files.values()))
+    for key, path in files.items():
+        found[key] = (iod_findings(path), content_findings(path), templates[path])
+    return found
+
+
+def test_pixelmed_reports_a_code_that_is_not_in_its_list_and_a_missing_relationship(tmp_path: Path) -> None:
+    bad = dcmread(io.BytesIO(encode(coded())))
+    del bad.ContentSequence[-1].ContentSequence[0].ContentSequence[0].RelationshipType
+    entry = bad.ContentSequence[-2].ContentSequence[0].ContentSequence[0]
+    entry.ContentSequence[0].ConceptCodeSequence[0].CodeValue = "XX"
+    spoiled = _written(tmp_path, "bad", bad)
+
+    assert template_findings([spoiled])[spoiled]
 
 
 @pytest.mark.timeout(600)  # a hundred files
-def test_no_validator_finds_an_error_in_what_is_made_from_a_draft(tmp_path: Path) -> None:
-    objects = {
-        f"{name}-{kind}": document
-        for name, source in _sources().items()
-        for kind, document in _made_from(source).items()
-    }
-    files = {name: _written(tmp_path, name, document) for name, document in objects.items()}
-    bad = dcmread(io.BytesIO(encode(coded())))
-    del bad.ContentSequence[-1].ContentSequence[0].ContentSequence[0].RelationshipType
-    bad.ContentSequence[-2].ContentSequence[0].ContentSequence[0].ContentSequence[0].ConceptCodeSequence[
-        0
-    ].CodeValue = "XX"
-    spoiled = _written(tmp_path, "bad", bad)
+def test_no_validator_finds_an_error_in_any_object_of_any_film(answers: Answers) -> None:
+    assert len(answers) == len({kind for kind, _ in answers}) * len({name for _, name in answers}) >= 18 * 8
+    assert {key: found for key, found in answers.items() if any(found)} == {}
 
-    templates = template_findings([spoiled, *files.values()])
 
-    assert templates.pop(spoiled)
-    assert {name: templates[path] for name, path in files.items() if templates[path]} == {}
-    found = {name: iod_findings(path) + content_findings(path) for name, path in files.items()}
-    assert {name: findings for name, findings in found.items() if findings} == {}
+@pytest.mark.timeout(600)
+def test_the_table_in_the_manual_is_what_the_validators_said(answers: Answers) -> None:
+    """WETREAD_WRITE_DOCS=1 writes it anew."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, rest = text.split(f"{BEGIN}\n")
+    _, after = rest.split(END)
+    current = f"{before}{BEGIN}\n{_table(answers)}\n{END}{after}"
+    if os.environ.get("WETREAD_WRITE_DOCS") == "1":
+        PAGE.write_text(current, encoding="utf-8")
+
+    assert PAGE.read_text(encoding="utf-8") == current
+
+
+def _table(answers: Answers) -> str:
+    kinds, films = (list(dict.fromkeys(key[place] for key in answers)) for place in (0, 1))
+    rows = [["object", *films], ["---"] * (len(films) + 1)]
+    rows += [
+        [kind, *(" ".join("–" if one is None else str(len(one)) for one in answers[kind, name]) for name in films)]
+        for kind in sorted(kinds)
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+@pytest.mark.parametrize(("package", "version"), VERSIONS.items())
+def test_validators_are_those_whose_ways_are_known(package: str, version: str) -> None:
+    """What tests/validators and reports/validators.py leave out is what these versions say of files that are right."""
+    asked = ["dpkg-query", "--show", "--showformat=${Version}", package]
+    installed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+
+    assert installed.startswith(version), "read what it says of good files, then change VERSIONS"
+    assert f"{package} {version}" in PAGE.read_text(encoding="utf-8")
 
 
 def test_absent_findings_read_right_in_the_page_of_dcmtk(tmp_path: Path) -> None:
