@@ -9,12 +9,12 @@ ABSENT_AFTER: Final = """
     no, not, without, : no, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
     /radiographic evidence/signs/sign/indication/suggestion/finding/findings /of/for/to, without evidence /of,
     negative for, free of /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, absence of, absent,
-    neither/nor/denies/never, clear of, rather than, /interval resolution of, lungs /are clear of, resolved, clearing
-    of, interval removal of, removal of, lack of, excludes, no longer, no longer /any evidence of, unable to /clearly
-    identify/see/visualize/appreciate/detect, cannot /clearly identify/see/visualize/appreciate/detect, no new,
-    cleared, nothing to suggest/indicate/explain, drainage of, disappearance of, w o, neg /for, fails/failed to
-    show/demonstrate/reveal, /interval clearance of, cessation of, rules out, ruled out, no findings to suggest, never
-    had
+    neither/nor/denies/never, clear of, rather than, /interval resolution of, lungs /are/appear/remain
+    /grossly/otherwise clear of, resolved, clearing of, interval removal of, removal of, lack of, excludes, no longer,
+    no longer /any evidence of, unable to /clearly identify/see/visualize/appreciate/detect, cannot /clearly
+    identify/see/visualize/appreciate/detect, no new, cleared, nothing to suggest/indicate/explain, drainage of,
+    disappearance of, w o, neg /for, fails/failed to show/demonstrate/reveal, /interval clearance of, cessation of,
+    rules out, ruled out, no findings to suggest, never had
 """
 
 # Reach backward, to the start of the clause.
@@ -45,10 +45,11 @@ UNCERTAIN_AFTER: Final = """
     suspicion of/for, suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal/poss/prob, differential
     /diagnosis /diagnoses /would /includes/include/including/considerations/consideration/of /include,
     may/might/could/would be /most /due /consistent/compatible/related/secondary /with/to, could/may/might relate to,
-    likely, most likely, consider, considerations include, indeterminate, borderline, if any, doubt/doubtful/doubted,
-    favored, favor, not excluding, cannot be certain, raises the possibility of, possibility of, favoring, correlate
-    /clinically /for/with, correlation /clinically for/with, clinical correlation for/with, symptoms of, signs of,
-    most consistent/compatible with, in the appropriate/right/correct/proper clinical setting/context, ?
+    can/could/may/might /also be seen in/with, likely, most likely, consider, considerations include, indeterminate,
+    borderline, if any, doubt/doubtful/doubted, favored, favor, not excluding, cannot be certain, raises the
+    possibility of, possibility of, favoring, correlate /clinically /for/with, correlation /clinically for/with,
+    clinical correlation for/with, symptoms of, signs of, most consistent/compatible with, in the
+    appropriate/right/correct/proper clinical setting/context, ?
 """
 
 UNCERTAIN_BEFORE: Final = """
@@ -59,10 +60,9 @@ UNCERTAIN_BEFORE: Final = """
     excluded, can t be /completely/entirely excluded, :
     possible/possibly/probable/likely/suspected/questionable/uncertain/equivocal/indeterminate, remains possible,
     is/remains uncertain/indeterminate/equivocal, should be considered, could/may/might /also have/give/produce/cause
-    /this/a/the /similar appearance, poorly/incompletely/suboptimally/inadequately
-    seen/visualized/evaluated/assessed/characterized, is in the differential, is a consideration, a possibility,
-    another consideration, in the appropriate/right/correct/proper clinical setting/context, suspected, if any,
-    doubtful, ?, is not /entirely/completely excluded
+    /this/a/the /similar appearance, poorly/incompletely/suboptimally seen/visualized, is in the differential, is a
+    consideration, a possibility, another consideration, in the appropriate/right/correct/proper clinical
+    setting/context, suspected, if any, doubtful, ?, is not /entirely/completely excluded
 """
 
 # Forward where a finding follows at once ("this is likely atelectasis"), else backward ("atelectasis is likely").
@@ -108,7 +108,7 @@ STOPS: Final = """
 
 # After a comma or "and" they open a new statement, which a negation does not reach.
 RESTARTS: Final = """
-    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/interval/residual/remaining/underlying/borderline/several/numerous/the/this/these/it/there/new/enlarging/enlarged
+    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/interval/residual/remaining/underlying/several/numerous/the/this/these/it/there/new/enlarging/enlarged
 """
 
 SEVERITIES: Final = (

@@ -99,6 +99,7 @@ LABELS_OF: Final = MappingProxyType(
         "hernia": ("Hernia",),
         "fracture": ("Fracture",),
         "device": ("Support Devices",),
+        "thickening": (),  # of the pleura where a pleural effusion or plaque stands beside it
         "scar": (),
         "other": (),
     }

@@ -118,7 +118,7 @@ FINDINGS: Final = (
             pleural /based/parenchymal/apical thickening, pleuroparenchymal thickening, pleural thickenings, thickened
             /right/left/apical pleura, pleura is/are/appears /mildly/slightly thickened, fissural thickening,
             thickening of/in/along /the /right/left /minor/major/horizontal/oblique/interlobar fissure/fissures,
-            minor/major/horizontal/oblique/interlobar fissure thickening, /biapical apical /cap thickening, pleural
+            minor/major/horizontal/oblique/interlobar fissure thickening, apical/biapical /cap thickening, pleural
             and parenchymal thickening, thickened fissure/fissures, pleural thickness, /apical pleural
             cap/caps/capping, apical capping/cap/caps, apical pleural thickening, pleural based thickening, thickening
             of /the pleura, pleural reaction, thickening of pleura
@@ -147,6 +147,7 @@ FINDINGS: Final = (
             chest tube/tubes, pigtail/shunt/leads/electrodes, screw/screws/prosthesis/arthroplasty, port a cath
         """,
     ),
+    ("thickening", "thickening"),
     ("scar", "/chronic /linear scar/scars/scarring/cicatrix/cicatrices"),
     (
         "other",
@@ -159,7 +160,7 @@ FINDINGS: Final = (
             copd/deformity/deformities/elevated/elevation/hypoinflated/hypoinflation, low lung volumes/volume,
             /calcified lymph node/nodes, adenopathy/lymphadenopathy/pneumoperitoneum/pneumomediastinum,
             subluxation/dislocation/osteopenia/osteopenic/demineralization/bronchiectasis/bronchitis/bronchiectatic/compression,
-            clip/clips/sternotomy/mastectomy/cholecystectomy/thickening/thickened/aneurysm/contusion/obstructive/crowding/cephalization/bulla/bullae/bullous,
+            clip/clips/sternotomy/mastectomy/cholecystectomy/thickened/aneurysm/contusion/obstructive/crowding/cephalization/bulla/bullae/bullous,
             granulomatous/tuberculosis/tuberculous/old/prior infection/infections, surgical /changes,
             postsurgical/postoperative/cuffing/prominence/prominent/lordosis/lucency/lucencies/azygos/spurring/dish
         """,

@@ -26,6 +26,7 @@ _ACTED_ON: Final = frozenset(
 _AFTER_A_JOIN: Final = 2  # tokens: "and the left"
 _OPEN: Final = frozenset({State.PRESENT, State.UNCERTAIN})
 _IMPLIED: Final = frozenset({"infection"})  # what the words make likely and do not say
+_OF_THE_PLEURA: Final = frozenset({"effusion", "pleural_other", "pleural_thickening"})
 _REACH_OF_SIDES: Final = 6
 _REACH_OF_OR: Final = 2
 _REACH_OF_ABOUT: Final = 6
@@ -83,12 +84,20 @@ class Scope:
 
     def finding(self, item: Item) -> None:
         state = State.UNCERTAIN if item.value in _IMPLIED else State.PRESENT
-        self._say(item.value, [(item.first, item.last)], state, [])
+        self._say(self._concept(item), [(item.first, item.last)], state, [])
         if self.force is not None and self.force.once:
             self.force = None
         if item.value != "other":
             self.subjects.clear()
         self.predicate = None
+
+    def _concept(self, item: Item) -> str:
+        """ "Effusion or thickening" and "pleural plaques and thickening" name the pleura once."""
+        if item.value == "thickening" and self.said:
+            last = self.said[-1]
+            if last.concept in _OF_THE_PLEURA and item.first - last.last <= _REACH_OF_OR + 1:
+                return "pleural_thickening"
+        return item.value
 
     def normality(self, item: Item) -> None:
         self._say(item.value, [(item.first, item.last)], State.PRESENT, [])
@@ -106,7 +115,8 @@ class Scope:
     # --- cues
 
     def absent_after(self, item: Item) -> None:
-        self._reach(State.ABSENT, item)
+        if self.force is None or not self.force.listed or self.force.cue != (item.first, item.last):
+            self._reach(State.ABSENT, item)
 
     def uncertain_after(self, item: Item) -> None:
         if self._is_denied() and (not self.moved or self.lists_until > item.last):

@@ -44,10 +44,10 @@ _FIRST_STOP: Final = re.compile(r"\n[ \t\r]*\n|[.!?](?=\s)")
 # The end of a sentence: a full stop before a blank or a capital, an empty line, a line that starts with a bullet, or a
 # line break before a capitalized word, unless the line before it cannot end there.
 _END: Final = re.compile(
-    r"(?<!\bvs)(?<!\bdr)(?<!\bmr)[.!]+(?=[\s\"')\]]|$|[A-Z][a-z])"
+    r"(?<!\bvs)(?<!\bdr)(?<!\bmr)[.!]+(?=[\s\"')\]]|$|[A-Z][a-z])|(?<=[A-Za-z]{3})[.!]+(?=[A-Za-z]{2})"
     r"|(?<!,)(?<!\b[Nn][Oo])(?<!\b[Oo][FfRr])(?<![Tt][Hh][Ee])(?<!\b[Aa][Nn][Dd])(?<![Hh][Oo][Uu][Tt])(?<![Ww][Ii][Tt][Hh])"
     r"\n(?=[ \t]*(?:\n|[-*\u2022]|\d{1,2}[.)]|[A-Z][a-z]))|;"
-    r"|(?<=[a-z]{2})[ \t]+(?=(?:The|There|This|No|Lungs|Mild|Heart (?:size|is|enlarged|normal|mildly))\s[a-z])",
+    r"|(?<=[a-z]{2})[ \t]+(?=(?:The|There|This|No|Lungs|Mild)[ \t][a-z]|Heart (?:size|is|enlarged|normal|mildly)\b)",
 )
 
 
