@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import getpass
 import os
+import shlex
 import sqlite3
 from pathlib import Path
 from types import MappingProxyType
@@ -86,7 +87,7 @@ def whose(place: Path) -> str:
     what = "folder" if folder.is_dir() else "file"
     if owner == us:
         return f"you are {us}, but the {what} {folder}, which is yours, does not let you: look at its mode (ls -ld)"
-    return f"you are {us}, the {what} {folder} belongs to {owner}; run: sudo -u {owner} wetread ..."
+    return f"you are {us}, the {what} {folder} belongs to {owner}; run: sudo -u {shlex.quote(owner)} wetread ..."
 
 
 def _obstacle(place: Path) -> Path:
@@ -111,7 +112,9 @@ def _may_write(file: Path) -> bool:
 def _owner(place: Path) -> str:
     try:
         return place.owner()
-    except (KeyError, OSError):  # a user number without a name
+    except KeyError:  # a user number without a name; sudo takes it so
+        return f"#{place.stat().st_uid}"
+    except OSError:
         return "another user"
 
 

@@ -87,6 +87,18 @@ def test_another_owner_is_named_with_the_command(tmp_path: Path, monkeypatch: py
     assert sentence.endswith(f"the folder {tmp_path} belongs to wetread; run: sudo -u wetread wetread ...")
 
 
+def test_an_owner_without_a_name_is_given_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless(_path: Path) -> str:
+        raise KeyError(4711)
+
+    monkeypatch.setattr(Path, "owner", nameless)
+
+    sentence = edge.explain(PermissionError(errno.EACCES, "no", str(tmp_path)), None)
+
+    assert sentence is not None
+    assert sentence.endswith(f"belongs to #{os.getuid()}; run: sudo -u '#{os.getuid()}' wetread ...")
+
+
 @pytest.mark.parametrize(
     ("number", "words"), [(errno.ENOSPC, "is full"), (errno.EDQUOT, "is full"), (errno.EROFS, "read-only")]
 )
