@@ -18,6 +18,7 @@ from agent import drafting, incoming
 from agent.config import Config
 from agent.desk import Desk
 from agent.examining import Examiner
+from agent.leaving import agrees_with_the_books
 from agent.recalling import Recaller
 from dicom_node import books, files, worklist
 from dicom_node.config import NodeConfig
@@ -166,10 +167,11 @@ class Ward:
         return held
 
     def deliver(self) -> list[Consignment]:
-        """Send and prove everything that is due; returns what was sent, in order."""
+        """Send and prove everything that is due, after the sender's own last look; returns what was sent, in order."""
         sent = []
         while held := self.take():
             if held.state is DeliveryState.QUEUED:
+                agrees_with_the_books(self.payload(held), held)
                 sent.append(held)
                 self.do(lambda tx, held=held: worklist.mark_sent(tx, held, now()))  # type: ignore[misc]
             else:
