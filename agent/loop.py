@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.beats import STOPPED
+from dicom_node.beats import STOPPED, name_here
 from dicom_node.database import Database, clock
 from dicom_node.tables import ProcessBeat
 
@@ -84,7 +83,7 @@ class Heart:
 
     def __init__(self, name: str, database: Database, stop: threading.Event, pulse: Pulse | None = None) -> None:
         self._pulse = pulse
-        self._name = f"{name}@{socket.gethostname()}"[:128]
+        self._name = name_here(name)
         self._database = database
         self._stop = stop
         self._started: datetime | None = None

@@ -10,10 +10,14 @@ import time
 from pathlib import Path
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from agent import broker
 from agent.children import die_with
 from agent.config import Config
+from dicom_node import beats
+from dicom_node.database import Database, clock
+from dicom_node.tables import ProcessBeat
 
 log = structlog.get_logger("run")
 
@@ -95,6 +99,7 @@ class Supervisor:
         return [sys.executable, "-m", "agent", *self._options, name]
 
     def _start(self, name: str) -> None:
+        self._say_starting(name)
         log_file = self._log(name)
         try:
             # preexec_fn is safe: the supervisor has no other thread
@@ -109,6 +114,21 @@ class Supervisor:
             if log_file is not None:
                 os.close(log_file)
         self._started[name] = time.monotonic()
+
+    def _say_starting(self, name: str) -> None:
+        """Loading its libraries takes seconds, in which it must not look as if it had never run."""
+        database = Database(self._config.node.database_url)
+        try:
+            with database.write() as tx:
+                now = clock(tx)
+                beat = ProcessBeat(
+                    name=beats.name_here(name), pid=0, started_at=now, beat_at=now, detail=beats.STARTING
+                )
+                tx.merge(beat)
+        except (SQLAlchemyError, OSError) as error:  # the process itself says what is wrong with it
+            log.warning("no_beat", process=name, error=type(error).__name__)
+        finally:
+            database.close()
 
     def _log(self, name: str) -> int | None:
         if self._log_folder is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,6 +11,11 @@ from dicom_node.tables import ProcessBeat
 STARTING: Final = "starting"  # first word of the detail until the process can work
 STOPPED: Final = "stopped"  # the last word of a process that ended in order
 SILENT: Final = timedelta(seconds=30)  # six beats
+
+
+def name_here(process: str) -> str:
+    """How a process of this machine signs its beats."""
+    return f"{process}@{socket.gethostname()}"[:128]
 
 
 def is_starting(detail: str) -> bool:

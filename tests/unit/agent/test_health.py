@@ -5,12 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from agent import health
+from agent.config import Config
+from agent.supervisor import PROCESSES, Supervisor
 from dicom_node import worklist
 from dicom_node.beats import STARTING, STOPPED
+from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.tables import ProcessBeat
 from reports.config import ReportsConfig
@@ -85,3 +90,16 @@ def test_a_time_zone_that_nobody_chose_is_a_warning() -> None:
     assert (found.verdict, "+0900; set reports.time_zone" in found.words) == ("warning", True)
     assert list(health._time_zone(ReportsConfig(time_zone="UTC"), now)) == []
     assert list(health._time_zone(ReportsConfig(time_zone="Asia/Seoul"), now)) == []
+
+
+def test_a_process_that_is_being_started_does_not_look_as_if_it_never_ran(tmp_path: Path, opened: Database) -> None:
+    config = Config(node=NodeConfig(data_folder=tmp_path, database=SecretStr(str(opened.url))))
+    with opened.read() as tx:
+        before = {found.verdict for found in health._processes(tx)}
+
+    for name in PROCESSES:
+        Supervisor(config, None)._say_starting(name)
+
+    with opened.read() as tx:
+        assert before == {"wrong"}
+        assert {found.verdict for found in health._processes(tx)} == {"warning"}
