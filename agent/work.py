@@ -1,17 +1,20 @@
 """The worker: a Celery worker whose one child holds the model and reads whatever the worklist has due.
 
 Celery runs `-P prefork -c 1`: the parent stays responsive, a child that dies is replaced at once, and torch is imported
-only after the fork (loaded in the parent it hangs in the child, measured). In the child a thread claims from the
-worklist whenever it is free, on the bell of a task or every two seconds.
+only after the fork (loaded in the parent it hangs in the child, measured). In the child a thread for each
+slot of the reader claims from the worklist whenever it is free, on the bell of a task or every two seconds; what they
+read is written together, token by token.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import queue
 import secrets
 import signal
 import threading
+import time
 import warnings
 from contextlib import ExitStack
 from datetime import timedelta
@@ -22,9 +25,11 @@ from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
 from agent import loop, schema, tasks
-from agent.config import Config
+from agent.company import Company, Occupied
+from agent.config import Config, ReaderConfig
 from agent.imaging.decoder import DecoderProcess
-from agent.readers.protocol import Reader
+from agent.imaging.pixels import Film
+from agent.readers.protocol import Reader, ReaderBroken, Serves
 from agent.reading import Interrupted, Room, read_study
 from dicom_node import worklist
 from dicom_node.beats import STARTING
@@ -36,17 +41,46 @@ log = structlog.get_logger("work")
 
 _IDLE_SECONDS = 2.0
 _STOP_SECONDS = 20.0
+_BOOKING_SECONDS = 5.0
+
+
+class Decoders:
+    """Several decoding processes, started as they are needed, for several threads."""
+
+    def __init__(self, config: ReaderConfig, count: int) -> None:
+        self._all = [
+            DecoderProcess(timeout_seconds=config.decode_seconds, memory_mebibytes=config.decode_mebibytes)
+            for _ in range(count)
+        ]
+        self._free: queue.LifoQueue[DecoderProcess] = queue.LifoQueue()  # the last used first: it runs already
+        for decoder in self._all:
+            self._free.put(decoder)
+
+    def render(self, path: Path) -> Film:
+        """See DecoderProcess.render; waits for a free one."""
+        decoder = self._free.get()
+        try:
+            return decoder.render(path)
+        finally:
+            self._free.put(decoder)
+
+    def close(self) -> None:
+        """End them."""
+        for decoder in self._all:
+            decoder.close()
 
 
 class Engine:
-    """Claims and reads, one study after another, in a thread of the worker's child process."""
+    """Claims and reads in threads of the worker's child process, as many studies at once as the reader has slots."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._stop = threading.Event()
         self._bell = threading.Event()
         self._parent = os.getppid()
-        self._thread = threading.Thread(target=self._run, daemon=True, name="engine")
+        self._threads: list[threading.Thread] = []
+        self._company = Company()
+        self._broken = threading.Event()
         self._resources = ExitStack()
         self._pulse = loop.Pulse(patience_seconds=max(60, config.node.lease_seconds))
 
@@ -59,34 +93,46 @@ class Engine:
         self._heart.start(f"{STARTING}: loads its model")
         self._resources.callback(self._heart.end)
         reader = load(self._config)
-        decoder = DecoderProcess(
-            timeout_seconds=self._config.reader.decode_seconds, memory_mebibytes=self._config.reader.decode_mebibytes
-        )
+        count = 1
+        if isinstance(reader, Serves):
+            self._resources.enter_context(reader.serving())
+            count = reader.slots
+        decoder = Decoders(self._config.reader, min(count, os.cpu_count() or 1))
         self._resources.callback(decoder.close)
         self._room = Room(self._config, database, decoder, reader, stopping=self._stop.is_set, pulse=self._pulse.beat)
         self._pulse.beat()
         self._heart.say(f"{reader.identity.name} {reader.identity.precision}")
         log.info("model_loaded", reader=reader.identity.name, digest=reader.identity.digest[:12])
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._run, daemon=True, name=f"engine-{i}") for i in range(count)]
+        for thread in self._threads:
+            thread.start()
 
     def ring(self) -> None:
         """Something is due."""
         self._bell.set()
 
     def stop(self) -> None:
-        """Give the study at hand back, or, where it is past interruption, let it finish."""
+        """Give the studies at hand back, or, where one is past interruption, let it finish."""
         self._stop.set()
         self._bell.set()
-        if self._thread.is_alive():
-            self._thread.join(_STOP_SECONDS)
+        until = time.monotonic() + _STOP_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
         self._resources.close()
 
     def _run(self) -> None:
         loop.run("work", self._step, self._stop, idle_seconds=_IDLE_SECONDS, bell=self._bell, pulse=self._pulse)
+        if self._broken.is_set():
+            for thread in self._threads:  # they were told of it as well, and book it
+                if thread is not threading.current_thread():
+                    thread.join(_BOOKING_SECONDS)
+            os._exit(1)
 
     def _step(self) -> bool:
         if os.getppid() != self._parent:  # the Celery parent was killed; its successor has a child of its own
             os._exit(1)
+        if not self._company.is_open:
+            return False
         node = self._config.node
         with self._room.database.write() as tx:
             claim = worklist.claim(
@@ -99,18 +145,32 @@ class Engine:
         if claim is None:
             return False
         try:
-            ended = read_study(self._room, claim)
+            with self._company.reading(lambda: self._hold_on(claim), alone=claim.attempt > 1):
+                ended = read_study(self._room, claim)
             log.info("study_read", workitem=claim.uid, attempt=claim.attempt, ended=ended)
         except LeaseLost:
             log.warning("lease_lost", workitem=claim.uid)
-        except Interrupted:
+        except (Interrupted, Occupied):
             with self._room.database.write() as tx:
                 worklist.release(tx, claim, clock(tx))
             log.info("given_back", workitem=claim.uid)
+            return False
         except Exception as error:
             log.exception("reading_failed", workitem=claim.uid)
             self._give_back(claim, error)
+            if isinstance(error, ReaderBroken):
+                self._broken.set()
+                self._stop.set()
+                self._bell.set()
         return True
+
+    def _hold_on(self, claim: worklist.Claim) -> None:
+        """Keep a claim whose reading has to wait for others. Raises LeaseLost or Interrupted."""
+        self._pulse.beat()
+        if self._stop.is_set():
+            raise Interrupted("the worker stops")
+        with self._room.database.write() as tx:
+            worklist.renew(tx, claim, lease=timedelta(seconds=self._config.node.lease_seconds), now=clock(tx))
 
     def _give_back(self, claim: worklist.Claim, error: Exception) -> None:
         """Book the failed attempt; where that fails as well, the lease does it."""

@@ -131,6 +131,11 @@ class CxrLlavaReader:
         return self._engine.load
 
     @property
+    def slots(self) -> int:
+        """How many studies are written at once."""
+        return self._engine.load.slots
+
+    @property
     def parts(self) -> CxrLlavaModel:
         """The loaded model: tower, projector, language model and head, for whoever wants to look inside."""
         return self._model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -22,6 +23,10 @@ class UnreadableText(WetreadError):
     def __init__(self, code: str, explanation: str) -> None:
         super().__init__(explanation)
         self.code = code
+
+
+class ReaderBroken(WetreadError):
+    """The reader can read nothing any more: its process has to end and be started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +132,15 @@ class Embeds(Protocol):
 
     def embed(self, film: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(width,) float32, the same width for every film."""
+
+
+@runtime_checkable
+class Serves(Protocol):
+    """Can write for several threads at once."""
+
+    @property
+    def slots(self) -> int:
+        """How many."""
+
+    def serving(self) -> AbstractContextManager[None]:
+        """Do so, until the end of the context."""

@@ -6,7 +6,7 @@ from typing import Final
 
 import torch
 
-from agent.readers.protocol import UnreadableText
+from agent.readers.protocol import ReaderBroken, UnreadableText
 from dicom_node.errors import WetreadError
 
 
@@ -30,7 +30,7 @@ class DeviceFull(EngineError):
     """The device has no memory for even one reading."""
 
 
-class EngineBroken(EngineError):
+class EngineBroken(EngineError, ReaderBroken):
     """A step failed for all readings; the process has to be started again."""
 
 

@@ -1,0 +1,149 @@
+"""The worker's engine: several studies at once, and whoever failed before alone."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from agent import work
+from agent.config import Config, ReaderConfig
+from agent.demo import phantom
+from dicom_node import files, worklist
+from dicom_node.config import NodeConfig
+from dicom_node.database import Database, clock
+from dicom_node.headers import read_header
+from dicom_node.tables import Revision, Workitem
+from reports.tables import Report
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+STUDIES = 12
+
+
+@pytest.fixture
+def config(tmp_path: Path, sqlite_url: str) -> Config:
+    node = NodeConfig(data_folder=tmp_path, retry_seconds=(0.0,))
+    assert node.database_url == sqlite_url
+    return Config(node=node, reader=ReaderConfig(precision="fp32", device="cpu"))
+
+
+@pytest.fixture
+def database(config: Config, open_database: Callable[[str], Database]) -> Database:
+    return open_database(config.node.database_url)
+
+
+def receive(config: Config, database: Database, number: int) -> None:
+    numbers = count(1)
+    drawn = phantom.film(
+        number,
+        now=datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC),
+        new_uid=lambda: f"2.25.{number}88{next(numbers)}",
+        rows=128,
+        columns=112,
+    )
+    path = config.node.data_folder / "arrived.dcm"
+    drawn.save_as(path, enforce_file_format=True)
+    header, digest = read_header(path), files.digest_of_dataset(path, EXPLICIT)
+    size = path.stat().st_size
+    files.adopt(path, config.node.store_folder, digest)
+    with database.write() as tx:
+        worklist.record_instance(tx, worklist.Arrival(header, EXPLICIT, digest, size, "CR"), clock(tx))
+
+
+def complete(database: Database) -> None:
+    with database.write() as tx:
+        worklist.complete_studies(tx, clock(tx), quiet=timedelta(), deadline=timedelta())
+
+
+def drafted(database: Database) -> int:
+    with database.read() as tx:
+        return len(tx.scalars(select(Report.id)).all())
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def attempts(database: Database) -> list[int]:
+    with database.read() as tx:
+        return list(tx.scalars(select(Workitem.attempts)).all())
+
+
+def test_studies_are_read_beside_each_other_and_each_once(config: Config, database: Database) -> None:
+    for number in range(STUDIES):
+        receive(config, database, number)
+    complete(database)
+    engine = work.Engine(config)
+    most = 0
+
+    def all_drafted() -> bool:
+        nonlocal most
+        most = max(most, engine._company._beside)
+        return drafted(database) == STUDIES
+
+    engine.start()
+    try:
+        until(all_drafted)
+    finally:
+        engine.stop()
+
+    assert most > 1
+    assert attempts(database) == [1] * STUDIES
+    with database.read() as tx:
+        assert {revision.reason for revision in tx.scalars(select(Revision))} == {"no-destination"}
+
+
+def test_who_failed_before_is_read_as_well_but_alone(
+    config: Config, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        receive(config, database, number)
+    complete(database)
+    with database.write() as tx:  # a worker that died with all four of them
+        for _ in range(4):
+            claim = worklist.claim(
+                tx, worker="dead", token=secrets.token_hex(16), lease=timedelta(minutes=1), now=clock(tx)
+            )
+            assert claim is not None
+    with database.write() as tx:
+        worklist.release_lost(tx, clock(tx), is_dead=lambda _: True, attempts=3, wait=timedelta())
+    beside: list[tuple[int, bool]] = []
+    real = work.read_study
+
+    def watched(room: work.Room, claim: worklist.Claim) -> str:
+        beside.append((engine._company._beside, engine._company.is_open))
+        return real(room, claim)
+
+    monkeypatch.setattr(work, "read_study", watched)
+    engine = work.Engine(config)
+    engine.start()
+    try:
+        until(lambda: drafted(database) == 4)
+    finally:
+        engine.stop()
+
+    assert beside == [(0, False)] * 4
+    assert attempts(database) == [2] * 4
+
+
+def test_stopping_gives_every_claim_back(config: Config, database: Database) -> None:
+    for number in range(STUDIES):
+        receive(config, database, number)
+    complete(database)
+    engine = work.Engine(config)
+    engine.start()
+    until(lambda: sum(attempts(database)) > 0)
+    engine.stop()
+
+    with database.read() as tx:
+        states = {item.state.value for item in tx.scalars(select(Workitem))}
+    assert "IN PROGRESS" not in states
