@@ -11,10 +11,11 @@ ABSENT_AFTER: Final = """
     negative for, free of /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, absence of, absent,
     neither/nor/denies/never, clear of, rather than, /interval resolution of, lungs /are/appear/remain
     /grossly/otherwise clear of, resolved, clearing of, interval removal of, removal of, lack of, excludes, no longer,
-    no longer /any evidence of, unable to /clearly identify/see/visualize/appreciate/detect, cannot /clearly
-    identify/see/visualize/appreciate/detect, no new, cleared, nothing to suggest/indicate/explain, drainage of,
-    disappearance of, w o, neg /for, fails/failed to show/demonstrate/reveal, /interval clearance of, cessation of,
-    rules out, ruled out, no findings to suggest, never had
+    no longer /any evidence of, devoid of, void of, lacks/lacking, unable to /clearly
+    identify/see/visualize/appreciate/detect, cannot /clearly identify/see/visualize/appreciate/detect, no new,
+    cleared, nothing to suggest/indicate/explain, drainage of, disappearance of, w o, neg /for, fails/failed to
+    show/demonstrate/reveal, /interval clearance of, cessation of, rules out, ruled out, no findings to suggest, never
+    had
 """
 
 # Reach backward, to the start of the clause.
@@ -27,8 +28,10 @@ ABSENT_BEFORE: Final = """
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible,
     isn/aren/wasn/weren t /clearly/definitely seen/identified/present/visualized/noted/evident/visible, is/are
     excluded, has/have been excluded/removed, ruled out, is/are resolved, interval resolution, has/have resolved,
-    cannot be /clearly seen/identified/visualized/appreciated/detected, not felt to be present, none, removed, :
-    none/absent/negative/no/nil, : not /definitely/clearly
+    cannot be /clearly seen/identified/visualized/appreciated/detected, can/could not/no /longer be /clearly
+    seen/identified/visualized/appreciated/detected, has/have not recurred/reaccumulated/redeveloped, is/are gone,
+    is/are/was/were not confirmed, does/do not appear /to be present, negative, not felt to be present, none, removed,
+    : none/absent/negative/no/nil, : not /definitely/clearly
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
     resolved
 """
@@ -48,8 +51,9 @@ UNCERTAIN_AFTER: Final = """
     can/could/may/might /also be seen in/with, likely, most likely, consider, considerations include, indeterminate,
     borderline, if any, doubt/doubtful/doubted, favored, favor, not excluding, cannot be certain, raises the
     possibility of, possibility of, favoring, correlate /clinically /for/with, correlation /clinically for/with,
-    clinical correlation for/with, symptoms of, signs of, most consistent/compatible with, in the
-    appropriate/right/correct/proper clinical setting/context, ?
+    clinical correlation for/with, symptoms of, signs of, most consistent/compatible with, most in keeping with,
+    thought/felt/believed to /most /likely be/represent/reflect, in the appropriate/right/correct/proper clinical
+    setting/context, ?
 """
 
 UNCERTAIN_BEFORE: Final = """
@@ -60,9 +64,10 @@ UNCERTAIN_BEFORE: Final = """
     excluded, can t be /completely/entirely excluded, :
     possible/possibly/probable/likely/suspected/questionable/uncertain/equivocal/indeterminate, remains possible,
     is/remains uncertain/indeterminate/equivocal, should be considered, could/may/might /also have/give/produce/cause
-    /this/a/the /similar appearance, poorly/incompletely/suboptimally seen/visualized, is in the differential, is a
-    consideration, a possibility, another consideration, in the appropriate/right/correct/proper clinical
-    setting/context, suspected, if any, doubtful, ?, is not /entirely/completely excluded
+    /this/a/the /similar appearance, poorly/incompletely/suboptimally seen/visualized, /is/are not
+    /completely/entirely/definitively/fully ruled out, should be excluded, cannot be confirmed, is in the
+    differential, is a consideration, a possibility, another consideration, in the appropriate/right/correct/proper
+    clinical setting/context, suspected, if any, doubtful, ?, is not /entirely/completely excluded
 """
 
 # Forward where a finding follows at once ("this is likely atelectasis"), else backward ("atelectasis is likely").
@@ -86,9 +91,13 @@ SILENT_AFTER: Final = """
 NO_CUES: Final = """
     no /significant/interval/definite/appreciable/substantial/acute/gross /interval/significant change/changes
     /in/of/from/since, not /significantly/appreciably/substantially changed, no increase /in, no decrease, not only,
-    no further, without change /in, without /significant /interval change /in, no doubt, no progression of, without
-    increase, not optimally, not well, no comparison/comparisons /available, no prior/previous, not available, not
-    included, no other, /is/are/was/were not /clearly/definitely
+    no further, without change /in, without /significant /interval change /in, no doubt, no
+    /significant/appreciable/definite/interval /interval
+    worsening/enlargement/improvement/resolution/clearing/progression/growth/increase/decrease /of/in, has/have not
+    /significantly/appreciably enlarged/worsened/progressed/grown, incomplete/partial/near resolution/clearing /of,
+    /has/have largely/mostly/partly/partially/substantially/significantly/incompletely resolved/cleared, no
+    progression of, without increase, not optimally, not well, no comparison/comparisons /available, no
+    prior/previous, not available, not included, no other, /is/are/was/were not /clearly/definitely
     seen/identified/present/visualized/noted/evident/appreciated/visible previously/before, /is/are/was/were not
     /clearly/definitely seen/identified/present/visualized/noted/evident/appreciated/visible on/in /the /a /most
     /recent prior/previous/earlier/older/comparison, not previously
@@ -102,8 +111,8 @@ NO_CUES: Final = """
 STOPS: Final = """
     but, however, although, though, except, other than, aside from, apart from, otherwise, nevertheless, yet, while,
     whereas, which, ;, as well as, there is, there are, there has, there was, likely related to, and there, besides,
-    superimposed on/upon, in a patient with, in the setting of, in a/the background of, on a background of, given,
-    because, based on, with the exception of
+    following, after, superimposed on/upon, in a patient with, in the setting of, in a/the background of, on a
+    background of, given, because, based on, with the exception of
 """
 
 # After a comma or "and" they open a new statement, which a negation does not reach.

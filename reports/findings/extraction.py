@@ -29,7 +29,7 @@ def _entries() -> Iterator[tuple[str, str, str]]:
     yield from (("side", side, patterns) for side, patterns in cues.SIDES)
     yield from ((kind, "", patterns) for kind, patterns in cues.CUES)
     yield "either", "or", "or, and or"
-    yield "either", "versus", "versus/vs"
+    yield "either", "versus", "versus/vs, /is/are less/more likely than, is/are favored/preferred over"
 
 
 _TRIE: Final = MappingProxyType(build(_entries()) | {",": {END: (("join", ","),)}})
