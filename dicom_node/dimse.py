@@ -168,7 +168,7 @@ class DimseTransport:
 
 
 class BrokenLine(SendFailure):
-    """A kept association was gone, or went without an answer and without a time-out, when it was used again."""
+    """An association was gone, or went without an answer and without a time-out."""
 
 
 class _Line:
@@ -263,10 +263,10 @@ class _Line:
             raise SendFailure(words, may_be_there=True)
 
     def _broken(self, words: str, began: float, *, sent: bool) -> SendFailure:
-        """What to say of a line without an answer; one that was kept and broke at once may be tried on a fresh one."""
+        """What to say of a line without an answer; where it broke at once, and was a kept one, a fresh one is tried."""
         self.abort()
         at_once = time.monotonic() - began < 0.9 * self.address.answer_seconds
-        kind = BrokenLine if self._uses > 1 and at_once and not self._opened.answers.trouble else SendFailure
+        kind = BrokenLine if at_once and not self._opened.answers.trouble else SendFailure
         return kind(words, may_be_there=sent)
 
     def _handle_message(self, event: evt.Event) -> None:
