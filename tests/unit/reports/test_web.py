@@ -556,6 +556,15 @@ def test_peers_page_says_what_each_may_and_gets(house: House) -> None:
     assert "ARCHIVE 10.0.0.5:104 yes only what a radiologist signed" in page
 
 
+def test_peers_page_shows_services_with_their_protocol(house: House) -> None:
+    with house.database.write() as tx:
+        endpoints.add(tx, "RIS", endpoints.place("mllp://ris"), now=clock(tx), actor="person:test", notices=True)
+
+    page = house.shown("/peers")
+
+    assert "RIS HL7 v2 (MLLP) ris:2575 yes, drafts at once, and why there is no draft oru its answer" in page
+
+
 # --- nobody else let in, nothing told -----------------------------------------------------------------------------
 
 
