@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from agent import schema
 from agent.config import Config, ReaderConfig
 from agent.pages import make_pages
-from dicom_node import audit, peers, worklist
+from dicom_node import audit, endpoints, peers, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.destinations import destinations, takes
@@ -523,7 +523,7 @@ def test_every_event_that_the_node_writes_about_a_study_has_words() -> None:
     written |= {f"revision-{book.replace(' ', '-')}" for book in Book if book is not Book.IN_FLIGHT}
 
     assert len(written) > 15
-    assert written - set(WORDS) == {"destination-requeued", "object-quarantined", "switched"}  # these belong to no study
+    assert written - set(WORDS) == {"destination-requeued", "object-quarantined", "switched"}  # of no study
 
 
 def test_unknown_event_is_shown_with_what_it_says(house: House) -> None:
