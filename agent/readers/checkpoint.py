@@ -41,6 +41,7 @@ _CONFIG_KEYS: Final = (
     "llama.rms_norm_eps",
     "llama.vocab_size",
 )
+_QUESTION: Final = 128  # tokens that a question may have beyond those of the report's prompt
 _TOKENIZER_KEYS: Final = ("add_bos_token", "legacy")
 _HASHED: Final = (
     "config.json",
@@ -97,10 +98,10 @@ class Checkpoint:
 
     @property
     def positions(self) -> int:
-        """How many positions a report takes at most: film, prompt, the longest answer."""
+        """How many positions are kept for a study: film, the report's prompt or a longer question, the longest answer."""
         tower = self.config["clip_vision_cfg"]
         patches = (int(tower["image_size"]) // int(tower["patch_size"])) ** 2
-        return patches + len(self.words().prompt_ids(prompt.REPORT)) + Generation().max_new_tokens
+        return patches + len(self.words().prompt_ids(prompt.REPORT)) + _QUESTION + Generation().max_new_tokens
 
     def identity(self) -> ReaderIdentity:
         """Name the model; reads every byte of it once, for the digest."""
