@@ -94,10 +94,13 @@ NO_CUES: Final = """
     no further, without change /in, without /significant /interval change /in, no doubt, no
     /significant/appreciable/definite/interval /interval
     worsening/enlargement/improvement/resolution/clearing/progression/growth/increase/decrease /of/in, has/have not
-    /significantly/appreciably enlarged/worsened/progressed/grown, incomplete/partial/near resolution/clearing /of,
-    /has/have largely/mostly/partly/partially/substantially/significantly/incompletely resolved/cleared, no
-    progression of, without increase, not optimally, not well, no comparison/comparisons /available, no
-    prior/previous, not available, not included, no other, /is/are/was/were not /clearly/definitely
+    /significantly/appreciably enlarged/worsened/progressed/grown,
+    incomplete/partial/near/significant/substantial/marked/some/slight/mild/further resolution/clearing /of,
+    /is/are/may /be likely/probably/possibly/partly/partially accentuated/exaggerated/magnified, may be
+    accentuated/exaggerated/magnified, /has/have
+    largely/mostly/partly/partially/substantially/significantly/incompletely resolved/cleared, no progression of,
+    without increase, not optimally, not well, no comparison/comparisons /available, no prior/previous, not available,
+    not included, no other, /is/are/was/were not /clearly/definitely
     seen/identified/present/visualized/noted/evident/appreciated/visible previously/before, /is/are/was/were not
     /clearly/definitely seen/identified/present/visualized/noted/evident/appreciated/visible on/in /the /a /most
     /recent prior/previous/earlier/older/comparison, not previously

@@ -178,7 +178,8 @@ class Scope:
     def stop(self, item: Item) -> None:  # noqa: ARG002
         self.force = None
         self.floor = len(self.said)
-        self.subjects.clear()
+        if not self.leads:
+            self.subjects.clear()
         self.predicate = None
 
     def colon(self, item: Item) -> None:  # noqa: ARG002
@@ -282,6 +283,8 @@ def read(items: list[Item]) -> list[Said]:
     for number, item in enumerate(items):
         if item.kind == "predicate":
             scope.leads = _leads(items, number)
+        elif item.kind == "stop":
+            scope.leads = _leads_to_a_predicate(items, number)
         elif item.kind == "uncertain_about":
             scope.leads = _leads_to_a_finding(items, number)
         elif item.kind == "either":
@@ -301,6 +304,14 @@ def _leads(items: list[Item], number: int) -> bool:
         if following.kind == "subject" and following.value != "elsewhere":
             return True
     return False
+
+
+def _leads_to_a_predicate(items: list[Item], number: int) -> bool:
+    """Does a predicate without a subject of its own follow: "the heart has decreased, but remains enlarged"?"""
+    following = [item for item in items[number + 1 : number + 6] if item.kind not in {"severity", "affirm", "restart"}]
+    if not following or following[0].kind != "predicate":
+        return False
+    return all(item.kind in {"stop", "join"} for item in following[1:2])
 
 
 def _leads_to_a_finding(items: list[Item], number: int) -> bool:
