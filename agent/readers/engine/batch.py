@@ -137,7 +137,9 @@ class Engine:
         return answer
 
     def start(self) -> None:
-        """Step in a thread of its own from now on, so that callers only wait."""
+        """Step in a thread of its own from now on, so that callers only wait. Raises RuntimeError: it does already."""
+        if self._thread is not None:
+            raise RuntimeError("the engine has a thread already")
         self._stop.clear()
         self._thread = threading.Thread(target=self._serve, daemon=True, name="engine-steps")
         self._thread.start()
@@ -181,6 +183,9 @@ class Engine:
                     self._rest()
             except EngineBroken:  # every answer says so
                 return
+            except BaseException as error:  # nobody would ever hear of a thread that ended
+                self._break(error)
+                raise
 
     def _rest(self) -> None:
         self._wake.wait(_IDLE_SECONDS if len(self._line) else None)
@@ -216,6 +221,9 @@ class Engine:
 
     def _enter(self) -> bool:
         """Begin with a study or go on with the one that is entering; false where none is."""
+        first = self._line.first()
+        if self._entering and first and first.request.urgent and not self._entering.answer.request.urgent:
+            self._set_aside(self._entering)
         if self._entering is None:
             self._entering = self._begin()
         study = self._entering

@@ -110,9 +110,7 @@ def test_more_studies_than_slots_join_as_others_leave(make_engine: MakeEngine, a
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_every_logit_is_the_same_to_the_last_bit_in_any_company(
-    reader: CxrLlavaReader, ask: Ask, threads: int
-) -> None:
+def test_every_logit_is_the_same_to_the_last_bit_in_any_company(reader: CxrLlavaReader, ask: Ask, threads: int) -> None:
     torch.set_num_threads(threads)
     llama = reader._native
 
@@ -173,6 +171,18 @@ def test_an_urgent_study_enters_at_the_next_step_and_who_made_way_loses_nothing(
     assert urgent.count > 0
     assert finish(engine, answers) == alone
     assert urgent.ids == make_engine().submit(ask(7, 10)).result()
+
+
+def test_an_urgent_study_does_not_wait_for_the_long_prompt_of_another(make_engine: MakeEngine, ask: Ask) -> None:
+    alone = make_engine(chunk=16).submit(ask(1, 12)).result()
+    engine = make_engine(slots=2, chunk=16)
+    other = engine.submit(ask(1, 12))
+    engine.step()
+    urgent = engine.submit(ask(2, 12, urgent=True))
+    while not urgent.count:
+        engine.step()
+    assert other.count == 0
+    assert other.result() == alone
 
 
 def test_urgent_studies_do_not_turn_each_other_out(make_engine: MakeEngine, ask: Ask) -> None:
@@ -425,6 +435,31 @@ def test_callers_without_a_thread_may_drive_together(reader: CxrLlavaReader) -> 
     for thread in threads:
         thread.join()
     assert [got[i] for i in range(3)] == alone
+
+
+class Surprising(NativeLlama):
+    """Has a mistake that nobody thought of."""
+
+    def step(self, *_: object) -> torch.Tensor:
+        raise KeyError("surprise")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ends_by_a_mistake_leaves_nobody_waiting(reader: CxrLlavaReader, ask: Ask) -> None:
+    llama = Surprising(reader._model.llama, reader._model.lm_head)
+    engine = Engine(llama, reader._embedded, Limits(slots=2, positions=400), end=NEVER)
+    engine.start()
+    with pytest.raises(EngineBroken, match="KeyError"):
+        engine.submit(ask(1)).result()
+    engine.stop()
+
+
+def test_an_engine_has_one_thread(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    engine.start()
+    with pytest.raises(RuntimeError, match="already"):
+        engine.start()
+    engine.stop()
 
 
 def test_stopping_ends_what_is_being_read(make_engine: MakeEngine, ask: Ask) -> None:
