@@ -10,6 +10,7 @@ from types import MappingProxyType
 from pydicom import Dataset
 
 from dicom_node.kinds import Stage
+from reports.findings import Laterality, Severity, State
 from reports.messages.fhir import FhirSite, build_fhir, build_fhir_withdrawal
 from reports.messages.oru import Parties, build_oru, build_oru_withdrawal
 from reports.messages.outcome import Result, outcome_of, to_json
@@ -17,12 +18,13 @@ from reports.objects.basic_text import build_notice
 from reports.objects.encapsulated_pdf import build_pdf
 from reports.objects.measurement import as_comprehensive
 from reports.objects.secondary_capture import build_captures
-from reports.objects.signed import build_addendum
+from reports.objects.signed import Signature, build_addendum, build_signed
 from reports.source import normalize
-from tests.unit.reports.coded import FOUND, coded, note
+from reports.text import DraftText, sections
+from tests.unit.reports.coded import FOUND, coded, finding, note
 from tests.unit.reports.films import CONFIG, MOMENT, as_received, draft, film, in_charset, ordered_cr, provenance
 from tests.unit.reports.page.narratives import fonts
-from tests.unit.reports.test_signed import FIRST, SECOND, signed
+from tests.unit.reports.test_signed import FIRST, SECOND
 
 # A DX, a CR with everything that a film may carry, and the five scripts that are hard.
 SOURCES: MappingProxyType[str, Callable[[], Dataset]] = MappingProxyType(
@@ -37,6 +39,19 @@ SOURCES: MappingProxyType[str, Callable[[], Dataset]] = MappingProxyType(
     }
 )
 REASON = "Describes a tube that is not there."
+# Words with a Present, an Absent and an Undetermined, and the findings that are in them: not asked of the extractor, so
+# that golden files change with objects only.
+DRAFTED = sections(
+    "FINDINGS: The heart is mildly enlarged (ratio ≥ 0.5). Severe left pleural effusion. "
+    "Right pneumonia cannot be excluded.\nNo left pneumothorax; the mediastinum is not widened.\n"
+    "IMPRESSION: Left effusion – “large”. Possible pneumonia."
+)
+SIGNED = DraftText("Severe left pleural effusion. No pneumothorax. The heart is normal.", "Left effusion.")
+FOUND_SIGNED = (
+    finding("Pleural Effusion", State.PRESENT, Laterality.LEFT, Severity.SEVERE),
+    finding("Pneumothorax", State.ABSENT),
+    finding("Cardiomegaly", State.ABSENT),
+)
 PARTIES = Parties("WETREAD", "AI", "RIS", "HOSPITAL")
 SITE = FhirSite(
     {"": "https://hospital.example/patients", "HOSPITAL": "urn:oid:1.2.3"}, "https://hospital.example/orders"
@@ -51,8 +66,8 @@ def structured(name: str) -> MappingProxyType[str, Dataset]:
 
 def made_for(source: Dataset) -> dict[str, Dataset]:
     """Structured reports and notes for one film, by name."""
-    master = draft(source)
-    report = signed(master)
+    master = draft(source, text=DRAFTED)
+    report = _signed(master, FIRST, number=1)
     first = coded(master, films=[normalize(source, CONFIG)])
     return {
         "draft": master,
@@ -60,16 +75,22 @@ def made_for(source: Dataset) -> dict[str, Dataset]:
             [source], "The film is a lateral.", provenance(), revision=1, content_at=MOMENT, config=CONFIG
         ),
         "signed": report,
-        "cosigned": signed(report, FIRST, SECOND, number=2),
+        "cosigned": _signed(report, FIRST, SECOND, number=2),
         "addendum": build_addendum(
             report, "Compared with CT.", SECOND, number=2, not_before=FIRST.at, config=CONFIG, predecessor=report
         ),
         "coded-draft": first,
         "coded-draft-comprehensive": as_comprehensive(first),
-        "coded-signed": coded(report, predecessor=first),
+        "coded-signed": coded(report, FOUND_SIGNED, predecessor=first),
         "rejection": note(master, first, words=REASON),
         "withdrawal": note(report, safety=True, words=REASON),
     }
+
+
+def _signed(document: Dataset, *signatures: Signature, number: int) -> Dataset:
+    return build_signed(
+        document, SIGNED, signatures, number=number, not_before=MOMENT, config=CONFIG, predecessor=document
+    )
 
 
 @cache
@@ -92,8 +113,8 @@ def hl7(name: str) -> dict[str, bytes]:
     made, back = structured(name), (REASON, MOMENT + timedelta(hours=1), PARTIES, CONFIG)
     return {
         "draft": build_oru(made["draft"], PARTIES, CONFIG, findings=FOUND),
-        "signed": build_oru(made["signed"], PARTIES, CONFIG, findings=FOUND),
-        "addendum": build_oru(made["addendum"], PARTIES, CONFIG, findings=FOUND),
+        "signed": build_oru(made["signed"], PARTIES, CONFIG, findings=FOUND_SIGNED),
+        "addendum": build_oru(made["addendum"], PARTIES, CONFIG, findings=FOUND_SIGNED),
         "rejection": build_oru_withdrawal(made["draft"], Stage.REJECTION, *back),
         "withdrawal": build_oru_withdrawal(made["signed"], Stage.WITHDRAWAL, *back),
     }
@@ -107,7 +128,7 @@ def json_messages(name: str) -> dict[str, bytes]:
     rejected = outcome_of(master, drafted_at=MOMENT, at=later, result=Result.REJECTED, reason="wrong-finding")
     return {
         "fhir-draft": build_fhir(master, SITE, CONFIG, findings=FOUND),
-        "fhir-signed": build_fhir(report, SITE, CONFIG, findings=FOUND),
+        "fhir-signed": build_fhir(report, SITE, CONFIG, findings=FOUND_SIGNED, formerly=FOUND),
         "fhir-rejection": build_fhir_withdrawal(master, Stage.REJECTION, REASON, later, SITE, CONFIG, findings=FOUND),
         "outcome-drafted": to_json(drafted),
         "outcome-modified": to_json(outcome_of(master, drafted_at=MOMENT, at=later, signed=report)),

@@ -1,7 +1,8 @@
 """Every object through three archives that others wrote: stored by us, given back equal, found by its flags.
 
-Each of four patients has a study of its own: a plain DX, a CR with everything that a film may carry, and names in
-Korean and Arabic, where the character set of the film is another one than that of the objects.
+Each patient has a study of its own: a plain DX, a CR with everything that a film may carry, and names in scripts where
+the character set of the film is another one than that of the objects. Of four of them every object goes, of the others
+the narrative.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from tests.harness.orthanc import TITLE, Orthanc
 from tests.harness.parcels import destination
 from tests.unit.reports.films import STUDY, as_received, film, in_charset, ordered_cr
 
-STUDIES = {"dx": f"{STUDY}.71", "cr": f"{STUDY}.72", "korean": f"{STUDY}.73", "arabic": f"{STUDY}.74"}
+WHOLE = ("dx", "cr", "korean", "arabic")
+NARRATIVES = ("chinese-gb18030", "chinese-gbk", "japanese", "cyrillic")
+STUDIES = {name: f"{STUDY}.{number}" for number, name in enumerate((*WHOLE, *NARRATIVES), 71)}
 
 
 @cache
@@ -44,7 +47,8 @@ def documents(name: str) -> dict[str, Dataset]:
     else:
         source = as_received(film(**own)) if name == "dx" else in_charset(name, **own)
     made = made_for(source)
-    return {kind: dcmread(BytesIO(encode(document))) for kind, document in {**made, **pages_of(made)}.items()}
+    kinds = {**made, **pages_of(made)} if name in WHOLE else {kind: made[kind] for kind in ("draft", "signed")}
+    return {kind: dcmread(BytesIO(encode(document))) for kind, document in kinds.items()}
 
 
 def everything() -> list[Dataset]:
@@ -91,7 +95,7 @@ def files_below(folder: Path) -> list[Dataset]:
 def test_objects_are_made_of_every_class_and_none_is_equal_to_another() -> None:
     found = everything()
 
-    assert len({document.SOPInstanceUID for document in found}) == len(found) == 14 * len(STUDIES)
+    assert len({document.SOPInstanceUID for document in found}) == len(found) == 14 * len(WHOLE) + 2 * len(NARRATIVES)
     assert len({document.SOPClassUID for document in found}) == 6
     assert found[0] != found[1]
 
@@ -125,14 +129,14 @@ def test_dcmqrscp_gives_every_object_back_by_c_get(tmp_path: Path, transport: Di
 
 @pytest.fixture(scope="module")
 def pacs(tmp_path_factory: pytest.TempPathFactory, transport: DimseTransport) -> Iterator[Orthanc]:
-    """An archive with all objects: two patients' sent by C-STORE, two by STOW-RS."""
+    """An archive with all objects: those of half of the patients sent by C-STORE, the others' by STOW-RS."""
     folder = tmp_path_factory.mktemp("orthanc")
     with Orthanc(folder / "pacs", wetread_port=free_port(), dicom_web=True) as running:
         stow = StowTransport({}, connect_seconds=5, answer_seconds=30)
         web = destination(name="WEB", way=Way.STOW, url=running.dicom_web_url)
         for name in STUDIES:
             for document in documents(name).values():
-                if name in {"dx", "korean"}:
+                if name in {"dx", "korean", "japanese", "chinese-gbk"}:
                     assert transport.send(parcel(destination(running.port, name=TITLE), document)) == "0000"
                 else:
                     assert stow.send(parcel(web, document)) == "200"
@@ -177,7 +181,7 @@ def test_orthanc_gives_every_object_back_by_dicomweb(pacs: Orthanc, name: str) -
 def test_a_search_for_the_flag_finds_drafts_and_finals(pacs: Orthanc, flag: str) -> None:
     expected = {one.SOPInstanceUID for one in everything() if one.get("VerificationFlag") == flag}
 
-    assert len(expected) == 5 * len(STUDIES)
+    assert len(expected) == 5 * len(WHOLE) + len(NARRATIVES)
     assert uids(pacs, f"VerificationFlag={flag}") == expected
 
 
@@ -194,7 +198,7 @@ def test_orthanc_shows_each_name_in_its_script(pacs: Orthanc) -> None:
     """By its own interface. Its QIDO-RS answers in the character set of its option DefaultEncoding, here Latin-1."""
     shown = {found["SOPInstanceUID"]: found["PatientName"] for found in pacs.instances("SR")}
 
-    assert len(shown) == 8 * len(STUDIES)
+    assert len(shown) == 8 * len(WHOLE) + 2 * len(NARRATIVES)
     for document in everything():
         if document.Modality == "SR":
             assert shown[document.SOPInstanceUID] == str(document.PatientName)
