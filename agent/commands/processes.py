@@ -27,10 +27,12 @@ def _begin(surroundings: Surroundings) -> Config:
 @click.command()
 @click.pass_obj
 def listen(surroundings: Surroundings) -> None:
-    """Receive images: Storage and Verification SCP on node.port.
+    """Receive images: Storage and Verification SCP on node.port; and HL7 over MLLP where hl7.senders are configured.
 
     Success is answered only after the object and its row are durable. SIGTERM finishes the associations at hand.
     """
+    from agent.desk import Desk
+    from agent.incoming import serve_hl7
     from dicom_node.listener import Listener
 
     config = _begin(surroundings)
@@ -38,9 +40,14 @@ def listen(surroundings: Surroundings) -> None:
     with open_database(config) as database:
         listener = Listener(config.node, database)
         listener.start()
+        messages = serve_hl7(Desk(config, database))
+        if messages is not None:
+            messages.start()
         loop.Heart("listen", database, stop).start()
         while not stop.wait(600):
             listener.sweep()
+        if messages is not None:
+            messages.stop()
         listener.stop()
 
 

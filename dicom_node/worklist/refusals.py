@@ -15,7 +15,7 @@ from dicom_node.worklist.deliveries import Consignment, bury, own_delivery
 from dicom_node.worklist.moves import CLASS_REFUSED, deliveries_of, move_delivery, settle
 from dicom_node.worklist.outgoing import Outgoing, enqueue
 
-_OPTIONAL: Final = frozenset({Kind.TID1500, Kind.PDF, Kind.SC, Kind.KOS})
+_OPTIONAL: Final = frozenset({Kind.TID1500, Kind.PDF, Kind.SC})
 
 
 class Refusal(StrEnum):
@@ -30,8 +30,9 @@ class Refusal(StrEnum):
 def mark_refused(tx: Session, held: Consignment, *, error: str, instead: Outgoing | None, now: datetime) -> Refusal:
     """The destination takes no objects of this form; `instead` is the same content in another. Raises LeaseLost.
 
-    An object that has a narrative beside it, or only takes one back, can be done without. One that is all that the
-    destination was to get at this stage cannot: a person must know.
+    An object that has a narrative beside it can be done without. One that is all that the destination was to get at
+    this stage cannot, and a note that takes a document back cannot: what it takes back stays there, and a person must
+    know.
     """
     delivery = own_delivery(tx, held, also=DeliveryState.CANCELED)
     if delivery.state is DeliveryState.CANCELED:
@@ -61,7 +62,7 @@ def mark_refused(tx: Session, held: Consignment, *, error: str, instead: Outgoin
 def _can_do_without(tx: Session, delivery: Delivery) -> bool:
     if delivery.kind not in _OPTIONAL:
         return False
-    return delivery.kind is Kind.KOS or any(
+    return any(
         other.id != delivery.id
         and (other.destination, other.stage) == (delivery.destination, delivery.stage)
         and other.state is not DeliveryState.CANCELED

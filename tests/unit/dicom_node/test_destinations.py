@@ -295,13 +295,13 @@ def test_nothing_is_taken_back_where_nothing_went(desk: Desk) -> None:
     assert [(state, reason) for _, state, reason in states(desk)] == [(DeliveryState.FAILED, "destination-off")] * 2
 
 
-def test_note_that_is_refused_leaves_the_rest_as_it_was(desk: Desk) -> None:
+def test_note_that_is_refused_is_a_dead_letter_since_the_draft_is_still_there(desk: Desk) -> None:
     queue(desk, Kind.BASIC_TEXT)
     deliver(desk)
     take_back(desk, Stage.REJECTION)
 
-    assert refuse(desk) is Refusal.WITHOUT
-    assert desk.revision().book is Book.DELIVERED
+    assert refuse(desk) is Refusal.DEAD_LETTER
+    assert (desk.revision().book, desk.revision().reason) == (Book.DEAD_LETTERED, "class-refused")
     assert desk.problems() == ()
 
 
