@@ -83,11 +83,17 @@ class Checkpoint:
 
     def words(self) -> prompt.LlamaWords:
         """The tokenizer of this checkpoint. Raises CheckpointError where its size is not the model's."""
-        words = prompt.LlamaWords(
-            (self.folder / "tokenizer.model").read_bytes(),
-            legacy=bool(self.tokenizer["legacy"]),
-            add_bos_token=bool(self.tokenizer["add_bos_token"]),
-        )
+        try:
+            words = prompt.LlamaWords(
+                (self.folder / "tokenizer.model").read_bytes(),
+                legacy=bool(self.tokenizer["legacy"]),
+                add_bos_token=bool(self.tokenizer["add_bos_token"]),
+            )
+        except RuntimeError as error:  # what sentencepiece raises for everything
+            raise CheckpointError(
+                f"{self.folder / 'tokenizer.model'} is no sentencepiece model. Fetch it again with: "
+                f"wetread model pull --to {self.folder}"
+            ) from error
         expected = self.config["llama"]["vocab_size"]
         if words.size != expected:
             raise CheckpointError(
@@ -98,7 +104,7 @@ class Checkpoint:
 
     @property
     def positions(self) -> int:
-        """How many positions are kept for a study: film, the report's prompt or a longer question, the longest answer."""
+        """How many positions are kept for a study: film, prompt or a longer question, the longest answer."""
         tower = self.config["clip_vision_cfg"]
         patches = (int(tower["image_size"]) // int(tower["patch_size"])) ** 2
         return patches + len(self.words().prompt_ids(prompt.REPORT)) + _QUESTION + Generation().max_new_tokens
@@ -176,7 +182,7 @@ def _read_object(path: Path, required: tuple[str, ...]) -> dict[str, Any]:
     _must_exist(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is no JSON file. Fetch it again with: wetread model pull --to {path.parent}"
         ) from error
@@ -201,6 +207,10 @@ def _find_shards(folder: Path) -> tuple[Path, ...]:
     if not index.exists() and (folder / "model.safetensors").is_file():
         return (folder / "model.safetensors",)
     weights = _read_object(index, ("weight_map",))["weight_map"]
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and origin.is_data(name) for name in weights.values()
+    ):
+        raise CheckpointError(f"{index} names no shards. Fetch it again with: wetread model pull --to {folder}")
     shards = tuple(folder / name for name in sorted(set(weights.values())))
     for shard in shards:
         _must_exist(shard)

@@ -160,6 +160,11 @@ def _staged(target: Path) -> Iterator[Path]:
                     f"The disk of {stage} became full. What has come is kept: free some space and run the same command "
                     f"again, or name another folder with --to"
                 ) from error
+            if error.errno == errno.EFBIG:
+                raise NotEnoughSpace(
+                    f"The file system of {stage} takes no files of this size (FAT32 ends at 4 GiB). Name a folder on "
+                    f"another one with --to; a USB disk should be formatted as exFAT or ext4"
+                ) from error
             raise
 
 
@@ -169,8 +174,11 @@ def _adopt(target: Path, stage: Path, files: Sequence[Expected]) -> None:
         here = target / file.name
         if not file.provable or (stage / file.name).exists() or not here.is_file():
             continue
-        if here.stat().st_size == file.size and origin.difference(file, origin.measure(here)) is None:
-            os.link(here, stage / file.name)
+        if here.stat().st_size == file.size and origin.prove(here, file)[1] is None:
+            try:
+                os.link(here, stage / file.name)
+            except OSError:  # a file system without links, as on most USB disks
+                shutil.copyfile(here, stage / file.name)
 
 
 def _check_space(stage: Path, files: Sequence[Expected], free: Free) -> None:
@@ -195,18 +203,17 @@ def _bring(stage: Path, source: Source, wanted: Wanted, file: Expected) -> Measu
     """One file, proved. A wrong one is fetched once more from its beginning: a resumed one may have a damaged start."""
     there = stage / file.name
     if there.exists():
-        measured = origin.measure(there)
-        if file.provable and origin.difference(file, measured) is None:
+        measured, wrong = origin.prove(there, file)
+        if file.provable and wrong is None:
             return measured
         there.unlink()
     part = _part(stage, file)
     if part.exists() and part.stat().st_size > (file.size or 0):
         part.unlink()
-    wrong: str | None = None
+    wrong = None
     for _attempt in range(2):
         source.fetch(wanted.repository, wanted.revision, file, part)
-        measured = origin.measure(part)
-        wrong = origin.difference(file, measured)
+        measured, wrong = origin.prove(part, file)
         if wrong is None:
             part.rename(there)
             return measured

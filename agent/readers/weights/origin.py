@@ -55,7 +55,7 @@ class Measured:
 
     size: int
     sha256: str
-    blob: str
+    blob: str  # empty where nobody asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +72,26 @@ def is_data(name: str) -> bool:
     return _DATA.fullmatch(name) is not None
 
 
-def measure(path: Path) -> Measured:
-    """Read a file once. Raises OSError."""
+def measure(path: Path, *, blob: bool = False) -> Measured:
+    """Read a file once; for git's name of it as well, which takes as long again. Raises OSError."""
     size = path.stat().st_size
-    sha256, blob = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    digests = [hashlib.sha256()]
+    if blob:
+        digests.append(hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False))
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
-            sha256.update(chunk)
-            blob.update(chunk)
-    return Measured(size, sha256.hexdigest(), blob.hexdigest())
+            for digest in digests:
+                digest.update(chunk)
+    return Measured(size, digests[0].hexdigest(), digests[1].hexdigest() if blob else "")
 
 
-def difference(expected: Expected, measured: Measured) -> str | None:
-    """In words, how a file differs from what is known of it; None where it does not."""
+def prove(path: Path, expected: Expected) -> tuple[Measured, str | None]:
+    """Read a file, and say in words how it differs from what is known of it; None where it does not."""
+    measured = measure(path, blob=expected.blob is not None)
+    return measured, _difference(expected, measured)
+
+
+def _difference(expected: Expected, measured: Measured) -> str | None:
     if expected.size is not None and measured.size != expected.size:
         return f"it has {measured.size} bytes, not {expected.size}"
     if expected.sha256 is not None and measured.sha256 != expected.sha256:
@@ -102,8 +109,10 @@ def read(folder: Path) -> Origin | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         files = {name: Expected(name, int(one["size"]), str(one["sha256"])) for name, one in content["files"].items()}
+        if not all(is_data(name) or name == CARD for name in files):  # also a path that leads elsewhere
+            raise ValueError("a name that is no file of a model")
         return Origin(str(content["repository"]), str(content["revision"]), MappingProxyType(files))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise OriginUnreadable(
             f"{path} cannot be read. Delete it and fetch the files again with: wetread model pull --to {folder}"
         ) from error

@@ -45,8 +45,7 @@ def _file(folder: Path, expected: origin.Expected) -> Row:
     mend = f"Fetch it again with: wetread model pull --to {folder}"
     if not path.is_file():
         return Row(expected.name, "wrong", f"it is missing. {mend}")
-    measured = origin.measure(path)
-    wrong = origin.difference(expected, measured)
+    measured, wrong = origin.prove(path, expected)
     if wrong is not None:
         return Row(expected.name, "wrong", f"{wrong}. {mend}")
     return Row(expected.name, "ok" if expected.provable else "warning", f"sha256 {measured.sha256}")

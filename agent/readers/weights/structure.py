@@ -86,7 +86,10 @@ def compare(folder: Path, structure: Structure, config: Mapping[str, Any], *, pu
 
     published: it must hold the numbers as published, all in bfloat16. Raises CheckpointError.
     """
-    wanted = expected(config)
+    try:
+        wanted = expected(config)
+    except (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError, OverflowError) as error:
+        raise _broken(folder / "config.json", "its numbers make no model") from error
     for name, shape in wanted.items():
         stored = structure.tensors.get(name)
         if stored is None:

@@ -9,6 +9,8 @@ import math
 import re
 import shutil
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +95,11 @@ def move(name: str, folder: Path) -> None:
     index.write_text(json.dumps(content))
 
 
+def elsewhere(folder: Path) -> None:
+    index = folder / "model.safetensors.index.json"
+    index.write_text(index.read_text().replace(SHARD, "../../etc/passwd"))
+
+
 def cut(folder: Path) -> None:
     (folder / SHARD).write_bytes((folder / SHARD).read_bytes()[:-10])
 
@@ -155,6 +162,16 @@ def test_a_folder_that_lost_a_file_is_not_imported(folder: Path, tmp_path: Path)
     assert f"{SHARD} is missing" in fails("import", first, "--to", tmp_path / "second")
 
 
+def test_a_folder_that_names_files_elsewhere_is_not_imported(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    files = {"config.json": {"size": 1, "sha256": "0" * 64}, "../secret": {"size": 1, "sha256": "0" * 64}}
+    content = {"repository": "", "revision": "", "files": files}
+    (folder / origin.ORIGIN).write_text(json.dumps(content))
+    result = model("import", folder, "--to", tmp_path / "model")
+    assert isinstance(result.exception, origin.OriginUnreadable)
+    assert not (tmp_path / "model").exists()
+
+
 def test_the_published_model_wants_its_licences_accepted(tmp_path: Path) -> None:
     refused = model("import", CHECKPOINT, "--to", tmp_path / "model")
     assert refused.exit_code == 2
@@ -215,6 +232,23 @@ def test_no_disk_is_told_in_gib_before_a_byte_is_copied(folder: Path, tmp_path: 
     ):
         install(tmp_path / "model", Folder(folder), huge, say=print, free=lambda _: 4 << 30)
     assert list((tmp_path / "model.partial").iterdir()) == []
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_file_system_that_takes_no_large_files_is_named(folder: Path, tmp_path: Path) -> None:
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+        "from agent.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "model", "import", str(folder), "--to", str(tmp_path / "model")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "takes no files of this size" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "model").exists()
 
 
@@ -323,6 +357,11 @@ def test_a_model_of_another_size_is_not_the_published_one() -> None:
         (lambda folder: edit(folder, "config.json", "intermediate_size", 193), "has the shape"),
         (lambda folder: edit(folder, "config.json", "rms_norm_eps", None), "lacks the key llama.rms_norm_eps"),
         (lambda folder: (folder / "config.json").write_text("{"), "is no JSON file"),
+        (lambda folder: (folder / "config.json").write_text("[" * 100_000), "is no JSON file"),
+        (lambda folder: (folder / "tokenizer.model").write_bytes(b"garbage"), "no sentencepiece model"),
+        (lambda folder: edit(folder, "config.json", "num_hidden_layers", "many"), "its numbers make no model"),
+        (lambda folder: edit(folder, "config.json", "num_attention_heads", 0), "its numbers make no model"),
+        (elsewhere, "names no shards"),
     ],
 )
 def test_layouts_that_do_not_fit_are_named(folder: Path, change: Callable[[Path], object], words: str) -> None:
