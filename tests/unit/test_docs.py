@@ -132,7 +132,7 @@ def commands_in(text: str) -> Iterator[str]:
 
 
 def commands_in_a_sentence(text: str) -> Iterator[str]:
-    told = r"(?:^|[:;,(`/] ?|\bsee |\brun |\bthen |  )wetread (?!is\b|demonstration\b)"  # two that are prose
+    told = r"(?:^|[:;,(`/] ?|\bsee |\brun |\bthen |  )wetread (?!is\b|demonstration\b|chest findings\b)"  # prose
     for found in re.finditer(told + r"(?=[a-z])((?:[^`;,:()\n?{]|:(?=\S))+)", text):
         yield "wetread " + re.sub(r"[.'\"]+$", "", found[1].split(" and ")[0]).replace("'", "")
 
