@@ -7,7 +7,6 @@ import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
 from itertools import count
 from pathlib import Path
 
@@ -22,11 +21,10 @@ from dicom_node import books
 from dicom_node.files import read_document
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Delivery, DeliveryState, Revision, Study
-from reports.hl7.server import MllpServer
 from reports.objects import tree
 from reports.tables import Event, Report, ReportState
 from tests.harness import dcmtk
-from tests.harness.node import Node, wait_until
+from tests.harness.node import Node, free_port, wait_until
 from tests.harness.orthanc import TITLE, Orthanc
 
 NUMBERS = count(1)
@@ -34,25 +32,18 @@ MSH = "MSH|^~\\&|RIS|HOSP|WETREAD|AI|20250302||{}|C1|P|2.5.1"
 
 pytestmark = pytest.mark.timeout(300)
 
-House = tuple[Node, Orthanc, MllpServer]
+House = tuple[Node, Orthanc, int]  # the last one is the port for HL7
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """Orthanc routes everything to us and gets our drafts; the RIS speaks to us by MLLP."""
+    """Orthanc routes everything to us and gets our drafts; the RIS speaks to `listen` by MLLP."""
     folder = tmp_path_factory.mktemp("life")
-    with Node(folder / "node") as node, Orthanc(folder / "pacs", wetread_port=node.port) as pacs:
+    hl7_port = free_port()
+    hl7 = f'[hl7]\nsenders = ["127.0.0.0/8"]\nbind_address = "127.0.0.1"\nport = {hl7_port}\n'
+    with Node(folder / "node", reader=hl7) as node, Orthanc(folder / "pacs", wetread_port=node.port) as pacs:
         node.add_peer(TITLE, pacs.port, send_to=True)
-        hl7 = node.config.hl7.model_copy(
-            update={"senders": (ip_network("127.0.0.0/8"),), "bind_address": "127.0.0.1", "port": 0}
-        )
-        server = serve_hl7(Desk(node.config.model_copy(update={"hl7": hl7}), node.database))
-        assert server is not None
-        server.start()
-        try:
-            yield node, pacs, server
-        finally:
-            server.stop()
+        yield node, pacs, hl7_port
         with node.database.read() as tx:
             assert books.balance(tx).problems == ()
 
@@ -70,10 +61,10 @@ def store(pacs: Orthanc, folder: Path, **elements: str) -> Dataset:
     return image
 
 
-def tell(server: MllpServer, *lines: str) -> str:
+def tell(port: int, *lines: str) -> str:
     """Send one HL7 message as a RIS does; returns the acknowledgment."""
     message = "\r".join(lines).encode()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(b"\x0b" + message + b"\x1c\r")
         answer = b""
         while not answer.endswith(b"\x1c\r"):
@@ -129,10 +120,10 @@ def note_in(house: House, image: Dataset) -> Dataset:
 
 
 def test_a_final_report_by_hl7_takes_the_draft_back(house: House, tmp_path: Path) -> None:
-    node, _, server = house
+    node, _, port = house
     image = drafted(house, tmp_path)
 
-    answer = tell(server, *final_report(image))
+    answer = tell(port, *final_report(image))
 
     assert "MSA|AA|C1" in answer
     report = report_of(node, image)
@@ -212,11 +203,11 @@ def test_a_late_image_replaces_the_draft(house: House, tmp_path: Path) -> None:
 
 
 def test_a_merged_patient_holds_the_study(house: House, tmp_path: Path) -> None:
-    node, _, server = house
+    node, _, port = house
     image = drafted(house, tmp_path)
     merge = [MSH.format("ADT^A40"), "PID|1||OTHER||Secret^Name", f"MRG|{image.PatientID}"]
 
-    assert "MSA|AA|C1" in tell(server, *merge)
+    assert "MSA|AA|C1" in tell(port, *merge)
 
     (shown,) = node.ask("study", "list", "--limit", "1")
     assert shown["study_instance_uid"] == image.StudyInstanceUID
@@ -229,4 +220,5 @@ def test_a_merged_patient_holds_the_study(house: House, tmp_path: Path) -> None:
 
 def test_without_senders_the_port_stays_closed(house: House) -> None:
     node, _, _ = house
-    assert serve_hl7(Desk(node.config, node.database)) is None
+    closed = node.config.model_copy(update={"hl7": node.config.hl7.model_copy(update={"senders": ()})})
+    assert serve_hl7(Desk(closed, node.database)) is None
