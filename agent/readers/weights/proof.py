@@ -61,27 +61,36 @@ def _whence(known: origin.Origin) -> Row:
 
 
 def _together(folder: Path, known: origin.Origin | None) -> Iterator[Row]:
-    """Configuration, tokenizer and tensors; each only where those before it could be read."""
-    own = (folder / CARD).exists()
-    subject = "configuration"
+    """Configuration; where that can be read, tokenizer and tensors, each for itself."""
     try:
         checkpoint = Checkpoint.open(folder, "bf16")
-        llama = checkpoint.config["llama"]
-        yield Row(subject, "ok", ", ".join(f"{key} {llama[key]}" for key in _READ_FROM_FILES))
-        subject = "tokenizer"
-        words = checkpoint.words()
-        settings = ", ".join(f"{key} {checkpoint.tokenizer[key]}".lower() for key in ("legacy", "add_bos_token"))
-        yield Row(subject, "ok", f"{words.size} tokens, {settings}")
-        subject = "tensors"
-        found = structure.read(folder, checkpoint.shards)
-        structure.compare(folder, found, checkpoint.config, published=not own)
-    except (CheckpointError, origin.OriginUnreadable) as error:
-        yield Row(subject, "wrong", str(error))
+    except CheckpointError as error:
+        yield Row("configuration", "wrong", str(error))
         return
-    summary = f"{len(found.tensors)} tensors, {found.parameters} numbers, {found.bytes} bytes, shapes and index agree"
-    proved = known is not None and known.revision == REVISION
-    published = (len(found.tensors), found.bytes) == (TENSORS, BYTES)
-    if own or published or proved:
-        yield Row(subject, "ok", summary)
-    else:
-        yield Row(subject, "wrong", f"{summary}; the published model has {TENSORS} tensors of {BYTES} bytes")
+    llama = checkpoint.config["llama"]
+    yield Row("configuration", "ok", ", ".join(f"{key} {llama[key]}" for key in _READ_FROM_FILES))
+    yield _tokenizer(checkpoint)
+    yield _tensors(checkpoint, proved=known is not None and known.revision == REVISION)
+
+
+def _tokenizer(checkpoint: Checkpoint) -> Row:
+    try:
+        words = checkpoint.words()
+    except CheckpointError as error:
+        return Row("tokenizer", "wrong", str(error))
+    settings = ", ".join(f"{key} {checkpoint.tokenizer[key]}".lower() for key in ("legacy", "add_bos_token"))
+    return Row("tokenizer", "ok", f"{words.size} tokens, {settings}")
+
+
+def _tensors(checkpoint: Checkpoint, *, proved: bool) -> Row:
+    """proved: the digests are those of the published revision, so that its size need not be asked for."""
+    own = (checkpoint.folder / CARD).exists()
+    try:
+        found = structure.read(checkpoint.folder, checkpoint.shards)
+        structure.compare(checkpoint.folder, found, checkpoint.config, published=not own)
+    except CheckpointError as error:
+        return Row("tensors", "wrong", str(error))
+    words = f"{len(found.tensors)} tensors, {found.parameters} numbers, {found.bytes} bytes, shapes and index agree"
+    if own or proved or (len(found.tensors), found.bytes) == (TENSORS, BYTES):
+        return Row("tensors", "ok", words)
+    return Row("tensors", "wrong", f"{words}; the published model has {TENSORS} tensors of {BYTES} bytes")

@@ -11,7 +11,7 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,6 +93,24 @@ def move(name: str, folder: Path) -> None:
         one for one in content["weight_map"].values() if one != content["weight_map"][name]
     )
     index.write_text(json.dumps(content))
+
+
+def sparse(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Path, ...]:
+    """Three shards of these tensors in bfloat16, without their numbers."""
+    names = sorted(shapes)
+    shards = []
+    for number in range(3):
+        header, reached = {}, 0
+        for name in names[number::3]:
+            end = reached + 2 * math.prod(shapes[name])
+            header[name] = {"dtype": "BF16", "shape": list(shapes[name]), "data_offsets": [reached, end]}
+            reached = end
+        raw = json.dumps(header).encode()
+        shards.append(folder / f"model-{number + 1:05d}-of-00003.safetensors")
+        with shards[-1].open("wb") as stream:
+            stream.write(struct.pack("<Q", len(raw)) + raw)
+            stream.truncate(8 + len(raw) + reached)
+    return tuple(shards)
 
 
 def elsewhere(folder: Path) -> None:
@@ -379,6 +397,26 @@ def test_the_published_configuration_calls_for_the_589_tensors() -> None:
     assert sum(map(math.prod, shapes.values())) * 2 == BYTES == 14_092_742_656
     assert len([name for name in shapes if name.startswith("vision_tower.")]) == 296
     assert len([name for name in shapes if name.startswith("llama.")]) == 290
+
+
+def test_files_of_the_published_shape_are_accepted_and_one_wrong_shape_is_not(tmp_path: Path) -> None:
+    """14 GB of holes: the headers are real, the numbers take no space on the disk."""
+    shapes = structure.expected(PUBLISHED_SHAPE)
+    shards = sparse(tmp_path, shapes)
+    found = structure.read(tmp_path, shards)
+    structure.compare(tmp_path, found, PUBLISHED_SHAPE, published=True)
+    assert (len(found.tensors), found.bytes, found.parameters) == (589, 14_092_742_656, 7_046_371_328)
+    shards = sparse(tmp_path, {**shapes, "lm_head.weight": (4096, 32000)})
+    with pytest.raises(CheckpointError, match=r"lm_head\.weight has the shape \[4096, 32000\], not \[32000, 4096\]"):
+        structure.compare(tmp_path, structure.read(tmp_path, shards), PUBLISHED_SHAPE, published=True)
+
+
+def test_numbers_of_another_type_are_not_the_published_ones(tmp_path: Path) -> None:
+    shapes = structure.expected(PUBLISHED_SHAPE)
+    found = structure.Structure({name: structure.Stored("shard", "F16", shape) for name, shape in shapes.items()})
+    structure.compare(tmp_path, found, PUBLISHED_SHAPE, published=False)
+    with pytest.raises(CheckpointError, match="stored as F16, published as BF16"):
+        structure.compare(tmp_path, found, PUBLISHED_SHAPE, published=True)
 
 
 def test_no_folder_is_one_sentence(tmp_path: Path) -> None:
