@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from reports.objects.frame import encode
 from tests.golden.every_object import SOURCES, hl7, json_messages, pages, structured
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "sr"
+PAGE = Path(__file__).parents[3] / "deploy" / "docs" / "objects.md"
 WIDTH = 120
 MEBIBYTE = 2**20
 # Pixels and pages, what is derived from them, and the length that the fonts give them.
@@ -162,3 +164,32 @@ def test_name_in_a_golden_file_is_that_of_the_film(name: str) -> None:
 
     for kind in structured(name):
         assert str(dcmread(GOLDEN / name / f"{kind}.dcm").PatientName) == str(film.PatientName)
+
+
+def flags_in_the_manual() -> dict[tuple[int, str], str]:
+    """Tag and object to value, of those rows that give a value."""
+    section = PAGE.read_text(encoding="utf-8").split("## Flags\n")[1].split("\n## ")[0]
+    head, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in re.findall(r"^\|.*", section, re.MULTILINE)
+    ]
+    found: dict[tuple[int, str], str] = {}
+    for name, *values in rows:
+        tag = re.search(r"\((\w{4}),(\w{4})\)", name)
+        assert tag is not None, name
+        found |= {(int(tag[1] + tag[2], 16), kind): value for kind, value in zip(head[1:], values, strict=True)}
+    return found
+
+
+def test_flags_in_the_manual_are_those_of_the_objects() -> None:
+    manual = flags_in_the_manual()
+
+    assert len(manual) == 10 * 7
+    for (tag, kind), said in manual.items():
+        element = structured("dx")[kind].get(tag)
+        if element is None:
+            assert said in {"–", "absent", "older draft"}
+        elif element.VR == "SQ":
+            observers = {1: "1 item", 2: "2 items"}[len(element.value)]
+            assert said.startswith(observers) or element.keyword == "PredecessorDocumentsSequence"
+        else:
+            assert said == str(element.value)
