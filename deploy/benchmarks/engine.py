@@ -294,8 +294,9 @@ def write_checkpoint(shape: str, folder: Path) -> None:
     words = (demonstration / "tokenizer.model").read_bytes()
     (folder / "tokenizer.model").write_bytes(words + filling_words(480, llama[4]))
     index, source = {}, torch.Generator().manual_seed(SEED)
-    for number, tensors in enumerate((first_tensors(tower, llama), *layer_tensors(tower, llama))):
-        shard = f"model-{number:05}.safetensors"
+    parts = [first_tensors(tower, llama), *layer_tensors(tower, llama)]
+    for number, tensors in enumerate(parts, 1):
+        shard = f"model-{number:05}-of-{len(parts):05}.safetensors"
         save_file({name: random_tensor(name, size, source) for name, size in tensors.items()}, folder / shard)
         index |= dict.fromkeys(tensors, shard)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
