@@ -134,6 +134,7 @@ def test_a_text_against_itself_is_no_draft(text: str) -> None:
         "No upper lobe consolidation. There is consolidation in the lower lobe.",
         "There is interstitial edema without alveolar edema. No alveolar edema.",
         "There was an effusion on the prior study. No pleural effusion.",
+        "There is mild cardiomegaly, though the heart is normal in size for this projection.",
     ],
 )
 def test_a_size_a_side_or_another_day_is_no_contradiction(text: str) -> None:
