@@ -123,13 +123,13 @@ def _candidates(room: Room, claim: Claim) -> list[Candidate]:
     for instance in instances:
         path = _path(room, instance)
         if path.exists():
-            candidate = _judged(instance, path, confirmed=claim.confirmed)
+            candidate = _judged(instance, path, confirmed=claim.confirmed, by=claim.confirmed_by)
             gone = instance.sop_instance_uid in rejected
             found.append(replace(candidate, verdict=_REJECTED) if gone else candidate)
     return found
 
 
-def _judged(instance: Instance, path: Path, *, confirmed: bool) -> Candidate:
+def _judged(instance: Instance, path: Path, *, confirmed: bool, by: str) -> Candidate:
     """What the listener could store need not be readable to its end. Raises OSError where the disk is to blame."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they quote what stands in the header
@@ -139,7 +139,7 @@ def _judged(instance: Instance, path: Path, *, confirmed: bool) -> Candidate:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             return Candidate(instance, Dataset(), _UNREADABLE)
-        return Candidate(instance, header, judge(header, confirmed=confirmed))
+        return Candidate(instance, header, judge(header, confirmed=confirmed, by=by))
 
 
 def _first_film(room: Room, readable: Sequence[Candidate]) -> tuple[Candidate, Film]:

@@ -142,7 +142,7 @@ def web(surroundings: Surroundings) -> None:
 
     config = _begin(surroundings)
     with open_database(config) as database:
-        loop.Heart("web", database, threading.Event()).start()
+        loop.Heart("web", database, loop.stop_on_signals()).start()
         uvicorn.run(
             make_pages(config, database),
             host=config.web.bind_address,
@@ -158,12 +158,13 @@ def web(surroundings: Surroundings) -> None:
 def run(surroundings: Surroundings) -> None:
     """Run everything on this machine: Redis where none is configured, and the five processes.
 
-    Brings the database to this version first. A process that ends is started again; SIGTERM stops all in order.
+    Brings an existing database to this version first; makes none (wetread db upgrade). A process that ends is started
+    again; SIGTERM stops all in order.
     """
     from agent.supervisor import Supervisor
 
     config = _begin(surroundings)
     database = Database(config.node.database_url)
-    schema.upgrade(database)
+    schema.upgrade_existing(database)
     database.close()
     Supervisor(config, surroundings.config_file).run(loop.stop_on_signals())

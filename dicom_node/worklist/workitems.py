@@ -53,6 +53,7 @@ class Claim:
     accession_number: str
     content_at: datetime
     confirmed: bool
+    confirmed_by: str = ""  # the actor who said that it may be read, such as person:name
 
 
 def complete_studies(tx: Session, now: datetime, *, quiet: timedelta, deadline: timedelta) -> Swept:
@@ -330,4 +331,5 @@ def _as_claim(workitem: Workitem) -> Claim:
         accession_number=study.accession_number,
         content_at=workitem.content_at,
         confirmed=bool(workitem.confirmed_by),
+        confirmed_by=workitem.confirmed_by,
     )

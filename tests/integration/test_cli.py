@@ -179,7 +179,7 @@ def test_processes_that_were_stopped_in_order_are_said_to_be_stopped_at_once(tmp
         running = {finding["subject"]: finding["words"] for finding in node.ask("check")}
     stopped = {finding["subject"]: finding["words"] for finding in node.ask("check")}
 
-    for name in ("listen", "dispatch", "work", "send"):
+    for name in ("listen", "dispatch", "work", "send", "web"):
         assert running[name].endswith(" s ago")
         assert "was stopped" in stopped[name]
 
