@@ -96,7 +96,7 @@ def _model(config: Config) -> Finding:
     missing = [name for name in ("config.json", "tokenizer.model") if not (folder / name).exists()]
     if missing or not list(folder.glob("*.safetensors")):
         wanted = ", ".join(missing or ["*.safetensors"])
-        return Finding("model", "wrong", f"{folder} lacks {wanted}; put the published checkpoint there")
+        return Finding("model", "wrong", f"{folder} lacks {wanted}; get the model with: wetread model pull")
     if config.reader.checkpoint is None:
         return Finding(
             "model", "warning", "the demonstration model, which does not see the film; set reader.checkpoint"

@@ -22,6 +22,7 @@ from agent.drafting import Draft
 from agent.imaging.attributes import BROKEN
 from agent.imaging.gate import Verdict, judge
 from agent.imaging.pixels import Film, UndecodableImage
+from agent.readers import guards
 from agent.readers.protocol import Generation, Reader, Reading, UnreadableText
 from dicom_node import worklist
 from dicom_node.database import Database, clock
@@ -221,7 +222,8 @@ def _draft(
     """Build and check the draft in every form. Raises SourceUnusable, TextRefused, DocumentRefused."""
     identity = room.reader.identity
     made = _provenance(room, (chosen.instance.sop_instance_uid,), _in_words(reading.generation))
-    provenance = replace(made, assumptions=(*chosen.verdict.notes, *film.notes), unread=len(candidates) - 1)
+    notes = (*chosen.verdict.notes, *film.notes, *guards.notes(reading.text))
+    provenance = replace(made, assumptions=notes, unread=len(candidates) - 1)
     draft = drafting.write(room.desk, claim, [chosen.header], sections(reading.text), provenance)
     report = Report(
         revision_id=claim.revision_id,

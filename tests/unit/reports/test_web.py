@@ -25,9 +25,10 @@ from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, Mode, ProcessBeat, RemoteAE, Study
 from dicom_node.worklist import Claim, Ending, Outgoing
 from reports import life
+from reports.life import RULES
 from reports.objects.frame import encode
 from reports.provenance import NOTICE
-from reports.tables import Report
+from reports.tables import Event, Report
 from reports.web import Premises, make_app
 from reports.web.alarms import PROCESSES
 from reports.web.guard import is_loopback_name
@@ -526,6 +527,14 @@ def test_every_event_that_the_node_writes_about_a_study_has_words() -> None:
     assert written - set(WORDS) == {"destination-requeued", "object-quarantined", "switched"}  # of no study
 
 
+def test_every_event_of_a_report_has_words() -> None:
+    ends = {f"report-{rule.to.value.lower()}" for event, rule in RULES.items() if event is not Event.DRAFTED}
+    told = {"report-recalled", "report-left-behind", "object-left-out"}
+    seen = {Event.FINAL_ELSEWHERE, Event.CANCELED, Event.CANCELED_FOR_SAFETY, Event.PATIENT_CHANGED}
+
+    assert ends | told | {f"seen-{event.value}" for event in seen} <= set(WORDS)
+
+
 def test_unknown_event_is_shown_with_what_it_says(house: House) -> None:
     house.receive()
     with house.database.write() as tx:
@@ -690,7 +699,8 @@ def test_database_of_another_version_is_not_ready(house: House) -> None:
     answer = house.web.get("/readyz")
 
     assert answer.status_code == 503
-    assert answer.text == f"The database has version 9999, this program needs {schema.VERSION}: run wetread db upgrade.\n"
+    needed = f"this program needs {schema.VERSION}: run wetread db upgrade."
+    assert answer.text == f"The database has version 9999, {needed}\n"
 
 
 def test_database_without_tables_is_not_ready(house: House) -> None:
