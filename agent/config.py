@@ -41,6 +41,7 @@ class ReaderConfig(BaseModel):
     hub_endpoint: str = Field("https://huggingface.co", pattern=r"^https?://[^\s/]+")  # `wetread model pull`
     precision: Literal["fp32", "bf16", "int8", "nf4"] = "nf4"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    slots: int = Field(8, ge=1, le=256)  # studies read at once
     decode_seconds: float = Field(60, gt=0)  # of one film, in a process of its own
     decode_mebibytes: int = Field(4096, ge=256)
     debug_images: Path | None = None  # folder; each film is written there as the model gets it

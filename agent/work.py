@@ -193,7 +193,8 @@ def load(config: Config) -> Reader:
     from agent.readers import demonstration_checkpoint, load_reader
 
     checkpoint = config.reader.checkpoint or demonstration_checkpoint()
-    return load_reader(config.reader.name, Path(checkpoint), config.reader.precision, device=config.reader.device)
+    reader = config.reader
+    return load_reader(reader.name, Path(checkpoint), reader.precision, device=reader.device, slots=reader.slots)
 
 
 def run(config: Config) -> None:

@@ -13,8 +13,10 @@ from dicom_node.errors import ConfigurationError
 READERS = MappingProxyType({"cxr_llava": "agent.readers.cxr_llava"})
 
 
-def load_reader(name: str, checkpoint: Path, precision: str, *, device: str = "auto") -> Reader:
+def load_reader(name: str, checkpoint: Path, precision: str, *, device: str = "auto", slots: int = 8) -> Reader:
     """Import the reader's module and load its checkpoint; the one place where a process comes to hold torch.
+
+    slots: how many studies it may read at once.
 
     Raises ConfigurationError where the reader, its files or its precision are wrong.
     """
@@ -23,7 +25,7 @@ def load_reader(name: str, checkpoint: Path, precision: str, *, device: str = "a
     # bitsandbytes names an optional package at its import, and a cast for every layer of every token
     for noisy in ("bitsandbytes.backends.cpu.ops", "bitsandbytes.autograd._functions"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    reader = import_module(READERS[name]).load(checkpoint, precision, device=device)
+    reader = import_module(READERS[name]).load(checkpoint, precision, device=device, slots=slots)
     assert isinstance(reader, Reader)
     return reader
 

@@ -108,16 +108,14 @@ class CxrLlavaReader:
     which is what a process with several readings at a time wants.
     """
 
-    def __init__(
-        self, model: CxrLlavaModel, checkpoint: Checkpoint, device: torch.device, limits: Limits | None = None
-    ) -> None:
+    def __init__(self, model: CxrLlavaModel, checkpoint: Checkpoint, device: torch.device, *, slots: int = 8) -> None:
         self._model = model
         self._device = device
         self._config = checkpoint.config
         self._words = checkpoint.words()
         self._identity = checkpoint.identity()
         self._native = NativeLlama(model.llama, model.lm_head)
-        self._engine = Engine(self._native, self._embedded, limits or Limits(positions=self._usual_positions()))
+        self._engine = Engine(self._native, self._embedded, Limits(slots, self._usual_positions()))
         self._hands = ThreadPoolExecutor(_HANDS, thread_name_prefix="prepare")
 
     @property
@@ -280,12 +278,12 @@ class CxrLlavaReader:
         return prompted + _ROOM_FOR_QUESTIONS + _GREEDY.max_new_tokens
 
 
-def load(folder: Path, precision: str, *, device: str = "auto", limits: Limits | None = None) -> CxrLlavaReader:
+def load(folder: Path, precision: str, *, device: str = "auto", slots: int = 8) -> CxrLlavaReader:
     """Load a checkpoint of the published layout.
 
     precision: fp32, bf16, int8 or nf4; the last two quantize only the layers of the language model.
     device: "auto" takes the first CUDA device where there is one, else the processor.
-    limits: how many studies at once, and how long each may be; None for 8, as long as a report may become.
+    slots: how many studies at once, 1 or more; each as long as a report may become.
 
     Raises CheckpointError, which names the file and what to do.
     """
@@ -295,7 +293,7 @@ def load(folder: Path, precision: str, *, device: str = "auto", limits: Limits |
         model = CxrLlavaModel(checkpoint.config)
     _fill(model, checkpoint, place)
     model.compute_buffers(place)
-    return CxrLlavaReader(model.eval(), checkpoint, place, limits)
+    return CxrLlavaReader(model.eval(), checkpoint, place, slots=slots)
 
 
 def _device(name: str) -> torch.device:
