@@ -7,57 +7,64 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
 from pydicom import Dataset, dcmread
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from agent.desk import Desk
 from dicom_node import audit, worklist
 from dicom_node.database import clock
 from dicom_node.destinations import destinations
-from dicom_node.errors import NotFound
+from dicom_node.errors import NotFound, WetreadError
 from dicom_node.files import read_document, write_document
-from dicom_node.kinds import Kind, Stage
-from dicom_node.tables import Book, Mode, Revision
+from dicom_node.kinds import TAKES_BACK, Kind, Stage
+from dicom_node.tables import Book, Delivery, Mode, Revision
 from dicom_node.transports import Destination
 from dicom_node.worklist import Claim, Ending, Outgoing
 from reports import drafts, life, outbox
 from reports.charset import SourceUnusable
 from reports.checks import DocumentRefused, check_draft
+from reports.config import ReportsConfig
 from reports.findings import Finding, extract
 from reports.messages.fhir import FhirSite
 from reports.messages.oru import Parties
 from reports.objects.basic_text import build_draft, build_notice
 from reports.objects.content import read_content
 from reports.objects.frame import encode
-from reports.outbox import LeftOut, Made, Packet, Workshop
+from reports.outbox import LeftOut, Made, Packet, Taking, Workshop
 from reports.provenance import Provenance
 from reports.source import normalize
-from reports.tables import Report
+from reports.tables import Event, Report
 from reports.text import DraftText
 
 log = structlog.get_logger("work")
+
+_A_DRAFT_AFTER_ALL = "An AI draft of this study was written after all; this notice is void."
 
 Earlier = Mapping[str, Mapping[Kind, Dataset]]
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A draft in every form that leaves, not stored yet. master: what is kept, whether it leaves or not."""
+    """A draft in every form that leaves, not stored yet. master: what is kept, whether it leaves or not.
+
+    void: by id of an older revision what takes back its notice, which says that there is no draft.
+    """
 
     master: Dataset
     made: Made
     modes: frozenset[Mode]
+    void: Mapping[int, Made]
 
 
 def write(desk: Desk, claim: Claim, sources: Sequence[Dataset], text: DraftText, provenance: Provenance) -> Draft:
     """Build and check the draft of a claimed study revision for all destinations.
 
-    sources: headers of the films that were read, as received.
+    sources: headers of the study's images, as received; among them every one of `provenance.films`.
 
     Raises SourceUnusable, DocumentRefused.
     """
@@ -83,10 +90,10 @@ def write(desk: Desk, claim: Claim, sources: Sequence[Dataset], text: DraftText,
         at=claim.content_at,
         findings=findings_in(master),
         formerly=formerly,
-        films=tuple(normalize(source, desk.config.reports) for source in sources),
+        films=_films_read(sources, provenance, desk.config.reports),
     )
     made = outbox.parcels(masters, Stage.DRAFT, everyone, workshop_of(desk), report, earlier)
-    return Draft(master, made, frozenset(one.mode for one in everyone))
+    return Draft(master, made, frozenset(one.mode for one in everyone), _void_notices(desk, claim, everyone, made))
 
 
 def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
@@ -97,6 +104,7 @@ def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
     report.sop_instance_uid = str(draft.master.SOPInstanceUID)
     report.digest = write_document(desk.config.node.store_folder, encode(draft.master))
     outgoing = store(desk, draft.made.packets)
+    void = {revision_id: store(desk, made.packets) for revision_id, made in draft.void.items()}
     with desk.database.write() as tx:
         now = clock(tx)
         life.lock(tx, claim.study_id)
@@ -106,6 +114,8 @@ def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
         worklist.finish(tx, claim, [] if why else outgoing, nothing_leaves=ending, now=now)
         life.record(tx, report, now, actor="work")
         tell_of(tx, claim.study_id, draft.made.left_out, now, actor="work")
+        for revision_id, notes in void.items() if why is None else ():
+            worklist.enqueue(tx, tx.get_one(Revision, revision_id), notes, now, actor="work")
 
 
 def write_notice(
@@ -113,13 +123,16 @@ def write_notice(
 ) -> list[Outgoing]:
     """Build, check and store "No AI draft: <words>" for the destinations that want it; none where nobody does.
 
+    headers: of the study's images, as received. The notice names the first of those that say which image they are.
+
     Without a usable identity of the patient there is no notice either: it would go to nobody's study.
     """
     with desk.database.read() as tx:
         wanted = [one for one in destinations(tx) if one.notices]
-    sources = [header for header in headers if "SOPInstanceUID" in header][:1]
+    sources = [header for header in headers if "SOPInstanceUID" in header]
     if not wanted or not sources:
         return []
+    identity = replace(identity, films=(_uid(sources[0]),))
     try:
         notice = build_notice(
             sources, words, identity, revision=claim.revision, content_at=claim.content_at, config=desk.config.reports
@@ -204,6 +217,65 @@ def _surroundings(desk: Desk, claim: Claim) -> tuple[tuple[Destination, ...], Ea
     except NotFound:  # a lost file must not keep a new draft back
         log.warning("predecessor_missing", workitem=claim.uid)
     return everyone, earlier, formerly
+
+
+def _void_notices(desk: Desk, claim: Claim, everyone: Sequence[Destination], made: Made) -> Mapping[int, Made]:
+    """What takes back the notices of older revisions where this draft goes; a notice that is lost stays."""
+    drafted = {packet.destination for packet in made.packets}
+    with desk.database.read() as tx:
+        standing = _standing_notices(tx, claim, drafted)
+    void = {}
+    for (revision_id, number, digest), names in standing.items():
+        taking = Taking(
+            stage=Stage.REJECTION,
+            event=Event.SUPERSEDED,
+            words=_A_DRAFT_AFTER_ALL,
+            drafted_at=claim.content_at,
+            at=claim.content_at,
+            number=number,
+        )
+        try:
+            notice = load(desk, digest)
+            got = {name: ([notice], frozenset[Kind]()) for name in names}
+            void[revision_id] = outbox.take_back(notice, got, everyone, workshop_of(desk), taking)
+        except WetreadError as error:  # it must not keep the draft back
+            log.error("notice_not_taken_back", workitem=claim.uid, kind=type(error).__name__)
+    return void
+
+
+def _standing_notices(tx: Session, claim: Claim, names: set[str]) -> Mapping[tuple[int, int, str], list[str]]:
+    """By revision (id, number) and digest: which of the destinations have, or may have, a notice not taken back."""
+    told = (
+        select(Delivery.revision_id, Delivery.destination)
+        .join(Revision, Revision.id == Delivery.revision_id)
+        .where(Revision.study_id == claim.study_id, Delivery.stage.in_(TAKES_BACK))
+    )
+    taken_back = {(revision_id, name) for revision_id, name in tx.execute(told)}
+    chosen = (
+        select(Revision.id, Revision.number, Delivery.digest, Delivery.destination)
+        .join(Revision, Revision.id == Delivery.revision_id)
+        .where(
+            Revision.study_id == claim.study_id,
+            Revision.number < claim.revision,
+            Delivery.stage == Stage.NOTICE,
+            Delivery.destination.in_(names),
+            or_(Delivery.sent_at.is_not(None), Delivery.claim_token != ""),
+        )
+        .order_by(Delivery.id)
+    )
+    found: dict[tuple[int, int, str], list[str]] = {}
+    for revision_id, number, digest, name in tx.execute(chosen):
+        if (revision_id, name) not in taken_back:
+            found.setdefault((revision_id, number, digest), []).append(name)
+    return found
+
+
+def _films_read(sources: Sequence[Dataset], provenance: Provenance, config: ReportsConfig) -> tuple[Dataset, ...]:
+    return tuple(normalize(source, config) for source in sources if _uid(source) in provenance.films)
+
+
+def _uid(source: Dataset) -> str:
+    return str(source.SOPInstanceUID).strip(" \0")
 
 
 def _nothing_leaves(modes: frozenset[Mode]) -> Ending:

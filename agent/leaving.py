@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydicom import dcmread
@@ -17,6 +17,8 @@ from dicom_node.uids import derived_uid
 from dicom_node.worklist import Consignment, Outgoing
 from reports.checks import check_payload
 from reports.checks.messages import Booked, check_message
+from reports.messages.fhir_elements import NoIdentifierSystem, patient_system
+from reports.messages.identity import PatientId
 from reports.messages.subject import message_uid
 from reports.objects.frame import encode
 from reports.objects.measurement import as_comprehensive
@@ -25,10 +27,13 @@ _MESSAGES = frozenset({Kind.ORU, Kind.FHIR, Kind.OUTCOME})
 _UID = re.compile(rb"[0-9]+(?:\.[0-9]+)+")
 
 
-def agrees_with_the_books(payload: bytes, held: Consignment) -> None:
-    """Hold the bytes against the study that they were queued for. Raises DocumentRefused."""
+def agrees_with_the_books(payload: bytes, held: Consignment, *, patient_systems: Mapping[str, str]) -> None:
+    """Hold the bytes against the study that they were queued for. Raises DocumentRefused.
+
+    patient_systems: the configured FHIR identifier system of each issuer of patients' identifiers.
+    """
     if held.kind in _MESSAGES:
-        check_message(payload, held.kind, _booked(payload, held))
+        check_message(payload, held.kind, _booked(payload, held, patient_systems))
         return
     check_payload(
         payload,
@@ -60,7 +65,7 @@ def another_form(payload: bytes, held: Consignment, store_folder: Path) -> Outgo
     )
 
 
-def _booked(payload: bytes, held: Consignment) -> Booked:
+def _booked(payload: bytes, held: Consignment, patient_systems: Mapping[str, str]) -> Booked:
     """What must stand in a message. The UID that it is booked under proves which document it was made from."""
     return Booked(
         stage=held.stage,
@@ -69,7 +74,16 @@ def _booked(payload: bytes, held: Consignment) -> Booked:
         study_instance_uid=held.study_instance_uid,
         accession_number=held.accession_number,
         document_uid=next(_made_from(payload, held), ""),
+        patient_system=_patient_system(held, patient_systems),
     )
+
+
+def _patient_system(held: Consignment, configured: Mapping[str, str]) -> str:
+    """As the builder of bundles finds it; empty where it came from a universal identifier, which no book holds."""
+    try:
+        return patient_system(PatientId(held.patient_id, held.issuer_of_patient_id, "", ""), configured)
+    except NoIdentifierSystem:
+        return ""
 
 
 def _made_from(payload: bytes, held: Consignment) -> Iterator[str]:

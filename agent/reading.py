@@ -44,6 +44,7 @@ log = structlog.get_logger("work")
 _MAY_PASS = frozenset({"decode-timeout", "decoder-crashed", "out-of-memory"})
 _DELETED = "The films are no longer here (node.keep_days): send the study again, then confirm it."
 _UNREADABLE = Verdict("exclude", "unreadable-file", "The header of the image cannot be read.")
+_FAILED = "The reading failed; a person is told."
 _REJECTED = Verdict("exclude", Event.CANCELED.value, "The image was rejected or deleted in the PACS.")
 
 
@@ -110,6 +111,22 @@ def read_study(room: Room, claim: Claim) -> str:
         return _fail(room, claim, candidates, reason="draft-refused", explanation=str(error), attempts=0)
     drafting.commit(room.desk, claim, draft, report)
     return "drafted"
+
+
+def fail(room: Room, claim: Claim, *, reason: str, explanation: str) -> None:
+    """Book an attempt that failed by no fault of the study; with the last one goes a notice, where that can be made.
+
+    Raises LeaseLost.
+    """
+    node = room.config.node
+    notice: list[Outgoing] = []
+    if claim.attempt >= node.maximum_attempts:
+        try:
+            notice = _notice(room, claim, _candidates(room, claim), _FAILED)
+        except (WetreadError, MemoryError, *BROKEN) as error:  # what ended the reading may end this as well
+            log.warning("notice_left_out", workitem=claim.uid, kind=type(error).__name__)
+    wait = timedelta(seconds=node.retry_seconds[min(claim.attempt, len(node.retry_seconds)) - 1])
+    _book_failure(room, claim, notice, reason, explanation, node.maximum_attempts, wait)
 
 
 def _candidates(room: Room, claim: Claim) -> list[Candidate]:
@@ -187,19 +204,36 @@ def _fail(
 ) -> str:
     """Book a failed attempt: again after a pause, or a dead letter after `attempts`."""
     wait = timedelta(seconds=room.config.node.retry_seconds[0])
-    last = claim.attempt >= attempts
-    notice = _notice(room, claim, candidates, "The reading failed; a person is told.") if last else []
+    notice = _notice(room, claim, candidates, _FAILED) if claim.attempt >= attempts else []
+    _book_failure(room, claim, notice, reason, explanation, attempts, wait)
+    return reason
+
+
+def _book_failure(
+    room: Room,
+    claim: Claim,
+    notice: Sequence[Outgoing],
+    reason: str,
+    explanation: str,
+    attempts: int,
+    wait: timedelta,
+) -> None:
     with room.database.write() as tx:
         now = clock(tx)
         worklist.fail(tx, claim, reason=reason, explanation=explanation, attempts=attempts, wait=wait, now=now)
         drafting.queue_notice(tx, claim, notice)
-    return reason
 
 
 def _notice(room: Room, claim: Claim, candidates: Sequence[Candidate], words: str) -> list[Outgoing]:
-    headers = [candidate.header for candidate in candidates]
-    films = tuple(str(header.SOPInstanceUID) for header in headers[:1] if "SOPInstanceUID" in header)
-    return drafting.write_notice(room.desk, claim, headers, words, _provenance(room, films, "nothing generated"))
+    identity = _provenance(room, (), "nothing generated")
+    return drafting.write_notice(room.desk, claim, _headers(candidates), words, identity)
+
+
+def _headers(candidates: Sequence[Candidate]) -> list[Dataset]:
+    """What says whose study it is: every header that can be read, without what the PACS has rejected where more is."""
+    readable = [candidate for candidate in candidates if "SOPInstanceUID" in candidate.header]
+    standing = [candidate for candidate in readable if candidate.verdict is not _REJECTED]
+    return [candidate.header for candidate in standing or readable]
 
 
 def _read(room: Room, claim: Claim, film: Film, progress: Callable[[int], None]) -> Reading:
@@ -224,7 +258,7 @@ def _draft(
     made = _provenance(room, (chosen.instance.sop_instance_uid,), _in_words(reading.generation))
     notes = (*chosen.verdict.notes, *film.notes, *guards.notes(reading.text))
     provenance = replace(made, assumptions=notes, unread=len(candidates) - 1)
-    draft = drafting.write(room.desk, claim, [chosen.header], sections(reading.text), provenance)
+    draft = drafting.write(room.desk, claim, _headers(candidates), sections(reading.text), provenance)
     report = Report(
         revision_id=claim.revision_id,
         film_digest=chosen.instance.digest,

@@ -30,7 +30,7 @@ from agent.config import Config, ReaderConfig
 from agent.imaging.decoder import DecoderProcess
 from agent.imaging.pixels import Film
 from agent.readers.protocol import Reader, ReaderBroken, Serves
-from agent.reading import Interrupted, Room, read_study
+from agent.reading import Interrupted, Room, fail, read_study
 from dicom_node import worklist
 from dicom_node.beats import STARTING
 from dicom_node.database import Database, clock
@@ -174,18 +174,9 @@ class Engine:
 
     def _give_back(self, claim: worklist.Claim, error: Exception) -> None:
         """Book the failed attempt; where that fails as well, the lease does it."""
-        node = self._config.node
         words = f"the reading failed with {type(error).__name__}; the log of `work` says where"
-        with self._room.database.write() as tx:
-            worklist.fail(
-                tx,
-                claim,
-                reason="reading-failed",
-                explanation=str(error) if isinstance(error, WetreadError) else words,
-                attempts=node.maximum_attempts,
-                wait=timedelta(seconds=node.retry_seconds[min(claim.attempt, len(node.retry_seconds)) - 1]),
-                now=clock(tx),
-            )
+        explanation = str(error) if isinstance(error, WetreadError) else words
+        fail(self._room, claim, reason="reading-failed", explanation=explanation)
 
 
 def load(config: Config) -> Reader:

@@ -113,7 +113,7 @@ def _deliver(config: Config, database: Database, stop: threading.Event, threads:
             config.node,
             database,
             transports,
-            agrees_with_the_books,
+            partial(agrees_with_the_books, patient_systems=config.fhir.patient_systems),
             lambda: secrets.token_hex(16),
             fallback=partial(another_form, store_folder=config.node.store_folder),
         )

@@ -37,9 +37,6 @@ def report() -> None:
 report.add_command(withdraw)
 
 
-report.add_command(withdraw)
-
-
 @report.command()
 @click.argument("what")
 @as_json

@@ -72,10 +72,9 @@ def port(pacs: Pacs) -> Iterator[int]:
         (evt.EVT_C_STORE, pacs.store),
         (evt.EVT_C_FIND, pacs.query),
     ]
-    number = free_port()
-    server = entity.start_server(("127.0.0.1", number), block=False, evt_handlers=handlers)
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     assert server is not None
-    yield number
+    yield server.server_address[1]
     server.shutdown()
 
 
@@ -242,12 +241,11 @@ def test_second_answer_to_one_object_does_not_pass_for_that_of_the_next(
 def test_peer_that_takes_none_of_our_classes_refuses_the_class(transport: DimseTransport) -> None:
     entity = AE(ae_title="PACS")
     entity.add_supported_context("1.2.840.10008.5.1.4.1.1.2")
-    number = free_port()
-    server = entity.start_server(("127.0.0.1", number), block=False)
+    server = entity.start_server(("127.0.0.1", 0), block=False)
     assert server is not None
     try:
         with pytest.raises(SendFailure, match=r"takes no Comprehensive 3D SR Storage") as failure:
-            transport.send(parcel(destination(number), Kind.TID1500))
+            transport.send(parcel(destination(server.server_address[1]), Kind.TID1500))
     finally:
         server.shutdown()
     assert (failure.value.class_refused, failure.value.permanent) == (True, True)

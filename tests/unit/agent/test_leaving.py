@@ -17,12 +17,15 @@ from dicom_node.probe import COMPREHENSIVE, COMPREHENSIVE_3D
 from dicom_node.tables import DeliveryState
 from dicom_node.worklist import Consignment
 from reports.checks import DocumentRefused
+from reports.messages.fhir import FhirSite, build_fhir
 from reports.messages.oru import Parties, build_oru
 from reports.messages.outcome import Result, outcome_of, to_json
 from reports.messages.subject import message_uid
 from reports.objects.frame import encode
 from tests.unit.reports.coded import coded
-from tests.unit.reports.films import CONFIG, MOMENT, draft
+from tests.unit.reports.films import CONFIG, MOMENT, draft, film
+
+SYSTEMS = {"HOSP": "urn:oid:1.2.3", "": "urn:oid:1.2.4"}
 
 
 def held(master: Dataset, kind: Kind, *, sop_class: str = "", uid: str = "") -> Consignment:
@@ -48,6 +51,10 @@ def held(master: Dataset, kind: Kind, *, sop_class: str = "", uid: str = "") -> 
     )
 
 
+def agrees(payload: bytes, booked: Consignment) -> None:
+    agrees_with_the_books(payload, booked, patient_systems=SYSTEMS)
+
+
 def of_document(document: Dataset, kind: Kind) -> Consignment:
     return held(document, kind, sop_class=document.SOPClassUID, uid=document.SOPInstanceUID)
 
@@ -64,10 +71,10 @@ def of_outcome(master: Dataset) -> tuple[bytes, Consignment]:
 
 def test_what_is_as_booked_may_leave() -> None:
     master = draft()
-    agrees_with_the_books(encode(master), of_document(master, Kind.BASIC_TEXT))
-    agrees_with_the_books(encode(coded(master)), of_document(coded(master), Kind.TID1500))
-    agrees_with_the_books(*of_oru(master))
-    agrees_with_the_books(*of_outcome(master))
+    agrees(encode(master), of_document(master, Kind.BASIC_TEXT))
+    agrees(encode(coded(master)), of_document(coded(master), Kind.TID1500))
+    agrees(*of_oru(master))
+    agrees(*of_outcome(master))
 
 
 @pytest.mark.parametrize("changes", [{"patient_id": "P2"}, {"study_instance_uid": "1.2.3"}, {"accession_number": "X"}])
@@ -76,14 +83,24 @@ def test_what_is_of_another_study_stays(changes: dict[str, str]) -> None:
     messages = [of_oru(master)] if "patient_id" in changes else [of_oru(master), of_outcome(master)]
     for payload, booked in [(encode(master), of_document(master, Kind.BASIC_TEXT)), *messages]:
         with pytest.raises(DocumentRefused, match="not that of the books"):
-            agrees_with_the_books(payload, replace(booked, **changes))  # type: ignore[arg-type]
+            agrees(payload, replace(booked, **changes))  # type: ignore[arg-type]
+
+
+def test_bundle_about_a_patient_of_another_issuer_stays() -> None:
+    master = draft(film(IssuerOfPatientID="HOSP"))
+    booked = held(master, Kind.FHIR, uid=message_uid(master.SOPInstanceUID, Kind.FHIR, Stage.DRAFT))
+    agrees(build_fhir(master, FhirSite(SYSTEMS), CONFIG), booked)
+
+    elsewhere = build_fhir(master, FhirSite({"HOSP": "urn:oid:9.9"}), CONFIG)
+    with pytest.raises(DocumentRefused, match="not of the issuer of the books"):
+        agrees(elsewhere, booked)
 
 
 def test_message_of_another_document_stays() -> None:
     master = draft()
     for payload, booked in (of_oru(master), of_outcome(master)):
         with pytest.raises(DocumentRefused, match=r"(UID|draft_uid) is not that of the books"):
-            agrees_with_the_books(payload, replace(booked, sop_instance_uid="2.25.1"))
+            agrees(payload, replace(booked, sop_instance_uid="2.25.1"))
 
 
 def test_coded_findings_are_offered_as_comprehensive_sr(tmp_path: Path) -> None:
@@ -99,7 +116,7 @@ def test_coded_findings_are_offered_as_comprehensive_sr(tmp_path: Path) -> None:
     assert (other.sop_class_uid, document.SOPClassUID) == (COMPREHENSIVE, COMPREHENSIVE)
     assert other.sop_instance_uid == document.SOPInstanceUID != report.SOPInstanceUID
     assert other.device_uid == report.DeviceUID
-    agrees_with_the_books(payload, of_document(document, Kind.TID1500))
+    agrees(payload, of_document(document, Kind.TID1500))
     assert another_form(payload, of_document(document, Kind.TID1500), tmp_path) is None, "there is no third form"
 
 

@@ -27,7 +27,8 @@ from dicom_node import books, files, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.headers import read_header
-from dicom_node.tables import Book, Revision, Workitem, WorkitemState
+from dicom_node.kinds import Stage
+from dicom_node.tables import Book, Delivery, RemoteAE, Revision, Workitem, WorkitemState
 from reports.render import as_text
 from reports.tables import Report
 
@@ -78,6 +79,15 @@ class House:
         files.adopt(path, self.config.node.store_folder, digest)
         with self.database.write() as tx:
             worklist.record_instance(tx, worklist.Arrival(header, EXPLICIT, digest, len(content), "CR"), clock(tx))
+
+    def add_peer(self) -> None:
+        """One that wants notices."""
+        with self.database.write() as tx:
+            tx.add(RemoteAE(ae_title="PACS", host="127.0.0.1", port=104, send_to=True, notices=True))
+
+    def queued(self) -> list[Stage]:
+        with self.database.read() as tx:
+            return list(tx.scalars(select(Delivery.stage)))
 
     def hold_reason(self) -> str:
         with self.database.read() as tx:
@@ -227,6 +237,43 @@ def test_a_broken_film_does_not_keep_a_sound_one_from_being_read(house: House, f
     assert used.ReferencedSOPInstanceUID == "2.25.2"
 
 
+def test_a_notice_stands_on_the_image_whose_header_can_be_read(house: House, film: bytes) -> None:
+    house.add_peer()
+    house.receive(film)
+    (stored,) = house.config.node.store_folder.glob("*/*.dcm")
+    house.receive(_another_of_the_study(film, ViewPosition="LL"))
+    unended_sequence = b"\x40\x00\x75\x02SQ\0\0\xff\xff\xff\xff\xfe\xff"
+    stored.write_bytes(film[: film.index(b"\x28\x00\x02\x00US")] + unended_sequence)
+
+    assert house.read() == "excluded: unreadable-file"
+    assert house.ending == (Book.EXCLUDED, "unreadable-file")
+    assert house.queued() == [Stage.NOTICE]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"AccessionNumber": "OTHER"}, "accessions-differ"), ({"IssuerOfPatientID": "ELSEWHERE"}, "patients-differ")],
+)
+@pytest.mark.parametrize("view", ["PA", "LL"])
+def test_a_study_whose_images_name_two_identities_gets_no_draft(
+    house: House, film: bytes, change: dict[str, str], reason: str, view: str
+) -> None:
+    house.add_peer()
+    house.receive(film)
+    house.receive(_another_of_the_study(film, ViewPosition=view, **change))
+
+    assert house.read() == f"excluded: {reason}"
+    assert house.ending == (Book.EXCLUDED, reason)
+    assert house.queued() == []
+
+
+def test_a_second_film_of_another_order_is_found_where_the_first_is_broken(house: House, film: bytes) -> None:
+    house.receive(film)
+    house.receive(_another_of_the_study(film, AccessionNumber="OTHER"))
+
+    assert house.read(Decoder(UndecodableImage("undecodable", "No."))) == "excluded: accessions-differ"
+
+
 def test_unusable_text_gets_one_sampled_chance_that_can_be_repeated(house: House, film: bytes) -> None:
     house.receive(film)
     stammers = Stammerer(1)
@@ -270,8 +317,10 @@ class Stammerer(Parrot):
         return super().report(film, generation, progress)
 
 
-def _another_of_the_study(film: bytes) -> bytes:
+def _another_of_the_study(film: bytes, **changes: str) -> bytes:
     dataset = dcmread(io.BytesIO(film))
+    for keyword, value in changes.items():
+        setattr(dataset, keyword, value)
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "2.25.2"
     written = io.BytesIO()
     dataset.save_as(written, enforce_file_format=True)

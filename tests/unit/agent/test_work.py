@@ -19,7 +19,8 @@ from dicom_node import files, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.headers import read_header
-from dicom_node.tables import Revision, Workitem
+from dicom_node.kinds import Stage
+from dicom_node.tables import Book, Delivery, RemoteAE, Revision, Workitem
 from reports.tables import Report
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -133,6 +134,40 @@ def test_who_failed_before_is_read_as_well_but_alone(
 
     assert beside == [(0, False)] * 4
     assert attempts(database) == [2] * 4
+
+
+@pytest.mark.parametrize("store_is_there", [True, False])
+def test_a_study_whose_last_attempt_failed_gets_the_notice_where_one_can_be_made(
+    config: Config, database: Database, monkeypatch: pytest.MonkeyPatch, *, store_is_there: bool
+) -> None:
+    node = config.node.model_copy(update={"maximum_attempts": 2})
+    receive(config, database, 1)
+    complete(database)
+    with database.write() as tx:
+        tx.add(RemoteAE(ae_title="PACS", host="127.0.0.1", port=104, send_to=True, notices=True))
+    if not store_is_there:
+        for path in node.store_folder.glob("*/*.dcm"):
+            path.write_bytes(b"")
+
+    def broken(*_: object) -> str:
+        raise RuntimeError("no fault of the study")
+
+    monkeypatch.setattr(work, "read_study", broken)
+    engine = work.Engine(config.model_copy(update={"node": node}))
+
+    def ending() -> Book:
+        with database.read() as tx:
+            return tx.scalars(select(Revision.book)).one()
+
+    engine.start()
+    try:
+        until(lambda: ending() is Book.DEAD_LETTERED)
+    finally:
+        engine.stop()
+
+    assert attempts(database) == [2]
+    with database.read() as tx:
+        assert tx.scalars(select(Delivery.stage)).all() == ([Stage.NOTICE] if store_is_there else [])
 
 
 def test_stopping_gives_every_claim_back(config: Config, database: Database) -> None:
