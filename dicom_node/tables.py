@@ -314,7 +314,7 @@ class Delivery(Base):
     sent_at: Mapped[datetime | None]
     committed_at: Mapped[datetime | None]
     proven_by: Mapped[str] = mapped_column(String(24), default="")
-    reason: Mapped[str] = mapped_column(String(64), default="")  # a code; why it is a dead letter, or was not taken
+    reason: Mapped[str] = mapped_column(String(64), default="")  # a code: why a dead letter, or not taken or wanted
     last_error: Mapped[str] = mapped_column(Text, default="")
 
     revision: Mapped[Revision] = relationship(lazy="joined")

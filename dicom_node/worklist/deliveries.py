@@ -19,10 +19,19 @@ from dicom_node.database import UTCDateTime
 from dicom_node.destinations import find
 from dicom_node.errors import LeaseLost
 from dicom_node.kinds import TAKES_BACK, Kind, Stage
-from dicom_node.tables import Book, Delivery, DeliveryState, Proof, Revision, Study
+from dicom_node.tables import Delivery, DeliveryState, Proof, Revision, Study
 from dicom_node.transports import Destination
-from dicom_node.worklist.moves import ask_for, cancel, changed_one, move_delivery, settle, switched
-from dicom_node.worklist.permits import why_it_is_off
+from dicom_node.worklist.moves import (
+    CALLED_OFF,
+    MAY_BE_THERE,
+    ask_for,
+    cancel,
+    changed_one,
+    move_delivery,
+    settle,
+    switched,
+)
+from dicom_node.worklist.permits import is_called_off, why_it_is_not_needed, why_it_is_off
 from dicom_node.worklist.turns import take_turn
 
 AT_ONCE: Final = 2  # live claims for one destination, over all senders: a silent one leaves the other threads free
@@ -81,12 +90,8 @@ def claim_delivery(tx: Session, *, sender: str, token: str, lease: timedelta, no
         if not changed_one(taken):
             continue
         delivery = tx.get_one(Delivery, delivery_id, populate_existing=True)
-        if delivery.state is DeliveryState.CANCELED:  # its sender died, or was too late to say what became of it
-            _ask_in_this_claim(tx, delivery, now)
-        off = why_it_is_off(tx, delivery) if delivery.state is DeliveryState.QUEUED else ""
-        if not off:
+        if _is_to_be_worked_on(tx, delivery, now):
             return _as_consignment(tx, delivery)
-        bury(tx, delivery, now, reason="destination-off", error=off)
     return None
 
 
@@ -114,22 +119,23 @@ def mark_committed(tx: Session, held: Consignment, now: datetime) -> None:
 def mark_missing(tx: Session, held: Consignment, now: datetime) -> None:
     """The destination answered success but does not have the object. Raises LeaseLost.
 
-    It is sent again, three times and ever later, and is a dead letter then; what was called off meanwhile is not.
+    It is sent again, three times and ever later, and is a dead letter then; what was called off meanwhile is neither.
     """
     delivery = own_delivery(tx, held)
+    called_off = is_called_off(tx, delivery)
     audit.append(tx, "delivery-missing", at=now, actor="send", study_id=held.study_id, destination=held.destination)
-    if delivery.resends >= len(RESEND_SECONDS):
+    if delivery.resends >= len(RESEND_SECONDS) and not called_off:
         bury(tx, delivery, now, reason="never-found", error=_NEVER_FOUND)
         return
-    called_off = _is_called_off(tx, delivery)
     move_delivery(delivery, DeliveryState.QUEUED)
-    delivery.next_attempt_at = now + timedelta(seconds=RESEND_SECONDS[delivery.resends])
-    delivery.resends += 1
     delivery.attempts, delivery.sent_at = 0, None
     delivery.last_error = "the destination answered success but does not have the object"
     if called_off:
         cancel(delivery, now)
         settle(tx, delivery.revision, now, actor="send")
+        return
+    delivery.next_attempt_at = now + timedelta(seconds=RESEND_SECONDS[delivery.resends])
+    delivery.resends += 1
 
 
 def mark_retry(
@@ -172,9 +178,9 @@ def mark_failed(tx: Session, held: Consignment, *, error: str, now: datetime, in
     if delivery.state is DeliveryState.CANCELED:
         delivery.claim_token, delivery.lease_until, delivery.last_error = "", None, error
         _ask_if_called_off(tx, delivery, now)
-    elif delivery.state is DeliveryState.SENT and _is_called_off(tx, delivery):
+    elif delivery.state is DeliveryState.SENT and is_called_off(tx, delivery):
         words = f"it was called off, but may be there, which could not be found out ({error}); look there for it"
-        bury(tx, delivery, now, reason="may-be-there", error=words)
+        bury(tx, delivery, now, reason=MAY_BE_THERE, error=words)
     else:
         bury(tx, delivery, now, reason="undeliverable", error=error)
 
@@ -190,7 +196,9 @@ def abandon(delivery: Delivery, now: datetime) -> None:
 def count_stopped(tx: Session, destination: str) -> int:
     """How many queued objects its destination does not take any more: they become dead letters when they are due."""
     queued = select(Delivery).where(Delivery.destination == destination, Delivery.state == DeliveryState.QUEUED)
-    return sum(bool(why_it_is_off(tx, delivery)) for delivery in tx.scalars(queued))
+    return sum(
+        bool(why_it_is_off(tx, delivery)) and not why_it_is_not_needed(tx, delivery) for delivery in tx.scalars(queued)
+    )
 
 
 def bury(tx: Session, delivery: Delivery, now: datetime, *, reason: str, error: str) -> None:
@@ -199,6 +207,31 @@ def bury(tx: Session, delivery: Delivery, now: datetime, *, reason: str, error: 
     delivery.reason, delivery.last_error = reason, error
     study_id, destination = delivery.revision.study_id, delivery.destination
     audit.append(tx, "delivery-failed", at=now, actor="send", study_id=study_id, destination=destination, reason=reason)
+    settle(tx, delivery.revision, now, actor="send")
+
+
+def _is_to_be_worked_on(tx: Session, delivery: Delivery, now: datetime) -> bool:
+    """Is what was just claimed to be sent or asked for? What is neither is booked here, and its claim ends."""
+    if delivery.state is DeliveryState.CANCELED:  # its sender died, or was too late to say what became of it
+        _ask_in_this_claim(tx, delivery, now)
+    if delivery.state is not DeliveryState.QUEUED:
+        return True
+    if not_needed := why_it_is_not_needed(tx, delivery):
+        if not_needed == CALLED_OFF and delivery.sent_at is not None:
+            _ask_in_this_claim(tx, delivery, now)
+            return True
+        _drop(tx, delivery, now, reason=not_needed)
+        return False
+    if off := why_it_is_off(tx, delivery):
+        bury(tx, delivery, now, reason="destination-off", error=off)
+        return False
+    return True
+
+
+def _drop(tx: Session, delivery: Delivery, now: datetime, *, reason: str) -> None:
+    """Nobody needs it at its destination: no dead letter, since a person has nothing to do about it."""
+    move_delivery(delivery, DeliveryState.CANCELED)
+    delivery.reason = reason
     settle(tx, delivery.revision, now, actor="send")
 
 
@@ -219,20 +252,6 @@ def _ask_in_this_claim(tx: Session, delivery: Delivery, now: datetime) -> None:
     ask_for(delivery, now)
     delivery.claim_token, delivery.lease_until, delivery.attempts = token, lease_until, 1
     settle(tx, delivery.revision, now, actor="send")
-
-
-def _is_called_off(tx: Session, delivery: Delivery) -> bool:
-    """Superseded, held, or excluded while it was on its way. Asked anew: others change it while a row is waited for.
-
-    What takes documents back is wanted for as long as they are there.
-    """
-    if delivery.stage in TAKES_BACK:
-        return False
-    asked = select(Study.hold_reason, Study.revision, Revision.number, Revision.book, Revision.reason)
-    hold_reason, newest, number, book, reason = tx.execute(
-        asked.join(Study, Study.id == Revision.study_id).where(Revision.id == delivery.revision_id)
-    ).one()
-    return bool(hold_reason) or number != newest or (book is Book.IN_FLIGHT and bool(reason))
 
 
 def _let_others_wait(tx: Session, failed: Delivery, now: datetime, until: datetime) -> None:
@@ -342,5 +361,5 @@ def _as_consignment(tx: Session, delivery: Delivery) -> Consignment:
         patient_id=study.patient_id,
         issuer_of_patient_id=study.issuer_of_patient_id,
         accession_number=study.accession_number,
-        called_off=_is_called_off(tx, delivery),
+        called_off=is_called_off(tx, delivery),
     )

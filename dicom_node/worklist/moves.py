@@ -33,6 +33,9 @@ from dicom_node.tables import (
 Row = TypeVar("Row", Workitem, Delivery, Revision)
 EXCLUDED_BY_PERSON: Final = "excluded-by-person"
 CLASS_REFUSED: Final = "class-refused"  # of a delivery that a destination does without
+CALLED_OFF: Final = "called-off"  # of a delivery that nobody wants any more: it is asked for, never sent again
+MAY_BE_THERE: Final = "may-be-there"  # of a dead letter that was called off; its destination did not say
+NOTHING_THERE: Final = "nothing-to-take-back"  # of what takes back where nothing came
 
 
 class Standing(NamedTuple):
@@ -139,7 +142,8 @@ def ending_of(deliveries: Sequence[Delivery]) -> Ending | None:
         failed = next(delivery for delivery in deliveries if delivery.state is DeliveryState.FAILED)
         return Ending(book, failed.reason or "undeliverable", f"{failed.destination}: {failed.last_error}")
     if book is Book.CLOSED:
-        taken_back = any(delivery.stage in TAKES_BACK for delivery in deliveries)
+        told = [one for one in deliveries if one.reason != NOTHING_THERE]
+        taken_back = any(delivery.stage in TAKES_BACK for delivery in told)
         return Ending(book, "taken-back" if taken_back else "superseded")
     return None if book is None else Ending(book)
 
@@ -182,8 +186,12 @@ def call_back(tx: Session, revision: Revision, ending: Ending, now: datetime, *,
     """
     deliveries = tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id).order_by(Delivery.id)).all()
     for delivery in deliveries:
-        if delivery.state is DeliveryState.QUEUED and delivery.stage not in TAKES_BACK:
+        if delivery.stage in TAKES_BACK:
+            continue
+        if delivery.state is DeliveryState.QUEUED:
             cancel(delivery, now)
+        elif delivery.state is DeliveryState.SENT:
+            delivery.reason = CALLED_OFF
     # Read again only now: the sender that had the deliveries locked may have proven the last one.
     fresh = tx.scalars(locked(Revision).where(Revision.id == revision.id)).one()
     proven = ending_of(deliveries)
@@ -203,12 +211,13 @@ def cancel(delivery: Delivery, now: datetime) -> None:
         return
     token, lease_until = delivery.claim_token, delivery.lease_until
     move_delivery(delivery, DeliveryState.CANCELED)
-    delivery.claim_token, delivery.lease_until = token, lease_until
+    delivery.claim_token, delivery.lease_until, delivery.reason = token, lease_until, CALLED_OFF
 
 
 def ask_for(delivery: Delivery, now: datetime) -> None:
-    """The peer may have it: its proof is asked for now, and the answer is booked."""
+    """The peer may have what was called off: its proof is asked for now, and the answer is booked."""
     move_delivery(delivery, DeliveryState.SENT)
+    delivery.reason = CALLED_OFF
     delivery.sent_at = delivery.sent_at or now
     delivery.next_attempt_at, delivery.attempts = now, 0
 

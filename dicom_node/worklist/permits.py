@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from dicom_node.destinations import find, takes
 from dicom_node.kinds import TAKES_BACK, Stage
-from dicom_node.tables import Delivery, RemoteAE, Revision
+from dicom_node.tables import Book, Delivery, RemoteAE, Revision, Study
+from dicom_node.worklist.moves import CALLED_OFF, NOTHING_THERE
 
 
 def why_it_is_off(tx: Session, delivery: Delivery) -> str:
@@ -18,23 +19,57 @@ def why_it_is_off(tx: Session, delivery: Delivery) -> str:
     send_to = tx.scalar(select(RemoteAE.send_to).where(RemoteAE.ae_title == delivery.destination))
     if send_to is False:
         return "the destination gets nothing any more (ae edit --no-send-to)"
-    if delivery.stage in TAKES_BACK:
-        return "" if _got_any(tx, delivery) else "the destination never got what this takes back"
-    if not takes(to, delivery.kind, delivery.stage):
+    if delivery.stage not in TAKES_BACK and not takes(to, delivery.kind, delivery.stage):
         return f"the destination is in mode {to.mode} now and gets no {delivery.kind} at stage {delivery.stage}"
     return ""
 
 
+def why_it_is_not_needed(tx: Session, delivery: Delivery) -> str:
+    """A code: why a queued object has no purpose at its destination any more; empty where it has one."""
+    if delivery.stage in TAKES_BACK:
+        return "" if _got_any(tx, delivery) else NOTHING_THERE
+    return CALLED_OFF if _is_taken_back(tx, delivery) else ""
+
+
+def is_called_off(tx: Session, delivery: Delivery) -> bool:
+    """Taken back, superseded, held, or excluded while it was on its way.
+
+    Asked anew: others change it while a row is waited for. The book of the revision alone does not say it: a dead
+    letter of another destination stands there as well. What takes documents back is wanted for as long as they are
+    there.
+    """
+    if delivery.stage in TAKES_BACK:
+        return False
+    if delivery.reason == CALLED_OFF or _is_taken_back(tx, delivery):
+        return True
+    asked = select(Study.hold_reason, Study.revision, Revision.number, Revision.book, Revision.reason)
+    hold_reason, newest, number, book, reason = tx.execute(
+        asked.join(Study, Study.id == Revision.study_id).where(Revision.id == delivery.revision_id)
+    ).one()
+    return bool(hold_reason) or number != newest or (book is Book.IN_FLIGHT and bool(reason))
+
+
+def _is_taken_back(tx: Session, delivery: Delivery) -> bool:
+    """Was something queued after it that takes it back, whatever became of that?"""
+    chosen = select(Delivery.id).where(
+        Delivery.revision_id == delivery.revision_id,
+        Delivery.destination == delivery.destination,
+        Delivery.stage.in_(TAKES_BACK),
+        Delivery.id > delivery.id,
+    )
+    return tx.scalar(chosen.limit(1)) is not None
+
+
 def _got_any(tx: Session, delivery: Delivery) -> bool:
-    """Did this destination get, or may it have got, what a rejection (drafts) or withdrawal (anything) takes back?"""
+    """Did this destination get, or may it have got, anything of the study that can be taken back?"""
     chosen = (
         select(Delivery.id)
         .join(Revision, Revision.id == Delivery.revision_id)
         .where(
             Revision.study_id == delivery.revision.study_id,
             Delivery.destination == delivery.destination,
-            Delivery.sent_at.is_not(None),
-            Delivery.stage.not_in(TAKES_BACK) if delivery.stage is Stage.WITHDRAWAL else Delivery.stage == Stage.DRAFT,
+            or_(Delivery.sent_at.is_not(None), Delivery.claim_token != ""),
+            Delivery.stage.not_in([*TAKES_BACK, Stage.NOTICE]),
         )
     )
     return tx.scalar(chosen.limit(1)) is not None

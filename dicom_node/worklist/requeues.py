@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from dicom_node import audit
 from dicom_node.kinds import TAKES_BACK
 from dicom_node.tables import Delivery, DeliveryState, Revision, Study
-from dicom_node.worklist.moves import locked, move_delivery, settle
+from dicom_node.worklist.moves import MAY_BE_THERE, cancel, locked, move_delivery, settle
+from dicom_node.worklist.permits import is_called_off
 
 
 def requeue_deliveries_of(tx: Session, study: Study, now: datetime, *, actor: str) -> int:
@@ -38,11 +39,19 @@ def _again(tx: Session, which: Sequence[ColumnElement[bool]], now: datetime, *, 
     )
     failed = tx.scalars(chosen).all()
     for delivery in failed:
-        move_delivery(delivery, DeliveryState.QUEUED)
-        delivery.attempts, delivery.resends, delivery.reason = 0, 0, ""
-        delivery.next_attempt_at, delivery.queued_at = now, now
+        _try(tx, delivery, now)
     for revision in tx.scalars(
         select(Revision).where(Revision.id.in_({delivery.revision_id for delivery in failed})).order_by(Revision.id)
     ).all():
         settle(tx, revision, now, actor=actor)
-    return len(failed)
+    return sum(delivery.state is not DeliveryState.CANCELED for delivery in failed)
+
+
+def _try(tx: Session, delivery: Delivery, now: datetime) -> None:
+    """Queue a dead letter again. One that was called off is never sent: it is asked for where it may be there."""
+    called_off = delivery.reason == MAY_BE_THERE or is_called_off(tx, delivery)
+    move_delivery(delivery, DeliveryState.QUEUED)
+    delivery.attempts, delivery.resends, delivery.reason = 0, 0, ""
+    delivery.next_attempt_at, delivery.queued_at = now, now
+    if called_off:
+        cancel(delivery, now)

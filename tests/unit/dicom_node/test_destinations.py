@@ -245,7 +245,7 @@ def test_what_was_called_off_meanwhile_stays_called_off(desk: Desk) -> None:
         desk.do(lambda tx: worklist.mark_refused(tx, held, error="takes none", instead=None, now=desk.now))
         is Refusal.CALLED_OFF
     )
-    assert states(desk) == [(Kind.BASIC_TEXT, DeliveryState.CANCELED, "")]
+    assert states(desk) == [(Kind.BASIC_TEXT, DeliveryState.CANCELED, "called-off")]
     assert desk.revision().book is Book.EXCLUDED
     desk.wait(120)
     assert desk.take() is None
@@ -292,7 +292,12 @@ def test_nothing_is_taken_back_where_nothing_went(desk: Desk) -> None:
     for _ in range(3):
         assert desk.take() is None
 
-    assert [(state, reason) for _, state, reason in states(desk)] == [(DeliveryState.FAILED, "destination-off")] * 2
+    assert [(state, reason) for _, state, reason in states(desk)] == [
+        (DeliveryState.CANCELED, "called-off"),
+        (DeliveryState.CANCELED, "nothing-to-take-back"),
+    ]
+    assert desk.revision().book is Book.CLOSED
+    assert desk.problems() == ()
 
 
 def test_note_that_is_refused_is_a_dead_letter_since_the_draft_is_still_there(desk: Desk) -> None:
