@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -24,14 +25,18 @@ from dicom_node.destinations import destinations
 from dicom_node.errors import DatabaseNotReady, SendFailure
 from dicom_node.files import free_mebibytes
 from dicom_node.kinds import TAKES_BACK
-from dicom_node.tables import Delivery, DeliveryState, Mode, ProcessBeat, RemoteAE, Switch, Way
+from dicom_node.tables import AuditRow, Delivery, DeliveryState, Mode, ProcessBeat, RemoteAE, Switch, Way
 from dicom_node.transports import Destination
+from reports import recalls
 from reports.config import ReportsConfig
 from reports.elapsed import age
 
 _LONG = timedelta(minutes=30)
 _FORGOTTEN = timedelta(hours=1)  # a pause for a repair does not last so long
 _RECENT = timedelta(hours=24)
+_SOON = timedelta(minutes=10)
+_WEEK = timedelta(days=7)  # long enough for a weekend and a holiday
+_SHOWN = 10  # numbers of studies in one line
 _PROCESSES = ("listen", "dispatch", "work", "send", "web")
 
 
@@ -74,6 +79,8 @@ def _database(tx: Session) -> Iterator[Finding]:
     yield _audit(tx)
     yield from _waiting(tx)
     yield from _not_taken_back(tx)
+    yield from _still_to_be_taken_back(tx)
+    yield from _left_behind(tx)
     yield from _processes(tx)
 
 
@@ -230,3 +237,37 @@ def _not_taken_back(tx: Session) -> Iterator[Finding]:
     for name, count in tx.execute(failed.group_by(Delivery.destination).order_by(Delivery.destination)):
         words = f"{count} notes that take reports back did not reach {name}: wetread destination requeue {name}"
         yield Finding("taken back", "wrong", words)
+
+
+def _still_to_be_taken_back(tx: Session) -> Iterator[Finding]:
+    """What `dispatch` takes back at once, unless it does not run or fails."""
+    overdue = list(recalls.overdue(tx, clock(tx) - _SOON))
+    if overdue:
+        names = ", ".join(sorted({name for one in overdue for name in one.got}))
+        words = (
+            f"{len(overdue)} ended reports are not taken back yet from {names}: does `dispatch` run? Its log says why"
+        )
+        yield Finding(
+            "taken back", "warning", f"{words} (recall_failed); studies {_numbers({one.study_id for one in overdue})}"
+        )
+
+
+def _left_behind(tx: Session) -> Iterator[Finding]:
+    """Where a person must remove a draft by hand. Nothing says that it was done, so it is told for a week."""
+    told = select(AuditRow.detail, AuditRow.study_id).where(
+        AuditRow.event == recalls.LEFT_BEHIND, AuditRow.at >= clock(tx) - _WEEK
+    )
+    places: dict[str, set[int]] = {}
+    for detail, study_id in tx.execute(told.distinct()):
+        places.setdefault(json.loads(detail)["destination"], set()).add(study_id or 0)
+    for name, studies in sorted(places.items()):
+        words = (
+            f"{name} could not be told that reports of {len(studies)} studies are taken back: have them removed there"
+        )
+        yield Finding("left behind", "warning", f"{words}, and let it take notes (kos); studies {_numbers(studies)}")
+
+
+def _numbers(studies: Collection[int]) -> str:
+    """The newest ones, as `wetread study show` takes them."""
+    newest = sorted(studies, reverse=True)
+    return " ".join(f"#{number}" for number in newest[:_SHOWN]) + (" ..." if len(newest) > _SHOWN else "")

@@ -10,48 +10,78 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
+from pydicom.errors import InvalidDicomError
 
 from agent.desk import Desk
 from dicom_node.database import clock
 from dicom_node.destinations import destinations
 from dicom_node.errors import WetreadError
+from dicom_node.transports import Destination
 from reports import life, recalls
 from reports.recalls import Recall
 
 log = structlog.get_logger("dispatch")
 
+# What a library may raise on a document of ours: one report that cannot be taken back must not stop everything else.
+_UNFORESEEN = (
+    ArithmeticError,
+    AttributeError,
+    InvalidDicomError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
 
 class Recaller:
-    """One step at a time. Remembers only what it has complained of, so that it says it once."""
+    """One page of what is to be taken back at a time, so that nothing that cannot be done keeps the rest waiting.
 
-    def __init__(self, desk: Desk) -> None:
+    Remembers only where it is, and what it has complained of, so that it says it once.
+    """
+
+    def __init__(self, desk: Desk, *, at_once: int = recalls.AT_ONCE) -> None:
         self._desk = desk
+        self._at_once = at_once
         self._failed: frozenset[int] = frozenset()
+        self._after = 0
 
     def step(self) -> int:
         """Expire what is due and take back what has ended; returns how many objects were queued."""
         self._expire()
         with self._desk.database.read() as tx:
-            pending = recalls.pending(tx)
+            pending = recalls.pending(tx, after=self._after, limit=self._at_once)
             everyone = destinations(tx) if pending else ()
             now = clock(tx)
+        self._after = pending[-1].report_id if len(pending) == self._at_once else 0
         self._nothing_to_do([recall for recall in pending if not recall.got], now)
-        there = [recall for recall in pending if recall.got]
+        # who cannot be told is booked at the end, when all of it is clear
+        there = [one for one in pending if one.got and (not one.unclear or recalls.can_tell(one, everyone))]
         if not there:
             return 0
-        from agent.retraction import take_back  # noqa: PLC0415  what documents are made with takes seconds to load
-
-        queued, failed = 0, set()
-        for recall in there:
-            try:
-                queued += take_back(self._desk, recall, everyone)
-            except WetreadError as error:  # a lost or damaged document: a person is told, the others go on
-                failed.add(recall.report_id)
-                if recall.report_id not in self._failed:
-                    log.error("recall_failed", report=recall.report_id, explanation=str(error))
-        self._failed = frozenset(failed)
+        queued = sum(self._take_back(recall, everyone) for recall in there)
         if queued:
             log.info("recalled", objects=queued)
+        return queued
+
+    def _take_back(self, recall: Recall, everyone: Sequence[Destination]) -> int:
+        from agent.retraction import take_back  # noqa: PLC0415  what documents are made with takes seconds to load
+
+        known = recall.report_id in self._failed
+        try:
+            queued = take_back(self._desk, recall, everyone)
+        except WetreadError as error:  # a lost or damaged document: a person is told, the others go on
+            if not known:
+                log.error("recall_failed", report=recall.report_id, study=recall.study_id, explanation=str(error))
+            self._failed |= {recall.report_id}
+            return 0
+        except _UNFORESEEN:
+            if not known:
+                log.exception("recall_failed", report=recall.report_id, study=recall.study_id)
+            self._failed |= {recall.report_id}
+            return 0
+        self._failed -= {recall.report_id}
         return queued
 
     def _nothing_to_do(self, nowhere: Sequence[Recall], now: datetime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import structlog
 from pydicom import Dataset
 
 from agent import drafting
@@ -14,6 +15,8 @@ from dicom_node.transports import Destination
 from reports import outbox, recalls
 from reports.outbox import Made, Taking
 from reports.recalls import Recall
+
+log = structlog.get_logger("dispatch")
 
 _DOCUMENTS = frozenset({Kind.BASIC_TEXT, Kind.TID1500, Kind.PDF, Kind.SC})
 
@@ -29,6 +32,8 @@ def take_back(desk: Desk, recall: Recall, everyone: Sequence[Destination]) -> in
         now = clock(tx)
         queued = recalls.finish(tx, recall, outgoing, now)
         drafting.tell_of(tx, recall.study_id, made.left_out, now, actor="dispatch")
+    for name in recalls.left_behind(recall, outgoing):
+        log.error("report_left_behind", study=recall.study_id, revision=recall.number, destination=name)
     return queued
 
 

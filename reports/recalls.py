@@ -7,20 +7,27 @@ and the question waits, so that nothing is taken back before it comes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
+from dicom_node.destinations import takes
 from dicom_node.kinds import TAKES_BACK, Kind, Stage
 from dicom_node.tables import Delivery, DeliveryState, Revision
+from dicom_node.transports import Destination
 from dicom_node.worklist import Outgoing, deliveries_of, enqueue
 from reports.life import RULES
 from reports.tables import ENDED, Event, Report
+
+AT_ONCE: Final = 100
+LEFT_BEHIND: Final = "report-left-behind"  # in the audit trail: a destination has it, and cannot be told
+_MESSAGES: Final = frozenset({Kind.ORU, Kind.FHIR, Kind.OUTCOME})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +57,32 @@ class Recall:
     unclear: bool  # a sender may still be transmitting: asked again later
 
 
-def pending(tx: Session, *, limit: int = 100) -> list[Recall]:
-    """Ended reports of which something may have to be taken back, the oldest first."""
-    chosen = select(Report).where(Report.taken_back_at.is_(None), Report.state.in_(ENDED))
-    return [_recall(tx, report) for report in tx.scalars(chosen.order_by(Report.changed_at, Report.id).limit(limit))]
+def pending(tx: Session, *, after: int = 0, limit: int = AT_ONCE) -> list[Recall]:
+    """Ended reports of which something may have to be taken back, the oldest first. after: number of a report."""
+    chosen = select(Report).where(Report.taken_back_at.is_(None), Report.state.in_(ENDED), Report.id > after)
+    return [_recall(tx, report) for report in tx.scalars(chosen.order_by(Report.id).limit(limit))]
+
+
+def overdue(tx: Session, before: datetime) -> Iterator[Recall]:
+    """What ended before a moment and is still to be taken back somewhere: no `dispatch` does so, or it fails."""
+    after = 0
+    while page := pending(tx, after=after):
+        yield from (recall for recall in page if recall.got and recall.at < before)
+        after = page[-1].report_id
+
+
+def can_tell(recall: Recall, everyone: Sequence[Destination]) -> bool:
+    """Does anybody who has it take what takes it back?"""
+    return any(
+        takes(to, one.kind if one.kind in _MESSAGES else Kind.KOS, recall.stage)
+        for to in everyone
+        for one in recall.got.get(to.name, ())
+    )
+
+
+def left_behind(recall: Recall, outgoing: Sequence[Outgoing]) -> Sequence[str]:
+    """Names of those who have it and get nothing that takes it back; known only once nothing is unclear any more."""
+    return () if recall.unclear else sorted(recall.got.keys() - {item.destination for item in outgoing})
 
 
 def finish(tx: Session, recall: Recall, outgoing: Sequence[Outgoing], now: datetime) -> int:
@@ -66,10 +95,10 @@ def finish(tx: Session, recall: Recall, outgoing: Sequence[Outgoing], now: datet
         return 0
     revision = tx.get_one(Revision, recall.revision_id)
     new = enqueue(tx, revision, outgoing, now, actor="dispatch")
-    told = {item.destination for item in outgoing}
-    for name in sorted(recall.got.keys() | told):
-        event = "report-recalled" if name in told else "report-left-behind"
-        audit.append(tx, event, at=now, actor="dispatch", study_id=revision.study_id, destination=name)
+    for name in sorted({item.destination for item in outgoing}):
+        audit.append(tx, "report-recalled", at=now, actor="dispatch", study_id=revision.study_id, destination=name)
+    for name in left_behind(recall, outgoing):
+        audit.append(tx, LEFT_BEHIND, at=now, actor="dispatch", study_id=revision.study_id, destination=name)
     if not recall.unclear:
         report.taken_back_at = now
     return new
@@ -78,8 +107,8 @@ def finish(tx: Session, recall: Recall, outgoing: Sequence[Outgoing], now: datet
 def _recall(tx: Session, report: Report) -> Recall:
     revision = tx.get_one(Revision, report.revision_id)
     rule = RULES[Event(report.event)]
-    replaced = _replaced(tx, revision) if report.event == Event.SUPERSEDED else frozenset()
-    got, unclear = _got(deliveries_of(tx, revision), report.changed_at, replaced)
+    newer = _newer(tx, revision) if report.event == Event.SUPERSEDED else ()
+    got, unclear = _got(deliveries_of(tx, revision), report.changed_at, newer)
     return Recall(
         report_id=report.id,
         revision_id=revision.id,
@@ -96,10 +125,10 @@ def _recall(tx: Session, report: Report) -> Recall:
     )
 
 
-def _replaced(tx: Session, revision: Revision) -> frozenset[tuple[str, Kind]]:
-    """Messages that a newer draft replaces at their destination: taking the older one back would take that back."""
-    newer = (
-        select(Delivery.destination, Delivery.kind)
+def _newer(tx: Session, revision: Revision) -> Sequence[Delivery]:
+    """Messages of newer drafts: what arrives replaces the older one, and taking that back would take this back."""
+    chosen = (
+        select(Delivery)
         .join(Revision, Revision.id == Delivery.revision_id)
         .where(
             Revision.study_id == revision.study_id,
@@ -108,17 +137,21 @@ def _replaced(tx: Session, revision: Revision) -> frozenset[tuple[str, Kind]]:
             Delivery.stage.not_in(TAKES_BACK),
         )
     )
-    return frozenset((destination, kind) for destination, kind in tx.execute(newer))
+    return tx.scalars(chosen).all()
 
 
 def _got(
-    deliveries: Sequence[Delivery], ended_at: datetime, replaced: frozenset[tuple[str, Kind]]
+    deliveries: Sequence[Delivery], ended_at: datetime, newer: Sequence[Delivery]
 ) -> tuple[Mapping[str, tuple[Got, ...]], bool]:
     """By destination what is there, and whether that is not known yet of some destination."""
     told = {one.destination for one in deliveries if one.stage in TAKES_BACK and one.queued_at >= ended_at}
     ours = [one for one in deliveries if one.stage not in TAKES_BACK | {Stage.NOTICE} and one.destination not in told]
+    under_way = {(one.destination, one.kind) for one in newer if _may_still_come(one)}
+    # what was called off or refused before it left has replaced nothing
+    replaced = {(one.destination, one.kind) for one in newer if one.sent_at is not None and not _may_still_come(one)}
     ours = [one for one in ours if (one.destination, one.kind) not in replaced]
     unclear = {one.destination for one in ours if _is_being_sent(one)}
+    unclear |= {one.destination for one in ours if one.sent_at is not None and (one.destination, one.kind) in under_way}
     got: dict[str, tuple[Got, ...]] = {}
     for one in ours:
         if one.sent_at is not None and one.destination not in unclear:
@@ -131,3 +164,8 @@ def _got(
 
 def _is_being_sent(delivery: Delivery) -> bool:
     return bool(delivery.claim_token) and delivery.state in {DeliveryState.QUEUED, DeliveryState.CANCELED}
+
+
+def _may_still_come(delivery: Delivery) -> bool:
+    """Also what was answered with success: while its proof is missing, the destination may still say that it is not."""
+    return delivery.state in {DeliveryState.QUEUED, DeliveryState.SENT} or _is_being_sent(delivery)

@@ -19,9 +19,17 @@ from dicom_node.transports import Destination
 
 MAXIMUM_ANSWER: Final = 1 << 20  # bytes
 
-# Worth another try with the same bytes: the server is busy, away or out of step. Everything else of 4xx is not.
+_NOT_US: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED})
+# Worth another try with the same bytes: the server is busy, away or out of step, or our credential has run out, which
+# says nothing of what is sent. Everything else of 4xx is not.
 _PASSING: Final = frozenset(
-    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+    {
+        *_NOT_US,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
 )
 
 
@@ -115,6 +123,8 @@ def refuse(destination: Destination, answer: Answer, detail: str = "") -> SendFa
         return SendFailure(f"{told}: redirects are not followed; name the final URL", permanent=True)
     if 400 <= status < 500 and status not in _PASSING:
         return SendFailure(f"{told}: it refuses this; see its log", permanent=True)
+    if status in _NOT_US:
+        return SendFailure(f"{told}: it does not accept our credential; correct delivery.credentials")
     return SendFailure(f"{told}; it is sent again", may_be_there=status >= 500)  # it, or one before it, broke down
 
 

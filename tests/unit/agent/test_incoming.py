@@ -388,8 +388,62 @@ def test_a_newer_draft_is_not_taken_back_with_the_older_message(ward: Ward) -> N
     ward.deliver()
     ward.receive(films.film(SOPInstanceUID=f"{films.FILM}.2"))
     ward.draft()
-    ward.recaller.step()
+    assert ward.recaller.step() == 0
+    assert ward.report(1).taken_back_at is None, "the newer one may still be called off"
     assert {(one.kind, one.stage) for one in ward.deliver()} == {(Kind.ORU, Stage.DRAFT), (Kind.FHIR, Stage.DRAFT)}
+    assert ward.recaller.step() == 0
+    assert ward.report(1).taken_back_at is not None
+    assert ward.deliver() == []
+
+
+def replaced_by_one_that_waits(ward: Ward) -> None:
+    """A draft is there as messages, and the one of a newer revision is queued; dispatch has looked once."""
+    ward.service("RIS", Way.MLLP)
+    ward.service("EHR", Way.FHIR)
+    ward.study_with_draft()
+    ward.deliver()
+    ward.receive(films.film(SOPInstanceUID=f"{films.FILM}.2"))
+    ward.draft()
+    ward.recaller.step()
+
+
+def test_an_older_message_is_taken_back_where_the_newer_one_never_left(ward: Ward) -> None:
+    replaced_by_one_that_waits(ward)
+    ward.hear(*final())
+
+    assert ward.recaller.step() == 2
+
+    taken = {(one.kind, one.stage) for one in ward.deliver()}
+    assert taken == {(Kind.ORU, Stage.REJECTION), (Kind.FHIR, Stage.REJECTION)}
+    assert ward.recaller.step() == 0
+    assert None not in (ward.report(1).taken_back_at, ward.report(2).taken_back_at)
+
+
+def test_an_older_message_is_taken_back_where_the_newer_one_was_refused(ward: Ward) -> None:
+    replaced_by_one_that_waits(ward)
+    first = ward.must_take()
+    ward.do(lambda tx: worklist.mark_failed(tx, first, error="refused", now=now()))
+    second = ward.must_take()
+    ward.do(lambda tx: worklist.mark_failed(tx, second, error="no answer", now=now(), in_doubt=True))
+
+    assert ward.recaller.step() == 1, "the one that may have arrived has replaced the older one"
+
+    (taken,) = ward.deliver()
+    assert (taken.destination, taken.stage) == (first.destination, Stage.REJECTION)
+
+
+def test_a_newer_message_that_is_being_sent_when_it_is_called_off_decides_later(ward: Ward) -> None:
+    replaced_by_one_that_waits(ward)
+    held = ward.must_take()
+    ward.hear(*final())
+    assert ward.recaller.step() == 1, "the other destination"
+    assert ward.report(1).taken_back_at is None
+
+    ward.do(lambda tx: worklist.mark_sent(tx, held, now()))
+    assert ward.recaller.step() == 1
+
+    taken = [one for one in ward.deliver() if one.destination == held.destination]
+    assert [one.stage for one in taken] == [Stage.REJECTION]
     assert ward.report(1).taken_back_at is not None
 
 
