@@ -8,13 +8,13 @@ from typing import Final
 
 from reports.findings.labels import Laterality, Severity, State
 from reports.findings.phrases import Item
-from reports.findings.scope import Said
+from reports.findings.said import Said
 
 _BEFORE: Final = 6  # tokens from the side to the finding: "left lower lobe and lingular patchy opacity"
 _AFTER: Final = 8  # tokens from the finding to the side: "opacity is seen in the left lower lobe"
 _GRADE: Final = 4  # tokens from the severity to the finding: "moderate right sided pleural effusion"
 _GRADE_BEHIND: Final = 2  # tokens, the comma is one
-_ENDS: Final = frozenset({"stop", "absent_after", "uncertain_after", "subject"})
+_ENDS: Final = frozenset({"stop", "absent_after", "absent_about", "uncertain_after", "subject"})
 
 
 class Neighbors:
@@ -67,7 +67,7 @@ class Neighbors:
                 return found
             if item.kind in _ENDS or distance > reach + _BEFORE:
                 break
-            if item.kind == "join" and joined is None:
+            if item.kind in {"join", "companion"} and joined is None:
                 joined = set()
             elif item.kind == kind and distance <= reach:
                 (found if joined is None else joined).add(item.value)

@@ -6,16 +6,30 @@ from typing import Final
 
 # Reach forward, to the end of the clause.
 ABSENT_AFTER: Final = """
-    no, not, without, : no, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
+    not, without, : no, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
     /radiographic evidence/signs/sign/indication/suggestion/finding/findings /of/for/to, without evidence /of,
-    negative for, free of /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, absence of, absent,
-    neither/nor/denies/never, clear of, rather than, /interval resolution of, lungs /are/appear/remain
-    /grossly/otherwise clear of, resolved, clearing of, interval removal of, removal of, lack of, excludes, no longer,
+    negative for, free of /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, absence of,
+    neither/nor/denies/never, clear of, rather than, lungs /are/appear/remain
+    /grossly/otherwise clear of, lack of, excludes, no longer,
     no longer /any evidence of, devoid of, void of, lacks/lacking, unable to /clearly
-    identify/see/visualize/appreciate/detect, cannot /clearly identify/see/visualize/appreciate/detect, no new,
-    cleared, nothing to suggest/indicate/explain, drainage of, disappearance of, w o, neg /for, fails/failed to
-    show/demonstrate/reveal, /interval clearance of, cessation of, rules out, ruled out, no findings to suggest, never
+    identify/see/visualize/appreciate/detect, cannot /clearly identify/see/visualize/appreciate/detect,
+    nothing to suggest/indicate/explain, w o, neg /for, fails/failed to
+    show/demonstrate/reveal, rules out, ruled out, no findings to suggest, never
     had
+"""
+
+# Reach forward too: it was there. Denied in turn, it is there still.
+GONE_AFTER: Final = """
+    /interval resolution of, resolved, clearing of, interval removal of, removal of, cleared, drainage of,
+    disappearance of, /interval clearance of, cessation of
+"""
+
+# Denied, they deny nothing: "without improvement of the effusion".
+CHANGES: Final = """
+    improvement/worsening/progression/growth/decrease/reduction/regression/evacuation
+    of/in/since, change/changes in, interval
+    change/changes/improvement/worsening/progression/growth/decrease/reduction/regression/evacuation
+    /of/in/to/from/since
 """
 
 # Reach backward, to the start of the clause.
@@ -24,36 +38,40 @@ ABSENT_BEFORE: Final = """
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
     not /definitely/clearly
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
-    has/have /since/now/completely/subsequently resolved/cleared/disappeared, is/are absent, no longer /clearly
+    is/are absent, no longer /clearly
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible,
     isn/aren/wasn/weren t /clearly/definitely seen/identified/present/visualized/noted/evident/visible, is/are
-    excluded, has/have been excluded/removed, ruled out, is/are resolved, interval resolution, has/have resolved,
-    cannot be /clearly seen/identified/visualized/appreciated/detected, can/could not/no /longer be /clearly
-    seen/identified/visualized/appreciated/detected, has/have not recurred/reaccumulated/redeveloped, is/are gone,
-    is/are/was/were not confirmed, does/do not appear /to be present, negative, not felt to be present, none, removed,
-    : none/absent/negative/no/nil, : not /definitely/clearly
-    seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
-    resolved
+    excluded, has/have been excluded, ruled out, cannot be /clearly seen/identified/visualized/appreciated/detected,
+    can/could not/no /longer be /clearly seen/identified/visualized/appreciated/detected, has/have not
+    recurred/reaccumulated/redeveloped, is/are/was/were not confirmed, does/do not appear /to be present, negative,
+    not felt to be present, none, : none/absent/negative/no/nil, : not /definitely/clearly
+    seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found
+"""
+
+GONE_BEFORE: Final = """
+    has/have /since/now/completely/subsequently resolved/cleared/disappeared, has/have been removed, is/are resolved,
+    interval resolution, has/have resolved, is/are gone, removed, resolved
 """
 
 UNCERTAIN_AFTER: Final = """
-    possible/possibly/probable/probably/presumably/presumed/questionable/suspected/suspect/potential/potentially, may
-    /well /also /be/represent/reflect/indicate/include/suggest, might /be/represent/reflect, could /also
+    not excluded is/are,
+    possible/possibly/probable/probably/presumably/presumed/questionable/suspected/suspect/potential/potentially,
+    may /well /also /be/represent/reflect/indicate/include/suggest, might /be/represent/reflect, could /also
     /be/represent/reflect/indicate/include, concern for, question of, question, questioned, cannot/not
     /completely/entirely/definitively/definitely/fully/reliably/confidently exclude, cannot
     /completely/entirely/definitively be certain, can t /completely/entirely exclude, can t rule out, unable to
     /completely/entirely/definitively exclude, unable to rule out, exclude, to /better/further exclude, to rule out,
-    to confirm, cannot /completely/entirely/definitively rule out, cannot rule out, can not exclude, can not rule out,
-    not rule out, not /possible/able to /completely/entirely/definitively exclude, not /possible/able to rule out,
-    suspicion of/for, suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal/poss/prob, differential
-    /diagnosis /diagnoses /would /includes/include/including/considerations/consideration/of /include,
-    may/might/could/would be /most /due /consistent/compatible/related/secondary /with/to, could/may/might relate to,
-    can/could/may/might /also be seen in/with, likely, most likely, consider, considerations include, indeterminate,
-    borderline, if any, doubt/doubtful/doubted, favored, favor, not excluding, cannot be certain, raises the
-    possibility of, possibility of, favoring, correlate /clinically /for/with, correlation /clinically for/with,
-    clinical correlation for/with, symptoms of, signs of, most consistent/compatible with, most in keeping with,
-    thought/felt/believed to /most /likely be/represent/reflect, in the appropriate/right/correct/proper clinical
-    setting/context, ?
+    to confirm, cannot /completely/entirely/definitively rule out, cannot rule out, can not exclude, can not rule
+    out, not rule out, not /possible/able to /completely/entirely/definitively exclude, not /possible/able to rule
+    out, suspicion of/for, suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal/poss/prob,
+    differential /diagnosis /diagnoses /would /includes/include/including/considerations/consideration/of /include,
+    may/might/could/would be /most /due /consistent/compatible/related/secondary /with/to, could/may/might relate
+    to, can/could/may/might /also be seen in/with, likely, most likely, consider, considerations include,
+    indeterminate, borderline, if any, doubt/doubtful/doubted, favored, favor, not excluding, cannot be certain,
+    raises the possibility of, possibility of, favoring, correlate /clinically /for/with, correlation /clinically
+    for/with, clinical correlation for/with, symptoms of, signs of, most consistent/compatible with, most in keeping
+    with, thought/felt/believed to /most /likely be/represent/reflect, in the appropriate/right/correct/proper
+    clinical setting/context, ?
 """
 
 UNCERTAIN_BEFORE: Final = """
@@ -63,11 +81,17 @@ UNCERTAIN_BEFORE: Final = """
     cannot /completely/entirely/definitively/fully/reliably be /completely/entirely/definitively/fully/reliably
     excluded, can t be /completely/entirely excluded, :
     possible/possibly/probable/likely/suspected/questionable/uncertain/equivocal/indeterminate, remains possible,
-    is/remains uncertain/indeterminate/equivocal, should be considered, could/may/might /also have/give/produce/cause
-    /this/a/the /similar appearance, poorly/incompletely/suboptimally seen/visualized, /is/are not
-    /completely/entirely/definitively/fully ruled out, should be excluded, cannot be confirmed, is in the
-    differential, is a consideration, a possibility, another consideration, in the appropriate/right/correct/proper
-    clinical setting/context, suspected, if any, doubtful, ?, is not /entirely/completely excluded
+    is/remains uncertain/indeterminate/equivocal, should be considered, could/may/might /also
+    have/give/produce/cause /this/a/the /similar appearance, poorly/incompletely/suboptimally seen/visualized,
+    /is/are not /completely/entirely/definitively/fully ruled out, should be excluded, cannot be confirmed, is in
+    the differential, /has/have/had not /yet /been /yet/entirely/completely/definitively/definitely/fully/reliably
+    excluded/eliminated, /has/have/had not /yet been /entirely/completely/definitively/definitely/fully/reliably
+    ruled out, could/can not be /entirely/completely/definitively/fully/reliably ruled out, could not be
+    /entirely/completely/definitively/fully/reliably excluded, hasn/haven/isn/aren/wasn/weren t /yet /been
+    /entirely/completely/definitively /ruled excluded/out, can/couldn t be /entirely/completely/definitively ruled
+    out, couldn t be /entirely/completely/definitively excluded, never /been excluded, never been ruled out, is a
+    consideration, a possibility, another consideration, in the appropriate/right/correct/proper clinical
+    setting/context, suspected, if any, doubtful, ?, is not /entirely/completely excluded
 """
 
 # Forward where a finding follows at once ("this is likely atelectasis"), else backward ("atelectasis is likely").
@@ -90,33 +114,83 @@ SILENT_AFTER: Final = """
 # Look like negation and are none.
 NO_CUES: Final = """
     no /significant/interval/definite/appreciable/substantial/acute/gross /interval/significant change/changes
-    /in/of/from/since, not /significantly/appreciably/substantially changed, no increase /in, no decrease, not only,
-    no further, without change /in, without /significant /interval change /in, no doubt, no
-    /significant/appreciable/definite/interval /interval
+    /in/of/from/since, not /significantly/appreciably/substantially changed, no increase /in, no decrease, not
+    only/just/merely/simply/solely/without, not fail/failed to show/demonstrate/reveal, no question that, without /a
+    question/doubt, cannot/not be denied, no further, without change /in, without /significant /interval change /in,
+    no doubt, no /significant/appreciable/definite/interval /interval
     worsening/enlargement/improvement/resolution/clearing/progression/growth/increase/decrease /of/in, has/have not
     /significantly/appreciably enlarged/worsened/progressed/grown,
     incomplete/partial/near/significant/substantial/marked/some/slight/mild/further resolution/clearing /of,
     /is/are/may /be likely/probably/possibly/partly/partially accentuated/exaggerated/magnified, may be
     accentuated/exaggerated/magnified, /has/have
     largely/mostly/partly/partially/substantially/significantly/incompletely resolved/cleared, no progression of,
-    without increase, not optimally, not well, no comparison/comparisons /available, no prior/previous, not available,
-    not included, no other, /is/are/was/were not /clearly/definitely
+    without increase, not optimally, not well, no comparison/comparisons /available, no prior/previous, not
+    available, not included, no other, /is/are/was/were not /clearly/definitely
     seen/identified/present/visualized/noted/evident/appreciated/visible previously/before, /is/are/was/were not
     /clearly/definitely seen/identified/present/visualized/noted/evident/appreciated/visible on/in /the /a /most
     /recent prior/previous/earlier/older/comparison, not previously
     seen/identified/present/visualized/noted/evident/appreciated/visible/described/demonstrated, age indeterminate,
     indeterminate age, of /indeterminate/uncertain/unknown/unclear/questionable
     age/chronicity/etiology/cause/significance, near /complete resolution /of, nearly/almost /completely/entirely
-    resolved, partial resolution /of, partially resolved, has/have/is not /completely/fully/yet resolved/cleared, not
-    /completely/fully/yet resolved/cleared, not improved/increased/decreased
+    resolved, partial resolution /of, partially resolved, has/have/is not /completely/fully/yet resolved/cleared,
+    not /completely/fully/yet resolved/cleared, not improved/increased/decreased/changed,
+    fails/failed/failing/failure/yet to clear/resolve/improve/reexpand, failure of resolution/clearing /of,
+    hasn/haven/hadn/isn/aren/didn t /completely/fully/yet/significantly
+    resolved/cleared/improved/changed/resolve/clear/improve/change, never /completely/fully resolved/cleared,
+    does/do/did not /completely/fully resolve/clear/improve
 """
 
 STOPS: Final = """
-    but, however, although, though, except, other than, aside from, apart from, otherwise, nevertheless, yet, while,
+    but, however, although, though, otherwise, nevertheless, yet, while,
     whereas, which, ;, as well as, there is, there are, there has, there was, likely related to, and there, besides,
     following, after, superimposed on/upon, in a patient with, in the setting of, in a/the background of, on a
-    background of, given, because, based on, with the exception of
+    background of, given, because, based on, despite, in spite of, notwithstanding
 """
+
+# They end a clause as well; where no finding follows they take back what it denied: "no effusion except on the left".
+EXCEPTIONS: Final = """
+    except /for, other than, aside from, apart from, with the exception of, save for, excepting, outside of
+"""
+
+# Behind a denied finding they leave open whether the next one is there.
+COMPANIONS: Final = """
+    with /an/a/any associated/accompanying/concomitant/concurrent/coexisting/adjacent/secondary/resulting/underlying
+"""
+
+# Behind a finding they say that it is there: "no fracture, effusion unchanged".
+GOES_ON: Final = """
+    unchanged/stable/persists/persist/persisting/remains/remain/redemonstrated/improved/improving/worse/worsened,
+    worsening/larger/smaller/increased/decreased/resolving/similar/stays/continues, again seen/noted/identified
+    /demonstrated
+"""
+IS_THERE: Final = "is/are/present/appears/appear/has/have/was/were"
+
+# Where a comma follows them, a denial ends: "no interval intubation, large effusion".
+PROCEDURES: Final = """
+    placement/insertion/removal/repositioning/advancement/withdrawal/exchange/retraction/intubation/extubation
+    /thoracentesis/thoracostomy/drainage/surgery/biopsy/procedure/intervention /of
+"""
+
+# Backward where a finding stands right before, else forward.
+ABSENT_ABOUT: Final = "absent"
+
+# A normal heart is denied by them as by a negation; anything else stays open.
+NOT_CALLED: Final = """
+    cannot/not be called/considered/termed/deemed, cannot/not be described/regarded /as, cannot/not be said to be,
+    can/could not be called/considered/termed/deemed, can t be called/considered/termed/deemed, not /entirely/quite
+    /completely called/considered, no longer considered
+"""
+
+# "No tension pneumothorax" does not deny a pneumothorax, "no new effusion" no old one.
+RESTRICTIONS: Final = (
+    ("kind", "tension"),
+    ("change", "new/enlarging/worsening/increasing/progressive/additional"),
+    (
+        "size",
+        "large/sizable/sizeable/significant/substantial/big/massive/moderate/major/larger/bigger/measurable",
+    ),
+    ("behind", "under tension, of /any significant/large/appreciable/measurable/substantial size"),
+)
 
 # After a comma or "and" they open a new statement, which a negation does not reach.
 RESTARTS: Final = """
@@ -148,9 +222,13 @@ SIDES: Final = (
 
 # They end what a negation before them reaches, and what a cue after them reaches back to.
 AFFIRMS: Final = """
-    is/are/was/were /again /also seen/present/identified/noted/demonstrated/visualized/evident/appreciated/observed,
-    there is, there are, has/have increased/decreased/improved/worsened/developed/enlarged/progressed, is/are
+    has/have increased/decreased/improved/worsened/developed/enlarged/progressed, is/are
     unchanged/stable/increased/decreased/improved/worse/larger/smaller, persists/persist, is/are again
+"""
+
+SEEN: Final = """
+    is/are/was/were /again /also seen/present/identified/noted/demonstrated/visualized/evident/appreciated/observed,
+    there is, there are
 """
 
 # Uncertain, and denied where a negation stands before: "no opacity to suggest pneumonia".
@@ -162,19 +240,32 @@ SUGGESTED_AFTER: Final = """
 JOINS: Final = "and/with/&, w"
 LISTS: Final = "or/nor"
 
-# kind, patterns; a phrase of two kinds is taken in this order
+# kind, value, patterns; a phrase of two kinds is taken in this order
 CUES: Final = (
-    ("absent_before", ABSENT_BEFORE),
-    ("uncertain_about", UNCERTAIN_ABOUT),
-    ("uncertain_before", UNCERTAIN_BEFORE),
-    ("absent_after", ABSENT_AFTER),
-    ("uncertain_after", UNCERTAIN_AFTER),
-    ("suggested_after", SUGGESTED_AFTER),
-    ("silent_after", SILENT_AFTER),
-    ("affirm", AFFIRMS),
-    ("stop", STOPS),
-    ("colon", ":"),
-    ("restart", RESTARTS),
-    ("join", JOINS),
-    ("list", LISTS),
+    ("absent_before", "", ABSENT_BEFORE),
+    ("uncertain_about", "", UNCERTAIN_ABOUT),
+    ("uncertain_before", "", UNCERTAIN_BEFORE),
+    ("absent_before", "gone", GONE_BEFORE),
+    ("absent_about", "", ABSENT_ABOUT),
+    ("absent_after", "", ABSENT_AFTER),
+    ("absent_after", "no", "no"),
+    ("absent_after", "gone", GONE_AFTER),
+    ("change", "", CHANGES),
+    ("uncertain_after", "denied", NOT_CALLED),
+    ("uncertain_after", "", UNCERTAIN_AFTER),
+    ("suggested_after", "", SUGGESTED_AFTER),
+    ("silent_after", "", SILENT_AFTER),
+    ("affirm", "", AFFIRMS),
+    ("affirm", "seen", SEEN),
+    ("stop", "", STOPS),
+    ("stop", "except", EXCEPTIONS),
+    ("companion", "", COMPANIONS),
+    ("goes_on", "", GOES_ON),
+    ("goes_on", "seen", IS_THERE),
+    ("procedure", "", PROCEDURES),
+    ("colon", "", ":"),
+    ("restart", "", RESTARTS),
+    *(("restriction", value, patterns) for value, patterns in RESTRICTIONS),
+    ("join", "", JOINS),
+    ("list", "", LISTS),
 )

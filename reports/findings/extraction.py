@@ -12,7 +12,8 @@ from reports.findings.attributes import Neighbors
 from reports.findings.labels import LABELS_OF
 from reports.findings.mentions import NORMALITY, Findings, Mention, Span, findings_of
 from reports.findings.phrases import END, build, items, words_in
-from reports.findings.scope import Tokens, read
+from reports.findings.said import Tokens
+from reports.findings.scope import read
 from reports.findings.sentences import sentences
 from reports.findings.words import vocabulary, words_of
 
@@ -27,7 +28,7 @@ def _entries() -> Iterator[tuple[str, str, str]]:
     yield NORMALITY, NORMALITY, lexicon.NORMALITY
     yield from (("severity", severity, patterns) for severity, patterns in cues.SEVERITIES)
     yield from (("side", side, patterns) for side, patterns in cues.SIDES)
-    yield from ((kind, "", patterns) for kind, patterns in cues.CUES)
+    yield from cues.CUES
     yield "either", "or", "or, and or"
     yield "either", "versus", "versus/vs, /is/are less/more likely than, is/are favored/preferred over"
 
@@ -84,7 +85,7 @@ def _mentions(words: Sequence[str], spans: Sequence[Span]) -> Iterator[Mention]:
     if not found:
         return
     neighbors = Neighbors(found)
-    for said in read(found):
+    for said in read(found, len(words)):
         if said.state is not None:
             yield Mention(
                 concept=said.concept,

@@ -8,60 +8,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
 
+from reports.findings.clauses import (
+    ends_a_clause,
+    ends_with_a_device,
+    is_asserted,
+    leads,
+    leads_to_a_finding,
+    leads_to_a_predicate,
+    names_an_exception,
+    opens_a_clause,
+)
 from reports.findings.labels import State
 from reports.findings.phrases import Item
-
-Tokens: TypeAlias = tuple[int, int]  # first and last token
+from reports.findings.said import Force, Said, Tokens
 
 _CONCEPTS: Final = MappingProxyType(
     {"heart": ("cardiomegaly",), "mediastinum": ("mediastinum",), "both": ("cardiomegaly", "mediastinum")}
 )
 _REACH_OF_A_PREDICATE: Final = 12  # tokens between "heart" and "enlarged"
-# No "A or B" makes one of these present.
-_ACTED_ON: Final = frozenset(
-    {"pneumonia", "infection", "mass", "nodule", "lesion", "pneumothorax", "fracture", "edema", "hydropneumothorax"}
-)
 _AFTER_A_JOIN: Final = 2  # tokens: "and the left"
 _OPEN: Final = frozenset({State.PRESENT, State.UNCERTAIN})
 _IMPLIED: Final = frozenset({"infection"})  # what the words make likely and do not say
 _OF_THE_PLEURA: Final = frozenset({"effusion", "pleural_other", "pleural_thickening"})
-_REACH_OF_SIDES: Final = 6
 _REACH_OF_OR: Final = 2
-_REACH_OF_ABOUT: Final = 6
-_QUALIFIES: Final = frozenset({"restart", "side", "severity", "suggested_after", "subject"})
 _RESTARTS: Final = frozenset({"restart", "side"})
+_MARKS: Final = frozenset({"restriction", "goes_on", "procedure"})  # they only qualify other phrases
+_REACH_OF_A_RESTRICTION: Final = 4  # tokens: "no large right sided pneumothorax"
+_REACH_BEHIND: Final = 2
+_OF_ANY_SIZE: Final = frozenset({"pneumothorax", "hydropneumothorax"})  # a small one matters as well
 _SAID: Final = frozenset({"minimal", "mild", "moderate"})
-
-
-@dataclass(slots=True)
-class Said:
-    """A mention in the making. state None: asked or remembered, not said of this film."""
-
-    concept: str
-    state: State | None
-    words: list[Tokens]
-    cues: list[Tokens]
-    weak: bool = False  # only an "or" says so
-
-    @property
-    def first(self) -> int:
-        return self.words[0][0]
-
-    @property
-    def last(self) -> int:
-        return self.words[-1][1]
-
-
-@dataclass(slots=True)
-class Force:
-    """A cue that reaches forward."""
-
-    state: State | None
-    cue: Tokens
-    once: bool = False  # it reaches the next finding only
-    listed: bool = False  # behind a comma or an "and" it reaches only the rest of a list that ends with "or"
 
 
 @dataclass(slots=True)
@@ -79,6 +56,7 @@ class Scope:
     asserted: bool = False  # the "or" at hand leaves neither side open
     leads: bool = False  # the predicate at hand stands right before its subject
     moved: bool = False  # a comma or a finding since the cue
+    restriction: Item | None = None  # the last "new", "large" or "tension" before a finding
 
     # --- findings
 
@@ -109,19 +87,72 @@ class Scope:
         if self.force is not None and not cues:
             state = self.force.state
             cues = [self.force.cue]
-        self.said.append(Said(concept, state, words, cues, weak=self.force is not None and self.force.once))
+        said = Said(concept, state, words, cues, weak=self.force is not None and self.force.once)
+        said.restricted = self._restricts(said)
+        if said.restricted is not None and state is State.ABSENT and self.force is not None and not self.force.gone:
+            said.state = State.UNCERTAIN
+            said.cues = [*cues, said.restricted]
+        self.said.append(said)
+        self.restriction = None
         self.moved = True
+
+    def _restricts(self, said: Said) -> Tokens | None:
+        """ "No new effusion" leaves an old one open, "no tension pneumothorax" and "no large" any other."""
+        one = self.restriction
+        if one is not None and one.last < said.first <= one.last + _REACH_OF_A_RESTRICTION:
+            if one.value == "change" and self.force is not None:
+                self.force.restricted = (one.first, one.last)
+            if one.value != "size" or said.concept in _OF_ANY_SIZE:
+                return (one.first, one.last)
+        return None if self.force is None else self.force.restricted
+
+    def restrict(self, item: Item) -> None:
+        if item.value != "behind":
+            self.restriction = item
+        elif self.said and item.first - self.said[-1].last <= _REACH_BEHIND:
+            self.leave_open(item)
+
+    def leave_open(self, item: Item) -> None:
+        said = self.said[-1]
+        if said.state is State.ABSENT and self._is_denied():
+            said.state = State.UNCERTAIN
+            said.cues = [*said.cues, (item.first, item.last)]
 
     # --- cues
 
     def absent_after(self, item: Item) -> None:
         if self.force is None or not self.force.listed or self.force.cue != (item.first, item.last):
-            self._reach(State.ABSENT, item)
+            if self._is_denied() and not self.moved and item.value == "gone":
+                self.force = None  # "no removal of", "without clearing of"
+            else:
+                self._reach(State.ABSENT, item)
+                if self.force is not None:
+                    self.force.negates = True
+                    self.force.gone = item.value == "gone"
+
+    def change(self, item: Item) -> None:  # noqa: ARG002
+        if self._is_denied() and not self.moved:
+            self.force = None
+
+    def absent_about(self, item: Item) -> None:
+        """ "Effusion absent" and "absent effusion"."""
+        if len(self.said) > self.floor and self.joined < self.said[-1].last and item.first - self.said[-1].last <= 2:
+            self.absent_before(item)
+        else:
+            self.absent_after(item)
+
+    def companion(self, item: Item) -> None:
+        if self._is_denied() and self.moved:
+            self._reach(State.UNCERTAIN, item)
+        else:
+            self.join(item)
 
     def uncertain_after(self, item: Item) -> None:
         if self._is_denied() and (not self.moved or self.lists_until > item.last):
             return
         self._reach(State.UNCERTAIN, item)
+        if self.force is not None:
+            self.force.negates = item.value == "denied"
 
     def suggested_after(self, item: Item) -> None:
         if not self._is_denied():
@@ -138,7 +169,11 @@ class Scope:
         self.moved = False
 
     def absent_before(self, item: Item) -> None:
+        first = self.floor
         self._turn(State.ABSENT, item)
+        for said in self.said[first:]:
+            if said.restricted is not None and said.cues == [(item.first, item.last)] and item.value != "gone":
+                said.state = State.UNCERTAIN
 
     def uncertain_before(self, item: Item) -> None:
         self._turn(State.UNCERTAIN, item)
@@ -172,6 +207,11 @@ class Scope:
         self.floor = len(self.said)
         if self.moved:
             self.force = None
+
+    def go_on(self, item: Item) -> None:
+        """ "Pneumothorax unchanged, effusion no longer seen": the second clause denies its own finding only."""
+        if self.said and self.said[-1].last + 1 == item.first:
+            self.floor = len(self.said)
 
     # --- clauses
 
@@ -244,7 +284,8 @@ class Scope:
                 state = State.PRESENT if force is None else force.state
                 self.said.append(Said(concept, state, spans, [] if force is None else [force.cue]))
             else:
-                state = State.ABSENT if predicate.value == "normal" else State.UNCERTAIN
+                denied = force is not None and force.negates and 0 < predicate.first - force.cue[1] <= 2
+                state = State.ABSENT if predicate.value == "normal" and not denied else State.UNCERTAIN
                 self.said.append(Said(concept, state, spans, [(predicate.first, predicate.last)]))
 
 
@@ -253,7 +294,10 @@ _STEPS: Final = MappingProxyType(
         "finding": Scope.finding,
         "normality": Scope.normality,
         "absent_after": Scope.absent_after,
+        "absent_about": Scope.absent_about,
         "absent_before": Scope.absent_before,
+        "change": Scope.change,
+        "companion": Scope.companion,
         "suggested_after": Scope.suggested_after,
         "uncertain_about": Scope.uncertain_about,
         "uncertain_after": Scope.uncertain_after,
@@ -274,65 +318,54 @@ _STEPS: Final = MappingProxyType(
 )
 
 
-def read(items: list[Item]) -> list[Said]:
-    """What the phrases of one sentence say, in their order."""
+def read(found: list[Item], length: int) -> list[Said]:
+    """What the phrases of one sentence say, in their order. length: of the sentence, in tokens."""
     scope = Scope()
+    items = [item for item in found if item.kind not in _MARKS]
     for item in items:
         if item.kind == "list":
             scope.lists_until = item.last
-    for number, item in enumerate(items):
-        if item.kind == "predicate":
-            scope.leads = _leads(items, number)
-        elif item.kind == "stop":
-            scope.leads = _leads_to_a_predicate(items, number)
-        elif item.kind == "uncertain_about":
-            scope.leads = _leads_to_a_finding(items, number)
-        elif item.kind == "either":
-            scope.asserted = item.value == "or" and _is_asserted(items, number)
-        step = _STEPS.get(item.kind)
+    number = -1
+    for place, item in enumerate(found):
+        if item.kind == "restriction":
+            scope.restrict(item)
+        elif item.kind == "goes_on" and ends_a_clause(found, place, length):
+            scope.go_on(item)
+        if item.kind in _MARKS:
+            continue
+        number += 1
+        _look_around(scope, items, number)
+        if item.kind in {"join", "stop"}:
+            _end(scope, found, place)
+        behind = item.value == "no" and len(scope.said) > scope.floor and ends_a_clause(found, place, length)
+        step = Scope.absent_before if behind else _STEPS.get(item.kind)
         if step is not None:
             step(scope, item)
     return scope.said
 
 
-def _leads(items: list[Item], number: int) -> bool:
-    """Is the next phrase the subject of this predicate: "borderline heart size"?"""
+def _look_around(scope: Scope, items: list[Item], number: int) -> None:
     item = items[number]
-    for following in items[number + 1 : number + 3]:
-        if following.first > item.last + 1:
-            return False
-        if following.kind == "subject" and following.value != "elsewhere":
-            return True
-    return False
+    if item.kind == "predicate":
+        scope.leads = leads(items, number)
+    elif item.kind == "stop":
+        scope.leads = leads_to_a_predicate(items, number)
+    elif item.kind == "uncertain_about":
+        scope.leads = leads_to_a_finding(items, number)
+    elif item.kind == "either":
+        scope.asserted = item.value == "or" and is_asserted(items, number)
 
 
-def _leads_to_a_predicate(items: list[Item], number: int) -> bool:
-    """Does a predicate without a subject of its own follow: "the heart has decreased, but remains enlarged"?"""
-    following = [item for item in items[number + 1 : number + 6] if item.kind not in {"severity", "affirm", "restart"}]
-    if not following or following[0].kind != "predicate":
-        return False
-    return all(item.kind in {"stop", "join"} for item in following[1:2])
-
-
-def _leads_to_a_finding(items: list[Item], number: int) -> bool:
-    """Is a finding what this cue is said of: "is likely mild atelectasis", not "is likely, with atelectasis"?"""
-    item = items[number]
-    for following in items[number + 1 : number + 6]:
-        if following.first - item.last > _REACH_OF_ABOUT:
-            return False
-        if following.kind in {"finding", "predicate"}:
-            return True
-        if following.kind not in _QUALIFIES:
-            return False
-    return False
-
-
-def _is_asserted(items: list[Item], number: int) -> bool:
-    """Are both sides of this "or" readings of one shadow that may be asserted: "atelectasis or scarring"?
-
-    Both published labelers and the indexers of the gold call both sides present. What somebody would act on stays open.
-    """
-    item = items[number]
-    sides = (*items[max(0, number - 3) : number], *items[number + 1 : number + 5])
-    found = {one.value for one in sides if one.kind == "finding" and abs(one.first - item.first) <= _REACH_OF_SIDES}
-    return "scar" in found or not found & _ACTED_ON
+def _end(scope: Scope, found: list[Item], place: int) -> None:
+    """End a negation where a comma, an "and" or an "except" takes back what it says."""
+    item, force = found[place], scope.force
+    if force is None or force.state is not State.ABSENT:
+        return
+    if item.value == "except":
+        if scope.said and not names_an_exception(found, place):
+            scope.leave_open(item)
+    elif item.kind == "join":
+        several = item.value != "," or sum(said.cues[:1] == [force.cue] for said in scope.said[-2:]) != 1
+        device = scope.lists_until < item.first and ends_with_a_device(found, place)
+        if device or opens_a_clause(found, place, listed=several):
+            scope.force = None

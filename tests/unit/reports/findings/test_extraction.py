@@ -69,7 +69,7 @@ def states(text: str) -> dict[str, str]:
         ("No focal consolidation, large effusion, or pneumothorax.", "Pneumothorax", ABSENT),
         ("Left pneumothorax, no right effusion.", "Pleural Effusion", ABSENT),
         ("No effusion, no mild edema.", "Edema", ABSENT),
-        ("No new or enlarging nodule.", "Nodule", ABSENT),
+        ("No new or enlarging nodule.", "Nodule", UNCERTAIN),
         ("There is no consolidation, effusion, or a pneumothorax.", "Pneumothorax", ABSENT),
         ("No consolidation, or mild edema.", "Edema", ABSENT),
         ("Neither effusion nor consolidation.", "Consolidation", ABSENT),

@@ -1,0 +1,107 @@
+"""What follows and what goes before a phrase of a sentence: each looks at a fixed number of phrases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from reports.findings.phrases import Item
+
+# No "A or B" makes one of these present.
+_ACTED_ON: Final = frozenset(
+    {"pneumonia", "infection", "mass", "nodule", "lesion", "pneumothorax", "fracture", "edema", "hydropneumothorax"}
+)
+_REACH_OF_SIDES: Final = 6
+_REACH_OF_ABOUT: Final = 6
+_QUALIFIES: Final = frozenset({"restart", "side", "severity", "suggested_after", "subject"})
+_REACH_OF_A_CLAUSE: Final = 10  # phrases
+_REACH_OF_A_VERB: Final = 4  # tokens from a finding to what is said of it
+_MODIFIES: Final = frozenset({"restart", "side", "severity", "restriction", "predicate"})
+
+
+def opens_a_clause(items: Sequence[Item], number: int, *, listed: bool) -> bool:
+    """Has what follows this comma or "and" a verb of its own: "no fracture, effusion persists"?
+
+    listed: "is seen" may be said of all or nothing that a negation named before, and opens nothing.
+    """
+    finding: Item | None = None
+    for following in items[number + 1 : number + _REACH_OF_A_CLAUSE]:
+        if following.kind == "finding" and finding is None:
+            finding = following
+        elif following.kind in {"affirm", "goes_on"}:
+            if finding is not None and not (listed and following.value == "seen"):
+                return following.first - finding.last <= _REACH_OF_A_VERB
+        elif following.kind not in _MODIFIES:
+            return False
+    return False
+
+
+def ends_with_a_device(items: Sequence[Item], number: int) -> bool:
+    """Does this comma or "and" follow a device or a procedure, and none follows it?"""
+    for before in reversed(items[max(0, number - _REACH_OF_A_CLAUSE) : number]):
+        if before.kind == "procedure" or before.value == "device":
+            break
+        if before.kind not in _MODIFIES:
+            return False
+    else:
+        return False
+    behind = [one for one in items[number + 1 : number + _REACH_OF_A_CLAUSE] if one.kind not in _MODIFIES]
+    return bool(behind) and behind[0].kind == "finding" and behind[0].value != "device"
+
+
+def ends_a_clause(items: Sequence[Item], number: int, length: int) -> bool:
+    """Does a comma, an "and" or the end of the sentence, which is `length` tokens long, follow right behind?"""
+    last = items[number].last
+    behind = (one for one in items[number + 1 : number + 4] if one.first > last)
+    return last + 1 == length or any(one.kind == "join" and one.first == last + 1 for one in behind)
+
+
+def names_an_exception(items: Sequence[Item], number: int) -> bool:
+    """Does a finding follow the words "except" or "other than" before the next clause?"""
+    for following in items[number + 1 : number + _REACH_OF_A_CLAUSE]:
+        if following.kind in {"finding", "stop"}:
+            return following.kind == "finding"
+    return False
+
+
+def leads(items: list[Item], number: int) -> bool:
+    """Is the next phrase the subject of this predicate: "borderline heart size"?"""
+    item = items[number]
+    for following in items[number + 1 : number + 3]:
+        if following.first > item.last + 1:
+            return False
+        if following.kind == "subject" and following.value != "elsewhere":
+            return True
+    return False
+
+
+def leads_to_a_predicate(items: list[Item], number: int) -> bool:
+    """Does a predicate without a subject of its own follow: "the heart has decreased, but remains enlarged"?"""
+    following = [item for item in items[number + 1 : number + 6] if item.kind not in {"severity", "affirm", "restart"}]
+    if not following or following[0].kind != "predicate":
+        return False
+    return all(item.kind in {"stop", "join"} for item in following[1:2])
+
+
+def leads_to_a_finding(items: list[Item], number: int) -> bool:
+    """Is a finding what this cue is said of: "is likely mild atelectasis", not "is likely, with atelectasis"?"""
+    item = items[number]
+    for following in items[number + 1 : number + 6]:
+        if following.first - item.last > _REACH_OF_ABOUT:
+            return False
+        if following.kind in {"finding", "predicate"}:
+            return True
+        if following.kind not in _QUALIFIES:
+            return False
+    return False
+
+
+def is_asserted(items: list[Item], number: int) -> bool:
+    """Are both sides of this "or" readings of one shadow that may be asserted: "atelectasis or scarring"?
+
+    Both published labelers and the indexers of the gold call both sides present. What somebody would act on stays open.
+    """
+    item = items[number]
+    sides = (*items[max(0, number - 3) : number], *items[number + 1 : number + 5])
+    found = {one.value for one in sides if one.kind == "finding" and abs(one.first - item.first) <= _REACH_OF_SIDES}
+    return "scar" in found or not found & _ACTED_ON

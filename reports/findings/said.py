@@ -1,0 +1,43 @@
+"""A mention in the making, and the cue that reaches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from reports.findings.labels import State
+
+Tokens: TypeAlias = tuple[int, int]  # first and last token
+
+
+@dataclass(slots=True)
+class Said:
+    """A mention in the making. state None: asked or remembered, not said of this film."""
+
+    concept: str
+    state: State | None
+    words: list[Tokens]
+    cues: list[Tokens]
+    weak: bool = False  # only an "or" says so
+    restricted: Tokens | None = None  # only some of its kind: "new", "tension"
+
+    @property
+    def first(self) -> int:
+        return self.words[0][0]
+
+    @property
+    def last(self) -> int:
+        return self.words[-1][1]
+
+
+@dataclass(slots=True)
+class Force:
+    """A cue that reaches forward."""
+
+    state: State | None
+    cue: Tokens
+    once: bool = False  # it reaches the next finding only
+    listed: bool = False  # behind a comma or an "and" it reaches only the rest of a list that ends with "or"
+    negates: bool = False  # a normal heart is not normal
+    gone: bool = False  # it was there, of whatever size
+    restricted: Tokens | None = None  # the "new" of "no new effusion or nodule"
