@@ -24,6 +24,8 @@ from reports.tables import Event, Report, ReportState, Sighting
 log = structlog.get_logger("listen")
 
 _FINAL_STATES: Final = frozenset({"F", "C", "A"})  # OBR-25, table 0123
+# OBR-24: table 0074 has RAD, RX and XRC; the others are what RIS write for radiographs.
+_SECTIONS: Final = frozenset({"", "RAD", "RX", "XRC", "XR", "CXR", "CR", "DX", "DR", "DI", "IMG"})
 _OPEN: Final = (ReportState.DRAFT, ReportState.AWAITING_SECOND)
 
 
@@ -52,19 +54,18 @@ def hear(desk: Desk, incoming: Incoming) -> Ack:
 
 
 def _hear_report(tx: Session, incoming: Incoming, now: datetime) -> int:
-    """A signed report ends the drafts of its study; of a study that has not come yet it is remembered."""
+    """A signed report ends the drafts of its studies; of a study that has not come yet it is remembered."""
     source = _source(incoming)
     matched = 0
     for kind, value in _named(incoming):
         studies = _studies_named(tx, kind, value, incoming.patient)
-        if len(studies) > 1:
-            log.warning("message_ambiguous", meaning=incoming.meaning.value, studies=len(studies))
-        elif not studies:
-            _remember(tx, life.key_of("early", kind, value), None, life.name_digest(kind, value), source, now)
+        if not studies:
+            _remember_early(tx, kind, value, incoming, now)
             log.info("message_of_no_study", meaning=incoming.meaning.value)
-        else:
-            study = life.lock(tx, studies[0].id)
-            if _remember(tx, life.key_of("hl7", str(study.id)), study.id, "", source, now):
+        for found in studies:
+            study = life.lock(tx, found.id)
+            seen = Sighting(key=life.key_of("hl7", str(study.id)), study_id=study.id, source=source, at=now)
+            if _remember(tx, seen, Event.FINAL_ELSEWHERE):
                 audit.append(tx, f"seen-{Event.FINAL_ELSEWHERE.value}", at=now, actor=source, study_id=study.id)
             life.end_all(tx, study.id, Event.FINAL_ELSEWHERE, now, actor=source)
             matched += 1
@@ -73,32 +74,42 @@ def _hear_report(tx: Session, incoming: Incoming, now: datetime) -> int:
 
 def _named(incoming: Incoming) -> list[tuple[str, str]]:
     """By what a message names its studies: the Study Instance UID, else each accession number."""
+    signed = [one for one in incoming.reported if one.status in _FINAL_STATES]
+    final = [one for one in signed if one.section in _SECTIONS]
+    if len(final) < len(signed):
+        log.warning("message_of_another_section", meaning=incoming.meaning.value, orders=len(signed) - len(final))
     if incoming.study_instance_uid:
-        return [("study", incoming.study_instance_uid)]
-    final = [one for one in incoming.reported if one.status in _FINAL_STATES]
+        return [("study", incoming.study_instance_uid)] if final else []
     numbers = dict.fromkeys(one.accession or one.filler or one.placer for one in final)
     return [("accession", number) for number in numbers if number]
 
 
 def _studies_named(tx: Session, kind: str, value: str, patient: Sequence[PatientId]) -> Sequence[Study]:
-    """Of several studies with one accession number those of the message's patient: two issuers may number alike."""
+    """Those of the message's patient: two issuers may number alike, and a laboratory numbers as it likes."""
     column = Study.study_instance_uid if kind == "study" else Study.accession_number
-    found = tx.scalars(select(Study).where(column == value).limit(100)).all()
-    if len(found) < 2:
-        return found
-    return [study for study in found if any(_is_of(study, one) for one in patient)]
+    found = tx.scalars(select(Study).where(column == value).order_by(Study.id).limit(100)).all()
+    agreeing = [study for study in found if any(_is_of(study, one) for one in patient)]
+    if found and not agreeing:
+        log.warning("message_of_another_patient", named_by=kind, studies=len(found))
+    return agreeing
 
 
 def _hear_patient(tx: Session, incoming: Incoming, now: datetime, *, hold_on_update: bool) -> int:
     """A merge or a change holds the patient's studies whose reports are not signed yet, and withdraws the drafts."""
-    if incoming.meaning is Meaning.UPDATE and not hold_on_update:
+    merged = incoming.meaning is Meaning.MERGE
+    if not merged and not hold_on_update:
         return 0
     prior = [one for merge in incoming.merges for one in merge.prior] or list(incoming.patient)
+    if merged:
+        _remember_merged(tx, incoming, now)
     chosen = select(Study).where(Study.patient_id.in_({one.value for one in prior}), or_(*_unsigned()))
     held = 0
     for found in tx.scalars(chosen.order_by(Study.id)).all():
         if not any(_is_of(found, one) for one in prior):
-            continue
+            # one issuer may go by two names in DICOM and HL7; a merge that is missed signs for the wrong patient
+            log.warning("message_of_another_issuer", meaning=incoming.meaning.value, study=found.id, held=merged)
+            if not merged:
+                continue
         study = life.lock(tx, found.id)
         life.end_all(tx, study.id, Event.PATIENT_CHANGED, now, actor=_source(incoming))
         hold_study(tx, study, PATIENT_CHANGED, now, actor=_source(incoming))
@@ -124,12 +135,28 @@ def _is_of(study: Study, patient: PatientId) -> bool:
     )
 
 
-def _remember(tx: Session, key: str, study_id: int | None, about: str, source: str, now: datetime) -> bool:
-    """Add a final report that was seen; False where it was seen already."""
-    if tx.scalar(select(Sighting.id).where(Sighting.key == key)) is not None:
+def _remember_early(tx: Session, kind: str, value: str, incoming: Incoming, now: datetime) -> None:
+    """Keep that a study which may still come has a signed report."""
+    for about in sorted({digest for one in incoming.patient for digest in life.early_digests(kind, value, one)}):
+        seen = Sighting(key=life.key_of("early", about), about=about, source=_source(incoming), at=now)
+        _remember(tx, seen, Event.FINAL_ELSEWHERE)
+
+
+def _remember_merged(tx: Session, incoming: Incoming, now: datetime) -> None:
+    """Keep which Patient IDs are dead: images under them may still come. What the merge keeps lives on."""
+    for merge in incoming.merges:
+        for value in sorted({one.value for one in merge.prior} - {one.value for one in merge.into}):
+            about = life.merged_digest(value)
+            seen = Sighting(key=about, about=about, source=_source(incoming), at=now)
+            _remember(tx, seen, Event.PATIENT_CHANGED)
+
+
+def _remember(tx: Session, seen: Sighting, event: Event) -> bool:
+    """Add what was seen; False where it was seen already."""
+    if tx.scalar(select(Sighting.id).where(Sighting.key == seen.key)) is not None:
         return False
-    event = Event.FINAL_ELSEWHERE
-    tx.add(Sighting(key=key, study_id=study_id, event=event, about=about, source=source, at=now))
+    seen.event = event
+    tx.add(seen)
     return True
 
 

@@ -15,16 +15,17 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.kinds import TAKES_BACK, Stage
-from dicom_node.tables import Book, Delivery, DeliveryState, Instance, Revision, Study
+from dicom_node.tables import AuditRow, Book, Delivery, DeliveryState, Instance, Revision, Study
 from dicom_node.worklist import Ending, Swept
 from dicom_node.worklist.moves import call_back, close, deliveries_of, locked, move_delivery, settle
 from dicom_node.worklist.sweeps import alone
 from reports import drafts
+from reports.messages.identity import PatientId
 from reports.tables import ENDED, Event, Report, ReportState, Sighting
 
 
@@ -42,6 +43,8 @@ class Rule:
     words: str
 
 
+_NO_ISSUER: Final = ""
+_ANY_ISSUER: Final = "\n"  # no issuer has a line end in its name
 _OPEN = frozenset({ReportState.DRAFT, ReportState.AWAITING_SECOND})
 _DRAFT = frozenset({ReportState.DRAFT})
 _ALSO_SIGNED = frozenset({*_OPEN, ReportState.VERIFIED})
@@ -124,7 +127,7 @@ def silence(tx: Session, study_id: int, *, film_digest: str = "") -> Event | Non
     """
     study = tx.get_one(Study, study_id)
     # a report that came before its study had no study to be booked under
-    early = Sighting.study_id.is_(None) & Sighting.about.in_(names_of(study.study_instance_uid, study.accession_number))
+    early = Sighting.study_id.is_(None) & Sighting.about.in_(_names_of(study))
     seen = select(Sighting.id).where(Sighting.event == Event.FINAL_ELSEWHERE, (Sighting.study_id == study_id) | early)
     if tx.scalar(seen.limit(1)) is not None:
         return Event.FINAL_ELSEWHERE
@@ -132,19 +135,45 @@ def silence(tx: Session, study_id: int, *, film_digest: str = "") -> Event | Non
     gone = tx.scalar(rejected.where(Sighting.study_id == study_id, Instance.digest == film_digest).limit(1))
     if gone is not None:
         return Event(gone)
+    if _was_merged_away(tx, study):
+        return Event.PATIENT_CHANGED
     signed = select(Report.id).join(Revision).where(Revision.study_id == study_id, Report.state == ReportState.VERIFIED)
     return Event.SIGNED_ALREADY if tx.scalar(signed.limit(1)) is not None else None
 
 
-def names_of(study_instance_uid: str, accession_number: str) -> frozenset[str]:
-    """By what a report from elsewhere may name a study: digests, so that they may stand in a table of their own."""
-    names = (("study", study_instance_uid), ("accession", accession_number))
-    return frozenset(name_digest(kind, value) for kind, value in names if value)
+def _was_merged_away(tx: Session, study: Study) -> bool:
+    """Was its Patient ID merged into another one, and has no person released the study since?"""
+    merged = Sighting.study_id.is_(None) & (Sighting.about == merged_digest(study.patient_id))
+    heard = tx.scalar(select(func.max(Sighting.at)).where(merged, Sighting.event == Event.PATIENT_CHANGED))
+    if heard is None:
+        return False
+    released = select(AuditRow.id).where(
+        AuditRow.study_id == study.id, AuditRow.event == "study-released", AuditRow.at >= heard
+    )
+    return tx.scalar(released.limit(1)) is None
 
 
-def name_digest(kind: str, value: str) -> str:
-    """64 hexadecimal digits for one name of a study. kind: study or accession."""
-    return hashlib.sha256(f"{kind} {value}".encode()).hexdigest()
+def merged_digest(patient_id: str) -> str:
+    """64 hexadecimal digits for a Patient ID that was merged away, whoever issued it."""
+    return key_of("merged", patient_id)
+
+
+def _names_of(study: Study) -> frozenset[str]:
+    """By what a report from elsewhere may name a study and its patient; a study without an issuer agrees with any."""
+    names = (("study", study.study_instance_uid), ("accession", study.accession_number))
+    issuers = (study.issuer_of_patient_id, _NO_ISSUER) if study.issuer_of_patient_id else (_ANY_ISSUER,)
+    return frozenset(
+        key_of(kind, value, study.patient_id, issuer) for kind, value in names if value for issuer in issuers
+    )
+
+
+def early_digests(kind: str, value: str, patient: PatientId) -> frozenset[str]:
+    """64 hexadecimal digits for each way in which a study that comes later may agree. kind: study or accession.
+
+    Digests, so that they may stand in a table of their own.
+    """
+    issuers = ({patient.issuer, patient.universal} - {""} or {_NO_ISSUER}) | {_ANY_ISSUER}
+    return frozenset(key_of(kind, value, patient.value, issuer) for issuer in issuers)
 
 
 def key_of(*parts: str) -> str:

@@ -249,7 +249,13 @@ class _Press:
     def _messages(self, kind: Kind, stage: Stage, master: Dataset) -> Iterable[_Piece]:
         workshop = self._workshop
         if kind is Kind.ORU:
-            payload = build_oru(master, workshop.parties, workshop.config, findings=_coded(self._report.findings))
+            payload = build_oru(
+                master,
+                workshop.parties,
+                workshop.config,
+                findings=_coded(self._report.findings),
+                formerly=_coded(self._report.formerly),
+            )
             yield _Piece("", message_uid(master.SOPInstanceUID, kind, stage), payload)
         elif kind is Kind.FHIR:
             findings, formerly = _coded(self._report.findings), _coded(self._report.formerly)
@@ -294,10 +300,10 @@ def _taken_back(kind: Kind, master: Dataset, workshop: Workshop, taking: Taking)
         result = Result.REJECTED if taking.event in _REJECTED else Result.WITHDRAWN
         reason = taking.event.value
         return _of_an_outcome(outcome_of(master, drafted_at=taking.drafted_at, at=at, result=result, reason=reason))
+    findings = _coded(taking.findings)
     if kind is Kind.ORU:
-        payload = build_oru_withdrawal(master, stage, words, at, workshop.parties, config)
+        payload = build_oru_withdrawal(master, stage, words, at, workshop.parties, config, findings=findings)
     else:
-        findings = _coded(taking.findings)
         payload = build_fhir_withdrawal(master, stage, words, at, workshop.site, config, findings=findings)
     return _Piece("", message_uid(master.SOPInstanceUID, kind, stage), payload)
 

@@ -46,6 +46,7 @@ FHIR_STATES: Final[Mapping[Stage, frozenset[str]]] = MappingProxyType(
     }
 )
 _GONE: Final = frozenset({Stage.REJECTION, Stage.WITHDRAWAL})
+_TAKEN_BACK: Final = frozenset({oru.DELETED, oru.WRONG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +104,23 @@ def _of_the_segments(reader: Reader, booked: Booked) -> Iterator[str]:
 
 def _of_the_observations(reader: Reader, state: str, booked: Booked) -> Iterator[str]:
     said: dict[str, list[str]] = {}
-    allowed = {state, oru.IDENTIFIER} | ({oru.DELETED, oru.WRONG} if booked.stage in _GONE else set())
+    gone = booked.stage in _GONE
+    allowed = {state, oru.IDENTIFIER} | (_TAKEN_BACK if gone else set())
+    coded: list[str] = []
     for one in reader.segments("OBX"):
-        said.setdefault(reader.of_segment(one, 3), []).append(reader.whole(one, 5))
-        if reader.of_segment(one, 11) not in allowed:
+        name, status = reader.of_segment(one, 3), reader.of_segment(one, 11)
+        if reader.of_segment(one, 2) == "CE":
+            coded.append(name)
+            if status not in (_TAKEN_BACK if gone else {state, oru.DELETED}):
+                yield "OBX-11 of a finding is not the status of this stage"
+            if (status in _TAKEN_BACK) != (reader.whole(one, 5) == f"^{oru.WITHDRAWN}"):
+                yield "a finding stands that is taken back, or is taken back where it stands"
+            continue
+        said.setdefault(name, []).append(reader.whole(one, 5))
+        if status not in allowed:
             yield "OBX-11 is not the status of this stage"
+    if len(coded) > len(set(coded)):
+        yield "a finding stands twice"
     if said.get(oru.STUDY.value) != [booked.study_instance_uid]:
         yield "the Study Instance UID is not that of the books"
     if said.get(oru.DOCUMENT.value) != [booked.document_uid]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -19,6 +19,8 @@ from reports.messages.identity import PatientId
 
 _UPDATES: Final = frozenset({"A08", "A31"})
 _MERGES: Final = frozenset({"A18", "A34", "A40", "A47"})
+_TEXTS: Final = frozenset({"TX", "FT"})  # OBX-2
+_NO_RESULTS: Final = frozenset({"D", "W", "X", "O", "N"})  # OBX-11 (table 0085)
 _STUDY_NAMES: Final = frozenset({"113014", "110180", "DICOM STUDY", "STUDY INSTANCE UID"})
 
 
@@ -50,12 +52,16 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """One OBR: status is its OBR-25 (table 0123); every field may be empty."""
+    """One OBR; every field may be empty.
+
+    status: OBR-25 (table 0123); where that is empty, what its texts have in OBX-11. section: OBR-24 (table 0074).
+    """
 
     status: str
     accession: str
     placer: str
     filler: str
+    section: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +179,39 @@ def _merges(reader: Reader) -> Iterator[Merge]:
 
 
 def _reported(reader: Reader) -> Iterator[Reported]:
-    """Each OBR; what it leaves empty may stand in the ORC before it."""
+    """Each OBR; what it leaves empty may stand in the ORC before it, or in the OBX after it."""
     placer = filler = ""
-    for one in reader.segments("ORC", "OBR"):
-        if str(one[0]) == "ORC":
+    order: Reported | None = None
+    texts: set[str] = set()
+    for one in reader.segments("ORC", "OBR", "OBX"):
+        name = str(one[0])
+        if name == "OBX":
+            texts |= {reader.of_segment(one, 11).upper()} if reader.of_segment(one, 2).upper() in _TEXTS else set()
+            continue
+        if order is not None:
+            yield _with_status(order, texts)
+            order = None
+        if name == "ORC":
             placer, filler = reader.of_segment(one, 2), reader.of_segment(one, 3)
             continue
-        yield Reported(
+        order = Reported(
             status=reader.of_segment(one, 25).upper(),
             accession=reader.of_segment(one, 18),
             placer=reader.of_segment(one, 2) or placer,
             filler=reader.of_segment(one, 3) or filler,
+            section=reader.of_segment(one, 24).upper(),
         )
-        placer = filler = ""
+        placer, filler, texts = "", "", set()
+    if order is not None:
+        yield _with_status(order, texts)
+
+
+def _with_status(order: Reported, texts: set[str]) -> Reported:
+    """An OBR without a status is as final as every text under it."""
+    said = texts - _NO_RESULTS
+    if order.status or not said or said - {"F", "C"}:
+        return order
+    return replace(order, status="C" if "C" in said else "F")
 
 
 def _study(reader: Reader) -> str:

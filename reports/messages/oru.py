@@ -76,8 +76,18 @@ class _Said:
     number: str = ""
 
 
-def build_oru(master: Dataset, parties: Parties, config: ReportsConfig, *, findings: Sequence[Finding] = ()) -> bytes:
-    """Write the report's message. findings: coded as further OBX segments, for those who ask for them.
+def build_oru(
+    master: Dataset,
+    parties: Parties,
+    config: ReportsConfig,
+    *,
+    findings: Sequence[Finding] = (),
+    formerly: Sequence[Finding] = (),
+) -> bytes:
+    """Write the report's message.
+
+    findings: one coded OBX each. formerly: those of the message that the receiver has now; what is no longer said is
+    deleted, for systems that keep OBX by their identifiers.
 
     Raises NotOurs: the document is no narrative of ours.
     """
@@ -86,7 +96,8 @@ def build_oru(master: Dataset, parties: Parties, config: ReportsConfig, *, findi
     status = result_status(master, content.stage)
     said = [
         *_narrative(content, status),
-        *(_coded(finding, status) for finding in one_per_code(findings)),
+        *_coded(findings, status),
+        *_uncoded(formerly, DELETED, but=findings),
         *_identifiers(subject),
     ]
     uid = message_uid(subject.sop_instance_uid, Kind.ORU, content.stage)
@@ -94,12 +105,19 @@ def build_oru(master: Dataset, parties: Parties, config: ReportsConfig, *, findi
 
 
 def build_oru_withdrawal(
-    master: Dataset, stage: Stage, reason: str, at: datetime, parties: Parties, config: ReportsConfig
+    master: Dataset,
+    stage: Stage,
+    reason: str,
+    at: datetime,
+    parties: Parties,
+    config: ReportsConfig,
+    *,
+    findings: Sequence[Finding] = (),
 ) -> bytes:
     """Write the message that takes a report back.
 
     stage: REJECTION for a draft that was rejected, replaced or expired; WITHDRAWAL for the patient's safety.
-    reason: a sentence for people. at: aware; when it was taken back.
+    reason: a sentence for people. at: aware; when it was taken back. findings: those that its message said.
 
     Raises NotOurs; ValueError: another stage, a naive moment.
     """
@@ -117,6 +135,7 @@ def build_oru_withdrawal(
             for item in _narrative(content, status)
             if item.name != tree.SUMMARY
         ),
+        *_uncoded(findings, gone),
         *_identifiers(subject),
     ]
     uid = message_uid(subject.sop_instance_uid, Kind.ORU, stage)
@@ -145,8 +164,17 @@ def _narrative(content: Content, status: str) -> Iterator[_Said]:
         yield _Said("TX", tree.PROCEDURE_DESCRIPTIONS, escape(content.making), status)
 
 
-def _coded(finding: Finding, status: str) -> _Said:
-    return _Said("CE", codes.ROW_OF[finding.label].code, _ce(codes.STATES[finding.state]), status)
+def _coded(findings: Sequence[Finding], status: str) -> Iterator[_Said]:
+    for one in one_per_code(findings):
+        yield _Said("CE", codes.ROW_OF[one.label].code, _ce(codes.STATES[one.state]), status)
+
+
+def _uncoded(findings: Sequence[Finding], gone: str, *, but: Sequence[Finding] = ()) -> Iterator[_Said]:
+    """Take back each finding that is not among `but`. The value is a CE without a code."""
+    kept = {codes.ROW_OF[one.label].code for one in but}
+    for one in one_per_code(findings):
+        if codes.ROW_OF[one.label].code not in kept:
+            yield _Said("CE", codes.ROW_OF[one.label].code, f"^{WITHDRAWN}", gone)
 
 
 def _identifiers(subject: Subject) -> Iterator[_Said]:

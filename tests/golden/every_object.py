@@ -113,10 +113,10 @@ def hl7(name: str) -> dict[str, bytes]:
     made, back = structured(name), (REASON, MOMENT + timedelta(hours=1), PARTIES, CONFIG)
     return {
         "draft": build_oru(made["draft"], PARTIES, CONFIG, findings=FOUND),
-        "signed": build_oru(made["signed"], PARTIES, CONFIG, findings=FOUND_SIGNED),
+        "signed": build_oru(made["signed"], PARTIES, CONFIG, findings=FOUND_SIGNED, formerly=FOUND),
         "addendum": build_oru(made["addendum"], PARTIES, CONFIG, findings=FOUND_SIGNED),
-        "rejection": build_oru_withdrawal(made["draft"], Stage.REJECTION, *back),
-        "withdrawal": build_oru_withdrawal(made["signed"], Stage.WITHDRAWAL, *back),
+        "rejection": build_oru_withdrawal(made["draft"], Stage.REJECTION, *back, findings=FOUND),
+        "withdrawal": build_oru_withdrawal(made["signed"], Stage.WITHDRAWAL, *back, findings=FOUND_SIGNED),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from agent import drafting, examining
@@ -20,7 +21,7 @@ from dicom_node.tables import Book, DeliveryState, Instance, Mode, Way
 from reports import life
 from reports.hl7.incoming import Code
 from reports.objects import tree
-from reports.tables import Event, ReportState, Sighting
+from reports.tables import Event, Report, ReportState, Sighting
 from tests.unit.agent.ward import Ward, now
 from tests.unit.reports import films
 
@@ -30,8 +31,16 @@ KEY_OBJECT = "1.2.840.10008.5.1.4.1.1.88.59"
 MSH = "MSH|^~\\&|RIS|HOSP|WETREAD|AI|20250302||{}|C1|P|2.5.1"
 
 
-def final(*, accession: str = "ACC0001", patient: str = "EX-0001", status: str = "F", study: str = "") -> list[str]:
-    order = f"OBR|1||||||||||||||||{'|' * 1}{accession}|||||||{status}"
+def final(
+    *,
+    accession: str = "ACC0001",
+    patient: str = "EX-0001",
+    status: str = "F",
+    study: str = "",
+    filler: str = "",
+    section: str = "",
+) -> list[str]:
+    order = f"OBR|1||{filler}|||||||||||||||{accession}||||||{section}|{status}"
     lines = [MSH.format("ORU^R01"), f"PID|1||{patient}||Secret^Name", order]
     return [*lines, f"ZDS|{study}"] if study else lines
 
@@ -99,21 +108,84 @@ def test_a_preliminary_report_changes_nothing(ward: Ward, status: str) -> None:
 
 @pytest.mark.parametrize(
     "lines",
-    [final(accession="OTHER"), final(accession="OTHER", study="1.2.3.4"), final(accession="")],
-    ids=["accession", "study", "neither"],
+    [
+        final(accession="OTHER"),
+        final(accession="OTHER", study="1.2.3.4"),
+        final(accession=""),
+        final(patient="EX-0002"),
+        final(patient="EX-0002", study=films.STUDY),
+        final(patient="EX-0002", accession="", filler="ACC0001", section="LAB"),
+        final(section="LAB"),
+        final(section="CT", study=films.STUDY),
+    ],
+    ids=[
+        "accession",
+        "study",
+        "neither",
+        "patient",
+        "patient of the study",
+        "laboratory",
+        "section",
+        "section of the study",
+    ],
 )
 def test_a_report_of_another_study_is_accepted_and_changes_nothing(ward: Ward, lines: list[str]) -> None:
     ward.study_with_draft()
     with capture_logs() as log:
         assert ward.hear(*lines).code is Code.ACCEPT
     assert ward.report().state is ReportState.DRAFT
-    assert not any(secret in str(log) for secret in ("Secret", "EX-0001", "OTHER", "1.2.3.4"))
+    assert not any(secret in str(log) for secret in ("Secret", "EX-000", "OTHER", "ACC", "1.2."))
 
 
 def test_the_study_instance_uid_is_stronger_than_the_accession_number(ward: Ward) -> None:
     ward.study_with_draft()
     ward.hear(*final(accession="OTHER", study=films.STUDY))
     assert ward.report().state is ReportState.WITHDRAWN
+
+
+@pytest.mark.parametrize("section", ["RAD", "RX", "cxr"])
+def test_a_report_of_radiology_is_one(ward: Ward, section: str) -> None:
+    ward.study_with_draft()
+    ward.hear(*final(section=section))
+    assert ward.report().state is ReportState.WITHDRAWN
+
+
+@pytest.mark.parametrize(
+    ("issuer", "patient", "state"),
+    [
+        ("HOSP", "EX-0001", ReportState.WITHDRAWN),
+        ("HOSP", "EX-0001^^^HOSP", ReportState.WITHDRAWN),
+        ("", "EX-0001^^^HOSP", ReportState.WITHDRAWN),
+        ("HOSP", "EX-0002~EX-0001^^^&HOSP&ISO", ReportState.WITHDRAWN),
+        ("HOSP", "EX-0001^^^CLINIC", ReportState.DRAFT),
+    ],
+)
+@pytest.mark.parametrize("early", [False, True])
+def test_a_final_report_is_of_the_study_where_patient_and_issuer_agree(
+    ward: Ward, issuer: str, patient: str, state: ReportState, *, early: bool
+) -> None:
+    if early:
+        ward.hear(*final(patient=patient))
+    ward.study_with_draft(IssuerOfPatientID=issuer)
+    if not early:
+        ward.hear(*final(patient=patient))
+    assert ward.report().state is state
+
+
+def test_an_early_report_of_another_patient_silences_nothing(ward: Ward) -> None:
+    ward.hear(*final(patient="EX-0002"))
+    ward.hear(*final(patient="EX-0002", study=films.STUDY))
+    ward.study_with_draft()
+    assert ward.report().state is ReportState.DRAFT
+
+
+def test_a_report_ends_every_study_of_the_patient_under_its_accession_number(ward: Ward) -> None:
+    ward.study_with_draft()
+    ward.receive(films.film(StudyInstanceUID="1.2.9", SOPInstanceUID="1.2.9.1", SeriesInstanceUID="1.2.9.2"))
+    ward.draft()
+    ward.hear(*final())
+    reports = ward.ask(lambda tx: list(tx.scalars(select(Report))))
+    assert [one.state for one in reports] == [ReportState.WITHDRAWN] * 2
 
 
 def test_of_two_studies_with_one_accession_number_that_of_the_patient_counts(ward: Ward) -> None:
@@ -161,7 +233,7 @@ def test_what_was_heard_of_studies_that_never_came_is_forgotten(ward: Ward) -> N
     ward.study_with_draft(AccessionNumber="OTHER")
     ward.hear(*final(accession="OTHER"))
     assert ward.do(lambda tx: examining.forget_early(tx, now() + timedelta(days=29))) == 0
-    assert ward.do(lambda tx: examining.forget_early(tx, now() + timedelta(days=31))) == 1
+    assert ward.do(lambda tx: examining.forget_early(tx, now() + timedelta(days=31))) == 2
     assert [one.study_id is None for one in sightings(ward)] == [False]
 
 
@@ -336,7 +408,7 @@ def test_a_study_that_waits_to_be_read_is_held(ward: Ward) -> None:
     [
         ({}, merge("EX-0002", "EX-0001")),
         ({}, update("EX-0002")),
-        ({"IssuerOfPatientID": "HOSP"}, merge("EX-0001^^^CLINIC")),
+        ({"IssuerOfPatientID": "HOSP"}, update("EX-0001^^^CLINIC")),
     ],
     ids=["the surviving patient", "another patient", "another issuer"],
 )
@@ -344,6 +416,47 @@ def test_other_patients_are_left_alone(ward: Ward, change: dict[str, str], lines
     ward.study_with_draft(**change)
     ward.hear(*lines)
     assert (ward.study().hold_reason, ward.report().state) == ("", ReportState.DRAFT)
+
+
+def test_a_merge_under_another_name_of_the_issuer_holds_and_warns(ward: Ward) -> None:
+    ward.study_with_draft(IssuerOfPatientID="PACS1")
+    with capture_logs() as log:
+        ward.hear(*merge("EX-0001^^^HOSP"))
+    assert ward.study().hold_reason == "patient-changed"
+    assert ward.report().event == Event.PATIENT_CHANGED
+    (warning,) = (one for one in log if one["log_level"] == "warning")
+    assert (warning["event"], warning["held"]) == ("message_of_another_issuer", True)
+    assert "EX-0001" not in str(log)
+
+
+@pytest.mark.parametrize("prior", ["EX-0001", "EX-0001^^^HOSP"])
+def test_no_draft_leaves_under_an_identifier_that_was_merged_before_the_films_came(ward: Ward, prior: str) -> None:
+    ward.peer()
+    ward.hear(*merge(prior))
+    ward.study_with_draft(IssuerOfPatientID="PACS1")
+    assert ward.deliveries() == []
+    assert (ward.report().state, ward.report().event) == (ReportState.WITHDRAWN, Event.PATIENT_CHANGED)
+
+
+def test_what_a_merge_keeps_is_not_silenced(ward: Ward) -> None:
+    ward.hear(*merge("EX-0001^^^CLINIC~EX-0007", "EX-0001^^^HOSP"))
+    ward.study_with_draft(IssuerOfPatientID="HOSP")
+    assert ward.report().state is ReportState.DRAFT
+
+
+def test_a_study_that_a_person_released_after_the_merge_is_drafted(ward: Ward) -> None:
+    ward.peer()
+    ward.receive(films.film())
+    ward.claim()
+    ward.hear(*merge("EX-0001^^^CLINIC"))
+    assert ward.study().hold_reason == "patient-changed"
+
+    def release(tx: Session) -> None:
+        worklist.release_study(tx, life.lock(tx, 1), now(), actor="person")
+
+    ward.do(release)
+    ward.draft()
+    assert ward.report(2).state is ReportState.DRAFT
 
 
 def test_what_is_over_is_not_held(ward: Ward) -> None:

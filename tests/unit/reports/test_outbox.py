@@ -15,7 +15,7 @@ from dicom_node.tables import Mode, Proof, Way
 from dicom_node.transports import Destination
 from reports import outbox
 from reports.checks import check_draft
-from reports.findings import extract
+from reports.findings import Finding, extract
 from reports.messages.fhir import FhirSite
 from reports.objects.basic_text import build_notice
 from reports.objects.content import read_content
@@ -192,12 +192,25 @@ def test_what_cannot_be_made_keeps_nothing_else_back() -> None:
 # --- taking back ------------------------------------------------------------------------------------------------------
 
 
-def taking(event: Event = Event.EXPIRED, stage: Stage = Stage.REJECTION) -> Taking:
-    return Taking(stage, event, "It has expired.", films.MOMENT, LATER, 1)
+def taking(event: Event = Event.EXPIRED, stage: Stage = Stage.REJECTION, findings: tuple[Finding, ...] = ()) -> Taking:
+    return Taking(stage, event, "It has expired.", films.MOMENT, LATER, 1, findings)
 
 
 def taken_back(destinations: Iterable[Destination], got: dict[str, Any], **changes: Any) -> Made:
     return outbox.take_back(films.draft(), got, destinations, WORKSHOP, taking(**changes))
+
+
+def test_a_message_takes_back_the_codes_of_the_one_before_it() -> None:
+    ris = destination("RIS", Kind.ORU, way=Way.MLLP)
+    said = tuple(extract("Pneumothorax.").by_label.values())
+    master, masters = outbox.editions(lambda _: films.draft(), [ris], Stage.DRAFT)
+    report = report_on(master, findings=(), formerly=said)
+
+    (newer,) = outbox.parcels(masters, Stage.DRAFT, [ris], WORKSHOP, report).packets
+    (back,) = taken_back([ris], {"RIS": ([], ris.objects)}, findings=said).packets
+
+    for packet in (newer, back):
+        assert b"36118008^Pneumothorax^SCT||^WITHDRAWN||||||D\r" in packet.payload
 
 
 def test_one_note_names_all_that_a_destination_has() -> None:

@@ -58,6 +58,37 @@ def test_only_what_a_person_signed_is_a_report(status: str, meaning: Meaning) ->
     assert parse(message("ORU^R01", PID, obr(status))).meaning is meaning
 
 
+@pytest.mark.parametrize(
+    ("texts", "meaning"),
+    [
+        (["F"], Meaning.REPORT_FINAL),
+        (["F", "C"], Meaning.REPORT_CORRECTION),
+        (["F", "D"], Meaning.REPORT_FINAL),
+        (["F", "P"], Meaning.OTHER),
+        (["R"], Meaning.OTHER),
+        (["D"], Meaning.OTHER),
+        ([], Meaning.OTHER),
+    ],
+)
+def test_an_order_without_a_status_has_that_of_its_texts(texts: list[str], meaning: Meaning) -> None:
+    said = [f"OBX|{number}|TX|59776-5^Findings^LN||Words||||||{status}" for number, status in enumerate(texts, 1)]
+    code = "OBX|9|CE|36118008^Pneumothorax^SCT||52101004^Present^SCT||||||F"
+
+    assert parse(message("ORU^R01", PID, obr(""), *said, code)).meaning is meaning
+    assert parse(message("ORU^R01", PID, obr("P"), *said, code)).meaning is Meaning.OTHER
+
+
+def test_each_order_has_its_own_texts_and_section() -> None:
+    first, second = obr("", "ACC1"), obr("", "ACC2")
+    text = "OBX|1|FT|59776-5^Findings^LN||Words||||||F"
+    incoming = parse(message("ORU^R01", PID, first, "ORC|RE", second.removesuffix("|") + "LAB|", text))
+
+    assert [(one.accession, one.status, one.section) for one in incoming.reported] == [
+        ("ACC1", "", ""),
+        ("ACC2", "F", "LAB"),
+    ]
+
+
 def test_several_orders_are_told_apart_and_the_common_order_fills_gaps() -> None:
     incoming = parse(message("ORU^R01", PID, obr("R"), "ORC|RE|PL-2|FI-2", "OBR|2||||||||||||||||||||||||F"))
 

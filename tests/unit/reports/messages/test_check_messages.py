@@ -86,11 +86,35 @@ def test_messages_that_take_back_pass(make: Callable[[], Dataset], stage: Stage)
     master = make()
 
     check_message(
-        build_oru_withdrawal(master, stage, "Not right.", MOMENT, Parties(), CONFIG), Kind.ORU, booked(master, stage)
+        build_oru_withdrawal(master, stage, "Not right.", MOMENT, Parties(), CONFIG, findings=FINDINGS),
+        Kind.ORU,
+        booked(master, stage),
     )
     check_message(
         build_fhir_withdrawal(master, stage, "Not right.", MOMENT, SITE, CONFIG), Kind.FHIR, booked(master, stage)
     )
+
+
+def test_a_newer_message_that_deletes_codes_passes() -> None:
+    newer = build_oru(draft(), Parties(), CONFIG, findings=FINDINGS[:1], formerly=FINDINGS)
+    assert b"|^WITHDRAWN||||||D\r" in newer
+    check_message(newer, Kind.ORU, booked(draft()))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (b"|^WITHDRAWN||||||W\r", b"|^WITHDRAWN||||||R\r", "OBX-11 of a finding"),
+        (b"|^WITHDRAWN|", b"|52101004^Present^SCT|", "a finding stands that is taken back"),
+        (b"60046008", b"36118008", "a finding stands twice"),
+    ],
+)
+def test_what_is_taken_back_with_a_code_that_stands_is_refused(old: bytes, new: bytes, problem: str) -> None:
+    master = draft()
+    taken = build_oru_withdrawal(master, Stage.WITHDRAWAL, "No.", MOMENT, Parties(), CONFIG, findings=FINDINGS)
+    assert old in taken
+    with pytest.raises(DocumentRefused, match=problem):
+        check_message(taken.replace(old, new), Kind.ORU, booked(master, Stage.WITHDRAWAL))
 
 
 def test_outcome_passes_and_another_study_does_not() -> None:

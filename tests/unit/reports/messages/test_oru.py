@@ -159,6 +159,33 @@ def test_findings_become_coded_observations_that_name_absence_as_the_value() -> 
     }
 
 
+def codes_of(message: Message) -> dict[str, tuple[str, str]]:
+    return {one.obx_3.value: (one.obx_5.value, one.obx_11.value) for one in message.obx if one.obx_2.value == "CE"}
+
+
+def test_a_newer_message_deletes_the_codes_that_it_no_longer_says() -> None:
+    before = list(extract("Pneumothorax. Left effusion.").by_label.values())
+    after = list(extract("No pneumothorax.").by_label.values())
+
+    message = parsed(build_oru(draft(), PARTIES, CONFIG, findings=after, formerly=before))
+
+    assert codes_of(message) == {
+        "36118008^Pneumothorax^SCT": ("272519000^Absent^SCT", "R"),
+        "60046008^Pleural effusion^SCT": ("^WITHDRAWN", "D"),
+    }
+
+
+@pytest.mark.parametrize(("stage", "status"), [(Stage.REJECTION, "D"), (Stage.WITHDRAWAL, "W")])
+def test_what_is_taken_back_leaves_no_code_standing(stage: Stage, status: str) -> None:
+    findings = list(extract("Pneumothorax. No effusion.").by_label.values())
+
+    message = parsed(build_oru_withdrawal(draft(), stage, "Not so.", MOMENT, PARTIES, CONFIG, findings=findings))
+
+    sent = parsed(build_oru(draft(), PARTIES, CONFIG, findings=findings))
+    assert codes_of(message) == dict.fromkeys(codes_of(sent), ("^WITHDRAWN", status))
+    assert len(codes_of(message)) == 2
+
+
 def test_rejected_draft_is_deleted_and_says_so_without_its_words() -> None:
     source = draft()
     message = parsed(build_oru_withdrawal(source, Stage.REJECTION, "Wrong side.", MOMENT, PARTIES, CONFIG))
