@@ -27,7 +27,8 @@ GONE_AFTER: Final = """
 # Denied, they deny nothing: "without improvement of the effusion".
 CHANGES: Final = """
     improvement/worsening/progression/growth/decrease/reduction/regression/evacuation
-    of/in/since, change/changes in, interval
+    of/in/since, change/changes in/of,
+    malposition/malpositioning/migration/displacement/kinking of, interval
     change/changes/improvement/worsening/progression/growth/decrease/reduction/regression/evacuation
     /of/in/to/from/since
 """
@@ -75,6 +76,7 @@ UNCERTAIN_AFTER: Final = """
 """
 
 UNCERTAIN_BEFORE: Final = """
+    cannot/not be /entirely/completely/fully discounted/dismissed,
     cannot/not /be /entirely/completely /be excluded, can not be /entirely/completely excluded, cannot be ruled out,
     not well seen/visualized/evaluated/appreciated, not /entirely/completely /be excluded, is/are not
     /entirely/completely excluded, could/may/might be present, may be obscured, not be excluded, not be ruled out,
@@ -113,6 +115,7 @@ SILENT_AFTER: Final = """
 
 # Look like negation and are none.
 NO_CUES: Final = """
+    is/are/was/were/has/have not /been /yet removed/withdrawn/drained,
     no /significant/interval/definite/appreciable/substantial/acute/gross /interval/significant change/changes
     /in/of/from/since, not /significantly/appreciably/substantially changed, no increase /in, no decrease, not
     only/just/merely/simply/solely/without, not fail/failed to show/demonstrate/reveal, no question that, without /a
@@ -176,6 +179,7 @@ ABSENT_ABOUT: Final = "absent"
 
 # A normal heart is denied by them as by a negation; anything else stays open.
 NOT_CALLED: Final = """
+    hardly/scarcely,
     cannot/not be called/considered/termed/deemed, cannot/not be described/regarded /as, cannot/not be said to be,
     can/could not be called/considered/termed/deemed, can t be called/considered/termed/deemed, not /entirely/quite
     /completely called/considered, no longer considered
