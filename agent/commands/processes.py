@@ -6,6 +6,7 @@ import secrets
 import threading
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from agent.cli import Surroundings
 from agent.commands.session import config_of, open_database
 from agent.config import Config
 from dicom_node.database import Database
+
+if TYPE_CHECKING:
+    from reports.hl7.server import MllpServer
 
 
 def _begin(surroundings: Surroundings) -> Config:
@@ -31,8 +35,6 @@ def listen(surroundings: Surroundings) -> None:
 
     Success is answered only after the object and its row are durable. SIGTERM finishes the associations at hand.
     """
-    from agent.desk import Desk
-    from agent.incoming import serve_hl7
     from dicom_node.listener import Listener
 
     config = _begin(surroundings)
@@ -40,15 +42,24 @@ def listen(surroundings: Surroundings) -> None:
     with open_database(config) as database:
         listener = Listener(config.node, database)
         listener.start()
-        messages = serve_hl7(Desk(config, database))
-        if messages is not None:
-            messages.start()
+        messages = _serve_hl7(config, database) if config.hl7.senders else None
         loop.Heart("listen", database, stop).start()
         while not stop.wait(600):
             listener.sweep()
         if messages is not None:
             messages.stop()
         listener.stop()
+
+
+def _serve_hl7(config: Config, database: Database) -> MllpServer | None:
+    """Loads what only a node with senders of HL7 needs."""
+    from agent.desk import Desk
+    from agent.incoming import serve_hl7
+
+    server = serve_hl7(Desk(config, database))
+    if server is not None:
+        server.start()
+    return server
 
 
 @click.command()

@@ -6,7 +6,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from dicom_node.destinations import find, takes
-from dicom_node.kinds import TAKES_BACK, Stage
+from dicom_node.kinds import TAKES_BACK
 from dicom_node.tables import Book, Delivery, RemoteAE, Revision, Study
 from dicom_node.worklist.moves import CALLED_OFF, NOTHING_THERE
 
@@ -69,7 +69,7 @@ def _got_any(tx: Session, delivery: Delivery) -> bool:
             Revision.study_id == delivery.revision.study_id,
             Delivery.destination == delivery.destination,
             or_(Delivery.sent_at.is_not(None), Delivery.claim_token != ""),
-            Delivery.stage.not_in([*TAKES_BACK, Stage.NOTICE]),
+            Delivery.stage.not_in(TAKES_BACK),  # a notice that there is no draft is taken back as well
         )
     )
     return tx.scalar(chosen.limit(1)) is not None
