@@ -56,6 +56,11 @@ def test_every_concept_of_the_lexicon_has_one_meaning() -> None:
 
 
 def test_no_word_of_the_lexicon_is_foreign() -> None:
-    known = {word for _, patterns in (*lexicon.FINDINGS, *(cue[1:] for cue in cues.CUES)) for words in expand(patterns) for word in words}
+    known = {
+        word
+        for _, patterns in (*lexicon.FINDINGS, *(cue[1:] for cue in cues.CUES))
+        for words in expand(patterns)
+        for word in words
+    }
 
     assert known & lexicon.FOREIGN == set()
