@@ -122,7 +122,8 @@ def _time_zone(reports: ReportsConfig, now: datetime) -> Iterator[Finding]:
 def _broker(config: Config) -> Finding:
     if broker.answers(config):
         return Finding("broker", "ok", "Redis answers")
-    return Finding("broker", "warning", "Redis does not answer: studies wait up to 2 s longer, none is lost; start it")
+    words = "Redis does not answer: studies wait up to 2 s longer, none is lost; start it (wetread run starts its own)"
+    return Finding("broker", "warning", words)
 
 
 def _books(tx: Session) -> Iterator[Finding]:

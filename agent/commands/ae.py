@@ -165,7 +165,8 @@ def remove(surroundings: Surroundings, title: str) -> None:
 
 def what_stops(count: int) -> str:
     """What becomes of what waits for a destination that is off."""
-    return f"; {count} queued for it become dead letters (destination-off), requeue possible" if count else ""
+    words = "queued for it become dead letters (destination-off) at their next attempt, requeue possible"
+    return f"; {count} {words}" if count else ""
 
 
 @ae.command()

@@ -90,7 +90,7 @@ def list_studies(
         for revision, workitem in rows
     ]
     header = ("STUDY", "ACCESSION", "REV", "BOOK", "WHERE", "AGE", "WHY", "STUDY INSTANCE UID")
-    print_table(header, table, empty="no study; does the PACS route to this AE title? wetread check tells")
+    print_table(header, table, empty=_nothing(book, held=held, conflicts=conflicts))
 
 
 @study.command()
@@ -208,6 +208,12 @@ def _change(surroundings: Surroundings, key: str, change: Callable[[Session, Stu
         done = change(tx, found)
         number, uid, accession = found.id, found.study_instance_uid, found.accession_number or "none"
     click.echo(f"study #{number} (accession number {accession}, Study Instance UID {uid}): {done}")
+
+
+def _nothing(book: str | None, *, held: bool, conflicts: bool) -> str:
+    if book or held or conflicts:
+        return "no study among those that you asked for"
+    return "no study; does the PACS route to this AE title? wetread check tells"
 
 
 def _standing(revision: Revision, workitem: Workitem | None) -> str:

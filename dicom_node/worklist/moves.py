@@ -282,7 +282,7 @@ def _the_study(tx: Session, key: str, *, number: str) -> Study:
     if len(found) == 1:
         return found[0]
     if found:
-        raise NotFound(f"{key!r} means several studies; use the Study Instance UID (wetread study list shows it)")
+        raise NotFound(f"{key!r} means several studies; use '#NUMBER' or the Study Instance UID: wetread study list")
     hint = f"; study number {key} is written '#{key}' here" if key.isdecimal() and not number else ""
     raise NotFound(f"no study has the number, Study Instance UID or accession number {key!r}{hint}")
 

@@ -238,6 +238,7 @@ def confirm(tx: Session, study: Study, now: datetime, *, actor: str) -> None:
         raise WrongState("the study does not wait for a confirmation")
     workitem.hold_reason = ""
     workitem.confirmed_by = actor
+    workitem.content_at = None  # what will be written is of now: it says that it was confirmed
     workitem.next_attempt_at = now
     workitem.rung_at = None
     audit.append(tx, "study-confirmed", at=now, actor=actor, study_id=study.id)

@@ -54,6 +54,17 @@ def test_lease_that_ends_gives_the_work_to_another(due: Desk) -> None:
     due.finish(second)
 
 
+def test_what_is_written_after_a_confirmation_is_not_dated_before_it(due: Desk) -> None:
+    first = due.must_claim()
+    due.do(lambda tx: worklist.hold(tx, first, reason="no-body-part", explanation="absent", now=due.now))
+    due.wait(3600)
+    due.confirm()
+    second = due.must_claim()
+
+    assert second.content_at >= first.content_at + timedelta(hours=1)
+    assert (second.confirmed, second.confirmed_by) == (True, "person:a")
+
+
 def test_claim_of_a_dead_neighbor_is_taken_back_before_its_lease_ends(due: Desk) -> None:
     due.must_claim("w1")
     assert due.take_back(dead=["w2"]) == 0
