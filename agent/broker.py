@@ -39,11 +39,12 @@ def server_binary() -> Path:
 
 
 def start(config: Config) -> subprocess.Popen[bytes]:
-    """Start our own Redis and wait until it answers. Raises ConfigurationError."""
+    """Start our own Redis and wait until it answers. Raises ConfigurationError: it does not, or one is there already."""
     folder = config.redis_socket.parent if config.redis_socket.parent != Path("/tmp") else None  # noqa: S108
     store = config.node.data_folder / "redis"
     for needed in filter(None, (folder, store)):
         needed.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _wait_for_the_last_one(config)
     config.redis_socket.unlink(missing_ok=True)
     command = [
         str(server_binary()),
@@ -74,6 +75,17 @@ def start(config: Config) -> subprocess.Popen[bytes]:
         time.sleep(0.02)
     process.kill()
     raise ConfigurationError(f"our own Redis did not start; its words are in {log_file}")
+
+
+def _wait_for_the_last_one(config: Config) -> None:
+    """Two servers in one append-only folder spoil it. That of a killed supervisor needs a moment to end."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while config.redis_socket.exists() and answers(config):
+        if time.monotonic() > deadline:
+            raise ConfigurationError(
+                f"another Redis answers on {config.redis_socket} already; stop its owner, or name it in broker.url"
+            )
+        time.sleep(0.1)
 
 
 def answers(config: Config) -> bool:

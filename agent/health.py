@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -38,6 +39,7 @@ _SOON = timedelta(minutes=10)
 _WEEK = timedelta(days=7)  # long enough for a weekend and a holiday
 _SHOWN = 10  # numbers of studies in one line
 _PROCESSES = ("listen", "dispatch", "work", "send", "web")
+_ALONE = ("listen", "dispatch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ def findings(config: Config) -> Iterator[Finding]:
         with database.read() as tx:
             yield from _database(tx)
             known, services = peers.everyone(tx), destinations(tx)
+        if database.file is not None:
+            yield from _doubles(database.file)
         yield from _peers(config, known)
         yield from _services(config, [to for to in services if to.way is not Way.DIMSE], nobody=not services)
     except DatabaseNotReady as error:
@@ -195,6 +199,30 @@ def _process(name: str, beat: ProcessBeat | None, now: datetime) -> Finding:
         since = seconds_since(beat.started_at, now)
         return Finding(name, "warning", f"{beat.name} {beat.detail} since {since} s; it works when that is done")
     return Finding(name, "ok", f"{' '.join(filter(None, (beat.name, beat.detail)))}, {ago} s ago")
+
+
+def _doubles(database: Path) -> Iterator[Finding]:
+    """Two of a kind on one machine share one name for their beats, so only the open SQLite file tells of both."""
+    for name in _ALONE:
+        numbers = _at_work(name, database.resolve())
+        if len(numbers) > 1:
+            words = f"processes {', '.join(map(str, numbers))} are all `{name}` on {database.parent}: stop all but one"
+            yield Finding(name, "warning", words)
+
+
+def _at_work(name: str, database: Path) -> list[int]:
+    """Processes with this name on their command line and this file open; on Linux, and of our own user only."""
+    found: dict[int, int] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")[-1] != name.encode():
+                continue
+            if any(descriptor.readlink() == database for descriptor in (process / "fd").iterdir()):
+                parent = (process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1]
+                found[int(process.name)] = int(parent)
+        except OSError:  # it has ended meanwhile, or is somebody else's
+            continue
+    return sorted(number for number, parent in found.items() if parent not in found)
 
 
 def _peers(config: Config, known: Sequence[RemoteAE]) -> Iterator[Finding]:

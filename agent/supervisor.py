@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -17,6 +20,7 @@ from agent.children import die_with
 from agent.config import Config
 from dicom_node import beats
 from dicom_node.database import Database, clock
+from dicom_node.errors import WrongState
 from dicom_node.tables import ProcessBeat
 
 log = structlog.get_logger("run")
@@ -24,7 +28,41 @@ log = structlog.get_logger("run")
 PROCESSES = ("listen", "dispatch", "work", "send", "web")
 _STOP_SECONDS = 45.0
 _RESTART_SECONDS = (0.2, 1.0, 5.0, 15.0)
+_HOPELESS = frozenset({2, 3})  # configuration, or a taken port; the second is uvicorn's number for a port
+_HOPELESS_SECONDS = (1.0, 5.0, 15.0, 30.0, 60.0)
 _STEADY_SECONDS = 60.0
+_LAST_BYTES = 8192  # of a log, in which the last sentence is looked for
+_NUMBER_SECONDS = 1.0  # a holder writes its number right after it has the lock
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Be the only `wetread run` on this data folder. The kernel takes the lock back when the process dies (flock(2)).
+
+    Raises WrongState: another one is at work; the sentence has its process number.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # never deleted: whoever waits for a deleted file would hold another lock than the next one
+    lock = os.open(folder / "run.lock", os.O_RDWR | os.O_CREAT, 0o600)  # Python's are not inherited by programs
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sentence = f"wetread run is at work on {folder} already, as process {_number_in(lock)}; stop that first"
+            raise WrongState(sentence) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        yield
+        os.ftruncate(lock, 0)
+    finally:
+        os.close(lock)
+
+
+def _number_in(lock: int) -> str:
+    deadline = time.monotonic() + _NUMBER_SECONDS
+    while not (number := os.pread(lock, 20, 0)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return number.decode("ascii", "replace") or "(unknown)"
 
 
 class Supervisor:
@@ -37,6 +75,7 @@ class Supervisor:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, float] = {}
         self._failures: dict[str, int] = {}
+        self._due: dict[str, float] = {}  # of those that have ended: when to start them again
 
     def run(self, stop: threading.Event) -> None:
         """Start everything, restart what ends, stop everything when told to."""
@@ -56,23 +95,44 @@ class Supervisor:
             self._start(name)
 
     def look_after(self) -> None:
-        """Start again what has ended, after a pause that grows while it does not stay up."""
+        """Start again what has ended, after a pause that grows while it does not stay up.
+
+        What ended because of its configuration or a taken port waits up to a minute: nothing but a person helps.
+        """
         for name, child in list(self._children.items()):
             if child.poll() is None:
                 continue
-            lived = time.monotonic() - self._started[name]
-            if lived > _STEADY_SECONDS:
-                self._failures[name] = 0
-            failures = self._failures.get(name, 0)
-            if lived < _RESTART_SECONDS[min(failures, len(_RESTART_SECONDS) - 1)]:
+            if name not in self._due:
+                self._due[name] = self._when_again(name, child.returncode)
+            if time.monotonic() < self._due[name]:
                 continue
-            self._failures[name] = failures + 1
-            log.warning("process_ended", process=name, exit_code=child.returncode)
+            del self._due[name]
             if name == "redis":
                 self._children[name] = broker.start(self._config)
                 self._started[name] = time.monotonic()
             else:
                 self._start(name)
+
+    def _when_again(self, name: str, exit_code: int) -> float:
+        """Book the end of a process and say it, once; returns the moment of the next start, as time.monotonic()."""
+        now, started = time.monotonic(), self._started[name]
+        failures = 0 if now - started > _STEADY_SECONDS else self._failures.get(name, 0)
+        self._failures[name] = failures + 1
+        hopeless = exit_code in _HOPELESS
+        pauses = _HOPELESS_SECONDS if hopeless else _RESTART_SECONDS
+        pause = pauses[min(failures, len(pauses) - 1)]
+        due = now + pause if hopeless else max(now, started + pause)
+        words = {"words": self._last_words(name)} if hopeless and self._log_folder else {}
+        log.warning("process_ended", process=name, exit_code=exit_code, again_in_seconds=round(due - now, 1), **words)
+        return due
+
+    def _last_words(self, name: str) -> str:
+        """Why it gave up. Without a folder for logs it has said so on the same stream as we, a line above."""
+        assert self._log_folder is not None
+        file = self._log_folder / f"{name}.log"
+        lines = file.read_bytes()[-_LAST_BYTES:].decode(errors="replace").splitlines() if file.exists() else []
+        told = [line.removeprefix("wetread: ") for line in lines if line.startswith("wetread: ")]
+        return (told or lines or [""])[-1]
 
     def stop(self) -> None:
         """Ask all to stop, the listener first and Redis last; kill what does not."""

@@ -170,12 +170,15 @@ def run(surroundings: Surroundings) -> None:
     """Run everything on this machine: Redis where none is configured, and the five processes.
 
     Brings an existing database to this version first; makes none (wetread db upgrade). A process that ends is started
-    again; SIGTERM stops all in order.
+    again, after up to a minute where its configuration or a taken port is the cause; SIGTERM stops all in order.
+
+    One per data folder: a second one is refused with exit code 4, which names the process of the first.
     """
-    from agent.supervisor import Supervisor
+    from agent.supervisor import Supervisor, alone
 
     config = _begin(surroundings)
-    database = Database(config.node.database_url)
-    schema.upgrade_existing(database)
-    database.close()
-    Supervisor(config, surroundings.config_file).run(loop.stop_on_signals())
+    with alone(config.node.data_folder):
+        database = Database(config.node.database_url)
+        schema.upgrade_existing(database)
+        database.close()
+        Supervisor(config, surroundings.config_file).run(loop.stop_on_signals())
