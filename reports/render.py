@@ -10,8 +10,10 @@ from typing import Any
 from pydicom import Dataset
 
 from reports.outline import Line, Outline, outline
+from reports.tables import ENDED, Report
 
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_LONGEST_REASON = 160  # characters: the line stands on every page of a PDF
 _HIDDEN = frozenset({"HAS OBS CONTEXT", "HAS CONCEPT MOD"})  # who observed, in which language: in the JSON form only
 
 
@@ -36,6 +38,18 @@ def as_text(document: Dataset, *, width: int = 100) -> str:
     if found.cut:
         lines.extend(["", "(There is more than is shown here.)"])
     return "\n".join(_harmless(line) for line in lines) + "\n"
+
+
+def state_line(report: Report) -> str:
+    """One line that says where a report of ours stands now, which its document, once written, cannot say.
+
+    Holds a person's sentence where there is one, shortened; the moment is in UTC.
+    """
+    since = f"{report.changed_at:%Y-%m-%d %H:%M} UTC"
+    if report.state not in ENDED:
+        return f"{report.state} since {since}"
+    why = textwrap.shorten(report.explanation or report.event.replace("-", " "), _LONGEST_REASON, placeholder=" ...")
+    return _harmless(f"{report.state} {since}: {why} - do not use")
 
 
 def as_json(document: Dataset) -> dict[str, Any]:

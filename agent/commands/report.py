@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -46,11 +47,11 @@ def show(surroundings: Surroundings, what: str, as_json: bool, width: int) -> No
     """Print a report as text: flags first, then its items in the order of the document."""
     from reports import render as pages
 
-    document = _document(surroundings, what)
+    document, state = _document(surroundings, what)
     if as_json:
-        click.echo(json.dumps(pages.as_json(document), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_plain(document, state), indent=2, ensure_ascii=False))
         return
-    click.echo(pages.as_text(document, width=width), nl=False)
+    click.echo(_stated(state) + pages.as_text(document, width=width), nl=False)
 
 
 @report.command()
@@ -60,7 +61,7 @@ def show(surroundings: Surroundings, what: str, as_json: bool, width: int) -> No
 @click.pass_obj
 def render(surroundings: Surroundings, what: str, form: str, output: Path | None) -> None:
     """Write a report as a page: HTML and PDF need nothing else to be read, and load nothing."""
-    payload = _rendered(_document(surroundings, what), form)
+    payload = _rendered(*_document(surroundings, what), form)
     if output is None:
         if form == "pdf" and sys.stdout.isatty():
             raise click.UsageError("a PDF is not for the terminal; name a file with --output")
@@ -103,7 +104,7 @@ def diff(ctx: click.Context, first: str, second: str, as_json: bool) -> None:
     """Compare two reports word by word, with their identity and flags. Exit code 1 where they differ."""
     from reports.comparison import compare
 
-    changes = compare(_document(ctx.obj, first), _document(ctx.obj, second))
+    changes = compare(_document(ctx.obj, first)[0], _document(ctx.obj, second)[0])
     if as_json:
         click.echo(json.dumps([{"where": one.where, "words": one.words} for one in changes], ensure_ascii=False))
     else:
@@ -112,22 +113,25 @@ def diff(ctx: click.Context, first: str, second: str, as_json: bool) -> None:
         ctx.exit(EXIT_FAILED)
 
 
-def _document(surroundings: Surroundings, what: str) -> Dataset:
+def _document(surroundings: Surroundings, what: str) -> tuple[Dataset, str]:
+    """The document and, of a study's newest one, where it stands now. A file alone cannot say that: empty."""
     from reports.outline import NoReport, read_report
 
     file = Path(what)
     if not file.is_file():
-        return read_report(_newest(surroundings, what))
+        payload, state = _newest(surroundings, what)
+        return read_report(payload), state
     try:
-        return read_report(file.read_bytes())
+        return read_report(file.read_bytes()), ""
     except NoReport as error:
         raise WetreadError(f"{file}: {error}") from None
 
 
-def _newest(surroundings: Surroundings, key: str) -> bytes:
+def _newest(surroundings: Surroundings, key: str) -> tuple[bytes, str]:
     from dicom_node import worklist
     from dicom_node.files import read_document
     from reports import drafts
+    from reports.render import state_line
 
     config = config_of(surroundings)
     with open_database(config) as database, database.read() as tx:
@@ -136,21 +140,31 @@ def _newest(surroundings: Surroundings, key: str) -> bytes:
         number = study.id
     if not documents:
         raise NotFound(f"study #{number} has no report; wetread study show '#{number}' says why")
-    return read_document(config.node.store_folder, documents[0].digest)
+    return read_document(config.node.store_folder, documents[0].digest), state_line(documents[0])
 
 
-def _rendered(document: Dataset, form: str) -> bytes:
+def _stated(state: str) -> str:
+    return f"{state}\n" if state else ""
+
+
+def _plain(document: Dataset, state: str) -> dict[str, object]:
+    from reports.render import as_json
+
+    return {**({"state": state} if state else {}), **as_json(document)}
+
+
+def _rendered(document: Dataset, state: str, form: str) -> bytes:
     if form == "text":
         from reports.render import as_text
 
-        return as_text(document).encode()
+        return (_stated(state) + as_text(document)).encode()
     if form == "json":
-        from reports.render import as_json as plain_values
-
-        return json.dumps(plain_values(document), indent=2, ensure_ascii=False).encode() + b"\n"
+        return json.dumps(_plain(document, state), indent=2, ensure_ascii=False).encode() + b"\n"
     from reports.page.foreign import compose_any
 
     sheet = compose_any(document)
+    if state:
+        sheet = replace(sheet, banner=(state, *sheet.banner), loud=sheet.loud + 1)
     if form == "html":
         from reports.html import as_html
 

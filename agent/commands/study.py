@@ -25,8 +25,10 @@ from dicom_node.files import read_document
 from dicom_node.owner import in_words
 from dicom_node.tables import AuditRow, Book, Delivery, DeliveryState, Instance, Revision, Study, Workitem
 from dicom_node.worklist.holds import what_to_do
+from dicom_node.worklist.moves import EXCLUDED_BY_PERSON
 from reports import drafts
 from reports.render import as_text as rendered
+from reports.render import state_line
 from reports.tables import Report
 
 _SHORT = 72  # characters of a reason in a list
@@ -151,8 +153,9 @@ def _give_draft(config: Config, key: str, *, as_text: bool, export: Path | None)
         except FileExistsError as error:
             raise ConfigurationError(f"{export} exists; choose another name") from error
         click.echo(f"{export}: the draft ({report.state}), not verified by a person", err=as_text)
+        click.echo(state_line(report), err=True)
     if as_text:
-        click.echo(rendered(dcmread(BytesIO(payload))), nl=False)
+        click.echo(f"{state_line(report)}\n{rendered(dcmread(BytesIO(payload)))}", nl=False)
 
 
 @study.command()
@@ -267,7 +270,8 @@ def _detail(tx: Session, found: Study) -> dict[str, object]:
     summary["first_received_at"] = opened.first()
     summary["revision_opened_at"] = revision.opened_at
     summary["what_happens"] = stands.sentence
-    summary["to_do"] = what_to_do(found.hold_reason) if found.hold_reason else ""
+    decided = revision.reason == EXCLUDED_BY_PERSON
+    summary["to_do"] = what_to_do(found.hold_reason) if found.hold_reason and not decided else ""
     summary["commands"] = list(stands.commands)
     summary["instances"] = [_instance(instance) for instance in instances]
     summary["reports"] = [_report(report) for report in drafts.of_study(tx, found.id)]

@@ -9,8 +9,10 @@ from enum import StrEnum
 
 from dicom_node.owner import in_words
 from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Workitem, WorkitemState
-from dicom_node.worklist.holds import what_to_do
+from dicom_node.worklist.holds import HOLDS, what_to_do
+from dicom_node.worklist.moves import EXCLUDED_BY_PERSON
 from reports.elapsed import age as age  # noqa: PLC0414  the pages take it from here
+from reports.web.older import taken_back, who_has_it
 
 
 class Status(StrEnum):
@@ -26,6 +28,7 @@ class Status(StrEnum):
     HELD = "held"
     DEAD_LETTER = "dead letter"
     CLOSED = "closed, not delivered"
+    TAKEN_BACK = "taken back"
     UNCLEAR = "unclear"
 
 
@@ -71,16 +74,22 @@ def _ended(facts: Facts) -> Standing:
         case Book.EXCLUDED:
             return Standing(Status.EXCLUDED, f"Not read: {_sentence(why)}")
         case Book.DEAD_LETTERED:
-            return Standing(Status.DEAD_LETTER, f"Given up: {_sentence(why)}", (_command("requeue", facts),))
+            # The explanation of a held one names already who has it.
+            there = "" if revision.reason in HOLDS else who_has_it(facts.deliveries)
+            given_up = f"Given up: {_sentence(why)} {there}".rstrip()
+            return Standing(Status.DEAD_LETTER, given_up, (_command("requeue", facts),))
         case Book.AWAITING_SIGNOFF:
             return Standing(Status.SIGNOFF, "Drafted. The destination gets only what a radiologist has signed.")
+    was = taken_back(facts.deliveries)
+    if was:
+        return Standing(Status.TAKEN_BACK, f"No longer valid: {_sentence(why)} {was}")
     return Standing(Status.CLOSED, f"Nothing was delivered: {_sentence(why)}")
 
 
 def _with_hold(facts: Facts, ended: Standing) -> Standing:
     """A study that ended although it is held says both."""
     reason = facts.revision.study.hold_reason
-    if not reason:
+    if not reason or facts.revision.reason == EXCLUDED_BY_PERSON:  # then a person has decided already
         return ended
     commands = (_command("release", facts),) if ended.status is not Status.EXCLUDED else ()
     return Standing(ended.status, f"{ended.sentence} {_hold(reason)}", commands)
@@ -138,7 +147,7 @@ def _queueing(facts: Facts, workitem: Workitem, now: datetime) -> str:
 
 def _on_its_way(facts: Facts, now: datetime) -> str:
     counted = [delivery for delivery in facts.deliveries if delivery.state is not DeliveryState.CANCELED]
-    parts = [_leg(delivery, now) for delivery in counted]
+    parts = list(dict.fromkeys(_leg(delivery, now) for delivery in counted))  # several forms go to one destination
     if "pause-send" in facts.paused:
         parts.append("Sending is paused by a person.")
     return " ".join(["Drafted.", *parts])
@@ -161,12 +170,18 @@ def _leg(delivery: Delivery, now: datetime) -> str:
 
 
 def _proofs(deliveries: Sequence[Delivery]) -> str:
-    proven = [
-        f"{delivery.destination} (proof: {delivery.proven_by})"
-        for delivery in deliveries
-        if delivery.state is DeliveryState.COMMITTED
-    ]
+    by_destination: dict[str, list[Delivery]] = {}
+    for delivery in deliveries:
+        if delivery.state is DeliveryState.COMMITTED:
+            by_destination.setdefault(delivery.destination, []).append(delivery)
+    proven = [f"{name} ({_forms(there)})" for name, there in by_destination.items()]
     return f"The draft is in {', '.join(proven)}."
+
+
+def _forms(there: Sequence[Delivery]) -> str:
+    forms = ", ".join(dict.fromkeys(delivery.kind for delivery in there))
+    proofs = ", ".join(dict.fromkeys(delivery.proven_by for delivery in there))
+    return f"{forms}; proof: {proofs}"
 
 
 def _hold(reason: str) -> str:

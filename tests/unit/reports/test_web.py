@@ -253,7 +253,7 @@ def test_drafted_study_follows_its_delivery_to_the_proof(house: House) -> None:
     held = house.consign()
     with house.database.write() as tx:
         worklist.mark_committed(tx, held, clock(tx))
-    assert "delivered The draft is in PACS (proof: query)." in house.shown()
+    assert "delivered The draft is in PACS (basic-text; proof: query)." in house.shown()
 
 
 def test_excluded_study_says_why(house: House) -> None:
@@ -323,10 +323,27 @@ def test_dead_letter_names_reason_and_command_and_raises_an_alarm(house: House) 
 
     page = house.shown()
 
-    assert "dead letter Given up: PACS: 0x0122 SOP class not supported." in page
+    assert "dead letter Given up: PACS: 0x0122 SOP class not supported. wetread study requeue" in page
     assert "wetread study requeue '#1'" in page
     assert "1 study is a dead letter: nothing more happens until a person has looked." in page
     assert "1 dead letters" in page
+
+
+def test_dead_letter_says_who_has_the_draft(house: House) -> None:
+    house.add_peer("ARCHIVE")
+    house.add_peer("PACS")
+    house.wait_for_a_reading()
+    house.draft(house.claim())
+    first, second = house.consign(), house.consign()
+    with house.database.write() as tx:
+        worklist.mark_sent(tx, first, clock(tx))
+        worklist.mark_failed(tx, second, error="refused", now=clock(tx))
+    proven = house.consign()
+    with house.database.write() as tx:
+        worklist.mark_committed(tx, proven, clock(tx))
+
+    said = f"dead letter Given up: {second.destination}: refused. {first.destination} has it."
+    assert said in house.shown()
 
 
 def test_draft_without_a_draft_destination_awaits_its_signature(house: House) -> None:
@@ -345,6 +362,18 @@ def test_closed_study_says_why_nothing_was_delivered(house: House) -> None:
     assert "closed, not delivered Nothing was delivered: all destinations are in shadow mode." in house.shown()
     assert "lungs are clear" not in house.shown("/study/1")
     assert "shown to nobody" in house.shown("/study/1")
+
+
+def test_study_that_a_person_excluded_gives_no_more_advice(house: House) -> None:
+    house.receive(patient_id="")
+    house.complete()
+    with house.database.write() as tx:
+        worklist.set_aside(tx, worklist.find_study(tx, "1"), explanation="no chest", now=clock(tx), actor="person:test")
+
+    page = house.shown()
+
+    assert "excluded Not read: no chest." in page
+    assert "Correct it in the PACS" not in page
 
 
 # --- search and pages ---------------------------------------------------------------------------------------------
