@@ -39,7 +39,7 @@ def server_binary() -> Path:
 
 
 def start(config: Config) -> subprocess.Popen[bytes]:
-    """Start our own Redis and wait until it answers. Raises ConfigurationError: it does not, or one is there already."""
+    """Start our own Redis and wait until it answers. Raises ConfigurationError: it does not, or one is there."""
     folder = config.redis_socket.parent if config.redis_socket.parent != Path("/tmp") else None  # noqa: S108
     store = config.node.data_folder / "redis"
     for needed in filter(None, (folder, store)):
