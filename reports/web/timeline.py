@@ -50,7 +50,7 @@ WORDS: Final = MappingProxyType(
         "revision-excluded": "Revision {revision} was excluded: {reason}.",
         "revision-dead-lettered": "Revision {revision} became a dead letter: {reason}.",
         "revision-awaiting-sign-off": "Revision {revision} was drafted, to wait for a radiologist's signature.",
-        "revision-closed-undelivered": "Revision {revision} was closed, nothing was delivered: {reason}.",
+        "revision-closed-undelivered": "Revision {revision} was closed: {reason}.",
         "pixels-deleted": "The received files were deleted; the books stayed.",
     }
 )
