@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import Final
 
 from pydicom import Dataset, FileDataset, dcmread
-from pydicom.errors import BytesLengthException
 
 from dicom_node.errors import WetreadError
 from dicom_node.headers import UNREADABLE
@@ -74,7 +73,7 @@ def read_object(payload: bytes) -> FileDataset:
             warnings.simplefilter("ignore")  # they quote what stands in the header
             document = dcmread(io.BytesIO(payload))
             document.decode()
-    except (*UNREADABLE, BytesLengthException, OSError) as error:
+    except (*UNREADABLE, OSError) as error:
         raise NoReport(f"no readable DICOM file ({type(error).__name__})") from error
     return document
 
