@@ -25,7 +25,7 @@ def load_reader(name: str, checkpoint: Path, precision: str, *, device: str = "a
     # bitsandbytes names an optional package at its import, and a cast for every layer of every token
     for noisy in ("bitsandbytes.backends.cpu.ops", "bitsandbytes.autograd._functions"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    reader = import_module(READERS[name]).load(checkpoint, precision, device=device, slots=slots)
+    reader = import_module(READERS[name]).load(checkpoint, precision, device=device, limits=slots)
     assert isinstance(reader, Reader)
     return reader
 

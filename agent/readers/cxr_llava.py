@@ -108,14 +108,16 @@ class CxrLlavaReader:
     which is what a process with several readings at a time wants.
     """
 
-    def __init__(self, model: CxrLlavaModel, checkpoint: Checkpoint, device: torch.device, *, slots: int = 8) -> None:
+    def __init__(
+        self, model: CxrLlavaModel, checkpoint: Checkpoint, device: torch.device, *, limits: Limits | int = 8
+    ) -> None:
         self._model = model
         self._device = device
         self._config = checkpoint.config
         self._words = checkpoint.words()
         self._identity = checkpoint.identity()
         self._native = NativeLlama(model.llama, model.lm_head)
-        self._engine = Engine(self._native, self._embedded, Limits(slots, self._usual_positions()))
+        self._engine = Engine(self._native, self._embedded, self._usual(limits))
         self._hands = ThreadPoolExecutor(_HANDS, thread_name_prefix="prepare")
 
     @property
@@ -272,18 +274,21 @@ class CxrLlavaReader:
     def _embedded(self, ids: Sequence[int], pixels: NDArray[np.float32]) -> Tensor:
         return self._model.splice(list(ids), self._features(pixels))[0]
 
+    def _usual(self, limits: Limits | int) -> Limits:
+        return limits if isinstance(limits, Limits) else Limits(limits, self._usual_positions())
+
     def _usual_positions(self) -> int:
         """Room for the report's prompt, a longer question, and the longest answer."""
         prompted = self.features_count + len(self.prompt_ids(prompt.REPORT))
         return prompted + _ROOM_FOR_QUESTIONS + _GREEDY.max_new_tokens
 
 
-def load(folder: Path, precision: str, *, device: str = "auto", slots: int = 8) -> CxrLlavaReader:
+def load(folder: Path, precision: str, *, device: str = "auto", limits: Limits | int = 8) -> CxrLlavaReader:
     """Load a checkpoint of the published layout.
 
     precision: fp32, bf16, int8 or nf4; the last two quantize only the layers of the language model.
     device: "auto" takes the first CUDA device where there is one, else the processor.
-    slots: how many studies at once, 1 or more; each as long as a report may become.
+    limits: how many studies at once, and how long each may be; a number of studies lets each be as long as a report.
 
     Raises CheckpointError, which names the file and what to do.
     """
@@ -293,7 +298,7 @@ def load(folder: Path, precision: str, *, device: str = "auto", slots: int = 8) 
         model = CxrLlavaModel(checkpoint.config)
     _fill(model, checkpoint, place)
     model.compute_buffers(place)
-    return CxrLlavaReader(model.eval(), checkpoint, place, slots=slots)
+    return CxrLlavaReader(model.eval(), checkpoint, place, limits=limits)
 
 
 def _device(name: str) -> torch.device:

@@ -98,7 +98,8 @@ def test_late_image_gives_a_second_draft_and_no_third(house: tuple[Node, Orthanc
     node, pacs = house
     image = store(pacs, tmp_path)
     wait_until(lambda: book_of(node, image) == "delivered", "the draft to be delivered", seconds=120)
-    store(pacs, tmp_path, StudyInstanceUID=image.StudyInstanceUID, SeriesInstanceUID=image.SeriesInstanceUID)
+    same = ("StudyInstanceUID", "SeriesInstanceUID", "AccessionNumber")
+    store(pacs, tmp_path, **{keyword: image[keyword].value for keyword in same})
 
     def drafts() -> int:
         return sum(draft["StudyInstanceUID"] == image.StudyInstanceUID for draft in pacs.instances("SR"))
