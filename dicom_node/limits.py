@@ -12,6 +12,7 @@ import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -22,6 +23,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.pdu import P_DATA_TF
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from dicom_node import files
@@ -107,6 +109,10 @@ class _Server(ThreadedAssociationServer):
 
     request_queue_size = 128  # connections that the kernel keeps for us; 5 are lost in a burst
 
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.contexts = _Contexts(self.contexts)
+
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
         """May the connection have threads of its own? If not, it is closed."""
         every = self.active_associations
@@ -131,6 +137,13 @@ class _Server(ThreadedAssociationServer):
         connection, address = super().get_request()
         longest, seconds = self.ae.maximum_pdu_size + _SLACK, self.ae.dimse_timeout or 60
         return PDUSocket(connection, longest_data=longest, seconds=seconds), address
+
+
+class _Contexts(list[PresentationContext]):
+    """What the server supports. It is copied for each connection; a copy of every UID in it would take 40 ms."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> list[PresentationContext]:
+        return [copy(context) for context in self]
 
 
 class LimitedAE(AE):

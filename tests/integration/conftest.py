@@ -19,13 +19,19 @@ from tests.harness.door import Door, OpenDoor, small_film
 from tests.harness.node import free_port
 
 
+@pytest.fixture(autouse=True)
+def end_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a listener or a sender switches for its whole process ends with the test, whoever started it."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", False)
+    monkeypatch.setattr(_config, "STORE_SEND_CHUNKED_DATASET", False)
+    monkeypatch.setattr(_config, "UNRESTRICTED_STORAGE_SERVICE", False)
+
+
 @pytest.fixture
-def open_door(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenDoor]:
+def open_door(database: Database, tmp_path: Path) -> Iterator[OpenDoor]:
     """Opens doors onto one database; each must leave balanced books and an empty incoming folder."""
     opened: list[Door] = []
-    monkeypatch.setattr(tempfile, "tempdir", None)  # what a listener sets for its whole process ends with the test
-    monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", False)
-    monkeypatch.setattr(_config, "UNRESTRICTED_STORAGE_SERVICE", False)
     with structlog.testing.capture_logs() as log:
 
         def open_one(**settings: object) -> Door:

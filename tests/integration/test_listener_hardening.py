@@ -231,6 +231,19 @@ def test_film_comes_in_while_200_callers_say_nothing(door: Door, image: Path) ->
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_each_connection_negotiates_on_contexts_of_its_own(door: Door) -> None:
+    with associated(door.port, Verification), associated(door.port, Verification):
+        first, second = (one.acceptor.supported_contexts for one in door.listener._ae.active_associations)
+        assert len(first) > 100
+        assert [context.abstract_syntax for context in first] == [context.abstract_syntax for context in second]
+        first[0].transfer_syntax = [first[0].transfer_syntax[-1]]
+        assert len(second[0].transfer_syntax) > 1
+    with associated(door.port, Verification):
+        newest = door.listener._ae.active_associations[-1]
+        assert len(newest.acceptor.supported_contexts[0].transfer_syntax) == len(second[0].transfer_syntax)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_threads_have_an_end_however_many_connect(open_door: OpenDoor, image: Path) -> None:
     door = open_door(maximum_associations=2)
     most = 0
