@@ -69,13 +69,15 @@ class Commands(click.Group):
         """Run the command; what user, disk or database refuse becomes one sentence. Raises Refused."""
         try:
             return super().invoke(ctx)
-        except (OSError, sqlite3.Error) as error:
+        except _of_the_machine() as error:
             _refuse(error, ctx.params["config_file"])
             raise
-        except Exception as error:
-            if type(error).__module__ == "sqlalchemy.exc":  # no command loads it for this
-                _refuse(error, ctx.params["config_file"])
-            raise
+
+
+def _of_the_machine() -> tuple[type[Exception], ...]:
+    """What user, disk and database may raise; SQLAlchemy's only where a command has loaded it."""
+    loaded = sys.modules.get("sqlalchemy.exc")
+    return (OSError, sqlite3.Error, *([loaded.SQLAlchemyError] if loaded else []))
 
 
 class Surroundings:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import ExitStack
 from io import BytesIO
 
 import structlog
@@ -107,17 +108,18 @@ class DimseTransport:
 
     def _use(self, line: _Line, act: Callable[[_Line], str]) -> str:
         """One exchange. A line on which anything went wrong is not used again."""
-        try:
-            answer = act(line)
-        except SendFailure as failure:
-            if line.is_sound:  # the peer answered, if only to refuse
-                self._give_back(line)
-            else:
-                line.close()
-            raise (line.excess(may_be_there=failure.may_be_there) or failure) from None
-        except BaseException:
-            line.abort()
-            raise
+        with ExitStack() as unsound:
+            unsound.callback(line.abort)
+            try:
+                answer = act(line)
+            except SendFailure as failure:
+                unsound.pop_all()
+                if line.is_sound:  # the peer answered, if only to refuse
+                    self._give_back(line)
+                else:
+                    line.close()
+                raise (line.excess(may_be_there=failure.may_be_there) or failure) from None
+            unsound.pop_all()
         self._give_back(line)
         return answer
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -205,7 +206,7 @@ class Listener:
         except Exception as trouble:  # noqa: BLE001  told apart and answered there
             try:
                 return self._answer_trouble(delivered, trouble)
-            except Exception as another:
+            except (OSError, SQLAlchemyError, StoreFailure) as another:
                 log.error("store_broken", exc_info=another, **delivered.sender)
                 return answers.answer(answers.passing(another))
         finally:
@@ -240,11 +241,11 @@ class Listener:
         # The file moves in before the transaction, so that no lock is held while the disk works. A file whose row was
         # never committed is found again under the same digest when the object is sent again, and else swept.
         kept = files.adopt(delivered.part, self._config.store_folder, arrival.digest)
-        try:
+        with ExitStack() as undone:
+            # for the quarantine; the file in the store may be that of another row
+            undone.callback(os.link, kept, delivered.part)
             outcome = self._book(arrival)
-        except Exception:
-            os.link(kept, delivered.part)  # for the quarantine; the file in the store may be that of another row
-            raise
+            undone.pop_all()
         log.info(
             "object_received",
             outcome=outcome.value,

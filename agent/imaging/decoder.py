@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from contextlib import ExitStack
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -61,23 +62,20 @@ class DecoderProcess:
     def render(self, path: Path) -> Film:
         """Like `pixels.render`, and raises UndecodableImage on time-out, crash and lack of memory as well."""
         pipe = self._ready_pipe()
-        try:
-            pipe.send_bytes(os.fsencode(path.absolute()))
-            if not pipe.poll(self._timeout):
-                raise UndecodableImage("decode-timeout", f"Decoding took longer than {self._timeout:g} s.")
-            answer = json.loads(pipe.recv_bytes())
-            if "code" in answer:
-                raise UndecodableImage(answer["code"], answer["explanation"])
-            pixels = np.frombuffer(pipe.recv_bytes(), dtype=np.uint8).reshape(answer["shape"])
-        except (EOFError, ConnectionError) as error:
-            self.close()
-            raise UndecodableImage("decoder-crashed", "The decoder crashed on this file.") from error
-        except BaseException as error:
-            # after anything but a plain refusal a late answer could be taken for the next film's
-            if not isinstance(error, UndecodableImage) or error.code == "decode-timeout":
-                self.close()
-            raise
-        return Film(pixels, tuple(answer["notes"]))
+        with ExitStack() as unanswered:
+            unanswered.callback(self.close)  # a late answer could be taken for the next film's
+            try:
+                pipe.send_bytes(os.fsencode(path.absolute()))
+                if not pipe.poll(self._timeout):
+                    raise UndecodableImage("decode-timeout", f"Decoding took longer than {self._timeout:g} s.")
+                answer = json.loads(pipe.recv_bytes())
+                pixels = b"" if "code" in answer else pipe.recv_bytes()
+            except (EOFError, ConnectionError) as error:
+                raise UndecodableImage("decoder-crashed", "The decoder crashed on this file.") from error
+            unanswered.pop_all()
+        if "code" in answer:
+            raise UndecodableImage(answer["code"], answer["explanation"])
+        return Film(np.frombuffer(pixels, dtype=np.uint8).reshape(answer["shape"]), tuple(answer["notes"]))
 
     def close(self) -> None:
         """End the child. Another `render` starts a new one."""

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -174,11 +175,12 @@ class _Connection(socketserver.BaseRequestHandler):
         return b""
 
     def _outcome(self, message: bytes) -> bytes:
-        try:
-            return self._answer(message)
-        except Exception:  # a defect of ours: the sender keeps the message, the connection ends, the server goes on
-            self._send(acknowledge(message, _TROUBLE, self.server.now()))
-            raise
+        with ExitStack() as trouble:
+            # a defect of ours: the sender keeps the message, the connection ends, the server goes on
+            trouble.callback(lambda: self._send(acknowledge(message, _TROUBLE, self.server.now())))
+            answer = self._answer(message)
+            trouble.pop_all()
+        return answer
 
     def _answer(self, message: bytes) -> bytes:
         try:

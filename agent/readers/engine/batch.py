@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -177,15 +177,18 @@ class Engine:
             return True
 
     def _serve(self) -> None:
-        while not self._stop.is_set():
-            try:
-                if not self.step():
-                    self._rest()
-            except EngineBroken:  # every answer says so
-                return
-            except BaseException as error:  # nobody would ever hear of a thread that ended
-                self._break(error)
-                raise
+        with ExitStack() as end:
+            end.push(self._tell_of)  # nobody would ever hear of a thread that ended
+            while not self._stop.is_set():
+                try:
+                    if not self.step():
+                        self._rest()
+                except EngineBroken:  # every answer says so
+                    return
+
+    def _tell_of(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None:
+            self._break(error)
 
     def _rest(self) -> None:
         self._wake.wait(_IDLE_SECONDS if len(self._line) else None)
