@@ -15,6 +15,25 @@ depends_on = None
 
 def upgrade() -> None:
     """Apply."""
+    _create_report()
+    _create_sighting()
+
+
+def downgrade() -> None:
+    """Take back."""
+    with op.batch_alter_table("sighting", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_sighting_study_id"))
+        batch_op.drop_index(batch_op.f("ix_sighting_instance_id"))
+        batch_op.drop_index(batch_op.f("ix_sighting_about"))
+
+    op.drop_table("sighting")
+    with op.batch_alter_table("report", schema=None) as batch_op:
+        batch_op.drop_index("ix_report_open")
+
+    op.drop_table("report")
+
+
+def _create_report() -> None:
     op.create_table(
         "report",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -54,6 +73,8 @@ def upgrade() -> None:
     with op.batch_alter_table("report", schema=None) as batch_op:
         batch_op.create_index("ix_report_open", ["taken_back_at", "state"], unique=False)
 
+
+def _create_sighting() -> None:
     op.create_table(
         "sighting",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -73,17 +94,3 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_sighting_about"), ["about"], unique=False)
         batch_op.create_index(batch_op.f("ix_sighting_instance_id"), ["instance_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_sighting_study_id"), ["study_id"], unique=False)
-
-
-def downgrade() -> None:
-    """Take back."""
-    with op.batch_alter_table("sighting", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_sighting_study_id"))
-        batch_op.drop_index(batch_op.f("ix_sighting_instance_id"))
-        batch_op.drop_index(batch_op.f("ix_sighting_about"))
-
-    op.drop_table("sighting")
-    with op.batch_alter_table("report", schema=None) as batch_op:
-        batch_op.drop_index("ix_report_open")
-
-    op.drop_table("report")
