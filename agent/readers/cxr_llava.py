@@ -34,9 +34,9 @@ from dicom_node.errors import ConfigurationError
 _QUANTIZED: Final = "llama.layers."  # tower, projector, embeddings and lm_head stay in bf16
 _NOT_USED: Final = ("vision_tower.proj", "rotary_emb.inv_freq")  # pooled vector; computed from the configuration
 _HANDS: Final = 2  # threads that prepare films; Pillow lets go of the interpreter's lock
-_ROOM_FOR_QUESTIONS: Final = 128  # tokens that a question may have beyond those of the report's prompt
 _GREEDY: Final = Generation()
 Film: TypeAlias = NDArray[np.uint8]
+Check: TypeAlias = Callable[..., str]  # guards.check, or guards.check_answer
 _HEAD_WIDTH: Final = 64  # OpenCLIP's default, which the published configuration relies on
 
 # OpenCLIP's names and those of CLIPVisionModel ("pre_layrnorm" is transformers' own spelling).
@@ -117,7 +117,8 @@ class CxrLlavaReader:
         self._words = checkpoint.words()
         self._identity = checkpoint.identity()
         self._native = NativeLlama(model.llama, model.lm_head)
-        self._engine = Engine(self._native, self._embedded, self._usual(limits))
+        usual = limits if isinstance(limits, Limits) else Limits(limits, checkpoint.positions)
+        self._engine = Engine(self._native, self._embedded, usual)
         self._hands = ThreadPoolExecutor(_HANDS, thread_name_prefix="prepare")
 
     @property
@@ -160,7 +161,7 @@ class CxrLlavaReader:
         self, film: Film, generation: Generation, progress: Callable[[int], None] = lambda _tokens: None
     ) -> Reading:
         """Write a report. See Reader.report."""
-        return self._write(prompt.REPORT, film, generation, progress)
+        return self._write(prompt.REPORT, film, generation, progress, guards.check)
 
     def ask(
         self,
@@ -169,8 +170,8 @@ class CxrLlavaReader:
         generation: Generation,
         progress: Callable[[int], None] = lambda _tokens: None,
     ) -> Reading:
-        """Answer one question about a film; otherwise like `report`."""
-        return self._write(prompt.question(question), film, generation, progress)
+        """Answer one question about a film, in as few words as may be; otherwise like `report`."""
+        return self._write(prompt.question(question), film, generation, progress, guards.check_answer)
 
     def submit(
         self,
@@ -262,10 +263,12 @@ class CxrLlavaReader:
         request = Request(tuple(self.prompt_ids(user)), self.pixels(film), generation)
         return self._engine.submit(request).result(progress)
 
-    def _write(self, user: str, film: Film, generation: Generation, progress: Callable[[int], None]) -> Reading:
+    def _write(
+        self, user: str, film: Film, generation: Generation, progress: Callable[[int], None], check: Check
+    ) -> Reading:
         started = time.monotonic()
         ids = self.token_ids(film, user, generation, progress)
-        text = guards.check(self._words.text(ids), ended=ids[-1:] == [prompt.EOS_ID])
+        text = check(self._words.text(ids), ended=ids[-1:] == [prompt.EOS_ID])
         return Reading(text, generation, len(ids), time.monotonic() - started)
 
     def _features(self, pixels: NDArray[np.float32]) -> Tensor:
@@ -273,14 +276,6 @@ class CxrLlavaReader:
 
     def _embedded(self, ids: Sequence[int], pixels: NDArray[np.float32]) -> Tensor:
         return self._model.splice(list(ids), self._features(pixels))[0]
-
-    def _usual(self, limits: Limits | int) -> Limits:
-        return limits if isinstance(limits, Limits) else Limits(limits, self._usual_positions())
-
-    def _usual_positions(self) -> int:
-        """Room for the report's prompt, a longer question, and the longest answer."""
-        prompted = self.features_count + len(self.prompt_ids(prompt.REPORT))
-        return prompted + _ROOM_FOR_QUESTIONS + _GREEDY.max_new_tokens
 
 
 def load(folder: Path, precision: str, *, device: str = "auto", limits: Limits | int = 8) -> CxrLlavaReader:

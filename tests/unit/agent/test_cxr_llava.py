@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,14 @@ from bitsandbytes.nn import Linear4bit, Linear8bitLt
 from safetensors.torch import load_file, save_file
 
 from agent.readers import load_reader, prompt
-from agent.readers.checkpoint import REVISION, CheckpointError
+from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError
 from agent.readers.cxr_llava import CxrLlavaModel, load
 from agent.readers.preprocess import to_pixels
 from agent.readers.protocol import Generation, Reader, UnreadableText
 from dicom_node.errors import ConfigurationError
 
 CHECKPOINT = Path(__file__).parents[2] / "reference" / "cxr_llava" / "ckpt"
+EMBEDDED = "llama.embed_tokens.weight"
 FILM = np.random.default_rng(7).integers(0, 256, (120, 100), dtype=np.uint8)
 
 
@@ -161,6 +163,40 @@ def test_only_the_layers_of_the_language_model_are_quantized(precision: str, kin
 def test_random_weights_never_give_a_draft() -> None:
     with pytest.raises(UnreadableText):
         load(CHECKPOINT, "bf16", device="cpu").report(FILM, Generation(max_new_tokens=48))
+
+
+def teach(folder: Path, words: str, question: str) -> None:
+    """Let the model answer so: without what layers add, the next token depends on the last one alone."""
+    words_of = Checkpoint.open(folder, "fp32").words()
+    chain = [words_of.prompt_ids(question)[-1], *words_of.answer_ids(words), prompt.EOS_ID]
+    assert len(set(chain)) == len(chain)
+    for shard in folder.glob("*.safetensors"):
+        weights = load_file(shard)
+        for name, weight in weights.items():
+            if name.endswith(("o_proj.weight", "down_proj.weight")) or name in {"lm_head.weight", EMBEDDED}:
+                weight.zero_()
+            for place, (token, following) in enumerate(pairwise(chain)):
+                if name == EMBEDDED:
+                    weight[token, place] = 1
+                elif name == "lm_head.weight":
+                    weight[following, place] = 1
+        save_file(weights, shard)
+
+
+def test_a_short_answer_to_a_question_is_an_answer_and_as_a_report_it_is_none(folder: Path) -> None:
+    question = prompt.question("Is the heart enlarged?")
+    teach(folder, "No.", question)
+    reader = load(folder, "fp32", device="cpu")
+    assert reader.ask(FILM, "Is the heart enlarged?", Generation()).text == "No."
+    with pytest.raises(UnreadableText, match="almost nothing"):
+        reader.report(FILM, Generation())
+
+
+def test_the_command_and_the_reader_count_the_same_positions() -> None:
+    reader = load(CHECKPOINT, "fp32", device="cpu", limits=3)
+    checkpoint = Checkpoint.open(CHECKPOINT, "fp32")
+    assert reader._engine._limits.positions == checkpoint.positions
+    assert checkpoint.positions > reader.features_count + len(reader.prompt_ids(prompt.REPORT)) + 512
 
 
 def test_progress_counts_every_token_and_may_stop_the_reading() -> None:
