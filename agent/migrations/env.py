@@ -2,7 +2,8 @@
 
 from alembic import context
 
-import reports.tables  # noqa: F401  its tables belong to the same metadata
+import dicom_node.commitment_tables  # noqa: F401  its tables belong to the same metadata
+import reports.tables  # noqa: F401
 from dicom_node.tables import Base
 
 context.configure(
