@@ -52,6 +52,7 @@ class Hl7Config(BaseModel):
     port: int = Field(2575, ge=0, le=65535)
     applications: frozenset[str] = frozenset()  # MSH-3, or MSH-3|MSH-4, that are heard; none: all
     hold_on_update: bool = True  # ADT^A08 of a patient holds what is not signed yet
+    authorities: dict[str, str] = Field(default_factory=dict)  # HL7 assigning authority -> Issuer of Patient ID
     sending_application: str = "WETREAD"  # MSH-3 of what we send, to MSH-6
     sending_facility: str = ""
     receiving_application: str = ""
@@ -67,3 +68,6 @@ class FhirConfig(BaseModel):
     patient_systems: dict[str, str] = Field(default_factory=dict)  # Issuer of Patient ID -> identifier system
     order_system: str = ""
     create_patient: bool = False
+    watch: bool = False  # ask every FHIR destination for reports that were signed elsewhere
+    watch_seconds: float = Field(60, ge=1)  # between two questions
+    watch_category: str = Field("", pattern=r"^[^\s&=#?]*$")  # only reports of this category are asked for
