@@ -99,6 +99,7 @@ class Proof(StrEnum):
     """What counts as proof that a destination has an object."""
 
     QUERY = "query"  # C-FIND finds the SOP Instance UID
+    COMMITMENT = "commitment"  # the peer promised it (PS3.4 J); C-FIND where it does not answer in time
     ACKNOWLEDGEMENT = "acknowledgement"  # the C-STORE response alone
 
 
@@ -336,11 +337,11 @@ class AuditRow(Base):
 
 
 class Switch(Base):
-    """What a person switched, by name: paused work, paused sending."""
+    """What a person switched, by name: paused work, paused sending, one peer stopped."""
 
     __tablename__ = "switch"
 
-    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(96), primary_key=True)
     on: Mapped[bool]
     by: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime]
