@@ -2,7 +2,6 @@
 
 from alembic import context
 
-import dicom_node.commitment_tables  # noqa: F401  its tables belong to the same metadata
 import reports.tables
 import reports.watches  # noqa: F401
 from dicom_node.tables import Base
