@@ -2,9 +2,9 @@
 
 from alembic import context
 
-import dicom_node.commitment_tables  # noqa: F401  its tables belong to the same metadata
+import dicom_node.commitment_tables
 import dicom_node.rules.tables  # noqa: F401
-import reports.tables  # noqa: F401
+import reports.tables
 import reports.watches  # noqa: F401
 from dicom_node.tables import Base
 
