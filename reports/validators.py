@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -62,11 +62,42 @@ def opinions(file: Path) -> Iterator[Opinion]:
             yield Opinion(tool, installed=False)
             continue
         try:
-            lines = _lines(command)
+            lines = said(command, seconds=_SECONDS)
         except subprocess.TimeoutExpired:
             yield Opinion(tool, installed=True, findings=(f"Error - no answer within {_SECONDS} s",))
             continue
-        yield Opinion(tool, installed=True, findings=tuple(line for line in lines if _is_finding(tool, line)))
+        yield Opinion(tool, installed=True, findings=findings_in(tool, lines))
+
+
+def findings_in(tool: str, lines: Iterable[str]) -> tuple[str, ...]:
+    """The errors and warnings among the lines that a validator printed; of DicomSRValidator the errors."""
+    return tuple(line for line in lines if _is_finding(tool, line))
+
+
+def command_of(tool: str, file: Path) -> list[str] | None:
+    """The command line that asks one validator about a file; None where it is not installed."""
+    return _TOOLS[tool](file)
+
+
+def said(command: list[str], *, seconds: float) -> list[str]:
+    """Run without a shell and return the lines of both outputs. A file's name is absolute: none is taken for an option.
+
+    Raises subprocess.TimeoutExpired.
+    """
+    done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)  # noqa: S603  a list of ours
+    return (done.stdout + b"\n" + done.stderr).decode("utf-8", "replace").splitlines()
+
+
+def pixelmed() -> list[str] | None:
+    """The command line up to the name of a class of PixelMed; None where it is not installed."""
+    jars = [Path(f"/usr/share/java/{name}.jar") for name in _JARS]
+    java = program("java")
+    return [java, *_JAVA, "-cp", ":".join(map(str, jars))] if java is not None and jars[0].is_file() else None
+
+
+def program(name: str) -> str | None:
+    """Where a program of the system lies; None where it is not installed."""
+    return shutil.which(name, path=_FOLDERS)
 
 
 def _is_finding(tool: str, line: str) -> bool:
@@ -78,33 +109,20 @@ def _is_finding(tool: str, line: str) -> bool:
 
 
 def _iod(file: Path) -> list[str] | None:
-    program = _program("dciodvfy")
-    return [program, str(file)] if program else None
+    found = program("dciodvfy")
+    return [found, str(file)] if found else None
 
 
 def _content(file: Path) -> list[str] | None:
-    program = _program("dsrdump")
-    return [program, "-Dv", str(file)] if program else None
+    found = program("dsrdump")
+    return [found, "-Dv", str(file)] if found else None
 
 
 def _templates(file: Path) -> list[str] | None:
-    jars = [Path(f"/usr/share/java/{name}.jar") for name in _JARS]
-    program = _program("java")
-    if program is None or not jars[0].is_file():
-        return None
-    return [program, *_JAVA, "-cp", ":".join(map(str, jars)), "com.pixelmed.validate.DicomSRValidator", str(file)]
+    java = pixelmed()
+    return [*java, "com.pixelmed.validate.DicomSRValidator", str(file)] if java else None
 
 
 _TOOLS: Mapping[str, Callable[[Path], list[str] | None]] = MappingProxyType(
     {"dciodvfy": _iod, "dsrdump": _content, "DicomSRValidator": _templates}
 )
-
-
-def _program(name: str) -> str | None:
-    return shutil.which(name, path=_FOLDERS)
-
-
-def _lines(command: list[str]) -> list[str]:
-    """Run without a shell. A file's name is absolute, so that none is taken for an option."""
-    done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)  # noqa: S603  a list of ours
-    return (done.stdout + b"\n" + done.stderr).decode("utf-8", "replace").splitlines()

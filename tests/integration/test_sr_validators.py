@@ -184,7 +184,7 @@ def _table(answers: Answers) -> str:
 
 @pytest.mark.parametrize(("package", "version"), VERSIONS.items())
 def test_validators_are_those_whose_ways_are_known(package: str, version: str) -> None:
-    """What tests/validators and reports/validators.py leave out is what these versions say of files that are right."""
+    """What reports/validators.py leaves out is what these versions say of files that are right."""
     asked = ["dpkg-query", "--show", "--showformat=${Version}", package]
     installed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
 
