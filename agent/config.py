@@ -42,6 +42,8 @@ class ReaderConfig(BaseModel):
     precision: Literal["fp32", "bf16", "int8", "nf4"] = "nf4"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     slots: int = Field(8, ge=1, le=256)  # studies read at once
+    framing: Literal["crop", "pad"] = "crop"  # the middle square of a film, as published, or all of it
+    seconds: float = Field(900, gt=0)  # of one text, from its first step
     decode_seconds: float = Field(60, gt=0)  # of one film, in a process of its own
     decode_mebibytes: int = Field(4096, ge=256)
     debug_images: Path | None = None  # folder; each film is written there as the model gets it

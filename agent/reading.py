@@ -41,7 +41,7 @@ from reports.text import TextRefused, sections
 log = structlog.get_logger("work")
 
 # A busy machine does these to a sound film as well: tried twice, then a person is told.
-_MAY_PASS = frozenset({"decode-timeout", "decoder-crashed", "out-of-memory"})
+_MAY_PASS = frozenset({"decode-timeout", "decoder-crashed", "out-of-memory", "reading-timeout"})
 _DELETED = "The films are no longer here (node.keep_days): send the study again, then confirm it."
 _UNREADABLE = Verdict("exclude", "unreadable-file", "The header of the image cannot be read.")
 _FAILED = "The reading failed; a person is told."
@@ -242,12 +242,14 @@ def _read(room: Room, claim: Claim, film: Film, progress: Callable[[int], None])
     Raises UnreadableText.
     """
     try:
-        return room.reader.report(film.pixels, Generation(), progress)
+        return room.reader.report(film.pixels, Generation(), progress, urgent=claim.urgent)
     except UnreadableText as error:
+        if error.code in _MAY_PASS:
+            raise
         log.warning("text_unusable", code=error.code, workitem=claim.uid)
     digest = hashlib.sha256(f"{claim.uid} {claim.attempt}".encode()).digest()
     sampled = replace(Generation(), mode="sampled", seed=int.from_bytes(digest[:4], "big"))
-    return room.reader.report(film.pixels, sampled, progress)
+    return room.reader.report(film.pixels, sampled, progress, urgent=claim.urgent)
 
 
 def _draft(

@@ -3,7 +3,7 @@
 Celery runs `-P prefork -c 1`: the parent stays responsive, a child that dies is replaced at once, and torch is imported
 only after the fork (loaded in the parent it hangs in the child, measured). In the child a thread for each
 slot of the reader claims from the worklist whenever it is free, on the bell of a task or every two seconds; what they
-read is written together, token by token.
+read is written together, token by token. One thread more claims urgent studies only, which do not wait for a free slot.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import time
 import warnings
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -103,7 +104,11 @@ class Engine:
         self._pulse.beat()
         self._heart.say(f"{reader.identity.name} {reader.identity.precision}")
         log.info("model_loaded", reader=reader.identity.name, digest=reader.identity.digest[:12])
-        self._threads = [threading.Thread(target=self._run, daemon=True, name=f"engine-{i}") for i in range(count)]
+        urgent = [i >= count for i in range(count + isinstance(reader, Serves))]
+        self._threads = [
+            threading.Thread(target=self._run, args=(one,), daemon=True, name=f"engine-{i}")
+            for i, one in enumerate(urgent)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -120,15 +125,16 @@ class Engine:
             thread.join(max(0.0, until - time.monotonic()))
         self._resources.close()
 
-    def _run(self) -> None:
-        loop.run("work", self._step, self._stop, idle_seconds=_IDLE_SECONDS, bell=self._bell, pulse=self._pulse)
+    def _run(self, urgent: bool) -> None:
+        step = partial(self._step, urgent=urgent)
+        loop.run("work", step, self._stop, idle_seconds=_IDLE_SECONDS, bell=self._bell, pulse=self._pulse)
         if self._broken.is_set():
             for thread in self._threads:  # they were told of it as well, and book it
                 if thread is not threading.current_thread():
                     thread.join(_BOOKING_SECONDS)
             os._exit(1)
 
-    def _step(self) -> bool:
+    def _step(self, *, urgent: bool) -> bool:
         if os.getppid() != self._parent:  # the Celery parent was killed; its successor has a child of its own
             os._exit(1)
         if not self._company.is_open:
@@ -141,6 +147,7 @@ class Engine:
                 token=secrets.token_hex(16),
                 lease=timedelta(seconds=node.lease_seconds),
                 now=clock(tx),
+                urgent=urgent,
             )
         if claim is None:
             return False
@@ -185,7 +192,15 @@ def load(config: Config) -> Reader:
 
     checkpoint = config.reader.checkpoint or demonstration_checkpoint()
     reader = config.reader
-    return load_reader(reader.name, Path(checkpoint), reader.precision, device=reader.device, slots=reader.slots)
+    return load_reader(
+        reader.name,
+        Path(checkpoint),
+        reader.precision,
+        device=reader.device,
+        slots=reader.slots,
+        framing=reader.framing,
+        seconds=reader.seconds,
+    )
 
 
 def run(config: Config) -> None:

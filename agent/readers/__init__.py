@@ -7,16 +7,25 @@ from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 
-from agent.readers.protocol import Reader
+from agent.readers.protocol import Framing, Reader
 from dicom_node.errors import ConfigurationError
 
 READERS = MappingProxyType({"cxr_llava": "agent.readers.cxr_llava"})
 
 
-def load_reader(name: str, checkpoint: Path, precision: str, *, device: str = "auto", slots: int = 8) -> Reader:
+def load_reader(
+    name: str,
+    checkpoint: Path,
+    precision: str,
+    *,
+    device: str = "auto",
+    slots: int = 8,
+    framing: Framing = "crop",
+    seconds: float | None = None,
+) -> Reader:
     """Import the reader's module and load its checkpoint; the one place where a process comes to hold torch.
 
-    slots: how many studies it may read at once.
+    slots: how many studies it may read at once. seconds: that one reading may take; None for no limit.
 
     Raises ConfigurationError where the reader, its files or its precision are wrong.
     """
@@ -25,7 +34,9 @@ def load_reader(name: str, checkpoint: Path, precision: str, *, device: str = "a
     # bitsandbytes names an optional package at its import, and a cast for every layer of every token
     for noisy in ("bitsandbytes.backends.cpu.ops", "bitsandbytes.autograd._functions"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    reader = import_module(READERS[name]).load(checkpoint, precision, device=device, limits=slots)
+    reader = import_module(READERS[name]).load(
+        checkpoint, precision, device=device, limits=slots, framing=framing, seconds=seconds
+    )
     assert isinstance(reader, Reader)
     return reader
 

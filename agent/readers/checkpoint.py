@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from agent.readers import prompt
 from agent.readers.preprocess import RESAMPLE
-from agent.readers.protocol import Generation, ReaderIdentity
+from agent.readers.protocol import Framing, Generation, ReaderIdentity
 from agent.readers.weights import origin
 from dicom_node.errors import ConfigurationError
 
@@ -65,9 +65,10 @@ class Checkpoint:
     config: dict[str, Any]
     tokenizer: dict[str, Any]
     shards: tuple[Path, ...]
+    framing: Framing = "crop"
 
     @classmethod
-    def open(cls, folder: Path, precision: str) -> Checkpoint:
+    def open(cls, folder: Path, precision: str, framing: Framing = "crop") -> Checkpoint:
         """Look at every file but the weights. Raises CheckpointError, which names file, key and what to do."""
         if precision not in PRECISIONS:
             raise CheckpointError(f"Precision {precision!r} is unknown. Known: {', '.join(PRECISIONS)}.")
@@ -79,7 +80,7 @@ class Checkpoint:
         config = _read_object(folder / "config.json", _CONFIG_KEYS)
         tokenizer = _read_object(folder / "tokenizer_config.json", _TOKENIZER_KEYS)
         _must_exist(folder / "tokenizer.model")
-        return cls(folder, precision, config, tokenizer, _find_shards(folder))
+        return cls(folder, precision, config, tokenizer, _find_shards(folder), framing)
 
     def words(self) -> prompt.LlamaWords:
         """The tokenizer of this checkpoint. Raises CheckpointError where its size is not the model's."""
@@ -127,7 +128,8 @@ class Checkpoint:
         files = [path for name in _HASHED if (path := self.folder / name).exists()]
         digests = {path.name: _file_digest(path) for path in (*files, *self.shards)}
         self._compare_with_origin(digests)
-        return digest_of(digests, self.precision, prompt.render(prompt.REPORT), RESAMPLE.name, Generation())
+        preprocessing = RESAMPLE.name if self.framing == "crop" else f"{RESAMPLE.name}, {self.framing}"
+        return digest_of(digests, self.precision, prompt.render(prompt.REPORT), preprocessing, Generation())
 
     def _compare_with_origin(self, digests: Mapping[str, str]) -> None:
         """Where it is known what the files must be, a changed one is an error of the worker that starts with it."""

@@ -28,7 +28,7 @@ from agent.readers.engine.answer import Answer, Request
 from agent.readers.engine.batch import Engine, Limits, Load
 from agent.readers.engine.llama import Cache, NativeLlama
 from agent.readers.preprocess import to_pixels
-from agent.readers.protocol import Generation, ReaderIdentity, Reading, Score
+from agent.readers.protocol import Framing, Generation, ReaderIdentity, Reading, Score, UnreadableText
 from dicom_node.errors import ConfigurationError
 
 _QUANTIZED: Final = "llama.layers."  # tower, projector, embeddings and lm_head stay in bf16
@@ -109,15 +109,22 @@ class CxrLlavaReader:
     """
 
     def __init__(
-        self, model: CxrLlavaModel, checkpoint: Checkpoint, device: torch.device, *, limits: Limits | int = 8
+        self,
+        model: CxrLlavaModel,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        *,
+        limits: Limits | int = 8,
+        seconds: float | None = None,
     ) -> None:
         self._model = model
         self._device = device
         self._config = checkpoint.config
+        self._framing = checkpoint.framing
         self._words = checkpoint.words()
         self._identity = checkpoint.identity()
         self._native = NativeLlama(model.llama, model.lm_head)
-        usual = limits if isinstance(limits, Limits) else Limits(limits, checkpoint.positions)
+        usual = limits if isinstance(limits, Limits) else Limits(limits, checkpoint.positions, seconds=seconds)
         self._engine = Engine(self._native, self._embedded, usual)
         self._hands = ThreadPoolExecutor(_HANDS, thread_name_prefix="prepare")
 
@@ -158,10 +165,15 @@ class CxrLlavaReader:
             self._engine.stop()
 
     def report(
-        self, film: Film, generation: Generation, progress: Callable[[int], None] = lambda _tokens: None
+        self,
+        film: Film,
+        generation: Generation,
+        progress: Callable[[int], None] = lambda _tokens: None,
+        *,
+        urgent: bool = False,
     ) -> Reading:
         """Write a report. See Reader.report."""
-        return self._write(prompt.REPORT, film, generation, progress, guards.check)
+        return self._write(prompt.REPORT, film, generation, progress, guards.check, urgent=urgent)
 
     def ask(
         self,
@@ -169,9 +181,12 @@ class CxrLlavaReader:
         question: str,
         generation: Generation,
         progress: Callable[[int], None] = lambda _tokens: None,
+        *,
+        urgent: bool = False,
     ) -> Reading:
         """Answer one question about a film, in as few words as may be; otherwise like `report`."""
-        return self._write(prompt.question(question), film, generation, progress, guards.check_answer)
+        user = prompt.question(question)
+        return self._write(user, film, generation, progress, guards.check_answer, urgent=urgent)
 
     def submit(
         self,
@@ -189,12 +204,20 @@ class CxrLlavaReader:
         pixels = self._hands.submit(self.pixels, film)
         return self._engine.submit(Request(tuple(self.prompt_ids(user)), pixels, generation, seconds, urgent))
 
-    def stream(self, film: Film, user: str = prompt.REPORT, generation: Generation = _GREEDY) -> Iterator[str]:
+    def stream(
+        self,
+        film: Film,
+        user: str = prompt.REPORT,
+        generation: Generation = _GREEDY,
+        *,
+        seconds: float | None = None,
+        urgent: bool = False,
+    ) -> Iterator[str]:
         """The raw answer piece by piece, as it is written. It has passed no guard: show it, but send it nowhere.
 
-        Closing the iterator ends the reading.
+        Closing the iterator ends the reading. Otherwise like `submit`.
         """
-        with closing(self.submit(film, user, generation).stream()) as tokens:
+        with closing(self.submit(film, user, generation, seconds=seconds, urgent=urgent).stream()) as tokens:
             yield from self._words.pieces(tokens)
 
     def text(self, ids: Sequence[int]) -> str:
@@ -225,7 +248,8 @@ class CxrLlavaReader:
         """The film as the vision tower takes it: (1, 1, size, size) float32."""
         normalization = self._config["image_preprocess_cfg"]
         size = int(self._config["clip_vision_cfg"]["image_size"])
-        return to_pixels(film, size=size, mean=float(normalization["mean"]), std=float(normalization["std"]))
+        mean, std = float(normalization["mean"]), float(normalization["std"])
+        return to_pixels(film, size=size, mean=mean, std=std, framing=self._framing)
 
     def prompt_ids(self, user: str) -> list[int]:
         """Ids of a whole prompt, IMAGE_ID at the film."""
@@ -264,11 +288,22 @@ class CxrLlavaReader:
         return self._engine.submit(request).result(progress)
 
     def _write(
-        self, user: str, film: Film, generation: Generation, progress: Callable[[int], None], check: Check
+        self,
+        user: str,
+        film: Film,
+        generation: Generation,
+        progress: Callable[[int], None],
+        check: Check,
+        *,
+        urgent: bool,
     ) -> Reading:
         started = time.monotonic()
-        ids = self.token_ids(film, user, generation, progress)
-        text = check(self._words.text(ids), ended=ids[-1:] == [prompt.EOS_ID])
+        request = Request(tuple(self.prompt_ids(user)), self.pixels(film), generation, urgent=urgent)
+        answer = self._engine.submit(request)
+        ids = answer.result(progress)
+        if answer.ending == "seconds":
+            raise UnreadableText("reading-timeout", "The text was not done within the limit of seconds.")
+        text = check(self._words.text(ids), ended=answer.ending == "eos")
         return Reading(text, generation, len(ids), time.monotonic() - started)
 
     def _features(self, pixels: NDArray[np.float32]) -> Tensor:
@@ -278,22 +313,32 @@ class CxrLlavaReader:
         return self._model.splice(list(ids), self._features(pixels))[0]
 
 
-def load(folder: Path, precision: str, *, device: str = "auto", limits: Limits | int = 8) -> CxrLlavaReader:
+def load(
+    folder: Path,
+    precision: str,
+    *,
+    device: str = "auto",
+    limits: Limits | int = 8,
+    framing: Framing = "crop",
+    seconds: float | None = None,
+) -> CxrLlavaReader:
     """Load a checkpoint of the published layout.
 
     precision: fp32, bf16, int8 or nf4; the last two quantize only the layers of the language model.
     device: "auto" takes the first CUDA device where there is one, else the processor.
-    limits: how many studies at once, and how long each may be; a number of studies lets each be as long as a report.
+    limits: how many studies at once, and how long each may be; a number of studies lets each be as long as a report
+    and take `seconds`, None for no limit.
+    framing: crop, as published, or pad, which is another digest.
 
     Raises CheckpointError, which names the file and what to do.
     """
-    checkpoint = Checkpoint.open(folder, precision)
+    checkpoint = Checkpoint.open(folder, precision, framing)
     place = _device(device)
     with torch.device("meta"):  # names and shapes only: a second copy of 14 GB would not fit
         model = CxrLlavaModel(checkpoint.config)
     _fill(model, checkpoint, place)
     model.compute_buffers(place)
-    return CxrLlavaReader(model.eval(), checkpoint, place, limits=limits)
+    return CxrLlavaReader(model.eval(), checkpoint, place, limits=limits, seconds=seconds)
 
 
 def _device(name: str) -> torch.device:

@@ -6,12 +6,15 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dicom_node.errors import WetreadError
+
+# How an oblong film becomes the square that a model sees: its middle, or all of it between black margins.
+Framing: TypeAlias = Literal["crop", "pad"]
 
 
 class UnreadableText(WetreadError):
@@ -93,14 +96,20 @@ class Reader(Protocol):
         """Which model, exactly."""
 
     def report(
-        self, film: NDArray[np.uint8], generation: Generation, progress: Callable[[int], None] = lambda _tokens: None
+        self,
+        film: NDArray[np.uint8],
+        generation: Generation,
+        progress: Callable[[int], None] = lambda _tokens: None,
+        *,
+        urgent: bool = False,
     ) -> Reading:
         """Write a report.
 
         film: (rows, columns) uint8, 0 is black, upright, bone white.
         progress: called with the number of tokens so far, at least once a second; what it raises ends the reading.
+        urgent: before others that are read at the same time, where the reader can do that.
 
-        Raises UnreadableText.
+        Raises UnreadableText; its code is `reading-timeout` where the limit of seconds was reached.
         """
 
 

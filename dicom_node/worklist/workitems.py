@@ -54,6 +54,7 @@ class Claim:
     content_at: datetime
     confirmed: bool
     confirmed_by: str = ""  # the actor who said that it may be read, such as person:name
+    urgent: bool = False  # its priority is above the ordinary one
 
 
 def complete_studies(tx: Session, now: datetime, *, quiet: timedelta, deadline: timedelta) -> Swept:
@@ -103,12 +104,18 @@ def mark_rung(tx: Session, workitem_ids: Sequence[int], now: datetime) -> None:
     tx.execute(update(Workitem).where(Workitem.id.in_(workitem_ids)).values(rung_at=now))
 
 
-def claim(tx: Session, *, worker: str, token: str, lease: timedelta, now: datetime) -> Claim | None:
-    """Take the most urgent due workitem, or None. Attempts are counted here: a worker that dies has used one."""
+def claim(
+    tx: Session, *, worker: str, token: str, lease: timedelta, now: datetime, urgent: bool = False
+) -> Claim | None:
+    """Take the most urgent due workitem, or None. Attempts are counted here: a worker that dies has used one.
+
+    urgent: none of ordinary priority.
+    """
     if switched(tx, "pause-work"):
         return None
     order = (Workitem.priority, Workitem.next_attempt_at, Workitem.id)
-    for workitem_id in tx.scalars(select(Workitem.id).where(*_claimable(now)).order_by(*order).limit(8)).all():
+    due = select(Workitem.id).where(*_claimable(now), *([Workitem.priority < ROUTINE] if urgent else []))
+    for workitem_id in tx.scalars(due.order_by(*order).limit(8)).all():
         taken = tx.execute(
             update(Workitem)
             .where(Workitem.id == workitem_id, *_claimable(now))
@@ -333,4 +340,5 @@ def _as_claim(workitem: Workitem) -> Claim:
         content_at=workitem.content_at,
         confirmed=bool(workitem.confirmed_by),
         confirmed_by=workitem.confirmed_by,
+        urgent=workitem.priority < ROUTINE,
     )

@@ -262,6 +262,45 @@ def test_the_middle_square_is_kept_whatever_the_shape(shape: tuple[int, int]) ->
     assert pixels.min() == pixels.max() == 1.0
 
 
+@pytest.mark.parametrize(
+    ("shape", "rows", "columns"),
+    [((250, 200), (0, 96), (10, 86)), ((200, 250), (10, 86), (0, 96)), ((96, 96), (0, 96), (0, 96))],
+)
+def test_padding_keeps_the_whole_film_in_the_middle_of_black(
+    shape: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
+) -> None:
+    pixels = to_pixels(np.full(shape, 255, np.uint8), size=96, mean=0.5, std=0.5, framing="pad")[0, 0]
+    expected = np.full((96, 96), -1.0)
+    expected[slice(*rows), slice(*columns)] = 1.0
+    assert np.array_equal(pixels, expected)
+
+
+def test_what_the_crop_cuts_off_the_padding_shows() -> None:
+    film = np.zeros((250, 200), np.uint8)
+    film[:20], film[-20:] = 255, 255  # apices and bases
+    cropped, padded = (to_pixels(film, size=100, mean=0.0, std=1.0, framing=how)[0, 0] for how in ("crop", "pad"))
+    assert cropped.max() < 0.1
+    assert padded[:7, 15:85].min() > 0.9
+    assert padded[-7:, 15:85].min() > 0.9
+    assert abs(float(padded[:, :5].max())) < 1e-6
+
+
+def test_a_thread_of_a_film_is_padded_as_well() -> None:
+    assert to_pixels(np.full((1000, 1), 255, np.uint8), size=96, mean=0.5, std=0.5, framing="pad").shape[2:] == (96, 96)
+
+
+def test_the_framing_reaches_the_model_and_its_digest() -> None:
+    cropping, padding = (load(CHECKPOINT, "fp32", device="cpu", framing=how) for how in ("crop", "pad"))
+    assert not np.array_equal(cropping.pixels(FILM), padding.pixels(FILM))
+    assert cropping.identity.digest != padding.identity.digest
+
+
+def test_a_text_that_takes_too_long_is_said_to() -> None:
+    with pytest.raises(UnreadableText) as caught:
+        load(CHECKPOINT, "fp32", device="cpu", seconds=1e-9).report(FILM, Generation())
+    assert caught.value.code == "reading-timeout"
+
+
 def test_a_film_of_another_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="uint8"):
         to_pixels(np.zeros((8, 8), np.uint16), size=96, mean=0.5, std=0.5)  # type: ignore[arg-type]

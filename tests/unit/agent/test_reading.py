@@ -42,8 +42,14 @@ class Parrot:
     identity = ReaderIdentity("parrot", "1", "none", "fp32", "0" * 64, "")
 
     def report(
-        self, film: NDArray[np.uint8], generation: Generation, progress: Callable[[int], None] = lambda _tokens: None
+        self,
+        film: NDArray[np.uint8],
+        generation: Generation,
+        progress: Callable[[int], None] = lambda _tokens: None,
+        *,
+        urgent: bool = False,
     ) -> Reading:
+        self.urgent = urgent
         progress(1)
         return Reading("Findings: The lungs are clear. Impression: No finding.", generation, 9, 0.1)
 
@@ -294,6 +300,29 @@ def test_text_that_stays_unusable_excludes_the_study(house: House, film: bytes) 
     assert house.ending == (Book.EXCLUDED, "repeating-text")
 
 
+def test_a_text_that_takes_too_long_is_tried_again_later_and_then_a_person_is_told(house: House, film: bytes) -> None:
+    house.receive(film)
+    slow = Stammerer(2, "reading-timeout")
+
+    assert house.read(reader=slow) == "reading-timeout"
+    assert house.state is WorkitemState.SCHEDULED
+    assert house.read(reader=slow) == "reading-timeout"
+    assert house.ending == (Book.DEAD_LETTERED, "reading-timeout")
+    assert [generation.mode for generation in slow.heard] == ["greedy", "greedy"]
+
+
+@pytest.mark.parametrize(("priority", "urgent"), [(0, True), (5, False)])
+def test_the_priority_of_a_study_reaches_the_reader(house: House, film: bytes, priority: int, urgent: bool) -> None:
+    house.receive(film)
+    with house.database.write() as tx:
+        worklist.complete_studies(tx, clock(tx), quiet=timedelta(), deadline=timedelta())
+        tx.scalars(select(Workitem)).one().priority = priority
+    parrot = Parrot()
+
+    assert house.read(reader=parrot) == "drafted"
+    assert parrot.urgent is urgent
+
+
 def test_a_worker_that_stops_gives_the_study_back(house: House, film: bytes) -> None:
     house.receive(film)
 
@@ -304,17 +333,23 @@ def test_a_worker_that_stops_gives_the_study_back(house: House, film: bytes) -> 
 class Stammerer(Parrot):
     """Says nothing usable so many times."""
 
-    def __init__(self, times: int) -> None:
+    def __init__(self, times: int, code: str = "repeating-text") -> None:
         self.times = times
+        self.code = code
         self.heard: list[Generation] = []
 
     def report(
-        self, film: NDArray[np.uint8], generation: Generation, progress: Callable[[int], None] = lambda _tokens: None
+        self,
+        film: NDArray[np.uint8],
+        generation: Generation,
+        progress: Callable[[int], None] = lambda _tokens: None,
+        *,
+        urgent: bool = False,
     ) -> Reading:
         self.heard.append(generation)
         if len(self.heard) <= self.times:
-            raise UnreadableText("repeating-text", "The model repeats itself.")
-        return super().report(film, generation, progress)
+            raise UnreadableText(self.code, "The model repeats itself.")
+        return super().report(film, generation, progress, urgent=urgent)
 
 
 def _another_of_the_study(film: bytes, **changes: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -134,6 +135,41 @@ def test_who_failed_before_is_read_as_well_but_alone(
 
     assert beside == [(0, False)] * 4
     assert attempts(database) == [2] * 4
+
+
+def test_an_urgent_study_does_not_wait_for_a_free_slot(
+    config: Config, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        receive(config, database, number)
+        complete(database)
+    begun: list[str] = []
+    may_end = threading.Event()
+    real = work.read_study
+
+    def watched(room: work.Room, claim: worklist.Claim) -> str:
+        begun.append(claim.study_instance_uid)
+        if not claim.urgent:
+            assert may_end.wait(60)
+        return real(room, claim)
+
+    monkeypatch.setattr(work, "read_study", watched)
+    engine = work.Engine(config.model_copy(update={"reader": config.reader.model_copy(update={"slots": 1})}))
+    engine.start()
+    try:
+        until(lambda: len(begun) == 1)
+        with database.write() as tx:
+            last = tx.scalars(select(Workitem).order_by(Workitem.id.desc())).first()
+            assert last is not None
+            last.priority = 0
+        engine.ring()
+        until(lambda: drafted(database) == 1)
+        assert len(begun) == 2  # the one that holds the slot, and the urgent one; the third waits
+        may_end.set()
+        until(lambda: drafted(database) == 3)
+    finally:
+        may_end.set()
+        engine.stop()
 
 
 @pytest.mark.parametrize("store_is_there", [True, False])

@@ -39,6 +39,18 @@ def test_most_urgent_then_oldest_is_claimed_first(desk: Desk) -> None:
     assert [desk.must_claim().study_instance_uid for _ in range(3)] == ["1.2.3", "1.2.1", "1.2.2"]
 
 
+def test_who_asks_for_urgent_work_gets_no_other(due: Desk) -> None:
+    def claim() -> worklist.Claim | None:
+        take = {"worker": "w", "token": "t", "lease": LEASE, "now": due.now}
+        return due.do(lambda tx: worklist.claim(tx, **take, urgent=True))
+
+    assert claim() is None
+    due.do(lambda tx: setattr(tx.get_one(Workitem, due.workitem().id), "priority", 4))
+    taken = claim()
+    assert taken is not None
+    assert taken.urgent
+
+
 def test_lease_that_ends_gives_the_work_to_another(due: Desk) -> None:
     first = due.must_claim("w1")
     due.wait(LEASE.total_seconds() - 1)
