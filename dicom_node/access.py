@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from dicom_node.aet import likely_cause
 
@@ -10,6 +12,21 @@ VERIFICATION = "1.2.840.10008.1.1"
 
 _REJECTED_PERMANENT, _REJECTED_TRANSIENT = 0x01, 0x02
 _SERVICE_USER, _PRESENTATION = 0x01, 0x03
+
+
+class Right(StrEnum):
+    """What a registered peer may be to us; the value is the column that grants it."""
+
+    SEND = "may_send"
+    RECEIVE = "send_to"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A registered AE title and its rights."""
+
+    ae_title: str
+    rights: frozenset[Right]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +50,37 @@ class Refusal:
     explanation: str
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Welcome, but not to these SOP classes: their presentation contexts are refused."""
+
+    withheld: frozenset[str] = frozenset()
+
+
 def decide(
-    caller: Caller, *, own_ae_title: str, senders: list[str], check_called: bool, disk_full: bool
-) -> Refusal | None:
-    """Accept (None) or refuse an association. Strangers may send C-ECHO, and nothing else."""
+    caller: Caller,
+    *,
+    own_ae_title: str,
+    peers: Sequence[Peer],
+    needed: Mapping[str, frozenset[Right]],
+    check_called: bool,
+    disk_full: bool,
+) -> Refusal | Admission:
+    """Accept or refuse an association. Strangers may send C-ECHO, and nothing else.
+
+    needed: SOP classes of further services, with the rights of which a caller needs one. Every other class is taken for
+    storage, which needs the right to send; without it there is no association, so that a sender reads a plain reason.
+    """
     if check_called and caller.called_ae_title != own_ae_title:
-        return Refusal(
-            _REJECTED_PERMANENT,
-            _SERVICE_USER,
-            0x07,
-            "called-ae-title-not-recognized",
-            f"{caller.calling_ae_title!r} at {caller.address} called {caller.called_ae_title!r}, but we are "
-            f"{own_ae_title!r}: {_called_cause(caller, own_ae_title)}",
-        )
-    only_echo = caller.abstract_syntaxes <= {VERIFICATION}
-    if caller.calling_ae_title not in senders and not only_echo:
-        return Refusal(
-            _REJECTED_PERMANENT,
-            _SERVICE_USER,
-            0x03,
-            "calling-ae-title-not-recognized",
-            f"{caller.calling_ae_title!r} at {caller.address} may not send: "
-            f"{likely_cause(caller.calling_ae_title, senders)}; known: {', '.join(senders) or 'none'}",
-        )
-    if disk_full and not only_echo:
+        return _wrong_called(caller, own_ae_title)
+    wanted = caller.abstract_syntaxes - {VERIFICATION}
+    if not wanted:
+        return Admission()
+    rights = next((peer.rights for peer in peers if peer.ae_title == caller.calling_ae_title), frozenset())
+    withheld = frozenset(uid for uid in wanted if not rights & needed.get(uid, {Right.SEND}))
+    if withheld - needed.keys() or withheld == wanted:
+        return _wrong_calling(caller, peers)
+    if disk_full and wanted - needed.keys():
         return Refusal(
             _REJECTED_TRANSIENT,
             _PRESENTATION,
@@ -64,7 +88,30 @@ def decide(
             "disk-full",
             "the disk is below half of node.reserve_mebibytes: free some space, or lower node.keep_days",
         )
-    return None
+    return Admission(withheld)
+
+
+def _wrong_called(caller: Caller, own_ae_title: str) -> Refusal:
+    return Refusal(
+        _REJECTED_PERMANENT,
+        _SERVICE_USER,
+        0x07,
+        "called-ae-title-not-recognized",
+        f"{caller.calling_ae_title!r} at {caller.address} called {caller.called_ae_title!r}, but we are "
+        f"{own_ae_title!r}: {_called_cause(caller, own_ae_title)}",
+    )
+
+
+def _wrong_calling(caller: Caller, peers: Sequence[Peer]) -> Refusal:
+    senders = [peer.ae_title for peer in peers if Right.SEND in peer.rights]
+    return Refusal(
+        _REJECTED_PERMANENT,
+        _SERVICE_USER,
+        0x03,
+        "calling-ae-title-not-recognized",
+        f"{caller.calling_ae_title!r} at {caller.address} may not send: "
+        f"{likely_cause(caller.calling_ae_title, senders)}; known: {', '.join(senders) or 'none'}",
+    )
 
 
 def _called_cause(caller: Caller, own_ae_title: str) -> str:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
+from dicom_node.access import Peer, Right
 from dicom_node.aet import likely_cause
 from dicom_node.destinations import in_words, is_taken, kinds, objects_of
 from dicom_node.errors import ConfigurationError, NotFound
@@ -89,6 +90,11 @@ def everyone(tx: Session) -> Sequence[RemoteAE]:
 def titles(tx: Session, *, senders: bool = False) -> list[str]:
     """Registered AE titles; only those that may send to us where `senders`."""
     return [peer.ae_title for peer in everyone(tx) if peer.may_send or not senders]
+
+
+def as_callers(tx: Session) -> list[Peer]:
+    """All peers with their rights, for `access.decide`."""
+    return [Peer(one.ae_title, frozenset(right for right in Right if getattr(one, right))) for one in everyone(tx)]
 
 
 def _needs_an_address(peer: RemoteAE) -> None:

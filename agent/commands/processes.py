@@ -17,6 +17,7 @@ from agent.config import Config
 from dicom_node.database import Database
 
 if TYPE_CHECKING:
+    from dicom_node.services import Service
     from reports.hl7.server import MllpServer
 
 
@@ -40,7 +41,7 @@ def listen(surroundings: Surroundings) -> None:
     config = _begin(surroundings)
     stop = loop.stop_on_signals()
     with open_database(config) as database:
-        listener = Listener(config.node, database)
+        listener = Listener(config.node, database, _services(config, database))
         listener.start()
         messages = _serve_hl7(config, database) if config.hl7.senders else None
         loop.Heart("listen", database, stop).start()
@@ -49,6 +50,11 @@ def listen(surroundings: Surroundings) -> None:
         if messages is not None:
             messages.stop()
         listener.stop()
+
+
+def _services(_config: Config, _database: Database) -> list[Service]:
+    """What the DICOM port offers beside Verification and Storage: a line each."""
+    return []
 
 
 def _serve_hl7(config: Config, database: Database) -> MllpServer | None:

@@ -32,7 +32,8 @@ from sqlalchemy.exc import DataError
 
 from dicom_node import access, files, limits, worklist
 from dicom_node.errors import CannotUnderstand, ConfigurationError
-from dicom_node.listener import Listener, _Delivered
+from dicom_node.listener import Listener
+from dicom_node.storage import _Delivered
 from dicom_node.tables import Reception
 from tests.harness import dcmtk
 from tests.harness.door import DX, Door, OpenDoor, associated, small_film, store, store_bytes
@@ -124,7 +125,7 @@ def test_quarantine_is_booked_whatever_the_request_says(door: Door, uid: str) ->
         sop_instance_uid=uid,
     )
     small_film().save_as(delivered.part, enforce_file_format=True)
-    answer = door.listener._answer_trouble(delivered, CannotUnderstand("no"))
+    answer = door.listener._storage._answer_trouble(delivered, CannotUnderstand("no"))
     assert (answer.Status, door.outcomes()) == (0xC000, ["quarantined"])
 
 

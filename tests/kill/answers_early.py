@@ -6,12 +6,12 @@ import threading
 import time
 
 from agent.cli import main
-from dicom_node.listener import SUCCESS, Listener, _Delivered
+from dicom_node.storage import SUCCESS, Storage, _Delivered
 
-_receive = Listener._receive
+_receive = Storage._receive
 
 
-def _answer_first(self: Listener, delivered: _Delivered) -> int:
+def _answer_first(self: Storage, delivered: _Delivered) -> int:
     copy = delivered.part.with_suffix(".early")
     copy.write_bytes(delivered.part.read_bytes())
     late = _Delivered(copy, *(getattr(delivered, name) for name in _Delivered.__slots__[1:]))
@@ -24,5 +24,5 @@ def _answer_first(self: Listener, delivered: _Delivered) -> int:
     return SUCCESS
 
 
-Listener._receive = _answer_first  # type: ignore[assignment,method-assign]
+Storage._receive = _answer_first  # type: ignore[assignment,method-assign]
 main()

@@ -29,7 +29,7 @@ BLIND_EXCEPTS = MappingProxyType(
         ("agent/loop.py", "run"): "the loops of dispatch, work and send: one bad step must not end the process",
         ("agent/work.py", "_step"): "one study must not end the worker; the attempt is booked",
         ("dicom_node/listener.py", "_handle_requested"): "pynetdicom would swallow it and admit the caller",
-        ("dicom_node/listener.py", "_handle_store"): "pynetdicom would answer 0xC211 without a word to anybody",
+        ("dicom_node/storage.py", "handle_store"): "pynetdicom would answer 0xC211 without a word to anybody",
         ("reports/web/guard.py", "__call__"): "the error page: a person gets a sentence, never a trace of the program",
     }
 )
