@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
 from pydicom import Dataset
 
+from dicom_node.characters import disarm
 from reports.outline import Line, Outline, outline
 from reports.tables import ENDED, Report
 
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNKNOWN = "\ufffd"  # a header may hold anything
 _LONGEST_REASON = 160  # characters: the line stands on every page of a PDF
 _HIDDEN = frozenset({"HAS OBS CONTEXT", "HAS CONCEPT MOD"})  # who observed, in which language: in the JSON form only
 
@@ -37,7 +37,7 @@ def as_text(document: Dataset, *, width: int = 100) -> str:
         lines.extend(_written(line, width))
     if found.cut:
         lines.extend(["", "(There is more than is shown here.)"])
-    return "\n".join(_harmless(line) for line in lines) + "\n"
+    return "\n".join(disarm(line, instead=_UNKNOWN) for line in lines) + "\n"
 
 
 def state_line(report: Report) -> str:
@@ -49,7 +49,7 @@ def state_line(report: Report) -> str:
     if report.state not in ENDED:
         return f"{report.state} since {since}"
     why = textwrap.shorten(report.explanation or report.event.replace("-", " "), _LONGEST_REASON, placeholder=" ...")
-    return _harmless(f"{report.state} {since}: {why} - do not use")
+    return disarm(f"{report.state} {since}: {why} - do not use", instead=_UNKNOWN)
 
 
 def as_json(document: Dataset) -> dict[str, Any]:
@@ -102,11 +102,3 @@ def _written(line: Line, width: int) -> list[str]:
         for part in textwrap.wrap(paragraph, max(width, 20), initial_indent=indent, subsequent_indent=indent) or [""]
     ]
     return wrapped or [indent.rstrip()]
-
-
-def _harmless(line: str) -> str:
-    """Without characters that steer a terminal or turn the order of what follows: a header may hold anything."""
-    return "".join(
-        "\ufffd" if unicodedata.category(character) in {"Cc", "Cs"} or character in _TURNING else character
-        for character in line
-    )

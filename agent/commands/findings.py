@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.cli import EXIT_NOT_FOUND, EXIT_USAGE
+from dicom_node.characters import UNPRINTABLE, disarm
 
 if TYPE_CHECKING:
     from reports.findings import Finding, Findings, Mention, Span
@@ -143,7 +144,7 @@ def _words(finding: Finding, text: str) -> str:
 
 def _printable(words: str) -> str:
     """Nothing that could steer a terminal, or that cannot be written."""
-    return "".join(one if one.isprintable() else "?" for one in words)
+    return disarm(words, instead="?", also=UNPRINTABLE, keep=" ")
 
 
 def _fail(ctx: click.Context, message: str, code: int) -> None:

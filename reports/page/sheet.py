@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from pydicom import Dataset
 
+from dicom_node.characters import JOINERS, disarm
 from dicom_node.kinds import Stage
 from reports.objects.content import Content, Verification, read_content
 from reports.objects.tree import plain
@@ -28,11 +29,11 @@ STATUS = MappingProxyType(
     }
 )
 UNNAMED = "(empty)"
+_FORMATS = frozenset({"Cf"})
 _SEX = MappingProxyType({"F": "female", "M": "male", "O": "other"})
 # A letter of a script from right to left, with a number or a name's next group behind it: an invisible mark between
 # them keeps both in the order of the line (UAX 9, 2.6), so that "12 mm" is not torn apart.
 _BEHIND = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff][)\].,;:]*(?=\s+(?:=|[(\[]?\d))")
-_JOINERS = "\u200c\u200d"  # they change how letters look, as Persian and Indian names need it
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +200,5 @@ def _verification(one: Verification) -> Field:
 
 def visible(text: str) -> str:
     """Take a text without format characters that turn or hide what follows; letters, blanks and line ends stay."""
-    kept = "".join(
-        character
-        for character in text
-        if character == "\n" or character in _JOINERS or unicodedata.category(character) not in {"Cc", "Cf", "Cs"}
-    )
+    kept = disarm(text, also=_FORMATS, keep=f"\n{JOINERS}")
     return "\n".join(line if runs_left(line) else _BEHIND.sub("\\g<0>\u200e", line) for line in kept.split("\n"))
