@@ -17,6 +17,7 @@ from pydicom import Dataset
 from pynetdicom import evt
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from dicom_node import answers, files, worklist
@@ -44,6 +45,7 @@ class _Delivered:
     sop_class_uid: str
     sop_instance_uid: str
     address: str = ""
+    called_ae_title: str = ""
 
     @property
     def sender(self) -> dict[str, str]:
@@ -95,6 +97,7 @@ class Storage:
             sop_class_uid=str(cast(C_STORE, event.request).AffectedSOPClassUID),
             sop_instance_uid=str(cast(C_STORE, event.request).AffectedSOPInstanceUID),
             address=event.assoc.requestor.address or "",
+            called_ae_title=_called(event),
         )
         try:
             return self._receive(delivered)
@@ -132,6 +135,7 @@ class Storage:
             digest=files.digest_of_dataset(delivered.part, delivered.transfer_syntax_uid),
             size=delivered.part.stat().st_size,
             calling_ae_title=delivered.calling_ae_title,
+            called_ae_title=delivered.called_ae_title,
         )
         # The file moves in before the transaction, so that no lock is held while the disk works. A file whose row was
         # never committed is found again under the same digest when the object is sent again, and else swept.
@@ -220,6 +224,12 @@ class Storage:
             self._book_refused(_TooLarge.reason, "", calling_ae_title, *uids)
         except (OSError, SQLAlchemyError) as error:
             log.error("store_unavailable", error=type(error).__name__, calling_ae_title=calling_ae_title)
+
+
+def _called(event: evt.Event) -> str:
+    """The AE title that the sender called: what pynetdicom says of the acceptor is always the first of ours."""
+    request = cast(A_ASSOCIATE, event.assoc.requestor.primitive)
+    return str(request.called_ae_title).strip()[:16]
 
 
 def _discard(part: Path) -> None:

@@ -156,7 +156,15 @@ class RemoteAE(Base):
     host: Mapped[str] = mapped_column(String(255), default="")
     port: Mapped[int] = mapped_column(default=104)
     may_send: Mapped[bool] = mapped_column(default=False)
+    may_verify: Mapped[bool] = mapped_column(default=True)
+    may_query: Mapped[bool] = mapped_column(default=False)
     send_to: Mapped[bool] = mapped_column(default=False)
+    own_ae_title: Mapped[str] = mapped_column(String(16), default="")  # what we call ourselves there; empty: our first
+    calls_from: Mapped[str] = mapped_column(Text, default="")  # "host", or networks with commas; empty: anywhere
+    maximum_associations: Mapped[int] = mapped_column(default=0)  # of its own at once; 0: only the node's limit
+    tls: Mapped[bool] = mapped_column(default=False)  # we call it by TLS
+    tls_name: Mapped[str] = mapped_column(String(255), default="")  # in its certificate; empty: its host
+    must_use_tls: Mapped[bool] = mapped_column(default=False)  # it may call us by TLS only
     mode: Mapped[Mode] = mapped_column(_state(Mode), default=Mode.DRAFT)
     proof: Mapped[Proof] = mapped_column(_state(Proof), default=Proof.QUERY)
     objects: Mapped[str] = mapped_column(Text, default="")  # kinds with commas; empty: what the last probe recommends
@@ -242,6 +250,7 @@ class Instance(Base):
     digest: Mapped[str] = mapped_column(String(64))  # names the file in the store
     size: Mapped[int] = mapped_column(BigInteger)
     calling_ae_title: Mapped[str] = mapped_column(String(16))
+    called_ae_title: Mapped[str] = mapped_column(String(16), default="")  # which of ours the sender called
     received_at: Mapped[datetime]
 
 

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+import dicom_node.access_tables
 import dicom_node.commitment_tables
 import dicom_node.rules.tables  # noqa: F401
 import reports.tables

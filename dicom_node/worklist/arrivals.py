@@ -26,6 +26,7 @@ class Arrival:
     digest: str
     size: int  # bytes of the file
     calling_ae_title: str
+    called_ae_title: str = ""
 
 
 def record_instance(tx: Session, arrival: Arrival, now: datetime) -> Outcome:
@@ -201,6 +202,7 @@ def _add_instance(tx: Session, arrival: Arrival, study: Study, now: datetime, *,
         digest=arrival.digest,
         size=arrival.size,
         calling_ae_title=arrival.calling_ae_title,
+        called_ae_title=arrival.called_ae_title,
         received_at=now,
     )
     tx.add(instance)
