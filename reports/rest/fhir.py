@@ -26,7 +26,7 @@ class FhirTransport:
     def send(self, parcel: Parcel) -> str:
         """Post one transaction; returns the HTTP status.
 
-        Raises SendFailure: no answer or 5xx; permanent for 4xx, redirects, and a transaction that was not taken whole.
+        Raises SendFailure as `refuse` has it; permanent for a transaction that was not taken whole.
         """
         destination = parcel.destination
         headers = {**self._headers(destination), "Content-Type": f"{_TYPE}; charset=utf-8"}

@@ -27,7 +27,7 @@ class WebhookTransport:
     def send(self, parcel: Parcel) -> str:
         """Post one payload; returns the HTTP status.
 
-        Raises SendFailure: no answer or 5xx; or no key in the configuration; permanent for 4xx and redirects.
+        Raises SendFailure: no answer, or no key in the configuration; any answer but 2xx as `refuse` has it.
         """
         destination = parcel.destination
         headers = {"Content-Type": "application/json", DELIVERY: parcel.sop_instance_uid}
