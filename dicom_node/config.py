@@ -28,11 +28,13 @@ class NodeConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ae_title: AETitle = "WETREAD"
+    further_ae_titles: tuple[AETitle, ...] = ()  # under which we may be called as well; rules can tell them apart
     bind_address: str = "0.0.0.0"  # noqa: S104  a PACS connects from another machine
     port: int = Field(11112, ge=1, le=65535)
     data_folder: Path = Path("/var/lib/wetread")
     database: SecretStr = SecretStr("")  # SQLAlchemy URL, may hold a password; empty: SQLite in data_folder
     require_called_ae_title: bool = True
+    strangers_may_verify: bool = True  # C-ECHO from AE titles that are not registered
     refuse_other_sop_classes: bool = False
     maximum_associations: int = Field(25, ge=1, le=500)
     maximum_pdu_size: int = Field(131072, ge=4096)
@@ -46,8 +48,14 @@ class NodeConfig(BaseModel):
     lease_seconds: float = Field(300, gt=0)
     maximum_attempts: int = Field(3, ge=1)
     retry_seconds: Annotated[tuple[float, ...], Field(min_length=1)] = (30, 60, 120, 300, 900, 1800, 3600, 7200, 14400)
+    commitment_seconds: float = Field(300, gt=0)  # for the report of a storage commitment; then C-FIND is the proof
     give_up_hours: float = Field(72, gt=0)  # a delivery that failed for so long becomes a dead letter
     keep_days: float = Field(30, ge=0)  # pixels of a study are deleted so long after its proven delivery
+
+    @property
+    def own_ae_titles(self) -> tuple[str, ...]:
+        """All AE titles under which we may be called; the first is the one that we call ourselves."""
+        return (self.ae_title, *self.further_ae_titles)
 
     @property
     def database_url(self) -> str:
