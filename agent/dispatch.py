@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 
 import structlog
@@ -41,13 +42,21 @@ class Dispatcher:
         self._kept_house = 0.0
         self._broker_away = False
         self._failed: frozenset[worklist.Stumble] = frozenset()
-        desk = Desk(config, database)
+        self._desk = desk = Desk(config, database)
         self._examiner = Examiner(desk)
         self._recaller = Recaller(desk)
 
     def run(self, stop: threading.Event, pulse: loop.Pulse) -> None:
         """Work until told to stop."""
-        loop.run("dispatch", self.step, stop, idle_seconds=_STEP_SECONDS, pulse=pulse)
+        with self._watching(stop):
+            loop.run("dispatch", self.step, stop, idle_seconds=_STEP_SECONDS, pulse=pulse)
+
+    def _watching(self, stop: threading.Event) -> AbstractContextManager[None]:
+        if not self._config.fhir.watch:
+            return nullcontext()
+        from agent.watching import beside  # noqa: PLC0415  an HTTP client that few sites need here
+
+        return beside(self._desk, stop)
 
     def step(self) -> bool:
         """Everything that is due now."""

@@ -10,8 +10,8 @@ import structlog
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
+from agent import hearing
 from agent.desk import Desk
-from dicom_node import audit
 from dicom_node.database import clock
 from dicom_node.tables import Book, Revision, Study
 from dicom_node.worklist.holds import PATIENT_CHANGED, hold_study
@@ -60,14 +60,11 @@ def _hear_report(tx: Session, incoming: Incoming, now: datetime) -> int:
     for kind, value in _named(incoming):
         studies = _studies_named(tx, kind, value, incoming.patient)
         if not studies:
-            _remember_early(tx, kind, value, incoming, now)
+            digests = (digest for one in incoming.patient for digest in life.early_digests(kind, value, one))
+            hearing.remember_early(tx, digests, now, source=source)
             log.info("message_of_no_study", meaning=incoming.meaning.value)
         for found in studies:
-            study = life.lock(tx, found.id)
-            seen = Sighting(key=life.key_of("hl7", str(study.id)), study_id=study.id, source=source, at=now)
-            if _remember(tx, seen, Event.FINAL_ELSEWHERE):
-                audit.append(tx, f"seen-{Event.FINAL_ELSEWHERE.value}", at=now, actor=source, study_id=study.id)
-            life.end_all(tx, study.id, Event.FINAL_ELSEWHERE, now, actor=source)
+            hearing.final_elsewhere(tx, found.id, now, way="hl7", source=source)
             matched += 1
     return matched
 
@@ -135,29 +132,13 @@ def _is_of(study: Study, patient: PatientId) -> bool:
     )
 
 
-def _remember_early(tx: Session, kind: str, value: str, incoming: Incoming, now: datetime) -> None:
-    """Keep that a study which may still come has a signed report."""
-    for about in sorted({digest for one in incoming.patient for digest in life.early_digests(kind, value, one)}):
-        seen = Sighting(key=life.key_of("early", about), about=about, source=_source(incoming), at=now)
-        _remember(tx, seen, Event.FINAL_ELSEWHERE)
-
-
 def _remember_merged(tx: Session, incoming: Incoming, now: datetime) -> None:
     """Keep which Patient IDs are dead: images under them may still come. What the merge keeps lives on."""
     for merge in incoming.merges:
         for value in sorted({one.value for one in merge.prior} - {one.value for one in merge.into}):
             about = life.merged_digest(value)
             seen = Sighting(key=about, about=about, source=_source(incoming), at=now)
-            _remember(tx, seen, Event.PATIENT_CHANGED)
-
-
-def _remember(tx: Session, seen: Sighting, event: Event) -> bool:
-    """Add what was seen; False where it was seen already."""
-    if tx.scalar(select(Sighting.id).where(Sighting.key == seen.key)) is not None:
-        return False
-    seen.event = event
-    tx.add(seen)
-    return True
+            hearing.remember(tx, seen, Event.PATIENT_CHANGED)
 
 
 def _source(incoming: Incoming) -> str:

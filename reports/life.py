@@ -8,7 +8,7 @@ have already is taken back afterwards, by `reports.recalls`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -174,6 +174,19 @@ def early_digests(kind: str, value: str, patient: PatientId) -> frozenset[str]:
     """
     issuers = ({patient.issuer, patient.universal} - {""} or {_NO_ISSUER}) | {_ANY_ISSUER}
     return frozenset(key_of(kind, value, patient.value, issuer) for issuer in issuers)
+
+
+def early_digests_by_system(
+    kind: str, value: str, patient_id: str, system: str, configured: Mapping[str, str]
+) -> frozenset[str]:
+    """As `early_digests`, for an identifier that names a system instead of an issuer, by the table of the site."""
+    if not system:
+        issuers = {_NO_ISSUER, _ANY_ISSUER}
+    elif system in configured.values():
+        issuers = {issuer or _ANY_ISSUER for issuer, named in configured.items() if named == system}
+    else:  # nobody's that is known here: at most that of images which name no issuer
+        issuers = set() if "" in configured else {_ANY_ISSUER}
+    return frozenset(key_of(kind, value, patient_id, issuer) for issuer in issuers)
 
 
 def key_of(*parts: str) -> str:

@@ -8,6 +8,7 @@ from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from dicom_node.tables import Base
+from dicom_node.worklist.turns import take_turn
 
 
 class Watch(Base):
@@ -53,6 +54,7 @@ def fail(tx: Session, name: str, until: datetime, error: str, now: datetime) -> 
 
 
 def _row(tx: Session, name: str, until: datetime) -> Watch:
+    take_turn(tx, "watch")  # several dispatchers do no harm
     row = tx.get(Watch, name)
     if row is None:
         row = Watch(name=name, until=until, heard_at=None, failing_since=None, last_error="")

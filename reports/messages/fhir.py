@@ -37,7 +37,7 @@ from reports.messages.fhir_elements import (
     uid_identifier,
     without_empty,
 )
-from reports.messages.identity import DICOM_UID, URI, search
+from reports.messages.identity import DICOM_UID, URI, report_uid, search
 from reports.messages.subject import Subject, message_uid, names, one_per_code, read_subject, replaces_a_final
 from reports.objects.content import Content, Verification, read_content
 from reports.objects.frame import local
@@ -176,11 +176,6 @@ def build_fhir_withdrawal(
     entries, whom = _whom(subject, site)
     scene = _Scene(master, content, subject, site, whom, status, local(at, master, config), config.language)
     return _bundle(scene, stage, entries, said, findings)
-
-
-def report_uid(study_instance_uid: str) -> str:
-    """UID that identifies the one DiagnosticReport of a study at every server."""
-    return derived_uid("fhir report", study_instance_uid)
 
 
 def _sections(content: Content) -> tuple[tuple[str, str], ...]:

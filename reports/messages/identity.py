@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+from dicom_node.uids import derived_uid
+
 URI: Final = "urn:ietf:rfc:3986"  # FHIR identifier system of what we named ourselves
 DICOM_UID: Final = "urn:dicom:uid"  # and of DICOM objects
 
@@ -23,3 +25,8 @@ class PatientId:
 def search(system: str, value: str) -> str:
     """Query that finds a resource by its identifier."""
     return f"identifier={quote(system, safe='')}%7C{quote(value, safe='')}"
+
+
+def report_uid(study_instance_uid: str) -> str:
+    """UID that identifies the one DiagnosticReport of a study at every server."""
+    return derived_uid("fhir report", study_instance_uid)

@@ -35,7 +35,7 @@ _PASSING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and body of an answer; the body is at most MAXIMUM_ANSWER bytes."""
+    """Status and body of an answer; the body has at most as many bytes as were allowed."""
 
     status: int
     body: bytes
@@ -80,22 +80,23 @@ class Caller:
         *,
         headers: Mapping[str, str],
         content: bytes | None = None,
+        maximum: int = MAXIMUM_ANSWER,
     ) -> Answer:
-        """Send one request; any status is an answer. Raises SendFailure: no answer, or one without end."""
+        """Send one request; any status is an answer. maximum: bytes of it. Raises SendFailure: none, or without end."""
         check_url(destination.name, url)
         deadline = time.monotonic() + self._seconds
         try:
             with self._client.stream(method, url, headers=dict(headers), content=content) as response:
-                body = b""
+                body = bytearray()
                 for chunk in response.iter_bytes():
                     body += chunk
-                    if len(body) > MAXIMUM_ANSWER:
-                        words = f"{destination.name} answered with more than {MAXIMUM_ANSWER} bytes"
+                    if len(body) > maximum:
+                        words = f"{destination.name} answered with more than {maximum} bytes"
                         raise SendFailure(words, may_be_there=True)
                     if time.monotonic() > deadline:
                         words = f"{destination.name} did not finish its answer within {self._seconds:g} s"
                         raise SendFailure(words, may_be_there=True)
-                return Answer(response.status_code, body)
+                return Answer(response.status_code, bytes(body))
         # The texts of these errors hold the URL, which may hold an identifier.
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             words = f"{destination.name} cannot be reached ({type(error).__name__})"

@@ -1,0 +1,111 @@
+"""Asking a FHIR server for reports that were signed: a search by Last Updated, page after page, within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final, Protocol
+from urllib.parse import quote, urljoin, urlsplit
+
+from dicom_node.transports import Destination
+from reports.rest.calls import Answer, Caller, refuse
+from reports.rest.final_reports import STATUSES, FinalReport, Json, NotFhir, Page, read_page, read_resource, told_more
+
+PAGES: Final = 200  # of one search
+PAGE_BYTES: Final = 16 << 20  # a server that does not know _elements sends whole reports, with their PDFs
+
+_COUNT: Final = 50
+_ELEMENTS: Final = "identifier,status,category,subject,basedOn,imagingStudy,contained,meta"
+_TYPE: Final = "application/fhir+json"
+_MOST_READ: Final = 6  # resources that are read for one report
+_MOST_KNOWN: Final = 2000  # resources that are remembered while a search is worked off
+_NOTHING: Final[Json] = MappingProxyType({})
+_NOT_READ: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+
+
+class Authorizes(Protocol):
+    """Knows the headers that authorize us at a destination."""
+
+    def headers(self, to: Destination) -> Mapping[str, str]:
+        """Raises SendFailure."""
+
+
+@dataclass(slots=True)
+class Search:
+    """One search at one server, from its first page to its last. Lives as long as that."""
+
+    caller: Caller
+    authority: Authorizes
+    to: Destination
+    known: dict[str, Json] = field(default_factory=dict)
+
+    def pages(self, since: datetime, category: str) -> Iterator[Page]:
+        """Reports that changed after `since`, the oldest first where the server sorts.
+
+        Raises SendFailure: no answer, or a refusal. NotFhir: something else, a link that leads away, no end of pages.
+        """
+        url = f"{self._base}/DiagnosticReport?{_query(since, category)}"
+        seen = {url}
+        for _ in range(PAGES):
+            page = read_page(self._get(url).body, self._base)
+            yield page
+            if not page.following:
+                return
+            url = self._same_server(urljoin(url, page.following))
+            if url in seen:
+                raise NotFhir("its pages lead back to one that was read already")
+            seen.add(url)
+        raise NotFhir(f"its pages have no end; {PAGES} were read")
+
+    def read_more(self, report: FinalReport, page: Page) -> FinalReport:
+        """Read what the report only refers to. What this server does not give us adds nothing. Raises as `pages`."""
+        for place in dict.fromkeys(report.to_read[:_MOST_READ]):
+            found = page.included.get(place)
+            report = told_more(report, self._read(place) if found is None else found)
+        return report
+
+    def _read(self, place: str) -> Json:
+        if place not in self.known:
+            if len(self.known) >= _MOST_KNOWN:
+                self.known.clear()
+            try:
+                self.known[place] = read_resource(self._get(f"{self._base}/{place}", _NOT_READ).body or b"{}")
+            except NotFhir:  # one resource must not keep all reports from being heard
+                self.known[place] = _NOTHING
+        return self.known[place]
+
+    def _get(self, url: str, accepted: frozenset[HTTPStatus] = frozenset()) -> Answer:
+        headers = {"Accept": _TYPE, **self.authority.headers(self.to)}
+        answer = self.caller.call(self.to, "GET", url, headers=headers, maximum=PAGE_BYTES)
+        if answer.status in accepted:
+            return Answer(answer.status, b"")
+        if not answer.is_success:
+            raise refuse(self.to, answer)
+        return answer
+
+    def _same_server(self, url: str) -> str:
+        """Our credential goes nowhere else, and no server makes us ask another one."""
+        ours, theirs = urlsplit(self._base), urlsplit(url)
+        if (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):
+            raise NotFhir("its next page is on another server; correct the base URL that the server knows of itself")
+        return url
+
+    @property
+    def _base(self) -> str:
+        return self.to.url.rstrip("/")
+
+
+def _query(since: datetime, category: str) -> str:
+    moment = since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    parts = {
+        "status": ",".join(STATUSES),
+        "_lastUpdated": f"gt{moment}",
+        "_sort": "_lastUpdated",
+        "_count": str(_COUNT),
+        "_elements": _ELEMENTS,
+        **({"category": category} if category else {}),
+    }
+    return "&".join(f"{name}={quote(value, safe=',:/|')}" for name, value in parts.items())
