@@ -88,7 +88,8 @@ def test_the_wheel_gives_the_command_and_says_what_it_is(wheel: zipfile.ZipFile)
     entry_points = wheel.read(f"{folder}/entry_points.txt").decode()
 
     assert "wetread = agent.cli:main" in entry_points
-    assert "Apache-2.0" in {about["License-Expression"], about["License"]}
+    assert about["License-Expression"] == "Apache-2.0"
+    assert about.get_all("License-File") == ["LICENSE"]
     assert about["Requires-Python"] == ">=3.11"
     assert "Private :: Do Not Upload" in about.get_all("Classifier", [])
     assert any(name.endswith("/LICENSE") for name in wheel.namelist())
