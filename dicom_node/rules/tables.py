@@ -19,6 +19,19 @@ class Late(StrEnum):
     ADD = "add"  # revision + 1 with the late images only, once the older draft is out; both stand
 
 
+class Trigger(StrEnum):
+    """What said that no more images are expected."""
+
+    QUIET = "quiet"  # nothing came for node.quiet_seconds
+    DEADLINE = "deadline"  # open for node.deadline_seconds
+    COUNT = "count"  # a peer that was asked has no more instances than we do
+    COMMITMENT = "commitment"  # the sender asked us to keep all that it sent
+    IAN = "ian"  # Instance Availability Notification: all instances that it names are here
+    MPPS = "mpps"  # the modality's procedure step is COMPLETED, and all its instances are here
+    ASSOCIATION = "association-end"  # the sender released the association that brought it
+    PERSON = "person"
+
+
 class RuleRow(Base):
     """One rule as it is in force. What it was before stands in the audit trail."""
 
@@ -39,8 +52,8 @@ class Routing(Base):
 
     __tablename__ = "routing"
 
-    revision_id: Mapped[int] = mapped_column(ForeignKey("revision.id"), primary_key=True)
-    completed_by: Mapped[str] = mapped_column(String(24), default="")  # a `completeness.Trigger`; empty: not yet
+    revision_id: Mapped[int] = mapped_column(ForeignKey("revision.id", ondelete="CASCADE"), primary_key=True)
+    completed_by: Mapped[str] = mapped_column(String(24), default="")  # a `Trigger`; empty: not yet
     decided_at: Mapped[datetime | None] = mapped_column(index=True)  # empty: not claimable, somebody must decide
     rule: Mapped[str] = mapped_column(String(64), default="")  # empty: none matched
     rule_version: Mapped[int] = mapped_column(default=0)
@@ -61,7 +74,7 @@ class Signal(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(String(64))
-    trigger: Mapped[str] = mapped_column(String(24))  # a `completeness.Trigger`
+    trigger: Mapped[str] = mapped_column(String(24))  # a `Trigger`
     peer: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime]
     instances: Mapped[str] = mapped_column(Text)  # JSON: SOP Instance UIDs that belong to it

@@ -1,6 +1,14 @@
 """The one place where DICOM-side state changes: arrivals, workitems, deliveries, and the books that they add up to."""
 
 from dicom_node.worklist.arrivals import Arrival, is_own, record_instance, record_quarantine
+from dicom_node.worklist.completions import (
+    Event,
+    committed_by,
+    complete,
+    complete_studies,
+    completed_by,
+    forget_signals,
+)
 from dicom_node.worklist.deliveries import (
     Consignment,
     claim_delivery,
@@ -26,12 +34,11 @@ from dicom_node.worklist.outgoing import Outgoing, enqueue
 from dicom_node.worklist.refusals import Refusal, mark_refused
 from dicom_node.worklist.releases import release_study
 from dicom_node.worklist.requeues import requeue_for
+from dicom_node.worklist.routings import Undecided, decided, undecided
 from dicom_node.worklist.sweeps import Stumble, Swept
 from dicom_node.worklist.workitems import (
     Claim,
     claim,
-    complete,
-    complete_studies,
     confirm,
     due_workitems,
     exclude,
@@ -51,17 +58,22 @@ __all__ = [
     "Claim",
     "Consignment",
     "Ending",
+    "Event",
     "Outgoing",
     "Refusal",
     "Stumble",
     "Swept",
+    "Undecided",
     "claim",
     "claim_delivery",
+    "committed_by",
     "complete",
     "complete_studies",
+    "completed_by",
     "confirm",
     "count_stopped",
     "current_revision",
+    "decided",
     "deliveries_of",
     "due_workitems",
     "ending_of",
@@ -71,6 +83,7 @@ __all__ = [
     "find_study",
     "find_study_to_change",
     "finish",
+    "forget_signals",
     "hold",
     "images_of",
     "is_own",
@@ -92,4 +105,5 @@ __all__ = [
     "set_aside",
     "switch",
     "switched",
+    "undecided",
 ]

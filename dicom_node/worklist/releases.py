@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from dicom_node import audit
 from dicom_node.errors import WrongState
 from dicom_node.tables import Instance, Role, Study, StudyState
+from dicom_node.worklist.completions import complete
 from dicom_node.worklist.moves import next_revision
-from dicom_node.worklist.workitems import complete
 
 
 def release_study(tx: Session, study: Study, now: datetime, *, actor: str) -> str:

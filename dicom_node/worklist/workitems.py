@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.errors import LeaseLost, WrongState
+from dicom_node.rules.decision import ROUTINE
 from dicom_node.tables import Book, Delivery, Study, StudyState, Workitem, WorkitemState
-from dicom_node.uids import derived_uid
+from dicom_node.worklist.completions import complete
 from dicom_node.worklist.deliveries import abandon
 from dicom_node.worklist.holds import what_to_do
 from dicom_node.worklist.moves import (
@@ -23,7 +24,6 @@ from dicom_node.worklist.moves import (
     changed_one,
     close,
     current_revision,
-    has_image,
     move_study,
     move_workitem,
     next_revision,
@@ -31,9 +31,9 @@ from dicom_node.worklist.moves import (
 )
 from dicom_node.worklist.outgoing import Outgoing, enqueue
 from dicom_node.worklist.requeues import requeue_deliveries_of
+from dicom_node.worklist.routings import is_for, is_undecided
 from dicom_node.worklist.sweeps import Swept, alone
-
-ROUTINE = 5
+from dicom_node.worklist.urgency import by_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,40 +57,6 @@ class Claim:
     urgent: bool = False  # its priority is above the ordinary one
 
 
-def complete_studies(tx: Session, now: datetime, *, quiet: timedelta, deadline: timedelta) -> Swept:
-    """Close the studies for which nothing came for `quiet`, or that are open for `deadline`; schedule their reading."""
-    due = select(Study).where(
-        Study.state == StudyState.RECEIVING,
-        or_(Study.last_received_at <= now - quiet, Study.first_received_at <= now - deadline),
-    )
-    swept = Swept()
-    for study in tx.scalars(due.with_for_update(of=Study, skip_locked=True)).all():
-        swept += alone(tx, study.id, partial(complete, tx, study, now, actor="dispatch"))
-    return swept
-
-
-def complete(tx: Session, study: Study, now: datetime, *, actor: str) -> None:
-    """No more images are expected: schedule the reading, or say why there is nothing to read."""
-    move_study(study, StudyState.COMPLETE)
-    study.completed_at = now
-    revision = current_revision(tx, study)
-    audit.append(tx, "study-complete", at=now, actor=actor, study_id=study.id, revision=revision.number)
-    if not has_image(tx, study.id):
-        close(tx, revision, Ending(Book.EXCLUDED, "no-image", "the study has no image"), now, actor=actor)
-        return
-    uid = derived_uid(study.study_instance_uid, str(revision.number), "workitem")
-    tx.add(
-        Workitem(
-            uid=uid,
-            revision_id=revision.id,
-            state=WorkitemState.SCHEDULED,
-            priority=ROUTINE,
-            next_attempt_at=now,
-            hold_reason=study.hold_reason,
-        )
-    )
-
-
 def due_workitems(tx: Session, now: datetime, *, ring_again: timedelta) -> Sequence[Workitem]:
     """Workitems whose bell should ring: scheduled, due, and not rung lately; the most urgent first."""
     silent = or_(Workitem.rung_at.is_(None), Workitem.rung_at <= now - ring_again)
@@ -105,17 +71,26 @@ def mark_rung(tx: Session, workitem_ids: Sequence[int], now: datetime) -> None:
 
 
 def claim(
-    tx: Session, *, worker: str, token: str, lease: timedelta, now: datetime, urgent: bool = False
+    tx: Session,
+    *,
+    worker: str,
+    token: str,
+    lease: timedelta,
+    now: datetime,
+    urgent: bool = False,
+    reader: str = "",
+    backlog: bool = True,
 ) -> Claim | None:
-    """Take the most urgent due workitem, or None. Attempts are counted here: a worker that dies has used one.
+    """Take the workitem whose turn it is, or None. Attempts are counted here: a worker that dies has used one.
 
-    urgent: none of ordinary priority.
+    urgent: none of ordinary priority. reader: the name of the one that asks; rules may choose another. backlog: whether
+    studies of that priority may be read at this hour.
     """
     if switched(tx, "pause-work"):
         return None
-    order = (Workitem.priority, Workitem.next_attempt_at, Workitem.id)
-    due = select(Workitem.id).where(*_claimable(now), *([Workitem.priority < ROUTINE] if urgent else []))
-    for workitem_id in tx.scalars(due.order_by(*order).limit(8)).all():
+    claimable = (*_claimable(now), *([is_for(reader)] if reader else []))
+    turns = by_turn(tx, claimable, now, token=token, urgent=urgent, backlog=backlog, limit=8)
+    for workitem_id in turns:
         taken = tx.execute(
             update(Workitem)
             .where(Workitem.id == workitem_id, *_claimable(now))
@@ -319,6 +294,7 @@ def _claimable(now: datetime) -> tuple[ColumnElement[bool], ...]:
         Workitem.state == WorkitemState.SCHEDULED,
         Workitem.hold_reason == "",
         Workitem.next_attempt_at <= now,
+        ~is_undecided(),
     )
 
 

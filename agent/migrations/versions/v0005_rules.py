@@ -54,7 +54,9 @@ def _make_routing() -> None:
         sa.Column("beside", sa.Boolean(), nullable=False),
         sa.Column("no_rules", sa.Boolean(), nullable=False),
         sa.Column("remarks", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["revision_id"], ["revision.id"], name=op.f("fk_routing_revision_id")),
+        sa.ForeignKeyConstraint(
+            ["revision_id"], ["revision.id"], name=op.f("fk_routing_revision_id"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("revision_id", name=op.f("pk_routing")),
     )
     op.create_index(op.f("ix_routing_decided_at"), "routing", ["decided_at"])

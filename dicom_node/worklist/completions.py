@@ -1,0 +1,163 @@
+"""No more images are expected: who says so, and what follows. A peer's word is kept until all it names is here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from types import MappingProxyType
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
+
+from dicom_node import audit
+from dicom_node.rules.decision import ROUTINE
+from dicom_node.rules.tables import RuleRow, Signal, Trigger
+from dicom_node.tables import Book, Instance, Study, StudyState, Workitem, WorkitemState
+from dicom_node.uids import derived_uid
+from dicom_node.worklist.moves import Ending, close, current_revision, has_image, move_study
+from dicom_node.worklist.routings import routing_of
+from dicom_node.worklist.sweeps import Swept, alone
+
+NO_TRIGGERS: frozenset[Trigger] = frozenset()
+_OLD = timedelta(days=7)  # a signal for a study that never came is forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A peer says that a study is whole.
+
+    sop_instance_uids: what belongs to it; the study is complete once all of them are here. Never empty: words without
+    instances cannot be held against what came, and count for nothing.
+    """
+
+    trigger: Trigger
+    study_instance_uid: str
+    sop_instance_uids: frozenset[str]
+    peer: str
+
+
+def completed_by(tx: Session, event: Event, now: datetime) -> None:
+    """Keep a peer's word, also before the study's first object came. The next `complete_studies` acts on it."""
+    if not event.sop_instance_uids or not event.study_instance_uid:
+        return
+    tx.add(
+        Signal(
+            study_instance_uid=event.study_instance_uid,
+            trigger=event.trigger,
+            peer=event.peer[:64],
+            at=now,
+            instances=json.dumps(sorted(event.sop_instance_uids)),
+        )
+    )
+
+
+def committed_by(tx: Session, study_ids: Iterable[int], calling_ae_title: str, now: datetime) -> None:
+    """A sender asked for storage commitment of objects of these studies: all that it sent so far is all there is."""
+    for study in tx.scalars(select(Study).where(Study.id.in_(sorted(study_ids)))).all():
+        here = frozenset(tx.scalars(select(Instance.sop_instance_uid).where(Instance.study_id == study.id)))
+        completed_by(tx, Event(Trigger.COMMITMENT, study.study_instance_uid, here, calling_ae_title), now)
+
+
+def complete_studies(
+    tx: Session,
+    now: datetime,
+    *,
+    quiet: timedelta,
+    deadline: timedelta,
+    triggers: Collection[Trigger] = NO_TRIGGERS,
+    ask: bool = False,
+) -> Swept:
+    """Close the studies for which nothing came for `quiet`, that are open for `deadline`, or that a peer calls whole.
+
+    triggers: which of the peers' words count. ask: the rules are asked in any case, also where there are none, since
+    the headers may say a priority.
+    """
+    told = _told(tx, now, triggers) if triggers else {}
+    waited = or_(Study.last_received_at <= now - quiet, Study.first_received_at <= now - deadline)
+    due = select(Study).where(Study.state == StudyState.RECEIVING, or_(waited, Study.id.in_(told)))
+    swept = Swept()
+    for study in tx.scalars(due.with_for_update(of=Study, skip_locked=True)).all():
+        by = told.get(study.id) or _clock(study, now, quiet)
+        swept += alone(tx, study.id, partial(complete, tx, study, now, actor="dispatch", by=by, ask=ask))
+    return swept
+
+
+def complete(
+    tx: Session, study: Study, now: datetime, *, actor: str, by: Trigger = Trigger.PERSON, ask: bool = False
+) -> None:
+    """No more images are expected: schedule the reading, or say why there is nothing to read.
+
+    Where there are rules, or `ask`, the reading cannot be claimed before `decided`.
+    """
+    move_study(study, StudyState.COMPLETE)
+    study.completed_at = now
+    revision = current_revision(tx, study)
+    routing = routing_of(tx, revision.id)
+    routing.completed_by = by
+    audit.append(tx, "study-complete", at=now, actor=actor, study_id=study.id, revision=revision.number, by=by.value)
+    _use_up(tx, study, now)
+    if not has_image(tx, study.id):
+        routing.decided_at = now
+        close(tx, revision, Ending(Book.EXCLUDED, "no-image", "the study has no image"), now, actor=actor)
+        return
+    routing.decided_at = None if (ask or _has_rules(tx)) else now
+    uid = derived_uid(study.study_instance_uid, str(revision.number), "workitem")
+    tx.add(
+        Workitem(
+            uid=uid,
+            revision_id=revision.id,
+            state=WorkitemState.SCHEDULED,
+            priority=ROUTINE,
+            next_attempt_at=now,
+            hold_reason=study.hold_reason,
+        )
+    )
+
+
+def forget_signals(tx: Session, now: datetime) -> None:
+    """Mark what was said of studies that never came."""
+    old = update(Signal).where(Signal.used_at.is_(None), Signal.at < now - _OLD)
+    tx.execute(old.values(used_at=now), execution_options={"synchronize_session": False})
+
+
+def _clock(study: Study, now: datetime, quiet: timedelta) -> Trigger:
+    return Trigger.QUIET if study.last_received_at <= now - quiet else Trigger.DEADLINE
+
+
+def _told(tx: Session, now: datetime, triggers: Collection[Trigger]) -> Mapping[int, Trigger]:
+    """The studies whose peers called them whole, and of which all that they named is here."""
+    chosen = (
+        select(Study.id, Signal.trigger, Signal.instances)
+        .join(Signal, Signal.study_instance_uid == Study.study_instance_uid)
+        .where(
+            Study.state == StudyState.RECEIVING,
+            Signal.used_at.is_(None),
+            Signal.at <= now,
+            Signal.trigger.in_([trigger.value for trigger in triggers]),
+        )
+        .order_by(Signal.id)
+    )
+    rows = tx.execute(chosen).all()
+    found: dict[int, Trigger] = {}
+    for study_id, trigger, instances in rows:
+        if study_id not in found and _all_here(tx, study_id, json.loads(instances)):
+            found[study_id] = Trigger(trigger)
+    return MappingProxyType(found)
+
+
+def _all_here(tx: Session, study_id: int, uids: Collection[str]) -> bool:
+    here = frozenset(tx.scalars(select(Instance.sop_instance_uid).where(Instance.study_id == study_id)))
+    return here.issuperset(uids)
+
+
+def _use_up(tx: Session, study: Study, now: datetime) -> None:
+    """What was said of a study holds for one revision: a late image waits for its own quiet time."""
+    open_ones = update(Signal).where(Signal.study_instance_uid == study.study_instance_uid, Signal.used_at.is_(None))
+    tx.execute(open_ones.values(used_at=now), execution_options={"synchronize_session": False})
+
+
+def _has_rules(tx: Session) -> bool:
+    return bool(tx.scalar(select(func.count(RuleRow.id)).where(RuleRow.enabled)))

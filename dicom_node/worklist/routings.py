@@ -1,0 +1,146 @@
+"""What was decided about study revisions when they were complete: by which rule, for whom, or why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy.orm import Session
+
+from dicom_node import audit
+from dicom_node.rules.decision import RANKS, Decision
+from dicom_node.rules.tables import Routing
+from dicom_node.tables import Book, Instance, Mode, Revision, Workitem, WorkitemState
+from dicom_node.transports import Destination
+from dicom_node.worklist.moves import Ending, call_off, images_of
+
+EXCLUDED_BY_RULE: Final = "excluded-by-rule"
+_ORDER: Final = (Mode.SHADOW, Mode.HOLD, Mode.DRAFT)  # the first lets the least out
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A complete study revision that waits for a decision."""
+
+    revision_id: int
+    study_id: int
+    no_rules: bool  # a person wanted it so
+    images: tuple[Instance, ...]
+
+
+def routing_of(tx: Session, revision_id: int) -> Routing:
+    """The row of a revision, made where there is none yet."""
+    found = tx.get(Routing, revision_id)
+    if found is None:
+        found = Routing(revision_id=revision_id)
+        tx.add(found)
+        tx.flush()
+    return found
+
+
+def undecided(tx: Session, *, limit: int) -> Sequence[Undecided]:
+    """The revisions whose readings wait for a decision, oldest first."""
+    chosen = (
+        select(Revision, Routing.no_rules)
+        .join(Routing, Routing.revision_id == Revision.id)
+        .join(Workitem, Workitem.revision_id == Revision.id)
+        .where(Routing.decided_at.is_(None), Workitem.state == WorkitemState.SCHEDULED)
+        .order_by(Revision.id)
+        .limit(limit)
+    )
+    return [
+        Undecided(revision.id, revision.study_id, no_rules, tuple(to_read(tx, revision.id)))
+        for revision, no_rules in tx.execute(chosen).all()
+    ]
+
+
+def decided(tx: Session, revision_id: int, decision: Decision, now: datetime) -> None:
+    """Enter a decision: the reading is claimable from now on, with its priority, or the revision is excluded."""
+    routing = routing_of(tx, revision_id)
+    workitem = tx.scalar(
+        select(Workitem).where(Workitem.revision_id == revision_id).with_for_update(of=Workitem, skip_locked=True)
+    )
+    if routing.decided_at is not None or workitem is None or workitem.state is not WorkitemState.SCHEDULED:
+        return
+    routing.decided_at = now
+    routing.rule, routing.rule_version, routing.reader = decision.rule, decision.version, decision.reader
+    routing.priority_from, routing.late = decision.priority_from, decision.late
+    routing.destinations = json.dumps(list(decision.to)) if decision.to else ""
+    routing.remarks = json.dumps(list(decision.remarks))
+    workitem.priority = RANKS[decision.priority]
+    _tell(tx, workitem.revision, decision, now)
+    if decision.exclude:
+        words = f"rule {decision.rule}: {decision.exclude}"
+        call_off(tx, workitem.revision, Ending(Book.EXCLUDED, EXCLUDED_BY_RULE, words), now, actor="dispatch")
+
+
+def _tell(tx: Session, revision: Revision, decision: Decision, now: datetime) -> None:
+    """Nobody must look for a decision that nobody took."""
+    if not decision.rule and decision.priority_from == "default" and not decision.remarks:
+        return
+    audit.append(
+        tx,
+        "study-routed",
+        at=now,
+        actor="dispatch",
+        study_id=revision.study_id,
+        revision=revision.number,
+        rule=decision.rule or "none",
+        version=decision.version,
+        priority=decision.priority,
+        remarks="; ".join(decision.remarks),
+    )
+
+
+def is_undecided() -> ColumnElement[bool]:
+    """Of a workitem: nobody has decided about it yet."""
+    return exists().where(Routing.revision_id == Workitem.revision_id, Routing.decided_at.is_(None))
+
+
+def is_for(reader: str) -> ColumnElement[bool]:
+    """Of a workitem: no rule wants another reader for it."""
+    return ~exists().where(Routing.revision_id == Workitem.revision_id, Routing.reader.not_in(["", reader]))
+
+
+def to_read(tx: Session, revision_id: int) -> Sequence[Instance]:
+    """The images that a revision is about: all of its study, or only the late ones where older drafts stand."""
+    revision = tx.get_one(Revision, revision_id)
+    images = images_of(tx, revision.study_id)
+    routing = tx.get(Routing, revision_id)
+    if routing is None or not routing.beside:
+        return images
+    return [image for image in images if image.revision == revision.number]
+
+
+def stands_beside(tx: Session, revision_id: int) -> bool:
+    """Is its draft one of late images only, which replaces no older one?"""
+    return bool(tx.scalar(select(Routing.beside).where(Routing.revision_id == revision_id)))
+
+
+def chosen(tx: Session, revision_id: int, everyone: Sequence[Destination]) -> tuple[Destination, ...]:
+    """Those of the destinations that a revision goes to, each in its mode or the stricter one that a rule says.
+
+    A rule never lets out more than the destination's own mode: that one is what the site agreed upon.
+    """
+    wanted = _targets(tx, revision_id)
+    if wanted is None:
+        return tuple(everyone)
+    return tuple(_as_told(one, wanted[one.name]) for one in everyone if one.name in wanted)
+
+
+def _targets(tx: Session, revision_id: int) -> Mapping[str, str] | None:
+    told = tx.scalar(select(Routing.destinations).where(Routing.revision_id == revision_id))
+    if not told:
+        return None
+    return MappingProxyType({name: mode for name, _, mode in (target.partition("=") for target in json.loads(told))})
+
+
+def _as_told(destination: Destination, mode: str) -> Destination:
+    if not mode:
+        return destination
+    return replace(destination, mode=min(destination.mode, Mode(mode), key=_ORDER.index))

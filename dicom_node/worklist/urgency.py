@@ -1,0 +1,65 @@
+"""Whose turn it is: stat before routine before backlog, and nobody waits for ever.
+
+A backlog study that has waited for `AGING` counts as routine from then on, and is older than those: whatever routine
+keeps coming, it waits at most that much longer than the queue before it. One claim in `SHARE`, by lot, takes what has
+waited longest whatever its priority is: however many stat studies keep coming, the others get that share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import ColumnExpressionArgument, case, select
+from sqlalchemy.orm import Session
+
+from dicom_node.rules.decision import ROUTINE
+from dicom_node.tables import Workitem
+
+AGING: Final = timedelta(hours=8)
+SHARE: Final = 8
+_WINNERS: Final = ("7", "f")
+
+_OLDEST: Final = (Workitem.next_attempt_at, Workitem.id)
+
+Conditions = Sequence[ColumnExpressionArgument[bool]]
+
+
+def by_turn(
+    tx: Session, claimable: Conditions, now: datetime, *, token: str, urgent: bool, backlog: bool, limit: int
+) -> list[int]:
+    """Numbers of workitems in the order in which they should be claimed now.
+
+    Each class is asked apart, along the index: a queue of 10,000 is never sorted. urgent: stat only. backlog: whether
+    that may be read at this hour.
+    """
+    stat = _some(tx, [*claimable, Workitem.priority < ROUTINE], limit, by_priority=True)
+    if urgent:
+        return [number for _, number in stat]
+    routine = _some(tx, [*claimable, Workitem.priority == ROUTINE], limit)
+    later = _some(tx, [*claimable, Workitem.priority > ROUTINE], limit) if backlog else []
+    aged = [one for one in later if one[0] <= now - AGING]
+    in_order = [*stat, *sorted([*routine, *aged]), *(one for one in later if one not in aged)]
+    if _is_turn_of_all(token):
+        others = sorted([*routine, *later])
+        in_order = [*others[:1], *(one for one in in_order if one not in others[:1])]
+    return [number for _, number in islice(in_order, limit)]
+
+
+def order_of_claims(now: datetime) -> tuple[ColumnExpressionArgument[Any], ...]:
+    """The same order as columns, for pages; the lot is left out."""
+    aged = (Workitem.priority > ROUTINE) & (Workitem.next_attempt_at <= now - AGING)
+    return case((aged, ROUTINE), else_=Workitem.priority), Workitem.next_attempt_at, Workitem.id
+
+
+def _some(tx: Session, wanted: Conditions, limit: int, *, by_priority: bool = False) -> list[tuple[datetime, int]]:
+    order = (Workitem.priority, *_OLDEST) if by_priority else _OLDEST
+    rows = tx.execute(select(Workitem.next_attempt_at, Workitem.id).where(*wanted).order_by(*order).limit(limit))
+    return [(at, number) for at, number in rows]
+
+
+def _is_turn_of_all(token: str) -> bool:
+    """A lot: tokens are random, in hexadecimal, and two of sixteen digits win."""
+    return token.endswith(_WINNERS)
