@@ -4,6 +4,7 @@ from alembic import context
 
 import dicom_node.access_tables
 import dicom_node.commitment_tables
+import dicom_node.film_tables
 import dicom_node.rules.tables  # noqa: F401
 import reports.tables
 import reports.watches  # noqa: F401
