@@ -18,9 +18,11 @@ from agent.config import Config
 from agent.desk import Desk
 from agent.examining import Examiner, forget_early
 from agent.recalling import Recaller
+from agent.routing import Router
 from dicom_node import audit, files, retention, worklist
 from dicom_node.database import Database, clock
 from dicom_node.owner import is_dead
+from dicom_node.rules.tables import Trigger
 from reports.tables import Report
 
 log = structlog.get_logger("dispatch")
@@ -45,6 +47,7 @@ class Dispatcher:
         self._desk = desk = Desk(config, database)
         self._examiner = Examiner(desk)
         self._recaller = Recaller(desk)
+        self._router = Router(desk)
 
     def run(self, stop: threading.Event, pulse: loop.Pulse) -> None:
         """Work until told to stop."""
@@ -61,6 +64,7 @@ class Dispatcher:
     def step(self) -> bool:
         """Everything that is due now."""
         self._complete_and_release()
+        more = self._router.step()
         self._ring()
         self._examiner.step()
         self._recaller.step()
@@ -68,7 +72,7 @@ class Dispatcher:
         if time.monotonic() - self._kept_house > _HOUSEKEEPING_SECONDS or not self._kept_house:
             self._keep_house()
             self._kept_house = time.monotonic()
-        return False
+        return more
 
     def _complete_and_release(self) -> None:
         node = self._config.node
@@ -79,6 +83,8 @@ class Dispatcher:
                 now,
                 quiet=timedelta(seconds=node.quiet_seconds),
                 deadline=timedelta(seconds=node.deadline_seconds),
+                triggers=[Trigger(word) for word in node.complete_by],
+                ask=True,
             )
             wait = timedelta(seconds=node.retry_seconds[0])
             released = worklist.release_lost(tx, now, is_dead=is_dead, attempts=node.maximum_attempts, wait=wait)
@@ -119,6 +125,7 @@ class Dispatcher:
         purged = retention.purge(self._database, node.store_folder, now, keep=keep)
         with self._database.write() as tx:
             forget_early(tx, clock(tx))
+            worklist.forget_signals(tx, clock(tx))
         lost = retention.sweep(self._database, node.store_folder, older_than=_ORPHAN_AGE, also_named=(Report.digest,))
         refused = files.trim(
             node.quarantine_folder,

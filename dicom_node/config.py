@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from dicom_node.aet import ae_title
 from dicom_node.errors import InvalidAETitle
+from dicom_node.rules.measures import minutes
 
 
 def _ae_title(text: str) -> str:
@@ -17,6 +18,14 @@ def _ae_title(text: str) -> str:
         return ae_title(text)
     except InvalidAETitle as error:
         raise ValueError(str(error)) from error
+
+
+def _hours(text: str) -> str:
+    """Empty, or two times of the day."""
+    if text:
+        begin, _, end = text.partition("-")
+        minutes(begin), minutes(end)  # raise ValueError, which pydantic collects
+    return text
 
 
 AETitle = Annotated[str, AfterValidator(_ae_title)]
@@ -45,6 +54,11 @@ class NodeConfig(BaseModel):
     quarantine_mebibytes: int = Field(1024, ge=1)  # beyond it the oldest refused objects are deleted
     quiet_seconds: float = Field(60, gt=0)  # a study is complete when nothing came for so long
     deadline_seconds: float = Field(900, gt=0)  # ... and at the latest so long after its first instance
+    complete_by: tuple[Literal["commitment", "ian", "mpps", "association-end"], ...] = ("ian", "mpps")  # ... or earlier
+    count_peers: tuple[AETitle, ...] = ()  # who is asked how many instances a study has
+    count_quiet_seconds: float = Field(15, gt=0)  # ... once nothing came for so long
+    late_images: Literal["never", "replace", "add"] = "replace"  # after a study was complete
+    backlog_hours: Annotated[str, AfterValidator(_hours)] = ""  # such as 22:00-06:00, site time; empty: always
     lease_seconds: float = Field(300, gt=0)
     maximum_attempts: int = Field(3, ge=1)
     retry_seconds: Annotated[tuple[float, ...], Field(min_length=1)] = (30, 60, 120, 300, 900, 1800, 3600, 7200, 14400)
