@@ -152,7 +152,7 @@ class LimitedAE(AE):
     @property
     def maximum_associations(self) -> int:
         """As `AE.maximum_associations`, and one more for each connection that is none: pynetdicom counts those too."""
-        idle = sum(1 for one in self.active_associations if one.is_acceptor and not _takes_place(one))
+        idle = sum(1 for one in self.active_associations if one.is_acceptor and not takes_place(one))
         return int(super().maximum_associations) + idle
 
     @maximum_associations.setter
@@ -166,7 +166,7 @@ class LimitedAE(AE):
         return server
 
 
-def _takes_place(association: Association) -> bool:
+def takes_place(association: Association) -> bool:
     """Has an association been asked for, and not been refused or ended?"""
     over = association.is_rejected or association.is_aborted or association.is_released
     return association.requestor.primitive is not None and not over
@@ -176,7 +176,7 @@ def _idle(association: Association) -> PDUSocket | None:
     """The open connection of what is no association, not yet or no more."""
     transport = association.dul.socket
     connection = None if transport is None else transport.socket
-    if _takes_place(association) or not isinstance(connection, PDUSocket) or connection.ended:
+    if takes_place(association) or not isinstance(connection, PDUSocket) or connection.ended:
         return None
     return connection
 
@@ -196,6 +196,11 @@ class Answers:
     def trouble(self) -> str:
         """Why the association was ended, said of the peer; empty where it was not ended by us."""
         return self._excess or ("" if self._connection is None else self._connection.trouble)
+
+    @property
+    def connected(self) -> bool:
+        """Was there ever a connection?"""
+        return self._connection is not None
 
     def handlers(self) -> list[tuple[Any, ...]]:
         """Event handlers to give to one `associate`, before all others."""

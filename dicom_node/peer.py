@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE
+from pynetdicom import AE, build_role
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
@@ -80,9 +80,11 @@ def echo(address: Address) -> None:
 
 
 @contextmanager
-def associated(address: Address, sop_class_uids: Sequence[str], *, apart: bool = False) -> Iterator[Opened]:
+def associated(
+    address: Address, sop_class_uids: Sequence[str], *, apart: bool = False, as_scp: Sequence[str] = ()
+) -> Iterator[Opened]:
     """An association for one purpose. Raises SendFailure."""
-    opened = associate(address, sop_class_uids, apart=apart)
+    opened = associate(address, sop_class_uids, apart=apart, as_scp=as_scp)
     try:
         yield opened
     except SendFailure as failure:
@@ -92,11 +94,17 @@ def associated(address: Address, sop_class_uids: Sequence[str], *, apart: bool =
 
 
 def associate(
-    address: Address, sop_class_uids: Sequence[str], handlers: Iterable[tuple[Any, ...]] = (), *, apart: bool = False
+    address: Address,
+    sop_class_uids: Sequence[str],
+    handlers: Iterable[tuple[Any, ...]] = (),
+    *,
+    apart: bool = False,
+    as_scp: Sequence[str] = (),
 ) -> Opened:
     """Ask for an association with these classes, each in both little endian syntaxes; some may be refused.
 
     `apart`: a presentation context for each syntax, so that the peer says of each whether it takes it.
+    `as_scp`: classes of these for which we want to be the SCP although we ask for the association (PS3.7 D.3.3.4).
     Raises SendFailure where none comes about, or where all classes are refused.
     """
     ae = AE(ae_title=address.own_ae_title)
@@ -112,13 +120,14 @@ def associate(
             address.port,
             ae_title=address.peer_ae_title,
             max_pdu=ae.maximum_pdu_size,
+            ext_neg=[build_role(uid, scp_role=True) for uid in as_scp],
             evt_handlers=[*answers.handlers(), *prompt_handlers(), *handlers],
         )
     except (OSError, ValueError) as error:  # the host's name cannot be looked up, or is none
         words = f"{address.where} cannot be looked up ({type(error).__name__}): is the host's name right?"
         raise SendFailure(words, unreachable=True) from error
     if not association.is_established:
-        raise _excess(answers, address) or _why(association, address, sop_class_uids)
+        raise _excess(answers, address) or _why(association, address, sop_class_uids, connected=answers.connected)
     return Opened(association, answers, address)
 
 
@@ -139,7 +148,7 @@ def _excess(answers: Answers, address: Address, *, may_be_there: bool = False) -
     return SendFailure(words, may_be_there=may_be_there)
 
 
-def _why(association: Association, address: Address, sop_class_uids: Sequence[str]) -> SendFailure:
+def _why(association: Association, address: Address, sop_class_uids: Sequence[str], *, connected: bool) -> SendFailure:
     """Turn an association that did not come about into a sentence."""
     where = address.where
     if association.is_rejected:
@@ -152,5 +161,8 @@ def _why(association: Association, address: Address, sop_class_uids: Sequence[st
         return SendFailure(f"{where} takes no {named(sop_class_uids[0])}", class_refused=True)
     if association.acceptor.primitive is not None:
         return SendFailure(f"{where} aborted the association")
+    if connected:
+        words = f"{where} took the connection and did not answer within {address.answer_seconds:g} s, or hung up"
+        return SendFailure(f"{words}: is this the port of a DICOM node, and is it well?", unreachable=True)
     words = f"{where} cannot be reached: is the host right, the port open, the PACS running?"
     return SendFailure(words, unreachable=True)

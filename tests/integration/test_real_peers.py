@@ -36,7 +36,7 @@ def transport() -> Iterator[DimseTransport]:
 
 
 def ask(port: int, title: str = "PACS") -> probe.Probed:
-    return probe.probe(Address("WETREAD", title, "127.0.0.1", port, 5, 5), NOW)
+    return probe.probe(Address("WETREAD", title, "127.0.0.1", port, 30, 30), NOW)
 
 
 # --- storescp ---------------------------------------------------------------------------------------------------------
@@ -129,7 +129,8 @@ def test_storescp_that_is_slow_is_waited_for(tmp_path: Path, transport: DimseTra
         assert transport.send(parcel(destination(port))) == "0000"
 
 
-def test_storescp_that_refuses_associations_is_tried_again(tmp_path: Path, transport: DimseTransport) -> None:
+def test_storescp_that_refuses_associations_is_tried_again(tmp_path: Path) -> None:
+    transport = DimseTransport("WETREAD", connect_seconds=30, answer_seconds=30)
     with dcmtk.receiver(tmp_path, "--refuse") as port:
         with pytest.raises(SendFailure, match="rejected the association") as failure:
             transport.send(parcel(destination(port)))
