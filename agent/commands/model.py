@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,12 +135,13 @@ def info(surroundings: Surroundings, folder: Path | None, precision: str | None,
     Memory is what to expect of the weights, and of each study that is read at the same time.
     """
     from agent.readers.checkpoint import Checkpoint
-    from agent.readers.weights import licence, memory, origin, structure
-    from agent.readers.weights.install import in_units
+    from agent.readers.weights import licence, memory, origin, prequantized, structure
 
     where = folder or _configured(surroundings)
-    chosen = precision or config_of(surroundings).reader.precision
-    checkpoint = Checkpoint.open(where, chosen)
+    settings = config_of(surroundings).reader
+    card = prequantized.read(where)
+    chosen = precision or (card.precision if card else settings.precision)
+    checkpoint = Checkpoint.open(where, chosen, settings.framing)
     found = structure.read(where, checkpoint.shards)
     identity, known = checkpoint.identity(), origin.read(where)
     document = {
@@ -150,20 +152,51 @@ def info(surroundings: Surroundings, folder: Path | None, precision: str | None,
         "revision": known.revision if known else "",
         "digest": identity.digest,
         "precision": chosen,
+        "framing": settings.framing,
+        "quantized": f"{card.library} on {card.place}" if card else "",
         "tensors": len(found.tensors),
-        "parameters": found.parameters,
-        "memory_weights_bytes": memory.weights(found, chosen),
+        "parameters": structure.parameters(checkpoint.config) if card else found.parameters,
+        "memory_weights_bytes": found.bytes if card else memory.weights(found, chosen),
         "memory_study_bytes": memory.cache(checkpoint.config, chosen, checkpoint.positions),
         "licence": list(licence.NAMES) if not (where / origin.CARD).exists() else [],
         "folder": str(where.resolve()),
     }
     if as_json:
         print_json(document)
-        return
-    for key, value in document.items():
-        shown = in_units(value) if isinstance(value, int) and key.endswith("_bytes") else value
-        shown = ", ".join(shown) if isinstance(shown, list) else shown
-        click.echo(f"{key.removesuffix('_bytes').replace('_', ' '):16} {shown or '-'}")
+    else:
+        _show(document)
+
+
+@model.command()
+@click.argument("folder", metavar="MODEL", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--precision", type=click.Choice(["nf4", "int8"]), required=True, help="Of the language model's layers.")
+@click.option(
+    "--output",
+    "target",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the quantized model. Default: beside MODEL, with the precision in its name.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute; best on the kind of device that will read.",
+)
+@as_json
+def quantize(folder: Path, precision: str, target: Path | None, device: str, as_json: bool) -> None:
+    """Quantize MODEL once and save it, so that a worker that reads with it starts in seconds.
+
+    The folder has the published layout, but for the layers of the language model. It reads as MODEL does at the same
+    precision, and has the same digest. MODEL stays as it is, and is needed no more. Needs no GPU.
+    """
+    from agent.readers.cxr_llava import place
+    from agent.readers.weights.install import free_bytes
+    from agent.readers.weights.quantize import save
+
+    where = target or folder.resolve().with_name(f"{folder.resolve().name}-{precision}")
+    made = save(folder, where, precision, place(device), say=_say, free=free_bytes)
+    _installed(where, made, as_json, precision)
 
 
 @model.command()
@@ -230,14 +263,24 @@ def _configured(surroundings: Surroundings) -> Path:
     return config_of(surroundings).reader.checkpoint or demonstration_checkpoint()
 
 
-def _installed(where: Path, made: Origin, as_json: bool) -> None:
+def _show(document: Mapping[str, object]) -> None:
+    from agent.readers.weights.install import in_units
+
+    for key, value in document.items():
+        shown = in_units(value) if isinstance(value, int) and key.endswith("_bytes") else value
+        shown = ", ".join(shown) if isinstance(shown, list) else shown
+        click.echo(f"{key.removesuffix('_bytes').replace('_', ' '):16} {shown or '-'}")
+
+
+def _installed(where: Path, made: Origin, as_json: bool, precision: str = "") -> None:
     folder = where.resolve()
     if as_json:
         files = {name: file.sha256 for name, file in sorted(made.files.items())}
         print_json({"folder": str(folder), "revision": made.revision, "files": files})
         return
     click.echo(f"The model is in {folder}: {len(made.files)} files, each read back and compared.")
-    click.echo(f'In the configuration: [reader] checkpoint = "{folder}"; then restart wetread-work.')
+    also = f', precision = "{precision}"' if precision else ""
+    click.echo(f'In the configuration: [reader] checkpoint = "{folder}"{also}; then restart wetread-work.')
 
 
 def _say(words: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from agent.readers import prompt
 from agent.readers.preprocess import RESAMPLE
 from agent.readers.protocol import Framing, Generation, ReaderIdentity
-from agent.readers.weights import origin
+from agent.readers.weights import origin, prequantized
 from dicom_node.errors import ConfigurationError
 
 NAME: Final = "ECOFRI/CXR-LLAVA-v2"
@@ -49,6 +49,7 @@ _HASHED: Final = (
     "tokenizer.model",
     "tokenizer_config.json",
     "wetread.json",
+    prequantized.QUANTIZED,
 )
 
 
@@ -66,10 +67,17 @@ class Checkpoint:
     tokenizer: dict[str, Any]
     shards: tuple[Path, ...]
     framing: Framing = "crop"
+    quantized: prequantized.Card | None = None  # where the layers lie quantized in the files
 
     @classmethod
-    def open(cls, folder: Path, precision: str, framing: Framing = "crop") -> Checkpoint:
-        """Look at every file but the weights. Raises CheckpointError, which names file, key and what to do."""
+    def open(cls, folder: Path, precision: str | None, framing: Framing = "crop") -> Checkpoint:
+        """Look at every file but the weights. precision: None for that in which the files are.
+
+        Raises CheckpointError, which names file, key and what to do.
+        """
+        card = prequantized.read(folder)
+        if precision is None:
+            precision = card.precision if card else "bf16"
         if precision not in PRECISIONS:
             raise CheckpointError(f"Precision {precision!r} is unknown. Known: {', '.join(PRECISIONS)}.")
         if not folder.is_dir():
@@ -77,10 +85,15 @@ class Checkpoint:
                 f"The model folder {folder} does not exist. Fetch it from {REPOSITORY} (revision {REVISION}) with: "
                 f"wetread model pull --to {folder}; without a network: wetread model import FOLDER --to {folder}"
             )
+        if card is not None and card.precision != precision:
+            raise CheckpointError(
+                f"{folder} holds the model quantized as {card.precision}, and {precision} is wanted. Set "
+                f'reader.precision = "{card.precision}", or name the folder of the published model.'
+            )
         config = _read_object(folder / "config.json", _CONFIG_KEYS)
         tokenizer = _read_object(folder / "tokenizer_config.json", _TOKENIZER_KEYS)
         _must_exist(folder / "tokenizer.model")
-        return cls(folder, precision, config, tokenizer, _find_shards(folder), framing)
+        return cls(folder, precision, config, tokenizer, _find_shards(folder), framing, card)
 
     def words(self) -> prompt.LlamaWords:
         """The tokenizer of this checkpoint. Raises CheckpointError where its size is not the model's."""
@@ -123,17 +136,31 @@ class Checkpoint:
             notice=str(card.get("notice", "")),
         )
 
-    def _digest(self) -> str:
-        """SHA-256 over the files and over everything else that decides what the model writes."""
+    def measure(self) -> Mapping[str, str]:
+        """SHA-256 of every file that decides what the model writes. Raises CheckpointError: not as it was installed."""
         files = [path for name in _HASHED if (path := self.folder / name).exists()]
         digests = {path.name: _file_digest(path) for path in (*files, *self.shards)}
         self._compare_with_origin(digests)
+        return digests
+
+    def _digest(self) -> str:
+        """SHA-256 over the files and over everything else that decides what the model writes.
+
+        A model that was quantized beforehand has the digest of the one that it was made of: the numbers are the same.
+        """
+        measured = self.measure()
+        digests = self.quantized.sources if self.quantized else measured
         preprocessing = RESAMPLE.name if self.framing == "crop" else f"{RESAMPLE.name}, {self.framing}"
         return digest_of(digests, self.precision, prompt.render(prompt.REPORT), preprocessing, Generation())
 
     def _compare_with_origin(self, digests: Mapping[str, str]) -> None:
         """Where it is known what the files must be, a changed one is an error of the worker that starts with it."""
         known = origin.read(self.folder)
+        if known is None and self.quantized is not None:
+            raise CheckpointError(
+                f"{self.folder / origin.ORIGIN} is missing, so nothing proves of what the numbers were made. "
+                f"{prequantized.MEND} {self.precision}"
+            )
         if known is None:
             return
         for name, digest in digests.items():
@@ -141,8 +168,15 @@ class Checkpoint:
             if expected is None or expected.sha256 != digest:
                 raise CheckpointError(
                     f"{self.folder / name} is not the file that was installed: {origin.ORIGIN} names another SHA-256. "
-                    f"Fetch it again with: wetread model pull --to {self.folder}"
+                    f"{mend(self.folder)}"
                 )
+
+
+def mend(folder: Path) -> str:
+    """The sentence that says how the files of a folder are made whole again."""
+    if (folder / prequantized.QUANTIZED).exists():
+        return f"{prequantized.MEND} nf4 or int8 --output {folder}"
+    return f"Fetch it again with: wetread model pull --to {folder}"
 
 
 def digest_of(

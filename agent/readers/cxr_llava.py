@@ -11,19 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
-from bitsandbytes.nn.modules import Int8Params, Linear4bit, Linear8bitLt, Params4bit
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaModel
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from agent.readers import guards, prompt
-from agent.readers.checkpoint import REPOSITORY, Checkpoint, CheckpointError
+from agent.readers import guards, prompt, quantized
+from agent.readers.checkpoint import Checkpoint, CheckpointError, mend
 from agent.readers.engine.answer import Answer, Request
 from agent.readers.engine.batch import Engine, Limits, Load
 from agent.readers.engine.llama import Cache, NativeLlama
@@ -333,15 +332,16 @@ def load(
     Raises CheckpointError, which names the file and what to do.
     """
     checkpoint = Checkpoint.open(folder, precision, framing)
-    place = _device(device)
+    where = place(device)
     with torch.device("meta"):  # names and shapes only: a second copy of 14 GB would not fit
         model = CxrLlavaModel(checkpoint.config)
-    _fill(model, checkpoint, place)
-    model.compute_buffers(place)
-    return CxrLlavaReader(model.eval(), checkpoint, place, limits=limits, seconds=seconds)
+    _fill(model, checkpoint, where)
+    model.compute_buffers(where)
+    return CxrLlavaReader(model.eval(), checkpoint, where, limits=limits, seconds=seconds)
 
 
-def _device(name: str) -> torch.device:
+def place(name: str) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` means here. Raises ConfigurationError: there is none."""
     if name == "auto":
         name = "cuda:0" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
@@ -371,25 +371,29 @@ def _fill(model: CxrLlavaModel, checkpoint: Checkpoint, device: torch.device) ->
     """Read the weights one by one, so that memory holds one unquantized tensor at a time."""
     missing = {name for name, _ in model.named_parameters()}
     for shard in checkpoint.shards:
-        for key, tensor in _read(shard):
-            for name, part in _renamed(key, tensor):
+        for key, pieces in _read(shard, grouped=checkpoint.quantized is not None):
+            if key not in pieces:
+                raise CheckpointError(f"{shard}: {min(pieces)} belongs to {key}, which is not there.")
+            for name, part in _renamed(key, pieces[key]):
                 if name not in missing:
                     raise CheckpointError(f"{shard}: {key} is no weight of CXR-LLaVA-v2, or is there twice.")
-                _place(model, name, part, checkpoint, device)
+                _place(model, name, {**pieces, name: part}, checkpoint, device)
                 missing.remove(name)
     if missing:
         raise CheckpointError(
-            f"{checkpoint.folder} lacks {len(missing)} weights, the first is {min(missing)}. "
-            f"Copy the *.safetensors files and their index again from {REPOSITORY}."
+            f"{checkpoint.folder} lacks {len(missing)} weights, the first is {min(missing)}. {mend(checkpoint.folder)}"
         )
 
 
-def _read(shard: Path) -> Iterator[tuple[str, Tensor]]:
+def _read(shard: Path, *, grouped: bool) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Weight by weight; grouped: with all that belongs to a quantized one."""
     try:
         with safe_open(shard, framework="pt") as opened:
-            for key in opened.keys():  # noqa: SIM118 -- not a mapping
-                if not key.endswith(_NOT_USED):
-                    yield key, opened.get_tensor(key)
+            keys = [key for key in opened.keys() if not key.endswith(_NOT_USED)]  # noqa: SIM118 -- not a mapping
+            if grouped:
+                yield from quantized.gathered(keys, opened.get_tensor)
+            else:
+                yield from ((key, {key: opened.get_tensor(key)}) for key in keys)
     except SafetensorError as error:
         raise CheckpointError(f"{shard} cannot be read: it is cut off or damaged. Copy it again.") from error
 
@@ -404,42 +408,40 @@ def _renamed(key: str, tensor: Tensor) -> list[tuple[str, Tensor]]:
     return [(key.replace("in_proj_", f"{x}_proj."), part) for x, part in zip("qkv", tensor.chunk(3), strict=True)]
 
 
-def _place(model: CxrLlavaModel, name: str, tensor: Tensor, checkpoint: Checkpoint, device: torch.device) -> None:
+def _place(
+    model: CxrLlavaModel, name: str, pieces: dict[str, Tensor], checkpoint: Checkpoint, device: torch.device
+) -> None:
     owner_name, _, attribute = name.rpartition(".")
     owner = model.get_submodule(owner_name) if owner_name else model
-    expected = tuple(getattr(owner, attribute).shape)
+    tensor, expected = pieces[name], tuple(getattr(owner, attribute).shape)
+    quantize = checkpoint.precision in {"int8", "nf4"} and name.startswith(_QUANTIZED) and isinstance(owner, nn.Linear)
+    if quantize and checkpoint.quantized is not None:
+        _put(model, owner_name, _restored(pieces, name, (expected[0], expected[1]), checkpoint, device))
+        return
     if tuple(tensor.shape) != expected:
         raise CheckpointError(
             f"{checkpoint.folder}: {name} has the shape {tuple(tensor.shape)}, config.json asks for {expected}. "
             f"Take config.json and the weights from one checkpoint."
         )
-    quantize = checkpoint.precision in {"int8", "nf4"} and name.startswith(_QUANTIZED) and isinstance(owner, nn.Linear)
     if quantize:
-        parent_name, _, child = owner_name.rpartition(".")
-        setattr(model.get_submodule(parent_name), child, _quantized(tensor, checkpoint.precision, device))
+        _put(model, owner_name, quantized.quantize(tensor, checkpoint.precision, device))
         return
     dtype = torch.float32 if checkpoint.precision == "fp32" else torch.bfloat16
     # the copy matters: a tensor that still maps the file would fail when somebody replaces the file
     setattr(owner, attribute, nn.Parameter(tensor.to(device=device, dtype=dtype, copy=True), requires_grad=False))
 
 
-def _quantized(tensor: Tensor, precision: str, device: torch.device) -> nn.Module:
-    """A linear layer whose weight is quantized: moving it to its device is what does that."""
-    rows, columns = tensor.shape
-    layer: Any
-    with torch.device("meta"):
-        if precision == "int8":
-            layer = Linear8bitLt(columns, rows, bias=False, has_fp16_weights=False, threshold=6.0)
-        else:  # with QLoRA's double quantization
-            layer = Linear4bit(  # type: ignore[no-untyped-call]
-                columns, rows, bias=False, compute_dtype=torch.bfloat16, compress_statistics=True, quant_type="nf4"
-            )
-    if precision == "int8":
-        weight: Any = Int8Params(tensor.contiguous(), requires_grad=False, has_fp16_weights=False)
-    else:
-        values = tensor.to(torch.bfloat16).contiguous()
-        weight = Params4bit(values, requires_grad=False, compress_statistics=True, quant_type="nf4", module=layer)
-        # bitsandbytes repacks weights for such processors and fails on shapes that its blocks do not fill
-        layer.support_avx512bf16_for_cpu &= rows % 32 == 0 and columns % weight.blocksize == 0
-    layer.weight = weight.to(device)
-    return cast("nn.Module", layer)
+def _put(model: CxrLlavaModel, name: str, layer: nn.Module) -> None:
+    parent_name, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent_name), child, layer)
+
+
+def _restored(
+    pieces: dict[str, Tensor], name: str, shape: tuple[int, int], checkpoint: Checkpoint, device: torch.device
+) -> nn.Module:
+    try:
+        return quantized.restore(pieces, name, shape, device)
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        raise CheckpointError(
+            f"{checkpoint.folder}: {name} cannot be put together from what is quantized. {mend(checkpoint.folder)}"
+        ) from error

@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,8 +96,8 @@ def install(target: Path, source: Source, wanted: Wanted, *, say: Say, free: Fre
     Raises NotEnoughSpace, WrongContent, CheckpointError, HubUnreachable; OSError where the folder cannot be written.
     """
     target = target.resolve()
-    _check_target(target)
-    with _staged(target) as stage:
+    check_target(target, {file.name for file in wanted.files})
+    with staged(target) as stage:
         _adopt(target, stage, wanted.files)
         _check_space(stage, wanted.files, free)
         done = {}
@@ -108,10 +108,16 @@ def install(target: Path, source: Source, wanted: Wanted, *, say: Say, free: Fre
         made = Origin(wanted.repository, wanted.revision, MappingProxyType(done))
         _sweep(stage, made)
         origin.write(stage, made)
-        checkpoint = Checkpoint.open(stage, "bf16")
+        checkpoint = Checkpoint.open(stage, None)
         found = structure.read(stage, checkpoint.shards)
-        structure.compare(stage, found, checkpoint.config, published=not (stage / CARD).exists())
-        _swap(stage, target)
+        structure.compare(
+            stage,
+            found,
+            checkpoint.config,
+            published=not (stage / CARD).exists(),
+            quantized=checkpoint.quantized.precision if checkpoint.quantized else "",
+        )
+        swap(stage, target)
     return made
 
 
@@ -123,15 +129,15 @@ def in_units(size: int) -> str:
     return f"{size / 1024:.1f} KiB"
 
 
-def _check_target(target: Path) -> None:
-    """It will be replaced as a whole: nothing else may lie in it. Raises CheckpointError."""
+def check_target(target: Path, names: Collection[str]) -> None:
+    """It will be replaced as a whole by files of these names: nothing else may lie in it. Raises CheckpointError."""
     if not target.exists():
         return
     if not target.is_dir() or os.path.ismount(target):
         raise CheckpointError(
             f"{target} is no folder that can be replaced. Name one in it, such as --to {target}/model"
         )
-    ours = {origin.ORIGIN, CARD, ".cache"}
+    ours = {origin.ORIGIN, CARD, ".cache", *names}
     others = sorted(path.name for path in target.iterdir() if path.name not in ours and not origin.is_data(path.name))
     if others:
         raise CheckpointError(
@@ -141,8 +147,11 @@ def _check_target(target: Path) -> None:
 
 
 @contextmanager
-def _staged(target: Path) -> Iterator[Path]:
-    """The folder beside, held by this process alone. What lies in it from an earlier attempt stays."""
+def staged(target: Path) -> Iterator[Path]:
+    """The folder beside, held by this process alone. What lies in it from an earlier attempt stays.
+
+    Raises CheckpointError, NotEnoughSpace.
+    """
     stage = target.with_name(f"{target.name}.partial")
     stage.mkdir(parents=True, exist_ok=True)
     lock_file = stage.parent / f".{target.name}{_LOCK}"
@@ -158,12 +167,12 @@ def _staged(target: Path) -> Iterator[Path]:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise NotEnoughSpace(
                     f"The disk of {stage} became full. What has come is kept: free some space and run the same command "
-                    f"again, or name another folder with --to"
+                    f"again, or name another folder"
                 ) from error
             if error.errno == errno.EFBIG:
                 raise NotEnoughSpace(
                     f"The file system of {stage} takes no files of this size (FAT32 ends at 4 GiB). Name a folder on "
-                    f"another one with --to; a USB disk should be formatted as exFAT or ext4"
+                    f"another one; a USB disk should be formatted as exFAT or ext4"
                 ) from error
             raise
 
@@ -182,12 +191,16 @@ def _adopt(target: Path, stage: Path, files: Sequence[Expected]) -> None:
 
 
 def _check_space(stage: Path, files: Sequence[Expected], free: Free) -> None:
-    lacking = sum(max(0, (file.size or 0) - _bytes_here(stage, file)) for file in files)
+    check_room(stage, sum(max(0, (file.size or 0) - _bytes_here(stage, file)) for file in files), free)
+
+
+def check_room(stage: Path, lacking: int, free: Free) -> None:
+    """So many bytes are still to come. Raises NotEnoughSpace."""
     available = free(stage)
     if lacking and lacking + MARGIN > available:
         raise NotEnoughSpace(
             f"{in_units(lacking + MARGIN)} are needed on the disk of {stage}, {in_units(available)} are free. "
-            f"Free some space, or name a folder on another disk with --to"
+            f"Free some space, or name a folder on another disk"
         )
 
 
@@ -231,7 +244,7 @@ def _sweep(stage: Path, made: Origin) -> None:
             path.unlink()
 
 
-def _swap(stage: Path, target: Path) -> None:
+def swap(stage: Path, target: Path) -> None:
     """The new folder takes the name; an older one of that name goes away only then."""
     _sync(stage)
     old = target.with_name(f"{target.name}.old")

@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agent.readers.weights.structure import Structure
+from agent.readers.weights.structure import Structure, is_quantized
 
-_QUANTIZED: Final = "llama.layers."
 # NF4 with double quantization (Dettmers et al., 2023, section 3): 4 bits, and 8 bits + 32/256 bits for each 64 numbers.
 _NF4_BITS: Final = 4 + (8 + 32 / 256) / 64
 _INT8_BITS: Final = 8
@@ -20,8 +19,7 @@ def weights(structure: Structure, precision: str) -> int:
     total = 0.0
     for name, stored in structure.tensors.items():
         count = math.prod(stored.shape)
-        quantized = precision in {"int8", "nf4"} and name.startswith(_QUANTIZED) and len(stored.shape) == 2
-        if not quantized:
+        if precision not in {"int8", "nf4"} or not is_quantized(name, stored.shape):
             total += count * (4 if precision == "fp32" else 2)
         elif precision == "nf4":
             total += count * _NF4_BITS / 8

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from agent.readers.weights.prequantized import QUANTIZED
 from dicom_node.errors import ConfigurationError
 
 ORIGIN: Final = "wetread-origin.json"
@@ -72,6 +73,11 @@ def is_data(name: str) -> bool:
     return _DATA.fullmatch(name) is not None
 
 
+def belongs(name: str) -> bool:
+    """Whether a file of this name may be part of a model in one of our folders."""
+    return is_data(name) or name in {CARD, QUANTIZED}
+
+
 def measure(path: Path, *, blob: bool = False) -> Measured:
     """Read a file once; for git's name of it as well, which takes as long again. Raises OSError."""
     size = path.stat().st_size
@@ -109,7 +115,7 @@ def read(folder: Path) -> Origin | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         files = {name: Expected(name, int(one["size"]), str(one["sha256"])) for name, one in content["files"].items()}
-        if not all(is_data(name) or name == CARD for name in files):  # also a path that leads elsewhere
+        if not all(belongs(name) for name in files):  # also a path that leads elsewhere
             raise ValueError("a name that is no file of a model")
         return Origin(str(content["repository"]), str(content["revision"]), MappingProxyType(files))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -137,9 +143,7 @@ def known(folder: Path) -> Origin:
     own = read(folder)
     if own is not None:
         return own
-    names = sorted(
-        path.name for path in folder.iterdir() if path.is_file() and (is_data(path.name) or path.name == CARD)
-    )
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and belongs(path.name))
     noted = {name: _noted(folder, name) for name in names}
     revisions = {revision for revision, _ in noted.values()}
     revision = revisions.pop() if len(revisions) == 1 else ""

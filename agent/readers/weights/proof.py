@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError
-from agent.readers.weights import origin, structure
+from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError, mend
+from agent.readers.weights import origin, prequantized, structure
 from agent.readers.weights.origin import CARD
 
 TENSORS: Final = 589
@@ -42,12 +42,11 @@ def examine(folder: Path) -> Iterator[Row]:
 
 def _file(folder: Path, expected: origin.Expected) -> Row:
     path = folder / expected.name
-    mend = f"Fetch it again with: wetread model pull --to {folder}"
     if not path.is_file():
-        return Row(expected.name, "wrong", f"it is missing. {mend}")
+        return Row(expected.name, "wrong", f"it is missing. {mend(folder)}")
     measured, wrong = origin.prove(path, expected)
     if wrong is not None:
-        return Row(expected.name, "wrong", f"{wrong}. {mend}")
+        return Row(expected.name, "wrong", f"{wrong}. {mend(folder)}")
     return Row(expected.name, "ok" if expected.provable else "warning", f"sha256 {measured.sha256}")
 
 
@@ -63,14 +62,25 @@ def _whence(known: origin.Origin) -> Row:
 def _together(folder: Path, known: origin.Origin | None) -> Iterator[Row]:
     """Configuration; where that can be read, tokenizer and tensors, each for itself."""
     try:
-        checkpoint = Checkpoint.open(folder, "bf16")
-    except CheckpointError as error:
+        checkpoint = Checkpoint.open(folder, None)
+    except (CheckpointError, prequantized.CardUnreadable) as error:
         yield Row("configuration", "wrong", str(error))
         return
     llama = checkpoint.config["llama"]
     yield Row("configuration", "ok", ", ".join(f"{key} {llama[key]}" for key in _READ_FROM_FILES))
+    if checkpoint.quantized is not None:
+        yield _quantized(checkpoint.quantized, known)
     yield _tokenizer(checkpoint)
     yield _tensors(checkpoint, proved=known is not None and known.revision == REVISION)
+
+
+def _quantized(card: prequantized.Card, known: origin.Origin | None) -> Row:
+    if known is None or not all(file.provable for file in known.files.values()):
+        words = f"nothing proves of what the numbers were made. {prequantized.MEND} {card.precision}"
+        return Row("quantization", "wrong", words)
+    weights = sorted(digest[:12] for name, digest in card.sources.items() if name.endswith(".safetensors"))
+    words = f"{card.precision} by {card.library} on {card.place}, of weights {', '.join(weights)}"
+    return Row("quantization", "ok", words)
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Row:
@@ -87,10 +97,11 @@ def _tensors(checkpoint: Checkpoint, *, proved: bool) -> Row:
     own = (checkpoint.folder / CARD).exists()
     try:
         found = structure.read(checkpoint.folder, checkpoint.shards)
-        structure.compare(checkpoint.folder, found, checkpoint.config, published=not own)
+        quantized = checkpoint.quantized.precision if checkpoint.quantized else ""
+        structure.compare(checkpoint.folder, found, checkpoint.config, published=not own, quantized=quantized)
     except CheckpointError as error:
         return Row("tensors", "wrong", str(error))
     words = f"{len(found.tensors)} tensors, {found.parameters} numbers, {found.bytes} bytes, shapes and index agree"
-    if own or proved or (len(found.tensors), found.bytes) == (TENSORS, BYTES):
+    if own or proved or quantized or (len(found.tensors), found.bytes) == (TENSORS, BYTES):
         return Row("tensors", "ok", words)
     return Row("tensors", "wrong", f"{words}; the published model has {TENSORS} tensors of {BYTES} bytes")

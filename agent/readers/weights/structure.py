@@ -15,12 +15,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from agent.readers.checkpoint import CheckpointError
+from agent.readers.checkpoint import CheckpointError, mend
 
 Shape: TypeAlias = tuple[int, ...]
 
 _LONGEST_HEADER: Final = 100_000_000  # bytes; what the format's own library accepts
-_BYTES: Final = MappingProxyType({"BF16": 2, "F16": 2, "F32": 4})
+_BYTES: Final = MappingProxyType({"BF16": 2, "F16": 2, "F32": 4, "U8": 1, "I8": 1})
+_QUANTIZED: Final = "llama.layers."  # only matrices of the language model's layers are
+_BLOCK, _NESTED_BLOCK = 64, 256  # numbers that share a scale, and scales that share one
 PUBLISHED_DTYPE: Final = "BF16"
 
 
@@ -64,6 +66,40 @@ def expected(config: Mapping[str, Any]) -> dict[str, Shape]:
     return shapes
 
 
+def parameters(config: Mapping[str, Any]) -> int:
+    """How many numbers the model has by its configuration, however they are stored."""
+    return sum(math.prod(shape) for shape in expected(config).values())
+
+
+def is_quantized(name: str, shape: Shape) -> bool:
+    """Whether int8 and nf4 quantize a tensor: a matrix in a layer of the language model."""
+    return name.startswith(_QUANTIZED) and len(shape) == 2
+
+
+def packed(shapes: Mapping[str, Shape], precision: str) -> dict[str, Stored]:
+    """What a folder holds of the tensors of `expected`, by name; an empty shape where any length will do.
+
+    precision: int8 or nf4; empty for a folder as published.
+    """
+    stored = {}
+    for name, shape in shapes.items():
+        if not precision or not is_quantized(name, shape):
+            stored[name] = Stored("", PUBLISHED_DTYPE, shape)
+        elif precision == "int8":
+            stored[name] = Stored("", "I8", shape)
+            stored[f"{name.removesuffix('weight')}SCB"] = Stored("", "F32", shape[:1])
+        else:
+            count = math.prod(shape)
+            blocks = -(-count // _BLOCK)
+            stored[name] = Stored("", "U8", ((count + 1) // 2, 1))
+            stored[f"{name}.absmax"] = Stored("", "U8", (blocks,))
+            stored[f"{name}.quant_map"] = Stored("", "F32", (16,))
+            stored[f"{name}.nested_absmax"] = Stored("", "F32", (-(-blocks // _NESTED_BLOCK),))
+            stored[f"{name}.nested_quant_map"] = Stored("", "F32", (256,))
+            stored[f"{name}.quant_state.bitsandbytes__nf4"] = Stored("", "U8", ())
+    return stored
+
+
 def read(folder: Path, shards: tuple[Path, ...]) -> Structure:
     """Read the headers of the shards and hold them against the index.
 
@@ -81,28 +117,33 @@ def read(folder: Path, shards: tuple[Path, ...]) -> Structure:
     return Structure(MappingProxyType(tensors))
 
 
-def compare(folder: Path, structure: Structure, config: Mapping[str, Any], *, published: bool) -> None:
+def compare(
+    folder: Path, structure: Structure, config: Mapping[str, Any], *, published: bool, quantized: str = ""
+) -> None:
     """Every tensor that the configuration calls for is there with its shape, and no other one is.
 
-    published: it must hold the numbers as published, all in bfloat16. Raises CheckpointError.
+    published: it must hold the numbers as published, all in bfloat16. quantized: int8 or nf4 where the layers are.
+
+    Raises CheckpointError.
     """
     try:
-        wanted = expected(config)
+        shapes = expected(config)
     except (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError, OverflowError) as error:
         raise _broken(folder / "config.json", "its numbers make no model") from error
-    for name, shape in wanted.items():
+    wanted = packed(shapes, quantized)
+    for name, one in wanted.items():
         stored = structure.tensors.get(name)
         if stored is None:
             if name == "vision_tower.proj" and not published:  # feeds a vector that nothing uses
                 continue
-            raise _broken(folder, f"{name} {list(shape)} is in none of the shards")
-        if stored.shape != shape:
+            raise _broken(folder, f"{name} {list(one.shape)} is in none of the shards")
+        if one.shape and stored.shape != one.shape:
             raise _broken(
                 folder / stored.shard,
-                f"{name} has the shape {list(stored.shape)}, not {list(shape)} as config.json says",
+                f"{name} has the shape {list(stored.shape)}, not {list(one.shape)} as config.json says",
             )
-        if published and stored.dtype != PUBLISHED_DTYPE:
-            raise _broken(folder / stored.shard, f"{name} is stored as {stored.dtype}, published as {PUBLISHED_DTYPE}")
+        if (published or quantized) and stored.dtype != one.dtype:
+            raise _broken(folder / stored.shard, f"{name} is stored as {stored.dtype}, not as {one.dtype}")
     surplus = sorted(structure.tensors.keys() - wanted.keys())
     if surplus:
         shard = folder / structure.tensors[surplus[0]].shard
@@ -210,4 +251,4 @@ def _compare_with_index(index: Path, tensors: Mapping[str, Stored]) -> None:
 
 def _broken(path: Path, what: str) -> CheckpointError:
     folder = path if path.is_dir() else path.parent
-    return CheckpointError(f"{path}: {what}. Fetch the file again with: wetread model pull --to {folder}")
+    return CheckpointError(f"{path}: {what}. {mend(folder)}")

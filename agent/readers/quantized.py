@@ -1,0 +1,109 @@
+"""Linear layers with quantized weights (bitsandbytes): made from numbers, taken apart for a file, put together again.
+
+A quantized tensor lies in a file as transformers writes it: the packed numbers under the name of the weight, what
+belongs to them beside it (`...weight.absmax`, `...SCB`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, cast
+
+import torch
+from bitsandbytes.functional import QuantState
+from bitsandbytes.nn.modules import Int8Params, Linear4bit, Linear8bitLt, Params4bit
+from torch import Tensor, nn
+
+_PIECE: Final = re.compile(r"(.+\.weight)\.(?:absmax|quant_map|nested_absmax|nested_quant_map|quant_state\..+)")
+_ROW_SCALES: Final = "SCB"  # of an int8 matrix, beside its weight
+
+
+def quantize(tensor: Tensor, precision: str, device: torch.device) -> nn.Module:
+    """A linear layer whose weight is quantized: moving it to its device is what does that.
+
+    tensor: (rows, columns). precision: int8, or nf4 with QLoRA's double quantization.
+    """
+    layer = _empty(precision, (int(tensor.shape[0]), int(tensor.shape[1])))
+    if precision == "int8":
+        weight: Any = Int8Params(tensor.contiguous(), requires_grad=False, has_fp16_weights=False)
+    else:
+        values = tensor.to(torch.bfloat16).contiguous()
+        weight = Params4bit(values, requires_grad=False, compress_statistics=True, quant_type="nf4", module=layer)
+    layer.weight = weight.to(device)
+    return cast("nn.Module", layer)
+
+
+def pieces(name: str, layer: Any) -> dict[str, Tensor]:
+    """What a file has to hold of a layer that `quantize` made and that was never used (use may repack its weight).
+
+    name: of its weight, such as `llama.layers.0.mlp.down_proj.weight`.
+    """
+    weight = layer.weight
+    if isinstance(layer, Linear8bitLt):
+        beside = {f"{name.removesuffix('weight')}{_ROW_SCALES}": weight.SCB}
+    else:
+        beside = {f"{name}.{key}": piece for key, piece in weight.quant_state.as_dict(packed=True).items()}
+    return {key: piece.detach().cpu().contiguous() for key, piece in {name: weight.data, **beside}.items()}
+
+
+def restore(found: Mapping[str, Tensor], name: str, shape: tuple[int, int], device: torch.device) -> nn.Module:
+    """The layer that `pieces` took apart, to the last bit. shape: (rows, columns).
+
+    Raises ValueError, KeyError: pieces lack, or belong to another shape.
+    """
+    own = {key.removeprefix(f"{name}."): piece.to(device, copy=True) for key, piece in found.items() if key != name}
+    numbers = found[name].to(device, copy=True)  # a tensor that still maps the file would fail with it
+    if numbers.dtype == torch.int8:
+        scales = own[f"{name.removesuffix('weight')}{_ROW_SCALES}"]
+        if tuple(numbers.shape) != shape or scales.numel() != shape[0]:
+            raise ValueError("the pieces of an int8 matrix have other shapes")
+        layer = _empty("int8", shape)
+        layer.weight = Int8Params(numbers, requires_grad=False, has_fp16_weights=False, CB=numbers, SCB=scales)
+        return cast("nn.Module", layer)
+    layer = _empty("nf4", shape)
+    state = QuantState.from_dict(own, device=device)
+    if tuple(state.shape) != shape or numbers.numel() * 2 != shape[0] * shape[1]:
+        raise ValueError("the pieces of an nf4 matrix have other shapes")
+    layer.weight = Params4bit(
+        numbers,
+        requires_grad=False,
+        quant_state=state,
+        blocksize=state.blocksize,
+        compress_statistics=state.nested,
+        quant_type=state.quant_type,
+        module=layer,
+        bnb_quantized=True,
+    )
+    layer.quant_state = state
+    return cast("nn.Module", layer)
+
+
+def gathered(keys: Iterable[str], get: Callable[[str], Tensor]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """The tensors of a file weight by weight: its name, and all pieces of it under their names in the file."""
+    keys = list(keys)
+    belongs: dict[str, list[str]] = {}
+    for key in keys:
+        belongs.setdefault(_weight_of(key), []).append(key)
+    for name, of_it in belongs.items():
+        yield name, {key: get(key) for key in of_it}
+
+
+def _weight_of(key: str) -> str:
+    if key.endswith(f".{_ROW_SCALES}"):
+        return f"{key.removesuffix(_ROW_SCALES)}weight"
+    beside = _PIECE.fullmatch(key)
+    return beside[1] if beside else key
+
+
+def _empty(precision: str, shape: tuple[int, int]) -> Any:
+    rows, columns = shape
+    with torch.device("meta"):
+        if precision == "int8":
+            return Linear8bitLt(columns, rows, bias=False, has_fp16_weights=False, threshold=6.0)
+        layer: Any = Linear4bit(  # type: ignore[no-untyped-call]
+            columns, rows, bias=False, compute_dtype=torch.bfloat16, compress_statistics=True, quant_type="nf4"
+        )
+    # bitsandbytes repacks weights for such processors and fails on shapes that its blocks do not fill
+    layer.support_avx512bf16_for_cpu &= rows % 32 == 0 and columns % layer.weight.blocksize == 0
+    return layer
