@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -17,7 +18,7 @@ from dicom_node.tables import Book, Revision, Study
 from dicom_node.worklist.holds import PATIENT_CHANGED, hold_study
 from reports import life
 from reports.hl7 import server
-from reports.hl7.incoming import Ack, Code, Incoming, Meaning
+from reports.hl7.incoming import Ack, Code, Incoming, Meaning, Merge
 from reports.messages.identity import PatientId
 from reports.tables import Event, Report, ReportState, Sighting
 
@@ -43,6 +44,7 @@ def serve_hl7(desk: Desk) -> server.MllpServer | None:
 
 def hear(desk: Desk, incoming: Incoming) -> Ack:
     """Let happen what a message says, and commit. What concerns no study of ours is accepted as well."""
+    incoming = with_our_issuers(incoming, desk.config.hl7.authorities)
     with desk.database.write() as tx:
         now = clock(tx)
         if incoming.meaning in {Meaning.REPORT_FINAL, Meaning.REPORT_CORRECTION}:
@@ -51,6 +53,23 @@ def hear(desk: Desk, incoming: Incoming) -> Ack:
             matched = _hear_patient(tx, incoming, now, hold_on_update=desk.config.hl7.hold_on_update)
     log.info("message_heard", meaning=incoming.meaning.value, studies=matched)
     return Ack(Code.ACCEPT)
+
+
+def with_our_issuers(incoming: Incoming, authorities: Mapping[str, str]) -> Incoming:
+    """Name the issuers of patients' identifiers as the images do, by the table of the site; others stay as they are."""
+
+    def ours(identifiers: tuple[PatientId, ...]) -> tuple[PatientId, ...]:
+        return tuple(_with_our_issuer(one, authorities) for one in identifiers)
+
+    merges = tuple(Merge(ours(one.prior), ours(one.into)) for one in incoming.merges)
+    return replace(incoming, patient=ours(incoming.patient), merges=merges)
+
+
+def _with_our_issuer(patient: PatientId, authorities: Mapping[str, str]) -> PatientId:
+    """By its name or its universal identifier; the empty name stands for identifiers without an authority."""
+    named = [name for name in (patient.issuer, patient.universal) if name] or [""]
+    found = next((authorities[name] for name in named if name in authorities), None)
+    return patient if found is None else PatientId(patient.value, found, "", "")
 
 
 def _hear_report(tx: Session, incoming: Incoming, now: datetime) -> int:
