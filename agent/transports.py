@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from types import MappingProxyType
 
 from agent.config import Config
 from dicom_node import peer
+from dicom_node.commitment_proof import CommitmentProof
 from dicom_node.credentials import authorization
+from dicom_node.database import Database
 from dicom_node.dicomweb import StowTransport
 from dicom_node.dimse import DimseTransport
 from dicom_node.errors import SendFailure
@@ -48,6 +51,22 @@ def open_transports(config: Config) -> Iterator[Mapping[Way, Transport]]:
         finally:
             dimse.close()
             stow.close()
+
+
+@contextmanager
+def open_commitment(config: Config, database: Database, new_token: Callable[[], str]) -> Iterator[CommitmentProof]:
+    """Proof by storage commitment, for as long as `send` runs."""
+    node = config.node
+    addresses = DimseTransport(
+        node.ae_title,
+        connect_seconds=min(_CONNECT_SECONDS, node.dimse_timeout_seconds),
+        answer_seconds=node.dimse_timeout_seconds,
+    )
+    commitment = CommitmentProof(database, addresses, new_token, patience=timedelta(seconds=node.commitment_seconds))
+    try:
+        yield commitment
+    finally:
+        commitment.close()
 
 
 def try_out(config: Config, to: Destination) -> str:

@@ -92,6 +92,9 @@ def _of_peer(peer: RemoteAE) -> Destination:
         proof=peer.proof,
         objects=objects_of(peer),
         notices=peer.notices,
+        own_ae_title=peer.own_ae_title,
+        tls=peer.tls,
+        tls_name=peer.tls_name,
     )
 
 

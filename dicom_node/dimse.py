@@ -81,6 +81,17 @@ class DimseTransport:
         keys = keys_of(parcel.payload)
         return self._over_a_line(parcel, lambda line: line.finds(keys)) == "found"
 
+    def address(self, to: Destination) -> Address:
+        """Both ends of an association with it, and our patience."""
+        return Address(
+            to.own_ae_title or self._own_ae_title,
+            to.name,
+            to.host,
+            to.port,
+            self._connect_seconds,
+            self._answer_seconds,
+        )
+
     def close(self) -> None:
         """Release all associations that nobody uses."""
         with self._lock:
@@ -91,7 +102,7 @@ class DimseTransport:
 
     def _over_a_line(self, parcel: Parcel, act: Callable[[_Line], str]) -> str:
         """Use a kept association, and once more a fresh one where the kept one turns out to be broken."""
-        address = self._address(parcel.destination)
+        address = self.address(parcel.destination)
         kept = self._take(address)
         may_be_there = False
         if kept is not None:
@@ -164,9 +175,6 @@ class DimseTransport:
             line.close()
         if again:
             self._sweep_later()
-
-    def _address(self, to: Destination) -> Address:
-        return Address(self._own_ae_title, to.name, to.host, to.port, self._connect_seconds, self._answer_seconds)
 
 
 class BrokenLine(SendFailure):

@@ -10,6 +10,7 @@ from typing import cast
 
 import structlog
 from pynetdicom import _config, evt
+from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
@@ -20,9 +21,11 @@ from dicom_node.associations import keep_identifiers_out_of_logs, prompt_handler
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.errors import ConfigurationError
-from dicom_node.limits import LimitedAE
+from dicom_node.hosts import addresses_of
+from dicom_node.limits import LimitedAE, takes_place
 from dicom_node.services import Directory, Service, withhold
 from dicom_node.storage import SUCCESS, Storage
+from dicom_node.turned_away import Register
 
 log = structlog.get_logger("listen")
 
@@ -38,6 +41,7 @@ class Listener:
         self._database = database
         self._storage = Storage(config, database)
         self._directory = Directory(tuple(services))
+        self._register = Register(database)
         self._server: ThreadedAssociationServer | None = None
         self._ae = self._make_ae()
 
@@ -100,19 +104,11 @@ class Listener:
         """
         association = event.assoc
         request = cast(A_ASSOCIATE, association.requestor.primitive)
-        proposed = request.presentation_context_definition_list
         try:
-            verdict = self._decide(
-                access.Caller(
-                    calling_ae_title=str(request.calling_ae_title).strip(),
-                    called_ae_title=str(request.called_ae_title).strip(),
-                    address=association.requestor.address or "",
-                    abstract_syntaxes=frozenset(str(context.abstract_syntax) for context in proposed),
-                )
-            )
+            verdict = self._decide(self._caller(association, request))
             if isinstance(verdict, access.Admission):
                 withhold(association, verdict.withheld)
-            for context in proposed:
+            for context in request.presentation_context_definition_list:
                 contexts.by_preference(context)
             self._storage.make_intake().watch(association)
         except Exception:
@@ -122,17 +118,23 @@ class Listener:
             association.acse.send_reject(verdict.result, verdict.source, verdict.diagnostic)
             association.kill()
 
+    def _caller(self, association: Association, request: A_ASSOCIATE) -> access.Caller:
+        calling = str(request.calling_ae_title).strip()
+        others = (one for one in self._ae.active_associations if one is not association and one.is_acceptor)
+        return access.Caller(
+            calling_ae_title=calling,
+            called_ae_title=str(request.called_ae_title).strip(),
+            address=association.requestor.address or "",
+            abstract_syntaxes=frozenset(
+                str(context.abstract_syntax) for context in request.presentation_context_definition_list
+            ),
+            associations=sum(1 for one in others if takes_place(one) and _title(one) == calling),
+        )
+
     def _decide(self, caller: access.Caller) -> access.Refusal | access.Admission:
         verdict = self._examine(caller)
         if isinstance(verdict, access.Refusal):
-            log.warning(
-                "association_refused",
-                code=verdict.code,
-                calling_ae_title=caller.calling_ae_title,
-                called_ae_title=caller.called_ae_title,
-                address=caller.address,
-                explanation=verdict.explanation,
-            )
+            self._tell(caller, verdict)
         return verdict
 
     def _examine(self, caller: access.Caller) -> access.Refusal | access.Admission:
@@ -142,22 +144,31 @@ class Listener:
         except SQLAlchemyError as error:
             log.error("database_unavailable", error=type(error).__name__)
             return access.Refusal(2, 3, 1, "database-unavailable", "the database does not answer; see wetread check")
-        return access.decide(
-            caller,
-            own_ae_title=self._config.ae_title,
-            peers=known,
+        house = access.House(
+            own_ae_titles=self._config.own_ae_titles,
+            addresses_of=addresses_of,
             needed=self._directory.needed(),
             check_called=self._config.require_called_ae_title,
+            strangers_may_verify=self._config.strangers_may_verify,
             disk_full=files.free_mebibytes(self._config.data_folder) < self._config.reserve_mebibytes // 2,
         )
+        return access.decide(caller, known, house)
+
+    def _tell(self, caller: access.Caller, refusal: access.Refusal) -> None:
+        log.warning(
+            "association_refused",
+            code=refusal.code,
+            calling_ae_title=caller.calling_ae_title,
+            called_ae_title=caller.called_ae_title,
+            address=caller.address,
+            explanation=refusal.explanation,
+        )
+        self._register.note(caller, refusal)
 
     def _handle_rejected(self, event: evt.Event) -> None:
-        log.warning(
-            "association_rejected",
-            calling_ae_title=event.assoc.requestor.ae_title,
-            address=event.assoc.requestor.address,
-            explanation="too many associations at once (node.maximum_associations)",
-        )
+        """pynetdicom rejects by itself only where there are too many."""
+        caller = self._caller(event.assoc, cast(A_ASSOCIATE, event.assoc.requestor.primitive))
+        self._tell(caller, access.too_many(self._config.maximum_associations))
 
     # --- set-up ---------------------------------------------------------------------------------------------------
 
@@ -173,6 +184,11 @@ class Listener:
             ae.add_supported_context(uid, list(contexts.TRANSFER_SYNTAXES))
         self._directory.support(ae)
         return ae
+
+
+def _title(association: Association) -> str:
+    request = association.requestor.primitive
+    return str(request.calling_ae_title).strip() if isinstance(request, A_ASSOCIATE) else ""
 
 
 def _handle_accepted(event: evt.Event) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypedDict, Unpack
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
-from dicom_node.access import Peer, Right
-from dicom_node.aet import likely_cause
+from dicom_node.access import HOST, Peer, Right, networks
+from dicom_node.aet import ae_title, likely_cause
 from dicom_node.destinations import in_words, is_taken, kinds, objects_of
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.tables import Mode, Proof, RemoteAE, Way
@@ -20,42 +21,40 @@ def add(tx: Session, peer: RemoteAE, *, now: datetime, actor: str) -> None:
     """Register a peer. Raises ConfigurationError where its AE title is taken or it could do nothing."""
     if is_taken(tx, peer.ae_title):
         raise ConfigurationError(f"{peer.ae_title} is registered already; remove it first, or edit it")
-    _needs_an_address(peer)
+    _check(peer)
     tx.add(peer)
     _audit(tx, "peer-added", peer, now, actor)
 
 
-def edit(
-    tx: Session,
-    title: str,
-    *,
-    now: datetime,
-    actor: str,
-    host: str | None = None,
-    port: int | None = None,
-    may_send: bool | None = None,
-    send_to: bool | None = None,
-    mode: Mode | None = None,
-    proof: Proof | None = None,
-    objects: str | None = None,
-    notices: bool | None = None,
-) -> RemoteAE:
+class Changes(TypedDict, total=False):
+    """What `edit` may change; None leaves a field as it is."""
+
+    host: str | None
+    port: int | None
+    may_send: bool | None
+    may_verify: bool | None
+    may_query: bool | None
+    send_to: bool | None
+    own_ae_title: str | None
+    calls_from: str | None
+    maximum_associations: int | None
+    tls: bool | None
+    tls_name: str | None
+    must_use_tls: bool | None
+    mode: Mode | None
+    proof: Proof | None
+    objects: str | None
+    notices: bool | None
+    comment: str | None
+
+
+def edit(tx: Session, title: str, *, now: datetime, actor: str, **changes: Unpack[Changes]) -> RemoteAE:
     """Change what is given and leave the rest. Raises NotFound, ConfigurationError."""
     peer = find(tx, title)
-    wanted = {
-        "host": host,
-        "port": port,
-        "may_send": may_send,
-        "send_to": send_to,
-        "mode": mode,
-        "proof": proof,
-        "objects": None if objects is None else in_words(kinds(objects.split(","), Way.DIMSE)),
-        "notices": notices,
-    }
-    for name, value in wanted.items():
+    for name, value in changes.items():
         if value is not None:
             setattr(peer, name, value)
-    _needs_an_address(peer)
+    _check(peer)
     _audit(tx, "peer-edited", peer, now, actor)
     return peer
 
@@ -93,13 +92,43 @@ def titles(tx: Session, *, senders: bool = False) -> list[str]:
 
 
 def as_callers(tx: Session) -> list[Peer]:
-    """All peers with their rights, for `access.decide`."""
-    return [Peer(one.ae_title, frozenset(right for right in Right if getattr(one, right))) for one in everyone(tx)]
+    """All peers, as the door knows them."""
+    return [
+        Peer(
+            ae_title=one.ae_title,
+            rights=frozenset(right for right in Right if getattr(one, right)),
+            host=one.host,
+            calls_from=one.calls_from,
+            maximum_associations=one.maximum_associations,
+            must_use_tls=one.must_use_tls,
+        )
+        for one in everyone(tx)
+    ]
 
 
-def _needs_an_address(peer: RemoteAE) -> None:
+def _check(peer: RemoteAE) -> None:
+    """Raises ConfigurationError; brings `objects`, `calls_from` and the own AE title into the form that is kept."""
+    peer.objects = in_words(kinds((peer.objects or "").split(","), Way.DIMSE))
+    if peer.own_ae_title:
+        peer.own_ae_title = ae_title(peer.own_ae_title)
     if peer.send_to and not peer.host:
         raise ConfigurationError(f"{peer.ae_title} is to receive objects, so it needs a host and a port")
+    if (peer.maximum_associations or 0) < 0:
+        raise ConfigurationError("--maximum-associations is 1 or more, or 0 for the node's limit alone")
+    if peer.calls_from == HOST:
+        if not peer.host:
+            raise ConfigurationError(f"{peer.ae_title} is to call from its host, so it needs one: --address HOST:PORT")
+    elif peer.calls_from:
+        peer.calls_from = _networks(peer.calls_from)
+
+
+def _networks(text: str) -> str:
+    try:
+        return ",".join(str(network).removesuffix("/32").removesuffix("/128") for network in networks(text))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{text!r} is not host, anywhere, or addresses and networks such as 10.0.0.5,10.1.0.0/24: {error}"
+        ) from error
 
 
 def _audit(tx: Session, event: str, peer: RemoteAE, now: datetime, actor: str) -> None:
@@ -112,6 +141,14 @@ def _audit(tx: Session, event: str, peer: RemoteAE, now: datetime, actor: str) -
         host=peer.host,
         port=peer.port,
         may_send=int(bool(peer.may_send)),
+        may_verify=int(peer.may_verify is not False),
+        may_query=int(bool(peer.may_query)),
+        own_ae_title=peer.own_ae_title or "",
+        calls_from=peer.calls_from or "",
+        maximum_associations=peer.maximum_associations or 0,
+        tls=int(bool(peer.tls)),
+        tls_name=peer.tls_name or "",
+        must_use_tls=int(bool(peer.must_use_tls)),
         send_to=int(bool(peer.send_to)),
         mode=str(peer.mode or Mode.DRAFT),
         proof=str(peer.proof or Proof.QUERY),

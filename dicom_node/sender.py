@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from dicom_node import worklist
+from dicom_node.commitment_proof import CommitmentProof
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import LeaseLost, SendFailure, WetreadError
@@ -39,6 +40,7 @@ class Sender:
 
     `check` compares the bytes with the books just before they leave, and raises what keeps them here. `fallback` makes
     the same content in another form, its bytes in the store already, for a destination that takes no such class.
+    Without `commitment` a query is the proof where storage commitment should be.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Sender:
         new_token: Callable[[], str],
         *,
         fallback: Fallback = nothing_instead,
+        commitment: CommitmentProof | None = None,
     ) -> None:
         self._config = config
         self._database = database
@@ -57,6 +60,7 @@ class Sender:
         self._check = check
         self._new_token = new_token
         self._fallback = fallback
+        self._commitment = commitment
 
     def deliver_one(self) -> bool:
         """Send or prove the next due delivery; False when there is none."""
@@ -127,7 +131,10 @@ class Sender:
     def _prove(self, held: Consignment, transport: Transport, parcel: Parcel) -> None:
         if held.called_off and parcel.destination.way in _CANNOT_BE_ASKED:
             raise SendFailure(f"{held.destination} cannot be asked", permanent=True)
-        if transport.holds(parcel):
+        commitment = self._commitment if self._commitment and self._commitment.is_for(held) else None
+        if commitment and commitment.prove(held, parcel):
+            return
+        if self._is_there(transport, parcel, commitment, held):
             with self._database.write() as tx:
                 worklist.mark_committed(tx, held, clock(tx))
             log.info("proven", destination=held.destination, sop_instance_uid=held.sop_instance_uid)
@@ -137,6 +144,18 @@ class Sender:
         with self._database.write() as tx:
             worklist.mark_missing(tx, held, clock(tx))
         log.warning("missing", destination=held.destination, sop_instance_uid=held.sop_instance_uid)
+
+    def _is_there(
+        self, transport: Transport, parcel: Parcel, commitment: CommitmentProof | None, held: Consignment
+    ) -> bool:
+        """Ask. Who did not report a commitment in time and takes no question either is asked for commitment again."""
+        try:
+            return transport.holds(parcel)
+        except SendFailure as failure:
+            if commitment and failure.permanent and commitment.ask_anew(held):
+                words = f"{held.destination} reported no commitment in time, and cannot be asked"
+                raise SendFailure(words) from failure
+            raise
 
     def _do_otherwise(self, held: Consignment, payload: bytes, failure: SendFailure) -> None:
         """The destination takes no such class: another form, or without it; one refused form never stops the others."""

@@ -29,6 +29,9 @@ class Destination:
     objects: frozenset[Kind]
     notices: bool = False  # gets "No AI draft: <reason>" for studies that were excluded or failed
     credential: str = ""
+    own_ae_title: str = ""  # for DIMSE: what we call ourselves there; empty: our first
+    tls: bool = False  # for DIMSE
+    tls_name: str = ""  # in its certificate; empty: its host
 
 
 @dataclass(frozen=True, slots=True)

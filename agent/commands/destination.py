@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agent.config import Config
 
 _MODES = click.Choice([mode.value for mode in Mode])
-_PROOFS = click.Choice([proof.value for proof in Proof])
+_PROOFS = click.Choice([proof.value for proof in Proof if proof is not Proof.COMMITMENT])  # that is DIMSE's
 _WAYS = click.Choice([way.value for way in Way if way is not Way.DIMSE])
 _OBJECTS = "Forms that it gets, with commas; `recommended`: what its protocol suggests. Only DICOMweb has a choice."
 _CREDENTIAL = "Name of the secret in delivery.credentials; '' for none."

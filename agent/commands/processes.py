@@ -52,9 +52,11 @@ def listen(surroundings: Surroundings) -> None:
         listener.stop()
 
 
-def _services(_config: Config, _database: Database) -> list[Service]:
+def _services(config: Config, database: Database) -> list[Service]:
     """What the DICOM port offers beside Verification and Storage: a line each."""
-    return []
+    from dicom_node.commitment_service import Commitment
+
+    return [Commitment(config.node, database)]
 
 
 def _serve_hl7(config: Config, database: Database) -> MllpServer | None:
@@ -122,17 +124,20 @@ def send(surroundings: Surroundings, threads: int) -> None:
 
 def _deliver(config: Config, database: Database, stop: threading.Event, threads: int, pulse: loop.Pulse) -> None:
     from agent.leaving import agrees_with_the_books, another_form
-    from agent.transports import open_transports
+    from agent.transports import open_commitment, open_transports
+    from dicom_node.commitment_service import Reporter
     from dicom_node.sender import Sender
 
-    with open_transports(config) as transports:
+    new_token = partial(secrets.token_hex, 16)
+    with open_transports(config) as transports, open_commitment(config, database, new_token) as commitment:
         sender = Sender(
             config.node,
             database,
             transports,
             partial(agrees_with_the_books, patient_systems=config.fhir.patient_systems),
-            lambda: secrets.token_hex(16),
+            new_token,
             fallback=partial(another_form, store_folder=config.node.store_folder),
+            commitment=commitment,
         )
         hands = [
             threading.Thread(
@@ -143,6 +148,8 @@ def _deliver(config: Config, database: Database, stop: threading.Event, threads:
             )
             for number in range(threads)
         ]
+        report_one = Reporter(config.node, database).report_one
+        hands.append(threading.Thread(target=loop.run, args=("send", report_one, stop), kwargs={"idle_seconds": 0.5}))
         for hand in hands:
             hand.start()
         for hand in hands:

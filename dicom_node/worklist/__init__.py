@@ -34,7 +34,7 @@ from dicom_node.worklist.outgoing import Outgoing, enqueue
 from dicom_node.worklist.refusals import Refusal, mark_refused
 from dicom_node.worklist.releases import release_study
 from dicom_node.worklist.requeues import requeue_for
-from dicom_node.worklist.routings import Undecided, decided, undecided
+from dicom_node.worklist.routings import Undecided, bound_for, decided, stands_beside, to_read, undecided
 from dicom_node.worklist.sweeps import Stumble, Swept
 from dicom_node.worklist.workitems import (
     Claim,
@@ -64,6 +64,7 @@ __all__ = [
     "Stumble",
     "Swept",
     "Undecided",
+    "bound_for",
     "claim",
     "claim_delivery",
     "committed_by",
@@ -103,7 +104,9 @@ __all__ = [
     "requeue",
     "requeue_for",
     "set_aside",
+    "stands_beside",
     "switch",
     "switched",
+    "to_read",
     "undecided",
 ]

@@ -111,9 +111,9 @@ def mark_sent(tx: Session, held: Consignment, now: datetime) -> None:
         settle(tx, delivery.revision, now, actor="send")
 
 
-def mark_committed(tx: Session, held: Consignment, now: datetime) -> None:
-    """The destination was asked and has the object. Raises LeaseLost."""
-    _commit(tx, own_delivery(tx, held), held, now, Proof.QUERY)
+def mark_committed(tx: Session, held: Consignment, now: datetime, proof: Proof = Proof.QUERY) -> None:
+    """The destination was asked and has the object, or promised it. Raises LeaseLost."""
+    _commit(tx, own_delivery(tx, held), held, now, proof)
 
 
 def mark_missing(tx: Session, held: Consignment, now: datetime) -> None:

@@ -122,7 +122,7 @@ def stands_beside(tx: Session, revision_id: int) -> bool:
     return bool(tx.scalar(select(Routing.beside).where(Routing.revision_id == revision_id)))
 
 
-def chosen(tx: Session, revision_id: int, everyone: Sequence[Destination]) -> tuple[Destination, ...]:
+def bound_for(tx: Session, revision_id: int, everyone: Sequence[Destination]) -> tuple[Destination, ...]:
     """Those of the destinations that a revision goes to, each in its mode or the stricter one that a rule says.
 
     A rule never lets out more than the destination's own mode: that one is what the site agreed upon.

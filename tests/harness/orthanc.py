@@ -88,6 +88,19 @@ class Orthanc:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._http}{path}", timeout=10) as answer:
             return json.load(answer)
 
+    def post(self, path: str, body: Any) -> Any:
+        """POST JSON to one of its resources."""
+        address = f"http://127.0.0.1:{self._http}{path}"
+        request = urllib.request.Request(address, json.dumps(body).encode(), method="POST")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def delete_everything(self) -> None:
+        """As if it had lost its disk."""
+        for patient in self.ask("/patients"):
+            address = f"http://127.0.0.1:{self._http}/patients/{patient}"
+            urllib.request.urlopen(urllib.request.Request(address, method="DELETE"), timeout=10).close()
+
     def instances(self, modality: str) -> list[dict[str, str]]:
         """The main tags of all instances of a modality, those of patient, study and series included."""
         found = []

@@ -14,6 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import select, update
 
 from dicom_node import worklist
+from dicom_node.commitment_proof import CommitmentProof
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.dimse import DimseTransport
@@ -64,11 +65,27 @@ class Outbox:
         answer_seconds: float = 5,
         age: timedelta = timedelta(minutes=1),
         waits: Sequence[float] = WAITS,
+        commitment_seconds: float = 60,
     ) -> None:
         self.database = database
         self.config = NodeConfig(data_folder=folder, dimse_timeout_seconds=answer_seconds, retry_seconds=tuple(waits))
-        transports = {Way.DIMSE: DimseTransport("WETREAD", connect_seconds=5, answer_seconds=answer_seconds)}
-        self.sender = Sender(self.config, database, transports, check, lambda: secrets.token_hex(16), fallback=fallback)
+        self.transport = DimseTransport("WETREAD", connect_seconds=5, answer_seconds=answer_seconds)
+        self.commitment = CommitmentProof(
+            database,
+            self.transport,
+            lambda: secrets.token_hex(16),
+            patience=timedelta(seconds=commitment_seconds),
+            keep_seconds=5,
+        )
+        self.sender = Sender(
+            self.config,
+            database,
+            {Way.DIMSE: self.transport},
+            check,
+            lambda: secrets.token_hex(16),
+            fallback=fallback,
+            commitment=self.commitment,
+        )
         self._queue(port, proof, datetime.now(UTC) - age)
 
     def step(self) -> Delivery:
@@ -91,6 +108,11 @@ class Outbox:
     def skip_the_wait(self) -> None:
         with self.database.write() as tx:
             tx.execute(update(Delivery).values(next_attempt_at=datetime.now(UTC) - timedelta(seconds=1)))
+
+    def free_the_dead(self) -> None:
+        """What `dispatch` does with the claims of a sender that was killed."""
+        with self.database.write() as tx:
+            worklist.release_lost(tx, datetime.now(UTC), is_dead=lambda _owner: True, attempts=3, wait=timedelta())
 
     def _queue(self, port: int, proof: Proof, now: datetime) -> None:
         draft = document()
