@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pydicom.charset import convert_encodings, decode_bytes, python_encoding
+from pydicom.charset import convert_encodings, custom_encoders, decode_bytes, python_encoding
 
 from dicom_node.errors import WetreadError
 
@@ -19,6 +19,8 @@ _TEXT_DELIMITERS = frozenset({0x09, 0x0A, 0x0C, 0x0D, 0x5C})
 # They stand alone (PS3.3 C.12.1.1.2); beside others one of the two is a mistake.
 _ALONE = frozenset({"ISO_IR 192", "GB18030", "GBK", "ISO 2022 GBK"})
 _ASCII = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
+_NOT_WRITTEN = frozenset({"ISO 2022 IR 58"})  # pydicom leaves out the escape sequences that it wants (PS3.5 K.3)
+UTF_8 = "ISO_IR 192"
 _SLOPPY = re.compile(r"ISO[ _-](?:2022[ _-])?IR[ _-]?(?P<number>\d+)", re.IGNORECASE)
 
 
@@ -39,6 +41,7 @@ class Charset:
 
     encodings: tuple[str, ...]  # Python codecs, the first one in force at the start of a value
     starts_ascii: bool
+    terms: tuple[str, ...] = ("",)  # as the standard spells them
 
     @classmethod
     def declared(cls, terms: list[str]) -> Charset:
@@ -50,7 +53,21 @@ class Charset:
         """
         known = [_canonical(term) for term in terms] or [""]
         known = known[:1] if known[0] in _ALONE else [term for term in known if term not in _ALONE]
-        return cls(tuple(convert_encodings(known)), starts_ascii=known[0] in _ASCII)
+        return cls(tuple(convert_encodings(known)), starts_ascii=known[0] in _ASCII, terms=tuple(known))
+
+    @property
+    def is_default(self) -> bool:
+        """Is nothing declared but ASCII?"""
+        return set(self.terms) <= _ASCII
+
+    def carries(self, text: str) -> bool:
+        """Can every character be written in it, and told from others by who reads it?"""
+        if self.starts_ascii and any("\x80" <= character <= "\xff" for character in text):
+            return False  # pydicom takes the default repertoire for Latin-1 and writes no escape sequence
+        possible = [codec for codec in self.encodings if not (codec == "iso8859" and self.starts_ascii)]
+        return not _NOT_WRITTEN & set(self.terms) and all(
+            character.isascii() or any(_has(codec, character) for codec in possible) for character in set(text)
+        )
 
     def covers(self, value: bytes) -> bool:
         """Is a character set declared for every byte? Beyond ASCII, code extensions need an escape sequence first."""
@@ -68,6 +85,18 @@ class Charset:
                 "correct the study in the PACS and send it again",
             )
         return text
+
+
+def _has(codec: str, character: str) -> bool:
+    encoder = custom_encoders.get(codec)
+    try:
+        if encoder is None:
+            character.encode(codec)
+        else:
+            encoder(character)
+    except UnicodeError:
+        return False
+    return True
 
 
 def _canonical(term: str) -> str:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork
 
+from dicom_node.uids import ROOT, is_root
 from reports.charset import Charset, SourceUnusable
 
 
@@ -26,6 +27,15 @@ def _time_zone(text: str) -> str:
     return text
 
 
+def _uid_root(text: str) -> str:
+    if not is_root(text):
+        raise ValueError(
+            f"{text!r} is no root of UIDs, such as 1.2.840.99999.7: digits and points, no leading zeros, "
+            "and at most 24 characters, so that 64 are enough for a UID below it"
+        )
+    return text
+
+
 class ReportsConfig(BaseModel):
     """Section [reports] of the configuration file; each key is explained in deploy/wetread.toml."""
 
@@ -36,9 +46,12 @@ class ReportsConfig(BaseModel):
     assume_charset: Annotated[str, AfterValidator(_character_set)] = (
         ""  # for sources that declare none; empty: such a study is excluded
     )
-    unknown_sex: Literal["", "O"] = ""  # written for Patient's Sex U, which many devices send and DICOM lacks
+    charset_mode: Literal["utf-8", "source"] = "utf-8"  # source: as the film, where that carries every character
+    unknown_sex: Literal["", "O"] = ""  # written for Patient's Sex U, X or UNKNOWN, which DICOM lacks
+    study_id_from_accession: bool = False  # where the film has no Study ID; else it stays empty
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"  # of Content Date and Time; a source's own is first
     expire_hours: float = Field(24, ge=0)  # an unsigned draft is taken back so long after it was made; 0: never
+    uid_root: Annotated[str, AfterValidator(_uid_root)] = ROOT  # of UIDs made here; for sites that refuse 2.25
     series_number: int = Field(9001, ge=1, le=2**31 - 1)  # of the drafts; far from those of devices
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -60,10 +61,11 @@ class Provenance:
         lines = (self.notice, NOTICE, explanation, "" if cleared else _RESEARCH)
         return "\n".join(line for line in lines if line)
 
-    def sentence(self, views: list[str], content_at: datetime) -> str:
+    def sentence(self, views: list[str], content_at: datetime, departures: Sequence[str] = ()) -> str:
         """One paragraph for people: by whom, when, from what, on which assumptions.
 
-        views: what each film is, such as `DX PA`, in the order of `films`.
+        views: what each film is, such as `DX PA`, in the order of `films`. departures: where the report does not say
+        what the image says, one phrase each.
         """
         images = "1 image" if len(views) == 1 else f"{len(views)} images"
         parts = [
@@ -73,6 +75,8 @@ class Provenance:
         ]
         if self.assumptions:
             parts.append(f"Assumed: {'; '.join(self.assumptions)}.")
+        if departures:
+            parts.append(f"Not as in the image: {'; '.join(departures)}.")
         return " ".join(parts)
 
     def _not_seen(self) -> str:

@@ -20,7 +20,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.valuerep import PersonName
 
 from dicom_node.uids import is_uid
-from reports.charset import Charset, SourceUnusable
+from reports.charset import UTF_8, Charset, SourceUnusable
 from reports.config import ReportsConfig
 
 # A wrong or cut value of these would bind the report to another patient or order: the study is held instead.
@@ -49,6 +49,7 @@ OPTIONAL = (
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
 SEQUENCES = ("IssuerOfPatientIDQualifiersSequence", "IssuerOfAccessionNumberSequence")
 _REQUEST = ("RequestedProcedureID", "RequestedProcedureDescription")
+_UNKNOWN_SEX = frozenset({"U", "X", "UNKNOWN"})
 _CODE = ("CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning")
 
 LENGTHS = MappingProxyType({"CS": 16, "SH": 16, "LO": 64})  # PS3.5 6.2, in characters
@@ -61,23 +62,25 @@ log = structlog.get_logger()
 
 
 def normalize(source: Dataset, config: ReportsConfig) -> Dataset:
-    """Copy what a report needs: UTF-8, type 2 attributes present, values that DICOM does not allow left empty.
+    """Copy what a report needs: Unicode, type 2 attributes present, values that DICOM does not allow left empty.
 
-    The source may be any image header, with or without pixels, lazily read or not; it is not changed. Normalizing
-    what is normal already changes nothing.
+    Specific Character Set is that in which the report is to be written. The source may be any image header, with or
+    without pixels, lazily read or not; it is not changed. Normalizing what is normal already changes nothing.
 
     Raises SourceUnusable: no usable UID, no Patient ID, an identifier too long or with control characters, text in an
     undeclared or unknown character set.
     """
     charset = _charset(source, Charset.declared([]))
     normal = Dataset()
-    normal.SpecificCharacterSet = "ISO_IR 192"
+    normal.SpecificCharacterSet = _terms(charset, config)
     for keyword in UIDS:
         setattr(normal, keyword, _uid(source, keyword))
     for keyword in (*TYPE_2, *OPTIONAL):
         text = _cleaned(keyword, _text(source, keyword, charset, config), config)
         if text or keyword in TYPE_2:
             setattr(normal, keyword, text)
+    if config.study_id_from_accession and not normal.StudyID:
+        normal.StudyID = normal.AccessionNumber  # both are SH
     if not normal.PatientID:
         raise SourceUnusable("no-patient-id", "Patient ID (0010,0020) is absent or empty; the patient is unidentified")
     offset = _text(source, "TimezoneOffsetFromUTC", charset, config)
@@ -131,6 +134,14 @@ def _charset(source: Dataset, inherited: Charset) -> Charset:
     value = source.SpecificCharacterSet
     terms = [value] if isinstance(value, str) else list(value or [])
     return Charset.declared([str(term) for term in terms])
+
+
+def _terms(charset: Charset, config: ReportsConfig) -> list[str]:
+    """Value of (0008,0005) of a report: UTF-8, which every text fits into, or as the film where that is configured."""
+    if config.charset_mode == "source" and charset.is_default and config.assume_charset:
+        charset = Charset.declared(config.assume_charset.split("\\"))
+    # A film that declares nothing holds ASCII, which is the same bytes in UTF-8.
+    return [UTF_8] if config.charset_mode == "utf-8" or charset.is_default else list(charset.terms)
 
 
 def _text(source: Dataset, keyword: str, charset: Charset, config: ReportsConfig) -> str:
@@ -192,7 +203,7 @@ def _undeclared() -> SourceUnusable:
 def _cleaned(keyword: str, text: str, config: ReportsConfig) -> str:
     """Return the value as DICOM allows it; empty where it does not. Raises SourceUnusable for identifiers."""
     if keyword == "PatientSex":
-        text = config.unknown_sex if text.upper() == "U" else text.upper()
+        text = _sex(text.upper(), config)
     if _is_valid(keyword, text):
         return text
     if keyword in KEYS:
@@ -202,6 +213,14 @@ def _cleaned(keyword: str, text: str, config: ReportsConfig) -> str:
         )
     log.warning("attribute_left_empty", keyword=keyword)
     return ""
+
+
+def _sex(text: str, config: ReportsConfig) -> str:
+    """Words of devices for "not known", which DICOM lacks, become what is configured for them."""
+    if text not in _UNKNOWN_SEX:
+        return text
+    log.info("sex_replaced", code="sex-written-as-other" if config.unknown_sex else "sex-left-out")
+    return config.unknown_sex
 
 
 def _is_valid(keyword: str, text: str) -> bool:
@@ -259,6 +278,9 @@ def _request(item: Dataset, inherited: Charset, config: ReportsConfig) -> Datase
     request = Dataset()
     for keyword in _REQUEST:
         setattr(request, keyword, _cleaned(keyword, _text(item, keyword, charset, config), config))
+    accession = _text(item, "AccessionNumber", charset, config)
+    if accession and _is_valid("AccessionNumber", accession):  # only to choose among several
+        request.AccessionNumber = accession
     _copy_codes(item, request, "RequestedProcedureCodeSequence", charset, config)
     return request
 

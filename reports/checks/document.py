@@ -19,7 +19,8 @@ from pydicom.uid import (
 from dicom_node.errors import WetreadError
 from dicom_node.headers import UNREADABLE
 from dicom_node.kinds import Stage
-from reports.checks.elements import of_the_elements, of_the_encoding, of_the_file_meta
+from reports.charset import UTF_8
+from reports.checks.elements import of_the_charset, of_the_elements, of_the_encoding, of_the_file_meta
 from reports.checks.key_object import of_a_key_object, of_the_rejected
 from reports.checks.measurement import of_a_measurement_report, of_the_master
 from reports.checks.narrative import of_a_narrative, stage_of
@@ -136,7 +137,8 @@ def check_payload(
         "SOPInstanceUID": sop_instance_uid,
     }
     books = [f"{name} is not that of the books" for name, value in expected.items() if plain(document, name) != value]
-    _refuse([*books, *_of_the_document(document), *of_the_file_meta(document)])
+    cut = ["the bytes end too early"] if len(payload) % 2 else []  # every element has an even length (PS3.5 7.1.1)
+    _refuse([*cut, *books, *_of_the_document(document), *of_the_file_meta(document)])
 
 
 def problems_of(document: Dataset) -> tuple[str, ...]:
@@ -157,6 +159,7 @@ def _of_the_document(document: Dataset) -> Iterator[str]:
         return
     yield from rules(document)
     yield from of_the_elements(document)
+    yield from of_the_charset(document)
     yield from of_the_encoding(document)
 
 
@@ -175,6 +178,8 @@ def _of_the_source(draft: Dataset, sources: list[Dataset]) -> Iterator[str]:
 def _of_the_claim(document: Dataset, config: ReportsConfig) -> Iterator[str]:
     if plain(document, "ContentQualification") == "PRODUCT" and not config.cleared:
         yield "ContentQualification PRODUCT is claimed without being configured"
+    if plain(document, "SpecificCharacterSet") != UTF_8 and config.charset_mode == "utf-8":
+        yield f"SpecificCharacterSet is not {UTF_8}, and nothing else is configured"
 
 
 def _value(dataset: Dataset, keyword: str) -> object:

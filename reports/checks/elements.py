@@ -9,7 +9,9 @@ from datetime import date
 from pydicom import DataElement, Dataset, FileDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from dicom_node.uids import is_uid
+from dicom_node.uids import ROOT, is_root, is_uid, number_of, root_of
+from reports.charset import SourceUnusable
+from reports.objects.characters import carries
 from reports.objects.frame import NotEncodable, encode
 from reports.objects.tree import plain
 from reports.provenance import device_uid
@@ -50,6 +52,15 @@ def of_the_encoding(document: Dataset) -> Iterator[str]:
         yield f"it cannot be written without loss ({type(error).__name__})"
 
 
+def of_the_charset(document: Dataset) -> Iterator[str]:
+    """It is one that every text can be written in and read back from."""
+    try:
+        if not carries(document):
+            yield "it cannot be written without loss in its character set"
+    except SourceUnusable:
+        yield "SpecificCharacterSet names no character set"
+
+
 def of_the_file_meta(document: FileDataset) -> Iterator[str]:
     """The file names the object that is in it."""
     meta = document.file_meta
@@ -62,20 +73,32 @@ def of_the_file_meta(document: FileDataset) -> Iterator[str]:
 
 
 def of_the_uids(document: Dataset, *, series: str, instance: str | None) -> Iterator[str]:
-    """UIDs are derived by us, from this content. series, instance: what they have to be; None: it has no content."""
-    for name in ("SOPInstanceUID", "SeriesInstanceUID"):
-        if not plain(document, name).startswith("2.25.") or not is_uid(plain(document, name)):
+    """UIDs are derived by us, from this content, whatever the root that they stand below.
+
+    series, instance: what they have to be; None: it has no content.
+    """
+    for name, uid in (("SOPInstanceUID", instance or ""), ("SeriesInstanceUID", series)):
+        said = plain(document, name)
+        if not is_uid(said) or not (root_of(said) == ROOT or is_same_below(said, uid)):
             yield f"{name} is not derived by us"
-    if plain(document, "SeriesInstanceUID") != series:
+    if not is_same_below(plain(document, "SeriesInstanceUID"), series):
         yield "SeriesInstanceUID is not that of the study's documents of this kind"
     if plain(document, "SOPInstanceUID") != instance:
         yield "SOPInstanceUID is not that of this content"
+    if root_of(plain(document, "SOPInstanceUID")) != root_of(plain(document, "SeriesInstanceUID")):
+        yield "SOPInstanceUID and SeriesInstanceUID have different roots"
+
+
+def is_same_below(uid: str, derived: str) -> bool:
+    """Is it this derived UID, below whatever root a site has chosen?"""
+    return is_root(root_of(uid)) and number_of(uid) == number_of(derived)
 
 
 def of_the_reader(document: Dataset) -> Iterator[str]:
     """Device UID and digest of the reader agree."""
     try:
-        if plain(document, "DeviceUID") != device_uid(document.ContributingEquipmentSequence[0].DeviceSerialNumber):
+        digest = document.ContributingEquipmentSequence[0].DeviceSerialNumber
+        if not is_same_below(plain(document, "DeviceUID"), device_uid(digest)):
             yield "DeviceUID is not that of the reader"
     except (AttributeError, IndexError):
         yield "the reader's digest is missing from the contributing equipment"

@@ -8,6 +8,7 @@ from typing import Final
 from pydicom import Dataset
 from pydicom.uid import KeyObjectSelectionDocumentStorage, SecondaryCaptureImageStorage
 
+from dicom_node.uids import ROOT, root_of
 from reports.checks.elements import of_the_moment, of_the_reader, of_the_uids
 from reports.checks.structure import (
     ALWAYS,
@@ -75,18 +76,17 @@ def _of_the_content(note: Dataset) -> Iterator[str]:
         yield "something stands below an item of the note"
     for item in items:
         if "ReferencedSOPSequence" in item:
-            yield from _of_a_reference(item)
+            yield from _of_a_reference(item, root_of(plain(note, "SeriesInstanceUID")))
 
 
-def _of_a_reference(item: Dataset) -> Iterator[str]:
-    """It names a document of ours: a note must never hide what another system made."""
+def _of_a_reference(item: Dataset, root: str) -> Iterator[str]:
+    """It names a document of ours: a note must never hide what another system made. root: that of the note."""
     if "ConceptNameCodeSequence" in item:
         yield "a reference has a name, which the template forbids"
     for reference in item.ReferencedSOPSequence:
         sop_class = plain(reference, "ReferencedSOPClassUID")
-        if sop_class not in key_object.TAKEN_BACK or not plain(reference, "ReferencedSOPInstanceUID").startswith(
-            "2.25."
-        ):
+        ours = {ROOT, root}
+        if sop_class not in key_object.TAKEN_BACK or root_of(plain(reference, "ReferencedSOPInstanceUID")) not in ours:
             yield "the note names an object that was not made here"
         if (plain(item, "ValueType") == "IMAGE") != (sop_class == SecondaryCaptureImageStorage):
             yield "a reference is of the wrong value type"

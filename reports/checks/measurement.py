@@ -8,6 +8,7 @@ from typing import Final
 from pydicom import Dataset
 
 from dicom_node.kinds import FINAL, Stage
+from dicom_node.uids import root_of
 from reports import codes
 from reports.checks.elements import of_the_moment, of_the_reader, of_the_uids
 from reports.checks.structure import (
@@ -167,7 +168,8 @@ def _of_the_codes(document: Dataset) -> Iterator[str]:
 
 def _of_the_group(group: Dataset, document: Dataset) -> Iterator[str]:
     tracking = [plain(item, "UID") for item in _named(group, measurement.TRACKING_UID.value)]
-    if tracking != [measurement.tracking_uid(plain(document, "StudyInstanceUID"))]:
+    root = root_of(plain(document, "SeriesInstanceUID"))
+    if tracking != [measurement.tracking_uid(plain(document, "StudyInstanceUID"), root=root)]:
         yield "the tracking UID is not that of the study's findings"
     if [plain(item, "TextValue") for item in _named(group, measurement.TRACKING_IDENTIFIER.value)] != [
         measurement.TRACKED

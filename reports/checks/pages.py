@@ -25,9 +25,7 @@ from reports.page.picture import texts
 from reports.page.sheet import NO_DRAFT
 from reports.provenance import NOTICE
 
-_ALWAYS = MappingProxyType(
-    {"SpecificCharacterSet": ("ISO_IR 192",), "ConversionType": ("SYN",), "BurnedInAnnotation": ("YES",)}
-)
+_ALWAYS = MappingProxyType({"ConversionType": ("SYN",), "BurnedInAnnotation": ("YES",)})
 _OF_A_PDF = MappingProxyType({"Modality": ("DOC",), "MIMETypeOfEncapsulatedDocument": (MIME,)})
 _OF_A_CAPTURE = MappingProxyType(
     {

@@ -9,6 +9,7 @@ from typing import Final
 
 from pydicom import Dataset
 
+from reports.checks.elements import is_same_below
 from reports.objects import tree
 from reports.objects.basic_text import LANGUAGES, PROCEDURE
 from reports.objects.frame import FINAL_SERIES
@@ -95,7 +96,6 @@ _PERSON_OBSERVER: Final = ("121008", "DCM")
 _VERIFICATION_DATETIME: Final = re.compile(r"\d{14}([+-]\d{4})")
 ALWAYS: Final = MappingProxyType(
     {
-        "SpecificCharacterSet": ("ISO_IR 192",),
         "ValueType": ("CONTAINER",),
         "ContinuityOfContent": ("SEPARATE",),
     }
@@ -189,16 +189,19 @@ def of_the_evidence(document: Dataset) -> Iterator[str]:
     evidence = document.get("CurrentRequestedProcedureEvidenceSequence") or []
     if [plain(study, "StudyInstanceUID") for study in evidence] != [plain(document, "StudyInstanceUID")]:
         yield "the evidence is not exactly the draft's own study"
-    listed = {
-        _pair(reference)
-        for study in evidence
-        for series in study.get("ReferencedSeriesSequence") or []
-        for reference in series.get("ReferencedSOPSequence") or []
-    }
+    listed = set(_listed(evidence))
     if not referenced(document):
         yield "no image is referenced"
     if {_pair(reference) for reference in _references(document)} != listed:
         yield "the images in the text are not those in the evidence"
+    if listed & set(_listed(document.get("PertinentOtherEvidenceSequence") or [])):
+        yield "an image is in both kinds of evidence"  # PS3.3 C.17.2.3
+
+
+def _listed(evidence: Iterable[Dataset]) -> Iterator[tuple[str, str]]:
+    for study in evidence:
+        for series in study.get("ReferencedSeriesSequence") or []:
+            yield from (_pair(reference) for reference in series.get("ReferencedSOPSequence") or [])
 
 
 def referenced(document: Dataset) -> set[str]:
@@ -250,7 +253,7 @@ def of_the_predecessor(document: Dataset, allowed: frozenset[str]) -> Iterator[s
         series = item.get("ReferencedSeriesSequence") or []
         if plain(item, "StudyInstanceUID") != study or not {plain(part, "SeriesInstanceUID") for part in series}:
             yield "the predecessor is of another study"
-        elif not {plain(part, "SeriesInstanceUID") for part in series} <= allowed:
+        elif not all(any(is_same_below(plain(part, "SeriesInstanceUID"), uid) for uid in allowed) for part in series):
             yield "the predecessor is no document that this one may replace"
 
 

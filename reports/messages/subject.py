@@ -12,7 +12,7 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_node.kinds import FINAL, Kind, Stage
-from dicom_node.uids import derived_uid
+from dicom_node.uids import derived_uid, number_of
 from reports import codes
 from reports.config import ReportsConfig
 from reports.findings import Finding
@@ -116,7 +116,7 @@ def replaces_a_final(document: Dataset, stage: Stage) -> bool:
         return True
     final = series_uid(plain(document, "StudyInstanceUID"), plain(document, "SOPClassUID"), Stage.SIGNED)
     return stage in FINAL and any(
-        plain(series, "SeriesInstanceUID") == final
+        number_of(plain(series, "SeriesInstanceUID")) == number_of(final)
         for study in document.get("PredecessorDocumentsSequence") or []
         for series in study.get("ReferencedSeriesSequence") or []
     )

@@ -23,8 +23,11 @@ from pydicom.sr.coding import Code
 from pydicom.uid import BasicTextSRStorage
 
 from dicom_node.kinds import Kind, Stage
+from dicom_node.uids import under
 from reports.config import ReportsConfig
+from reports.departures import departures, of_other_requests, request_of
 from reports.objects import tree
+from reports.objects.characters import settle_charset
 from reports.objects.frame import (
     DRAFT_SERIES,
     NOTICE_SERIES,
@@ -37,7 +40,7 @@ from reports.objects.frame import (
     stamp,
 )
 from reports.provenance import Provenance
-from reports.source import normalize, of_one_study
+from reports.source import joined, normalize, of_one_study
 from reports.text import DraftText
 
 COMPLETION_FLAG_DESCRIPTION = "AI draft awaiting radiologist review"
@@ -66,13 +69,17 @@ def build_draft(
 
     Raises SourceUnusable; ValueError: a film that is not among the sources, a naive moment.
     """
-    films = _films(sources, provenance, config)
+    films, others = _films(sources, provenance, config)
     moment = local(content_at, films[0], config)
     draft = _unverified(films, provenance, Stage.DRAFT, revision, moment, config)
+    if pertinent := of_other_requests(others, films[0]):
+        draft.PertinentOtherEvidenceSequence = evidence(pertinent)
     if predecessor is not None:
         draft.PredecessorDocumentsSequence = evidence([predecessor])
     views = [" ".join(filter(None, (film.get("Modality"), film.get("ViewPosition")))) or "image" for film in films]
-    drafted = tree.text(codes.cid7002.ProcedureDescription, provenance.sentence(views, moment))
+    received = next(source for source in sources if joined(source.SOPInstanceUID) == films[0].SOPInstanceUID)
+    making = provenance.sentence(views, moment, departures(received, films[0]))
+    drafted = tree.text(codes.cid7002.ProcedureDescription, making)
     sections = (
         tree.section(tree.SUMMARY, tree.text(tree.SUMMARY, provenance.warning(cleared=config.cleared))),
         tree.section(tree.FINDINGS, tree.text(codes.cid7002.Finding, text.findings)),
@@ -80,7 +87,8 @@ def build_draft(
         _key_images(films),
         tree.section(tree.PROCEDURE_DESCRIPTIONS, *_algorithm(provenance), drafted),
     )
-    tree.grow(draft, root(), [*preamble(config.language), *device_observer(provenance), *sections])
+    tree.grow(draft, root(), [*preamble(config.language), *device_observer(provenance, config), *sections])
+    settle_charset(draft, config)
     draft.SOPInstanceUID = content_uid(draft, "draft")
     return draft
 
@@ -100,12 +108,13 @@ def build_notice(
 
     Raises SourceUnusable; ValueError: a film that is not among the sources, a naive moment.
     """
-    films = _films(sources, provenance, config)
+    films, _ = _films(sources, provenance, config)
     moment = local(content_at, films[0], config)
     notice = _unverified(films, provenance, Stage.NOTICE, revision, moment, config)
     words = f"No AI draft: {reason}\nThis says nothing about what the image shows."
     sections = (tree.section(tree.SUMMARY, tree.text(tree.SUMMARY, words)), _key_images(films))
-    tree.grow(notice, root(), [*preamble(config.language), *device_observer(provenance), *sections])
+    tree.grow(notice, root(), [*preamble(config.language), *device_observer(provenance, config), *sections])
+    settle_charset(notice, config)
     notice.SOPInstanceUID = content_uid(notice, "notice")
     return notice
 
@@ -121,10 +130,10 @@ def preamble(language: str) -> Iterable[Dataset]:
     yield from LanguageOfContentItemAndDescendants(tree.coded(LANGUAGES[language]))
 
 
-def device_observer(provenance: Provenance) -> Iterable[Dataset]:
+def device_observer(provenance: Provenance, config: ReportsConfig) -> Iterable[Dataset]:
     """TID 1004: the reader is the observer; no person is. Its optional rows stand in Contributing Equipment."""
     device = DeviceObserverIdentifyingAttributes(
-        uid=provenance.device_uid,
+        uid=under(config.uid_root, provenance.device_uid),
         name=f"{provenance.reader_name} {provenance.reader_version}",
     )
     yield from ObserverContext(tree.coded(codes.DCM.Device), device)
@@ -138,13 +147,17 @@ def flag(document: Dataset, *, completion: str, description: str, verification: 
     document.PreliminaryFlag = preliminary
 
 
-def _films(sources: Sequence[Dataset], provenance: Provenance, config: ReportsConfig) -> list[Dataset]:
+def _films(
+    sources: Sequence[Dataset], provenance: Provenance, config: ReportsConfig
+) -> tuple[list[Dataset], list[Dataset]]:
+    """The normalized images that were read, in their order, and those that were not."""
     normal = [normalize(source, config) for source in sources]
     of_one_study(normal)
     known = {str(source.SOPInstanceUID): source for source in normal}
     if not provenance.films or not set(provenance.films) <= known.keys():
         raise ValueError("provenance.films must name at least one image, and only images among the sources")
-    return [known[uid] for uid in provenance.films]
+    others = [source for uid, source in known.items() if uid not in provenance.films]
+    return [known[uid] for uid in provenance.films], others
 
 
 def _unverified(
@@ -159,7 +172,7 @@ def _unverified(
     document = Dataset()
     copy_identity(document, films[0])
     _add_series(document, films[0], stage, revision, config)
-    _add_equipment(document, provenance)
+    _add_equipment(document, provenance, config)
     stamp(document, moment)
     description = NOTICE_FLAG_DESCRIPTION if stage is Stage.NOTICE else COMPLETION_FLAG_DESCRIPTION
     flag(
@@ -180,14 +193,14 @@ def _add_series(document: Dataset, source: Dataset, stage: Stage, revision: int,
     """SR Document Series Module (PS3.3 C.17.1). Constant over all drafts of a study."""
     document.SOPClassUID = BasicTextSRStorage
     document.Modality = "SR"
-    document.SeriesInstanceUID = series_uid(source.StudyInstanceUID, BasicTextSRStorage, stage)
+    document.SeriesInstanceUID = series_uid(source.StudyInstanceUID, BasicTextSRStorage, stage, root=config.uid_root)
     document.SeriesNumber = series_number(Kind.BASIC_TEXT, stage, config)
     document.SeriesDescription = NOTICE_SERIES if stage is Stage.NOTICE else DRAFT_SERIES
     document.ReferencedPerformedProcedureStepSequence = []
     document.InstanceNumber = revision
 
 
-def _add_equipment(document: Dataset, provenance: Provenance) -> None:
+def _add_equipment(document: Dataset, provenance: Provenance, config: ReportsConfig) -> None:
     """General Equipment is this program with this reader (the loop guard knows its Device UID), which contributed.
 
     Contributing Equipment does not repeat the Device UID: validators of 2022 call that a Standard Extended SOP Class.
@@ -195,7 +208,7 @@ def _add_equipment(document: Dataset, provenance: Provenance) -> None:
     document.Manufacturer = "wetread"
     document.ManufacturerModelName = "wetread"
     document.SoftwareVersions = provenance.software_version
-    document.DeviceUID = provenance.device_uid
+    document.DeviceUID = under(config.uid_root, provenance.device_uid)
     reader = Dataset()
     reader.PurposeOfReferenceCodeSequence = [tree.coded(codes.DCM.ProcessingEquipment)]
     reader.Manufacturer = provenance.manufacturer
@@ -206,8 +219,8 @@ def _add_equipment(document: Dataset, provenance: Provenance) -> None:
 
 
 def _request(source: Dataset) -> Dataset:
-    """Make the one item: of several requests the first. RIS match a report by one order, and two would close both."""
-    first = (source.get("RequestAttributesSequence") or [Dataset()])[0]
+    """Make the one item."""
+    first = request_of(source)
     request = Dataset()
     request.StudyInstanceUID = source.StudyInstanceUID
     request.ReferencedStudySequence = []

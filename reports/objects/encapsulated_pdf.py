@@ -10,6 +10,7 @@ from pydicom.uid import EncapsulatedPDFStorage
 from dicom_node.kinds import FINAL, Kind, Stage
 from reports.config import ReportsConfig
 from reports.objects import tree
+from reports.objects.characters import settle_charset
 from reports.objects.frame import (
     DRAFT_SERIES,
     FINAL_SERIES,
@@ -47,6 +48,7 @@ def build_pdf(master: Dataset, *, fonts: Fonts, config: ReportsConfig, paper: Pa
     pdf = as_pdf(sheet, fonts=fonts, paper=paper, created=written_at(master))
     document.EncapsulatedDocumentLength = len(pdf)
     document.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
+    settle_charset(document, config)
     document.SOPInstanceUID = content_uid(document, f"pdf {side(sheet.stage)}")
     return document
 
@@ -59,7 +61,7 @@ def frame(master: Dataset, sheet: Sheet, sop_class_uid: str, kind: Kind, config:
     for keyword in _STAMPS:
         setattr(document, keyword, master[keyword].value)
     document.SOPClassUID = sop_class_uid
-    document.SeriesInstanceUID = series_uid(master.StudyInstanceUID, sop_class_uid, sheet.stage)
+    document.SeriesInstanceUID = series_uid(master.StudyInstanceUID, sop_class_uid, sheet.stage, root=config.uid_root)
     document.SeriesNumber = series_number(kind, sheet.stage, config)
     document.SeriesDescription = series_description(sheet.stage)
     document.ConversionType = "SYN"

@@ -17,7 +17,8 @@ from pydicom.uid import UID, BasicTextSRStorage, ExplicitVRLittleEndian
 
 from dicom_node.errors import WetreadError
 from dicom_node.kinds import FINAL, Kind, Stage
-from dicom_node.uids import derived_uid
+from dicom_node.uids import ROOT, derived_uid, root_of, under
+from reports.charset import UTF_8
 from reports.config import ReportsConfig
 from reports.source import OPTIONAL, SEQUENCES, TYPE_2, joined
 
@@ -55,7 +56,7 @@ class NotEncodable(WetreadError):
 
 def copy_identity(target: Dataset, source: Dataset) -> None:
     """Copy patient, study and order identity, byte for byte, from a normalized film or from one of our documents."""
-    target.SpecificCharacterSet = "ISO_IR 192"
+    target.SpecificCharacterSet = source.get("SpecificCharacterSet") or UTF_8  # wanted; `settle_charset` decides
     target.StudyInstanceUID = source.StudyInstanceUID
     for keyword in IDENTITY:
         if keyword in source:
@@ -75,13 +76,13 @@ def series_number(kind: Kind, stage: Stage, config: ReportsConfig) -> int:
     return config.series_number + list(Kind).index(kind) + (10 if final else 20 if stage is Stage.NOTICE else 0)
 
 
-def series_uid(study_instance_uid: str, sop_class_uid: str, stage: Stage) -> str:
+def series_uid(study_instance_uid: str, sop_class_uid: str, stage: Stage, *, root: str = ROOT) -> str:
     """Series of a study's documents of one class: drafts, signed reports and notices are never in one series.
 
     Viewers fail on series with several SOP classes, and show a final in a draft's series as a draft.
     """
     final = stage in FINAL
-    return derived_uid("series", study_instance_uid, sop_class_uid, "final" if final else stage.value)
+    return under(root, derived_uid("series", study_instance_uid, sop_class_uid, "final" if final else stage.value))
 
 
 def draft_series_uid(study_instance_uid: str) -> str:
@@ -92,13 +93,16 @@ def draft_series_uid(study_instance_uid: str) -> str:
 def content_uid(document: Dataset, what: str) -> str:
     """SOP Instance UID that a document with this content has: whoever changes a letter gets another one.
 
+    It stands below the root of the document's series.
+
     what: a word that tells kinds apart, such as `draft` or `tid1500 draft`.
     """
     own = {"SOPInstanceUID", "SeriesInstanceUID"}
     content = Dataset({element.tag: element for element in document if element.keyword not in own})
     digest = hashlib.sha256(_explicit_little_endian(content)).hexdigest()
     reader = document.ContributingEquipmentSequence[0].DeviceSerialNumber
-    return derived_uid(document.StudyInstanceUID, str(document.InstanceNumber), what, reader, digest)
+    uid = derived_uid(document.StudyInstanceUID, str(document.InstanceNumber), what, reader, digest)
+    return under(root_of(document.SeriesInstanceUID) or ROOT, uid)
 
 
 def stamp(document: Dataset, moment: datetime) -> None:

@@ -32,8 +32,10 @@ from pydicom.uid import (
 
 from dicom_node.errors import WetreadError
 from dicom_node.kinds import Kind, Stage
+from dicom_node.uids import ROOT, root_of
 from reports.config import ReportsConfig
 from reports.objects import tree
+from reports.objects.characters import settle_charset
 from reports.objects.frame import (
     REJECTION_SERIES,
     content_uid,
@@ -94,7 +96,9 @@ def build_rejection(
     copy_identity(note, first)
     note.SOPClassUID = KeyObjectSelectionDocumentStorage
     note.Modality = "KO"
-    note.SeriesInstanceUID = series_uid(first.StudyInstanceUID, KeyObjectSelectionDocumentStorage, stage)
+    note.SeriesInstanceUID = series_uid(
+        first.StudyInstanceUID, KeyObjectSelectionDocumentStorage, stage, root=_root(documents, config)
+    )
     note.SeriesNumber = series_number(Kind.KOS, stage, config)
     note.SeriesDescription = SERIES[stage]
     note.ReferencedPerformedProcedureStepSequence = []
@@ -113,6 +117,7 @@ def build_rejection(
     for item in note.ContentSequence:
         if "ReferencedSOPSequence" in item:
             del item.ConceptNameCodeSequence  # the template forbids it, and highdicom insists on it
+    settle_charset(note, config)
     note.SOPInstanceUID = instance_uid(note)
     return note
 
@@ -125,6 +130,12 @@ def stage_of(note: Dataset) -> Stage:
 def instance_uid(note: Dataset) -> str:
     """SOP Instance UID that a note with this content has."""
     return content_uid(note, f"kos {stage_of(note)}")
+
+
+def _root(documents: Sequence[Dataset], config: ReportsConfig) -> str:
+    """That of what it takes back, which may be older than the setting: the check wants to see that it is ours."""
+    roots = [root_of(tree.plain(document, "SOPInstanceUID")) for document in documents]
+    return next((root for root in roots if root != ROOT), config.uid_root)
 
 
 def _check(documents: Sequence[Dataset], words: str) -> None:

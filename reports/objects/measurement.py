@@ -31,12 +31,13 @@ from pydicom.valuerep import DA, TM
 
 from dicom_node.errors import WetreadError
 from dicom_node.kinds import Kind, Stage
-from dicom_node.uids import derived_uid
+from dicom_node.uids import ROOT, derived_uid, root_of, under
 from reports import codes
 from reports.config import ReportsConfig
 from reports.findings import Finding, State
 from reports.objects import tree
 from reports.objects.basic_text import PROCEDURE
+from reports.objects.characters import settle_charset
 from reports.objects.content import Content, read_content
 from reports.objects.frame import content_uid, copy_equipment, copy_identity, evidence, series_number, series_uid
 
@@ -74,6 +75,7 @@ COPIED: Final = (
     "ReferencedRequestSequence",
     "PerformedProcedureCodeSequence",
     "CurrentRequestedProcedureEvidenceSequence",
+    "PertinentOtherEvidenceSequence",
 )
 _MODALITIES: Final = MappingProxyType(
     {
@@ -131,31 +133,46 @@ def build_measurement_report(
             *context,
             tree.code(standard.DCM.ProcedureReported, PROCEDURE, "HAS CONCEPT MOD"),
             _image_library(content, master, {str(film.SOPInstanceUID): film for film in films}),
-            tree.section(MEASUREMENTS, _group(master, content, strongest)),
+            tree.section(MEASUREMENTS, _group(master, content, strongest, config.uid_root)),
         ]
     )
     if any(code.scheme_designator == codes.SCHEME for code, _ in strongest):
         report.CodingSchemeIdentificationSequence = [codes.scheme_identification()]
+    settle_charset(report, config)
     return _named(report)
 
 
 def as_comprehensive(document: Dataset, *, predecessor: Dataset | None = None) -> Dataset:
     """Write the same content as Comprehensive SR, for peers that refuse Comprehensive 3D SR; `document` stays as it is.
 
-    predecessor: what this one replaces at that peer. The predecessor of `document` is not taken over: it is of the
-    class that the peer refuses.
+    predecessor: what this one replaces at that peer. Without it, that of `document` stays where it is a Comprehensive
+    SR, which is then what the peer took in place of an older one; of the class that it refuses it has none.
     """
     report = Dataset({element.tag: element for element in document if element.keyword not in _OF_THE_CLASS})
     report.SOPClassUID = ComprehensiveSRStorage
-    report.SeriesInstanceUID = series_uid(document.StudyInstanceUID, ComprehensiveSRStorage, stage_of(document))
+    root = root_of(document.SeriesInstanceUID)
+    report.SeriesInstanceUID = series_uid(
+        document.StudyInstanceUID, ComprehensiveSRStorage, stage_of(document), root=root
+    )
     if predecessor is not None:
         report.PredecessorDocumentsSequence = evidence([predecessor])
+    elif _classes_before(document) == {ComprehensiveSRStorage}:
+        report.PredecessorDocumentsSequence = document.PredecessorDocumentsSequence
     return _named(report)
 
 
-def tracking_uid(study_instance_uid: str) -> str:
+def _classes_before(document: Dataset) -> set[str]:
+    return {
+        tree.plain(reference, "ReferencedSOPClassUID")
+        for study in document.get("PredecessorDocumentsSequence") or []
+        for series in study.get("ReferencedSeriesSequence") or []
+        for reference in series.get("ReferencedSOPSequence") or []
+    }
+
+
+def tracking_uid(study_instance_uid: str, *, root: str = ROOT) -> str:
     """Tracking UID of a study's findings: the same in its drafts and in its reports."""
-    return derived_uid("tracking", study_instance_uid, TRACKED)
+    return under(root, derived_uid("tracking", study_instance_uid, TRACKED))
 
 
 def instance_uid(document: Dataset) -> str:
@@ -197,7 +214,7 @@ def _frame(master: Dataset, stage: Stage, sop_class: str, config: ReportsConfig)
     copy_equipment(report, master)
     report.SOPClassUID = sop_class
     report.Modality = "SR"
-    report.SeriesInstanceUID = series_uid(master.StudyInstanceUID, sop_class, stage)
+    report.SeriesInstanceUID = series_uid(master.StudyInstanceUID, sop_class, stage, root=config.uid_root)
     report.SeriesNumber = series_number(Kind.TID1500, stage, config)
     report.ReferencedPerformedProcedureStepSequence = []
     for keyword in COPIED:
@@ -238,7 +255,7 @@ def _image(name: Code, sop_class: str, uid: str) -> ImageContentItem:
     return ImageContentItem(tree.coded(name), sop_class, uid, relationship_type="CONTAINS")
 
 
-def _group(master: Dataset, content: Content, findings: list[tuple[Code, Finding]]) -> Dataset:
+def _group(master: Dataset, content: Content, findings: list[tuple[Code, Finding]], root: str) -> Dataset:
     """TID 1501: who and where, the notice, then a line for each finding (row 11), the images (10b), the words (12)."""
     reader = master.ContributingEquipmentSequence[0]
     context = "HAS OBS CONTEXT"
@@ -251,7 +268,7 @@ def _group(master: Dataset, content: Content, findings: list[tuple[Code, Finding
     group = tree.section(
         GROUP,
         TextContentItem(tree.coded(TRACKING_IDENTIFIER), TRACKED, context),
-        UIDRefContentItem(tree.coded(TRACKING_UID), tracking_uid(master.StudyInstanceUID), context),
+        UIDRefContentItem(tree.coded(TRACKING_UID), tracking_uid(master.StudyInstanceUID, root=root), context),
         tree.code(codes.FINDING_SITE, codes.CHEST, "HAS CONCEPT MOD"),
         *AlgorithmIdentification(reader.ManufacturerModelName, reader.SoftwareVersions),
         *([tree.text(NOTICE, content.warning)] if content.warning else []),

@@ -13,6 +13,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicom_node.kinds import Kind
 from reports.config import ReportsConfig
+from reports.objects.characters import settle_charset
 from reports.objects.encapsulated_pdf import films_of, frame, side, written_at
 from reports.objects.frame import content_uid
 from reports.page.fonts import Fonts
@@ -44,6 +45,7 @@ def build_captures(
         capture.ImageComments = f"{sheet.status}. Page {number} of {len(pictures)}; not a film."
         capture.SourceImageSequence = films_of(master)
         _add_pixels(capture, picture)
+        settle_charset(capture, config)
         capture.SOPInstanceUID = content_uid(capture, f"sc {side(sheet.stage)}")
         captures.append(capture)
     return tuple(captures)

@@ -20,6 +20,7 @@ from dicom_node.kinds import Kind, Stage
 from reports.config import ReportsConfig
 from reports.objects import tree
 from reports.objects.basic_text import flag, preamble, root
+from reports.objects.characters import settle_charset
 from reports.objects.frame import (
     FINAL_SERIES,
     content_uid,
@@ -155,7 +156,9 @@ def _verified(
     copy_identity(report, document)
     report.SOPClassUID = BasicTextSRStorage
     report.Modality = "SR"
-    report.SeriesInstanceUID = series_uid(document.StudyInstanceUID, BasicTextSRStorage, Stage.SIGNED)
+    report.SeriesInstanceUID = series_uid(
+        document.StudyInstanceUID, BasicTextSRStorage, Stage.SIGNED, root=config.uid_root
+    )
     report.SeriesNumber = series_number(Kind.BASIC_TEXT, Stage.SIGNED, config)
     report.SeriesDescription = FINAL_SERIES
     report.ReferencedPerformedProcedureStepSequence = []
@@ -177,6 +180,8 @@ def _verified(
     report.ReferencedRequestSequence = document.ReferencedRequestSequence
     report.PerformedProcedureCodeSequence = document.get("PerformedProcedureCodeSequence") or []
     report.CurrentRequestedProcedureEvidenceSequence = document.CurrentRequestedProcedureEvidenceSequence
+    if "PertinentOtherEvidenceSequence" in document:
+        report.PertinentOtherEvidenceSequence = document.PertinentOtherEvidenceSequence
     return report
 
 
@@ -243,6 +248,7 @@ def _grow(
     device = [item for item in device if tree.name_of(item)[0] not in _PERSON and not _says_person(item)]
     people = _person(signatures[-1])  # who answers for it; template 1001 takes one person, the flags name them all
     tree.grow(report, root(), [*preamble(config.language), *people, *device, *sections, *kept])
+    settle_charset(report, config)
 
 
 _KEPT = frozenset({tree.KEY_IMAGES.value, tree.PROCEDURE_DESCRIPTIONS.value})

@@ -52,8 +52,9 @@ CASES = (
         (
             "unit/reports/source::sex_is_one_that_dicom_has",
             "unit/reports/source::unknown_sex_may_be_configured_as_other",
+            "unit/reports/departures::sex_that_dicom_lacks_is_left_out_logged_by_code_and_said",
+            "unit/reports/departures::sex_that_is_written_as_other_is_said_too",
         ),
-        open="not built: nothing is logged where U is left out",
     ),
     Case(
         5,
@@ -74,8 +75,11 @@ CASES = (
     Case(
         7,
         "Study ID absent",
-        ("unit/reports/sr::absent_identifiers_stay_empty_and_today_is_never_invented",),
-        open="not built: an option to put the accession number there",
+        (
+            "unit/reports/sr::absent_identifiers_stay_empty_and_today_is_never_invented",
+            "unit/reports/departures::absent_study_id_may_be_configured_to_be_the_accession_number",
+            "unit/reports/departures::study_id_that_is_not_the_images_is_refused_where_nobody_configured_it",
+        ),
     ),
     Case(
         8,
@@ -104,8 +108,10 @@ CASES = (
             "unit/agent/gate::laterals_are_excluded",
             "unit/reports/sr::evidence_holds_every_film_that_was_read_and_no_other",
             "unit/reports/source::images_of_two_patients_make_no_report",
+            "unit/reports/departures::image_of_another_procedure_is_pertinent_evidence_and_one_of_the_same_is_none",
+            "unit/reports/departures::all_reports_of_a_study_have_the_same_other_evidence",
+            "unit/reports/departures::image_in_both_kinds_of_evidence_is_refused",
         ),
-        open="not built: Pertinent Other Evidence, since priors are not read",
     ),
     Case(
         11,
@@ -115,9 +121,12 @@ CASES = (
     Case(
         12,
         "two requested procedures",
-        ("unit/reports/sr::of_two_requested_procedures_the_first_is_named",),
+        (
+            "unit/reports/sr::of_two_requested_procedures_the_first_is_named",
+            "unit/reports/departures::requested_procedure_of_the_accession_number_is_named",
+            "unit/reports/departures::second_requested_procedure_is_logged_and_named_where_the_draft_says_how_it_was_made",
+        ),
         broken="two requests",
-        open="not built: nothing is logged of the second",
     ),
     # B. Character sets
     Case(
@@ -142,8 +151,12 @@ CASES = (
     Case(
         15,
         "a site that needs legacy character sets",
-        ("unit/reports/sr::lost_character_is_an_error_and_no_question_mark",),
-        open="not built: objects are always UTF-8; there is no charset_mode",
+        (
+            "unit/reports/sr::lost_character_is_an_error_and_no_question_mark",
+            "unit/reports/characters::character_set_of_the_film_is_kept_and_the_name_with_it",
+            "unit/reports/characters::text_that_the_character_set_lacks_goes_out_in_utf_8_and_nothing_is_replaced",
+            "unit/reports/characters::every_object_of_a_draft_has_its_character_set",
+        ),
     ),
     Case(
         16,
@@ -265,8 +278,10 @@ CASES = (
         (
             "unit/reports/sr::uids_are_derived_and_the_file_names_the_same",
             "unit/dicom_node/uids::derived_uid_is_valid_and_repeatable",
+            "unit/reports/roots::every_uid_stands_below_the_configured_root_and_every_object_passes_its_check",
+            "unit/reports/roots::root_that_cannot_carry_uids_is_refused_at_start_up",
+            "unit/reports/roots::documents_of_before_the_setting_changed_are_still_ours",
         ),
-        open="not built: another root for sites that refuse 2.25",
     ),
     Case(
         35,
