@@ -128,7 +128,7 @@ def write_notice(
     Without a usable identity of the patient there is no notice either: it would go to nobody's study.
     """
     with desk.database.read() as tx:
-        wanted = [one for one in destinations(tx) if one.notices]
+        wanted = [one for one in worklist.bound_for(tx, claim.revision_id, destinations(tx)) if one.notices]
     sources = [header for header in headers if "SOPInstanceUID" in header]
     if not wanted or not sources:
         return []
@@ -205,7 +205,9 @@ def findings_in(document: Dataset) -> tuple[Finding, ...]:
 def _surroundings(desk: Desk, claim: Claim) -> tuple[tuple[Destination, ...], Earlier, tuple[Finding, ...]]:
     """The destinations, the earlier drafts that they have, and what the newest of those says."""
     with desk.database.read() as tx:
-        everyone = destinations(tx)
+        everyone = worklist.bound_for(tx, claim.revision_id, destinations(tx))
+        if worklist.stands_beside(tx, claim.revision_id):
+            return everyone, {}, ()
         digests = drafts.earlier_drafts(tx, claim.study_id, before=claim.revision)
         before = drafts.of_study(tx, claim.study_id)[:1]
     earlier: dict[str, dict[Kind, Dataset]] = {}

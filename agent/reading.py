@@ -135,7 +135,7 @@ def _candidates(room: Room, claim: Claim) -> list[Candidate]:
     What the PACS has rejected is not read any more, whatever its header says.
     """
     with room.database.read() as tx:
-        instances = worklist.images_of(tx, claim.study_id)
+        instances = worklist.to_read(tx, claim.revision_id)
         rejected = drafts.rejected_images(tx, claim.study_id)
     found = []
     for instance in instances:

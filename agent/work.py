@@ -32,6 +32,7 @@ from agent.imaging.decoder import DecoderProcess
 from agent.imaging.pixels import Film
 from agent.readers.protocol import Reader, ReaderBroken, Serves
 from agent.reading import Interrupted, Room, fail, read_study
+from agent.routing import is_backlog_time
 from dicom_node import worklist
 from dicom_node.beats import STARTING
 from dicom_node.database import Database, clock
@@ -141,13 +142,16 @@ class Engine:
             return False
         node = self._config.node
         with self._room.database.write() as tx:
+            now = clock(tx)
             claim = worklist.claim(
                 tx,
                 worker=this_process(),
                 token=secrets.token_hex(16),
                 lease=timedelta(seconds=node.lease_seconds),
-                now=clock(tx),
+                now=now,
                 urgent=urgent,
+                reader=self._config.reader.name,
+                backlog=is_backlog_time(self._config, now),
             )
         if claim is None:
             return False

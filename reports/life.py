@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from dicom_node import audit
 from dicom_node.kinds import TAKES_BACK, Stage
 from dicom_node.tables import AuditRow, Book, Delivery, DeliveryState, Instance, Revision, Study
-from dicom_node.worklist import Ending, Swept
+from dicom_node.worklist import Ending, Swept, stands_beside
 from dicom_node.worklist.moves import call_back, close, deliveries_of, locked, move_delivery, settle
 from dicom_node.worklist.sweeps import alone
 from reports import drafts
@@ -106,13 +106,15 @@ RULES: Final = MappingProxyType(
 
 
 def record(tx: Session, report: Report, now: datetime, *, actor: str) -> None:
-    """Add a draft in the transaction that queues its deliveries; those of older revisions are superseded.
+    """Add a draft in the transaction that queues its deliveries; those of older revisions are superseded,
+    unless it is of late images only.
 
     Its document must be durable already. Where `silence` says that nothing may leave, it has ended before it began.
     """
     study_id = tx.get_one(Revision, report.revision_id).study_id
     why = silence(tx, study_id, film_digest=report.film_digest)
-    for older in drafts.of_study(tx, study_id, lock=True):
+    beside = stands_beside(tx, report.revision_id)
+    for older in () if beside else drafts.of_study(tx, study_id, lock=True):
         end(tx, older, Event.SUPERSEDED, now, actor=actor)
     drafts.add(tx, report, now)
     tx.flush()
