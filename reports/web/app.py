@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from dicom_node import books, destinations, peers
+from dicom_node import books, destinations, peers, turned_away
 from dicom_node.database import Database, clock
 from dicom_node.owner import in_words
 from dicom_node.tables import Way
@@ -31,6 +31,7 @@ from reports.web.study import MOST_INSTANCES, dossier, draft_of, kind_of
 from reports.web.worklist import Wish, newest
 
 PAGE = 50  # studies on a page
+MOST_REFUSED = 50  # callers on the page of peers
 _LIVE_SECONDS = 20  # between two looks of a page that shows something moving
 _MOVING = frozenset({Status.RECEIVING, Status.WAITING, Status.READING, Status.DRAFTED})
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -145,9 +146,18 @@ class _Pages:
             now = clock(tx)
             everyone, targets = peers.everyone(tx), destinations.destinations(tx)
             warnings = alarms(tx, now, books.backlog(tx), not_ready)
+            refused = turned_away.newest(tx, limit=MOST_REFUSED)
         objects = {to.name: destinations.in_words(to.objects).replace(",", ", ") for to in targets}
         services = [to for to in targets if to.way is not Way.DIMSE]
-        return self._page("peers.html", now=now, alarms=warnings, peers=everyone, services=services, objects=objects)
+        return self._page(
+            "peers.html",
+            now=now,
+            alarms=warnings,
+            peers=everyone,
+            services=services,
+            objects=objects,
+            refused=refused,
+        )
 
     def absent(self, request: Request, error: Exception) -> Response:  # noqa: ARG002
         """No such page or study, or a method that no page has."""

@@ -122,7 +122,15 @@ def test_peers_are_added_listed_edited_and_removed(idle: Node) -> None:
         "host": "127.0.0.1",
         "port": 104,
         "may_send": True,
+        "may_verify": True,
+        "may_query": False,
         "send_to": True,
+        "own_ae_title": "",
+        "calls_from": "",
+        "maximum_associations": 0,
+        "tls": False,
+        "tls_name": "",
+        "must_use_tls": False,
         "mode": "hold",
         "proof": "acknowledgement",
         "objects": "basic-text,kos",
@@ -135,12 +143,29 @@ def test_peers_are_added_listed_edited_and_removed(idle: Node) -> None:
     assert [peer["ae_title"] for peer in idle.ask("ae", "list")] == ["PACS"]
 
 
+def test_every_setting_of_a_peer_is_set_shown_and_taken_back(idle: Node) -> None:
+    settings = "--may-send --may-not-verify --may-query --own-ae-title WETREAD2 --from 10.0.0.5,10.1.0.0/16"
+    more = "--maximum-associations 3 --tls --tls-name pacs.example.org --must-use-tls"
+    assert idle.cli("ae", "add", "PACS@10.0.0.5:104", *settings.split(), *more.split()).returncode == DONE
+    shown = idle.cli("ae", "list").stdout
+    for words in ("--may-not-verify --may-query --own-ae-title WETREAD2 --from 10.0.0.5,10.1.0.0/16", more):
+        assert words in shown
+    back = "--may-verify --may-not-query --own-ae-title= --from anywhere --maximum-associations 0 --no-tls"
+    assert idle.cli("ae", "edit", "PACS", *back.split(), "--tls-name=", "--may-use-no-tls").returncode == DONE
+    (peer,) = idle.ask("ae", "list")
+    usual = ("", "", 0, False, "", False, True, False)
+    names = ("own_ae_title", "calls_from", "maximum_associations", "tls", "tls_name", "must_use_tls")
+    assert tuple(peer[name] for name in (*names, "may_verify", "may_query")) == usual
+
+
 def test_wrong_peers_are_refused_with_what_to_do(idle: Node) -> None:
     for arguments, words in (
         (["add", "PACS@127.0.0.1:104"], "--may-send, --send-to or both"),
         (["add", "PACS", "--send-to"], "needs a host"),
         (["add", "PACS@127.0.0.1", "--may-send"], "PACS@10.0.0.5:104"),
         (["add", "A" * 17, "--may-send"], "16 are allowed"),
+        (["add", "A", "--may-send", "--from", "the ward"], "addresses and networks such as 10.0.0.5"),
+        (["add", "A", "--may-send", "--from", "host"], "--address HOST:PORT"),
         (["echo", "CR1"], "has no address"),
     ):
         if arguments[0] == "echo":

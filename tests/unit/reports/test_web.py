@@ -15,7 +15,8 @@ from starlette.testclient import TestClient
 from agent import schema
 from agent.config import Config, ReaderConfig
 from agent.pages import make_pages
-from dicom_node import audit, endpoints, peers, worklist
+from dicom_node import audit, endpoints, peers, turned_away, worklist
+from dicom_node.access import Caller, Refusal
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.destinations import destinations, takes
@@ -482,6 +483,19 @@ def test_peers_without_a_destination_raise_an_alarm(house: House) -> None:
         peers.add(tx, RemoteAE(ae_title="XRAY", may_send=True), now=clock(tx), actor="person:test")
 
     assert "No destination is registered" in house.shown()
+
+
+def test_page_of_peers_shows_who_was_refused_and_why(house: House) -> None:
+    refusal = Refusal(1, 1, 3, "calling-ae-title-not-recognized", "only the case differs from 'PACS'")
+    with house.database.write() as tx:
+        turned_away.record(tx, Caller("<b>pacs", "WETREAD", "10.0.0.9", frozenset()), refusal, clock(tx))
+
+    page = house.web.get("/peers").text
+
+    assert "only the case differs" in page
+    assert "10.0.0.9" in page
+    assert "<b>pacs" not in page
+    assert "&lt;b&gt;pacs" in page
 
 
 # --- one study ----------------------------------------------------------------------------------------------------

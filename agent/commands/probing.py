@@ -1,0 +1,108 @@
+"""What `wetread ae` asks of peers: the address, the question which forms they take, and the answer in print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from agent.commands.session import person, print_table
+from dicom_node import peers
+from dicom_node.database import Database, clock
+from dicom_node.destinations import in_words
+from dicom_node.errors import ConfigurationError, SendFailure
+from dicom_node.tables import RemoteAE
+
+if TYPE_CHECKING:
+    from agent.config import Config
+    from dicom_node.peer import Address
+    from dicom_node.probe import Probed
+
+_PROBE_SECONDS = 5.0
+
+
+def probe_new(config: Config, database: Database, peer: RemoteAE, *, settle_proof: bool) -> None:
+    """Ask a peer that was just registered; that it does not answer yet is worth a note, no more."""
+    from dicom_node.probe import advise
+
+    try:
+        probed = ask(config, database, peer, seconds=min(_PROBE_SECONDS, config.node.dimse_timeout_seconds))
+    except SendFailure as failure:
+        click.echo(f"note: not probed: {failure} Later: wetread ae probe '{peer.ae_title}'")
+        return
+    advice = advise(probed)
+    if settle_proof and peer.proof is not advice.proof:
+        with database.write() as tx:
+            peers.edit(tx, peer.ae_title, now=clock(tx), actor=person(), proof=advice.proof)
+    for reason in advice.reasons:
+        click.echo(f"  {reason}")
+
+
+def ask(config: Config, database: Database, peer: RemoteAE, *, seconds: float) -> Probed:
+    """Ask, and keep the answer. Raises SendFailure."""
+    from dicom_node.associations import keep_identifiers_out_of_logs
+    from dicom_node.probe import probe, stored
+
+    keep_identifiers_out_of_logs()
+    with database.read() as tx:
+        now = clock(tx)
+    probed = probe(address_of(config, peer, seconds=seconds), now)
+    with database.write() as tx:
+        peers.remember_probe(tx, peer.ae_title, stored(probed), now=now, actor=person())
+    return probed
+
+
+def print_contexts(probed: Probed) -> None:
+    """A line for each class."""
+    from dicom_node.probe import ASKED, name_of
+
+    rows = []
+    for uid in ASKED:
+        syntaxes = ", ".join(name_of(syntax) for syntax in probed.accepted.get(uid, ()))
+        rows.append((name_of(uid), uid, "accepted" if syntaxes else "refused", syntaxes or "-"))
+    print_table(("CLASS", "UID", "ANSWER", "TRANSFER SYNTAXES"), rows, empty="")
+
+
+def probed_as_json(title: str, probed: Probed) -> dict[str, object]:
+    """The answer with our advice."""
+    from dicom_node.probe import ASKED, advise, name_of
+
+    advice = advise(probed)
+    return {
+        "ae_title": title,
+        "probed_at": probed.at,
+        "contexts": [
+            {
+                "sop_class_uid": uid,
+                "name": name_of(uid),
+                "accepted": probed.takes(uid),
+                "transfer_syntaxes": list(probed.accepted.get(uid, ())),
+            }
+            for uid in ASKED
+        ],
+        "objects": [word for word in in_words(advice.objects).split(",") if word],
+        "proof": advice.proof,
+        "why": list(advice.reasons),
+    }
+
+
+def with_address(peer: RemoteAE) -> RemoteAE:
+    """The peer again. Raises ConfigurationError where it cannot be called."""
+    if not peer.host:
+        cure = f"wetread ae edit {peer.ae_title} --address HOST:PORT"
+        raise ConfigurationError(f"{peer.ae_title} has no address; give it one with: {cure}")
+    return peer
+
+
+def address_of(config: Config, peer: RemoteAE, *, seconds: float = 60) -> Address:
+    """Both ends of an association with it; `seconds` is our patience."""
+    from dicom_node.peer import Address
+
+    return Address(
+        peer.own_ae_title or config.node.ae_title,
+        peer.ae_title,
+        peer.host,
+        peer.port,
+        connect_seconds=min(10, seconds),
+        answer_seconds=seconds,
+    )

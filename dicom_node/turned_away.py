@@ -1,0 +1,95 @@
+"""Callers who were refused an association: counted in the database, for commands and pages."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy import delete, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from dicom_node.access import Caller, Refusal
+from dicom_node.access_tables import RefusedCaller
+from dicom_node.database import Database, clock
+
+log = structlog.get_logger("listen")
+
+MOST: Final = 200  # rows: strangers must not fill the database
+KEPT: Final = timedelta(days=30)
+
+
+class Register:
+    """Counts for one listener. A caller that knocks again and again is written down every few seconds."""
+
+    def __init__(self, database: Database, *, every_seconds: float = 5) -> None:
+        self._database = database
+        self._every = every_seconds
+        self._lock = threading.Lock()
+        self._pending: dict[tuple[str, str, str, str], _Pending] = {}
+
+    def note(self, caller: Caller, refusal: Refusal) -> None:
+        """Count it; that the database does not answer is told in the log alone."""
+        key = (caller.calling_ae_title, caller.called_ae_title, caller.address, refusal.code)
+        now = time.monotonic()
+        with self._lock:
+            if len(self._pending) > MOST:
+                self._pending.clear()
+            pending = self._pending.setdefault(key, _Pending())
+            pending.times += 1
+            if now < pending.quiet_until:
+                return
+            times, pending.times, pending.quiet_until = pending.times, 0, now + self._every
+        try:
+            with self._database.write() as tx:
+                record(tx, caller, refusal, clock(tx), times=times)
+        except SQLAlchemyError as error:
+            log.error("database_unavailable", error=type(error).__name__)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What was not written down yet, and until when nothing is."""
+
+    times: int = 0
+    quiet_until: float = 0.0
+
+
+def record(tx: Session, caller: Caller, refusal: Refusal, now: datetime, *, times: int = 1) -> None:
+    """Count one refused association, and forget what is old or too much."""
+    key = {
+        "calling_ae_title": printable(caller.calling_ae_title, 16),
+        "called_ae_title": printable(caller.called_ae_title, 16),
+        "address": caller.address[:64],
+        "code": refusal.code,
+    }
+    row = tx.scalar(select(RefusedCaller).filter_by(**key))
+    if row is None:
+        row = RefusedCaller(**key, times=0, first_at=now)
+        tx.add(row)
+    row.times += times
+    row.last_at = now
+    row.explanation = printable(refusal.explanation, 2000)
+    tx.flush()
+    kept = select(RefusedCaller.id).order_by(RefusedCaller.last_at.desc(), RefusedCaller.id.desc()).limit(MOST)
+    newest = tx.scalars(kept).all()
+    tx.execute(
+        delete(RefusedCaller).where((RefusedCaller.last_at < now - KEPT) | RefusedCaller.id.not_in(newest)),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def newest(tx: Session, *, limit: int = MOST, since: datetime | None = None) -> Sequence[RefusedCaller]:
+    """Who was refused, the last one first; only after `since` where given."""
+    wanted = select(RefusedCaller).order_by(RefusedCaller.last_at.desc(), RefusedCaller.id.desc()).limit(limit)
+    return tx.scalars(wanted if since is None else wanted.where(RefusedCaller.last_at > since)).all()
+
+
+def printable(text: str, length: int) -> str:
+    """What came over the network, as it may stand in a database and on a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)[:length]
