@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain, cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,11 +52,29 @@ format = "json"
 """
 
 
+def _ports() -> Iterator[int]:
+    """Ports below those that the kernel gives to whoever asks for any, from a place of chance on, round and round.
+
+    What is asked for first and opened later must not go to somebody else in between: to a connection, to a server on
+    port 0, or to another process that asks as well.
+    """
+    ephemeral = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    end = int(ephemeral.read_text().split()[0]) if ephemeral.exists() else 32_768
+    end = end if end > 20_000 else 32_768
+    begin = random.SystemRandom().randrange(10_000, end)
+    return cycle(chain(range(begin, end), range(10_000, begin)))
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has, and that nobody else is given soon."""
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("", port))
+            return port
+    raise AssertionError("there is no end of ports")
 
 
 def wait_until(condition: Callable[[], Any], what: str, *, seconds: float = 60) -> Any:

@@ -5,24 +5,42 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 
+import pytest
 from sqlalchemy import select
 
 from agent import loop
 from dicom_node.beats import STOPPED
 from dicom_node.database import Database
 from dicom_node.tables import ProcessBeat
+from tests.harness.node import wait_until
 
 
-def test_steps_that_go_well_keep_the_pulse() -> None:
-    pulse, stop = loop.Pulse(patience_seconds=0.05), threading.Event()
+class Clock:
+    """Goes on only when it is told to, however slow the machine is."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(loop, "time", made)
+    return made
+
+
+def test_steps_that_go_well_keep_the_pulse(clock: Clock) -> None:
+    pulse, stop = loop.Pulse(patience_seconds=60), threading.Event()
     felt = []
 
     def step() -> bool:
         felt.append(pulse.is_felt())
-        stop.wait(0.03)
+        clock.seconds += 40
         if len(felt) == 5:
             stop.set()
         return True
@@ -32,19 +50,20 @@ def test_steps_that_go_well_keep_the_pulse() -> None:
     assert felt == [True] * 5
 
 
-def test_steps_that_fail_lose_the_pulse() -> None:
-    pulse, stop = loop.Pulse(patience_seconds=0.05), threading.Event()
+def test_steps_that_fail_lose_the_pulse(clock: Clock) -> None:
+    pulse, stop = loop.Pulse(patience_seconds=60), threading.Event()
     calls = []
 
     def step() -> bool:
         calls.append(pulse.is_felt())
-        if len(calls) == 2:
+        clock.seconds += 40
+        if len(calls) == 3:
             stop.set()
         raise ValueError("nothing works")
 
     loop.run("test", step, stop, idle_seconds=0, pulse=pulse)
 
-    assert calls == [True, False]
+    assert calls == [True, True, False]
 
 
 def test_without_a_pulse_there_is_no_sign_of_life(sqlite_url: str, open_database: Callable[[str], Database]) -> None:
@@ -72,33 +91,29 @@ def beats(database: Database) -> dict[str, str]:
         return {beat.name.split("@")[0]: beat.detail for beat in tx.scalars(select(ProcessBeat))}
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_the_last_beat_says_that_it_was_stopped(sqlite_url: str, open_database: Callable[[str], Database]) -> None:
     database, stop = open_database(sqlite_url), threading.Event()
     heart = loop.Heart("listen", database, stop)
 
     heart.start("port 104")
-    wait_for(lambda: beats(database) == {"listen": "port 104"})
+    wait_until(lambda: beats(database) == {"listen": "port 104"}, "the first beat")
     stop.set()
 
-    wait_for(lambda: beats(database) == {"listen": STOPPED})
+    wait_until(lambda: beats(database) == {"listen": STOPPED}, "the last beat")
     heart.end()
 
 
-def test_new_words_are_said_at_once(sqlite_url: str, open_database: Callable[[str], Database]) -> None:
+def test_new_words_are_said_at_once(
+    sqlite_url: str, open_database: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_BEAT_SECONDS", 3600.0)
     database = open_database(sqlite_url)
     heart = loop.Heart("work", database, threading.Event())
 
     heart.start("starting: loads its model")
-    wait_for(lambda: beats(database) == {"work": "starting: loads its model"})
+    wait_until(lambda: beats(database) == {"work": "starting: loads its model"}, "the first words")
     heart.say("demo fp32")
-    wait_for(lambda: beats(database) == {"work": "demo fp32"})
+    wait_until(lambda: beats(database) == {"work": "demo fp32"}, "the new words")
     heart.end()
 
     assert beats(database) == {"work": STOPPED}
@@ -110,7 +125,7 @@ def test_a_process_of_the_same_name_is_not_called_stopped(
     database = open_database(sqlite_url)
     heart = loop.Heart("send", database, threading.Event())
     heart.start()
-    wait_for(lambda: beats(database) == {"send": ""})
+    wait_until(lambda: beats(database) == {"send": ""}, "the first beat")
     with database.write() as tx:
         tx.scalars(select(ProcessBeat)).one().pid = -1
 
