@@ -31,6 +31,7 @@ from dicom_node.worklist.moves import (
     switched,
 )
 from dicom_node.worklist.outgoing import Outgoing, enqueue
+from dicom_node.worklist.overrulings import overrule, overruled
 from dicom_node.worklist.refusals import Refusal, mark_refused
 from dicom_node.worklist.releases import release_study
 from dicom_node.worklist.requeues import requeue_for
@@ -95,6 +96,8 @@ __all__ = [
     "mark_retry",
     "mark_rung",
     "mark_sent",
+    "overrule",
+    "overruled",
     "record_instance",
     "record_quarantine",
     "release",

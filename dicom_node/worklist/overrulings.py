@@ -1,0 +1,46 @@
+"""A person overrules an exclusion, by its name: the study is read all the same, and the audit trail says by whom."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dicom_node import audit
+from dicom_node.errors import WrongState
+from dicom_node.film_tables import Overruling
+from dicom_node.tables import Book, Study
+from dicom_node.worklist.completions import complete
+from dicom_node.worklist.holds import what_to_do
+from dicom_node.worklist.moves import current_revision, next_revision
+
+_NOTHING_TO_READ: Final = frozenset({"no-image"})
+
+
+def overrule(tx: Session, study: Study, code: str, now: datetime, *, actor: str) -> str:
+    """Read an excluded study anew, as if `code` were no reason. Another reason still is one, and so is every doubt.
+
+    Returns what was done, in words. Raises WrongState.
+    """
+    if study.hold_reason:
+        raise WrongState(f"the study is held ({study.hold_reason}). {what_to_do(study.hold_reason)}")
+    revision = current_revision(tx, study)
+    if revision.book is not Book.EXCLUDED:
+        raise WrongState(f"the study is {revision.book}, not excluded: there is nothing to overrule")
+    if revision.reason in _NOTHING_TO_READ:
+        raise WrongState("the study has no image that could be read")
+    if revision.reason != code:
+        raise WrongState(f"the study is excluded for another reason ({revision.reason}); name that one to overrule it")
+    if tx.get(Overruling, (study.id, code)) is None:
+        tx.add(Overruling(study_id=study.id, code=code, actor=actor, at=now))
+    audit.append(tx, "exclusion-overruled", at=now, actor=actor, study_id=study.id, reason=code)
+    next_revision(tx, study, now, actor=actor)
+    complete(tx, study, now, actor=actor)
+    return f"exclusion overruled ({code}); revision {study.revision} scheduled"
+
+
+def overruled(tx: Session, study_id: int) -> frozenset[str]:
+    """The exclusions of a study that people overruled."""
+    return frozenset(tx.scalars(select(Overruling.code).where(Overruling.study_id == study_id)))
