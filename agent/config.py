@@ -22,6 +22,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from agent import environment
+from agent.imaging.config import ImagingConfig
 from dicom_node.config import NodeConfig
 from dicom_node.credentials import Credential
 from dicom_node.errors import ConfigurationError
@@ -105,6 +106,7 @@ class Config(BaseSettings):
     reports: ReportsConfig = ReportsConfig()
     hl7: Hl7Config = Hl7Config()
     fhir: FhirConfig = FhirConfig()
+    imaging: ImagingConfig = ImagingConfig()
     reader: ReaderConfig = ReaderConfig()
     broker: BrokerConfig = BrokerConfig()
     web: WebConfig = WebConfig()
