@@ -19,6 +19,7 @@ from dicom_node.worklist.holds import PATIENT_CHANGED, hold_study
 from reports import life
 from reports.hl7 import server
 from reports.hl7.incoming import Ack, Code, Incoming, Meaning, Merge
+from reports.hl7.tls import server_context
 from reports.messages.identity import PatientId
 from reports.tables import Event, Report, ReportState, Sighting
 
@@ -34,11 +35,18 @@ def serve_hl7(desk: Desk) -> server.MllpServer | None:
     """The MLLP server, bound and not yet started; None where no sender is configured.
 
     For `wetread listen`: start it, and stop it before the process ends. Raises OSError: the address is taken.
+    ConfigurationError: TLS is wanted, and its files are not as they must be.
     """
     hl7 = desk.config.hl7
     if not hl7.senders:
         return None
-    door = server.Hl7Config(senders=hl7.senders, host=hl7.bind_address, port=hl7.port, applications=hl7.applications)
+    door = server.Hl7Config(
+        senders=hl7.senders,
+        host=hl7.bind_address,
+        port=hl7.port,
+        applications=hl7.applications,
+        tls=server_context(hl7),
+    )
     return server.MllpServer(door, lambda incoming: hear(desk, incoming), lambda: _now(desk))
 
 

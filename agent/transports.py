@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache, partial
 from types import MappingProxyType
 
 from agent.config import Config
@@ -15,12 +16,13 @@ from dicom_node.credentials import authorization
 from dicom_node.database import Database
 from dicom_node.dicomweb import StowTransport
 from dicom_node.dimse import DimseTransport
-from dicom_node.errors import SendFailure
+from dicom_node.errors import ConfigurationError, SendFailure
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Way
 from dicom_node.transports import Destination, Parcel, Transport
 from dicom_node.uids import derived_uid
-from reports.hl7.mllp import MllpTransport
+from reports.hl7 import mllp
+from reports.hl7.tls import client_context
 from reports.rest.calls import Caller
 from reports.rest.fhir import FhirTransport
 from reports.rest.webhook import WebhookTransport
@@ -43,7 +45,7 @@ def open_transports(config: Config) -> Iterator[Mapping[Way, Transport]]:
                 {
                     Way.DIMSE: dimse,
                     Way.STOW: stow,
-                    Way.MLLP: MllpTransport(connect_seconds=connect, answer_seconds=patience),
+                    Way.MLLP: mllp.MllpTransport(connect, patience, tls=cache(partial(client_context, config.hl7))),
                     Way.FHIR: FhirTransport(caller, credentials),
                     Way.WEBHOOK: WebhookTransport(caller, credentials),
                 }
@@ -76,7 +78,7 @@ def try_out(config: Config, to: Destination) -> str:
         peer.echo(peer.Address(config.node.ae_title, to.name, to.host, to.port, min(10, patience), patience))
         return "answers C-ECHO; what it takes: wetread ae probe"
     if to.way is Way.MLLP:
-        return _connect(to)
+        return _connect(config, to)
     if to.way is Way.STOW:
         with open_transports(config) as transports:
             transports[Way.STOW].holds(_nothing(to))
@@ -84,11 +86,16 @@ def try_out(config: Config, to: Destination) -> str:
     return _call(config, to, patience)
 
 
-def _connect(to: Destination) -> str:
+def _connect(config: Config, to: Destination) -> str:
+    where = f"{to.name} ({to.host}:{to.port})"
     try:
-        socket.create_connection((to.host, to.port), timeout=_CONNECT_SECONDS).close()
+        mllp.connect(to, seconds=_CONNECT_SECONDS, tls=partial(client_context, config.hl7)).close()
+    except ssl.SSLError as error:
+        words = f"{where} and we do not agree on TLS ({error.reason or type(error).__name__})"
+        raise SendFailure(words, unreachable=True) from error
+    except ConfigurationError as error:
+        raise SendFailure(f"{where}: {error}") from error
     except OSError as error:
-        where = f"{to.name} ({to.host}:{to.port})"
         raise SendFailure(f"{where} cannot be reached ({type(error).__name__})", unreachable=True) from error
     return "takes connections; whether it takes messages only a message shows"
 

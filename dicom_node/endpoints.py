@@ -35,7 +35,7 @@ class Place:
 
 
 def place(url: str, way: Way | None = None) -> Place:
-    """Read `mllp://host:2575` or a base URL; the protocol of the latter is guessed from its path unless it is given.
+    """Read `mllp://host:2575`, `mllps://` (TLS) or a base URL, whose protocol is guessed from its path unless given.
 
     Raises ConfigurationError.
     """
@@ -46,10 +46,11 @@ def place(url: str, way: Way | None = None) -> Place:
         raise ConfigurationError(f"this is no URL: {error}") from error
     if parts.username is not None:
         raise ConfigurationError("no user or password in a URL: name a credential with --credential")
-    if parts.scheme == "mllp":
+    if parts.scheme in {"mllp", "mllps"}:
         if not parts.hostname or way not in {None, Way.MLLP} or parts.path.strip("/"):
-            raise ConfigurationError(f"{url} must be mllp://HOST:PORT")
-        return Place(Way.MLLP, host=parts.hostname, port=port or MLLP_PORT)
+            raise ConfigurationError(f"{url} must be {parts.scheme}://HOST:PORT")
+        shown = f"mllps://{parts.netloc}" if parts.scheme == "mllps" else ""  # the URL says that it is TLS
+        return Place(Way.MLLP, host=parts.hostname, port=port or MLLP_PORT, url=shown)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ConfigurationError(f"{url} must be mllp://HOST:PORT, or http(s)://HOST/PATH without a query")
     way = way or next((guess for pattern, guess in _GUESSES if pattern.search(parts.path.lower())), None)

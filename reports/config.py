@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -64,6 +65,10 @@ class Hl7Config(BaseModel):
     bind_address: str = "0.0.0.0"  # noqa: S104  a RIS connects from another machine
     port: int = Field(2575, ge=0, le=65535)
     applications: frozenset[str] = frozenset()  # MSH-3, or MSH-3|MSH-4, that are heard; none: all
+    tls_certificate: Path | None = None  # PEM, ours at the port and at mllps:// destinations; None: the port is plain
+    tls_key: Path | None = None  # PEM; None: it stands in the file of the certificate
+    tls_ca: Path | None = None  # PEM: who signs the certificates of the others
+    tls_require_client_certificate: bool = True
     hold_on_update: bool = True  # ADT^A08 of a patient holds what is not signed yet
     authorities: dict[str, str] = Field(default_factory=dict)  # HL7 assigning authority -> Issuer of Patient ID
     sending_application: str = "WETREAD"  # MSH-3 of what we send, to MSH-6

@@ -9,11 +9,13 @@ import re
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from dicom_node.errors import SendFailure
+from dicom_node.errors import ConfigurationError, SendFailure
 from dicom_node.transports import Destination, Parcel
+from reports.hl7.tls import SCHEME
 
 START: Final = b"\x0b"
 END: Final = b"\x1c\r"
@@ -29,12 +31,12 @@ _REFUSED: Final = frozenset({"AR", "CR"})
 class MllpTransport:
     """Sends ORU messages. connect_seconds: for TCP and TLS; answer_seconds: until the whole acknowledgment is here.
 
-    tls: None for plain TCP.
+    tls: how destinations with a URL of mllps:// are spoken to; made when the first of them is.
     """
 
     connect_seconds: float = 10.0
     answer_seconds: float = 60.0
-    tls: ssl.SSLContext | None = None
+    tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
 
     def send(self, parcel: Parcel) -> str:
         """Send one message and wait for its acknowledgment.
@@ -64,28 +66,27 @@ class MllpTransport:
     def _exchange(self, parcel: Parcel, where: str) -> bytes:
         """The acknowledgment. Once the first byte has left, the receiver may have the message."""
         try:
-            connection = self._connect(parcel.destination)
-        except OSError as error:  # covers time-outs and TLS
+            connection = connect(parcel.destination, seconds=self.connect_seconds, tls=self.tls)
+        except ssl.SSLError as error:
+            words = f"{where} and we do not agree on TLS ({error.reason or type(error).__name__})"
+            raise SendFailure(words, unreachable=True) from None
+        except ConfigurationError as error:  # of our own certificate: a person mends it
+            raise SendFailure(f"{where}: {error}") from None
+        except OSError as error:  # covers time-outs
             raise SendFailure(f"{where} cannot be reached ({type(error).__name__})", unreachable=True) from None
         try:
             with connection:
                 connection.settimeout(self.answer_seconds)
                 connection.sendall(START + parcel.payload + END)
                 return self._answer(connection, where)
+        except ssl.SSLError as error:
+            # with TLS 1.3 it looks at our certificate only after we may send; it reads no message after an alert
+            words = f"{where} and we do not agree on TLS ({error.reason or type(error).__name__})"
+            raise SendFailure(words, may_be_there="ALERT" not in str(error.reason)) from None
         except OSError as error:
             raise SendFailure(f"{where} did not answer ({type(error).__name__})", may_be_there=True) from None
         except SendFailure as failure:
             failure.may_be_there = True
-            raise
-
-    def _connect(self, destination: Destination) -> socket.socket:
-        plain = socket.create_connection((destination.host, destination.port), timeout=self.connect_seconds)
-        if self.tls is None:
-            return plain
-        try:
-            return self.tls.wrap_socket(plain, server_hostname=destination.host)
-        except OSError:
-            plain.close()
             raise
 
     def _answer(self, connection: socket.socket, where: str) -> bytes:
@@ -106,6 +107,21 @@ class MllpTransport:
         if not 0 <= start < end:
             raise SendFailure(f"{where} answered without an MLLP frame")
         return received[start + 1 : end]
+
+
+def connect(destination: Destination, *, seconds: float, tls: Callable[[], ssl.SSLContext]) -> socket.socket:
+    """Connect, by TLS where its URL says so. seconds: for each of TCP and TLS.
+
+    Raises OSError, of which ssl.SSLError is one; ConfigurationError by `tls`.
+    """
+    plain = socket.create_connection((destination.host, destination.port), timeout=seconds)
+    if not destination.url.startswith(f"{SCHEME}://"):
+        return plain
+    try:
+        return tls().wrap_socket(plain, server_hostname=destination.host)
+    except (OSError, ConfigurationError):
+        plain.close()
+        raise
 
 
 def _acknowledgment(answer: bytes) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import socketserver
+import ssl
 import sys
 import threading
 import time
@@ -37,7 +38,8 @@ log = structlog.get_logger()
 class Hl7Config:
     """senders: networks that may connect; none: nobody. applications: MSH-3, or `MSH-3|MSH-4`; empty: any.
 
-    idle_seconds: between messages; message_seconds: from a message's first byte to its last.
+    idle_seconds: between messages; message_seconds: from a message's first byte to its last, and for the handshake of
+    TLS. tls: None for plain TCP.
     """
 
     senders: tuple[IPv4Network | IPv6Network, ...]
@@ -48,6 +50,7 @@ class Hl7Config:
     maximum_connections: int = 16
     idle_seconds: float = 300.0
     message_seconds: float = 30.0
+    tls: ssl.SSLContext | None = None
 
 
 class MllpServer(socketserver.ThreadingTCPServer):
@@ -125,16 +128,39 @@ class _Connection(socketserver.BaseRequestHandler):
 
     server: MllpServer
 
+    def finish(self) -> None:
+        """The server closes what it accepted; the socket inside TLS is another one."""
+        self.request.close()
+
     def handle(self) -> None:
         held = b""
         try:
+            self._shake_hands()
             while True:
                 message, held = self._next(held)
                 if message is None:
                     return
                 self._send(self._outcome(message))
+        except ssl.SSLError as error:  # its reason is a word of OpenSSL, such as PEER_DID_NOT_RETURN_A_CERTIFICATE
+            log.warning("hl7_tls_failed", host=self.client_address[0], error=error.reason or type(error).__name__)
         except OSError as error:
             log.info("hl7_connection_lost", host=self.client_address[0], error=type(error).__name__)
+
+    def _shake_hands(self) -> None:
+        """In this thread, and in small steps: a silent peer keeps neither others nor the end of the server waiting."""
+        tls = self.server.config.tls
+        if tls is None:
+            return
+        self.request = tls.wrap_socket(self.request, server_side=True, do_handshake_on_connect=False)
+        deadline = time.monotonic() + self.server.config.message_seconds
+        while time.monotonic() < deadline and not self.server.stopping.is_set():
+            self.request.settimeout(_POLL_SECONDS)
+            try:
+                self.request.do_handshake()
+            except TimeoutError:
+                continue
+            return
+        raise TimeoutError
 
     def _next(self, held: bytes) -> tuple[bytes | None, bytes]:
         """Read one message out of its frame; None where the connection ends. Returns also what came after it."""
