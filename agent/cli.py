@@ -40,9 +40,11 @@ _COMMANDS = MappingProxyType(
         "resume": "agent.commands.queue",
         "ae": "agent.commands.ae",
         "destination": "agent.commands.destination",
+        "rule": "agent.commands.rule",
         "db": "agent.commands.db",
         "model": "agent.commands.model",
         "findings": "agent.commands.findings",
+        "eval": "agent.commands.eval",
         "config": "agent.commands.config",
     }
 )

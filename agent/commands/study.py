@@ -23,6 +23,8 @@ from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.files import read_document
 from dicom_node.owner import in_words
+from dicom_node.rules.decision import PRIORITIES
+from dicom_node.rules.tables import Routing
 from dicom_node.tables import AuditRow, Book, Delivery, DeliveryState, Instance, Revision, Study, Workitem
 from dicom_node.worklist.holds import what_to_do
 from dicom_node.worklist.moves import EXCLUDED_BY_PERSON
@@ -32,6 +34,18 @@ from reports.render import state_line
 from reports.tables import Report
 
 _SHORT = 72  # characters of a reason in a list
+_HEAD = (
+    "study",
+    "study_instance_uid",
+    "accession_number",
+    "state",
+    "completed_by",
+    "revision",
+    "routed_by",
+    "book",
+    "where",
+    "what_happens",
+)
 _KEY = click.argument("key", metavar="NUMBER|UID|ACCESSION")
 _CHANGED = click.argument("key", metavar="'#NUMBER'|UID|ACCESSION")
 
@@ -130,8 +144,7 @@ def show(surroundings: Surroundings, key: str, as_text: bool, export: Path | Non
 
 
 def _print_head(found: Mapping[str, object]) -> None:
-    names = ("study", "study_instance_uid", "accession_number", "state", "revision", "book", "where", "what_happens")
-    for name in names:
+    for name in _HEAD:
         click.echo(f"{name.replace('_', ' '):20} {found[name]}")
     commands = found["commands"]
     assert isinstance(commands, list)
@@ -204,6 +217,27 @@ def exclude(surroundings: Surroundings, key: str, reason: str) -> None:
     _change(surroundings, key, change)
 
 
+@study.command("complete")
+@_CHANGED
+@click.pass_obj
+def complete_study(surroundings: Surroundings, key: str) -> None:
+    """Wait for no more images of a study that is still receiving."""
+    _change(surroundings, key, lambda tx, found: worklist.complete_now(tx, found, clock(tx), actor=person()))
+
+
+@study.command()
+@_CHANGED
+@click.option("--no-rules", is_flag=True, help="Read it whatever the rules say; overrules an exclusion by rule.")
+@click.pass_obj
+def reprocess(surroundings: Surroundings, key: str, no_rules: bool) -> None:
+    """Read a complete study again, as its next revision; its draft replaces the older one."""
+
+    def change(tx: Session, found: Study) -> str:
+        return worklist.reprocess(tx, found, clock(tx), actor=person(), no_rules=no_rules)
+
+    _change(surroundings, key, change)
+
+
 def _change(surroundings: Surroundings, key: str, change: Callable[[Session, Study], str]) -> None:
     """Change one study and say which it was: a wrong key must not pass unseen."""
     with open_database(config_of(surroundings)) as database, database.write() as tx:
@@ -265,6 +299,7 @@ def _detail(tx: Session, found: Study) -> dict[str, object]:
     ).all()
     rows = tx.scalars(select(AuditRow).where(AuditRow.study_id == found.id).order_by(AuditRow.id)).all()
     summary = _summary(revision, workitem)
+    summary["completed_by"], summary["routed_by"] = _decision(tx, revision, workitem)
     summary["last_error"] = workitem.last_error if workitem else ""
     opened = tx.scalars(select(Revision.opened_at).where(Revision.study_id == found.id).order_by(Revision.number))
     summary["first_received_at"] = opened.first()
@@ -279,6 +314,24 @@ def _detail(tx: Session, found: Study) -> dict[str, object]:
     summary["older_drafts"] = older_drafts(deliveries, revision=found.revision)
     summary["timeline"] = [_event(row) for row in rows]
     return summary
+
+
+def _decision(tx: Session, revision: Revision, workitem: Workitem | None) -> tuple[str, str]:
+    """What said that no more images were expected, and what was decided then, in words."""
+    routing = tx.get(Routing, revision.id)
+    if routing is None or not routing.completed_by:
+        return "", ""
+    if routing.decided_at is None:
+        return routing.completed_by, "nobody yet"
+    parts = [
+        f"rule {routing.rule}, version {routing.rule_version}" if routing.rule else "no rule",
+        f"priority {PRIORITIES.get(workitem.priority, workitem.priority)}" if workitem else "",
+        f"reader {routing.reader}" if routing.reader else "",
+        f"to {', '.join(json.loads(routing.destinations))}" if routing.destinations else "",
+        "late images only" if routing.beside else "",
+        *json.loads(routing.remarks),
+    ]
+    return routing.completed_by, "; ".join(filter(None, parts))
 
 
 def _instance(instance: Instance) -> dict[str, object]:

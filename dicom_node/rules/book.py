@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
+from dicom_node.destinations import destinations
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.rules.decision import Standing
 from dicom_node.rules.forms import MOST_RULES, Rule, make, several
@@ -132,6 +133,17 @@ def apply(tx: Session, forms: object, *, prune: bool, now: datetime, actor: str)
             add(tx, rule, now=now, actor=actor)
     _order(tx, [rule.name for rule in rules], now, actor)
     return changes
+
+
+def unknown(tx: Session, rule: Rule, *, readers: Collection[str]) -> tuple[str, ...]:
+    """What a rule names that there is not, in words: a reader, destinations."""
+    there = {destination.name for destination in destinations(tx)}
+    missing = [
+        f"no destination is named {name!r}: wetread destination list" for name in rule.modes if name not in there
+    ]
+    if rule.reader and rule.reader not in readers:
+        missing.append(f"no reader is named {rule.reader!r}; there are {', '.join(sorted(readers))}")
+    return tuple(missing)
 
 
 def _order(tx: Session, names: Sequence[str], now: datetime, actor: str) -> None:

@@ -5,9 +5,11 @@ from dicom_node.worklist.completions import (
     Event,
     committed_by,
     complete,
+    complete_now,
     complete_studies,
     completed_by,
     forget_signals,
+    reprocess,
 )
 from dicom_node.worklist.deliveries import (
     Consignment,
@@ -70,6 +72,7 @@ __all__ = [
     "claim_delivery",
     "committed_by",
     "complete",
+    "complete_now",
     "complete_studies",
     "completed_by",
     "confirm",
@@ -104,6 +107,7 @@ __all__ = [
     "release_lost",
     "release_study",
     "renew",
+    "reprocess",
     "requeue",
     "requeue_for",
     "set_aside",

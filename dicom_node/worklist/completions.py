@@ -13,11 +13,13 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
+from dicom_node.errors import WrongState
 from dicom_node.rules.decision import ROUTINE
 from dicom_node.rules.tables import RuleRow, Signal, Trigger
 from dicom_node.tables import Book, Instance, Study, StudyState, Workitem, WorkitemState
 from dicom_node.uids import derived_uid
-from dicom_node.worklist.moves import Ending, close, current_revision, has_image, move_study
+from dicom_node.worklist.holds import what_to_do
+from dicom_node.worklist.moves import Ending, close, current_revision, has_image, move_study, next_revision
 from dicom_node.worklist.routings import routing_of
 from dicom_node.worklist.sweeps import Swept, alone
 
@@ -103,7 +105,7 @@ def complete(
         routing.decided_at = now
         close(tx, revision, Ending(Book.EXCLUDED, "no-image", "the study has no image"), now, actor=actor)
         return
-    routing.decided_at = None if (ask or _has_rules(tx)) else now
+    routing.decided_at = None if (ask or _has_rules(tx)) and not routing.no_rules else now
     uid = derived_uid(study.study_instance_uid, str(revision.number), "workitem")
     tx.add(
         Workitem(
@@ -115,6 +117,37 @@ def complete(
             hold_reason=study.hold_reason,
         )
     )
+
+
+def complete_now(tx: Session, study: Study, now: datetime, *, actor: str) -> str:
+    """A person waits for no more images. Returns what was done, in words. Raises WrongState."""
+    if study.state is not StudyState.RECEIVING:
+        raise WrongState(f"the study is complete already; to read it again: wetread study reprocess '#{study.id}'")
+    complete(tx, study, now, actor=actor)
+    return f"revision {study.revision} is complete"
+
+
+def reprocess(tx: Session, study: Study, now: datetime, *, actor: str, no_rules: bool = False) -> str:
+    """A person wants a complete study read again, as the next revision. The rules are asked anew, unless `no_rules`.
+
+    Returns what was done, in words. Raises WrongState.
+    """
+    if study.hold_reason:
+        raise WrongState(f"the study is held ({study.hold_reason}). {what_to_do(study.hold_reason)}")
+    if study.state is StudyState.RECEIVING:
+        raise WrongState(f"the study is not complete yet; to wait no longer: wetread study complete '#{study.id}'")
+    old = current_revision(tx, study)
+    waits = select(Workitem.id).where(
+        Workitem.revision_id == old.id, Workitem.state.in_([WorkitemState.SCHEDULED, WorkitemState.IN_PROGRESS])
+    )
+    if tx.scalar(waits.limit(1)) is not None:
+        raise WrongState("the study is being read, or waits for that")
+    revision = next_revision(tx, study, now, actor=actor)
+    tx.flush()
+    routing_of(tx, revision.id).no_rules = no_rules
+    audit.append(tx, "study-reprocessed", at=now, actor=actor, study_id=study.id, no_rules=int(no_rules))
+    complete(tx, study, now, actor=actor)
+    return f"revision {study.revision} is complete"
 
 
 def forget_signals(tx: Session, now: datetime) -> None:

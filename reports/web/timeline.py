@@ -19,7 +19,10 @@ _MOST = 1000  # rows shown, the newest
 WORDS: Final = MappingProxyType(
     {
         "study-opened": "The first object arrived.",
-        "study-complete": "No more images were expected; revision {revision} was complete.",
+        "study-complete": "No more images were expected (by {by}); revision {revision} was complete.",
+        "study-routed": "Rule {rule}, version {version}: priority {priority}.",
+        "study-reprocessed": "A person wanted it read again.",
+        "late-image": "An image came late and was kept; it is not read ({policy}).",
         "study-reopened": "Opened again as revision {revision}.",
         "study-held": "Held for a person: {reason}.",
         "study-confirmed": "A person confirmed that the film may be read.",

@@ -519,7 +519,7 @@ def test_study_page_shows_draft_beside_the_notice_and_the_whole_timeline(house: 
     assert "State: DRAFT, of revision 1." in page
     told = (
         "The first object arrived.",
-        "No more images were expected; revision 1 was complete.",
+        "No more images were expected (by quiet); revision 1 was complete.",
         "Reading started, attempt 1.",
         "The draft was recorded.",
         "Sent to PACS, which answered success.",
