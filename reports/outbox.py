@@ -84,9 +84,9 @@ class Workshop:
 class Report:
     """What is known of the report beside its master.
 
-    findings: what the text of the master says. formerly: what that of the report before it said. films: normalized
-    headers of its images. draft: the machine's draft; the master itself where that is one. drafted_at, at: aware; when
-    that was written, and when this happened.
+    findings: what the text of the master says. formerly: what that of the report before it said. before: the narrative
+    of that report. films: normalized headers of its images. draft: the machine's draft; the master itself where that is
+    one. drafted_at, at: aware; when that was written, and when this happened.
     """
 
     draft: Dataset
@@ -95,6 +95,7 @@ class Report:
     findings: tuple[Finding, ...] = ()
     formerly: tuple[Finding, ...] = ()
     films: tuple[Dataset, ...] = ()
+    before: Dataset | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +256,7 @@ class _Press:
                 workshop.config,
                 findings=_coded(self._report.findings),
                 formerly=_coded(self._report.formerly),
+                replaced=self._replaced(stage),
             )
             yield _Piece("", message_uid(master.SOPInstanceUID, kind, stage), payload)
         elif kind is Kind.FHIR:
@@ -263,6 +265,11 @@ class _Press:
             yield _Piece("", message_uid(master.SOPInstanceUID, kind, stage), payload)
         elif kind is Kind.OUTCOME:
             yield _of_an_outcome(self._outcome(stage, master))
+
+    def _replaced(self, stage: Stage) -> Sequence[Dataset]:
+        """Narratives whose messages the receiver has, or may have: the draft of what is signed, and the one before."""
+        before = [self._report.before] if self._report.before is not None else []
+        return [*before, self._report.draft] if stage in FINAL else before
 
     def _outcome(self, stage: Stage, master: Dataset) -> Outcome:
         report = self._report

@@ -6,7 +6,7 @@ HL7 is read by python-hl7 and FHIR by fhir-resources, which have no part in writ
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -106,21 +106,18 @@ def _of_the_observations(reader: Reader, state: str, booked: Booked) -> Iterator
     said: dict[str, list[str]] = {}
     gone = booked.stage in _GONE
     allowed = {state, oru.IDENTIFIER} | (_TAKEN_BACK if gone else set())
-    coded: list[str] = []
+    yield from _of_the_codes(reader, _TAKEN_BACK if gone else {state, oru.DELETED})
     for one in reader.segments("OBX"):
         name, status = reader.of_segment(one, 3), reader.of_segment(one, 11)
         if reader.of_segment(one, 2) == "CE":
-            coded.append(name)
-            if status not in (_TAKEN_BACK if gone else {state, oru.DELETED}):
-                yield "OBX-11 of a finding is not the status of this stage"
-            if (status in _TAKEN_BACK) != (reader.whole(one, 5) == f"^{oru.WITHDRAWN}"):
-                yield "a finding stands that is taken back, or is taken back where it stands"
+            continue
+        if status == oru.DELETED and not gone:
+            if reader.whole(one, 5) != oru.WITHDRAWN:
+                yield "a text stands that is taken back"
             continue
         said.setdefault(name, []).append(reader.whole(one, 5))
         if status not in allowed:
             yield "OBX-11 is not the status of this stage"
-    if len(coded) > len(set(coded)):
-        yield "a finding stands twice"
     if said.get(oru.STUDY.value) != [booked.study_instance_uid]:
         yield "the Study Instance UID is not that of the books"
     if said.get(oru.DOCUMENT.value) != [booked.document_uid]:
@@ -129,6 +126,21 @@ def _of_the_observations(reader: Reader, state: str, booked: Booked) -> Iterator
     yield from _of_the_words(texts, booked.stage)
     if booked.stage not in FINAL and (reader.field("OBR", 32) or reader.field("OBR", 33)):
         yield "a person stands as interpreter of what no person has signed"
+
+
+def _of_the_codes(reader: Reader, allowed: Set[str]) -> Iterator[str]:
+    coded: list[str] = []
+    for one in reader.segments("OBX"):
+        if reader.of_segment(one, 2) != "CE":
+            continue
+        status = reader.of_segment(one, 11)
+        coded.append(reader.of_segment(one, 3))
+        if status not in allowed:
+            yield "OBX-11 of a finding is not the status of this stage"
+        if (status in _TAKEN_BACK) != (reader.whole(one, 5) == f"^{oru.WITHDRAWN}"):
+            yield "a finding stands that is taken back, or is taken back where it stands"
+    if len(coded) > len(set(coded)):
+        yield "a finding stands twice"
 
 
 _IDENTIFIERS: Final = frozenset({oru.STUDY.value, oru.DOCUMENT.value})

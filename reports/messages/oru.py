@@ -83,19 +83,23 @@ def build_oru(
     *,
     findings: Sequence[Finding] = (),
     formerly: Sequence[Finding] = (),
+    replaced: Sequence[Dataset] = (),
 ) -> bytes:
     """Write the report's message.
 
-    findings: one coded OBX each. formerly: those of the message that the receiver has now; what is no longer said is
-    deleted, for systems that keep OBX by their identifiers.
+    findings: one coded OBX each. formerly: those of the message that the receiver has now. replaced: the narratives
+    whose messages it has, or may have. What is no longer said is deleted, for systems that keep OBX by their
+    identifiers: the notice of a draft must not stand beside the words that a radiologist signed.
 
-    Raises NotOurs: the document is no narrative of ours.
+    Raises NotOurs: a document is no narrative of ours.
     """
     content = read_content(master)
     subject = read_subject(master, config)
     status = result_status(master, content.stage)
+    texts = list(_narrative(content, status))
     said = [
-        *_narrative(content, status),
+        *texts,
+        *_unsaid(replaced, but=texts),
         *_coded(findings, status),
         *_uncoded(formerly, DELETED, but=findings),
         *_identifiers(subject),
@@ -162,6 +166,16 @@ def _narrative(content: Content, status: str) -> Iterator[_Said]:
         yield _Said("TX", tree.ADDENDUM, escape(words), status, str(number))
     if content.making:
         yield _Said("TX", tree.PROCEDURE_DESCRIPTIONS, escape(content.making), status)
+
+
+def _unsaid(replaced: Sequence[Dataset], *, but: Sequence[_Said]) -> Iterator[_Said]:
+    """Take back each text of former messages that the new one has no words for."""
+    kept = {(one.name, one.number) for one in but}
+    for document in replaced:
+        for one in _narrative(read_content(document), DELETED):
+            if (one.name, one.number) not in kept:
+                kept.add((one.name, one.number))
+                yield _Said("TX", one.name, WITHDRAWN, DELETED, one.number)
 
 
 def _coded(findings: Sequence[Finding], status: str) -> Iterator[_Said]:

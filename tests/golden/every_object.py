@@ -68,20 +68,25 @@ def made_for(source: Dataset) -> dict[str, Dataset]:
     """Structured reports and notes for one film, by name."""
     master = draft(source, text=DRAFTED)
     report = _signed(master, FIRST, number=1)
+    cosigned = _signed(report, FIRST, SECOND, number=2)
+    added = build_addendum(
+        report, "Compared with CT.", SECOND, number=2, not_before=FIRST.at, config=CONFIG, predecessor=report
+    )
     first = coded(master, films=[normalize(source, CONFIG)])
+    second = coded(report, FOUND_SIGNED, predecessor=first)
     return {
         "draft": master,
         "notice": build_notice(
             [source], "The film is a lateral.", provenance(), revision=1, content_at=MOMENT, config=CONFIG
         ),
         "signed": report,
-        "cosigned": _signed(report, FIRST, SECOND, number=2),
-        "addendum": build_addendum(
-            report, "Compared with CT.", SECOND, number=2, not_before=FIRST.at, config=CONFIG, predecessor=report
-        ),
+        "cosigned": cosigned,
+        "addendum": added,
         "coded-draft": first,
         "coded-draft-comprehensive": as_comprehensive(first),
-        "coded-signed": coded(report, FOUND_SIGNED, predecessor=first),
+        "coded-signed": second,
+        "coded-cosigned": coded(cosigned, FOUND_SIGNED, predecessor=second),
+        "coded-addendum": coded(added, FOUND_SIGNED, predecessor=second),
         "rejection": note(master, first, words=REASON),
         "withdrawal": note(report, safety=True, words=REASON),
     }
@@ -100,7 +105,7 @@ def pages(name: str) -> MappingProxyType[str, Dataset]:
 
 
 def pages_of(made: Mapping[str, Dataset]) -> dict[str, Dataset]:
-    """PDF and Secondary Capture of a draft and of a signed report: their bytes are those of the fonts installed."""
+    """PDF and Secondary Capture of a draft and of a signed report: fonts and libraries have a part in their bytes."""
     found = {}
     for stage in ("draft", "signed"):
         found[f"pdf-{stage}"] = build_pdf(made[stage], fonts=fonts(), config=CONFIG)
@@ -110,11 +115,13 @@ def pages_of(made: Mapping[str, Dataset]) -> dict[str, Dataset]:
 
 def hl7(name: str) -> dict[str, bytes]:
     """ORU^R01 for one of SOURCES: R, F, C, and what takes a draft and a report back."""
-    made, back = structured(name), (REASON, MOMENT + timedelta(hours=1), PARTIES, CONFIG)
+    made, site = structured(name), (PARTIES, CONFIG)
+    back, both = (REASON, MOMENT + timedelta(hours=1), *site), [made["signed"], made["draft"]]
     return {
-        "draft": build_oru(made["draft"], PARTIES, CONFIG, findings=FOUND),
-        "signed": build_oru(made["signed"], PARTIES, CONFIG, findings=FOUND_SIGNED, formerly=FOUND),
-        "addendum": build_oru(made["addendum"], PARTIES, CONFIG, findings=FOUND_SIGNED),
+        "draft": build_oru(made["draft"], *site, findings=FOUND),
+        "signed": build_oru(made["signed"], *site, findings=FOUND_SIGNED, formerly=FOUND, replaced=[made["draft"]]),
+        "cosigned": build_oru(made["cosigned"], *site, findings=FOUND_SIGNED, replaced=both),
+        "addendum": build_oru(made["addendum"], *site, findings=FOUND_SIGNED, replaced=both),
         "rejection": build_oru_withdrawal(made["draft"], Stage.REJECTION, *back, findings=FOUND),
         "withdrawal": build_oru_withdrawal(made["signed"], Stage.WITHDRAWAL, *back, findings=FOUND_SIGNED),
     }
@@ -123,13 +130,15 @@ def hl7(name: str) -> dict[str, bytes]:
 def json_messages(name: str) -> dict[str, bytes]:
     """FHIR bundles and outcomes for one of SOURCES."""
     made, later = structured(name), MOMENT + timedelta(hours=1)
-    master, report = made["draft"], made["signed"]
+    master, report, back = made["draft"], made["signed"], (REASON, later, SITE, CONFIG)
     drafted = outcome_of(master, drafted_at=MOMENT, at=MOMENT, result=Result.DRAFTED)
     rejected = outcome_of(master, drafted_at=MOMENT, at=later, result=Result.REJECTED, reason="wrong-finding")
     return {
         "fhir-draft": build_fhir(master, SITE, CONFIG, findings=FOUND),
         "fhir-signed": build_fhir(report, SITE, CONFIG, findings=FOUND_SIGNED, formerly=FOUND),
-        "fhir-rejection": build_fhir_withdrawal(master, Stage.REJECTION, REASON, later, SITE, CONFIG, findings=FOUND),
+        "fhir-addendum": build_fhir(made["addendum"], SITE, CONFIG, findings=FOUND_SIGNED),
+        "fhir-rejection": build_fhir_withdrawal(master, Stage.REJECTION, *back, findings=FOUND),
+        "fhir-withdrawal": build_fhir_withdrawal(report, Stage.WITHDRAWAL, *back, findings=FOUND_SIGNED),
         "outcome-drafted": to_json(drafted),
         "outcome-modified": to_json(outcome_of(master, drafted_at=MOMENT, at=later, signed=report)),
         "outcome-rejected": to_json(rejected),

@@ -2,32 +2,44 @@
 
 `WETREAD_WRITE_GOLDEN=1 pytest tests/unit/reports/test_golden.py` (`make golden`) writes the files anew; the difference
 is what a reviewer reads. A .dcm has the bytes that leave; the .json beside it says the same by keyword. An .hl7 has
-line ends where the message has carriage returns. Of PDF and Secondary Capture the elements are compared but not pixels
-and pages, which are those of the fonts that are installed.
+line ends where the message has carriage returns. A Secondary Capture is kept deflated (PS3.5 A.5): as it leaves it has
+2 MB. Bytes of pages and pictures are also those of fonts and libraries: made-with.json says which made the golden ones.
+With the same ones here every byte must be the same; with others the elements, the words and, by eye, the pictures.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import re
+import zlib
 from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.multival import MultiValue
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from reports.objects.frame import encode
+from reports.page.picture import as_pictures, texts
 from tests.golden.every_object import SOURCES, hl7, json_messages, pages, structured
+from tests.unit.reports.page.narratives import fonts
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "sr"
 PAGE = Path(__file__).parents[3] / "deploy" / "docs" / "objects.md"
 WIDTH = 120
+FACES = frozenset({"NotoSans-Regular", "NotoSans-Bold", "NotoSansCJK-Regular", "NotoSansArabic-Regular"})
 MEBIBYTE = 2**20
 # Pixels and pages, what is derived from them, and the length that the fonts give them.
+MADE_WITH = GOLDEN / "made-with.json"
+DIFFERENT = 2.0  # of 255, mean over a picture: the same words in another drawing; one line of words is 3 and more
 OF_THE_FONTS = frozenset({"EncapsulatedDocument", "EncapsulatedDocumentLength", "PixelData", "SOPInstanceUID"})
 
 
@@ -129,15 +141,73 @@ def test_elements_of_pages_and_pictures_are_the_golden_ones(name: str) -> None:
     assert_same(found, golden(name, found))
 
 
+@cache
+def made_with() -> Mapping[str, str]:
+    """What decides the bytes of a page: fonts, and the libraries that cut, write, compress and draw."""
+    used = {face: path for face, path in fonts().files.items() if face in FACES}
+    found = {face: hashlib.sha256(path.read_bytes()).hexdigest() for face, path in sorted(used.items())}
+    libraries = {name: version(name) for name in ("fpdf2", "fonttools", "uharfbuzz", "pypdfium2", "numpy")}
+    return {**libraries, "zlib": zlib.ZLIB_RUNTIME_VERSION, **found}
+
+
+def deflated(document: Dataset) -> bytes:
+    """A file with another transfer syntax for what would be too large for a repository."""
+    read, buffer = dcmread(io.BytesIO(encode(document))), io.BytesIO()
+    read.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    read.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def drawn(document: Dataset) -> list[Any]:
+    """Pages of a PDF or the picture, as gray values."""
+    if "PixelData" in document:
+        return [np.frombuffer(document.PixelData, np.uint8)[: document.Rows * document.Columns]]
+    return [page.ravel() for page in as_pictures(bytes(document.EncapsulatedDocument))]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_pages_and_pictures_are_the_golden_ones(name: str) -> None:
+    found = {
+        f"{kind}.dcm": deflated(page) if kind.startswith("sc") else encode(page) for kind, page in pages(name).items()
+    }
+    tools = golden(".", {MADE_WITH.name: as_text(dict(made_with()))})[MADE_WITH.name]
+
+    for file, content in golden(name, found).items():
+        expected, page = dcmread(io.BytesIO(content)), pages(name)[file.removesuffix(".dcm")]
+        if json.loads(tools) == made_with():
+            assert encode(expected) == encode(page), file
+        assert len(drawn(expected)) == len(drawn(page))
+        for one, other in zip(drawn(expected), drawn(page), strict=True):
+            assert one.shape == other.shape
+            assert np.abs(one.astype(np.int16) - other).mean() < DIFFERENT, file
+        if "EncapsulatedDocument" in page:
+            assert texts(bytes(expected.EncapsulatedDocument)) == texts(bytes(page.EncapsulatedDocument)), file
+
+
+def test_picture_without_a_line_of_its_words_differs() -> None:
+    page = drawn(pages("dx")["sc-draft"])[0].reshape(pages("dx")["sc-draft"].Rows, -1)
+    dark = np.flatnonzero((page < 128).any(axis=1))
+    changed = page.copy()
+    changed[dark[0] : dark[0] + 60] = 255  # the banner
+
+    assert np.abs(page.astype(np.int16) - changed).mean() > DIFFERENT
+
+
+def test_pictures_are_kept_deflated_and_say_so() -> None:
+    for kind, syntax in (("sc-draft", DeflatedExplicitVRLittleEndian), ("pdf-draft", ExplicitVRLittleEndian)):
+        assert dcmread(GOLDEN / "dx" / f"{kind}.dcm").file_meta.TransferSyntaxUID == syntax
+
+
 def test_golden_files_are_those_that_are_compared_and_stay_small() -> None:
     present = {path for path in GOLDEN.rglob("*") if path.is_file()}
-    compared = {
+    compared = {MADE_WITH} | {
         GOLDEN / name / file
         for name in SOURCES
         for file in (
             *(f"{kind}{end}" for kind in structured(name) for end in (".dcm", ".json")),
             *(f"oru-{kind}.hl7" for kind in hl7(name)),
             *(f"{kind}.json" for kind in (*json_messages(name), *pages(name))),
+            *(f"{kind}.dcm" for kind in pages(name)),
         )
     }
 

@@ -248,6 +248,18 @@ def test_comprehensive_form_replaces_only_what_its_peer_has() -> None:
     assert study.ReferencedSeriesSequence[0].SeriesInstanceUID == as_comprehensive(older).SeriesInstanceUID
 
 
+def test_comprehensive_form_goes_on_naming_what_went_out_in_its_place() -> None:
+    """The peer refused Comprehensive 3D SR for the older draft as well, so that it has the other class of it."""
+    older = as_comprehensive(coded())
+    newer = coded(draft(revision=2), predecessor=older)
+
+    (study,) = as_comprehensive(newer).PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == older.SeriesInstanceUID
+    assert [one.ReferencedSOPInstanceUID for one in series.ReferencedSOPSequence] == [older.SOPInstanceUID]
+    check_document(as_comprehensive(newer), draft(revision=2), CONFIG)
+
+
 def test_same_findings_make_the_same_bytes_and_others_another_uid() -> None:
     assert encode(coded()) == encode(coded())
     assert coded().SOPInstanceUID != coded(findings=FOUND[1:]).SOPInstanceUID

@@ -109,6 +109,15 @@ def test_every_form_is_made_for_who_wants_it() -> None:
     assert len({packet.sop_instance_uid for packet in made.packets}) == 7
 
 
+def test_message_of_a_signed_report_deletes_the_notice_of_its_draft() -> None:
+    """A system that keeps OBX by their identifiers would show it beside what the radiologist signed."""
+    to = [destination("RIS", Kind.ORU, way=Way.MLLP)]
+    _, masters = outbox.editions(lambda _: signed(), to, Stage.SIGNED)
+    (oru,) = outbox.parcels(masters, Stage.SIGNED, to, WORKSHOP, report_on(films.draft(), at=LATER)).packets
+
+    assert b"|TX|55112-7^Summary^LN||WITHDRAWN||||||D\r" in oru.payload
+
+
 def test_what_several_destinations_get_is_made_once() -> None:
     made = drafts_for(destination("A", Kind.BASIC_TEXT, Kind.TID1500), destination("B", Kind.TID1500))
     first, second = (packet for packet in made.packets if packet.kind is Kind.TID1500)

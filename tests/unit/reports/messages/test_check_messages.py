@@ -95,6 +95,16 @@ def test_messages_that_take_back_pass(make: Callable[[], Dataset], stage: Stage)
     )
 
 
+def test_a_newer_message_that_deletes_texts_passes_and_one_that_keeps_their_words_does_not() -> None:
+    master = signed()
+    message = build_oru(master, Parties(), CONFIG, replaced=[draft()])
+
+    check_message(message, Kind.ORU, booked(master))
+    assert message.count(b"||WITHDRAWN||||||D\r") == 1
+    with pytest.raises(DocumentRefused, match="a text stands that is taken back"):
+        check_message(message.replace(b"||WITHDRAWN||", b"||AI draft||"), Kind.ORU, booked(master))
+
+
 def test_a_newer_message_that_deletes_codes_passes() -> None:
     newer = build_oru(draft(), Parties(), CONFIG, findings=FINDINGS[:1], formerly=FINDINGS)
     assert b"|^WITHDRAWN||||||D\r" in newer

@@ -175,6 +175,50 @@ def test_a_newer_message_deletes_the_codes_that_it_no_longer_says() -> None:
     }
 
 
+def deleted(message: Message) -> list[tuple[str, str, str]]:
+    """Name, number and value of each text that is deleted."""
+    return [
+        (one.obx_3.obx_3_2.value, one.obx_4.value, one.obx_5.value)
+        for one in message.obx
+        if (one.obx_2.value, one.obx_11.value) == ("TX", "D")
+    ]
+
+
+def test_signed_report_deletes_the_notice_of_the_draft_and_corrects_its_other_texts_by_their_names() -> None:
+    source = draft()
+
+    message = parsed(build_oru(signed(source), PARTIES, CONFIG, replaced=[source]))
+
+    assert deleted(message) == [("Summary", "", "WITHDRAWN")]
+    names = {one.obx_3.obx_3_1.value for one in oru(source).obx}
+    assert names == {one.obx_3.obx_3_1.value for one in message.obx}, "nothing of the draft stays as it was"
+    assert NOTICE not in build_oru(signed(source), PARTIES, CONFIG, replaced=[source]).decode()
+
+
+def test_report_signed_anew_deletes_the_addenda_that_it_has_no_more() -> None:
+    report = signed(draft())
+    first = addendum(report, "Compared with CT.", FIRST, 2)
+    second = addendum(first, "And with MR.", SECOND, 3)
+    anew = signed(draft(), Signature(Signer("Third^Tina", "Example Hospital"), MOMENT + timedelta(hours=1)))
+
+    message = parsed(build_oru(anew, PARTIES, CONFIG, replaced=[second, draft()]))
+
+    assert deleted(message) == [
+        ("Addendum", "1", "WITHDRAWN"),
+        ("Addendum", "2", "WITHDRAWN"),
+        ("Summary", "", "WITHDRAWN"),
+    ]
+
+
+def test_newer_draft_deletes_no_text_since_it_says_each_anew() -> None:
+    assert deleted(parsed(build_oru(draft(revision=2), PARTIES, CONFIG, replaced=[draft()]))) == []
+
+
+def addendum(final: Dataset, words: str, signature: Signature, number: int) -> Dataset:
+    later = Signature(signature.signer, MOMENT + timedelta(minutes=10 * number))
+    return build_addendum(final, words, later, number=number, not_before=MOMENT, config=CONFIG, predecessor=final)
+
+
 @pytest.mark.parametrize(("stage", "status"), [(Stage.REJECTION, "D"), (Stage.WITHDRAWAL, "W")])
 def test_what_is_taken_back_leaves_no_code_standing(stage: Stage, status: str) -> None:
     findings = list(extract("Pneumothorax. No effusion.").by_label.values())
