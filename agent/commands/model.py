@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ _accept = click.option(
 )
 _model = click.option(
     "--model",
-    "folder",
+    "model_folder",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the model. Default: reader.checkpoint, else the demonstration model.",
 )
@@ -104,7 +105,7 @@ def import_(surroundings: Surroundings, folder: Path, target: Path | None, accep
 @_model
 @as_json
 @click.pass_context
-def verify(ctx: click.Context, folder: Path | None, as_json: bool) -> None:
+def verify(ctx: click.Context, model_folder: Path | None, as_json: bool) -> None:
     """Is the model whole and unchanged? Reads all of it: digests, configuration, tokenizer, every tensor's shape.
 
     Exit code 1 where something is wrong; warnings alone are 0. Needs no GPU and loads no model.
@@ -112,7 +113,7 @@ def verify(ctx: click.Context, folder: Path | None, as_json: bool) -> None:
     from agent.readers.weights.proof import examine
 
     rows = []
-    for row in examine(folder or _configured(ctx.obj)):
+    for row in examine(model_folder or _configured(ctx.obj)):
         rows.append(row)
         if not as_json:
             click.echo(f"{row.verdict:8} {row.subject:34} {row.words}")
@@ -129,7 +130,7 @@ def verify(ctx: click.Context, folder: Path | None, as_json: bool) -> None:
 @click.option("--precision", type=_PRECISIONS, help="Default: reader.precision.")
 @as_json
 @click.pass_obj
-def info(surroundings: Surroundings, folder: Path | None, precision: str | None, as_json: bool) -> None:
+def info(surroundings: Surroundings, model_folder: Path | None, precision: str | None, as_json: bool) -> None:
     """Which model is it? Revision, the digest that stands in every draft, memory, licence, place.
 
     Memory is what to expect of the weights, and of each study that is read at the same time.
@@ -137,7 +138,7 @@ def info(surroundings: Surroundings, folder: Path | None, precision: str | None,
     from agent.readers.checkpoint import Checkpoint
     from agent.readers.weights import licence, memory, origin, prequantized, structure
 
-    where = folder or _configured(surroundings)
+    where = model_folder or _configured(surroundings)
     settings = config_of(surroundings).reader
     card = prequantized.read(where)
     chosen = precision or (card.precision if card else settings.precision)
@@ -190,6 +191,9 @@ def quantize(folder: Path, precision: str, target: Path | None, device: str, as_
     The folder has the published layout, but for the layers of the language model. It reads as MODEL does at the same
     precision, and has the same digest. MODEL stays as it is, and is needed no more. Needs no GPU.
     """
+    from agent.readers import hush
+
+    hush()
     from agent.readers.cxr_llava import place
     from agent.readers.weights.install import free_bytes
     from agent.readers.weights.quantize import save
@@ -200,26 +204,63 @@ def quantize(folder: Path, precision: str, target: Path | None, device: str, as_
 
 
 @model.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
     "--precision",
-    type=_PRECISIONS,
-    default="bf16",
-    show_default=True,
-    help="Precision of the language model's layers.",
+    "precisions",
+    multiple=True,
+    callback=lambda _context, _option, values: _precisions_in(values),
+    help="Of the language model's layers: fp32, bf16, int8 or nf4. Default: bf16. With --images several, separated by "
+    "commas; the first is what the others are compared with. Default: bf16,int8,nf4.",
+)
+@click.option(
+    "--images",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="Compare precisions on these films instead: a folder, or DICOM and 8-bit PNG files; may be repeated.",
+)
+@_model
+@click.option(
+    "--tokens", type=click.IntRange(1, 512), default=512, show_default=True, help="Of a report, with --images."
+)
+@click.option(
+    "--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the table there too, with --images."
 )
 @as_json
 @click.pass_context
-def parity(ctx: click.Context, folder: Path, precision: str, as_json: bool) -> None:
-    """Compare this installation with reference values: does it read as the authors' own code does?
+def parity(
+    ctx: click.Context,
+    folder: Path | None,
+    precisions: tuple[str, ...],
+    images: tuple[Path, ...],
+    model_folder: Path | None,
+    tokens: int,
+    markdown: Path | None,
+    as_json: bool,
+) -> None:
+    """Does this installation read as the authors' own code does? Or: what does a precision change?
+
+    \b
+      wetread model parity FOLDER
+      wetread model parity --images FILMS --precision bf16,int8,nf4 --markdown precisions.md
 
     FOLDER holds a checkpoint `ckpt`, pictures `images` and the values `reference.npz`, as tests/reference/cxr_llava.
     Pixels within 1e-5, equal prompt ids, features and logits with cosine above 0.9995, equal greedy tokens.
     Exit code 1 where that does not hold.
+
+    With --images the configured model (or --model) reads each film in each precision, one model in memory at a time.
+    The table has, beside the first precision: how many tokens of its report the others would choose as well, how many
+    from the start are the same, the cosine of the logits, and whether both reports state the same findings. What is
+    much or little is yours to judge: the exit code is 0. No text of a report is shown.
     """
+    if images:
+        _compare_precisions(ctx.obj, images, precisions, model_folder, tokens, markdown, as_json)
+        return
+    if folder is None or len(precisions) > 1 or model_folder or markdown:
+        raise click.UsageError("name a folder with reference values and one precision, or films with --images")
     from agent.readers.parity import compare
 
-    report = compare(folder, precision)
+    report = compare(folder, *precisions)
     rows = [{"what": row.what, "limit": row.limit, "measured": row.measured, "holds": row.holds} for row in report.rows]
     if as_json:
         print_json({"holds": report.holds, "rows": rows})
@@ -227,6 +268,41 @@ def parity(ctx: click.Context, folder: Path, precision: str, as_json: bool) -> N
         print_table(("WHAT", "LIMIT", "MEASURED", "HOLDS"), [list(row.values()) for row in rows], empty="nothing")
     if not report.holds:
         ctx.exit(EXIT_FAILED)
+
+
+def _precisions_in(values: tuple[str, ...]) -> tuple[str, ...]:
+    """ "bf16,nf4" or the option twice. Raises BadParameter."""
+    return tuple(_PRECISIONS.convert(one.strip(), None, None) for value in values for one in value.split(","))
+
+
+def _compare_precisions(
+    surroundings: Surroundings,
+    images: tuple[Path, ...],
+    precisions: tuple[str, ...],
+    folder: Path | None,
+    tokens: int,
+    markdown: Path | None,
+    as_json: bool,
+) -> None:
+    from agent.imaging.decoder import DecoderProcess
+    from agent.readers import hush
+    from agent.readers import precisions as agreement
+
+    hush()
+    reader = config_of(surroundings).reader
+    chosen = precisions or ("bf16", "int8", "nf4")
+    with DecoderProcess(reader.decode_seconds, reader.decode_mebibytes) as decoder:
+        films = {path.name: agreement.film_of(path, decoder) for path in agreement.pictures(images)}
+    where = folder or _configured(surroundings)
+    rows = agreement.compare(
+        where, films, chosen, device=reader.device, framing=reader.framing, tokens=tokens, say=_say
+    )
+    if markdown is not None:
+        markdown.write_text("\n".join(agreement.markdown(rows, chosen[0], where.name)) + "\n", encoding="utf-8")
+    if as_json:
+        print_json({"first": chosen[0], "rows": [asdict(row) for row in rows]})
+    else:
+        print_table(agreement.HEADINGS, agreement.table(rows), empty="nothing")
 
 
 def _agree(accepted: bool) -> None:

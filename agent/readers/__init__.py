@@ -31,14 +31,18 @@ def load_reader(
     """
     if name not in READERS:
         raise ConfigurationError(f"There is no reader named {name!r}. Known readers: {', '.join(sorted(READERS))}.")
-    # bitsandbytes names an optional package at its import, and a cast for every layer of every token
-    for noisy in ("bitsandbytes.backends.cpu.ops", "bitsandbytes.autograd._functions"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    hush()
     reader = import_module(READERS[name]).load(
         checkpoint, precision, device=device, limits=slots, framing=framing, seconds=seconds
     )
     assert isinstance(reader, Reader)
     return reader
+
+
+def hush() -> None:
+    """bitsandbytes names an optional package at its import, and a cast for each layer of each token: keep them out."""
+    for noisy in ("bitsandbytes.backends.cpu.ops", "bitsandbytes.autograd._functions"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
 
 
 def demonstration_checkpoint() -> Path:

@@ -229,13 +229,14 @@ class CxrLlavaReader:
         if not ids:
             raise ValueError("an empty continuation has no likelihood")
         with self._engine.pause():
-            before = self._embedded(self.prompt_ids(user), self.pixels(film))
-            embedded = torch.cat([before, self._native.embed(ids)])
-            cache = Cache(self._native, 1, embedded.shape[0])
-            hidden = self._native.prefill(cache, 0, embedded, 0, len(ids) + 1)
-            logits = self._native.logits(hidden[:-1])
+            logits = self._answer_logits(film, ids, user)
             chosen = logits.log_softmax(dim=-1).gather(1, torch.tensor(ids, device=self._device)[:, None])[:, 0]
             return Score(tuple(ids), np.asarray(chosen.cpu().numpy(), dtype=np.float32))
+
+    def answer_logits(self, film: Film, ids: Sequence[int], user: str = prompt.REPORT) -> NDArray[np.float32]:
+        """What each token of a given answer was chosen from: logits (tokens, vocabulary). ids: at least one."""
+        with self._engine.pause():
+            return np.asarray(self._answer_logits(film, ids, user).cpu().numpy(), dtype=np.float32)
 
     def embed(self, film: Film) -> NDArray[np.float32]:
         """The film as one vector, (width of the tower,): the mean of its patches, for search and small classifiers."""
@@ -304,6 +305,13 @@ class CxrLlavaReader:
             raise UnreadableText("reading-timeout", "The text was not done within the limit of seconds.")
         text = check(self._words.text(ids), ended=answer.ending == "eos")
         return Reading(text, generation, len(ids), time.monotonic() - started)
+
+    def _answer_logits(self, film: Film, ids: Sequence[int], user: str) -> Tensor:
+        before = self._embedded(self.prompt_ids(user), self.pixels(film))
+        embedded = torch.cat([before, self._native.embed(ids)])
+        cache = Cache(self._native, 1, embedded.shape[0])
+        hidden = self._native.prefill(cache, 0, embedded, 0, len(ids) + 1)
+        return self._native.logits(hidden[:-1])
 
     def _features(self, pixels: NDArray[np.float32]) -> Tensor:
         return self._model.features(torch.from_numpy(pixels).to(self._device))

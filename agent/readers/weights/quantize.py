@@ -18,7 +18,7 @@ from torch import Tensor
 from agent.readers import quantized
 from agent.readers.checkpoint import Checkpoint, CheckpointError
 from agent.readers.weights import install, origin, prequantized, structure
-from agent.readers.weights.origin import CARD, Expected, Origin
+from agent.readers.weights.origin import Expected, Origin
 from agent.readers.weights.prequantized import QUANTIZED, Card
 
 _INDEX: Final = "model.safetensors.index.json"
@@ -38,7 +38,7 @@ def save(
         raise CheckpointError(f"{source} is quantized already. Name the folder of the published model.")
     checkpoint = Checkpoint.open(source, precision)
     found = structure.read(source, checkpoint.shards)
-    structure.compare(source, found, checkpoint.config, published=not (source / CARD).exists())
+    structure.compare(source, found, checkpoint.config, published=False)
     target = target.resolve()
     install.check_target(target, {QUANTIZED})
     if target == source.resolve():
