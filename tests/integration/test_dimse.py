@@ -80,7 +80,7 @@ def port(pacs: Pacs) -> Iterator[int]:
 
 @pytest.fixture
 def transport() -> Iterator[DimseTransport]:
-    made = DimseTransport("WETREAD", connect_seconds=5, answer_seconds=5)
+    made = DimseTransport("WETREAD", connect_seconds=30, answer_seconds=30)
     yield made
     made.close()
 
@@ -99,12 +99,12 @@ def test_objects_of_all_classes_and_their_proofs_share_one_association(
 
 
 def test_association_is_released_when_nothing_more_comes(pacs: Pacs, port: int) -> None:
-    transport = DimseTransport("WETREAD", keep_seconds=0.3)
+    transport = DimseTransport("WETREAD", keep_seconds=1)
+    began = time.monotonic()
     transport.send(parcel(destination(port)))
-    time.sleep(0.1)
-    assert pacs.ended == 0
 
-    wait_until(lambda: pacs.ended == 1, "the association to be released", seconds=3)
+    wait_until(lambda: pacs.ended == 1, "the association to be released")
+    assert time.monotonic() - began >= 1, "it was not kept"
     assert pacs.associations[0].is_released
     assert transport.send(parcel(destination(port), number=2)) == "0000"
     transport.close()
@@ -115,12 +115,14 @@ def test_close_releases_what_is_kept(pacs: Pacs, port: int) -> None:
     transport.send(parcel(destination(port)))
     transport.close()
 
-    wait_until(lambda: pacs.ended == 1, "the association to be released", seconds=3)
+    wait_until(lambda: pacs.ended == 1, "the association to be released", seconds=30)
 
 
 def test_two_threads_have_two_associations(pacs: Pacs, port: int, transport: DimseTransport) -> None:
+    both = threading.Barrier(2)
+
     def slow(_event: evt.Event) -> int:
-        time.sleep(0.3)
+        both.wait(30)
         return 0x0000
 
     pacs.manner = slow

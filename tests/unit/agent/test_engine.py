@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from agent.readers.engine.batch import Engine, Limits
 from agent.readers.engine.errors import Canceled, DeviceFull, EngineBroken, PreparationFailed, PromptTooLong
 from agent.readers.engine.llama import Cache, NativeLlama
 from agent.readers.protocol import Generation, UnreadableText
+from tests.harness.node import wait_until
 
 CHECKPOINT = Path(__file__).parents[2] / "reference" / "cxr_llava" / "ckpt"
 USERS = (
@@ -462,12 +463,23 @@ def test_an_engine_has_one_thread(make_engine: MakeEngine) -> None:
     engine.stop()
 
 
-def test_stopping_ends_what_is_being_read(make_engine: MakeEngine, ask: Ask) -> None:
-    engine = make_engine()
+class Slow(NativeLlama):
+    """Takes for its next token until the engine is told to stop."""
+
+    told: threading.Event
+
+    def step(self, *arguments: Any) -> torch.Tensor:
+        assert self.told.wait(60)
+        return super().step(*arguments)
+
+
+def test_stopping_ends_what_is_being_read(reader: CxrLlavaReader, ask: Ask) -> None:
+    llama = Slow(reader._model.llama, reader._model.lm_head)
+    engine = Engine(llama, reader._embedded, Limits(slots=1, positions=400), end=NEVER)
+    llama.told = engine._stop
     engine.start()
     answer = engine.submit(ask(1, 250))
-    while not answer.count:
-        time.sleep(0.001)
+    wait_until(lambda: answer.count, "the first token")
     engine.stop()
     with pytest.raises(Canceled):
         answer.result()
