@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from dicom_node import tls
 from dicom_node.aet import ae_title
 from dicom_node.errors import InvalidAETitle
 from dicom_node.rules.measures import minutes
@@ -40,6 +41,12 @@ class NodeConfig(BaseModel):
     further_ae_titles: tuple[AETitle, ...] = ()  # under which we may be called as well; rules can tell them apart
     bind_address: str = "0.0.0.0"  # noqa: S104  a PACS connects from another machine
     port: int = Field(11112, ge=1, le=65535)
+    tls_port: int = Field(tls.PORT, ge=1, le=65535)  # opens where there is a certificate
+    tls_certificate: Path | None = None  # PEM: ours, for those who call and those we call
+    tls_key: Path | None = None  # PEM, without password; None: it stands in the file of the certificate
+    tls_ca: Path | None = None  # PEM: who signs the certificates of the others
+    tls_require_client_certificate: bool = True
+    tls_only: bool = False  # no port in the clear
     data_folder: Path = Path("/var/lib/wetread")
     database: SecretStr = SecretStr("")  # SQLAlchemy URL, may hold a password; empty: SQLite in data_folder
     require_called_ae_title: bool = True
@@ -70,6 +77,18 @@ class NodeConfig(BaseModel):
     def own_ae_titles(self) -> tuple[str, ...]:
         """All AE titles under which we may be called; the first is the one that we call ourselves."""
         return (self.ae_title, *self.further_ae_titles)
+
+    @property
+    def tls_files(self) -> tls.Files:
+        """Our certificate and whom we trust."""
+        return tls.Files(self.tls_certificate, self.tls_key, self.tls_ca)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Settings that need each other."""
+        if self.tls_only and self.tls_certificate is None:
+            raise ValueError("tls_only needs tls_certificate")
+        return self
 
     @property
     def database_url(self) -> str:
