@@ -74,9 +74,12 @@ def parse(text: str) -> Condition:
     subject = _subject(found["subject"])
     sign = " ".join(found["operator"].split())
     plain = _NEGATIONS.get(sign, sign)
-    value = _unquoted(found["value"].strip())
+    written = found["value"].strip()
+    value = _unquoted(written)
     if plain == "present" and value:
         raise ConfigurationError(f"{text!r}: nothing stands behind {sign}")
+    if written.startswith("="):
+        raise ConfigurationError(f"{text!r}: equality is one '='; a value that begins so stands in quotes")
     if plain != "present" and not value:
         raise ConfigurationError(f"{text!r}: a value is missing behind {sign}")
     test = _test(subject, plain, value)
