@@ -12,7 +12,6 @@ from types import MappingProxyType
 from agent.config import Config
 from dicom_node import peer
 from dicom_node.commitment_proof import CommitmentProof
-from dicom_node.credentials import authorization
 from dicom_node.database import Database
 from dicom_node.dicomweb import StowTransport
 from dicom_node.dimse import DimseTransport
@@ -23,6 +22,7 @@ from dicom_node.transports import Destination, Parcel, Transport
 from dicom_node.uids import derived_uid
 from reports.hl7 import mllp
 from reports.hl7.tls import client_context
+from reports.rest.authority import Authority
 from reports.rest.calls import Caller
 from reports.rest.fhir import FhirTransport
 from reports.rest.webhook import WebhookTransport
@@ -37,7 +37,9 @@ def open_transports(config: Config) -> Iterator[Mapping[Way, Transport]]:
     patience = config.node.dimse_timeout_seconds
     connect = min(_CONNECT_SECONDS, patience)
     credentials = config.delivery.credentials
-    dimse = DimseTransport(config.node.ae_title, connect_seconds=connect, answer_seconds=patience)
+    dimse = DimseTransport(
+        config.node.ae_title, connect_seconds=connect, answer_seconds=patience, tls=config.node.tls_files
+    )
     stow = StowTransport(credentials, connect_seconds=connect, answer_seconds=patience)
     with Caller(seconds=patience) as caller:
         try:
@@ -63,6 +65,7 @@ def open_commitment(config: Config, database: Database, new_token: Callable[[], 
         node.ae_title,
         connect_seconds=min(_CONNECT_SECONDS, node.dimse_timeout_seconds),
         answer_seconds=node.dimse_timeout_seconds,
+        tls=node.tls_files,
     )
     commitment = CommitmentProof(database, addresses, new_token, patience=timedelta(seconds=node.commitment_seconds))
     try:
@@ -75,7 +78,7 @@ def try_out(config: Config, to: Destination) -> str:
     """Reach a destination without sending anything of a patient; returns what it did. Raises SendFailure."""
     patience = config.node.dimse_timeout_seconds
     if to.way is Way.DIMSE:
-        peer.echo(peer.Address(config.node.ae_title, to.name, to.host, to.port, min(10, patience), patience))
+        peer.echo(peer.address_of(to, config.node))
         return "answers C-ECHO; what it takes: wetread ae probe"
     if to.way is Way.MLLP:
         return _connect(config, to)
@@ -103,10 +106,10 @@ def _connect(config: Config, to: Destination) -> str:
 def _call(config: Config, to: Destination, seconds: float) -> str:
     """FHIR: its capability statement. Webhook: any answer that does not turn us away."""
     is_fhir = to.way is Way.FHIR
-    headers = authorization(to, config.delivery.credentials) if is_fhir else {}
     method, url = ("GET", f"{to.url}/metadata") if is_fhir else ("OPTIONS", to.url)
     with Caller(seconds=seconds) as caller:
-        answer = caller.call(to, method, url, headers=headers)
+        call = Authority(config.delivery.credentials, caller).call if is_fhir else caller.call
+        answer = call(to, method, url, headers={})
     if answer.status in _REFUSES_US or answer.status >= 500 or (is_fhir and not answer.is_success):
         raise SendFailure(f"{to.name} answered HTTP {answer.status} to {method}")
     return f"answers HTTP {answer.status}"

@@ -71,8 +71,7 @@ class Watcher:
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._desk = desk
-        self._caller = caller
-        self._authority = Authority(desk.config.delivery.credentials)
+        self._authority = Authority(desk.config.delivery.credentials, caller)
         self._monotonic = monotonic
         self._stopping = stopping
         self._due: dict[str, float] = {}
@@ -95,7 +94,7 @@ class Watcher:
         with self._desk.database.read() as tx:
             since = watches.cursor(tx, to.name, otherwise=clock(tx) - _FIRST)
         try:
-            newest = self._hear_all(Search(self._caller, self._authority, to), since)
+            newest = self._hear_all(Search(self._authority, to), since)
         except (SendFailure, NotFhir) as error:
             words = str(error) if isinstance(error, SendFailure) else f"{to.name}: {error}"
             with self._desk.database.write() as tx:

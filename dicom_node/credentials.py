@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
@@ -14,24 +14,43 @@ from dicom_node.transports import Destination
 
 
 class Credential(BaseModel):
-    """One entry of delivery.credentials: a bearer token, or a user with a password."""
+    """One entry of delivery.credentials: a bearer token, a user with a password, or where tokens are fetched.
+
+    The last are the client credentials of OAuth 2 (RFC 6749 4.4), for FHIR and webhooks; client_auth: how the secret is
+    shown there (2.3.1): as HTTP Basic, or in the body.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     user: str = ""
     password: SecretStr = SecretStr("")
     token: SecretStr = SecretStr("")
+    token_url: str = ""
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr("")
+    client_auth: Literal["basic", "body"] = "basic"
+    scope: str = ""
 
     @model_validator(mode="after")
-    def one_of_both(self) -> Self:
+    def one_of_them(self) -> Self:
         """A half credential would be found out by the first object that is refused."""
-        if bool(self.token.get_secret_value()) == bool(self.user):
-            raise ValueError("needs either token, or user and password")
+        given = [bool(self.token.get_secret_value()), bool(self.user), bool(self.token_url)]
+        if sum(given) != 1:
+            raise ValueError("needs either token, or user and password, or token_url, client_id and client_secret")
+        if self.token_url and not (self.client_id and self.client_secret.get_secret_value()):
+            raise ValueError("token_url needs client_id and client_secret")
+        if self.token_url and not keeps_secrets(self.token_url):
+            raise ValueError("token_url must be https: the client's secret is not sent in clear")
         return self
 
     @property
+    def is_fetched(self) -> bool:
+        """Is the token fetched from somewhere (OAuth 2)?"""
+        return bool(self.token_url)
+
+    @property
     def authorization(self) -> str:
-        """Value of the HTTP header Authorization (RFC 6750, RFC 7617)."""
+        """Value of the HTTP header Authorization (RFC 6750, RFC 7617), where no token is to be fetched."""
         if not self.user:
             return f"Bearer {self.token.get_secret_value()}"
         both = f"{self.user}:{self.password.get_secret_value()}"
@@ -56,4 +75,7 @@ def authorization(to: Destination, credentials: Mapping[str, Credential]) -> dic
     credential = credentials.get(to.credential)
     if credential is None:
         raise SendFailure(f"{to.name} needs the credential {to.credential!r}, which delivery.credentials lacks")
+    if credential.is_fetched:
+        words = f"{to.name} has OAuth 2, which is for FHIR and webhooks only; name a token or a user instead"
+        raise SendFailure(words, permanent=True)
     return {"Authorization": credential.authorization}

@@ -55,7 +55,8 @@ def add(
 ) -> None:
     """Register a service: wetread destination add RIS mllp://10.0.0.7:2575.
 
-    URLs: mllp://HOST:PORT (mllps:// for TLS), https://HOST/dicom-web, https://HOST/fhir; any other with --way. Modes as in `wetread ae`.
+    URLs: mllp://HOST:PORT (mllps:// for TLS), https://HOST/dicom-web, https://HOST/fhir; any other with --way. Modes as
+    in `wetread ae`.
     """
     config = config_of(surroundings)
     _must_know(config, credential)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
-from dicom_node.credentials import Credential, authorization
+from dicom_node.credentials import Credential
 from dicom_node.errors import SendFailure
-from dicom_node.transports import Destination, Parcel
+from dicom_node.transports import Parcel
 from reports.messages.identity import DICOM_UID, search
+from reports.rest.authority import Authority
 from reports.rest.calls import Answer, Caller, code_word, refuse
 
 _TYPE: Final = "application/fhir+json"
 
 
-@dataclass(frozen=True, slots=True)
 class FhirTransport:
     """Sends bundles. credentials: by the name that a destination has for its own."""
 
-    caller: Caller
-    credentials: Mapping[str, Credential]
+    def __init__(self, caller: Caller, credentials: Mapping[str, Credential]) -> None:
+        self._authority = Authority(credentials, caller)
 
     def send(self, parcel: Parcel) -> str:
         """Post one transaction; returns the HTTP status.
@@ -29,9 +28,9 @@ class FhirTransport:
         Raises SendFailure as `refuse` has it; permanent for a transaction that was not taken whole.
         """
         destination = parcel.destination
-        headers = {**self._headers(destination), "Content-Type": f"{_TYPE}; charset=utf-8"}
+        headers = {"Accept": _TYPE, "Content-Type": f"{_TYPE}; charset=utf-8"}
         url = destination.url.rstrip("/")
-        answer = self.caller.call(destination, "POST", url, headers=headers, content=parcel.payload)
+        answer = self._authority.call(destination, "POST", url, headers=headers, content=parcel.payload)
         if not answer.is_success:
             raise refuse(destination, answer, _outcome(answer))
         refused = _refused_entries(answer)
@@ -52,14 +51,11 @@ class FhirTransport:
         wanted = report["identifier"][0]
         query = search(wanted["system"], wanted["value"])
         url = f"{parcel.destination.url.rstrip('/')}/DiagnosticReport?{query}"
-        answer = self.caller.call(parcel.destination, "GET", url, headers=self._headers(parcel.destination))
+        answer = self._authority.call(parcel.destination, "GET", url, headers={"Accept": _TYPE})
         if not answer.is_success:
             raise refuse(parcel.destination, answer, _outcome(answer))
         found = [entry.get("resource") for entry in _entries(answer)]
         return any(_is_same(report, one) for one in found if isinstance(one, dict))
-
-    def _headers(self, destination: Destination) -> dict[str, str]:
-        return {"Accept": _TYPE, **authorization(destination, self.credentials)}
 
 
 def _report_of(payload: bytes) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
 from dicom_node.transports import Destination
-from reports.rest.calls import Answer, Caller, refuse
+from reports.rest.authority import Authority
+from reports.rest.calls import Answer, refuse
 from reports.rest.final_reports import STATUSES, FinalReport, Json, NotFhir, Page, read_page, read_resource, told_more
 
 PAGES: Final = 200  # of one search
@@ -26,19 +27,11 @@ _NOTHING: Final[Json] = MappingProxyType({})
 _NOT_READ: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 
-class Authorizes(Protocol):
-    """Knows the headers that authorize us at a destination."""
-
-    def headers(self, to: Destination) -> Mapping[str, str]:
-        """Raises SendFailure."""
-
-
 @dataclass(slots=True)
 class Search:
     """One search at one server, from its first page to its last. Lives as long as that."""
 
-    caller: Caller
-    authority: Authorizes
+    authority: Authority
     to: Destination
     known: dict[str, Json] = field(default_factory=dict)
 
@@ -78,8 +71,7 @@ class Search:
         return self.known[place]
 
     def _get(self, url: str, accepted: frozenset[HTTPStatus] = frozenset()) -> Answer:
-        headers = {"Accept": _TYPE, **self.authority.headers(self.to)}
-        answer = self.caller.call(self.to, "GET", url, headers=headers, maximum=PAGE_BYTES)
+        answer = self.authority.call(self.to, "GET", url, headers={"Accept": _TYPE}, maximum=PAGE_BYTES)
         if answer.status in accepted:
             return Answer(answer.status, b"")
         if not answer.is_success:

@@ -5,24 +5,28 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from dicom_node.credentials import Credential
 from dicom_node.errors import SendFailure
 from dicom_node.transports import Destination, Parcel
+from reports.rest.authority import Authority
 from reports.rest.calls import Caller, refuse
 
 SIGNATURE: Final = "X-Wetread-Signature"
 DELIVERY: Final = "X-Wetread-Delivery"  # the same at every attempt, so that a receiver can leave doubles out
 
 
-@dataclass(frozen=True, slots=True)
 class WebhookTransport:
-    """Posts payloads. credentials: the token of one is the HMAC key; without one nothing is signed."""
+    """Posts payloads. credentials: the token of one is the HMAC key; without one nothing is signed.
 
-    caller: Caller
-    credentials: Mapping[str, Credential]
+    With OAuth 2 the token that is fetched is sent instead, and nothing is signed either.
+    """
+
+    def __init__(self, caller: Caller, credentials: Mapping[str, Credential]) -> None:
+        self._caller = caller
+        self._credentials = credentials
+        self._authority = Authority(credentials, caller)
 
     def send(self, parcel: Parcel) -> str:
         """Post one payload; returns the HTTP status.
@@ -31,9 +35,13 @@ class WebhookTransport:
         """
         destination = parcel.destination
         headers = {"Content-Type": "application/json", DELIVERY: parcel.sop_instance_uid}
-        if destination.credential:
+        credential = self._credentials.get(destination.credential)
+        call = self._caller.call
+        if credential is not None and credential.is_fetched:
+            call = self._authority.call
+        elif destination.credential:
             headers[SIGNATURE] = signature(parcel.payload, self._key(destination))
-        answer = self.caller.call(destination, "POST", destination.url, headers=headers, content=parcel.payload)
+        answer = call(destination, "POST", destination.url, headers=headers, content=parcel.payload)
         if not answer.is_success:
             raise refuse(destination, answer)
         return str(answer.status)
@@ -43,7 +51,7 @@ class WebhookTransport:
         return True
 
     def _key(self, destination: Destination) -> str:
-        credential = self.credentials.get(destination.credential)
+        credential = self._credentials.get(destination.credential)
         if credential is None or not credential.token.get_secret_value():
             raise SendFailure(f"{destination.name} needs a token in delivery.credentials to sign with")
         return credential.token.get_secret_value()
