@@ -33,6 +33,7 @@ _COMMANDS = MappingProxyType(
         "demo": "agent.commands.demo",
         "check": "agent.commands.check",
         "study": "agent.commands.study",
+        "gate": "agent.commands.gate",
         "report": "agent.commands.report",
         "quarantine": "agent.commands.quarantine",
         "queue": "agent.commands.queue",

@@ -1,0 +1,276 @@
+"""`wetread eval`: how good a reader is on films whose findings are known."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agent.cli import EXIT_FAILED
+from agent.commands.session import config_of, print_json, print_table
+
+if TYPE_CHECKING:
+    from agent.cli import Surroundings
+    from agent.evaluation.judging import Evaluation, Settings
+    from agent.evaluation.readings import FilmReading
+    from agent.manifest import Case
+
+_MISSING = "packages for judging are not installed: pip install 'wetread[eval]'"
+_READERS = click.Choice(["cxr_llava"])
+_SHOWN = ("f1", "sensitivity", "specificity")
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Which model reads, in which way."""
+
+    reader: str
+    folder: Path
+    precision: str
+    device: str
+    framing: Any
+    with_scores: bool
+
+
+@click.group(name="eval", invoke_without_command=True)
+@click.option("--manifest", type=click.Path(path_type=Path, dir_okay=False), help="CSV with one film a row; see below.")
+@click.option(
+    "--images", type=click.Path(path_type=Path, file_okay=False), help="Folder of the films. Default: the manifest's."
+)
+@click.option("--reader", type=_READERS, help="The reader that is judged.")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Its folder. Default: reader.checkpoint, else the demonstration model.",
+)
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "int8", "nf4"]), help="Default: as configured.")
+@click.option(
+    "--texts",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help='In place of a reader: reports as JSON lines {"id", "text"}.',
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the tables, the pictures and what was read.",
+)
+@click.option("--split", help="Only films of this split.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first films.")
+@click.option("--adults", is_flag=True, help="Only films of people known to be 18 or more.")
+@click.option(
+    "--labels",
+    "source",
+    type=click.Choice(["auto", "labels", "reports"]),
+    default="auto",
+    show_default=True,
+    help="Judge by the label columns, or by what our extractor finds in the reports. auto: labels where there are any.",
+)
+@click.option(
+    "--uncertain",
+    type=click.Choice(["absent", "present"]),
+    default="absent",
+    show_default=True,
+    help="What an uncertain finding counts as where all films count.",
+)
+@click.option(
+    "--scores/--no-scores",
+    "with_scores",
+    default=True,
+    show_default=True,
+    help="Also ask how likely each finding is: two readings more for each.",
+)
+@click.option(
+    "--metric-models",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder with the weights of BERTScore, CheXbert and RadGraph.",
+)
+@click.option("--seed", type=int, default=20250601, show_default=True, help="Of the resampling.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+@click.pass_context
+def eval(ctx: click.Context, /, **options: Any) -> None:  # noqa: A001  the name of the command
+    """Judge a reader by films whose findings are known, under two protocols, with intervals.
+
+    The manifest is a CSV file in UTF-8. `image` (or `path`, `file`) names the film, DICOM, PNG or JPEG. A column for
+    each label, such as `Edema` or `Pleural Effusion`, holds 1, 0, -1 (uncertain) or nothing; or `labels` lists what is
+    present, as `Edema|Effusion`, and all else of ChestX-ray14 is absent. Also used where present: id, report, view,
+    age, sex, patient, manufacturer, split. A patient in two splits is refused.
+
+    \b
+    --output gets evaluation.md, evaluation.json, f1.png, roc.png and readings.jsonl. A run that was broken off goes on
+    where it was, when it is called again with the same folder and reader.
+
+    \b
+    Exit codes: 0 done; 1 no film could be read; 2 wrong command line, manifest or reader; 3 no such file.
+    """
+    if ctx.invoked_subcommand is None:
+        _evaluate(ctx, **options)
+
+
+def _evaluate(
+    ctx: click.Context,
+    *,
+    manifest: Path | None,
+    output: Path | None,
+    reader: str | None,
+    texts: Path | None,
+    images: Path | None,
+    as_json: bool,
+    source: Any,
+    uncertain: str,
+    seed: int,
+    metric_models: Path | None,
+    **rest: Any,
+) -> None:
+    if manifest is None or output is None or (reader is None) == (texts is None):
+        raise click.UsageError("name --manifest, --output, and either --reader or --texts")
+    _must_have_packages()
+    from agent.evaluation.judging import Settings, evaluate
+    from agent.evaluation.overlap import overlap
+    from agent.evaluation.readings import read_texts
+    from agent.manifest import read_manifest
+    from reports.findings import State
+
+    cases = _chosen_cases(read_manifest(manifest, images=images, missing_images=texts is not None), **_pick(rest))
+    who: dict[str, Any]
+    readings: Mapping[str, FilmReading]
+    if texts is not None:
+        readings, who = read_texts(texts), {"texts": texts.name}
+    else:
+        assert reader is not None
+        chosen = _chosen(ctx.obj, reader, rest)
+        readings, who = _read(cases, chosen, output, quiet=as_json)
+    judged = [case for case in cases if case.id in readings]
+    if not any(readings[case.id].text for case in judged):
+        click.echo("wetread: there is no text for any film of the manifest", err=True)
+        ctx.exit(EXIT_FAILED)
+    settings = Settings(source, State(uncertain), seed)
+    pairs = [(readings[case.id].text, case.report) for case in judged if case.report]
+    words = overlap([text for text, _ in pairs], [report for _, report in pairs], models=metric_models)
+    evaluation = evaluate(judged, readings, settings, words)
+    _write(evaluation, {**who, "films": str(len(judged))}, judged, readings, settings, output)
+    _show(evaluation, output, as_json=as_json)
+
+
+def _must_have_packages() -> None:
+    from importlib.util import find_spec
+
+    from dicom_node.errors import ConfigurationError
+
+    if any(find_spec(name) is None for name in ("matplotlib", "rouge_score", "sacrebleu")):
+        raise ConfigurationError(_MISSING)
+
+
+def _pick(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("split", "limit", "adults")}
+
+
+def _chosen_cases(cases: Sequence[Case], *, split: str | None, limit: int | None, adults: bool) -> list[Case]:
+    """Raises ConfigurationError where none is left."""
+    from dicom_node.errors import ConfigurationError
+
+    left = [
+        case
+        for case in cases
+        if (split is None or case.split == split) and (not adults or (case.years is not None and case.years >= 18))
+    ][:limit]
+    if not left:
+        raise ConfigurationError(f"none of the {len(cases)} films of the manifest is chosen by --split and --adults")
+    return left
+
+
+def _chosen(surroundings: Surroundings, reader: str, options: Mapping[str, Any]) -> _Chosen:
+    from agent.readers import demonstration_checkpoint
+
+    settings = config_of(surroundings).reader
+    return _Chosen(
+        reader,
+        options["model"] or settings.checkpoint or demonstration_checkpoint(),
+        options["precision"] or settings.precision,
+        settings.device,
+        settings.framing,
+        options["with_scores"],
+    )
+
+
+def _read(
+    cases: Sequence[Case], chosen: _Chosen, output: Path, *, quiet: bool
+) -> tuple[Mapping[str, FilmReading], dict[str, Any]]:
+    """Let the reader write about every film that was not read before."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from agent.evaluation.readings import Readings, read_films
+    from agent.readers import load_reader
+    from agent.readers.protocol import Generation
+
+    reader = load_reader(chosen.reader, chosen.folder, chosen.precision, device=chosen.device, framing=chosen.framing)
+    who = {
+        "reader": f"{reader.identity.name} {reader.identity.version}",
+        "precision": reader.identity.precision,
+        "digest": reader.identity.digest,
+        "notice": reader.identity.notice,
+    }
+    readings = Readings(output / "readings.jsonl", {**who, "scores": chosen.with_scores})
+    before = len(readings.done)
+    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+        task = progress.add_task("reading", total=len(cases), completed=sum(case.id in readings.done for case in cases))
+        read_films(
+            cases,
+            reader,
+            readings,
+            generation=Generation(),
+            with_scores=chosen.with_scores,
+            progress=lambda number: progress.update(task, completed=before + number),
+        )
+    return readings.done, {name: value for name, value in who.items() if value}
+
+
+def _write(
+    evaluation: Evaluation,
+    heading: Mapping[str, str],
+    cases: Sequence[Case],
+    readings: Mapping[str, FilmReading],
+    settings: Settings,
+    output: Path,
+) -> None:
+    from agent.evaluation import document, plots
+    from agent.evaluation.judging import judged_films
+
+    output.mkdir(parents=True, exist_ok=True)
+    pictures = ["f1.png"]
+    plots.draw_f1(evaluation, output / "f1.png")
+    scores = {case.id: readings[case.id].scores for case in cases}
+    if plots.draw_roc(judged_films(cases, readings, settings), scores, output / "roc.png"):
+        pictures.append("roc.png")
+    (output / "evaluation.md").write_text(document.markdown(evaluation, heading, pictures), encoding="utf-8")
+    whole = {"heading": dict(heading), **document.plain(evaluation)}
+    (output / "evaluation.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+
+
+def _show(evaluation: Evaluation, output: Path, *, as_json: bool) -> None:
+    if as_json:
+        from agent.evaluation.document import plain
+
+        print_json(plain(evaluation))
+        return
+    for table in evaluation.tables:
+        click.echo(f"protocol: {table.protocol}")
+        rows = [
+            (row.label, row.positives, row.negatives, *(_number(row.figures[name].value) for name in _SHOWN))
+            for row in table.rows
+        ]
+        for name, figures in (("macro mean", table.macro), ("pooled", table.pooled)):
+            rows.append((name, "", "", *(_number(figures[measure].value) for measure in _SHOWN)))
+        print_table(("finding", "positive", "negative", *_SHOWN), rows, empty="no finding")
+        click.echo("")
+    click.echo(f"with intervals, parts and pictures: {output / 'evaluation.md'}")
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f}"

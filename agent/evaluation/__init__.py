@@ -1,0 +1,1 @@
+"""How good a reader is: its reports over labelled films, against their labels and reports."""

@@ -1,0 +1,152 @@
+"""An evaluation as Markdown for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from agent.evaluation.agreement import LEVEL, MEASURES, Figure, Protocol, Table
+from agent.evaluation.anchors import ANCHORS
+from agent.evaluation.judging import Evaluation
+from agent.evaluation.overlap import Overlap
+
+_FEW: Final = 30  # positives; below it an interval is wide and a figure is noise
+_PROTOCOLS: Final = MappingProxyType(
+    {
+        Protocol.DEFINITE: (
+            "Definite statements",
+            "A film counts for a finding only where its label and the text both say present or absent, as in the "
+            "paper. What the text does not mention is left out: silence costs nothing here.",
+        ),
+        Protocol.ALL: (
+            "All films",
+            "Every film counts for every finding: what is not mentioned is negative. So a reader is in use.",
+        ),
+    }
+)
+
+
+def markdown(evaluation: Evaluation, heading: Mapping[str, str], plots: Sequence[str] = ()) -> str:
+    """The whole report. heading: what was judged, in the order shown. plots: names of pictures beside the file."""
+    lines = ["# How good the reader is here", ""]
+    lines += [f"- {name}: {value}" for name, value in heading.items()]
+    source = "the reports of the manifest, by our finding extractor" if evaluation.from_reports else "the manifest"
+    lines += [f"- labels from: {source}", f"- intervals: {LEVEL} %, by resampling patients", ""]
+    lines += ["Research software: these figures speak of these films, and of no others.", ""]
+    if evaluation.troubles:
+        lines += ["Films without a text, which count as a text that mentions nothing:", ""]
+        lines += [*_table(("reason", "films"), evaluation.troubles.items()), ""]
+    for table in evaluation.tables:
+        lines += [*_section(table), ""]
+    lines += [*_ranking(evaluation), *_overlap(evaluation.overlap), *_subgroups(evaluation), *_anchors()]
+    lines += [f"![{name}]({name})" for name in plots]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def plain(value: Any) -> Any:
+    """The same as JSON takes it: no NaN, no tuples of classes."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, 6)
+    return value
+
+
+def _section(table: Table) -> Iterator[str]:
+    title, words = _PROTOCOLS[table.protocol]
+    yield f"## {title}"
+    yield ""
+    yield f"{words} {table.films} films of {table.patients} patients."
+    yield ""
+    names = ("finding", "positive", "negative", *MEASURES)
+    rows: list[tuple[Any, ...]] = [
+        (
+            row.label + (" *" if 0 < row.positives < _FEW else ""),
+            row.positives,
+            row.negatives,
+            *(_shown(row.figures[name]) for name in MEASURES),
+        )
+        for row in table.rows
+    ]
+    rows.append(("**macro mean**", "", "", *(_shown(table.macro[name]) for name in MEASURES)))
+    rows.append(("**pooled**", "", "", *(_shown(table.pooled[name]) for name in MEASURES)))
+    yield from _table(names, rows)
+    if any(0 < row.positives < _FEW for row in table.rows):
+        yield ""
+        yield f"\\* fewer than {_FEW} positive films: read the interval, not the figure."
+
+
+def _ranking(evaluation: Evaluation) -> Iterator[str]:
+    if not evaluation.ranked:
+        return
+    yield "## Ranking by scores"
+    yield ""
+    yield "Area under the ROC curve; the score is the likelihood of saying a finding less that of denying it."
+    yield ""
+    rows = [(one.label, one.positives, one.negatives, _shown(one.auc)) for one in evaluation.ranked]
+    yield from _table(("finding", "positive", "negative", "AUC"), rows)
+    yield ""
+
+
+def _overlap(overlap: Sequence[Overlap]) -> Iterator[str]:
+    if not overlap:
+        return
+    yield "## Words shared with the reports"
+    yield ""
+    yield "They depend on sections and preparation: compare them only within one table. A turned negation hardly shows."
+    yield ""
+    yield from _table(
+        ("metric", "value"), ((one.name, one.remark if one.value is None else f"{one.value:.3f}") for one in overlap)
+    )
+    yield ""
+
+
+def _subgroups(evaluation: Evaluation) -> Iterator[str]:
+    if not evaluation.subgroups:
+        return
+    yield "## Parts of the films"
+    yield ""
+    yield "All findings pooled, all films of the part."
+    yield ""
+    names = ("by", "value", "films", "f1", "sensitivity", "specificity")
+    yield from _table(
+        names,
+        (
+            (one.by, one.value, one.table.films, *(_shown(one.table.pooled[name]) for name in names[3:]))
+            for one in evaluation.subgroups
+        ),
+    )
+    yield ""
+
+
+def _anchors() -> Iterator[str]:
+    yield "## Published figures, not measured here"
+    yield ""
+    rows = []
+    for anchor in ANCHORS:
+        figures = "; ".join(f"{label} {_shown(figure)}" for label, figure in anchor.findings.items())
+        mean = "–" if anchor.mean is None else f"{anchor.mean:.3f}".rstrip("0")
+        rows.append((anchor.reader, anchor.films, anchor.protocol, mean, figures, anchor.remark, anchor.source))
+    yield from _table(("reader", "films", "protocol", "mean F1", "F1 by finding", "remark", "source"), rows)
+    yield ""
+
+
+def _shown(figure: Figure) -> str:
+    if math.isnan(figure.value):
+        return "–"
+    interval = "" if math.isnan(figure.low) else f" ({figure.low:.2f}–{figure.high:.2f})"
+    return f"{figure.value:.2f}{interval}"
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    yield f"| {' | '.join(names)} |"
+    yield f"|{'---|' * len(names)}"
+    for row in rows:
+        yield f"| {' | '.join(str(cell) for cell in row)} |"

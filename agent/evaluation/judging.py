@@ -1,0 +1,170 @@
+"""From films, labels and texts to all tables of one evaluation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
+
+from agent.evaluation.agreement import PAPER, Figure, Judged, Protocol, Table, tabulate
+from agent.evaluation.overlap import Overlap
+from agent.evaluation.ranking import auc
+from agent.evaluation.readings import FilmReading
+from agent.manifest import Case, ManifestError
+from reports.findings import LABELS, State, extract
+
+Source: TypeAlias = Literal["auto", "labels", "reports"]
+
+_AGES: Final = ((18, "0-17"), (40, "18-39"), (65, "40-64"), (200, "65 and more"))
+_LEAST_IN_GROUP: Final = 10  # films; below it a figure says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How an evaluation counts. seed: of the resampling."""
+
+    source: Source = "auto"
+    uncertain_counts_as: State = State.ABSENT
+    seed: int = 20250601
+    replicates: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """How well scores of a finding rank the films whose label is certain."""
+
+    label: str
+    positives: int
+    negatives: int
+    auc: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Subgroup:
+    """One part of the films."""
+
+    by: str
+    value: str
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Everything that was measured."""
+
+    tables: tuple[Table, ...]
+    subgroups: tuple[Subgroup, ...]
+    ranked: tuple[Ranked, ...]
+    overlap: tuple[Overlap, ...]
+    troubles: Mapping[str, int]  # films without a text, by the code that says why
+    from_reports: bool
+
+
+def evaluate(
+    cases: Sequence[Case],
+    readings: Mapping[str, FilmReading],
+    settings: Settings,
+    overlap: Sequence[Overlap] = (),
+) -> Evaluation:
+    """Judge what was written about `cases`; films without a reading are not among them.
+
+    Raises ManifestError where the films have neither labels nor reports.
+    """
+    read = [case for case in cases if case.id in readings]
+    films = judged_films(read, readings, settings)
+    labels = _scored(film.reference for film in films)
+    if not labels:
+        raise ManifestError("the manifest has neither labels nor reports to judge by")
+    tables = tuple(_table(films, labels, protocol, settings) for protocol in Protocol)
+    return Evaluation(
+        tables,
+        tuple(_subgroups(films, labels, settings)),
+        tuple(_ranked(films, readings, labels, settings)),
+        tuple(overlap),
+        MappingProxyType(dict(Counter(readings[case.id].trouble for case in read if readings[case.id].trouble))),
+        _from_reports(read, settings),
+    )
+
+
+def judged_films(cases: Sequence[Case], readings: Mapping[str, FilmReading], settings: Settings) -> list[Judged]:
+    """What is known and what was written, film by film."""
+    from_reports = _from_reports(cases, settings)
+    return [_judged(case, _states(case.report) if from_reports else case.labels, readings[case.id]) for case in cases]
+
+
+def _from_reports(cases: Sequence[Case], settings: Settings) -> bool:
+    return settings.source == "reports" or (settings.source == "auto" and not any(case.labels for case in cases))
+
+
+def _states(text: str) -> Mapping[str, State]:
+    return {label: finding.state for label, finding in extract(text).by_label.items()} if text else {}
+
+
+def _scored(references: Iterable[Mapping[str, State]]) -> tuple[str, ...]:
+    """Those of the paper first, then others of which anything is known; the same thing once."""
+    known = {label for states in references for label in states}
+    twice = {"Effusion"} if "Pleural Effusion" in known else set()
+    normal = {"normal"}
+    return tuple(
+        label for label in (*PAPER, *(one for one in LABELS if one not in PAPER)) if label in known - twice - normal
+    )
+
+
+def _judged(case: Case, reference: Mapping[str, State], reading: FilmReading) -> Judged:
+    groups = {
+        "sex": case.sex or "unknown",
+        "age": _age(case.years),
+        "view": case.view or "unknown",
+        "manufacturer": case.manufacturer or "unknown",
+    }
+    return Judged(case.id, case.patient or case.id, reference, _states(reading.text), groups)
+
+
+def _age(years: float | None) -> str:
+    return "unknown" if years is None else next(name for limit, name in _AGES if years < limit)
+
+
+def _table(films: Sequence[Judged], labels: Sequence[str], protocol: Protocol, settings: Settings) -> Table:
+    return tabulate(
+        films,
+        labels,
+        protocol,
+        seed=settings.seed,
+        uncertain_counts_as=settings.uncertain_counts_as,
+        replicates=settings.replicates,
+    )
+
+
+def _subgroups(films: Sequence[Judged], labels: Sequence[str], settings: Settings) -> list[Subgroup]:
+    found = []
+    for by in ("sex", "age", "view", "manufacturer"):
+        values = Counter(film.groups[by] for film in films)
+        if set(values) == {"unknown"}:
+            continue
+        for value in sorted(values):
+            part = [film for film in films if film.groups[by] == value]
+            if len(part) >= _LEAST_IN_GROUP:
+                found.append(Subgroup(by, value, _table(part, labels, Protocol.ALL, settings)))
+    return found
+
+
+def _ranked(
+    films: Sequence[Judged], readings: Mapping[str, FilmReading], labels: Sequence[str], settings: Settings
+) -> list[Ranked]:
+    found = []
+    for label in labels:
+        part = [
+            film
+            for film in films
+            if label in readings[film.id].scores and film.reference.get(label) in {State.PRESENT, State.ABSENT}
+        ]
+        positive = [film.reference[label] is State.PRESENT for film in part]
+        if any(positive) and not all(positive):
+            scores = [readings[film.id].scores[label] for film in part]
+            figure = auc(
+                scores, positive, [film.cluster for film in part], seed=settings.seed, replicates=settings.replicates
+            )
+            found.append(Ranked(label, sum(positive), len(positive) - sum(positive), figure))
+    return found

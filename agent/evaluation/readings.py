@@ -1,0 +1,161 @@
+"""Run a reader over the films of a manifest, and keep what it wrote: a run that was broken off goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from agent.evaluation import continuations, films
+from agent.imaging.decoder import DecoderProcess
+from agent.imaging.stored import UndecodableImage
+from agent.manifest import Case
+from agent.readers.protocol import Generation, Reader, Scores, Serves, UnreadableText
+from dicom_node.errors import WetreadError
+
+_FORMAT: Final = 1
+
+
+class ReadingsError(WetreadError):
+    """A file of readings belongs to something else, or is damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilmReading:
+    """What a reader wrote about one film. trouble: the code of why there is no text, else empty."""
+
+    id: str
+    text: str
+    trouble: str = ""
+    tokens: int = 0
+    seconds: float = 0.0
+    scores: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class Readings:
+    """A file of JSON lines: who reads, then one line for each film."""
+
+    def __init__(self, path: Path, who: Mapping[str, Any]) -> None:
+        """Raises ReadingsError where the file has readings of another reader."""
+        self._path = path
+        self._head = {"format": _FORMAT, **who}
+        self.done: dict[str, FilmReading] = {}
+        if path.is_file() and path.stat().st_size:
+            self._resume()
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(self._head) + "\n", encoding="utf-8")
+
+    def append(self, reading: FilmReading) -> None:
+        """Keep one more."""
+        self.done[reading.id] = reading
+        with self._path.open("a", encoding="utf-8") as opened:
+            opened.write(json.dumps(_plain(reading)) + "\n")
+
+    def _resume(self) -> None:
+        head, *lines = self._path.read_text(encoding="utf-8").splitlines()
+        if json.loads(head) != self._head:
+            raise ReadingsError(
+                f"{self._path} has the readings of another reader or other settings; name another --output folder"
+            )
+        whole = []
+        for line in lines:
+            try:
+                reading = FilmReading(**json.loads(line))
+            except json.JSONDecodeError:  # the line at which it was broken off
+                break
+            self.done[reading.id] = reading
+            whole.append(line)
+        self._path.write_text("".join(f"{line}\n" for line in (head, *whole)), encoding="utf-8")
+
+
+def _plain(reading: FilmReading) -> dict[str, Any]:
+    values = {field.name: getattr(reading, field.name) for field in fields(reading)}
+    return {**values, "scores": dict(reading.scores)}
+
+
+def read_texts(path: Path) -> dict[str, FilmReading]:
+    """Reports that another program wrote: JSON lines {"id", "text"}, or a file of readings. Raises ReadingsError."""
+    found = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ReadingsError(f"{path}, line {number}: no JSON ({error.msg})") from error
+        if "format" in row:
+            continue
+        if not isinstance(row.get("id"), str) or not isinstance(row.get("text"), str):
+            raise ReadingsError(f'{path}, line {number}: has no words at "id" and "text"')
+        scores = {label: float(value) for label, value in row.get("scores", {}).items()}
+        found[row["id"]] = FilmReading(row["id"], row["text"], row.get("trouble", ""), scores=MappingProxyType(scores))
+    return found
+
+
+def read_films(
+    cases: Sequence[Case],
+    reader: Reader,
+    readings: Readings,
+    *,
+    generation: Generation,
+    with_scores: bool,
+    progress: Callable[[int], None],
+) -> None:
+    """Read every film that `readings` lacks, several at once where the reader can. `progress` is told of each."""
+    left = [case for case in cases if case.id not in readings.done]
+    with ExitStack() as stack:
+        workers = 1
+        if isinstance(reader, Serves):
+            stack.enter_context(reader.serving())
+            workers = reader.slots
+        one = _One(reader, generation, with_scores=with_scores)
+        pool = stack.enter_context(ThreadPoolExecutor(workers))
+        decoder = stack.enter_context(DecoderProcess())
+        for number, reading in enumerate(_in_order(pool, one, _loaded(left, decoder), 2 * workers), start=1):
+            readings.append(reading)
+            progress(number)
+
+
+def _loaded(cases: Iterable[Case], decoder: DecoderProcess) -> Iterator[tuple[Case, Any]]:
+    for case in cases:
+        try:
+            yield case, films.load(case.image, decoder)
+        except UndecodableImage as error:
+            yield case, error
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, one: _One, loaded: Iterable[tuple[Case, Any]], ahead: int
+) -> Iterator[FilmReading]:
+    """Results in order of the films; never more than `ahead` films in memory."""
+    waiting = []
+    for case, film in loaded:
+        waiting.append(pool.submit(one.read, case, film))
+        if len(waiting) >= ahead:
+            yield waiting.pop(0).result()
+    for last in waiting:
+        yield last.result()
+
+
+class _One:
+    """Reads one film."""
+
+    def __init__(self, reader: Reader, generation: Generation, *, with_scores: bool) -> None:
+        self._reader = reader
+        self._generation = generation
+        self._scorer = reader if with_scores and isinstance(reader, Scores) else None
+        self._pairs = continuations.pairs_of(reader)
+
+    def read(self, case: Case, film: Any) -> FilmReading:
+        if isinstance(film, UndecodableImage):
+            return FilmReading(case.id, "", film.code)
+        scores = continuations.score(self._scorer, film, self._pairs) if self._scorer else {}
+        try:
+            said = self._reader.report(film, self._generation)
+        except UnreadableText as error:
+            return FilmReading(case.id, "", error.code, scores=MappingProxyType(scores))
+        return FilmReading(case.id, said.text, "", said.tokens, said.seconds, MappingProxyType(scores))

@@ -1,0 +1,110 @@
+"""What a reader wrote is kept film by film, and a run that was broken off goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from agent.evaluation.readings import FilmReading, Readings, ReadingsError, read_films, read_texts
+from agent.manifest import Case
+from agent.readers.protocol import Generation, ReaderIdentity, Reading, UnreadableText
+
+WHO = {"reader": "gray 1", "digest": "0" * 64}
+
+
+class Gray:
+    """Reads how bright a film is; dark ones it cannot read."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    @property
+    def identity(self) -> ReaderIdentity:
+        return ReaderIdentity("gray", "1", "nobody", "fp32", "0" * 64, "")
+
+    def report(
+        self,
+        film: NDArray[np.uint8],
+        generation: Generation,
+        progress: Callable[[int], None] = lambda _tokens: None,
+        *,
+        urgent: bool = False,
+    ) -> Reading:
+        del progress, urgent
+        self.read += 1
+        if film.mean() < 10:
+            raise UnreadableText("empty-text", "Nothing was written.")
+        return Reading(f"Mean {film.mean():.0f}.", generation, 3, 0.1)
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> list[Case]:
+    found = []
+    for number, gray in enumerate((100, 0, 200), start=2):
+        path = tmp_path / f"{gray}.png"
+        Image.fromarray(np.full((32, 32), gray, np.uint8)).save(path)
+        found.append(Case(str(gray), number, path))
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    return [*found, Case("broken", 9, broken)]
+
+
+def run(cases: list[Case], reader: Gray, path: Path) -> Readings:
+    readings = Readings(path, WHO)
+    told: list[int] = []
+    read_films(cases, reader, readings, generation=Generation(), with_scores=True, progress=told.append)
+    assert told == list(range(1, len(told) + 1))
+    return readings
+
+
+def test_every_film_has_a_text_or_a_reason(cases: list[Case], tmp_path: Path) -> None:
+    done = run(cases, Gray(), tmp_path / "out" / "readings.jsonl").done
+    assert [(one.id, one.text, one.trouble) for one in done.values()] == [
+        ("100", "Mean 100.", ""),
+        ("0", "", "empty-text"),
+        ("200", "Mean 200.", ""),
+        ("broken", "", "undecodable"),
+    ]
+
+
+@pytest.mark.parametrize("cut", [0, 5])
+def test_a_run_that_was_broken_off_goes_on(cases: list[Case], tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "readings.jsonl"
+    whole = run(cases, Gray(), path).done
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:2]) + lines[2][:cut])
+
+    reader = Gray()
+    assert run(cases, reader, path).done == whole
+    assert reader.read == 2
+    assert path.read_bytes() == b"".join(lines)
+
+
+def test_readings_of_another_reader_are_not_mixed_in(cases: list[Case], tmp_path: Path) -> None:
+    run(cases, Gray(), tmp_path / "readings.jsonl")
+    with pytest.raises(ReadingsError, match="another reader or other settings"):
+        Readings(tmp_path / "readings.jsonl", {**WHO, "digest": "1" * 64})
+
+
+def test_texts_of_others_and_our_own_readings_are_read_alike(cases: list[Case], tmp_path: Path) -> None:
+    done = run(cases, Gray(), tmp_path / "readings.jsonl").done
+    again = read_texts(tmp_path / "readings.jsonl")
+    assert {one.id: (one.text, one.trouble) for one in done.values()} == {
+        one.id: (one.text, one.trouble) for one in again.values()
+    }
+    (tmp_path / "texts.jsonl").write_text('{"id": "a", "text": "No edema."}\n', encoding="utf-8")
+    assert read_texts(tmp_path / "texts.jsonl") == {"a": FilmReading("a", "No edema.")}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"), [("{", "line 1: no JSON"), ('{"id": 1, "text": "x"}', "line 1: has no words")]
+)
+def test_texts_that_are_none_are_refused_with_the_line(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / "texts.jsonl").write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(ReadingsError, match=words):
+        read_texts(tmp_path / "texts.jsonl")
