@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final, cast
 
@@ -39,10 +39,10 @@ SAME_ASSOCIATION_SECONDS: Final = 1.0  # without a word: whoever wants to send d
 _LEASE = timedelta(seconds=15)  # of the report on the same association, before `send` takes it over
 _REPORT_NOW = 1  # Action Type ID of a request (PS3.4 J.3.2.1.1)
 
-Asked = Callable[[Session, frozenset[int], str], None]
+Asked = Callable[[Session, frozenset[int], str, datetime], None]
 
 
-def nothing_more(_tx: Session, _study_ids: frozenset[int], _calling_ae_title: str) -> None:
+def nothing_more(_tx: Session, _study_ids: frozenset[int], _calling_ae_title: str, _now: datetime) -> None:
     """Conclude nothing from a request."""
 
 
@@ -103,7 +103,7 @@ class Commitment:
                 now=now,
                 report_after=timedelta(seconds=3 * SAME_ASSOCIATION_SECONDS),
             )
-            self._on_request(tx, promises.studies_of(tx, references), calling)
+            self._on_request(tx, promises.studies_of(tx, references), calling, now)
         return booked
 
     def _report_on(self, association: Association, transaction_uid: str) -> None:
@@ -178,7 +178,13 @@ class Reporter:
             raise SendFailure(f"{title} has no address: wetread ae edit '{title}' --address HOST:PORT")
         patience = self._config.dimse_timeout_seconds
         return Address(
-            promise.own_ae_title, promise.peer_ae_title, promise.host, promise.port, min(10, patience), patience
+            promise.own_ae_title,
+            promise.peer_ae_title,
+            promise.host,
+            promise.port,
+            min(10, patience),
+            patience,
+            Secured(self._config.tls_files, promise.tls_name) if promise.tls_name else None,
         )
 
     def _try_again(self, promise: Promise, failure: SendFailure) -> None:

@@ -35,6 +35,7 @@ from dicom_node.worklist.permits import is_called_off, why_it_is_not_needed, why
 from dicom_node.worklist.turns import take_turn
 
 AT_ONCE: Final = 2  # live claims for one destination, over all senders: a silent one leaves the other threads free
+TOGETHER: Final = timedelta(seconds=1)  # until commitment is asked for: the other objects of the study come, too
 RESEND_SECONDS: Final = (30, 300, 3600)  # waits before an object that is not found is sent again
 _NEVER_FOUND: Final = (
     "it answers success but never finds the object: it may change UIDs; if it does, try "
@@ -104,6 +105,8 @@ def mark_sent(tx: Session, held: Consignment, now: datetime) -> None:
     called_off = delivery.state is DeliveryState.CANCELED
     move_delivery(delivery, DeliveryState.SENT)
     delivery.sent_at, delivery.next_attempt_at, delivery.attempts, delivery.last_error = now, now, 0, ""
+    if held.to is not None and held.to.proof is Proof.COMMITMENT and not called_off:
+        delivery.next_attempt_at = now + TOGETHER
     audit.append(tx, "delivery-sent", at=now, actor="send", study_id=held.study_id, destination=held.destination)
     if held.to is not None and held.to.proof is Proof.ACKNOWLEDGEMENT:
         _commit(tx, delivery, held, now, Proof.ACKNOWLEDGEMENT)
@@ -171,7 +174,9 @@ def mark_retry(
         _let_others_wait(tx, delivery, now, now + others_wait)
 
 
-def mark_failed(tx: Session, held: Consignment, *, error: str, now: datetime, in_doubt: bool = False) -> None:
+def mark_failed(
+    tx: Session, held: Consignment, *, error: str, now: datetime, in_doubt: bool = False, reason: str = ""
+) -> None:
     """A dead letter: only a person can queue it again. What was called off meanwhile is none. Raises LeaseLost."""
     delivery = own_delivery(tx, held, also=DeliveryState.CANCELED)
     _doubt(delivery, now, in_doubt=in_doubt)
@@ -182,7 +187,7 @@ def mark_failed(tx: Session, held: Consignment, *, error: str, now: datetime, in
         words = f"it was called off, but may be there, which could not be found out ({error}); look there for it"
         bury(tx, delivery, now, reason=MAY_BE_THERE, error=words)
     else:
-        bury(tx, delivery, now, reason="undeliverable", error=error)
+        bury(tx, delivery, now, reason=reason or "undeliverable", error=error)
 
 
 def abandon(delivery: Delivery, now: datetime) -> None:

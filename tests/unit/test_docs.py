@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from agent.cli import wetread
 from agent.config import Config, read_config
 from dicom_node.errors import StoreFailure
+from dicom_node.tables import Base
 from dicom_node.worklist import holds
 from reports import source
 
@@ -242,6 +243,8 @@ def test_settings_named_in_documents_and_messages_exist() -> None:
     named = {(where(path), name) for path, text in texts for name in pattern.findall(text)}
     code = {f"{path.parent.name}.{path.stem}" for path in modules()}  # such as reports.check
     code |= {f"{path.parent.parent.name}.{path.parent.name}" for path in modules()}  # such as reports.web
+
+    code |= {f"{table.name}.{column.name}" for table in Base.metadata.tables.values() for column in table.columns}
 
     assert sorted(f"{place}: {name}" for place, name in named if name not in known | code) == []
     assert len({name for _, name in named} & known) > 10

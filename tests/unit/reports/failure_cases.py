@@ -357,8 +357,12 @@ CASES = (
             "integration/sender::delivered_is_what_a_query_finds",
             "integration/sender::what_a_query_never_finds_is_sent_again",
             "integration/hostile_receiver::delivery_succeeds_once_the_manners_are_better",
+            "integration/commitment::report_on_the_same_association_is_the_proof",
+            "integration/commitment::report_on_a_new_association_to_our_port_is_the_proof",
+            "integration/commitment::without_a_report_in_time_a_query_is_the_proof",
+            "integration/commitment::each_reason_of_a_failure_has_its_consequence",
+            "integration/commitment::transaction_outlives_a_sender_that_is_killed",
         ),
-        open="not built: storage commitment; a query on IMAGE level is the proof",
     ),
     Case(
         45,
