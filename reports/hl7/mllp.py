@@ -15,7 +15,7 @@ from typing import Final
 
 from dicom_node.errors import ConfigurationError, SendFailure
 from dicom_node.transports import Destination, Parcel
-from reports.hl7.tls import SCHEME
+from reports.hl7.tls import SCHEME, explain
 
 START: Final = b"\x0b"
 END: Final = b"\x1c\r"
@@ -68,8 +68,7 @@ class MllpTransport:
         try:
             connection = connect(parcel.destination, seconds=self.connect_seconds, tls=self.tls)
         except ssl.SSLError as error:
-            words = f"{where} and we do not agree on TLS ({error.reason or type(error).__name__})"
-            raise SendFailure(words, unreachable=True) from None
+            raise SendFailure(f"{where}: {explain(error, host=parcel.destination.host)}", unreachable=True) from None
         except ConfigurationError as error:  # of our own certificate: a person mends it
             raise SendFailure(f"{where}: {error}") from None
         except OSError as error:  # covers time-outs
@@ -81,8 +80,7 @@ class MllpTransport:
                 return self._answer(connection, where)
         except ssl.SSLError as error:
             # with TLS 1.3 it looks at our certificate only after we may send; it reads no message after an alert
-            words = f"{where} and we do not agree on TLS ({error.reason or type(error).__name__})"
-            raise SendFailure(words, may_be_there="ALERT" not in str(error.reason)) from None
+            raise SendFailure(f"{where}: {explain(error)}", may_be_there="ALERT" not in str(error.reason)) from None
         except OSError as error:
             raise SendFailure(f"{where} did not answer ({type(error).__name__})", may_be_there=True) from None
         except SendFailure as failure:

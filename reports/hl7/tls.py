@@ -1,18 +1,17 @@
-"""MLLP inside TLS, after BCP 195 as IHE ATNA asks for it: TLS 1.2 with forward secrecy, or 1.3, both ends verified."""
+"""MLLP inside TLS, as IHE ATNA asks for it: the contexts of `dicom_node.tls`, with the files of [hl7]."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
+from dicom_node import tls
 from dicom_node.errors import ConfigurationError
 from reports.config import Hl7Config
 
 SCHEME: Final = "mllps"
-
-_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2 (RFC 9325, 4.2); those of 1.3 are all sound
 
 
 def server_context(hl7: Hl7Config) -> ssl.SSLContext | None:
@@ -22,13 +21,8 @@ def server_context(hl7: Hl7Config) -> ssl.SSLContext | None:
     """
     if hl7.tls_certificate is None:
         return None
-    context = _context(ssl.PROTOCOL_TLS_SERVER, hl7)
-    if hl7.tls_require_client_certificate:
-        if hl7.tls_ca is None:
-            words = "which CA signs the certificates of senders? Set hl7.tls_ca, or hl7.tls_require_client_certificate"
-            raise ConfigurationError(f"{words} = false")
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
+    with _named_as_here():
+        return tls.server_context(_files(hl7), require_client=hl7.tls_require_client_certificate)
 
 
 def client_context(hl7: Hl7Config) -> ssl.SSLContext:
@@ -36,32 +30,27 @@ def client_context(hl7: Hl7Config) -> ssl.SSLContext:
 
     Raises ConfigurationError.
     """
-    context = _context(ssl.PROTOCOL_TLS_CLIENT, hl7)
-    if hl7.tls_ca is None:
-        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-    return context
+    with _named_as_here():
+        return tls.client_context(_files(hl7))
 
 
-def _context(protocol: ssl._SSLMethod, hl7: Hl7Config) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_CIPHERS)
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    if hl7.tls_certificate is not None:
-        certificate, key = hl7.tls_certificate, hl7.tls_key
-        _load("hl7.tls_certificate with hl7.tls_key", certificate, lambda: context.load_cert_chain(certificate, key))
-    if hl7.tls_ca is not None:
-        ca = hl7.tls_ca
-        _load("hl7.tls_ca", ca, lambda: context.load_verify_locations(ca))
-    return context
+def explain(error: OSError, *, host: str = "") -> str:
+    """Why a handshake failed, as the end of a sentence about the other side."""
+    return _renamed(tls.explain(error, name=host)).partition(", or name what it carries")[0]
 
 
-def _load(setting: str, path: Path, load: Callable[[], None]) -> None:
-    """Raises ConfigurationError."""
+def _files(hl7: Hl7Config) -> tls.Files:
+    return tls.Files(hl7.tls_certificate, hl7.tls_key, hl7.tls_ca)
+
+
+@contextmanager
+def _named_as_here() -> Iterator[None]:
     try:
-        load()
-    except ssl.SSLError as error:
-        words = f"{setting}: {path} holds no PEM that fits ({error.reason or 'unreadable'})"
-        raise ConfigurationError(words) from None
-    except OSError as error:
-        raise ConfigurationError(f"{setting}: {path} cannot be read ({error.strerror})") from None
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(_renamed(str(error))) from error
+
+
+def _renamed(words: str) -> str:
+    """The same settings stand in [node] for DICOM."""
+    return words.replace("node.tls_", "hl7.tls_")

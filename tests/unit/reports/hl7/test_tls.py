@@ -92,7 +92,7 @@ def test_a_sender_without_a_certificate_or_with_a_strange_one_is_not_heard(
     stranger = Authority.founded(tmp_path, "elsewhere").sign("stranger")
     with serving(settings(authority, paper)) as (running, heard), capture_logs() as log:
         for shown in (None, stranger):
-            with pytest.raises(SendFailure, match=r"TLS|did not answer") as caught:
+            with pytest.raises(SendFailure) as caught:  # by an alert, or the end of the connection
                 transport(settings(authority, shown)).send(parcel(running.port))
             assert not caught.value.permanent
     assert heard == []
@@ -120,7 +120,7 @@ def test_a_receiver_that_is_not_the_one_gets_nothing(authority: Authority, paper
     hl7 = settings(authority, paper)
     for theirs in (settings(strange, strange.sign("node")), settings(authority, other_host)):
         with serving(theirs) as (running, heard):
-            with pytest.raises(SendFailure, match="CERTIFICATE_VERIFY_FAILED") as caught:
+            with pytest.raises(SendFailure, match="its certificate is") as caught:
                 transport(hl7).send(parcel(running.port))
             assert heard == []
             assert not caught.value.may_be_there
