@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node.errors import ConfigurationError
 from dicom_node.kinds import FINAL, TAKES_BACK, Kind, Stage
-from dicom_node.tables import Endpoint, Mode, RemoteAE, Way
+from dicom_node.tables import Endpoint, Mode, Proof, RemoteAE, Way
 from dicom_node.transports import Destination
 
 _DICOM = frozenset({Kind.BASIC_TEXT, Kind.TID1500, Kind.KOS, Kind.PDF, Kind.SC})
@@ -31,7 +31,7 @@ def destinations(tx: Session) -> tuple[Destination, ...]:
     """Everything that is registered to get objects, by name; also what is in mode hold or shadow."""
     peers = tx.scalars(select(RemoteAE).where(RemoteAE.send_to)).all()
     endpoints = tx.scalars(select(Endpoint)).all()
-    everyone = [*(_of_peer(peer) for peer in peers), *(_of_endpoint(endpoint) for endpoint in endpoints)]
+    everyone = [*(of_peer(peer) for peer in peers), *(_of_endpoint(endpoint) for endpoint in endpoints)]
     return tuple(sorted(everyone, key=lambda destination: destination.name))
 
 
@@ -39,7 +39,7 @@ def find(tx: Session, name: str) -> Destination | None:
     """The destination with this name; also an AE title that gets nothing any more, which can still be asked."""
     peer = tx.scalar(select(RemoteAE).where(RemoteAE.ae_title == name))
     if peer is not None:
-        return _of_peer(peer)
+        return of_peer(peer)
     endpoint = tx.scalar(select(Endpoint).where(Endpoint.name == name))
     return None if endpoint is None else _of_endpoint(endpoint)
 
@@ -81,7 +81,8 @@ def in_words(objects: Iterable[Kind]) -> str:
     return ",".join(kind.value for kind in Kind if kind in chosen)
 
 
-def _of_peer(peer: RemoteAE) -> Destination:
+def of_peer(peer: RemoteAE) -> Destination:
+    """A peer as a destination, whether or not it gets anything."""
     return Destination(
         name=peer.ae_title,
         way=Way.DIMSE,
@@ -93,9 +94,15 @@ def _of_peer(peer: RemoteAE) -> Destination:
         objects=objects_of(peer),
         notices=peer.notices,
         own_ae_title=peer.own_ae_title,
+        identity_check=asks_for_identity(peer),
         tls=peer.tls,
         tls_name=peer.tls_name,
     )
+
+
+def asks_for_identity(peer: RemoteAE) -> bool:
+    """As a person chose; else whoever can be asked for objects is asked for the study as well."""
+    return peer.proof is Proof.QUERY if peer.identity_check is None else peer.identity_check
 
 
 def objects_of(peer: RemoteAE) -> frozenset[Kind]:

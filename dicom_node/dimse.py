@@ -22,8 +22,10 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelFind,
 )
 
+from dicom_node import identity
 from dicom_node.errors import SendFailure
 from dicom_node.peer import Address, Opened, associate, named, shown
+from dicom_node.tls import Files, Secured
 from dicom_node.transports import Destination, Parcel
 
 log = structlog.get_logger("send")
@@ -42,6 +44,7 @@ STORED = tuple(
 )
 """Every class that we send: asked for at once, so that one association serves all objects of a study."""
 
+_COERCED = "B000"  # coercion of data elements (PS3.4 B.2.3)
 _DUPLICATE = 0x0111
 _NO_SUCH_CLASS = 0x0122
 _NEVER = frozenset({0x0117, 0x0118, 0x0119, _NO_SUCH_CLASS})  # invalid instance, class and instance conflict
@@ -58,9 +61,17 @@ class DimseTransport:
     """
 
     def __init__(
-        self, own_ae_title: str, *, connect_seconds: float = 10, answer_seconds: float = 60, keep_seconds: float = 3
+        self,
+        own_ae_title: str,
+        *,
+        connect_seconds: float = 10,
+        answer_seconds: float = 60,
+        keep_seconds: float = 3,
+        tls: Files = Files(),  # noqa: B008  frozen
     ) -> None:
+        """`tls`: for destinations that are called by TLS."""
         self._own_ae_title = own_ae_title
+        self._tls = tls
         self._connect_seconds = connect_seconds
         self._answer_seconds = answer_seconds
         self._keep_seconds = keep_seconds
@@ -71,15 +82,15 @@ class DimseTransport:
     def send(self, parcel: Parcel) -> str:
         """C-STORE; returns the status: 0000, 0111 (it was there already), or a Bxxx warning.
 
-        Raises SendFailure.
+        Raises SendFailure; with a code where the peer has the study of another patient or order.
         """
         dataset = dcmread(BytesIO(parcel.payload))
-        return self._over_a_line(parcel, lambda line: line.store(dataset))
+        return self._over_a_line(parcel, lambda line: line.store_alike(dataset, parcel))
 
     def holds(self, parcel: Parcel) -> bool:
-        """Does the peer find it by C-FIND at IMAGE level (PS3.4 C.6.2)? Raises SendFailure."""
-        keys = keys_of(parcel.payload)
-        return self._over_a_line(parcel, lambda line: line.finds(keys)) == "found"
+        """Does the peer find it by C-FIND at IMAGE level (PS3.4 C.6.2)? Raises SendFailure, as `send` does."""
+        document = dcmread(BytesIO(parcel.payload), stop_before_pixels=True)
+        return self._over_a_line(parcel, lambda line: line.finds_alike(document, parcel)) == "found"
 
     def address(self, to: Destination) -> Address:
         """Both ends of an association with it, and our patience."""
@@ -90,6 +101,7 @@ class DimseTransport:
             to.port,
             self._connect_seconds,
             self._answer_seconds,
+            Secured(self._tls, to.tls_name or to.host) if to.tls else None,
         )
 
     def close(self) -> None:
@@ -181,6 +193,10 @@ class BrokenLine(SendFailure):
     """An association was gone, or went without an answer and without a time-out."""
 
 
+class RefusedQuestion(SendFailure):
+    """A C-FIND was answered with a failure."""
+
+
 class _Line:
     """One association, in the hands of one thread at a time."""
 
@@ -211,6 +227,27 @@ class _Line:
         if self._opened.association.is_established:
             self._opened.association.abort()
 
+    def store_alike(self, dataset: Dataset, parcel: Parcel) -> str:
+        """C-STORE where the study is whose it was, and a look at what a peer has made of it that says "coerced"."""
+        if identity.is_asked_of(parcel):
+            identity.must_be_the_same(dataset, parcel, self.studies, identity.DIFFERS)
+        answer = self.store(dataset)
+        if answer == _COERCED and identity.matters_to(parcel):
+            log.warning("coerced", destination=self.address.peer_ae_title, sop_instance_uid=dataset.SOPInstanceUID)
+            try:
+                identity.must_be_the_same(dataset, parcel, self.studies, identity.COERCED)
+            except SendFailure as failure:
+                failure.may_be_there = True
+                raise
+        return answer
+
+    def finds_alike(self, document: Dataset, parcel: Parcel) -> str:
+        """C-FIND for one instance; what is found must be in the study of the same patient and order."""
+        answer = self.finds(keys_of(document))
+        if answer == "found" and identity.is_asked_of(parcel):
+            identity.must_be_the_same(document, parcel, self.studies, identity.COERCED)
+        return answer
+
     def store(self, dataset: Dataset) -> str:
         """C-STORE. It is transcoded where only the implicit syntax is taken. Raises SendFailure."""
         title = self.address.peer_ae_title
@@ -239,22 +276,37 @@ class _Line:
         if not self._opened.takes(FIND):
             cure = f"if it cannot be asked: wetread ae edit {title} --proof acknowledgement"
             raise SendFailure(f"{self.address.where} takes no {named(FIND)}; {cure}", permanent=True)
+        return "found" if self._ask(keys, "SOPInstanceUID") else "missing"
+
+    def studies(self, keys: Dataset) -> list[Dataset] | None:
+        """C-FIND for one study; None where the peer cannot be asked, or refuses the question. Raises SendFailure."""
+        if not self._opened.takes(FIND):
+            return None
+        try:
+            return self._ask(keys, "StudyInstanceUID")
+        except RefusedQuestion as refused:
+            log.warning("question_refused", destination=self.address.peer_ae_title, explanation=str(refused))
+            return None
+
+    def _ask(self, keys: Dataset, unique: str) -> list[Dataset]:
+        """C-FIND; those answers that have the UID that was asked for. Raises SendFailure."""
+        title = self.address.peer_ae_title
         message_id, began = self._next_message()
-        found = False
+        found: list[Dataset] = []
         try:
             for response, identifier in self._opened.association.send_c_find(keys, FIND, msg_id=message_id):
                 status = response.get("Status")
                 if status is None:
                     raise self._broken(f"{title} broke off during C-FIND", began, sent=False)
                 if status in _PENDING:
-                    is_it = identifier is not None and identifier.get("SOPInstanceUID") == keys.SOPInstanceUID
-                    found = found or is_it
+                    if identifier is not None and identifier.get(unique) == keys[unique].value:
+                        found.append(identifier)
                 elif status != 0x0000:
-                    raise SendFailure(f"{title} answered C-FIND with {shown(status)}")
+                    raise RefusedQuestion(f"{title} answered C-FIND with {shown(status)}")
         except RuntimeError as error:
             raise self._broken(f"{title} ended the association", began, sent=False) from error
         self._must_have_answered(message_id)
-        return "found" if found else "missing"
+        return found
 
     def _next_message(self) -> tuple[int, float]:
         """The ID of the next message, and when it began."""
@@ -285,9 +337,8 @@ class _Line:
             self._answered.append(int(message_id))
 
 
-def keys_of(payload: bytes) -> Dataset:
+def keys_of(document: Dataset) -> Dataset:
     """The identifier of a query for this document at IMAGE level."""
-    document = dcmread(BytesIO(payload), stop_before_pixels=True)
     keys = Dataset()
     keys.QueryRetrieveLevel = "IMAGE"
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):

@@ -87,6 +87,7 @@ class SendFailure(WetreadError):
     unreachable: nobody answers at its address, so whatever else is for it need not be tried now.
     may_be_there: the bytes left, or may have left, and no answer came.
     class_refused: it takes no objects of this SOP Class; it may take the same content in another form.
+    code: of the dead letter that it becomes, where there is one of its own.
     """
 
     def __init__(
@@ -97,9 +98,11 @@ class SendFailure(WetreadError):
         unreachable: bool = False,
         may_be_there: bool = False,
         class_refused: bool = False,
+        code: str = "",
     ) -> None:
         super().__init__(message)
         self.permanent = permanent or class_refused
         self.unreachable = unreachable
         self.may_be_there = may_be_there
         self.class_refused = class_refused
+        self.code = code

@@ -175,8 +175,8 @@ class Sender:
         with self._database.write() as tx:
             now = clock(tx)
             if failure.permanent or self._is_too_old(held, now):
-                worklist.mark_failed(tx, held, error=str(failure), now=now, in_doubt=in_doubt)
-                log.error("dead_letter", destination=held.destination, explanation=str(failure))
+                worklist.mark_failed(tx, held, error=str(failure), now=now, in_doubt=in_doubt, reason=failure.code)
+                log.error("dead_letter", destination=held.destination, code=failure.code, explanation=str(failure))
                 return
             wait = self._wait(held)
             worklist.mark_retry(tx, held, error=str(failure), wait=wait, now=now, in_doubt=in_doubt, others_wait=rest)

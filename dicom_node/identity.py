@@ -1,0 +1,90 @@
+"""Whose study a peer says it is: asked by C-FIND before an object leaves, and again once it is there.
+
+A patient may be corrected or merged in the PACS between reading and sending, and a PACS may coerce identifiers on
+arrival (PS3.4 B.4.1.3): either way a report would stand under another patient than the one whose film was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from types import MappingProxyType
+from typing import Final
+
+import structlog
+from pydicom import Dataset
+
+from dicom_node.errors import SendFailure
+from dicom_node.kinds import TAKES_BACK
+from dicom_node.transports import Parcel
+
+COERCED: Final = "identity-coerced"
+DIFFERS: Final = "identity-differs"
+_COMPARED: Final = ("PatientID", "IssuerOfPatientID", "AccessionNumber")
+_WORDS: Final = MappingProxyType(
+    {
+        DIFFERS: "has the study with another {names} than the film had; nothing was sent",
+        COERCED: "has the study with another {names} than the object that it took; look there for it",
+    }
+)
+
+Ask = Callable[[Dataset], Sequence[Dataset] | None]
+"""Puts a query for a study; the answers, or None where the peer cannot or will not say."""
+
+log = structlog.get_logger("send")
+
+
+def is_asked_of(parcel: Parcel) -> bool:
+    """Is it configured, and has the answer a meaning?"""
+    return parcel.destination.identity_check and matters_to(parcel)
+
+
+def matters_to(parcel: Parcel) -> bool:
+    """What takes a document back goes to where that is, whatever has become of the patient."""
+    return parcel.stage not in TAKES_BACK
+
+
+def must_be_the_same(document: Dataset, parcel: Parcel, ask: Ask, code: str) -> None:
+    """Ask the peer for the study and compare. That it does not know the study, or does not say, is no objection.
+
+    code: DIFFERS before the object leaves, COERCED once it is there. Values that either side lacks are not compared.
+
+    Raises SendFailure, permanent and with that code.
+    """
+    name = parcel.destination.name
+    answers = ask(keys_of_the_study(document))
+    if not answers:
+        known = "not_asked" if answers is None else "not_found"
+        log.info("identity_not_compared", destination=name, study_instance_uid=document.StudyInstanceUID, why=known)
+        return
+    names = differing(document, answers)
+    if names:
+        words = _WORDS[code].format(names=" and ".join(names))
+        raise SendFailure(f"{name} {words}", permanent=True, may_be_there=code == COERCED, code=code)
+
+
+def keys_of_the_study(document: Dataset) -> Dataset:
+    """The identifier of a query for the study of a document at STUDY level (PS3.4 C.6.2.1)."""
+    keys = Dataset()
+    keys.QueryRetrieveLevel = "STUDY"
+    keys.StudyInstanceUID = document.StudyInstanceUID
+    for keyword in _COMPARED:
+        setattr(keys, keyword, "")
+    return keys
+
+
+def differing(document: Dataset, answers: Iterable[Dataset]) -> tuple[str, ...]:
+    """Keywords in which any answer differs from the document.
+
+    A value beyond ASCII is not compared: many peers answer in a character set that they do not name.
+    """
+    return tuple(
+        keyword
+        for keyword in _COMPARED
+        if (own := _value(document, keyword)).isascii()
+        and own
+        and any(_value(answer, keyword) not in {"", own} for answer in answers)
+    )
+
+
+def _value(dataset: Dataset, keyword: str) -> str:
+    return str(dataset.get(keyword) or "").strip(" \0")
