@@ -8,20 +8,22 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from PIL import Image
 from pydicom import Dataset
 
-from agent import __version__, drafting
+from agent import __version__, drafting, gating
 from agent.config import Config
 from agent.desk import Desk
 from agent.drafting import Draft
-from agent.imaging.attributes import BROKEN
-from agent.imaging.gate import Verdict, judge
+from agent.imaging.attributes import BROKEN, value
+from agent.imaging.gate import judge
 from agent.imaging.pixels import Film, UndecodableImage
+from agent.imaging.verdict import Verdict
 from agent.readers import guards
 from agent.readers.protocol import Generation, Reader, Reading, UnreadableText
 from dicom_node import worklist
@@ -40,8 +42,6 @@ from reports.text import TextRefused, sections
 
 log = structlog.get_logger("work")
 
-# A busy machine does these to a sound film as well: tried twice, then a person is told.
-_MAY_PASS = frozenset({"decode-timeout", "decoder-crashed", "out-of-memory", "reading-timeout"})
 _DELETED = "The films are no longer here (node.keep_days): send the study again, then confirm it."
 _UNREADABLE = Verdict("exclude", "unreadable-file", "The header of the image cannot be read.")
 _FAILED = "The reading failed; a person is told."
@@ -62,6 +62,7 @@ class Candidate:
     instance: Instance
     header: Dataset
     verdict: Verdict
+    copies: tuple[str, ...] = ()  # SOP Instance UIDs of images of the study with the same picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +94,18 @@ def read_study(room: Room, claim: Claim) -> str:
     """
     lease = timedelta(seconds=room.config.node.lease_seconds)
     candidates = _candidates(room, claim)
-    if not candidates:
-        return _hold(room, claim, reason="film-deleted", explanation=_DELETED)
     readable = [candidate for candidate in candidates if candidate.verdict.decision == "read"]
     if not readable:
         return _turn_away(room, claim, candidates)
     try:
-        chosen, film = _first_film(room, readable)
+        chosen, film = _film_to_read(room, claim, readable)
         _write_debug_image(room, chosen.instance, film)
         reading = _read(room, claim, film, _renewal(room, claim, lease))
         draft, report = _draft(room, claim, candidates, chosen, film, reading)
+    except gating.Doubted as error:
+        return _hold(room, claim, reason=error.code, explanation=str(error))
     except (UndecodableImage, UnreadableText, TextRefused, SourceUnusable) as error:
-        if error.code in _MAY_PASS:
+        if error.code in gating.MAY_PASS:
             return _fail(room, claim, candidates, reason=error.code, explanation=str(error), attempts=2)
         return _exclude(room, claim, candidates, error.code, str(error))
     except DocumentRefused as error:
@@ -137,17 +138,29 @@ def _candidates(room: Room, claim: Claim) -> list[Candidate]:
     with room.database.read() as tx:
         instances = worklist.to_read(tx, claim.revision_id)
         rejected = drafts.rejected_images(tx, claim.study_id)
+        said = _said(room, claim, worklist.overruled(tx, claim.study_id))
     found = []
     for instance in instances:
         path = _path(room, instance)
         if path.exists():
-            candidate = _judged(instance, path, confirmed=claim.confirmed, by=claim.confirmed_by)
+            candidate = _judged(instance, path, partial(judge, **said))
             gone = instance.sop_instance_uid in rejected
             found.append(replace(candidate, verdict=_REJECTED) if gone else candidate)
     return found
 
 
-def _judged(instance: Instance, path: Path, *, confirmed: bool, by: str) -> Candidate:
+def _said(room: Room, claim: Claim, overruled: frozenset[str]) -> dict[str, Any]:
+    """What people and the site say of the study, for the gate."""
+    unknown = room.config.imaging.unknown_age == "hold"
+    return {
+        "confirmed": claim.confirmed,
+        "by": claim.confirmed_by,
+        "overruled": overruled,
+        "hold_unknown_age": unknown,
+    }
+
+
+def _judged(instance: Instance, path: Path, judge: Callable[[Dataset], Verdict]) -> Candidate:
     """What the listener could store need not be readable to its end. Raises OSError where the disk is to blame."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they quote what stands in the header
@@ -157,27 +170,34 @@ def _judged(instance: Instance, path: Path, *, confirmed: bool, by: str) -> Cand
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             return Candidate(instance, Dataset(), _UNREADABLE)
-        return Candidate(instance, header, judge(header, confirmed=confirmed, by=by))
+        return Candidate(instance, header, judge(header))
 
 
-def _first_film(room: Room, readable: Sequence[Candidate]) -> tuple[Candidate, Film]:
-    """The first film that can be decoded: a broken one must not keep a sound one from being read.
+def _film_to_read(room: Room, claim: Claim, readable: Sequence[Candidate]) -> tuple[Candidate, Film]:
+    """The film that the pixels' gate chooses; images with the same picture are named beside it.
 
-    Raises UndecodableImage of the first film where none can be.
+    Raises gating.Doubted, and UndecodableImage of the first film where none can be decoded.
     """
-    failures: list[UndecodableImage] = []
-    for candidate in readable:
-        try:
-            return candidate, room.decoder.render(_path(room, candidate.instance))
-        except UndecodableImage as error:
-            if error.code in _MAY_PASS:
-                raise
-            failures.append(error)
-    raise failures[0]
+    ordered = sorted(readable, key=lambda candidate: candidate.verdict.code == "confirmed")  # the undoubted first
+    shots = [
+        gating.Shot(
+            candidate.instance,
+            (value(candidate.header, "Rows"), value(candidate.header, "Columns")),
+            partial(room.decoder.render, _path(room, candidate.instance)),
+        )
+        for candidate in ordered
+    ]
+    choice = gating.choose(room.config, room.database, claim, shots)
+    candidate = ordered[choice.place]
+    verdict = replace(candidate.verdict, notes=(*candidate.verdict.notes, *choice.notes))
+    copies = tuple(ordered[place].instance.sop_instance_uid for place in choice.copies)
+    return replace(candidate, verdict=verdict, copies=copies), choice.film
 
 
 def _turn_away(room: Room, claim: Claim, candidates: Sequence[Candidate]) -> str:
     """No image can be read: wait for a person where the gate cannot tell, else exclude with the first reason."""
+    if not candidates:
+        return _hold(room, claim, reason="film-deleted", explanation=_DELETED)
     unsure = next((candidate for candidate in candidates if candidate.verdict.decision == "confirm"), None)
     if unsure is None:
         first = candidates[0].verdict
@@ -244,7 +264,7 @@ def _read(room: Room, claim: Claim, film: Film, progress: Callable[[int], None])
     try:
         return room.reader.report(film.pixels, Generation(), progress, urgent=claim.urgent)
     except UnreadableText as error:
-        if error.code in _MAY_PASS:
+        if error.code in gating.MAY_PASS:
             raise
         log.warning("text_unusable", code=error.code, workitem=claim.uid)
     digest = hashlib.sha256(f"{claim.uid} {claim.attempt}".encode()).digest()
@@ -257,9 +277,9 @@ def _draft(
 ) -> tuple[Draft, Report]:
     """Build and check the draft in every form. Raises SourceUnusable, TextRefused, DocumentRefused."""
     identity = room.reader.identity
-    made = _provenance(room, (chosen.instance.sop_instance_uid,), _in_words(reading.generation))
+    made = _provenance(room, (chosen.instance.sop_instance_uid, *chosen.copies), _in_words(reading.generation))
     notes = (*chosen.verdict.notes, *film.notes, *guards.notes(reading.text))
-    provenance = replace(made, assumptions=notes, unread=len(candidates) - 1)
+    provenance = replace(made, assumptions=notes, unread=len(candidates) - 1 - len(chosen.copies))
     draft = drafting.write(room.desk, claim, _headers(candidates), sections(reading.text), provenance)
     report = Report(
         revision_id=claim.revision_id,

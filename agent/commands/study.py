@@ -181,11 +181,17 @@ def requeue(surroundings: Surroundings, key: str) -> None:
 
 @study.command()
 @_CHANGED
+@click.option("--overrule", metavar="CODE", help="Of an excluded study: the reason that is to count no longer.")
 @click.pass_obj
-def confirm(surroundings: Surroundings, key: str) -> None:
-    """Say that the film may be read where the gate could not tell, such as an absent body part."""
+def confirm(surroundings: Surroundings, key: str, overrule: str | None) -> None:
+    """Say that the film may be read where the gate could not tell, such as an absent body part.
+
+    With --overrule an excluded study is read anew as if that reason were none; every other reason still is one.
+    """
 
     def change(tx: Session, found: Study) -> str:
+        if overrule is not None:
+            return worklist.overrule(tx, found, overrule, clock(tx), actor=person())
         worklist.confirm(tx, found, clock(tx), actor=person())
         return "confirmed; it will be read"
 

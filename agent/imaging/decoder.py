@@ -14,6 +14,7 @@ import subprocess
 import sys
 import warnings
 from contextlib import ExitStack
+from dataclasses import asdict
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Final
 
 import numpy as np
 
+from agent.imaging.impression import as_impression, measure
 from agent.imaging.pixels import Film, UndecodableImage, render
 from dicom_node.errors import WetreadError
 
@@ -75,7 +77,8 @@ class DecoderProcess:
             unanswered.pop_all()
         if "code" in answer:
             raise UndecodableImage(answer["code"], answer["explanation"])
-        return Film(np.frombuffer(pixels, dtype=np.uint8).reshape(answer["shape"]), tuple(answer["notes"]))
+        plane = np.frombuffer(pixels, dtype=np.uint8).reshape(answer["shape"])
+        return Film(plane, tuple(answer["notes"]), answer["digest"], as_impression(answer["impression"]))
 
     def close(self) -> None:
         """End the child. Another `render` starts a new one."""
@@ -129,6 +132,7 @@ class DecoderProcess:
 
 def serve(pipe: Connection, memory_mebibytes: int, timeout_seconds: float) -> None:
     """Answer one path after the other until the parent is gone."""
+    measure(np.zeros((64, 64), dtype=np.uint8))  # linear algebra takes its memory once, and ends the process without it
     _limit_memory(memory_mebibytes)
     pipe.send_bytes(b"ready")
     while True:
@@ -139,12 +143,14 @@ def serve(pipe: Connection, memory_mebibytes: int, timeout_seconds: float) -> No
         signal.alarm(int(timeout_seconds) + 5)  # ends this process even inside a codec, if the parent no longer can
         try:
             film = render(path)
+            seen = measure(film.pixels)
         except UndecodableImage as error:
             _refuse(pipe, error.code, error.explanation)
         except MemoryError:
             _refuse(pipe, "out-of-memory", "Decoding the image needs more memory than it may have.")
         else:
-            pipe.send_bytes(json.dumps({"shape": film.pixels.shape, "notes": film.notes}).encode())
+            told = {"shape": film.pixels.shape, "notes": film.notes, "digest": film.digest, "impression": asdict(seen)}
+            pipe.send_bytes(json.dumps(told).encode())
             pipe.send_bytes(film.pixels.ravel().data)  # of a plane it would send the first row
         signal.alarm(0)
 

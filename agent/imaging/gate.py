@@ -1,14 +1,14 @@
 """May this object be read? Decided from its header alone: is it a frontal chest radiograph of an adult human?
 
-Three answers: read it; exclude it, for a reason that no person can overrule; or wait until a person confirms it.
-A tag can only speak against a film: that it says PA proves nothing (over a third of such films are laterals).
+Three answers: read it; exclude it; or wait until a person confirms it. A person can overrule an exclusion too, by its
+name. A tag can only speak against a film: that it says PA proves nothing (over a third of such films are laterals), so
+the pixels are looked at as well, in `picture`.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import Final, Literal
@@ -16,6 +16,7 @@ from typing import Final, Literal
 import pydicom
 
 from agent.imaging.attributes import first, value
+from agent.imaging.verdict import Verdict
 
 
 def _names(text: str) -> frozenset[str]:
@@ -77,43 +78,51 @@ _LATERALS: Final = _names("LL RL LAT LATERAL LLAT RLAT LATERALLEFT LATERALRIGHT 
 _OTHER_VIEWS: Final = _names("LLD RLD DECUBITUS LLO RLO LAO RAO LPO RPO OBL OBLIQUE AXIAL LORDOTIC TAN TANGENTIAL")
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """`code` is a word for the books; the explanation holds no patient data; notes say what was assumed.
-
-    Of several doubts the first one gives the code; the explanation and the notes have all of them.
-    """
-
-    decision: Literal["read", "exclude", "confirm"]
-    code: str
-    explanation: str
-    notes: tuple[str, ...] = ()
-
-
-def judge(header: pydicom.Dataset, *, confirmed: bool = False, by: str = "person") -> Verdict:
+def judge(
+    header: pydicom.Dataset,
+    *,
+    confirmed: bool = False,
+    by: str = "person",
+    overruled: frozenset[str] = frozenset(),
+    hold_unknown_age: bool = False,
+) -> Verdict:
     """Judge one object.
 
     header: its data set; pixel data need not be there.
     confirmed: somebody has said that it is a frontal chest film of an adult. Overrules doubts, not exclusions; which
         ones stands in the notes, and so in the draft.
     by: who has said it, as the books have it: `demo`, or a person, whose name does not go into a draft.
+    overruled: codes of exclusions that a person has overruled by name.
+    hold_unknown_age: an absent age is a doubt; else it is taken for an adult's.
     """
     doubts: list[Verdict] = []
+    phrases: tuple[str, ...] = ()
     for rule in (_kind, _image, _subject, _age, _view, _body_part):
         verdict = rule(header)
-        if verdict is not None and verdict.decision == "exclude":
-            return verdict
-        if verdict is not None:
+        if verdict is None:
+            continue
+        if verdict.decision != "exclude":
             doubts.append(verdict)
+        elif verdict.code not in overruled:
+            return verdict
+        else:
+            phrases += (f"read although excluded ({verdict.code}): a person overruled it",)
+    if _age_in_years(header) is None and hold_unknown_age:
+        doubts.append(_confirm("age-unknown", "The header does not tell the patient's age.", "the age is unknown"))
     notes = () if _age_in_years(header) is not None else ("the age is unknown; taken for an adult",)
-    phrases = tuple(phrase for doubt in doubts for phrase in doubt.notes)
+    phrases += tuple(phrase for doubt in doubts for phrase in doubt.notes)
     if doubts and not confirmed:
         return Verdict("confirm", doubts[0].code, " ".join(doubt.explanation for doubt in doubts), (*phrases, *notes))
     if doubts:
-        who = "the demonstration" if by == "demo" else "a person"
-        overruled = (*phrases, f"confirmed as a frontal adult chest film by {who}")
-        return Verdict("read", "confirmed", f"{who.capitalize()} confirmed the film.", (*overruled, *notes))
-    return Verdict("read", "accepted", "The header says chest radiograph.", notes)
+        who = who_confirmed(by)
+        accepted = (*phrases, f"confirmed as a frontal adult chest film by {who}")
+        return Verdict("read", "confirmed", f"{who.capitalize()} confirmed the film.", (*accepted, *notes))
+    return Verdict("read", "accepted", "The header says chest radiograph.", (*phrases, *notes))
+
+
+def who_confirmed(by: str) -> str:
+    """Who confirmed a film, in the words of a draft, from an actor of the books."""
+    return "the demonstration" if by == "demo" else "a person"
 
 
 def _exclude(code: str, explanation: str) -> Verdict:
@@ -138,6 +147,8 @@ def _kind(header: pydicom.Dataset) -> Verdict | None:
             "A Secondary Capture that does not say that it is a radiograph.",
             "a Secondary Capture that does not say that it is a radiograph",
         )
+    if sop_class in _CAPTURES and _text(header, "BurnedInAnnotation").upper() == "YES":
+        return _confirm("burnt-in-text", "A Secondary Capture with text in its picture.", "text in the picture")
     return None
 
 

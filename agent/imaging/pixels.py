@@ -5,6 +5,7 @@ All gray transformations work on the list of values that occur, not on the pixel
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
 from agent.imaging.attributes import BROKEN, first
+from agent.imaging.impression import Impression
 from agent.imaging.stored import Stored, UndecodableImage, read
 
 __all__ = ["Film", "UndecodableImage", "render"]
@@ -27,15 +29,23 @@ _SPIKE: Final = 0.01  # of the pixels in one extreme value: border, collimator o
 _PERCENTILES: Final = (0.5, 99.5)
 _WIDE_8_BIT: Final = 96  # gray levels between those percentiles: made for display already
 
+_KINDS: Final = ("u1", "i1", "<u2", "<i2", "<u4", "<i4")
+
 _Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """pixels: (rows, columns) uint8, 0 is black, bone is white, orientation as stored; notes: what was assumed."""
+    """pixels: (rows, columns) uint8, 0 is black, bone is white, orientation as stored; notes: what was assumed.
+
+    digest: of the stored values; the same for the same picture under other UIDs, headers and lossless compressions.
+    impression: what the pixels say to the gate; None where nobody has looked yet.
+    """
 
     pixels: NDArray[np.uint8]
     notes: tuple[str, ...]
+    digest: str = ""
+    impression: Impression | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,17 @@ def render(path: Path) -> Film:
     lookup = np.rint(np.clip(grays, 0.0, 1.0) * 255).astype(np.uint8)
     lookup[padded] = 0
     film = np.ascontiguousarray(lookup[indices])
-    return Film(film, stored.notes + notes + scale.notes + why + _orientation(stored.header))
+    told = stored.notes + notes + scale.notes + why + _orientation(stored.header)
+    return Film(film, told, _digest(stored.values))
+
+
+def _digest(values: NDArray[Any]) -> str:
+    """Of shape and values, in the smallest type that holds them: how many bits were allocated says nothing."""
+    lowest, highest = int(values.min()), int(values.max())
+    kind = next(kind for kind in _KINDS if np.iinfo(kind).min <= lowest and highest <= np.iinfo(kind).max)
+    found = hashlib.blake2b(f"{values.shape} {kind}".encode(), digest_size=32)
+    found.update(np.ascontiguousarray(values, dtype=kind).data)
+    return found.hexdigest()
 
 
 def _domain(values: NDArray[Any]) -> tuple[Any, int, NDArray[np.int64]]:

@@ -26,6 +26,8 @@ WORDS: Final = MappingProxyType(
         "study-reopened": "Opened again as revision {revision}.",
         "study-held": "Held for a person: {reason}.",
         "study-confirmed": "A person confirmed that the film may be read.",
+        "exclusion-overruled": "A person wanted it read although it was excluded: {reason}.",
+        "film-of-two-patients": "The same picture was found in the study of another patient.",
         "study-released": "Released, to use what came last. It had been held because of: {reason}.",
         "study-requeued": "A person asked for another try: {done}.",
         "instance-conflict": "An object came again with other bytes; the first one was kept in use.",

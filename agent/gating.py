@@ -1,0 +1,165 @@
+"""Which film of a study is read: the first whose pixels raise no doubt, seen in no other patient's study.
+
+The header has been judged before (`imaging.gate`); here the films are decoded, and a picture that came twice in the
+study is read once and named twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import structlog
+
+from agent.config import Config
+from agent.imaging import calibration
+from agent.imaging.gate import who_confirmed
+from agent.imaging.impression import measure
+from agent.imaging.picture import judge_picture
+from agent.imaging.pixels import Film, UndecodableImage
+from agent.imaging.verdict import Verdict
+from dicom_node import audit, films
+from dicom_node.database import Database, clock
+from dicom_node.errors import WetreadError
+from dicom_node.tables import Instance
+from dicom_node.worklist import Claim
+
+log = structlog.get_logger("work")
+
+# A busy machine does these to a sound film as well: tried twice, then a person is told.
+MAY_PASS: Final = frozenset({"decode-timeout", "decoder-crashed", "out-of-memory", "reading-timeout"})
+_READ_ONCE: Final = "the same picture came in several images of the study; read once"
+_COPIES_SOUGHT: Final = 4  # further films that are decoded to find copies; a study rarely has more of one size
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """An image whose header may be read. shape: its rows and columns, as its header says."""
+
+    instance: Instance
+    shape: tuple[object, object]
+    render: Callable[[], Film]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The film to read. place: in the list of shots; notes: what was doubted; copies: places with the same pixels."""
+
+    place: int
+    film: Film
+    notes: tuple[str, ...]
+    copies: tuple[int, ...]
+
+
+class Doubted(WetreadError):
+    """A person must look first. `code` is a word for the books; the sentence holds no patient data."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.explanation)
+        self.code = verdict.code
+
+
+def choose(config: Config, database: Database, claim: Claim, shots: Sequence[Shot]) -> Choice:
+    """Decode one film after the other until one may be read.
+
+    A broken film must not keep a sound one from being read, and neither must a doubted one. Raises Doubted where all
+    are doubted and nobody has confirmed the study, or where a picture is known from another patient's study;
+    UndecodableImage of the first film where none can be decoded.
+    """
+    failures: list[UndecodableImage] = []
+    doubted: list[tuple[Choice, Verdict]] = []
+    digests: dict[int, str] = {}  # of the films that were looked at
+    for place, shot in enumerate(shots):
+        try:
+            film = shot.render()
+        except UndecodableImage as error:
+            if error.code in MAY_PASS:
+                raise
+            failures.append(error)
+            digests[place] = ""
+            continue
+        digests[place] = film.digest
+        choice = Choice(place, film, _known_elsewhere(config, database, claim, shot.instance, film), ())
+        doubt = _doubt(config, film)
+        if doubt is None:
+            return _with_copies(choice, shots, digests)
+        doubted.append((choice, doubt))
+    if not doubted:
+        raise failures[0]
+    return _with_copies(_in_spite_of(config, claim, *doubted[0]), shots, digests)
+
+
+def _in_spite_of(config: Config, claim: Claim, choice: Choice, doubt: Verdict) -> Choice:
+    """The film in spite of its doubt, where somebody or the site wants it so. Raises Doubted."""
+    if not claim.confirmed and config.imaging.doubts == "hold":
+        log.info("film_doubted", workitem=claim.uid, code=doubt.code)
+        raise Doubted(doubt)
+    return replace(choice, notes=(*choice.notes, *doubt.notes, _because(claim)))
+
+
+def _because(claim: Claim) -> str:
+    if claim.confirmed:
+        return f"confirmed as a frontal adult chest film by {who_confirmed(claim.confirmed_by)}"
+    return "read in spite of that, as configured"
+
+
+def _doubt(config: Config, film: Film) -> Verdict | None:
+    file = config.imaging.gate_calibration
+    own = None if file is None else calibration.read(file)
+    return judge_picture(film.impression or measure(film.pixels), own)
+
+
+def _known_elsewhere(
+    config: Config, database: Database, claim: Claim, instance: Instance, film: Film
+) -> tuple[str, ...]:
+    """What is to be said where the picture came in another study before.
+
+    Raises Doubted where that is another patient's: one of the two has the wrong film, and nobody here knows which.
+    """
+    if not film.digest:
+        return ()
+    with database.write() as tx:
+        new = films.remember(tx, instance, film.digest)
+        found = films.twins(tx, instance, film.digest)
+        strangers = [twin.study_id for twin in found if not twin.same_patient]
+        if new and strangers:
+            for study_id in (claim.study_id, *strangers):
+                audit.append(tx, "film-of-two-patients", at=clock(tx), actor="work", study_id=study_id)
+    if not strangers:
+        return ("the same picture came in another study of the patient",) if found else ()
+    alarm = _of_another_patient()
+    log.warning("film_of_two_patients", workitem=claim.uid, studies=strangers)
+    if not claim.confirmed and config.imaging.same_film == "hold":
+        raise Doubted(alarm)
+    return (*alarm.notes, _because(claim))
+
+
+def _of_another_patient() -> Verdict:
+    return _confirm(
+        "film-of-another-patient",
+        "The same picture came in the study of another patient: whose is it?",
+        "the same picture came in the study of another patient",
+    )
+
+
+def _confirm(code: str, explanation: str, phrase: str) -> Verdict:
+    return Verdict("confirm", code, explanation, (phrase,))
+
+
+def _with_copies(choice: Choice, shots: Sequence[Shot], digests: Mapping[int, str]) -> Choice:
+    """Name the other images of the study that hold the same picture; only those of its size are decoded for that."""
+    own = shots[choice.place]
+    alike = [place for place, shot in enumerate(shots) if place != choice.place and shot.shape == own.shape]
+    if not alike or not choice.film.digest:
+        return choice
+    found = {place: digests[place] if place in digests else _digest(shots[place]) for place in alike[:_COPIES_SOUGHT]}
+    copies = tuple(place for place, digest in found.items() if digest == choice.film.digest)
+    return replace(choice, copies=copies, notes=(*choice.notes, _READ_ONCE)) if copies else choice
+
+
+def _digest(shot: Shot) -> str:
+    try:
+        return shot.render().digest
+    except UndecodableImage:
+        return ""

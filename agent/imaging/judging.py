@@ -1,0 +1,101 @@
+"""A file as the gate sees it, header and pixels: for a person who wants to know before it counts."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from PIL import Image
+
+from agent.imaging.attributes import BROKEN
+from agent.imaging.calibration import Calibration
+from agent.imaging.decoder import DecoderProcess
+from agent.imaging.gate import judge
+from agent.imaging.impression import Impression, measure
+from agent.imaging.picture import judge_picture
+from agent.imaging.pixels import Film, UndecodableImage
+from agent.imaging.verdict import Verdict
+from dicom_node.errors import CannotUnderstand
+from dicom_node.headers import open_header
+
+PICTURES: Final = frozenset({".png", ".jpg", ".jpeg"})  # plain ones: without a header, so only pixels are judged
+
+Answer = Literal["read", "hold", "exclude"]
+_ANSWERS: Final = ("read", "confirm", "exclude")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What would become of one file. verdicts: of the header, then of the pixels, as far as it got.
+
+    impression: None where no film could be made. same_as: an earlier one of the files with the same picture.
+    """
+
+    file: Path
+    verdicts: tuple[Verdict, ...]
+    impression: Impression | None = None
+    same_as: Path | None = None
+
+    @property
+    def worst(self) -> Verdict:
+        """The verdict that counts."""
+        return max(self.verdicts, key=lambda verdict: _ANSWERS.index(verdict.decision))
+
+    @property
+    def answer(self) -> Answer:
+        """Read, wait for a person, or exclude."""
+        decision = self.worst.decision
+        return "hold" if decision == "confirm" else decision
+
+
+def judge_files(
+    files: Iterable[Path], decoder: DecoderProcess, calibration: Calibration | None, *, hold_unknown_age: bool = False
+) -> Iterator[Judged]:
+    """Judge DICOM files and plain pictures, one after the other; of an excluded header the pixels are not looked at."""
+    known: dict[str, Path] = {}
+    for file in files:
+        header = Verdict("read", "no-header", "A plain picture has no header.")
+        if not is_picture(file):
+            header = judge_header(file, hold_unknown_age=hold_unknown_age)
+        if header.decision == "exclude":
+            yield Judged(file, (header,))
+            continue
+        try:
+            film = film_of(file, decoder)
+        except UndecodableImage as error:
+            yield Judged(file, (header, Verdict("exclude", error.code, error.explanation)))
+            continue
+        seen = film.impression or measure(film.pixels)
+        doubt = judge_picture(seen, calibration)
+        same_as = known.setdefault(film.digest, file) if film.digest else file
+        yield Judged(file, (header, doubt) if doubt else (header,), seen, None if same_as is file else same_as)
+
+
+def is_picture(file: Path) -> bool:
+    """By its name: a plain picture, not DICOM."""
+    return file.suffix.lower() in PICTURES
+
+
+def judge_header(file: Path, *, hold_unknown_age: bool = False) -> Verdict:
+    """What the gate says of the header of a DICOM file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they quote what stands in the header
+        try:
+            return judge(open_header(file), hold_unknown_age=hold_unknown_age)
+        except (CannotUnderstand, MemoryError, *BROKEN):
+            return Verdict("exclude", "unreadable-file", "The header of the image cannot be read.")
+
+
+def film_of(file: Path, decoder: DecoderProcess) -> Film:
+    """The film of a DICOM file or a plain picture. Raises UndecodableImage."""
+    if not is_picture(file):
+        return decoder.render(file)
+    try:
+        with Image.open(file) as picture:
+            return Film(np.asarray(picture.convert("L")), ())
+    except (MemoryError, *BROKEN) as error:
+        raise UndecodableImage("undecodable", "The picture cannot be decoded.") from error
