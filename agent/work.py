@@ -3,7 +3,8 @@
 Celery runs `-P prefork -c 1`: the parent stays responsive, a child that dies is replaced at once, and torch is imported
 only after the fork (loaded in the parent it hangs in the child, measured). In the child a thread for each
 slot of the reader claims from the worklist whenever it is free, on the bell of a task or every two seconds; what they
-read is written together, token by token. One thread more claims urgent studies only, which do not wait for a free slot.
+read is written together, token by token. A thread or two more have the next films decoded and prepared before a slot is
+free, and one claims urgent studies only, which do not wait for a free slot.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ log = structlog.get_logger("work")
 _IDLE_SECONDS = 2.0
 _STOP_SECONDS = 20.0
 _BOOKING_SECONDS = 5.0
+_SLOTS_FOR_ONE_AHEAD = 8  # a film is decoded in 0.1 to 0.6 s, and a report takes seconds
 
 
 class Decoders:
@@ -95,17 +97,18 @@ class Engine:
         self._heart.start(f"{STARTING}: loads its model")
         self._resources.callback(self._heart.end)
         reader = load(self._config)
-        count = 1
+        count, ahead = 1, 0
         if isinstance(reader, Serves):
             self._resources.enter_context(reader.serving())
             count = reader.slots
+            ahead = 1 + count // _SLOTS_FOR_ONE_AHEAD
         decoder = Decoders(self._config.reader, min(count, os.cpu_count() or 1))
         self._resources.callback(decoder.close)
         self._room = Room(self._config, database, decoder, reader, stopping=self._stop.is_set, pulse=self._pulse.beat)
         self._pulse.beat()
         self._heart.say(f"{reader.identity.name} {reader.identity.precision}")
         log.info("model_loaded", reader=reader.identity.name, digest=reader.identity.digest[:12])
-        urgent = [i >= count for i in range(count + isinstance(reader, Serves))]
+        urgent = [False] * (count + ahead) + [True] * bool(ahead)
         self._threads = [
             threading.Thread(target=self._run, args=(one,), daemon=True, name=f"engine-{i}")
             for i, one in enumerate(urgent)

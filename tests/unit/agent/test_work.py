@@ -16,6 +16,7 @@ from sqlalchemy import select
 from agent import work
 from agent.config import Config, ReaderConfig
 from agent.demo import phantom
+from agent.readers.cxr_llava import CxrLlavaReader
 from dicom_node import files, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
@@ -140,7 +141,7 @@ def test_who_failed_before_is_read_as_well_but_alone(
 def test_an_urgent_study_does_not_wait_for_a_free_slot(
     config: Config, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         receive(config, database, number)
         complete(database)
     begun: list[str] = []
@@ -157,18 +158,46 @@ def test_an_urgent_study_does_not_wait_for_a_free_slot(
     engine = work.Engine(config.model_copy(update={"reader": config.reader.model_copy(update={"slots": 1})}))
     engine.start()
     try:
-        until(lambda: len(begun) == 1)
+        until(lambda: len(begun) == 2)  # one with the slot, and one ahead
         with database.write() as tx:
             last = tx.scalars(select(Workitem).order_by(Workitem.id.desc())).first()
             assert last is not None
             last.priority = 0
         engine.ring()
         until(lambda: drafted(database) == 1)
-        assert len(begun) == 2  # the one that holds the slot, and the urgent one; the third waits
+        assert len(begun) == 3
         may_end.set()
-        until(lambda: drafted(database) == 3)
+        until(lambda: drafted(database) == 4)
     finally:
         may_end.set()
+        engine.stop()
+
+
+def test_the_next_film_is_decoded_and_prepared_while_the_engine_is_busy(
+    config: Config, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers: list[CxrLlavaReader] = []
+    real = work.load
+
+    def remembered(config: Config) -> CxrLlavaReader:
+        reader = real(config)
+        assert isinstance(reader, CxrLlavaReader)
+        readers.append(reader)
+        return reader
+
+    monkeypatch.setattr(work, "load", remembered)
+    engine = work.Engine(config.model_copy(update={"reader": config.reader.model_copy(update={"slots": 1})}))
+    engine.start()
+    try:
+        with readers[0]._engine.pause():  # no step is made: both films can only wait for one
+            for number in (1, 2):
+                receive(config, database, number)
+            complete(database)
+            engine.ring()
+            until(lambda: readers[0].load.waiting == 2)
+            assert drafted(database) == 0
+        until(lambda: drafted(database) == 2)
+    finally:
         engine.stop()
 
 
