@@ -23,7 +23,7 @@ HELD_OF_FRONTAL: Final = 0.01  # what a site loses of its frontal films, to a pe
 _LEAST_FOUND: Final = 0.5  # of the laterals, else the file would only pretend
 _SHRINKAGE: Final = 0.1  # of the covariance; a site has few films
 _FOLDS: Final = 5
-_FORMAT: Final = "wetread lateral calibration 1"
+_FORMAT: Final = "lateral-calibration-1"
 
 Floats = NDArray[np.float64]
 

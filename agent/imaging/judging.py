@@ -58,7 +58,7 @@ def judge_files(
     """Judge DICOM files and plain pictures, one after the other; of an excluded header the pixels are not looked at."""
     known: dict[str, Path] = {}
     for file in files:
-        header = Verdict("read", "no-header", "A plain picture has no header.")
+        header = Verdict("read", "no-header", "A plain picture: only its pixels are judged.")
         if not is_picture(file):
             header = judge_header(file, hold_unknown_age=hold_unknown_age)
         if header.decision == "exclude":
