@@ -9,6 +9,7 @@ from enum import StrEnum
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from dicom_node.database import clock
 from dicom_node.tables import (
     Book,
     Delivery,
@@ -20,6 +21,7 @@ from dicom_node.tables import (
     Workitem,
     WorkitemState,
 )
+from dicom_node.worklist.urgency import order_of_claims
 from reports.web.standing import Facts
 
 _LONGEST_SEARCH = 64  # characters; longer than any UID, accession number or usual Patient ID
@@ -117,7 +119,7 @@ def _images(tx: Session, studies: Sequence[int]) -> dict[int, int]:
 def _queue(tx: Session, revisions: Sequence[int]) -> tuple[dict[int, int], int]:
     """The place of each revision in the order in which readings are claimed, and how many wait there."""
     waits = (Workitem.state == WorkitemState.SCHEDULED, Workitem.hold_reason == "")
-    order = (Workitem.priority, Workitem.next_attempt_at, Workitem.id)
+    order = order_of_claims(clock(tx))
     queue = select(Workitem.revision_id, func.row_number().over(order_by=order).label("place")).where(*waits).subquery()
     rows = tx.execute(select(queue.c.revision_id, queue.c.place).where(queue.c.revision_id.in_(revisions)))
     places = {int(revision_id): int(place) for revision_id, place in rows}
