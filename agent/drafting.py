@@ -108,7 +108,7 @@ def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
     with desk.database.write() as tx:
         now = clock(tx)
         life.lock(tx, claim.study_id)
-        why = life.silence(tx, claim.study_id, film_digest=report.film_digest)
+        why = life.silence(tx, claim.study_id, films=report.films)
         ending = _nothing_leaves(draft.modes) if why is None else Ending(Book.CLOSED, why.value, life.RULES[why].words)
         # first: it may find the lease lost
         worklist.finish(tx, claim, [] if why else outgoing, nothing_leaves=ending, now=now)

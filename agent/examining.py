@@ -163,7 +163,7 @@ def _documents_of(tx: Session, report: Report) -> set[str]:
 
 
 def _films_of(tx: Session, report: Report) -> set[str]:
-    return set(tx.scalars(select(Instance.sop_instance_uid).where(Instance.digest == report.film_digest)))
+    return set(tx.scalars(select(Instance.sop_instance_uid).where(Instance.digest.in_(report.films))))
 
 
 def plain(dataset: Dataset, keyword: str) -> str:

@@ -8,7 +8,7 @@ have already is taken back afterwards, by `reports.recalls`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -112,7 +112,7 @@ def record(tx: Session, report: Report, now: datetime, *, actor: str) -> None:
     Its document must be durable already. Where `silence` says that nothing may leave, it has ended before it began.
     """
     study_id = tx.get_one(Revision, report.revision_id).study_id
-    why = silence(tx, study_id, film_digest=report.film_digest)
+    why = silence(tx, study_id, films=report.films)
     beside = stands_beside(tx, report.revision_id)
     for older in () if beside else drafts.of_study(tx, study_id, lock=True):
         end(tx, older, Event.SUPERSEDED, now, actor=actor)
@@ -122,8 +122,8 @@ def record(tx: Session, report: Report, now: datetime, *, actor: str) -> None:
         end(tx, report, why, now, actor=actor)
 
 
-def silence(tx: Session, study_id: int, *, film_digest: str = "") -> Event | None:
-    """Why no draft of a study may leave any more; None where it may. film_digest: the instance that was read.
+def silence(tx: Session, study_id: int, *, films: Collection[str] = ()) -> Event | None:
+    """Why no draft of a study may leave any more; None where it may. films: digests of the instances that were read.
 
     Asked in the transaction that queues a draft, with the study locked by `lock`: no final report can come between.
     """
@@ -134,7 +134,7 @@ def silence(tx: Session, study_id: int, *, film_digest: str = "") -> Event | Non
     if tx.scalar(seen.limit(1)) is not None:
         return Event.FINAL_ELSEWHERE
     rejected = select(Sighting.event).join(Instance, Instance.sop_instance_uid == Sighting.about)
-    gone = tx.scalar(rejected.where(Sighting.study_id == study_id, Instance.digest == film_digest).limit(1))
+    gone = tx.scalar(rejected.where(Sighting.study_id == study_id, Instance.digest.in_(films)).limit(1))
     if gone is not None:
         return Event(gone)
     if _was_merged_away(tx, study):

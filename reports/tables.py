@@ -70,6 +70,7 @@ class Report(Base):
     sop_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
     digest: Mapped[str] = mapped_column(String(64))  # of the document in the store
     film_digest: Mapped[str] = mapped_column(String(64))  # of the instance that was read
+    second_film_digest: Mapped[str] = mapped_column(String(64), default="")  # of a second one; mostly there is none
     reader: Mapped[str] = mapped_column(String(128))  # name, version and precision, for people
     reader_digest: Mapped[str] = mapped_column(String(64))
     generation: Mapped[str] = mapped_column(Text)  # how the tokens were chosen, in words
@@ -78,6 +79,11 @@ class Report(Base):
     event: Mapped[str] = mapped_column(String(24))  # what changed it last: an `Event`
     explanation: Mapped[str] = mapped_column(Text, default="")  # a person's sentence; no patient, no report text
     taken_back_at: Mapped[datetime | None]  # of an ended one: all that has to be sent for that is queued
+
+    @property
+    def films(self) -> tuple[str, ...]:
+        """Digests of the instances that were read."""
+        return tuple(digest for digest in (self.film_digest, self.second_film_digest) if digest)
 
 
 class Sighting(Base):
