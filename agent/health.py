@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from agent import broker, edge, schema
+from agent import broker, certificates, edge, schema
 from agent.config import Config, unread_variables
 from agent.readers import demonstration_checkpoint
 from agent.transports import try_out
@@ -22,7 +22,7 @@ from dicom_node import audit, books, peer, peers, refused
 from dicom_node.associations import keep_identifiers_out_of_logs
 from dicom_node.beats import SILENT, is_starting, is_stopped, seconds_since
 from dicom_node.database import Database, clock
-from dicom_node.destinations import destinations
+from dicom_node.destinations import destinations, of_peer
 from dicom_node.errors import DatabaseNotReady, SendFailure
 from dicom_node.files import free_mebibytes
 from dicom_node.kinds import TAKES_BACK
@@ -58,6 +58,7 @@ def findings(config: Config) -> Iterator[Finding]:
     yield _model(config)
     yield from _time_zone(config.reports, datetime.now(UTC))
     yield _broker(config)
+    yield from (Finding(*told) for told in certificates.examine(config, datetime.now(UTC)))
     database = Database(config.node.database_url)
     try:
         schema.check(database)
@@ -236,7 +237,7 @@ def _peers(config: Config, known: Sequence[RemoteAE]) -> Iterator[Finding]:
         if not remote.host:
             continue
         try:
-            peer.echo(peer.Address(config.node.ae_title, remote.ae_title, remote.host, remote.port, 5, 5))
+            peer.echo(peer.address_of(of_peer(remote), config.node, seconds=5))
         except SendFailure as failure:
             yield Finding(f"peer {remote.ae_title}", "wrong", str(failure))
         else:

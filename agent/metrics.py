@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -25,9 +25,21 @@ _BALANCE_SECONDS = 60.0  # the proof looks at every revision
 class Exposition:
     """Writes the metrics as Prometheus text. One object per process; safe to use from several threads."""
 
-    def __init__(self, database: Database, folder: Path, *, version: str, monotonic: Callable[[], float]) -> None:
-        """folder: where free space counts. monotonic: seconds that never go back."""
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        *,
+        version: str,
+        monotonic: Callable[[], float],
+        certificates: Callable[[datetime], Mapping[str, float]] = lambda _now: {},
+    ) -> None:
+        """folder: where free space counts. monotonic: seconds that never go back.
+
+        certificates: setting -> days until that certificate expires.
+        """
         self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_Certificates(certificates))
         self._registry.register(_Books(database, folder, version, monotonic))
 
     def text(self) -> bytes:
@@ -75,6 +87,20 @@ class _Books(Collector):
         except OSError:  # no folder, no number: an alert on its absence is right
             return
         yield GaugeMetricFamily("wetread_free_disk_mebibytes", "Free space where the data lie, in MiB.", free)
+
+
+class _Certificates(Collector):
+    """Reads the files whenever somebody looks."""
+
+    def __init__(self, days_left: Callable[[datetime], Mapping[str, float]]) -> None:
+        self._days_left = days_left
+
+    def collect(self) -> Iterator[Metric]:
+        """None where nothing is configured."""
+        found = self._days_left(datetime.now(UTC))
+        if found:
+            words = "Until a certificate expires; below 0 afterwards."
+            yield _by("wetread_certificate_days_left", words, "setting", found)
 
 
 def _counts(tx: Session) -> Iterator[Metric]:

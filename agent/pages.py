@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 
 from agent import __version__, schema
+from agent.certificates import days_left
 from agent.config import Config
 from agent.metrics import Exposition
 from dicom_node.config import NodeConfig
@@ -27,7 +28,13 @@ def make_pages(config: Config, database: Database) -> Starlette:
         version=__version__,
         demonstration=config.reader.checkpoint is None,
     )
-    exposition = Exposition(database, config.node.data_folder, version=__version__, monotonic=time.monotonic)
+    exposition = Exposition(
+        database,
+        config.node.data_folder,
+        version=__version__,
+        monotonic=time.monotonic,
+        certificates=partial(days_left, config),
+    )
     return make_app(premises, database, not_ready=partial(not_ready, config.node, database), metrics=exposition.text)
 
 

@@ -131,6 +131,11 @@ def too_many(most: int) -> Refusal:
     return Refusal(_TRANSIENT, _PRESENTATION, _LOCAL_LIMIT, "too-many-associations", words)
 
 
+def insecure(words: str) -> Refusal:
+    """A handshake of TLS that came to nothing; the numbers never reach anybody."""
+    return Refusal(_PERMANENT, _SERVICE_USER, _NO_REASON, "tls-failed", words)
+
+
 def _withheld(caller: Caller, peer: Peer, house: House) -> frozenset[str]:
     needed = {VERIFICATION: frozenset({Right.VERIFY}), **house.needed}
     return frozenset(uid for uid in caller.abstract_syntaxes if not peer.rights & needed.get(uid, {Right.SEND}))

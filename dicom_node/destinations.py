@@ -101,8 +101,8 @@ def of_peer(peer: RemoteAE) -> Destination:
 
 
 def asks_for_identity(peer: RemoteAE) -> bool:
-    """As a person chose; else whoever can be asked for objects is asked for the study as well."""
-    return peer.proof is Proof.QUERY if peer.identity_check is None else peer.identity_check
+    """As a person chose; else whoever is asked for objects is asked for the study as well."""
+    return peer.proof is not Proof.ACKNOWLEDGEMENT if peer.identity_check is None else peer.identity_check
 
 
 def objects_of(peer: RemoteAE) -> frozenset[Kind]:

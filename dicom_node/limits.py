@@ -1,20 +1,17 @@
 """What a peer can make us hold: connections, the length of a PDU and how long it may take, an object, the disk.
 
-pynetdicom believes the length that a PDU declares, up to 4 GiB, and waits for it without an end, both before anybody
-has looked at the AE titles. Its server hands out the socket that is read from; ours counts. Where we call, the socket
-is exchanged when it has connected.
+pynetdicom reads and waits before anybody has looked at the AE titles. Its server hands out the socket that is read
+from; ours counts (`pdu_socket`). Where we call, the socket is exchanged when it has connected.
 """
 
 from __future__ import annotations
 
 import socket
-import struct
-import time
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, cast
 
 import structlog
@@ -26,78 +23,17 @@ from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
-from dicom_node import files
+from dicom_node import files, tls
+from dicom_node.pdu_socket import PDUSocket, TlsPDUSocket, Watch, shake_hands
 
 log = structlog.get_logger("listen")
 
 LONGEST_ANSWER = 4 << 20  # bytes that a peer we called may send in one association; a status has some hundred
+_HANDSHAKE_SECONDS = 10.0
 _WAITING = 16  # connections that have not asked for an association; each costs two threads that poll
-_HEADER = struct.Struct(">BxL")  # PDU type and length (PS3.8 9.3.1)
-_P_DATA = 0x04
 _MESSAGES_WAITING = 16
 _TOO_LARGE = "the object is larger than node.maximum_object_mebibytes"
 _SLACK = 4096  # some count headers that the standard does not, some the other way round
-_LONGEST = MappingProxyType({0x01: 1 << 20, 0x02: 1 << 20, 0x03: 1024, 0x05: 1024, 0x06: 1024, 0x07: 1024})
-
-
-class PDUSocket(socket.socket):
-    """The socket of one connection. `recv` follows the PDUs that pass and raises OSError at a bad one."""
-
-    def __init__(self, accepted: socket.socket, *, longest_data: int, seconds: float) -> None:
-        """`longest_data`: bytes of a P-DATA-TF PDU; `seconds`: from the first byte of a PDU to its last."""
-        super().__init__(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach())
-        self.trouble = ""  # why `recv` raised, said of the peer
-        self.ended = False  # by `hang_up`
-        self._longest = {**_LONGEST, _P_DATA: longest_data}
-        self._seconds = seconds
-        self._deadline: float | None = None  # of the PDU at hand
-        self._header = b""
-        self._rest = 0  # bytes of the PDU at hand that have not come
-
-    def recv(self, size: int, flags: int = 0) -> bytes:
-        """As `socket.recv`. Raises TimeoutError where a PDU takes too long, OSError where it is too long."""
-        if self._deadline is None:
-            self._deadline = time.monotonic() + self._seconds
-        left = self._deadline - time.monotonic()
-        try:
-            if left <= 0:
-                raise TimeoutError("the PDU takes too long")
-            self.settimeout(left)
-            chunk = super().recv(min(size, self._rest or _HEADER.size - len(self._header)), flags)
-        except TimeoutError:
-            self.trouble = "does not finish what it began to send"
-            raise
-        if self._rest:
-            self._rest -= len(chunk)
-        else:
-            self._header += chunk
-            self._measure()
-        if not self._rest and not self._header:
-            self._deadline = None
-        return chunk
-
-    def shutdown(self, how: int) -> None:
-        """As `socket.shutdown`, but no error where the peer has gone: pynetdicom would leave the socket open then."""
-        with suppress(OSError):
-            super().shutdown(how)
-
-    def hang_up(self) -> None:
-        """End the connection from another thread: whoever reads sees its end, and closes the socket."""
-        self.ended = True
-        self.shutdown(socket.SHUT_RDWR)
-
-    def _measure(self) -> None:
-        if len(self._header) < _HEADER.size:
-            return
-        kind, length = _HEADER.unpack(self._header)
-        self._header = b""
-        if kind not in self._longest:
-            return  # pynetdicom aborts and reads no further
-        if length > self._longest[kind]:
-            self.trouble = "sends more at once than was negotiated"
-            log.warning("pdu_too_long", address=self.getpeername()[0], kind=kind, length=length)
-            raise OSError("the PDU is too long")
-        self._rest = length
 
 
 class _Server(ThreadedAssociationServer):
@@ -112,6 +48,7 @@ class _Server(ThreadedAssociationServer):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.contexts = _Contexts(self.contexts)
+        self._handshakes = threading.BoundedSemaphore(2 * _WAITING)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
         """May the connection have threads of its own? If not, it is closed."""
@@ -123,7 +60,7 @@ class _Server(ThreadedAssociationServer):
         log.warning("connection_closed", address=client_address[0], explanation="too many connections at once")
         return False
 
-    def _make_room(self, waiting: list[PDUSocket]) -> None:
+    def _make_room(self, waiting: list[PDUSocket | TlsPDUSocket]) -> None:
         for connection in waiting[: max(0, len(waiting) + 1 - _WAITING)]:  # threads are listed as they started
             with suppress(OSError):
                 log.warning(
@@ -134,9 +71,35 @@ class _Server(ThreadedAssociationServer):
             connection.hang_up()
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        connection, address = super().get_request()
-        longest, seconds = self.ae.maximum_pdu_size + _SLACK, self.ae.dimse_timeout or 60
-        return PDUSocket(connection, longest_data=longest, seconds=seconds), address
+        assert self.socket is not None
+        connection, address = self.socket.accept()
+        return PDUSocket(connection, longest_data=self._longest, seconds=self._seconds), address
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Runs in the connection's own thread: nobody else waits while hands are shaken."""
+        if self.ssl_context is None:
+            super().finish_request(request, client_address)
+            return
+        if not self._handshakes.acquire(blocking=False):
+            request.close()
+            return
+        try:
+            secured = shake_hands(request, self.ssl_context, seconds=min(_HANDSHAKE_SECONDS, self._seconds))
+        except OSError as error:
+            self.ae.tls_failed(client_address[0], error)  # type: ignore[attr-defined]
+            return
+        finally:
+            self._handshakes.release()
+        secured.watch = Watch(longest_data=self._longest, seconds=self._seconds)
+        super().finish_request(secured, client_address)
+
+    @property
+    def _longest(self) -> int:
+        return self.ae.maximum_pdu_size + _SLACK
+
+    @property
+    def _seconds(self) -> float:
+        return self.ae.dimse_timeout or 60
 
 
 class _Contexts(list[PresentationContext]):
@@ -148,6 +111,10 @@ class _Contexts(list[PresentationContext]):
 
 class LimitedAE(AE):
     """An application entity whose servers read no more of a PDU than was negotiated."""
+
+    def tls_failed(self, address: str, error: OSError) -> None:
+        """Told of each handshake that came to nothing."""
+        log.warning("tls_failed", address=address, explanation=tls.explain(error))
 
     @property
     def maximum_associations(self) -> int:
@@ -172,11 +139,11 @@ def takes_place(association: Association) -> bool:
     return association.requestor.primitive is not None and not over
 
 
-def _idle(association: Association) -> PDUSocket | None:
+def _idle(association: Association) -> PDUSocket | TlsPDUSocket | None:
     """The open connection of what is no association, not yet or no more."""
     transport = association.dul.socket
     connection = None if transport is None else transport.socket
-    if takes_place(association) or not isinstance(connection, PDUSocket) or connection.ended:
+    if takes_place(association) or not isinstance(connection, PDUSocket | TlsPDUSocket) or connection.ended:
         return None
     return connection
 
@@ -189,18 +156,18 @@ class Answers:
         self._longest_pdu = longest_pdu
         self._seconds = seconds
         self._left = most
-        self._connection: PDUSocket | None = None
+        self._watch: Watch | None = None
         self._excess = ""
 
     @property
     def trouble(self) -> str:
         """Why the association was ended, said of the peer; empty where it was not ended by us."""
-        return self._excess or ("" if self._connection is None else self._connection.trouble)
+        return self._excess or ("" if self._watch is None else self._watch.trouble)
 
     @property
     def connected(self) -> bool:
         """Was there ever a connection?"""
-        return self._connection is not None
+        return self._watch is not None
 
     def handlers(self) -> list[tuple[Any, ...]]:
         """Event handlers to give to one `associate`, before all others."""
@@ -209,8 +176,12 @@ class Answers:
     def _handle_open(self, event: evt.Event) -> None:
         transport = cast(AssociationSocket, event.assoc.dul.socket)
         connected = cast(socket.socket, transport.socket)
-        self._connection = PDUSocket(connected, longest_data=self._longest_pdu + _SLACK, seconds=self._seconds)
-        transport.socket = self._connection
+        longest = self._longest_pdu + _SLACK
+        if isinstance(connected, TlsPDUSocket):
+            self._watch = connected.watch = Watch(longest_data=longest, seconds=self._seconds)
+            return
+        transport.socket = PDUSocket(connected, longest_data=longest, seconds=self._seconds)
+        self._watch = transport.socket.watch
 
     def _handle_pdu(self, event: evt.Event) -> None:
         self._left -= event.pdu.pdu_length

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import tempfile
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from pynetdicom import _config, evt
@@ -23,8 +24,10 @@ from dicom_node.database import Database
 from dicom_node.errors import ConfigurationError
 from dicom_node.hosts import addresses_of
 from dicom_node.limits import LimitedAE, takes_place
+from dicom_node.pdu_socket import TlsPDUSocket
 from dicom_node.services import Directory, Service, withhold
 from dicom_node.storage import SUCCESS, Storage
+from dicom_node.tls import explain, server_context
 from dicom_node.turned_away import Register
 
 log = structlog.get_logger("listen")
@@ -42,7 +45,7 @@ class Listener:
         self._storage = Storage(config, database)
         self._directory = Directory(tuple(services))
         self._register = Register(database)
-        self._server: ThreadedAssociationServer | None = None
+        self._servers: list[ThreadedAssociationServer] = []
         self._ae = self._make_ae()
 
     def start(self) -> None:
@@ -63,29 +66,49 @@ class Listener:
             *self._directory.event_handlers(),
             *prompt_handlers(),
         ]
-        address = (self._config.bind_address, self._config.port)
         began = time.time()
-        try:
-            self._server = self._ae.start_server(address, block=False, evt_handlers=handlers)
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot open port {self._config.port} on {self._config.bind_address} ({error.strerror}): another "
-                "program has it, or it needs root; choose another with node.port"
-            ) from error
+        secured = self._context()
+        if not self._config.tls_only:
+            self._open("node.port", self._config.port, handlers)
+        if secured is not None:
+            self._open("node.tls_port", self._config.tls_port, handlers, secured)
         # Only now is it certain that no other listener writes here; what is older than our port, nobody finishes.
         files.sweep(self._config.incoming_folder, older_than_seconds=time.time() - began)
-        log.info("listening", ae_title=self._config.ae_title, port=self._config.port)
+
+    def _context(self) -> ssl.SSLContext | None:
+        """Raises ConfigurationError."""
+        if self._config.tls_certificate is None:
+            return None
+        return server_context(self._config.tls_files, require_client=self._config.tls_require_client_certificate)
+
+    def _open(
+        self, setting: str, port: int, handlers: list[tuple[Any, ...]], secured: ssl.SSLContext | None = None
+    ) -> None:
+        """Raises ConfigurationError; what was opened before is closed then."""
+        address = (self._config.bind_address, port)
+        try:
+            server = self._ae.start_server(address, block=False, evt_handlers=handlers, ssl_context=secured)
+        except OSError as error:
+            self.stop(patience_seconds=0)
+            raise ConfigurationError(
+                f"cannot open port {port} on {self._config.bind_address} ({error.strerror}): another "
+                f"program has it, or it needs root; choose another with {setting}"
+            ) from error
+        assert server is not None
+        self._servers.append(server)
+        log.info("listening", ae_title=self._config.ae_title, port=port, tls=secured is not None)
 
     def stop(self, *, patience_seconds: float = 30) -> None:
         """Take no new association, let those at hand finish for so long, then abort what is left."""
-        if self._server is None:
+        if not self._servers:
             return
-        self._server.shutdown()
+        for server in self._servers:
+            server.shutdown()
         deadline = time.monotonic() + patience_seconds
         for association in list(self._ae.active_associations):
             association.join(max(0.0, deadline - time.monotonic()))
         self._ae.shutdown()
-        self._server = None
+        self._servers.clear()
         log.info("stopped")
 
     def sweep(self) -> None:
@@ -128,6 +151,7 @@ class Listener:
             abstract_syntaxes=frozenset(
                 str(context.abstract_syntax) for context in request.presentation_context_definition_list
             ),
+            tls=_is_tls(association),
             associations=sum(1 for one in others if takes_place(one) and _title(one) == calling),
         )
 
@@ -170,10 +194,16 @@ class Listener:
         caller = self._caller(event.assoc, cast(A_ASSOCIATE, event.assoc.requestor.primitive))
         self._tell(caller, access.too_many(self._config.maximum_associations))
 
+    def _handle_tls_failed(self, address: str, error: OSError) -> None:
+        """Nobody has said an AE title yet."""
+        words = f"a caller from {address} on node.tls_port: {explain(error)}"
+        self._tell(access.Caller("", "", address, frozenset()), access.insecure(words))
+
     # --- set-up ---------------------------------------------------------------------------------------------------
 
     def _make_ae(self) -> LimitedAE:
         ae = LimitedAE(ae_title=self._config.ae_title)
+        ae.tls_failed = self._handle_tls_failed  # type: ignore[method-assign]
         ae.maximum_associations = self._config.maximum_associations
         ae.maximum_pdu_size = self._config.maximum_pdu_size
         ae.network_timeout = self._config.idle_timeout_seconds
@@ -184,6 +214,11 @@ class Listener:
             ae.add_supported_context(uid, list(contexts.TRANSFER_SYNTAXES))
         self._directory.support(ae)
         return ae
+
+
+def _is_tls(association: Association) -> bool:
+    transport = association.dul.socket
+    return transport is not None and isinstance(transport.socket, TlsPDUSocket)
 
 
 def _title(association: Association) -> str:

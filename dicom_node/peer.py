@@ -14,10 +14,16 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from dicom_node.associations import prompt_handlers
-from dicom_node.errors import SendFailure
+from dicom_node.config import NodeConfig
+from dicom_node.errors import ConfigurationError, SendFailure
 from dicom_node.limits import Answers
+from dicom_node.pdu_socket import TlsPDUSocket
+from dicom_node.tls import ClientContext, Secured, client_context, explain
+from dicom_node.transports import Destination
 
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)  # what our documents can be written in without loss
+
+_CONNECT_SECONDS = 10.0
 
 _REJECTIONS = MappingProxyType(
     {
@@ -38,11 +44,26 @@ class Address:
     port: int
     connect_seconds: float = 10
     answer_seconds: float = 60
+    tls: Secured | None = None
 
     @property
     def where(self) -> str:
         """The peer, for a sentence."""
         return f"{self.peer_ae_title} at {self.host}:{self.port}"
+
+
+def address_of(to: Destination, node: NodeConfig, *, seconds: float | None = None) -> Address:
+    """How we call a destination that speaks DIMSE. seconds: our patience; None: that of the node."""
+    patience = node.dimse_timeout_seconds if seconds is None else seconds
+    return Address(
+        to.own_ae_title or node.ae_title,
+        to.name,
+        to.host,
+        to.port,
+        connect_seconds=min(_CONNECT_SECONDS, patience),
+        answer_seconds=patience,
+        tls=Secured(node.tls_files, to.tls_name or to.host) if to.tls else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +134,7 @@ def associate(
     for sop_class_uid in sop_class_uids:
         for syntaxes in [[syntax] for syntax in PLAIN] if apart else [list(PLAIN)]:
             ae.add_requested_context(sop_class_uid, syntaxes)
+    secured = _context(address)
     answers = Answers(longest_pdu=ae.maximum_pdu_size, seconds=address.answer_seconds)
     try:
         association = ae.associate(
@@ -122,12 +144,17 @@ def associate(
             max_pdu=ae.maximum_pdu_size,
             ext_neg=[build_role(uid, scp_role=True) for uid in as_scp],
             evt_handlers=[*answers.handlers(), *prompt_handlers(), *handlers],
+            tls_args=None if secured is None or address.tls is None else (secured, address.tls.name),
         )
     except (OSError, ValueError) as error:  # the host's name cannot be looked up, or is none
         words = f"{address.where} cannot be looked up ({type(error).__name__}): is the host's name right?"
         raise SendFailure(words, unreachable=True) from error
     if not association.is_established:
-        raise _excess(answers, address) or _why(association, address, sop_class_uids, connected=answers.connected)
+        raise (
+            _insecure(secured, address)
+            or _excess(answers, address)
+            or _why(association, address, sop_class_uids, connected=answers.connected)
+        )
     return Opened(association, answers, address)
 
 
@@ -146,6 +173,26 @@ def _excess(answers: Answers, address: Address, *, may_be_there: bool = False) -
         return None
     words = f"{address.peer_ae_title} {answers.trouble}; is {address.host}:{address.port} a DICOM node?"
     return SendFailure(words, may_be_there=may_be_there)
+
+
+def _context(address: Address) -> ClientContext | None:
+    """Raises SendFailure where our own certificate or CA cannot be read: that must not end a process."""
+    if address.tls is None:
+        return None
+    try:
+        context = client_context(address.tls.files)
+    except ConfigurationError as error:
+        raise SendFailure(f"{address.where} is to be called by TLS: {error}", unreachable=True) from error
+    context.sslsocket_class = TlsPDUSocket
+    return context
+
+
+def _insecure(secured: ClientContext | None, address: Address) -> SendFailure | None:
+    if secured is None or secured.trouble is None:
+        return None
+    name = "" if address.tls is None else address.tls.name
+    words = f"{address.where}: no secure connection: {explain(secured.trouble, name=name)}"
+    return SendFailure(words, unreachable=True)
 
 
 def _why(association: Association, address: Address, sop_class_uids: Sequence[str], *, connected: bool) -> SendFailure:

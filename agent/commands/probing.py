@@ -9,7 +9,7 @@ import click
 from agent.commands.session import person, print_table
 from dicom_node import peers
 from dicom_node.database import Database, clock
-from dicom_node.destinations import in_words
+from dicom_node.destinations import in_words, of_peer
 from dicom_node.errors import ConfigurationError, SendFailure
 from dicom_node.tables import RemoteAE
 
@@ -96,13 +96,6 @@ def with_address(peer: RemoteAE) -> RemoteAE:
 
 def address_of(config: Config, peer: RemoteAE, *, seconds: float = 60) -> Address:
     """Both ends of an association with it; `seconds` is our patience."""
-    from dicom_node.peer import Address
+    from dicom_node import peer as remote
 
-    return Address(
-        peer.own_ae_title or config.node.ae_title,
-        peer.ae_title,
-        peer.host,
-        peer.port,
-        connect_seconds=min(10, seconds),
-        answer_seconds=seconds,
-    )
+    return remote.address_of(of_peer(peer), config.node, seconds=seconds)
