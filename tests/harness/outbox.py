@@ -22,7 +22,7 @@ from dicom_node.files import write_document
 from dicom_node.headers import Header
 from dicom_node.kinds import Kind, Stage
 from dicom_node.sender import Check, Fallback, Sender, nothing_instead
-from dicom_node.tables import Book, Delivery, DeliveryState, Mode, Proof, RemoteAE, Revision, Way
+from dicom_node.tables import AuditRow, Book, Delivery, DeliveryState, Mode, Proof, RemoteAE, Revision, Way
 from dicom_node.worklist import Arrival, Consignment, Ending, Outgoing
 
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
@@ -104,6 +104,14 @@ class Outbox:
     def wait_seconds(self) -> float:
         """How long the sender decided to wait; must be asked for at once."""
         return round((self.delivery().next_attempt_at - datetime.now(UTC)).total_seconds())
+
+    def pause(self) -> float:
+        """How many seconds the sender decided to wait after its latest failed attempt, whenever that was."""
+        with self.database.read() as tx:
+            failed = select(AuditRow.at).where(AuditRow.event == "delivery-attempt-failed")
+            decided = tx.scalars(failed.order_by(AuditRow.id.desc())).first()
+        assert decided is not None, "no attempt failed"
+        return (self.delivery().next_attempt_at - decided).total_seconds()
 
     def skip_the_wait(self) -> None:
         with self.database.write() as tx:
