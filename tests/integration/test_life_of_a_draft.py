@@ -50,7 +50,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 def store(pacs: Orthanc, folder: Path, **elements: str) -> Dataset:
     """Store a film in the PACS as a modality does."""
-    image = film(4711, now=datetime.now(UTC), new_uid=lambda: f"2.25.65{next(NUMBERS)}{time.time_ns()}")
+    drawing = next(NUMBERS)  # one of its own: the picture of another patient would be held
+    image = film(drawing, now=datetime.now(UTC), new_uid=lambda: f"2.25.65{next(NUMBERS)}{time.time_ns()}")
     image.PatientID = image.AccessionNumber = f"L{next(NUMBERS)}"
     for keyword, value in elements.items():
         setattr(image, keyword, value)
