@@ -43,6 +43,7 @@ class Changes(TypedDict, total=False):
     must_use_tls: bool | None
     mode: Mode | None
     proof: Proof | None
+    identity_check: bool | None
     objects: str | None
     notices: bool | None
     comment: str | None
@@ -152,6 +153,7 @@ def _audit(tx: Session, event: str, peer: RemoteAE, now: datetime, actor: str) -
         send_to=int(bool(peer.send_to)),
         mode=str(peer.mode or Mode.DRAFT),
         proof=str(peer.proof or Proof.QUERY),
+        identity_check="default" if peer.identity_check is None else str(int(peer.identity_check)),
         objects=peer.objects or "",
         notices=int(bool(peer.notices)),
     )

@@ -167,7 +167,7 @@ class RemoteAE(Base):
     must_use_tls: Mapped[bool] = mapped_column(default=False)  # it may call us by TLS only
     mode: Mapped[Mode] = mapped_column(_state(Mode), default=Mode.DRAFT)
     proof: Mapped[Proof] = mapped_column(_state(Proof), default=Proof.QUERY)
-    identity_check: Mapped[bool | None] = mapped_column(default=None)  # None: where the proof is a query
+    identity_check: Mapped[bool | None] = mapped_column(default=None)  # None: unless acknowledged is all
     objects: Mapped[str] = mapped_column(Text, default="")  # kinds with commas; empty: what the last probe recommends
     notices: Mapped[bool] = mapped_column(default=False)  # gets "No AI draft: <reason>" as well
     probed: Mapped[str] = mapped_column(Text, default="")  # JSON: what it took when it was last probed; empty: never

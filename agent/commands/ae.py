@@ -13,7 +13,7 @@ from agent.commands.session import as_json, config_of, open_database, person, pr
 from dicom_node import peers, turned_away, worklist
 from dicom_node.aet import RemoteAddress, ae_title
 from dicom_node.database import clock
-from dicom_node.destinations import in_words, kinds, objects_of
+from dicom_node.destinations import asks_for_identity, in_words, kinds, objects_of
 from dicom_node.errors import ConfigurationError, SendFailure
 from dicom_node.tables import Mode, Proof, RemoteAE, Way
 
@@ -21,6 +21,9 @@ _MODES = click.Choice([mode.value for mode in Mode])
 _PROOFS = click.Choice([proof.value for proof in Proof])
 _OBJECTS = "Forms that it gets, with commas: basic-text, tid1500, kos, pdf, sc; `recommended`: what `ae probe` advises."
 _FROM = "Where it may call from: `anywhere` (the default), `host` (its HOST), or addresses and networks with commas."
+_IDENTITY = (
+    "Ask it by C-FIND whose study it is, before sending and after. Default: unless the proof is acknowledgement."
+)
 
 _SETTINGS = (
     click.option("--may-send/--may-not-send", default=None, help="It may send images to us. Default: not."),
@@ -35,6 +38,7 @@ _SETTINGS = (
     click.option("--must-use-tls/--may-use-no-tls", default=None, help="It may call us by TLS only."),
     click.option("--mode", type=_MODES, help="What it gets: draft (the default), hold or shadow."),
     click.option("--proof", type=_PROOFS, help="What counts as delivered. Default: query where it can be asked."),
+    click.option("--identity-check/--no-identity-check", default=None, help=_IDENTITY),
     click.option("--objects", help=_OBJECTS),
     click.option("--notices/--no-notices", default=None, help="Tell it of each study why there is no draft."),
     click.option("--comment", help="For the next administrator."),
@@ -123,6 +127,8 @@ def _also(peer: dict[str, Any]) -> str:
         "--tls": peer["tls"],
         f"--tls-name {peer['tls_name']}": peer["tls_name"],
         "--must-use-tls": peer["must_use_tls"],
+        "--identity-check": peer["identity_check"] and peer["proof"] == Proof.ACKNOWLEDGEMENT,
+        "--no-identity-check": not peer["identity_check"] and peer["proof"] != Proof.ACKNOWLEDGEMENT,
     }
     return " ".join(word for word, holds in words.items() if holds) or "-"
 
@@ -238,6 +244,7 @@ def _shown(peer: RemoteAE) -> dict[str, Any]:
     return {field: getattr(peer, field) for field in fields} | {
         "objects": in_words(objects_of(peer)) if peer.send_to else "",
         "notices": peer.notices,
+        "identity_check": asks_for_identity(peer),
         "probed_at": json.loads(peer.probed)["at"] if peer.probed else None,
         "comment": peer.comment,
     }

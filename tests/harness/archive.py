@@ -81,6 +81,8 @@ class Archive:
         return 0x0000
 
     def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        if event.identifier.QueryRetrieveLevel == "STUDY":
+            return
         self.queries += 1
         if self.finds:
             yield 0xFF00, event.identifier

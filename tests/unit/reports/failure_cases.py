@@ -97,8 +97,10 @@ CASES = (
             "unit/dicom_node/arrivals::corrected_patient_under_the_same_uid_holds_the_study",
             "unit/agent/leaving::what_is_of_another_study_stays",
             "integration/life_of_a_draft::a_merged_patient_holds_the_study",
+            "integration/identity::nothing_is_sent_to_a_study_of_another_patient_or_order",
+            "integration/identity::study_that_the_peer_does_not_know_or_say_is_no_objection",
+            "integration/identity::a_person_is_told_by_a_dead_letter_with_the_reason",
         ),
-        open="not built: the PACS is not queried anew before sending; it tells us by C-STORE and ADT",
     ),
     Case(
         10,
@@ -345,8 +347,10 @@ CASES = (
             "integration/sender::success_duplicate_and_warnings_are_sent",
             "integration/sender::trouble_that_passes_is_tried_again",
             "integration/sender::what_sending_again_cannot_mend_is_a_dead_letter",
+            "integration/identity::object_that_was_put_under_another_patient_is_not_proven",
+            "integration/identity::peer_that_says_coerced_is_asked_at_once_even_where_asking_is_off",
+            "integration/identity::a_person_is_told_by_a_dead_letter_with_the_reason",
         ),
-        open="not built: a Patient ID that the PACS coerced is not looked for",
     ),
     Case(
         44,
