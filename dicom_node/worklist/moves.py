@@ -33,9 +33,11 @@ from dicom_node.tables import (
 Row = TypeVar("Row", Workitem, Delivery, Revision)
 EXCLUDED_BY_PERSON: Final = "excluded-by-person"
 CLASS_REFUSED: Final = "class-refused"  # of a delivery that a destination does without
+CLOSED_BY_PERSON: Final = "closed-by-person"  # of a dead letter that was meant: a destination does without it as well
 CALLED_OFF: Final = "called-off"  # of a delivery that nobody wants any more: it is asked for, never sent again
 MAY_BE_THERE: Final = "may-be-there"  # of a dead letter that was called off; its destination did not say
 NOTHING_THERE: Final = "nothing-to-take-back"  # of what takes back where nothing came
+_DONE_WITHOUT: Final = frozenset({CLASS_REFUSED, CLOSED_BY_PERSON})
 
 
 class Standing(NamedTuple):
@@ -144,6 +146,11 @@ def ending_of(deliveries: Sequence[Delivery]) -> Ending | None:
     if book is Book.CLOSED:
         told = [one for one in deliveries if one.reason != NOTHING_THERE]
         taken_back = any(delivery.stage in TAKES_BACK for delivery in told)
+        given_up = next((one for one in reversed(told) if one.reason == CLOSED_BY_PERSON), None)
+        if given_up is not None and (
+            given_up.stage in TAKES_BACK or not any(one.state is DeliveryState.COMMITTED for one in told)
+        ):
+            return Ending(book, CLOSED_BY_PERSON, f"{given_up.destination}: {given_up.last_error}")
         return Ending(book, "taken-back" if taken_back else "superseded")
     return None if book is None else Ending(book)
 
@@ -151,18 +158,19 @@ def ending_of(deliveries: Sequence[Delivery]) -> Ending | None:
 def book_of(standings: Iterable[Standing]) -> Book | None:
     """The book of a revision with these deliveries; None where there is none.
 
-    What a destination does without, since it takes no such class, counts only where there is nothing else. Once a
-    destination has got what takes a report back, the report is not delivered but closed. That there is no draft (a
-    notice) is no draft: the study is excluded, or a dead letter, whatever becomes of it.
+    What a destination does without, since it takes no such class or a person has closed its dead letter, counts only
+    where there is nothing else. Once a destination has got what takes a report back, or a person has done without that,
+    the report is not delivered but closed. That there is no draft (a notice) is no draft: the study is excluded, or a
+    dead letter, whatever becomes of it.
     """
     everyone = [one for one in standings if one.stage is not Stage.NOTICE]
-    counted = [one for one in everyone if (one.state, one.reason) != (DeliveryState.CANCELED, CLASS_REFUSED)]
+    counted = [one for one in everyone if one.state is not DeliveryState.CANCELED or one.reason not in _DONE_WITHOUT]
     states = {one.state for one in counted or everyone}
     if DeliveryState.FAILED in states:
         return Book.DEAD_LETTERED
     if states & {DeliveryState.QUEUED, DeliveryState.SENT}:
         return Book.IN_FLIGHT
-    if states == {DeliveryState.COMMITTED} and not any(one.stage in TAKES_BACK for one in counted):
+    if states == {DeliveryState.COMMITTED} and not any(one.stage in TAKES_BACK for one in everyone):
         return Book.DELIVERED
     return Book.CLOSED if states else None
 

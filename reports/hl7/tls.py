@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,4 +54,4 @@ def _named_as_here() -> Iterator[None]:
 
 def _renamed(words: str) -> str:
     """The same settings stand in [node] for DICOM."""
-    return words.replace("node.tls_", "hl7.tls_")
+    return re.sub(r"\bnode\.(?=tls_)", "hl7.", words)
