@@ -26,6 +26,7 @@ from dicom_node.database import Database, clock
 from dicom_node.errors import CannotUnderstand, ConfigurationError, OutOfResources, StoreFailure
 from dicom_node.headers import Header, agree, read_header
 from dicom_node.limits import Intake
+from dicom_node.rules.tables import Late
 from dicom_node.tables import Outcome
 from dicom_node.uids import is_uid
 
@@ -175,7 +176,7 @@ class Storage:
 
     def _commit(self, arrival: worklist.Arrival) -> Outcome:
         with self._database.write() as tx:
-            return worklist.record_instance(tx, arrival, clock(tx))
+            return worklist.record_instance(tx, arrival, clock(tx), late=Late(self._config.late_images))
 
     def _refuse(self, delivered: _Delivered, failure: StoreFailure) -> Dataset:
         """Keep the bytes of an unusable object, book it, and answer with its status and a comment."""

@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.headers import Header
+from dicom_node.rules.tables import Late
 from dicom_node.tables import Book, Delivery, Instance, Outcome, Reception, Revision, Role, Study, StudyState
 from dicom_node.worklist.holds import IN_TWO_STUDIES, NO_PATIENT_ID, TWO_PATIENTS, hold_study
-from dicom_node.worklist.moves import next_revision
+from dicom_node.worklist.moves import current_revision, next_revision
+from dicom_node.worklist.routings import routing_of
 from dicom_node.worklist.turns import take_turn
 
 
@@ -29,8 +31,11 @@ class Arrival:
     called_ae_title: str = ""
 
 
-def record_instance(tx: Session, arrival: Arrival, now: datetime) -> Outcome:
-    """Book one arrived object and return what it is. Afterwards the file may be kept (STORED, CONFLICT) or dropped."""
+def record_instance(tx: Session, arrival: Arrival, now: datetime, *, late: Late = Late.REPLACE) -> Outcome:
+    """Book one arrived object and return what it is. Afterwards the file may be kept (STORED, CONFLICT) or dropped.
+
+    late: what becomes of an image of a complete study where its rule does not say it.
+    """
     header = arrival.header
     take_turn(tx, f"arrival {header.sop_instance_uid}")  # two new studies may bring one UID: no row to lock yet
     if is_own(tx, header):
@@ -46,7 +51,7 @@ def record_instance(tx: Session, arrival: Arrival, now: datetime) -> Outcome:
         return Outcome.DUPLICATE
     if known:
         return _record_conflict(tx, arrival, known, now)
-    study = _study_for(tx, header, now)
+    study = _study_for(tx, header, now, late)
     instance = _add_instance(tx, arrival, study, now, conflict=False)
     _book_reception(tx, arrival, now, Outcome.STORED, instance=instance)
     return Outcome.STORED
@@ -111,17 +116,33 @@ def _record_conflict(tx: Session, arrival: Arrival, known: Sequence[Instance], n
     return Outcome.CONFLICT
 
 
-def _study_for(tx: Session, header: Header, now: datetime) -> Study:
+def _study_for(tx: Session, header: Header, now: datetime, late: Late) -> Study:
     """The study of an object that we did not have: opened, reopened or kept open as its role asks."""
     study = _find_study(tx, header)
     if study is None:
         return _open_study(tx, header, now)
     if study.state is StudyState.COMPLETE and header.is_image:
-        next_revision(tx, study, now, actor="listen")
+        _take_late(tx, study, now, late)
     elif header.is_image:
         study.last_received_at = now
     _compare_identity(tx, study, header, now, used=True)
     return study
+
+
+def _take_late(tx: Session, study: Study, now: datetime, late: Late) -> None:
+    """An image came after its study was complete. It opens a revision, or is kept only."""
+    old = current_revision(tx, study)
+    routing = routing_of(tx, old.id)
+    policy = Late(routing.late or late)
+    if policy is Late.NEVER:
+        audit.append(tx, "late-image", at=now, actor="listen", study_id=study.id, policy=policy.value)
+        return
+    # Before the older draft is out, one draft can still tell of all images.
+    beside = policy is Late.ADD and (old.book is Book.DELIVERED or routing.beside)
+    revision = next_revision(tx, study, now, actor="listen")
+    if beside:
+        tx.flush()
+        routing_of(tx, revision.id).beside = True
 
 
 def _find_study(tx: Session, header: Header) -> Study | None:

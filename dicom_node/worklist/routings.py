@@ -9,7 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
@@ -108,13 +108,19 @@ def is_for(reader: str) -> ColumnElement[bool]:
 
 
 def to_read(tx: Session, revision_id: int) -> Sequence[Instance]:
-    """The images that a revision is about: all of its study, or only the late ones where older drafts stand."""
+    """The images that a revision is about: all of its study; or, where older drafts stand, those they do not know."""
     revision = tx.get_one(Revision, revision_id)
     images = images_of(tx, revision.study_id)
     routing = tx.get(Routing, revision_id)
     if routing is None or not routing.beside:
         return images
-    return [image for image in images if image.revision == revision.number]
+    told = (
+        select(func.max(Revision.number))
+        .where(Revision.study_id == revision.study_id, Revision.number < revision.number)
+        .where(Revision.book == Book.DELIVERED)
+    )
+    newest = tx.scalar(told) or 0
+    return [image for image in images if image.revision > newest]
 
 
 def stands_beside(tx: Session, revision_id: int) -> bool:

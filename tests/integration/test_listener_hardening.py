@@ -102,7 +102,7 @@ TROUBLE = {
 def test_object_that_cannot_be_booked_is_kept_and_answered_once_for_all(
     door: Door, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
-    def broken(*_arguments: object) -> None:
+    def broken(*_arguments: object, **_settings: object) -> None:
         raise trouble
 
     monkeypatch.setattr(worklist, "record_instance", broken)
