@@ -28,6 +28,7 @@ from dicom_node.files import free_mebibytes
 from dicom_node.kinds import TAKES_BACK
 from dicom_node.tables import AuditRow, Delivery, DeliveryState, Mode, ProcessBeat, RemoteAE, Switch, Way
 from dicom_node.transports import Destination
+from dicom_node.worklist import gaps
 from reports import recalls
 from reports.config import ReportsConfig
 from reports.elapsed import age
@@ -167,6 +168,9 @@ def _waiting(tx: Session) -> Iterator[Finding]:
     if waiting.conflicts:
         words = f"{waiting.conflicts} studies hold two contents of one UID: wetread study list --conflicts"
         yield Finding("conflicts", "warning", words)
+    if count := gaps.count_open(tx):
+        noun = "study that a peer has is" if count == 1 else "studies that a peer has are"
+        yield Finding("reconciliation", "warning", f"{count} {noun} missing here: wetread reconcile --retrieve")
     if count := refused.count_since(tx, now - _RECENT):
         noun = "object was" if count == 1 else "objects were"
         yield Finding("quarantine", "warning", f"{count} {noun} refused in 24 hours; whose: wetread quarantine list")

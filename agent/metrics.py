@@ -18,6 +18,7 @@ from dicom_node.books import Backlog
 from dicom_node.database import Database, clock
 from dicom_node.files import free_mebibytes
 from dicom_node.tables import Book, Outcome, ProcessBeat, Reception, Revision
+from dicom_node.worklist import gaps
 
 _BALANCE_SECONDS = 60.0  # the proof looks at every revision
 
@@ -66,6 +67,11 @@ class _Books(Collector):
             yield from _counts(tx)
             yield from _backlog(books.backlog(tx), now)
             yield from _processes(tx, now)
+            yield GaugeMetricFamily(
+                "wetread_missing_studies",
+                "Studies with chest films that a peer has and we do not.",
+                gaps.count_open(tx),
+            )
         balanced = self._balance()
         yield GaugeMetricFamily(
             "wetread_books_balanced", "1 where every study and object is accounted for.", float(balanced)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -30,6 +31,13 @@ def _hours(text: str) -> str:
 
 
 AETitle = Annotated[str, AfterValidator(_ae_title)]
+
+
+def _time(text: str) -> str:
+    """A time of day such as 05:00, or nothing."""
+    if text and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError("write a time of day as HH:MM, such as 05:00, or nothing")
+    return text
 
 
 class NodeConfig(BaseModel):
@@ -70,6 +78,8 @@ class NodeConfig(BaseModel):
     maximum_attempts: int = Field(3, ge=1)
     retry_seconds: Annotated[tuple[float, ...], Field(min_length=1)] = (30, 60, 120, 300, 900, 1800, 3600, 7200, 14400)
     commitment_seconds: float = Field(300, gt=0)  # for the report of a storage commitment; then C-FIND is the proof
+    reconcile_peers: tuple[str, ...] = ()  # who is asked every night for the films of the day before
+    reconcile_at: Annotated[str, AfterValidator(_time)] = "05:00"  # site time; empty: never
     give_up_hours: float = Field(72, gt=0)  # a delivery that failed for so long becomes a dead letter
     keep_days: float = Field(30, ge=0)  # pixels of a study are deleted so long after its proven delivery
 

@@ -74,16 +74,25 @@ def _serve_hl7(config: Config, database: Database) -> MllpServer | None:
 @click.command()
 @click.pass_obj
 def dispatch(surroundings: Surroundings) -> None:
-    """Close quiet studies, ring the workers' bell, take back lost work, seal the audit trail, delete old pixels."""
+    """Close quiet studies, ring the workers' bell, take back lost work, seal the audit trail, delete old pixels.
+
+    Every night it asks node.reconcile_peers for films that never came.
+    """
     from agent import tasks
     from agent.dispatch import Dispatcher
+    from agent.reconciling import Reconciler
+    from dicom_node.associations import keep_identifiers_out_of_logs
 
     config = _begin(surroundings)
+    keep_identifiers_out_of_logs()
     stop = loop.stop_on_signals()
     with open_database(config) as database:
         pulse = loop.Pulse()
         loop.Heart("dispatch", database, stop, pulse).start()
         app = tasks.make_app(config.broker_url, on_ring=lambda: None)
+        nightly = Reconciler(config, database).step
+        kwargs = {"idle_seconds": 60}
+        threading.Thread(target=loop.run, args=("reconcile", nightly, stop), kwargs=kwargs, daemon=True).start()
         Dispatcher(config, database, app).run(stop, pulse)
 
 

@@ -16,6 +16,7 @@ from dicom_node.beats import SILENT, is_stopped
 from dicom_node.books import Backlog
 from dicom_node.destinations import destinations
 from dicom_node.tables import ProcessBeat, Switch
+from dicom_node.worklist import gaps
 from reports.web.standing import age
 
 PROCESSES = ("listen", "dispatch", "work", "send", "web")
@@ -51,6 +52,7 @@ def alarms(tx: Session, now: datetime, waiting: Backlog, not_ready: Sequence[str
         *_silence([pulse for pulse in pulses(tx, now) if is_silent(pulse, now)], now),
         *_switches(tx),
         *_destinations(tx),
+        *_gaps(tx),
     ]
 
 
@@ -113,3 +115,9 @@ def _destinations(tx: Session) -> Iterator[Alarm]:
     if peers.everyone(tx) and not destinations(tx):
         sentence = "No destination is registered: drafts have nowhere to go and become dead letters."
         yield Alarm(sentence, "wetread ae edit PACS --address 10.0.0.5:104 --send-to")
+
+
+def _gaps(tx: Session) -> Iterator[Alarm]:
+    if missing := gaps.count_open(tx):
+        noun = "study that a peer has is" if missing == 1 else "studies that a peer has are"
+        yield Alarm(f"{missing} {noun} missing here.", "wetread reconcile --retrieve")

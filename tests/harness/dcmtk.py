@@ -102,3 +102,27 @@ def archive(folder: Path, *options: str, title: str = "QRSCP") -> Iterator[int]:
         finally:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def archive_that_moves(folder: Path, *, our_port: int, title: str = "QRSCP") -> Iterator[int]:
+    """dcmqrscp that knows us as WETREAD at `our_port`, so that it can be told by C-MOVE to send; gives its port."""
+    storage = folder / "storage"
+    storage.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    config = folder / "dcmqrscp.cfg"
+    config.write_text(
+        f"NetworkTCPPort = {port}\nMaxPDUSize = 16384\nMaxAssociations = 16\n"
+        f"HostTable BEGIN\nus = (WETREAD, 127.0.0.1, {our_port})\nHostTable END\nVendorTable BEGIN\nVendorTable END\n"
+        f"AETable BEGIN\n{title} {storage} RW (200, 1024mb) ANY\nAETable END\n"
+    )
+    with (folder / "dcmqrscp.log").open("w") as log:
+        process = subprocess.Popen(
+            [str(FOLDER / "dcmqrscp"), "-v", "-c", str(config), str(port)], stdout=log, stderr=log
+        )
+        try:
+            wait_until(lambda: listens(port), "dcmqrscp to open its port", seconds=30)
+            yield port
+        finally:
+            process.kill()
+            process.wait()

@@ -30,7 +30,7 @@ end
 class Orthanc:
     """Starts on `with`; knows us as WETREAD on `wetread_port`."""
 
-    def __init__(self, folder: Path, *, wetread_port: int, dicom_web: bool = False) -> None:
+    def __init__(self, folder: Path, *, wetread_port: int, dicom_web: bool = False, routes: bool = True) -> None:
         assert PROGRAM.exists(), "Orthanc is needed: apt-get install orthanc"
         assert not dicom_web or DICOM_WEB.exists(), "its plugin is needed: apt-get install orthanc-dicomweb"
         folder.mkdir(parents=True)
@@ -50,7 +50,7 @@ class Orthanc:
                     "DicomCheckCalledAet": True,
                     "DicomAlwaysAllowStore": True,
                     "DicomModalities": {"wetread": ["WETREAD", "127.0.0.1", wetread_port]},
-                    "LuaScripts": [str(folder / "route.lua")],
+                    "LuaScripts": [str(folder / "route.lua")] if routes else [],
                     "RemoteAccessAllowed": False,
                     "AuthenticationEnabled": False,
                     "Plugins": [str(DICOM_WEB)] if dicom_web else [],

@@ -1,0 +1,110 @@
+"""`wetread reconcile`: does the PACS have chest films that we never got?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agent.cli import EXIT_FAILED
+from agent.commands.session import as_json, config_of, open_database, person, print_json, print_table
+from dicom_node.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from agent.reconciling import Retrieval
+    from dicom_node.commitment_tables import Gap, Reconciliation
+
+_DATE = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command()
+@click.option("--date", "day", type=_DATE, metavar="YYYY-MM-DD", help="Study Date. Default: yesterday, at the site.")
+@click.option("--peer", "peers", multiple=True, help="AE title or DICOMweb destination. Default: node.reconcile_peers.")
+@click.option("--retrieve", is_flag=True, help="Have what is missing sent to us: C-MOVE to our AE title.")
+@as_json
+@click.pass_context
+def reconcile(ctx: click.Context, day: datetime | None, peers: tuple[str, ...], retrieve: bool, as_json: bool) -> None:
+    """Ask the PACS for the chest films of a day, and hold the answer against our books.
+
+    Counted are series of modality CR or DX whose body part is empty or a word for the chest. What is missing stays
+    listed until it came. The PACS must know our AE title with address and port for --retrieve.
+
+    \b
+    Exit codes: 0 nothing is missing; 1 something is, or a peer could not be asked.
+    """
+    from agent import logs
+    from agent.reconciling import Reconciler
+    from dicom_node.associations import keep_identifiers_out_of_logs
+    from dicom_node.worklist import gaps
+
+    config = config_of(ctx.obj)
+    logs.set_up(config.log)  # to standard error: what is printed here may be JSON for a script
+    keep_identifiers_out_of_logs()
+    names = peers or config.node.reconcile_peers
+    if not names:
+        raise ConfigurationError("say whom to ask: --peer PACS, or node.reconcile_peers in the configuration")
+    with open_database(config) as database:
+        reconciler = Reconciler(config, database)
+        asked = day.date() if day else reconciler.yesterday()
+        rows = [reconciler.compare(name, asked, actor=person()) for name in names]
+        with database.read() as tx:
+            missing = [gap for name in names for gap in gaps.open_gaps(tx, peer=name, day=asked)]
+        retrieved = [reconciler.retrieve(gap) for gap in missing] if retrieve else []
+    if as_json:
+        print_json(_document(rows, missing, retrieved))
+    else:
+        _show(rows, missing, retrieved)
+    here = {one.study_instance_uid for one in retrieved if one.is_here}
+    if any(row.trouble for row in rows) or any(gap.study_instance_uid not in here for gap in missing):
+        ctx.exit(EXIT_FAILED)
+
+
+def _document(rows: list[Reconciliation], missing: list[Gap], retrieved: list[Retrieval]) -> dict[str, Any]:
+    outcomes = {one.study_instance_uid: one for one in retrieved}
+    return {
+        "peers": [
+            {"peer": row.peer, "date": row.day, "found": row.found, "missing": row.missing, "trouble": row.trouble}
+            for row in rows
+        ],
+        "missing": [
+            {
+                "peer": gap.peer,
+                "study_instance_uid": gap.study_instance_uid,
+                "modality": gap.modality,
+                "instances": gap.instances,
+                "seen_at": gap.seen_at,
+                "retrieved": _outcome(outcomes.get(gap.study_instance_uid)),
+            }
+            for gap in missing
+        ],
+    }
+
+
+def _outcome(one: Retrieval | None) -> str:
+    if one is None:
+        return "not asked for"
+    return one.error or ("here" if one.is_here else "on its way")
+
+
+def _show(rows: list[Reconciliation], missing: list[Gap], retrieved: list[Retrieval]) -> None:
+    for row in rows:
+        words = row.trouble or f"{row.found} studies with chest films, {row.missing} of them missing or in part here"
+        click.echo(f"{row.peer}, {row.day}: {words}")
+    outcomes = {one.study_instance_uid: one for one in retrieved}
+    if missing:
+        click.echo("")
+        header = ("PEER", "STUDY INSTANCE UID", "MODALITY", "FILMS", "RETRIEVED")
+        table = [
+            (
+                gap.peer,
+                gap.study_instance_uid,
+                gap.modality,
+                gap.instances or "?",
+                _outcome(outcomes.get(gap.study_instance_uid)),
+            )
+            for gap in missing
+        ]
+        print_table(header, table, empty="")
+        if not retrieved:
+            click.echo("\nhave them sent with: wetread reconcile --retrieve")

@@ -1,0 +1,143 @@
+"""Reconciliation: every night, and when somebody asks, the PACS's chest films of a day are held against our books."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from agent.config import Config
+from dicom_node import destinations, reconcile
+from dicom_node.commitment_tables import Gap, Reconciliation
+from dicom_node.database import Database, clock
+from dicom_node.errors import NotFound, SendFailure
+from dicom_node.peer import address_of
+from dicom_node.reconcile import Found, Search
+from dicom_node.reconcile_web import searching_web
+from dicom_node.tables import Way
+from dicom_node.transports import Destination
+from dicom_node.worklist import gaps
+
+log = structlog.get_logger("reconcile")
+
+_AGAIN = timedelta(minutes=15)  # after a night on which the PACS could not be asked
+_PATIENCE = timedelta(hours=12)  # ... until it is another day's work
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What became of one study that a peer was told to send. error: empty where it is here now or on its way."""
+
+    study_instance_uid: str
+    objects: int
+    is_here: bool
+    error: str = ""
+
+
+class Reconciler:
+    """Asks the peers that the configuration names, or any one that is registered."""
+
+    def __init__(self, config: Config, database: Database) -> None:
+        self._config = config
+        self._database = database
+
+    def step(self) -> bool:
+        """What `dispatch` does now and then: last night's comparison, once it is due. False: nothing more is due."""
+        if not self._config.node.reconcile_at:
+            return False
+        with self._database.read() as tx:
+            now = clock(tx)
+            due = next(
+                ((peer, day) for peer in self._config.node.reconcile_peers if (day := self._due(peer, now))), None
+            )
+        if due is None:
+            return False
+        peer, day = due
+        self.compare(peer, day, actor="dispatch")
+        return True
+
+    def compare(self, peer: str, day: date, *, actor: str) -> Reconciliation:
+        """Ask one peer about one day, and book what is missing; the row says so, or why it could not be asked.
+
+        Raises NotFound where nobody is registered under this name.
+        """
+        to = self._find(peer)
+        try:
+            with self._searching(to) as search:
+                found = reconcile.chest_films(search, day)
+        except SendFailure as failure:
+            with self._database.write() as tx:
+                row = gaps.record_trouble(tx, peer, day, trouble=str(failure), now=clock(tx), actor=actor)
+            log.error("not_reconciled", peer=peer, day=row.day, explanation=str(failure))
+            return row
+        with self._database.write() as tx:
+            row = gaps.record(tx, peer, day, found, now=clock(tx), actor=actor)
+        tell = log.warning if row.missing else log.info
+        tell("reconciled", peer=peer, day=row.day, found=row.found, missing=row.missing)
+        return row
+
+    def retrieve(self, gap: Gap) -> Retrieval:
+        """Have a peer send us what is missing, by C-MOVE to our AE title. Raises NotFound."""
+        to = self._find(gap.peer)
+        uid = gap.study_instance_uid
+        try:
+            if to.way is not Way.DIMSE:
+                raise SendFailure(f"{to.name} cannot be told to send: name the PACS as an AE title (wetread ae add)")
+            address = address_of(to, self._config.node)
+            with reconcile.searching(address) as search:
+                found = Found(uid, reconcile.series_of(search, uid))
+            objects = reconcile.have_sent(address, uid, found.series, to=address.own_ae_title)
+        except SendFailure as failure:
+            with self._database.write() as tx:
+                gaps.mark_asked(tx, gap.id, clock(tx), error=str(failure))
+            log.error("not_retrieved", peer=gap.peer, study_instance_uid=uid, explanation=str(failure))
+            return Retrieval(uid, 0, is_here=False, error=str(failure))
+        with self._database.write() as tx:
+            now = clock(tx)
+            gaps.mark_asked(tx, gap.id, now)
+            is_here = gaps.close_if_here(tx, gap.id, found, now)
+        log.info("retrieved", peer=gap.peer, study_instance_uid=uid, objects=objects, is_here=is_here)
+        return Retrieval(uid, objects, is_here)
+
+    def yesterday(self) -> date:
+        """In the time zone of the site."""
+        with self._database.read() as tx:
+            return self._here(clock(tx)).date() - timedelta(days=1)
+
+    def _due(self, peer: str, now: datetime) -> date | None:
+        here = self._here(now)
+        at = datetime.combine(here.date(), time.fromisoformat(self._config.node.reconcile_at), here.tzinfo)
+        day = here.date() - timedelta(days=1)
+        if not at <= here < at + _PATIENCE:
+            return None
+        with self._database.read() as tx:
+            last = gaps.newest(tx, peer, day)
+        if last is None or last.asked_at < at or (last.trouble and now - last.asked_at >= _AGAIN):
+            return day
+        return None
+
+    def _here(self, now: datetime) -> datetime:
+        return now.astimezone(ZoneInfo(self._config.reports.time_zone))
+
+    def _find(self, peer: str) -> Destination:
+        with self._database.read() as tx:
+            to = destinations.find(tx, peer)
+        if to is None or to.way not in {Way.DIMSE, Way.STOW}:
+            raise NotFound(f"{peer!r} cannot be asked; see wetread ae list and wetread destination list")
+        return to
+
+    @contextmanager
+    def _searching(self, to: Destination) -> Iterator[Search]:
+        if to.way is Way.STOW:
+            seconds = self._config.node.dimse_timeout_seconds
+            with searching_web(to, self._config.delivery.credentials, seconds=seconds) as search:
+                yield search
+            return
+        if not to.host:
+            raise SendFailure(f"{to.name} has no address: wetread ae edit '{to.name}' --address HOST:PORT")
+        with reconcile.searching(address_of(to, self._config.node)) as search:
+            yield search

@@ -1,0 +1,179 @@
+"""What a peer has of a day's chest films, asked by C-FIND or QIDO-RS; and having it sent to us by C-MOVE.
+
+Body Part Examined is often empty or in words of the device: whatever may be a chest counts, the image gate decides.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from pydicom import Dataset
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelMove,
+)
+
+from dicom_node.errors import SendFailure
+from dicom_node.peer import Address, Opened, associated, named, shown
+from dicom_node.uids import is_uid
+
+FIND: Final = str(StudyRootQueryRetrieveInformationModelFind)
+MOVE: Final = str(StudyRootQueryRetrieveInformationModelMove)
+MODALITIES: Final = ("CR", "DX")
+_CHEST: Final = ("CHEST", "THORA", "TORA", "LUNG", "BRUST", "POITRINE", "CXR")
+_PENDING: Final = frozenset({0xFF00, 0xFF01})
+_MOVE_SECONDS: Final = 600.0  # a study on tape or in a cloud takes its time
+
+Search = Callable[[str, Mapping[str, str]], Sequence[Mapping[str, str]]]
+"""Searches at a level ("STUDY" or "SERIES") by keys; gives each answer's values by keyword."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of chest films. instances: how many it has; 0 where the peer does not say."""
+
+    series_instance_uid: str
+    modality: str
+    instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One study with chest films, as a peer tells of it."""
+
+    study_instance_uid: str
+    series: tuple[Series, ...]
+
+    @property
+    def instances(self) -> int:
+        """Of all its chest series."""
+        return sum(one.instances for one in self.series)
+
+
+def may_be_chest(body_part: str) -> bool:
+    """Empty, or a word for the chest; other words are other films."""
+    plain = unicodedata.normalize("NFKD", body_part).upper()
+    letters = "".join(character for character in plain if "A" <= character <= "Z")
+    return not letters or any(word in letters for word in _CHEST)
+
+
+def chest_films(search: Search, day: date) -> tuple[Found, ...]:
+    """All studies of that Study Date with series that may be chest radiographs. Raises SendFailure."""
+    studies: dict[str, None] = {}
+    for modality in MODALITIES:  # one value at a time: lists are for UIDs only (PS3.4 C.2.2.2)
+        keys = {"StudyDate": f"{day:%Y%m%d}", "ModalitiesInStudy": modality, "StudyInstanceUID": ""}
+        for answer in search("STUDY", keys):
+            if is_uid(answer.get("StudyInstanceUID", "")) and _has_films(answer.get("ModalitiesInStudy", "")):
+                studies.setdefault(answer["StudyInstanceUID"])
+    found = (Found(uid, series_of(search, uid)) for uid in studies)
+    return tuple(one for one in found if one.series)
+
+
+def series_of(search: Search, study_instance_uid: str) -> tuple[Series, ...]:
+    """The series of one study that may be chest radiographs. Raises SendFailure."""
+    keys = dict.fromkeys(("SeriesInstanceUID", "Modality", "BodyPartExamined", "NumberOfSeriesRelatedInstances"), "")
+    answers = search("SERIES", {"StudyInstanceUID": study_instance_uid, **keys})
+    return tuple(
+        Series(answer["SeriesInstanceUID"], answer["Modality"], _number(answer))
+        for answer in answers
+        if answer.get("Modality") in MODALITIES
+        and may_be_chest(answer.get("BodyPartExamined", ""))
+        and is_uid(answer.get("SeriesInstanceUID", ""))
+    )
+
+
+@contextmanager
+def searching(address: Address) -> Iterator[Search]:
+    """C-FIND over one association. Raises SendFailure."""
+    with associated(address, [FIND]) as opened:
+        if not opened.takes(FIND):
+            raise SendFailure(f"{address.where} takes no {named(FIND)}", class_refused=True)
+        yield lambda level, keys: list(_find(opened, level, keys))
+
+
+def have_sent(address: Address, study_instance_uid: str, series: Iterable[Series], *, to: str) -> int:
+    """C-MOVE these series to the AE title `to`, which the peer must know with our address; how many objects came.
+
+    Raises SendFailure: also where some of them failed.
+    """
+    patient = Address(
+        address.own_ae_title,
+        address.peer_ae_title,
+        address.host,
+        address.port,
+        address.connect_seconds,
+        max(address.answer_seconds, _MOVE_SECONDS),
+        address.tls,
+    )
+    done = 0
+    with associated(patient, [MOVE]) as opened:
+        if not opened.takes(MOVE):
+            raise SendFailure(f"{address.where} takes no {named(MOVE)}", class_refused=True)
+        for one in series:
+            keys = _dataset("SERIES", {"StudyInstanceUID": study_instance_uid})
+            keys.SeriesInstanceUID = one.series_instance_uid
+            done += _move(opened, keys, to)
+    return done
+
+
+def _move(opened: Opened, keys: Dataset, to: str) -> int:
+    title = opened.address.peer_ae_title
+    final = Dataset()
+    try:
+        for status, _ in opened.association.send_c_move(keys, to, MOVE):
+            final = status
+    except RuntimeError as error:
+        raise SendFailure(f"{title} ended the association during C-MOVE") from error
+    code = final.get("Status")
+    failed = int(final.get("NumberOfFailedSuboperations", 0) or 0)
+    if code == 0xA801:
+        raise SendFailure(f"{title} does not know {to} as a destination: register our AE title, address and port there")
+    if code is None or code not in {0x0000, 0xB000} or failed:
+        raise SendFailure(f"{title} answered C-MOVE with {shown(code)}, {failed} objects failed; see its log")
+    return int(final.get("NumberOfCompletedSuboperations", 0) or 0)
+
+
+def _find(opened: Opened, level: str, keys: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
+    title = opened.address.peer_ae_title
+    try:
+        for response, identifier in opened.association.send_c_find(_dataset(level, keys), FIND):
+            status = response.get("Status")
+            if status is None:
+                raise SendFailure(f"{title} broke off or did not answer C-FIND within the time-out")
+            if status in _PENDING and identifier is not None:
+                yield {keyword: _text(identifier.get(keyword, "")) for keyword in keys}
+            elif status not in _PENDING and status != 0x0000:
+                raise SendFailure(f"{title} answered C-FIND with {shown(status)}")
+    except RuntimeError as error:
+        raise SendFailure(f"{title} ended the association during C-FIND") from error
+
+
+def _dataset(level: str, keys: Mapping[str, str]) -> Dataset:
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = level
+    for keyword, value in keys.items():
+        setattr(identifier, keyword, value or None)
+    return identifier
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return (
+        str(value) if isinstance(value, (str, int)) or not isinstance(value, Sequence) else "\\".join(map(str, value))
+    )
+
+
+def _has_films(modalities: str) -> bool:
+    """Some peers do not match by modality, and some do not tell any."""
+    return not modalities or any(one in MODALITIES for one in modalities.split("\\"))
+
+
+def _number(answer: Mapping[str, str]) -> int:
+    text = answer.get("NumberOfSeriesRelatedInstances", "").strip()
+    return int(text) if text.isascii() and text.isdecimal() else 0

@@ -1,0 +1,66 @@
+"""The same questions to a DICOMweb service: QIDO-RS (PS3.18 10.6)."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from pydicom.datadict import tag_for_keyword
+
+from dicom_node.credentials import Credential, authorization
+from dicom_node.errors import SendFailure
+from dicom_node.reconcile import Search
+from dicom_node.transports import Destination
+
+_PAGE = 1000  # answers to one request
+_MOST = 50_000
+
+
+@contextmanager
+def searching_web(
+    to: Destination, credentials: Mapping[str, Credential], *, seconds: float, trust: ssl.SSLContext | None = None
+) -> Iterator[Search]:
+    """QIDO-RS by the credential of the destination. Raises SendFailure."""
+    headers = {"Accept": "application/dicom+json", **authorization(to, credentials)}
+    settings = {"verify": trust or ssl.create_default_context(), "follow_redirects": False, "trust_env": False}
+    with httpx.Client(timeout=seconds, headers=headers, **settings) as client:  # type: ignore[arg-type]
+        yield lambda level, keys: _search(client, to, level, keys)
+
+
+def _search(client: httpx.Client, to: Destination, level: str, keys: Mapping[str, str]) -> list[Mapping[str, str]]:
+    found: list[Mapping[str, str]] = []
+    while len(found) < _MOST:
+        page = _page(client, to, level, keys, offset=len(found))
+        found += [{keyword: _value(one, keyword) for keyword in keys} for one in page if isinstance(one, dict)]
+        if len(page) < _PAGE:
+            return found
+    raise SendFailure(f"{to.name} has more than {_MOST} answers to one search")
+
+
+def _page(client: httpx.Client, to: Destination, level: str, keys: Mapping[str, str], *, offset: int) -> Sequence[Any]:
+    query: list[tuple[str, str | int | float | bool | None]] = [("includefield", keyword) for keyword in keys]
+    query += [("limit", str(_PAGE)), ("offset", str(offset))]
+    path = "/studies"
+    if level == "SERIES":
+        path, keys = f"/studies/{keys['StudyInstanceUID']}/series", {**keys, "StudyInstanceUID": ""}
+    query += [(keyword, value) for keyword, value in keys.items() if value]
+    try:
+        answer = client.get(f"{to.url.rstrip('/')}{path}", params=query)
+        if answer.status_code in {204, 404}:
+            return []
+        if answer.status_code != 200:
+            raise SendFailure(f"{to.name} answered HTTP {answer.status_code} to a search")
+        content = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise SendFailure(f"{to.name} does not answer searches ({type(error).__name__})") from error
+    return content if isinstance(content, list) else []
+
+
+def _value(answer: Mapping[str, Any], keyword: str) -> str:
+    tag = tag_for_keyword(keyword)
+    element = answer.get(f"{tag:08X}", {}) if tag is not None else {}
+    values = element.get("Value", []) if isinstance(element, dict) else []
+    return "\\".join(str(value) for value in values) if isinstance(values, list) else ""
