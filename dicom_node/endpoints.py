@@ -59,6 +59,11 @@ def place(url: str, way: Way | None = None) -> Place:
     return Place(way, url=url.rstrip("/"))
 
 
+def usual_proof(way: Way) -> Proof:
+    """What counts as delivered where nobody chose: a query where the protocol has one."""
+    return _PROOFS.get(way, Proof.ACKNOWLEDGEMENT)
+
+
 def add(
     tx: Session,
     name: str,
@@ -85,7 +90,7 @@ def add(
         port=where.port,
         url=where.url,
         mode=mode,
-        proof=proof or _PROOFS.get(where.way, Proof.ACKNOWLEDGEMENT),
+        proof=proof or usual_proof(where.way),
         objects=in_words(kinds(objects.split(","), where.way)),
         notices=notices,
         credential=credential,
@@ -109,6 +114,7 @@ def edit(
     objects: str | None = None,
     notices: bool | None = None,
     credential: str | None = None,
+    comment: str | None = None,
 ) -> Endpoint:
     """Change what is given and leave the rest. Raises NotFound, ConfigurationError."""
     endpoint = find(tx, name)
@@ -118,7 +124,13 @@ def edit(
         endpoint.host, endpoint.port, endpoint.url = where.host, where.port, where.url
     if objects is not None:
         endpoint.objects = in_words(kinds(objects.split(","), endpoint.way))
-    for field, value in {"mode": mode, "proof": proof, "notices": notices, "credential": credential}.items():
+    for field, value in {
+        "mode": mode,
+        "proof": proof,
+        "notices": notices,
+        "credential": credential,
+        "comment": comment,
+    }.items():
         if value is not None:
             setattr(endpoint, field, value)
     _check(endpoint)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -58,6 +58,15 @@ def edit(tx: Session, title: str, *, now: datetime, actor: str, **changes: Unpac
     _check(peer)
     _audit(tx, "peer-edited", peer, now, actor)
     return peer
+
+
+def replace(tx: Session, title: str, columns: Mapping[str, Any], *, now: datetime, actor: str) -> None:
+    """Set all these columns, also to None. Raises NotFound, ConfigurationError."""
+    peer = find(tx, title)
+    for name, value in columns.items():
+        setattr(peer, name, value)
+    _check(peer)
+    _audit(tx, "peer-edited", peer, now, actor)
 
 
 def remember_probe(tx: Session, title: str, probed: str, *, now: datetime, actor: str) -> None:

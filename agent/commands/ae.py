@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from agent.cli import EXIT_FAILED, Surroundings
-from agent.commands import probing
+from agent.commands import comparing, probing
 from agent.commands.session import as_json, config_of, open_database, person, print_json, print_table
 from dicom_node import peers, turned_away, worklist
 from dicom_node.aet import RemoteAddress, ae_title
 from dicom_node.database import clock
-from dicom_node.destinations import asks_for_identity, in_words, kinds, objects_of
+from dicom_node.destinations import asks_for_identity, in_words, kinds, objects_of, of_peer
 from dicom_node.errors import ConfigurationError, SendFailure
 from dicom_node.tables import Mode, Proof, RemoteAE, Way
 
@@ -203,13 +203,19 @@ def echo(ctx: click.Context, title: str) -> None:
 
 @ae.command()
 @click.argument("title")
+@comparing.comparing
 @as_json
 @click.pass_context
-def probe(ctx: click.Context, title: str, as_json: bool) -> None:
+def probe(ctx: click.Context, title: str, as_json: bool, compares: bool, send: bool) -> None:
     """Ask a peer what it takes, sending nothing; what it answers decides the forms it gets, unless you chose them.
 
-    Each class that we may need is offered in each little endian syntax. Exit code 1 where it cannot be reached.
+    Each class that we may need is offered in each little endian syntax. Exit code 1 where it cannot be reached, or, with
+    --compare, where an object does not come back as it was sent.
     """
+    comparing.must_be_asked(compares, send)
+    if compares:
+        _compare(ctx, title, send=send, as_json=as_json)
+        return
     from dicom_node.probe import advise
 
     config = config_of(ctx.obj)
@@ -234,6 +240,14 @@ def probe(ctx: click.Context, title: str, as_json: bool) -> None:
         click.echo(f"chosen by a person, and left: {known.objects}; wetread ae edit {title} --objects recommended")
     if known.proof is not advice.proof:
         click.echo(f"proof is {known.proof}; change it with: wetread ae edit {title} --proof {advice.proof}")
+
+
+def _compare(ctx: click.Context, title: str, *, send: bool, as_json: bool) -> None:
+    config = config_of(ctx.obj)
+    with open_database(config) as database:
+        with database.read() as tx:
+            to = of_peer(probing.with_address(peers.find(tx, title)))
+        comparing.show(ctx, config, database, to, send=send, as_json=as_json)
 
 
 def _shown(peer: RemoteAE) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import click
 from sqlalchemy import select
 
 from agent.cli import EXIT_FAILED, Surroundings
+from agent.commands import comparing
 from agent.commands.ae import what_stops
 from agent.commands.session import as_json, config_of, open_database, person, print_json, print_table
 from dicom_node import destinations, endpoints, worklist
@@ -59,7 +60,7 @@ def add(
     in `wetread ae`.
     """
     config = config_of(surroundings)
-    _must_know(config, credential)
+    must_know(config, credential)
     with open_database(config) as database, database.write() as tx:
         added = endpoints.add(
             tx,
@@ -128,7 +129,7 @@ def edit(
 ) -> None:
     """Change a destination; what is not given stays. What is queued and not for it any more becomes a dead letter."""
     config = config_of(surroundings)
-    _must_know(config, credential or "")
+    must_know(config, credential or "")
     with open_database(config) as database, database.write() as tx:
         way = endpoints.find(tx, name).way
         endpoints.edit(
@@ -175,16 +176,22 @@ def requeue(surroundings: Surroundings, name: str) -> None:
 
 @destination.command()
 @click.argument("name")
+@comparing.comparing
 @click.pass_context
-def test(ctx: click.Context, name: str) -> None:
+def test(ctx: click.Context, name: str, compares: bool, send: bool) -> None:
     """Can it be reached, and does it accept us? Nothing of a patient is sent. Exit code 1 where not."""
     from agent.transports import try_out
 
+    comparing.must_be_asked(compares, send)
     config = config_of(ctx.obj)
-    with open_database(config) as database, database.read() as tx:
-        to = destinations.find(tx, name)
-    if to is None:
-        raise NotFound(f"{name!r} is no destination; see wetread destination list")
+    with open_database(config) as database:
+        with database.read() as tx:
+            to = destinations.find(tx, name)
+        if to is None:
+            raise NotFound(f"{name!r} is no destination; see wetread destination list")
+        if compares:
+            comparing.show(ctx, config, database, to, send=send, as_json=False)
+            return
     try:
         words = try_out(config, to)
     except SendFailure as failure:
@@ -193,7 +200,8 @@ def test(ctx: click.Context, name: str) -> None:
     click.echo(f"{name} {words}")
 
 
-def _must_know(config: Config, credential: str) -> None:
+def must_know(config: Config, credential: str) -> None:
+    """Raises ConfigurationError where the configuration has no such credential."""
     known = config.delivery.credentials
     if credential and credential not in known:
         names = ", ".join(sorted(known)) or "none"
