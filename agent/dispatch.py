@@ -14,6 +14,7 @@ import structlog
 from celery import Celery
 
 from agent import loop, tasks
+from agent.bereaving import Bereaver
 from agent.config import Config
 from agent.desk import Desk
 from agent.examining import Examiner, forget_early
@@ -47,6 +48,7 @@ class Dispatcher:
         self._desk = desk = Desk(config, database)
         self._examiner = Examiner(desk)
         self._recaller = Recaller(desk)
+        self._bereaver = Bereaver(desk)
         self._router = Router(desk)
 
     def run(self, stop: threading.Event, pulse: loop.Pulse) -> None:
@@ -68,6 +70,7 @@ class Dispatcher:
         self._ring()
         self._examiner.step()
         self._recaller.step()
+        self._bereaver.step()
         self._seal()
         if time.monotonic() - self._kept_house > _HOUSEKEEPING_SECONDS or not self._kept_house:
             self._keep_house()

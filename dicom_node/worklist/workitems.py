@@ -35,6 +35,8 @@ from dicom_node.worklist.routings import is_for, is_undecided
 from dicom_node.worklist.sweeps import Swept, alone
 from dicom_node.worklist.urgency import by_turn
 
+WORKER_LOST = "worker-lost"  # of a revision: no attempt was ended by its worker
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -193,7 +195,7 @@ def release_lost(
         if workitem.lease_until is None or workitem.lease_until < now or is_dead(workitem.claimed_by)
     ]
     swept = Swept()
-    ending = Ending(Book.DEAD_LETTERED, "worker-lost", "the worker stopped without a word")
+    ending = Ending(Book.DEAD_LETTERED, WORKER_LOST, "the worker stopped without a word")
     for workitem in lost:
         bury = partial(_retry_or_bury, tx, workitem, ending, attempts, wait, now)
         swept += alone(tx, workitem.revision.study_id, bury)

@@ -1,0 +1,143 @@
+"""Notices for studies whose last attempt nobody lived to book: `dispatch` buries those, so it tells of them as well."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from pydicom import Dataset
+from sqlalchemy import Select, select
+
+from agent import __version__
+from agent.desk import Desk
+from dicom_node import worklist
+from dicom_node.database import clock
+from dicom_node.destinations import destinations
+from dicom_node.errors import CannotUnderstand, WetreadError
+from dicom_node.files import stored_path
+from dicom_node.headers import open_header
+from dicom_node.kinds import Stage
+from dicom_node.tables import Book, Delivery, Revision, Study, Workitem
+from dicom_node.worklist import Claim
+from dicom_node.worklist.workitems import WORKER_LOST
+from reports import drafts
+from reports.provenance import Provenance
+
+log = structlog.get_logger("dispatch")
+
+_WORDS: Final = "The reading failed; a person is told."
+_RECENT: Final = timedelta(days=1)  # whoever asks for notices later gets none of what is long known
+_AT_ONCE: Final = 20
+
+
+class Bereaver:
+    """Looks for buried studies without a notice. Remembers for which ones none can be made."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._done: frozenset[int] = frozenset()
+
+    def step(self) -> int:
+        """Queue the notices that are missing; returns for how many studies."""
+        with self._desk.database.read() as tx:
+            if not any(one.notices for one in destinations(tx)):
+                return 0
+            found = tx.scalars(_buried().where(Revision.closed_at > clock(tx) - _RECENT)).all()
+            claims = [_claim_of(one) for one in found if one.id not in self._done]
+        told = sum(self._tell(claim) for claim in claims)
+        if told:
+            log.info("notices_of_lost_studies", studies=told)
+        return told
+
+    def _tell(self, claim: Claim) -> bool:
+        """Build it, durable, and queue it unless the study lives again."""
+        from agent import drafting  # noqa: PLC0415  what documents are made with takes seconds to load
+        from agent.imaging.attributes import BROKEN  # noqa: PLC0415
+
+        self._done |= {claim.workitem_id}
+        try:
+            headers = list(self._headers(claim.study_id))
+            notice = drafting.write_notice(self._desk, claim, headers, _WORDS, _ourselves())
+        except (WetreadError, MemoryError, *BROKEN) as error:  # one study must not keep the others waiting
+            log.warning("notice_left_out", workitem=claim.uid, kind=type(error).__name__)
+            return False
+        with self._desk.database.write() as tx:
+            drafting.queue_notice(tx, claim, notice)
+        return bool(notice)
+
+    def _headers(self, study_id: int) -> Iterator[Dataset]:
+        """Every header that can be read, without what the PACS has rejected where there is more."""
+        from agent.imaging.attributes import BROKEN  # noqa: PLC0415
+
+        with self._desk.database.read() as tx:
+            instances = worklist.images_of(tx, study_id)
+            rejected = drafts.rejected_images(tx, study_id)
+        standing = [one for one in instances if one.sop_instance_uid not in rejected]
+        for instance in standing or instances:
+            path = stored_path(self._desk.config.node.store_folder, instance.digest)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # they quote what stands in the header
+                    header = open_header(path)
+            except (CannotUnderstand, MemoryError, *BROKEN):
+                continue
+            yield header
+
+
+def _buried() -> Select[Workitem]:
+    """What `dispatch` made a dead letter of, and nobody was told."""
+    told = select(Delivery.id).where(Delivery.revision_id == Revision.id, Delivery.stage == Stage.NOTICE).exists()
+    return (
+        select(Workitem)
+        .join(Revision, Revision.id == Workitem.revision_id)
+        .join(Study, (Study.id == Revision.study_id) & (Study.revision == Revision.number))
+        .where(
+            Revision.book == Book.DEAD_LETTERED,
+            Revision.reason == WORKER_LOST,
+            Study.hold_reason == "",
+            Workitem.content_at.is_not(None),
+            ~told,
+        )
+        .order_by(Workitem.id)
+        .limit(_AT_ONCE)
+    )
+
+
+def _claim_of(workitem: Workitem) -> Claim:
+    """Of the reading that nobody finished: what a notice is written for."""
+    study = workitem.revision.study
+    assert workitem.content_at is not None
+    return Claim(
+        workitem_id=workitem.id,
+        uid=workitem.uid,
+        token="",
+        attempt=workitem.attempts,
+        revision_id=workitem.revision_id,
+        revision=workitem.revision.number,
+        study_id=study.id,
+        study_instance_uid=study.study_instance_uid,
+        patient_id=study.patient_id,
+        issuer_of_patient_id=study.issuer_of_patient_id,
+        accession_number=study.accession_number,
+        content_at=workitem.content_at,
+        confirmed=bool(workitem.confirmed_by),
+    )
+
+
+def _ourselves() -> Provenance:
+    """The writer: nothing was read, and which reader it would have been is known to its worker only."""
+    return Provenance(
+        reader_name="wetread dispatch",
+        reader_version=__version__,
+        manufacturer="wetread",
+        precision="none",
+        digest=hashlib.sha256(f"wetread dispatch {__version__}".encode()).hexdigest(),
+        notice="",
+        generation="nothing generated",
+        software_version=__version__,
+        films=(),
+    )
