@@ -95,7 +95,7 @@ def files_below(folder: Path) -> list[Dataset]:
 def test_objects_are_made_of_every_class_and_none_is_equal_to_another() -> None:
     found = everything()
 
-    assert len({document.SOPInstanceUID for document in found}) == len(found) == 14 * len(WHOLE) + 2 * len(NARRATIVES)
+    assert len({document.SOPInstanceUID for document in found}) == len(found) == 16 * len(WHOLE) + 2 * len(NARRATIVES)
     assert len({document.SOPClassUID for document in found}) == 6
     assert found[0] != found[1]
 
