@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.policy import HTTP
@@ -36,7 +35,8 @@ class Service:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
         self.status, self.headers, self.body = 200, {"Content-Type": "application/dicom+json"}, b"{}"
-        self.slow = 0.0
+        self.may_answer = threading.Event()
+        self.may_answer.set()
 
     def say(self, status: int, body: Any = None, **headers: str) -> None:
         self.status, self.headers = status, {name.replace("_", "-"): value for name, value in headers.items()}
@@ -54,7 +54,7 @@ def to(service: Service) -> Iterator[Destination]:
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             service.asked.append((self.command, self.path, dict(self.headers), body))
-            time.sleep(service.slow)
+            service.may_answer.wait(60)
             self.send_response(service.status)
             for name, value in service.headers.items():
                 self.send_header(name, value)
@@ -70,7 +70,7 @@ def to(service: Service) -> Iterator[Destination]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     yield destination(way=Way.STOW, name="ARCHIVE", url=f"http://127.0.0.1:{server.server_port}/dicom-web/")
     server.shutdown()
@@ -80,7 +80,7 @@ def to(service: Service) -> Iterator[Destination]:
 
 @pytest.fixture
 def transport() -> Iterator[StowTransport]:
-    made = StowTransport(CREDENTIALS, connect_seconds=2, answer_seconds=2)
+    made = StowTransport(CREDENTIALS, connect_seconds=60, answer_seconds=60)
     yield made
     made.close()
 
@@ -228,10 +228,13 @@ def test_http_status_is_told_in_words(
     assert len(service.asked) == 1, "it followed a redirect"
 
 
-def test_silence_after_the_bytes_left_is_doubt(service: Service, to: Destination, transport: StowTransport) -> None:
-    service.slow = 3
+def test_silence_after_the_bytes_left_is_doubt(service: Service, to: Destination) -> None:
+    hasty = StowTransport(CREDENTIALS, connect_seconds=60, answer_seconds=2)
+    service.may_answer.clear()
     with pytest.raises(SendFailure, match="did not answer within the time-out") as failure:
-        transport.send(parcel(to))
+        hasty.send(parcel(to))
+    service.may_answer.set()
+    hasty.close()
     assert (failure.value.may_be_there, failure.value.unreachable) == (True, False)
 
 
