@@ -10,14 +10,14 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from dicom_node import books, worklist
 from dicom_node.books import Backlog
 from dicom_node.database import Database, clock
 from dicom_node.files import free_mebibytes
-from dicom_node.tables import Book, Outcome, ProcessBeat, Reception, Revision
+from dicom_node.tables import Book, Outcome, ProcessBeat, Reception, Revision, Study, Workitem
 from dicom_node.worklist import gaps
 
 _BALANCE_SECONDS = 60.0  # the proof looks at every revision
@@ -65,6 +65,7 @@ class _Books(Collector):
         with self._database.read() as tx:
             now = clock(tx)
             yield from _counts(tx)
+            yield from _reasons(tx)
             yield from _backlog(books.backlog(tx), now)
             yield from _processes(tx, now)
             yield GaugeMetricFamily(
@@ -122,6 +123,24 @@ def _counts(tx: Session) -> Iterator[Metric]:
     for outcome in Outcome:
         receptions.add_metric([outcome.value], by_outcome.get(outcome, 0))
     yield receptions
+
+
+def _reasons(tx: Session) -> Iterator[Metric]:
+    """Codes of the manual; one that no study has is absent."""
+    closed = select(Revision.reason, func.count()).where(Revision.book == Book.EXCLUDED).group_by(Revision.reason)
+    excluded = {str(code): int(count) for code, count in tx.execute(closed)}
+    yield _by("wetread_excluded", "Excluded study revisions for each reason.", "reason", excluded)
+    reason = case((Study.hold_reason != "", Study.hold_reason), else_=func.coalesce(Workitem.hold_reason, ""))
+    waiting = (
+        select(reason, func.count())
+        .select_from(Revision)
+        .join(Study, Study.id == Revision.study_id)
+        .outerjoin(Workitem, Workitem.revision_id == Revision.id)
+        .where(Revision.id.in_(books.held()))
+        .group_by(reason)
+    )
+    held = {str(code): int(count) for code, count in tx.execute(waiting)}
+    yield _by("wetread_held_because", "Studies that wait for a person, for each reason.", "reason", held)
 
 
 def _backlog(waiting: Backlog, now: datetime) -> Iterator[Metric]:

@@ -126,6 +126,8 @@ def test_counts_follow_the_studies(instruments: Instruments) -> None:
     stages = {stage: found[f"wetread_backlog{{{stage}}}"] for stage in ("receiving", "scheduled", "reading", "queued")}
     assert stages == {"receiving": 1, "scheduled": 1, "reading": 1, "queued": 1}
     assert found["wetread_held"] == 1
+    assert found["wetread_held_because{body-part-unknown}"] == 1
+    assert found["wetread_excluded{child}"] == 1
     assert found["wetread_dead_letters"] == 1
     assert found["wetread_books_balanced"] == 1
 
