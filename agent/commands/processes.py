@@ -55,9 +55,10 @@ def listen(surroundings: Surroundings) -> None:
 def _services(config: Config, database: Database) -> list[Service]:
     """What the DICOM port offers beside Verification and Storage: a line each."""
     from dicom_node.commitment_service import Commitment
+    from dicom_node.mpps import PerformedSteps
     from dicom_node.worklist.completions import committed_by
 
-    return [Commitment(config.node, database, committed_by)]
+    return [Commitment(config.node, database, committed_by), PerformedSteps(database)]
 
 
 def _serve_hl7(config: Config, database: Database) -> MllpServer | None:
