@@ -54,6 +54,7 @@ class ReportsConfig(BaseModel):
     expire_hours: float = Field(24, ge=0)  # an unsigned draft is taken back so long after it was made; 0: never
     uid_root: Annotated[str, AfterValidator(_uid_root)] = ROOT  # of UIDs made here; for sites that refuse 2.25
     series_number: int = Field(9001, ge=1, le=2**31 - 1)  # of the drafts; far from those of devices
+    experimental: bool = False  # `wetread report assess`: objects whose encoding is private and will change
 
 
 class Hl7Config(BaseModel):

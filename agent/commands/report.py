@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.cli import EXIT_FAILED, Surroundings
+from agent.commands.assess import assess
 from agent.commands.session import as_json, config_of, open_database, print_json
 from agent.commands.withdraw import withdraw
 from dicom_node.errors import NotFound, WetreadError
@@ -36,6 +37,7 @@ def report() -> None:
 
 
 report.add_command(withdraw)
+report.add_command(assess)
 
 
 @report.command()

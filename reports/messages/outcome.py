@@ -1,6 +1,6 @@
 """What became of a draft, as JSON (`wetread.outcome/1`) and as a row of CSV: for monitoring, without a report's words.
 
-deploy/docs/messages.md describes every field. A DICOM encoding after IHE AIRA is not built: its text is not public.
+deploy/docs/messages.md describes every field. As DICOM, experimental: `reports.objects.assessment`.
 """
 
 from __future__ import annotations
