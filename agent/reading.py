@@ -16,7 +16,7 @@ import structlog
 from PIL import Image
 from pydicom import Dataset
 
-from agent import __version__, drafting, gating
+from agent import __version__, drafting, gating, pairs
 from agent.config import Config
 from agent.desk import Desk
 from agent.drafting import Draft
@@ -24,7 +24,7 @@ from agent.imaging.attributes import BROKEN, value
 from agent.imaging.gate import judge
 from agent.imaging.pixels import Film, UndecodableImage
 from agent.imaging.verdict import Verdict
-from agent.readers import guards
+from agent.pairs import Candidate, Text
 from agent.readers.protocol import Generation, Reader, Reading, UnreadableText
 from dicom_node import worklist
 from dicom_node.database import Database, clock
@@ -44,6 +44,7 @@ log = structlog.get_logger("work")
 
 _DELETED = "The films are no longer here (node.keep_days): send the study again, then confirm it."
 _UNREADABLE = Verdict("exclude", "unreadable-file", "The header of the image cannot be read.")
+_OF_ANOTHER_PATIENT = "film-of-another-patient"  # an alarm about the study, whichever of its films it is
 _FAILED = "The reading failed; a person is told."
 _REJECTED = Verdict("exclude", Event.CANCELED.value, "The image was rejected or deleted in the PACS.")
 
@@ -53,16 +54,6 @@ class Decoder(Protocol):
 
     def render(self, path: Path) -> Film:
         """Raises UndecodableImage."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An image of the study, its header and what the gate says of it."""
-
-    instance: Instance
-    header: Dataset
-    verdict: Verdict
-    copies: tuple[str, ...] = ()  # SOP Instance UIDs of images of the study with the same picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +89,8 @@ def read_study(room: Room, claim: Claim) -> str:
     if not readable:
         return _turn_away(room, claim, candidates)
     try:
-        chosen, film = _film_to_read(room, claim, readable)
-        _write_debug_image(room, chosen.instance, film)
-        reading = _read(room, claim, film, _renewal(room, claim, lease))
-        draft, report = _draft(room, claim, candidates, chosen, film, reading)
+        texts, left_out = _texts(room, claim, readable, _renewal(room, claim, lease))
+        draft, report = _draft(room, claim, candidates, texts, left_out)
     except gating.Doubted as error:
         return _hold(room, claim, reason=error.code, explanation=str(error))
     except (UndecodableImage, UnreadableText, TextRefused, SourceUnusable) as error:
@@ -173,8 +162,10 @@ def _judged(instance: Instance, path: Path, judge: Callable[[Dataset], Verdict])
         return Candidate(instance, header, judge(header))
 
 
-def _film_to_read(room: Room, claim: Claim, readable: Sequence[Candidate]) -> tuple[Candidate, Film]:
-    """The film that the pixels' gate chooses; images with the same picture are named beside it.
+def _film_to_read(
+    room: Room, claim: Claim, readable: Sequence[Candidate]
+) -> tuple[Candidate, Film, Sequence[Candidate]]:
+    """The film that the pixels' gate chooses; images with the same picture are named beside it. And what is left.
 
     Raises gating.Doubted, and UndecodableImage of the first film where none can be decoded.
     """
@@ -191,7 +182,38 @@ def _film_to_read(room: Room, claim: Claim, readable: Sequence[Candidate]) -> tu
     candidate = ordered[choice.place]
     verdict = replace(candidate.verdict, notes=(*candidate.verdict.notes, *choice.notes))
     copies = tuple(ordered[place].instance.sop_instance_uid for place in choice.copies)
-    return replace(candidate, verdict=verdict, copies=copies), choice.film
+    left = [one for one in ordered[choice.place + 1 :] if one.instance.sop_instance_uid not in copies]
+    return replace(candidate, verdict=verdict, copies=copies), choice.film, left
+
+
+def _texts(
+    room: Room, claim: Claim, readable: Sequence[Candidate], progress: Callable[[int], None]
+) -> tuple[list[Text], tuple[str, ...]]:
+    """What the reader writes about the film to read, and about a second one; else why that was left out.
+
+    Raises gating.Doubted, UndecodableImage, UnreadableText.
+    """
+    chosen, film, others = _film_to_read(room, claim, readable)
+    first = _text(room, claim, chosen, film, progress)
+    others = [candidate for candidate in others if candidate.verdict.code != "confirmed"]
+    if not others:
+        return [first], ()
+    try:
+        # that a person confirmed the study says nothing of a film that the person was not asked about
+        chosen, film, _ = _film_to_read(room, replace(claim, confirmed=False), others)
+        second = _text(room, claim, chosen, film, progress)
+        sections(second.reading.text)
+        return [first, second], ()
+    except (gating.Doubted, UndecodableImage, UnreadableText, TextRefused) as error:
+        if error.code == _OF_ANOTHER_PATIENT and not claim.confirmed:
+            raise
+        log.info("second_film_left_out", workitem=claim.uid, code=error.code)
+        return [first], (f"another frontal image was left out ({error.code})",)
+
+
+def _text(room: Room, claim: Claim, of: Candidate, film: Film, progress: Callable[[int], None]) -> Text:
+    _write_debug_image(room, of.instance, film)
+    return Text(of, film, _read(room, claim, film, progress))
 
 
 def _turn_away(room: Room, claim: Claim, candidates: Sequence[Candidate]) -> str:
@@ -273,17 +295,19 @@ def _read(room: Room, claim: Claim, film: Film, progress: Callable[[int], None])
 
 
 def _draft(
-    room: Room, claim: Claim, candidates: Sequence[Candidate], chosen: Candidate, film: Film, reading: Reading
+    room: Room, claim: Claim, candidates: Sequence[Candidate], texts: Sequence[Text], left_out: tuple[str, ...]
 ) -> tuple[Draft, Report]:
     """Build and check the draft in every form. Raises SourceUnusable, TextRefused, DocumentRefused."""
     identity = room.reader.identity
-    made = _provenance(room, (chosen.instance.sop_instance_uid, *chosen.copies), _in_words(reading.generation))
-    notes = (*chosen.verdict.notes, *film.notes, *guards.notes(reading.text))
-    provenance = replace(made, assumptions=notes, unread=len(candidates) - 1 - len(chosen.copies))
-    draft = drafting.write(room.desk, claim, _headers(candidates), sections(reading.text), provenance)
+    films = pairs.films(texts)
+    made = _provenance(room, films, pairs.generation(texts))
+    notes = (*pairs.notes(texts), *left_out)
+    provenance = replace(made, assumptions=notes, unread=len(candidates) - len(films))
+    draft = drafting.write(room.desk, claim, _headers(candidates), pairs.words(texts), provenance)
     report = Report(
         revision_id=claim.revision_id,
-        film_digest=chosen.instance.digest,
+        film_digest=texts[0].of.instance.digest,
+        second_film_digest=texts[1].of.instance.digest if len(texts) > 1 else "",
         reader=f"{identity.name} {identity.version} {identity.precision}",
         reader_digest=identity.digest,
         generation=provenance.generation,
@@ -333,12 +357,3 @@ def _write_debug_image(room: Room, instance: Instance, film: Film) -> None:
 
 def _path(room: Room, instance: Instance) -> Path:
     return stored_path(room.config.node.store_folder, instance.digest)
-
-
-def _in_words(generation: Generation) -> str:
-    if generation.mode == "greedy":
-        return "greedy"
-    return (
-        f"sampled, seed {generation.seed}, temperature {generation.temperature}, "
-        f"top-p {generation.top_p}, top-k {generation.top_k}"
-    )

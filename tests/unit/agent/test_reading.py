@@ -29,6 +29,7 @@ from dicom_node.database import Database, clock
 from dicom_node.headers import read_header
 from dicom_node.kinds import Stage
 from dicom_node.tables import Book, Delivery, RemoteAE, Revision, Workitem, WorkitemState
+from reports.objects.content import read_content
 from reports.render import as_text
 from reports.tables import Report
 
@@ -55,14 +56,15 @@ class Parrot:
 
 
 class Decoder:
-    """Fails as it is told, one film after the other, then decodes."""
+    """Fails as it is told, one film after the other (None: not this one), then decodes."""
 
-    def __init__(self, *trouble: Exception) -> None:
+    def __init__(self, *trouble: Exception | None) -> None:
         self.trouble = list(trouble)
 
     def render(self, path: Path) -> Film:
-        if self.trouble:
-            raise self.trouble.pop(0)
+        error = self.trouble.pop(0) if self.trouble else None
+        if error is not None:
+            raise error
         with DecoderProcess(30.0, 512) as decoder:
             return decoder.render(path)
 
@@ -300,6 +302,87 @@ def test_text_that_stays_unusable_excludes_the_study(house: House, film: bytes) 
     assert house.ending == (Book.EXCLUDED, "repeating-text")
 
 
+def test_a_second_frontal_film_is_read_too_and_both_are_named(house: House, film: bytes) -> None:
+    house.receive(film)
+    house.receive(_darker(film, ViewPosition="AP", InstanceNumber="7"))
+
+    assert house.read() == "drafted"
+    draft = house.draft()
+    content = read_content(draft)
+    one, two = "Image 1 (DX PA, instance 1):\n", "Image 2 (DX AP, instance 7):\n"
+    assert content.findings == f"{one}The lungs are clear.\n\n{two}The lungs are clear."
+    assert content.impression == f"{one}No finding.\n\n{two}No finding."
+    assert len(content.films) == 2
+    evidence = draft.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert {item.ReferencedSOPInstanceUID for item in evidence} == {uid for _, uid in content.films}
+    assert "Read: 2 images (DX PA; DX AP). Not seen: prior examinations" in as_text(draft, width=1000)
+    with house.database.read() as tx:
+        report = tx.scalars(select(Report)).one()
+        assert len(set(report.films)) == 2
+
+
+def test_the_same_picture_twice_is_one_text_and_two_names(house: House, film: bytes) -> None:
+    house.receive(film)
+    house.receive(_another_of_the_study(film))
+
+    assert house.read() == "drafted"
+    assert read_content(house.draft()).findings == "The lungs are clear."
+    assert len(read_content(house.draft()).films) == 2
+
+
+def test_of_three_frontal_films_two_are_read_and_one_is_counted(house: House, film: bytes) -> None:
+    house.receive(film)
+    house.receive(_darker(film))
+    house.receive(_darker(_darker(film), uid="2.25.3"))
+
+    assert house.read() == "drafted"
+    assert "Read: 2 images (DX PA; DX PA). Not seen: 1 further image of the study" in as_text(house.draft(), width=1000)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code"),
+    [
+        (UnreadableText("contradicting-text", "It contradicts itself."), "contradicting-text"),
+        (UnreadableText("reading-timeout", "It took too long."), "reading-timeout"),
+        (UndecodableImage("undecodable", "The pixels cannot be decoded."), "undecodable"),
+        (UndecodableImage("decode-timeout", "It took too long."), "decode-timeout"),
+    ],
+)
+def test_a_second_film_that_cannot_be_read_costs_only_its_own_text(
+    house: House, film: bytes, trouble: UnreadableText | UndecodableImage, code: str
+) -> None:
+    house.receive(film)
+    house.receive(_darker(film))
+
+    fails = [None, trouble, trouble] if isinstance(trouble, UndecodableImage) else []  # also as a copy of the first
+    assert house.read(Decoder(*fails), reader=AnswersOnce(trouble)) == "drafted"
+    content = read_content(house.draft())
+    assert content.findings == "The lungs are clear."
+    assert len(content.films) == 1
+    assert f"another frontal image was left out ({code})" in as_text(house.draft(), width=1000)
+    assert "1 further image of the study" in as_text(house.draft(), width=1000)
+
+
+def test_a_second_film_of_another_patient_is_an_alarm_about_the_study(house: House, film: bytes) -> None:
+    house.receive(_of_another_patient(_darker(film)))
+    assert house.read() == "drafted"
+    house.receive(film)
+    house.receive(_darker(film))
+
+    assert house.read() == "held"
+    with house.database.read() as tx:
+        assert {item.hold_reason for item in tx.scalars(select(Workitem))} == {"", "film-of-another-patient"}
+
+
+def test_how_each_of_two_texts_was_written_is_said(house: House, film: bytes) -> None:
+    house.receive(film)
+    house.receive(_darker(film))
+
+    assert house.read(reader=Stammerer(1)) == "drafted"
+    assert "image 1 sampled, seed " in as_text(house.draft(), width=1000)
+    assert "; image 2 greedy" in as_text(house.draft(), width=1000)
+
+
 def test_a_text_that_takes_too_long_is_tried_again_later_and_then_a_person_is_told(house: House, film: bytes) -> None:
     house.receive(film)
     slow = Stammerer(2, "reading-timeout")
@@ -352,11 +435,52 @@ class Stammerer(Parrot):
         return super().report(film, generation, progress, urgent=urgent)
 
 
-def _another_of_the_study(film: bytes, **changes: str) -> bytes:
+class AnswersOnce(Parrot):
+    """Writes about the first film; of the second it says what it is told."""
+
+    def __init__(self, trouble: Exception) -> None:
+        self.trouble = trouble
+        self.done = False
+
+    def report(
+        self,
+        film: NDArray[np.uint8],
+        generation: Generation,
+        progress: Callable[[int], None] = lambda _tokens: None,
+        *,
+        urgent: bool = False,
+    ) -> Reading:
+        if self.done:
+            raise self.trouble
+        self.done = True
+        return super().report(film, generation, progress, urgent=urgent)
+
+
+def _darker(film: bytes, uid: str = "2.25.2", **changes: str) -> bytes:
+    """Another exposure in the same study."""
+    dataset = dcmread(io.BytesIO(film))
+    pixels = dataset.pixel_array
+    dataset.PixelData = (pixels - pixels // 8).astype(pixels.dtype).tobytes()
+    written = io.BytesIO()
+    dataset.save_as(written, enforce_file_format=True)
+    return _another_of_the_study(written.getvalue(), uid, **changes)
+
+
+def _of_another_patient(film: bytes) -> bytes:
+    changes = {
+        "PatientID": "OTHER",
+        "PatientName": "OTHER",
+        "StudyInstanceUID": "2.25.4",
+        "SeriesInstanceUID": "2.25.5",
+    }
+    return _another_of_the_study(film, "2.25.6", **changes)
+
+
+def _another_of_the_study(film: bytes, uid: str = "2.25.2", **changes: str) -> bytes:
     dataset = dcmread(io.BytesIO(film))
     for keyword, value in changes.items():
         setattr(dataset, keyword, value)
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "2.25.2"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
     written = io.BytesIO()
     dataset.save_as(written, enforce_file_format=True)
     return written.getvalue()
