@@ -52,7 +52,7 @@ def receiver(folder: Path, *options: str, title: str = "STORESCP") -> Iterator[i
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             time.sleep(0.05)
-            wait_until(lambda: listens(port), "storescp to open its port", seconds=10)
+            wait_until(lambda: listens(port), "storescp to open its port")
             yield port
         finally:
             process.kill()
@@ -97,7 +97,7 @@ def archive(folder: Path, *options: str, title: str = "QRSCP") -> Iterator[int]:
         command = [str(FOLDER / "dcmqrscp"), "-v", "-c", str(config), *options, str(port)]
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            wait_until(lambda: listens(port), "dcmqrscp to open its port", seconds=10)
+            wait_until(lambda: listens(port), "dcmqrscp to open its port")
             yield port
         finally:
             process.kill()

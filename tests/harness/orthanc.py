@@ -62,7 +62,7 @@ class Orthanc:
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen([str(PROGRAM), "--verbose", str(self._config)], stdout=log, stderr=log)
-        wait_until(self._answers, f"Orthanc to start; log in {self._log}", seconds=30)
+        wait_until(self._answers, f"Orthanc to start; log in {self._log}")
         return self
 
     def __exit__(
@@ -70,7 +70,7 @@ class Orthanc:
     ) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(15)
+            self._process.wait(60)
 
     @property
     def dicom_web_url(self) -> str:
@@ -80,12 +80,12 @@ class Orthanc:
     def dataset(self, number: str) -> Dataset:
         """One of its instances, by Orthanc's own identifier."""
         address = f"http://127.0.0.1:{self._http}/instances/{number}/file"
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             return dcmread(io.BytesIO(answer.read()))
 
     def ask(self, path: str) -> Any:
         """GET one of its resources, such as `/studies?expand`."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._http}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._http}{path}", timeout=60) as answer:
             return json.load(answer)
 
     def post(self, path: str, body: Any) -> Any:
@@ -99,7 +99,7 @@ class Orthanc:
         """As if it had lost its disk."""
         for patient in self.ask("/patients"):
             address = f"http://127.0.0.1:{self._http}/patients/{patient}"
-            urllib.request.urlopen(urllib.request.Request(address, method="DELETE"), timeout=10).close()
+            urllib.request.urlopen(urllib.request.Request(address, method="DELETE"), timeout=60).close()
 
     def instances(self, modality: str) -> list[dict[str, str]]:
         """The main tags of all instances of a modality, those of patient, study and series included."""

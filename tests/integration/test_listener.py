@@ -254,9 +254,9 @@ def test_database_that_is_gone_refuses_for_now(door: Door, image: Path, tmp_path
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom leaves the part open
 def test_abort_in_a_data_set_leaves_no_row_and_its_part_is_swept(door: Door) -> None:
     association = half_a_store(door.port)
-    wait_until(door.leftovers, "the first half to arrive", seconds=10)
+    wait_until(door.leftovers, "the first half to arrive")
     association.abort()
-    wait_until(lambda: not door.listener._ae.active_associations, "the abort to arrive", seconds=10)
+    wait_until(lambda: not door.listener._ae.active_associations, "the abort to arrive", seconds=30)
     assert (door.outcomes(), door.instances()) == ([], [])
     for path in door.leftovers():
         os.utime(path, (1, 1))
@@ -342,11 +342,11 @@ def test_sigterm_in_an_association_lets_the_object_at_hand_be_answered(tmp_path:
     command = [sys.executable, "-m", "agent", "--config", str(config), "listen"]
     with (tmp_path / "listen.log").open("w") as log:
         process = subprocess.Popen(command, stderr=log)
-        wait_until(lambda: dcmtk.listens(port), "listen to open its port", seconds=30)
+        wait_until(lambda: dcmtk.listens(port), "listen to open its port")
         association = half_a_store(port)
-        wait_until(lambda: list((folder / "incoming").iterdir()), "the first half to arrive", seconds=10)
+        wait_until(lambda: list((folder / "incoming").iterdir()), "the first half to arrive")
         process.send_signal(signal.SIGTERM)
-        wait_until(lambda: not dcmtk.listens(port), "listen to close its port", seconds=10)
+        wait_until(lambda: not dcmtk.listens(port), "listen to close its port", seconds=30)
         association._reactor_checkpoint.clear()
         for fragment in association.rest:  # type: ignore[attr-defined]
             association.dul.send_pdu(fragment)
@@ -355,7 +355,7 @@ def test_sigterm_in_an_association_lets_the_object_at_hand_be_answered(tmp_path:
         assert answer is not None
         assert answer.Status == 0x0000  # type: ignore[union-attr]
         association.release()
-        assert process.wait(15) == 0
+        assert process.wait(60) == 0
     with database.read() as tx:
         assert [row.outcome for row in tx.scalars(select(Reception))] == [Outcome.STORED]
     database.close()
@@ -363,13 +363,13 @@ def test_sigterm_in_an_association_lets_the_object_at_hand_be_answered(tmp_path:
 
 def test_stop_waits_once_for_all_idle_associations(open_door: OpenDoor) -> None:
     door = open_door()
-    idle = [AE(ae_title="PACS") for _ in range(4)]
+    idle = [AE(ae_title="PACS") for _ in range(12)]
     held = []
     for entity in idle:
         entity.add_requested_context(Verification)
         held.append(entity.associate("127.0.0.1", door.port, ae_title="WETREAD"))
     began = time.monotonic()
-    door.listener.stop(patience_seconds=1)
-    assert time.monotonic() - began < 3
+    door.listener.stop(patience_seconds=3)
+    assert time.monotonic() - began < 30, "it waited for each of them"
     for association in held:
         association.kill()

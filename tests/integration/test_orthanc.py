@@ -66,7 +66,7 @@ def test_draft_comes_back_into_the_study_and_nothing_loops(house: tuple[Node, Or
     assert len(study["Series"]) == 2
     assert len(pacs.ask("/patients")) == 1, "the draft made a second patient"
 
-    wait_until(lambda: own_objects_that_came_back(node) == 1, "Orthanc to route our draft back", seconds=30)
+    wait_until(lambda: own_objects_that_came_back(node) == 1, "Orthanc to route our draft back")
     time.sleep(3)  # several quiet times: a loop would turn by now
     assert own_objects_that_came_back(node) == 1
     assert len(pacs.instances("SR")) == 1
@@ -105,7 +105,7 @@ def test_late_image_gives_a_second_draft_and_no_third(house: tuple[Node, Orthanc
         return sum(draft["StudyInstanceUID"] == image.StudyInstanceUID for draft in pacs.instances("SR"))
 
     wait_until(lambda: drafts() == 2, "the draft of the second revision", seconds=120)
-    wait_until(lambda: book_of(node, image) == "delivered", "its proof", seconds=30)
+    wait_until(lambda: book_of(node, image) == "delivered", "its proof")
     time.sleep(3)
     assert drafts() == 2
     assert node.ask("study", "show", image.StudyInstanceUID)["revision"] == 2

@@ -143,7 +143,7 @@ def test_redis_away_costs_seconds_and_no_study(tmp_path: Path) -> None:
         study = send(node, tmp_path)
         ended_as(node, study, Book.DELIVERED)
         assert [arrival.study_instance_uid for arrival in pacs.received] == [study]
-        wait_until(lambda: "broker_away" in node.logs(), "the dispatcher to say so", seconds=10)
+        wait_until(lambda: "broker_away" in node.logs(), "the dispatcher to say so")
         ended_as(node, send(node, tmp_path), Book.DELIVERED)  # the dispatcher still closes studies
         found = {finding["subject"]: finding for finding in node.ask("check")}
         assert (found["broker"]["verdict"], found["books"]["verdict"]) == ("warning", "ok")
@@ -155,6 +155,6 @@ def test_redis_that_is_killed_comes_back_and_bells_ring_again(house: tuple[Node,
     before = node.supervisor.process_ids()["redis"]
     os.kill(before, signal.SIGKILL)
     ended_as(node, send(node, tmp_path), Book.DELIVERED)
-    wait_until(lambda: node.supervisor.process_ids()["redis"] != before, "Redis to be started again", seconds=20)
-    wait_until(lambda: broker.answers(node.config), "Redis to answer", seconds=20)
+    wait_until(lambda: node.supervisor.process_ids()["redis"] != before, "Redis to be started again")
+    wait_until(lambda: broker.answers(node.config), "Redis to answer")
     ended_as(node, send(node, tmp_path), Book.DELIVERED)
