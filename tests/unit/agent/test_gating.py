@@ -1,0 +1,218 @@
+"""Which film of a study is read, and which waits: from the claim to the hold or the draft, with real books."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from io import BytesIO
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from sqlalchemy import select
+
+from agent.config import Config
+from agent.demo import phantom
+from agent.imaging.config import ImagingConfig
+from agent.reading import Room, read_study
+from dicom_node import worklist
+from dicom_node.config import NodeConfig
+from dicom_node.database import Database, clock
+from dicom_node.errors import WrongState
+from dicom_node.files import read_document
+from dicom_node.tables import AuditRow, Study, Workitem
+from reports.render import as_text as rendered
+from reports.tables import Report
+from tests.unit.agent.test_reading import NOW, Decoder, House, Parrot
+
+NUMBERS = count(1)
+
+
+class Site(House):
+    """A worker whose gate is configured; studies are read one after the other."""
+
+    def configure(self, **imaging: object) -> None:
+        self.config = Config(
+            node=NodeConfig(data_folder=self.folder, retry_seconds=(0.0,)), imaging=ImagingConfig(**imaging)
+        )
+
+    def send(self, image: Dataset) -> None:
+        buffer = BytesIO()
+        image.save_as(buffer, enforce_file_format=True)
+        self.receive(buffer.getvalue())
+
+    def work(self) -> str:
+        """Read what is due next."""
+        with self.database.write() as tx:
+            now = clock(tx)
+            worklist.complete_studies(tx, now, quiet=timedelta(), deadline=timedelta())
+            claim = worklist.claim(tx, worker="w", token=secrets.token_hex(16), lease=timedelta(minutes=1), now=now)
+        assert claim is not None
+        return read_study(Room(self.config, self.database, Decoder(), Parrot()), claim)
+
+    def newest_draft(self) -> Dataset:
+        with self.database.read() as tx:
+            digest = tx.scalars(select(Report.digest).order_by(Report.id.desc())).first()
+        assert digest is not None
+        return dcmread(BytesIO(read_document(self.config.node.store_folder, digest)))
+
+    def standing(self, image: Dataset) -> tuple[str, str]:
+        """Book and reason, or the reason of a hold."""
+        with self.database.read() as tx:
+            study = tx.scalars(select(Study).where(Study.study_instance_uid == image.StudyInstanceUID)).one()
+            revision = worklist.current_revision(tx, study)
+            held = tx.scalar(select(Workitem.hold_reason).where(Workitem.revision_id == revision.id))
+            return str(revision.book), held or revision.reason
+
+    def events(self, image: Dataset) -> list[str]:
+        with self.database.read() as tx:
+            study = tx.scalars(select(Study).where(Study.study_instance_uid == image.StudyInstanceUID)).one()
+            return list(tx.scalars(select(AuditRow.event).where(AuditRow.study_id == study.id).order_by(AuditRow.id)))
+
+    def change(self, image: Dataset, how: Callable[..., object], *more: str) -> object:
+        with self.database.write() as tx:
+            study = tx.scalars(select(Study).where(Study.study_instance_uid == image.StudyInstanceUID)).one()
+            return how(tx, study, *more, clock(tx), actor="person:jane")
+
+
+@pytest.fixture
+def site(tmp_path: Path, sqlite_url: str, open_database: Callable[[str], Database]) -> Site:
+    return Site(tmp_path, open_database(sqlite_url))
+
+
+def film(seed: int, patient: str = "P1", **elements: object) -> Dataset:
+    image = phantom.film(seed, now=NOW, new_uid=lambda: f"2.25.77{next(NUMBERS)}", rows=256, columns=224)
+    image.PatientID = patient
+    for keyword, value in elements.items():
+        setattr(image, keyword, value)
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    return image
+
+
+def as_text(draft: Dataset) -> str:
+    """In one line."""
+    return " ".join(rendered(draft).split())
+
+
+def turned(image: Dataset) -> Dataset:
+    pixels = np.rot90(image.pixel_array, 2)
+    image.PixelData = np.ascontiguousarray(pixels).tobytes()
+    return image
+
+
+def test_a_film_upside_down_waits_and_a_confirmation_reads_it_with_a_note(site: Site) -> None:
+    image = turned(film(1))
+    site.send(image)
+    assert site.work() == "held"
+    assert site.standing(image) == ("in flight", "looks-rotated")
+    site.change(image, worklist.confirm)
+    assert site.work() == "drafted"
+    text = as_text(site.draft())
+    assert "the film looks rotated by 180 degrees" in text
+    assert "confirmed as a frontal adult chest film by a person" in text
+    assert "jane" not in text
+
+
+def test_a_site_that_wants_no_holds_gets_the_doubt_in_the_draft(site: Site) -> None:
+    site.configure(doubts="note")
+    site.send(turned(film(1)))
+    assert site.work() == "drafted"
+    assert "the film looks rotated by 180 degrees" in as_text(site.draft())
+
+
+def test_a_doubted_film_does_not_keep_a_sound_one_from_being_read(site: Site) -> None:
+    doubted = turned(film(1))
+    sound = film(2, StudyInstanceUID=doubted.StudyInstanceUID, SeriesInstanceUID=doubted.SeriesInstanceUID)
+    site.send(doubted)
+    site.send(sound)
+    assert site.work() == "drafted"
+    assert read_images(site.draft()) == [sound.SOPInstanceUID]
+
+
+def test_a_copy_in_the_same_study_is_read_once_and_named_twice(site: Site) -> None:
+    first = film(1)
+    copy = film(1, StudyInstanceUID=first.StudyInstanceUID, SeriesInstanceUID=first.SeriesInstanceUID)
+    site.send(first)
+    site.send(copy)
+    assert site.work() == "drafted"
+    assert sorted(read_images(site.draft())) == sorted([first.SOPInstanceUID, copy.SOPInstanceUID])
+    assert "the same picture came in several images of the study; read once" in as_text(site.draft())
+
+
+def test_the_picture_of_another_patient_waits_and_both_studies_say_so(site: Site) -> None:
+    first, second = film(1, "P1"), film(1, "P2")
+    site.send(first)
+    assert site.work() == "drafted"
+    site.send(second)
+    assert site.work() == "held"
+    assert site.standing(second) == ("in flight", "film-of-another-patient")
+    assert "film-of-two-patients" in site.events(first)
+    assert "film-of-two-patients" in site.events(second)
+    site.change(second, worklist.confirm)
+    assert site.work() == "drafted"
+
+
+def test_the_same_picture_again_for_the_same_patient_is_read_with_a_note(site: Site) -> None:
+    site.send(film(1))
+    site.work()
+    site.send(film(1))
+    assert site.work() == "drafted"
+    assert "the same picture came in another study of the patient" in as_text(site.newest_draft())
+
+
+def test_a_site_may_let_one_picture_be_of_many_patients(site: Site) -> None:
+    site.configure(same_film="note")
+    site.send(film(1, "P1"))
+    site.work()
+    site.send(film(1, "P2"))
+    assert site.work() == "drafted"
+
+
+def test_an_exclusion_is_overruled_by_its_name_only(site: Site) -> None:
+    child = film(1, PatientAge="009Y", PatientBirthDate="")
+    site.send(child)
+    assert site.work() == "excluded: child"
+    with pytest.raises(WrongState, match=r"another reason \(child\)"):
+        site.change(child, worklist.overrule, "lateral")
+    site.change(child, worklist.overrule, "child")
+    assert site.work() == "drafted"
+    assert "read although excluded (child): a person overruled it" in as_text(site.draft())
+    assert "exclusion-overruled" in site.events(child)
+
+
+def test_another_reason_still_excludes(site: Site) -> None:
+    child = film(1, PatientAge="009Y", PatientBirthDate="", BodyPartExamined="HAND", AnatomicRegionSequence=None)
+    site.send(child)
+    site.work()
+    site.change(child, worklist.overrule, "child")
+    assert site.work() == "excluded: not-a-chest"
+    site.change(child, worklist.overrule, "not-a-chest")
+    assert site.work() == "drafted"
+
+
+def test_what_is_not_excluded_cannot_be_overruled(site: Site) -> None:
+    image = turned(film(1))
+    site.send(image)
+    site.work()
+    with pytest.raises(WrongState, match="nothing to overrule"):
+        site.change(image, worklist.overrule, "looks-rotated")
+
+
+def test_an_unknown_age_waits_where_the_site_wants_it(site: Site) -> None:
+    site.configure(unknown_age="hold")
+    image = film(1, PatientAge="", PatientBirthDate="")
+    site.send(image)
+    assert site.work() == "held"
+    assert site.standing(image) == ("in flight", "age-unknown")
+
+
+def read_images(draft: Dataset) -> list[str]:
+    return [
+        reference.ReferencedSOPInstanceUID
+        for study in draft.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for reference in series.ReferencedSOPSequence
+    ]
