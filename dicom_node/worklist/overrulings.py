@@ -15,6 +15,7 @@ from dicom_node.tables import Book, Study
 from dicom_node.worklist.completions import complete
 from dicom_node.worklist.holds import what_to_do
 from dicom_node.worklist.moves import current_revision, next_revision
+from dicom_node.worklist.routings import EXCLUDED_BY_RULE
 
 _NOTHING_TO_READ: Final = frozenset({"no-image"})
 
@@ -31,6 +32,8 @@ def overrule(tx: Session, study: Study, code: str, now: datetime, *, actor: str)
         raise WrongState(f"the study is {revision.book}, not excluded: there is nothing to overrule")
     if revision.reason in _NOTHING_TO_READ:
         raise WrongState("the study has no image that could be read")
+    if revision.reason == EXCLUDED_BY_RULE:
+        raise WrongState("a rule of this site excluded the study; without rules: wetread study reprocess --no-rules")
     if revision.reason != code:
         raise WrongState(f"the study is excluded for another reason ({revision.reason}); name that one to overrule it")
     if tx.get(Overruling, (study.id, code)) is None:
