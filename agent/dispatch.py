@@ -53,13 +53,20 @@ class Dispatcher:
 
     def run(self, stop: threading.Event, pulse: loop.Pulse) -> None:
         """Work until told to stop."""
-        with self._watching(stop):
+        with self._watching(stop), self._counting(stop):
             loop.run("dispatch", self.step, stop, idle_seconds=_STEP_SECONDS, pulse=pulse)
 
     def _watching(self, stop: threading.Event) -> AbstractContextManager[None]:
         if not self._config.fhir.watch:
             return nullcontext()
         from agent.watching import beside  # noqa: PLC0415  an HTTP client that few sites need here
+
+        return beside(self._desk, stop)
+
+    def _counting(self, stop: threading.Event) -> AbstractContextManager[None]:
+        if not self._config.node.count_peers:
+            return nullcontext()
+        from agent.counting import beside  # noqa: PLC0415  a thread that few sites need
 
         return beside(self._desk, stop)
 
@@ -86,7 +93,7 @@ class Dispatcher:
                 now,
                 quiet=timedelta(seconds=node.quiet_seconds),
                 deadline=timedelta(seconds=node.deadline_seconds),
-                triggers=[Trigger(word) for word in node.complete_by],
+                triggers=[Trigger(word) for word in (*node.complete_by, *(["count"] if node.count_peers else []))],
                 ask=True,
             )
             wait = timedelta(seconds=node.retry_seconds[0])

@@ -67,7 +67,7 @@ class Reconciler:
         """
         to = self._find(peer)
         try:
-            with self._searching(to) as search:
+            with searching(self._config, to) as search:
                 found = reconcile.chest_films(search, day)
         except SendFailure as failure:
             with self._database.write() as tx:
@@ -130,14 +130,16 @@ class Reconciler:
             raise NotFound(f"{peer!r} cannot be asked; see wetread ae list and wetread destination list")
         return to
 
-    @contextmanager
-    def _searching(self, to: Destination) -> Iterator[Search]:
-        if to.way is Way.STOW:
-            seconds = self._config.node.dimse_timeout_seconds
-            with searching_web(to, self._config.delivery.credentials, seconds=seconds) as search:
-                yield search
-            return
-        if not to.host:
-            raise SendFailure(f"{to.name} has no address: wetread ae edit '{to.name}' --address HOST:PORT")
-        with reconcile.searching(address_of(to, self._config.node)) as search:
+
+@contextmanager
+def searching(config: Config, to: Destination) -> Iterator[Search]:
+    """C-FIND or QIDO-RS, whichever the destination speaks. Raises SendFailure."""
+    if to.way is Way.STOW:
+        seconds = config.node.dimse_timeout_seconds
+        with searching_web(to, config.delivery.credentials, seconds=seconds) as search:
             yield search
+        return
+    if not to.host:
+        raise SendFailure(f"{to.name} has no address: wetread ae edit '{to.name}' --address HOST:PORT")
+    with reconcile.searching(address_of(to, config.node)) as search:
+        yield search
