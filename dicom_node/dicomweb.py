@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -11,11 +12,13 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import httpx
+from pydicom import Dataset
 
 from dicom_node.credentials import Credential, authorization
 from dicom_node.dimse import is_permanent
 from dicom_node.errors import SendFailure
 from dicom_node.peer import named
+from dicom_node.retrieval import part_of
 from dicom_node.transports import Parcel
 
 LONGEST_ANSWER: Final = 1 << 20  # bytes; that of one instance has some hundred
@@ -102,16 +105,34 @@ class StowTransport:
         found = answer if isinstance(answer, list) else []
         return any(_value(instance, _UID) == parcel.sop_instance_uid for instance in found)
 
+    def fetch(self, parcel: Parcel, series_instance_uid: str) -> Dataset | None:
+        """The instance as the service has it (WADO-RS, PS3.18 10.4); None where it has none. Raises SendFailure."""
+        study, instance = parcel.study_instance_uid, parcel.sop_instance_uid
+        path = f"/studies/{study}/series/{series_instance_uid}/instances/{instance}"
+        response, body = self._exchange(parcel, "GET", path, {"Accept": 'multipart/related; type="application/dicom"'})
+        if response.status_code in {204, 404}:
+            return None
+        if response.status_code != 200:
+            raise _failure(parcel.destination.name, response.status_code, stores=False)
+        boundary = re.search(r'boundary="?([^";]+)', response.headers.get("Content-Type", ""))
+        return part_of(body, boundary[1]) if boundary else None
+
     def _ask(
         self, parcel: Parcel, method: str, path: str, headers: dict[str, str], *, stores: bool = False, **more: Any
     ) -> tuple[int, Any]:
         """One exchange: its status, and its body where that is JSON. Raises SendFailure."""
+        response, body = self._exchange(parcel, method, path, headers, stores=stores, **more)
+        return response.status_code, _parsed(body)
+
+    def _exchange(
+        self, parcel: Parcel, method: str, path: str, headers: dict[str, str], *, stores: bool = False, **more: Any
+    ) -> tuple[httpx.Response, bytes]:
         to = parcel.destination
         headers |= authorization(to, self._credentials)
         try:
             with self._client.stream(method, f"{to.url.rstrip('/')}{path}", headers=headers, **more) as response:
                 body = b"".join(self._read(response, to.name, may_be_there=stores))
-                return response.status_code, _parsed(body)
+                return response, body
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise SendFailure(f"{to.name} cannot be reached: {_cause(error)}", unreachable=True) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -24,6 +24,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from dicom_node import identity
 from dicom_node.errors import SendFailure
+from dicom_node.identity import COERCED, DIFFERS
 from dicom_node.peer import Address, Opened, associate, named, shown
 from dicom_node.tls import Files, Secured
 from dicom_node.transports import Destination, Parcel
@@ -230,12 +231,12 @@ class _Line:
     def store_alike(self, dataset: Dataset, parcel: Parcel) -> str:
         """C-STORE where the study is whose it was, and a look at what a peer has made of it that says "coerced"."""
         if identity.is_asked_of(parcel):
-            identity.must_be_the_same(dataset, parcel, self.studies, identity.DIFFERS)
+            identity.must_be_the_same(dataset, parcel, self.studies, code=DIFFERS)
         answer = self.store(dataset)
         if answer == _COERCED and identity.matters_to(parcel):
             log.warning("coerced", destination=self.address.peer_ae_title, sop_instance_uid=dataset.SOPInstanceUID)
             try:
-                identity.must_be_the_same(dataset, parcel, self.studies, identity.COERCED)
+                identity.must_be_the_same(dataset, parcel, self.studies, code=COERCED)
             except SendFailure as failure:
                 failure.may_be_there = True
                 raise
@@ -245,7 +246,7 @@ class _Line:
         """C-FIND for one instance; what is found must be in the study of the same patient and order."""
         answer = self.finds(keys_of(document))
         if answer == "found" and identity.is_asked_of(parcel):
-            identity.must_be_the_same(document, parcel, self.studies, identity.COERCED)
+            identity.must_be_the_same(document, parcel, self.studies, code=COERCED)
         return answer
 
     def store(self, dataset: Dataset) -> str:

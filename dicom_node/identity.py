@@ -43,7 +43,7 @@ def matters_to(parcel: Parcel) -> bool:
     return parcel.stage not in TAKES_BACK
 
 
-def must_be_the_same(document: Dataset, parcel: Parcel, ask: Ask, code: str) -> None:
+def must_be_the_same(document: Dataset, parcel: Parcel, ask: Ask, *, code: str) -> None:
     """Ask the peer for the study and compare. That it does not know the study, or does not say, is no objection.
 
     code: DIFFERS before the object leaves, COERCED once it is there. Values that either side lacks are not compared.

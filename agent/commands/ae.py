@@ -209,8 +209,8 @@ def echo(ctx: click.Context, title: str) -> None:
 def probe(ctx: click.Context, title: str, as_json: bool, compares: bool, send: bool) -> None:
     """Ask a peer what it takes, sending nothing; what it answers decides the forms it gets, unless you chose them.
 
-    Each class that we may need is offered in each little endian syntax. Exit code 1 where it cannot be reached, or, with
-    --compare, where an object does not come back as it was sent.
+    Each class that we may need is offered in each little endian syntax. Exit code 1 where it cannot be reached, or,
+    with --compare, where an object does not come back as it was sent.
     """
     comparing.must_be_asked(compares, send)
     if compares:

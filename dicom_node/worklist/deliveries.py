@@ -29,8 +29,8 @@ from dicom_node.worklist.moves import (
     changed_one,
     move_delivery,
     settle,
-    switched,
 )
+from dicom_node.worklist.pauses import What, is_paused, paused_peers
 from dicom_node.worklist.permits import is_called_off, why_it_is_not_needed, why_it_is_off
 from dicom_node.worklist.turns import take_turn
 
@@ -73,9 +73,10 @@ def claim_delivery(tx: Session, *, sender: str, token: str, lease: timedelta, no
     Claims are taken one after another, so that no destination gets more than `AT_ONCE`.
     """
     take_turn(tx, "claim a delivery")
-    if switched(tx, "pause-send"):
+    if is_paused(tx, What.SEND):
         return None
-    for delivery_id in tx.scalars(_due(now).limit(8)).all():
+    paused = paused_peers(tx, What.SEND)
+    for delivery_id in tx.scalars(_due(now).where(Delivery.destination.not_in(paused)).limit(8)).all():
         taken = tx.execute(
             update(Delivery)
             .where(Delivery.id == delivery_id, *_free(now))
@@ -320,7 +321,11 @@ def _due(now: datetime) -> Select[int]:
         older.revision_id == older_revision.id,
         func.coalesce(older.destination, older.destination) == Delivery.destination,
         func.coalesce(older.state, older.state) == DeliveryState.QUEUED,
-        older.id < Delivery.id,
+        # a note on an older draft that was queued late still comes before a newer draft that was queued again
+        or_(
+            older_revision.number < Revision.number,
+            and_(older_revision.number == Revision.number, older.id < Delivery.id),
+        ),
     )
     return (
         select(Delivery.id)
