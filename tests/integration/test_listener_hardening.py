@@ -203,7 +203,7 @@ def silent_callers(port: int, number: int) -> Iterator[list[socket.socket]]:
     """Connections on which nobody says anything."""
     with ExitStack() as open_until_the_end:
         yield [
-            open_until_the_end.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            open_until_the_end.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
             for _ in range(number)
         ]
 
@@ -250,7 +250,7 @@ def test_threads_have_an_end_however_many_connect(open_door: OpenDoor, image: Pa
     most = 0
     with ExitStack() as callers:
         for _ in range(300):
-            callers.enter_context(socket.create_connection(("127.0.0.1", door.port), timeout=10))
+            callers.enter_context(socket.create_connection(("127.0.0.1", door.port), timeout=30))
             most = max(most, len(door.listener._ae.active_associations))
         wait_until(lambda: len(door.listener._ae.active_associations) <= 20, "the oldest to go", seconds=30)
         assert dcmtk.store(door.port, image).returncode == 0
@@ -262,7 +262,7 @@ def test_connection_beyond_every_limit_is_closed_in_words(open_door: OpenDoor, m
     monkeypatch.setattr(limits, "_WAITING", 0)
     door = open_door(maximum_associations=1)
     with associated(door.port, Verification), silent_callers(door.port, 1) as (caller,):
-        wait_until(lambda: is_closed(caller), "the end of the second connection", seconds=5)
+        wait_until(lambda: is_closed(caller), "the end of the second connection", seconds=30)
     assert "too many" in str(door.logged("connection_closed")[0]["explanation"])
 
 
@@ -288,7 +288,7 @@ def resident() -> int:
 @pytest.mark.parametrize("kind", [0x01, 0x02, 0x04, 0x05, 0x07], ids=hex)
 def test_pdu_of_endless_length_is_not_read(door: Door, image: Path, kind: int) -> None:
     before = resident()
-    with socket.create_connection(("127.0.0.1", door.port), timeout=10) as caller:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=30) as caller:
         caller.sendall(struct.pack(">BBL", kind, 0, 0xFFFFFFF0))
         with suppress(OSError):
             for _ in range(64):
@@ -305,7 +305,7 @@ def test_data_longer_than_negotiated_is_not_read(door: Door) -> None:
     with associated(door.port) as association:
         wire = association.dul.socket.socket
         wire.sendall(struct.pack(">BBL", 4, 0, 140000) + bytes(140000))
-        wait_until(lambda: association.is_aborted, "the end of the association", seconds=10)
+        wait_until(lambda: association.is_aborted, "the end of the association", seconds=30)
     assert door.logged("pdu_too_long")
 
 
@@ -313,24 +313,24 @@ def test_data_longer_than_negotiated_is_not_read(door: Door) -> None:
 @pytest.mark.parametrize("sent", [b"", b"\x01\x00\x00", b"\x01\x00\x00\x00\x10\x00" + bytes(100)])
 def test_caller_who_never_finishes_its_first_pdu_is_hung_up_on(open_door: OpenDoor, sent: bytes) -> None:
     door = open_door(dimse_timeout_seconds=1)
-    with socket.create_connection(("127.0.0.1", door.port), timeout=10) as caller:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=30) as caller:
         caller.sendall(sent)
         with suppress(ConnectionResetError):
             assert caller.recv(100) in {b"", b"\x07\x00\x00\x00\x00\x04\x00\x00\x02\x00"}
-    wait_until(lambda: not door.listener._ae.active_associations, "the thread to end", seconds=5)
+    wait_until(lambda: not door.listener._ae.active_associations, "the thread to end", seconds=30)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_drop_by_drop_is_not_endless(open_door: OpenDoor) -> None:
     door = open_door(dimse_timeout_seconds=1)
-    with socket.create_connection(("127.0.0.1", door.port), timeout=10) as caller:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=30) as caller:
         caller.sendall(b"\x01\x00\x00\x00\x10\x00")
         began = time.monotonic()
         with suppress(OSError):
-            while time.monotonic() - began < 10:
+            while time.monotonic() - began < 60:
                 caller.sendall(b"\0")
                 time.sleep(0.1)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_pynetdicom_still_reads_through_the_socket_of_its_server() -> None:
@@ -373,11 +373,11 @@ def test_object_that_is_too_large_is_not_received_to_its_end(open_door: OpenDoor
     door = open_door(maximum_object_mebibytes=2)
     with associated(door.port) as association:
         pour(association, 40)
-        wait_until(lambda: association.is_aborted, "the abort", seconds=10)
+        wait_until(lambda: association.is_aborted, "the abort", seconds=30)
         assert door.largest_part() < 4 << 20
     (line,) = door.logged("association_aborted")
     assert "node.maximum_object_mebibytes" in str(line["explanation"])
-    wait_until(lambda: not door.leftovers(), "its part to go", seconds=5)
+    wait_until(lambda: not door.leftovers(), "its part to go", seconds=30)
     with door.database.read() as tx:
         (row,) = tx.scalars(select(Reception)).all()
     assert (row.outcome.value, row.reason) == ("quarantined", "object-too-large")
@@ -397,11 +397,11 @@ def test_object_that_is_too_large_is_aborted_also_where_it_cannot_be_booked(
         with closing(sqlite3.connect(tmp_path / "wetread.db")) as other:
             other.execute("ALTER TABLE reception RENAME TO away")
         pour(association, 40)
-        wait_until(lambda: association.is_aborted, "the abort", seconds=10)
+        wait_until(lambda: association.is_aborted, "the abort", seconds=30)
         with closing(sqlite3.connect(tmp_path / "wetread.db")) as other:
             other.execute("ALTER TABLE away RENAME TO reception")
     assert door.logged("store_unavailable")
-    wait_until(lambda: not door.leftovers(), "its part to go", seconds=5)
+    wait_until(lambda: not door.leftovers(), "its part to go", seconds=30)
     gc.collect()
 
 
@@ -422,9 +422,9 @@ def test_disk_that_fills_in_an_object_ends_the_association(
 
         monkeypatch.setattr(files, "free_mebibytes", measured)
         pour(association, 20)
-        wait_until(lambda: association.is_aborted, "the abort", seconds=10)
+        wait_until(lambda: association.is_aborted, "the abort", seconds=30)
     assert "disk" in str(door.logged("association_aborted")[0]["explanation"])
-    wait_until(lambda: not door.leftovers(), "its part to go", seconds=5)
+    wait_until(lambda: not door.leftovers(), "its part to go", seconds=30)
     gc.collect()
 
 
@@ -437,7 +437,7 @@ def test_command_without_an_end_does_not_fill_the_memory(door: Door) -> None:
             piece = P_DATA()
             piece.presentation_data_value_list.append((context, b"\1" + bytes(1 << 16)))
             association.dul.send_pdu(piece)
-        wait_until(lambda: association.is_aborted, "the abort", seconds=10)
+        wait_until(lambda: association.is_aborted, "the abort", seconds=30)
     assert "1 MiB" in str(door.logged("association_aborted")[0]["explanation"])
 
 
