@@ -26,9 +26,10 @@ from dicom_node.destinations import destinations, of_peer
 from dicom_node.errors import DatabaseNotReady, SendFailure
 from dicom_node.files import free_mebibytes
 from dicom_node.kinds import TAKES_BACK
-from dicom_node.tables import AuditRow, Delivery, DeliveryState, Mode, ProcessBeat, RemoteAE, Switch, Way
+from dicom_node.tables import AuditRow, Delivery, DeliveryState, Mode, ProcessBeat, RemoteAE, Way
 from dicom_node.transports import Destination
 from dicom_node.worklist import gaps
+from dicom_node.worklist.pauses import pauses
 from reports import recalls
 from reports.config import ReportsConfig
 from reports.elapsed import age
@@ -174,15 +175,10 @@ def _waiting(tx: Session) -> Iterator[Finding]:
     if count := refused.count_since(tx, now - _RECENT):
         noun = "object was" if count == 1 else "objects were"
         yield Finding("quarantine", "warning", f"{count} {noun} refused in 24 hours; whose: wetread quarantine list")
-    for switch in tx.scalars(select(Switch).where(Switch.on, Switch.name.startswith("pause-")).order_by(Switch.name)):
-        yield _pause(switch, now)
-
-
-def _pause(switch: Switch, now: datetime) -> Finding:
-    """A pause that was forgotten keeps every study waiting."""
-    what = switch.name.removeprefix("pause-")
-    words = f"{what} is paused by {switch.by} for {age(switch.at, now)}: wetread resume --what {what}"
-    return Finding("paused", "wrong" if now - switch.at > _FORGOTTEN else "warning", words)
+    for brake in pauses(tx):
+        # A pause that was forgotten keeps every study waiting.
+        verdict: Literal["wrong", "warning"] = "wrong" if now - brake.at > _FORGOTTEN else "warning"
+        yield Finding("paused", verdict, f"{brake.sentence} by {brake.by} for {age(brake.at, now)}: {brake.command}")
 
 
 def _processes(tx: Session) -> Iterator[Finding]:

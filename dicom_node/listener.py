@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import access, contexts, files, peers
 from dicom_node.associations import keep_identifiers_out_of_logs, prompt_handlers
+from dicom_node.completeness import AssociationEnds
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.errors import ConfigurationError
@@ -29,6 +30,7 @@ from dicom_node.services import Directory, Service, withhold
 from dicom_node.storage import SUCCESS, Storage
 from dicom_node.tls import explain, server_context
 from dicom_node.turned_away import Register
+from dicom_node.worklist.pauses import What, is_paused
 
 log = structlog.get_logger("listen")
 
@@ -65,6 +67,7 @@ class Listener:
             (evt.EVT_CONN_CLOSE, _handle_closed),
             *self._directory.event_handlers(),
             *prompt_handlers(),
+            *(AssociationEnds(self._database).handlers() if "association-end" in self._config.complete_by else ()),
         ]
         began = time.time()
         secured = self._context()
@@ -165,9 +168,13 @@ class Listener:
         try:
             with self._database.read() as tx:
                 known = peers.as_callers(tx)
+                paused = is_paused(tx, What.RECEIVE, caller.calling_ae_title)
         except SQLAlchemyError as error:
             log.error("database_unavailable", error=type(error).__name__)
             return access.Refusal(2, 3, 1, "database-unavailable", "the database does not answer; see wetread check")
+        if paused and caller.abstract_syntaxes - {access.VERIFICATION}:
+            words = "a person paused receiving; go on with: wetread resume --what receive"
+            return access.Refusal(2, 3, 1, "receiving-paused", words)  # for now: temporary congestion
         house = access.House(
             own_ae_titles=self._config.own_ae_titles,
             addresses_of=addresses_of,

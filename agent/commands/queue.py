@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 
 import click
 
 from agent.cli import Surroundings
 from agent.commands.session import ago, as_json, config_of, open_database, person, print_json, print_table
-from dicom_node import books, worklist
+from dicom_node import books, destinations, forecast
 from dicom_node.database import clock
+from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.tables import Book, Delivery
+from dicom_node.worklist import pauses
 from dicom_node.worklist.closings import close_dead_letter, dead_letters
+from dicom_node.worklist.pauses import What
 
 _WHAT = click.option(
     "--what",
-    type=click.Choice(["work", "send"]),
+    type=click.Choice([what.value for what in What]),
     multiple=True,
-    default=("work", "send"),
-    show_default=True,
-    help="Reading films, sending documents.",
+    help="Reading films, sending documents, receiving films. Default: work and send; with --peer, send and receive.",
 )
+_PEER = click.option("--peer", "peers", multiple=True, help="Only for this AE title or destination; may be repeated.")
+_ALL = click.option("--all", "everything", is_flag=True, help="The emergency stop: work, send and receive.")
 
 
 @click.group(invoke_without_command=True)
@@ -39,26 +43,30 @@ def _show(surroundings: Surroundings, *, as_json: bool) -> None:
     with open_database(config_of(surroundings)) as database, database.read() as tx:
         now = clock(tx)
         waiting = books.backlog(tx)
-        paused = {what: worklist.switched(tx, f"pause-{what}") for what in ("work", "send")}
+        brakes = pauses.pauses(tx)
+        ahead = forecast.forecast(tx, waiting, now)
         counts = books.balance(tx).revisions
     if as_json:
         by_book = {book.value: count for book, count in counts.items()}
-        print_json({**asdict(waiting), "paused": paused, "books": by_book})
+        paused = {what.value: any(one.what is what and not one.peer for one in brakes) for what in What}
+        peers = [{"what": one.what, "peer": one.peer} for one in brakes if one.peer]
+        print_json({**asdict(waiting), **asdict(ahead), "paused": paused, "paused_peers": peers, "books": by_book})
         return
     click.echo(f"receiving          {waiting.receiving:6}  studies that are not complete yet")
     click.echo(f"waiting            {waiting.scheduled:6}  to be read; oldest {ago(waiting.oldest_scheduled, now)}")
     click.echo(f"being read         {waiting.in_progress:6}")
+    click.echo(f"                           {_ahead(ahead.read_per_hour, ahead.read_by, now)}")
     click.echo(f"held               {waiting.held:6}  wait for a person: wetread study list --held")
     click.echo(f"to be sent         {waiting.queued:6}  oldest {ago(waiting.oldest_queued, now)}")
+    click.echo(f"                           {_ahead(ahead.sent_per_hour, ahead.sent_by, now)}")
     click.echo(f"sent, not proven   {waiting.sent:6}")
     dead = "  wetread queue dead; wetread study list --book dead-lettered" if waiting.dead_letters else ""
     click.echo(f"dead letters       {waiting.dead_letters:6}{dead}")
     click.echo("")
     for book in Book:
         click.echo(f"{book.value:18} {counts[book]:6}")
-    for what, is_paused in paused.items():
-        if is_paused:
-            click.echo(f"\nPAUSED: {what}; go on with: wetread resume --what {what}")
+    for one in brakes:
+        click.echo(f"\nPAUSED: {one.sentence} by {one.by} for {ago(one.at, now)}; go on with: {one.command}")
 
 
 @queue.command()
@@ -116,25 +124,58 @@ def _dead_letter(one: Delivery) -> dict[str, object]:
     }
 
 
-@click.command()
-@_WHAT
-@click.pass_obj
-def pause(surroundings: Surroundings, what: tuple[str, ...]) -> None:
-    """Claim no new study and send no document. Images are still received; nothing is lost."""
-    _switch(surroundings, what, on=True)
-    click.echo(f"paused: {', '.join(what)}; go on with: wetread resume")
+def _ahead(per_hour: float, end: datetime | None, now: datetime) -> str:
+    """The rate of the last quarter of an hour, and when the queue ends at that."""
+    rate = f"{per_hour:g} an hour lately" if per_hour else "none in the last 15 min"
+    return f"{rate}; empty in about {ago(now, end)}, at {end:%Y-%m-%d %H:%M}Z" if end else rate
 
 
 @click.command()
 @_WHAT
+@_PEER
+@_ALL
 @click.pass_obj
-def resume(surroundings: Surroundings, what: tuple[str, ...]) -> None:
-    """Go on after a pause."""
-    _switch(surroundings, what, on=False)
-    click.echo(f"going on: {', '.join(what)}")
+def pause(surroundings: Surroundings, what: tuple[str, ...], peers: tuple[str, ...], everything: bool) -> None:
+    """Claim no new study, send no document, or let nobody send. Nothing is lost.
+
+    What goes on already is finished. With `receive`, associations are refused for now (PS3.8: rejected transient), so
+    a PACS keeps its films and tries again; C-ECHO is still answered. Who paused what is in the audit trail.
+    """
+    done = _switch(surroundings, what, peers, everything=everything, on=True)
+    click.echo(f"paused: {done}; go on with: wetread resume")
 
 
-def _switch(surroundings: Surroundings, what: tuple[str, ...], *, on: bool) -> None:
+@click.command()
+@_WHAT
+@_PEER
+@_ALL
+@click.pass_obj
+def resume(surroundings: Surroundings, what: tuple[str, ...], peers: tuple[str, ...], everything: bool) -> None:
+    """Go on after a pause. With --all everything goes on, also what was paused for single peers."""
+    done = _switch(surroundings, what, peers, everything=everything, on=False)
+    click.echo(f"going on: {done}")
+
+
+def _switch(
+    surroundings: Surroundings, what: tuple[str, ...], peers: tuple[str, ...], *, everything: bool, on: bool
+) -> str:
+    wanted = [(one, peer) for one in _chosen(what, peers, everything=everything) for peer in peers or ("",)]
     with open_database(config_of(surroundings)) as database, database.write() as tx:
-        for name in what:
-            worklist.switch(tx, f"pause-{name}", on=on, now=clock(tx), actor=person())
+        now, actor = clock(tx), person()
+        for peer in peers:
+            if on and destinations.find(tx, peer) is None:
+                raise NotFound(f"{peer!r} is not registered; see wetread ae list and wetread destination list")
+        if everything and not on:
+            wanted += [(brake.what, brake.peer) for brake in pauses.pauses(tx) if brake.peer]
+        for one, peer in wanted:
+            pauses.pause(tx, one, peer=peer, on=on, now=now, actor=actor)
+    return ", ".join(f"{one} {peer}".strip() for one, peer in wanted)
+
+
+def _chosen(what: tuple[str, ...], peers: tuple[str, ...], *, everything: bool) -> list[What]:
+    """Raises ConfigurationError: reading cannot be paused for one peer."""
+    if everything:
+        return [*What]
+    if peers and What.WORK in what:
+        raise ConfigurationError("reading cannot be paused for one peer; a rule can exclude its studies: wetread rule")
+    return [What(one) for one in what] or ([*pauses.OF_PEERS] if peers else [What.WORK, What.SEND])

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import MappingProxyType
-from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,15 +13,13 @@ from dicom_node import peers
 from dicom_node.beats import SILENT, is_stopped
 from dicom_node.books import Backlog
 from dicom_node.destinations import destinations
-from dicom_node.tables import ProcessBeat, Switch
+from dicom_node.tables import ProcessBeat
 from dicom_node.worklist import gaps
+from dicom_node.worklist.pauses import pauses
 from reports.web.standing import age
 
 PROCESSES = ("listen", "dispatch", "work", "send", "web")
 _FORGOTTEN = timedelta(hours=1)  # a host that is silent for so long was taken down on purpose
-_PAUSES: Final = MappingProxyType(
-    {"pause-work": ("Reading is paused", "work"), "pause-send": ("Sending is paused", "send")}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +101,8 @@ def _studies(waiting: Backlog) -> Iterator[Alarm]:
 
 
 def _switches(tx: Session) -> Iterator[Alarm]:
-    for switch in tx.scalars(select(Switch).where(Switch.on).order_by(Switch.name)):
-        what, name = _PAUSES.get(switch.name, (f"{switch.name} is switched on", ""))
-        command = f"wetread resume --what {name}" if name else ""
-        yield Alarm(f"{what} by {switch.by} since {switch.at:%Y-%m-%d %H:%M} UTC.", command)
+    for brake in pauses(tx):
+        yield Alarm(f"{brake.sentence} by {brake.by} since {brake.at:%Y-%m-%d %H:%M} UTC.", brake.command)
 
 
 def _destinations(tx: Session) -> Iterator[Alarm]:

@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from dicom_node import books, destinations, peers, turned_away
 from dicom_node.database import Database, clock
+from dicom_node.forecast import forecast
 from dicom_node.owner import in_words
 from dicom_node.tables import Way
 from reports.provenance import NOTICE
@@ -110,6 +111,7 @@ class _Pages:
             context: dict[str, Any] = {
                 "alarms": alarms(tx, now, waiting, not_ready),
                 "backlog": waiting,
+                "ahead": forecast(tx, waiting, now),
                 "pulses": [(pulse, is_silent(pulse, now)) for pulse in pulses(tx, now)],
                 "senders": peers.titles(tx, senders=True),
             }

@@ -304,7 +304,7 @@ def test_paused_node_receives_and_claims_nothing(house: tuple[Node, LoopbackPacs
     wait_until(lambda: workitem_of(node, study)[0] == "SCHEDULED", "the study to be complete")
     time.sleep(3)  # more than the engine's own pace of 2 s
     assert show(node, study)["where"] == "waiting to be read"
-    assert node.ask("queue")["paused"] == {"work": True, "send": True}
+    assert node.ask("queue")["paused"] == {"work": True, "send": True, "receive": False}
     assert "PAUSED: work" in node.cli("queue").stdout
     assert {"subject", "verdict", "words"} <= node.ask("check")[0].keys()
     assert node.cli("check").returncode == DONE, "a pause is a warning"

@@ -69,7 +69,7 @@ def test_a_forgotten_pause_is_wrong(opened: Database, minutes: int, verdict: str
         (found,) = [finding for finding in health._waiting(tx) if finding.subject == "paused"]
 
     assert found.verdict == verdict
-    assert found.words == f"send is paused by person:jane for {minutes} min: wetread resume --what send"
+    assert found.words == f"Sending is paused by person:jane for {minutes} min: wetread resume --what send"
 
 
 @pytest.fixture

@@ -1,0 +1,56 @@
+"""When the queues will be empty, if they go on as they did: counted from the audit trail, so true after a restart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from dicom_node.books import Backlog
+from dicom_node.tables import AuditRow
+
+WINDOW: Final = timedelta(minutes=15)
+_READ: Final = ("draft-recorded", "revision-excluded", "revision-dead-lettered")  # what ends a reading
+_SENT: Final = ("delivery-sent", "delivery-failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Studies and documents an hour, over the last quarter of one; and when their queues end at that rate.
+
+    The moments are None where nothing waits, or where nothing was done lately, so that nobody can say.
+    """
+
+    read_per_hour: float
+    sent_per_hour: float
+    read_by: datetime | None
+    sent_by: datetime | None
+
+
+def forecast(tx: Session, waiting: Backlog, now: datetime) -> Forecast:
+    """Held studies and those still coming in are left out. New arrivals are not foreseen."""
+    read, sent = _per_hour(tx, _READ, now), _per_hour(tx, _SENT, now)
+    return Forecast(
+        read_per_hour=read,
+        sent_per_hour=sent,
+        read_by=_end(waiting.scheduled + waiting.in_progress, read, now),
+        sent_by=_end(waiting.queued, sent, now),
+    )
+
+
+def _per_hour(tx: Session, events: tuple[str, ...], now: datetime) -> float:
+    done = select(func.count(AuditRow.id), func.min(AuditRow.at)).where(
+        AuditRow.event.in_(events), AuditRow.at >= now - WINDOW
+    )
+    number, first = tx.execute(done).one()
+    if not number or first is None:
+        return 0.0
+    lasted = max(now - first, timedelta(minutes=1))  # a burst that began a moment ago says little
+    return float(round(number / (lasted / timedelta(hours=1)), 1))
+
+
+def _end(waiting: int, per_hour: float, now: datetime) -> datetime | None:
+    return now + timedelta(hours=waiting / per_hour) if waiting and per_hour else None

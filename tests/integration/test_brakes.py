@@ -1,0 +1,78 @@
+"""`wetread pause` and `resume`: for all, for one peer, and for receiving; who did it is on record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from agent.cli import wetread
+from dicom_node.listener import Listener
+from dicom_node.tables import AuditRow, RemoteAE
+from tests.harness import dcmtk
+from tests.harness.node import Node
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    """Its configuration and database, and a listener in this process; nothing else runs."""
+    made = Node(tmp_path / "node")
+    with made.database.write() as tx:
+        for title in ("PACS", "CR1"):
+            tx.add(RemoteAE(ae_title=title, host="127.0.0.1", port=104, may_send=True))
+    listener = Listener(made.config.node, made.database)
+    listener.start()
+    yield made
+    listener.stop(patience_seconds=5)
+    made.database.close()
+
+
+def type_(node: Node, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(wetread, ["--config", str(node.config_file), *arguments])
+    return (1 if result.exception and result.exit_code == 0 else result.exit_code), result.output or str(
+        result.exception
+    )
+
+
+def test_peer_that_is_paused_is_refused_for_now_and_the_others_are_not(node: Node, image: Path) -> None:
+    assert type_(node, "pause", "--peer", "PACS") == (
+        0,
+        "paused: send PACS, receive PACS; go on with: wetread resume\n",
+    )
+    refused = dcmtk.store(node.port, image, calling="PACS")
+    assert refused.returncode != 0
+    assert "Rejected Transient" in refused.stdout
+    assert dcmtk.echo(node.port, calling="PACS").returncode == 0
+    assert dcmtk.store(node.port, image, calling="CR1").returncode == 0
+    code, shown = type_(node, "queue")
+    assert code == 0
+    assert "PAUSED: Receiving from PACS is paused by person:" in shown
+    assert "go on with: wetread resume --what receive --peer 'PACS'" in shown
+    assert type_(node, "resume", "--peer", "PACS")[0] == 0
+    assert dcmtk.store(node.port, image, calling="PACS").returncode == 0
+
+
+def test_emergency_stop_stops_everything_and_is_audited(node: Node, image: Path) -> None:
+    assert type_(node, "pause", "--peer", "CR1", "--what", "send")[0] == 0
+    assert type_(node, "pause", "--all") == (0, "paused: work, send, receive; go on with: wetread resume\n")
+    assert "Rejected Transient" in dcmtk.store(node.port, image).stdout
+    paused = json.loads(type_(node, "queue", "--json")[1])
+    assert paused["paused"] == {"work": True, "send": True, "receive": True}
+    assert paused["paused_peers"] == [{"what": "send", "peer": "CR1"}]
+    assert type_(node, "resume", "--all")[0] == 0
+    after = json.loads(type_(node, "queue", "--json")[1])
+    assert (any(after["paused"].values()), after["paused_peers"]) == (False, [])
+    assert dcmtk.store(node.port, image).returncode == 0
+    with node.database.read() as tx:
+        switched = tx.scalars(select(AuditRow).where(AuditRow.event == "switched")).all()
+    assert len(switched) == 1 + 3 + 4
+    assert all(row.actor.startswith("person:") for row in switched)
+
+
+def test_mistakes_are_told(node: Node) -> None:
+    assert "reading cannot be paused for one peer" in type_(node, "pause", "--what", "work", "--peer", "PACS")[1]
+    assert "'NOBODY' is not registered" in type_(node, "pause", "--peer", "NOBODY")[1]
