@@ -40,9 +40,10 @@ class ReaderConfig(BaseModel):
     name: Literal["cxr_llava"] = "cxr_llava"
     checkpoint: Path | None = None  # folder in the published layout; None: the demonstration checkpoint
     hub_endpoint: str = Field("https://huggingface.co", pattern=r"^https?://[^\s/]+")  # `wetread model pull`
-    precision: Literal["fp32", "bf16", "int8", "nf4"] = "nf4"
+    precision: Literal["auto", "fp32", "bf16", "int8", "nf4"] = "nf4"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     slots: int = Field(8, ge=1, le=256)  # studies read at once
+    memory_gibibytes: float | None = Field(None, gt=0)  # of a GPU, at most; None: what there is
     framing: Literal["crop", "pad"] = "crop"  # the middle square of a film, as published, or all of it
     seconds: float = Field(900, gt=0)  # of one text, from its first step
     decode_seconds: float = Field(60, gt=0)  # of one film, in a process of its own

@@ -205,6 +205,7 @@ def load(config: Config) -> Reader:
         reader.precision,
         device=reader.device,
         slots=reader.slots,
+        memory_gibibytes=reader.memory_gibibytes,
         framing=reader.framing,
         seconds=reader.seconds,
     )

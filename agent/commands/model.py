@@ -142,6 +142,8 @@ def info(surroundings: Surroundings, model_folder: Path | None, precision: str |
     settings = config_of(surroundings).reader
     card = prequantized.read(where)
     chosen = precision or (card.precision if card else settings.precision)
+    if chosen == "auto":
+        raise click.UsageError("reader.precision is auto, which a worker decides by its memory: name a --precision")
     checkpoint = Checkpoint.open(where, chosen, settings.framing)
     found = structure.read(where, checkpoint.shards)
     identity, known = checkpoint.identity(), origin.read(where)

@@ -22,10 +22,12 @@ def load_reader(
     slots: int = 8,
     framing: Framing = "crop",
     seconds: float | None = None,
+    memory_gibibytes: float | None = None,
 ) -> Reader:
     """Import the reader's module and load its checkpoint; the one place where a process comes to hold torch.
 
     slots: how many studies it may read at once. seconds: that one reading may take; None for no limit.
+    memory_gibibytes: of a GPU; None for all.
 
     Raises ConfigurationError where the reader, its files or its precision are wrong.
     """
@@ -33,7 +35,13 @@ def load_reader(
         raise ConfigurationError(f"There is no reader named {name!r}. Known readers: {', '.join(sorted(READERS))}.")
     hush()
     reader = import_module(READERS[name]).load(
-        checkpoint, precision, device=device, limits=slots, framing=framing, seconds=seconds
+        checkpoint,
+        precision,
+        device=device,
+        limits=slots,
+        framing=framing,
+        seconds=seconds,
+        memory_gibibytes=memory_gibibytes,
     )
     assert isinstance(reader, Reader)
     return reader

@@ -6,6 +6,7 @@ words of the prompt -> Llama 2 -> text. Loads the published checkpoint as it is;
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,9 +26,11 @@ from agent.readers import guards, prompt, quantized
 from agent.readers.checkpoint import Checkpoint, CheckpointError, mend
 from agent.readers.engine.answer import Answer, Request
 from agent.readers.engine.batch import Engine, Limits, Load
+from agent.readers.engine.errors import no_room_for_weights
 from agent.readers.engine.llama import Cache, NativeLlama
 from agent.readers.preprocess import to_pixels
 from agent.readers.protocol import Framing, Generation, ReaderIdentity, Reading, Score, UnreadableText
+from agent.readers.weights import memory, structure
 from dicom_node.errors import ConfigurationError
 
 _QUANTIZED: Final = "llama.layers."  # tower, projector, embeddings and lm_head stay in bf16
@@ -328,22 +331,32 @@ def load(
     limits: Limits | int = 8,
     framing: Framing = "crop",
     seconds: float | None = None,
+    memory_gibibytes: float | None = None,
 ) -> CxrLlavaReader:
     """Load a checkpoint of the published layout.
 
-    precision: fp32, bf16, int8 or nf4; the last two quantize only the layers of the language model.
+    precision: fp32, bf16, int8 or nf4; the last two quantize only the layers of the language model. auto: the largest
+    of the last three for which memory is free now.
     device: "auto" takes the first CUDA device where there is one, else the processor.
     limits: how many studies at once, and how long each may be; a number of studies lets each be as long as a report
     and take `seconds`, None for no limit.
     framing: crop, as published, or pad, which is another digest.
+    memory_gibibytes: of a GPU, for this process; None for all.
 
-    Raises CheckpointError, which names the file and what to do.
+    Raises CheckpointError, which names the file and what to do; DeviceFull.
     """
-    checkpoint = Checkpoint.open(folder, precision, framing)
     where = place(device)
+    if memory_gibibytes is not None and where.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(min(1.0, memory_gibibytes * 2**30 / _memory(where)[1]), where)
+    if precision == "auto":
+        precision = _largest(Checkpoint.open(folder, None), limits, where, memory_gibibytes)
+    checkpoint = Checkpoint.open(folder, precision, framing)
     with torch.device("meta"):  # names and shapes only: a second copy of 14 GB would not fit
         model = CxrLlavaModel(checkpoint.config)
-    _fill(model, checkpoint, where)
+    try:
+        _fill(model, checkpoint, where)
+    except torch.OutOfMemoryError as error:
+        raise no_room_for_weights(precision) from error
     model.compute_buffers(where)
     return CxrLlavaReader(model.eval(), checkpoint, where, limits=limits, seconds=seconds)
 
@@ -357,6 +370,27 @@ def place(name: str) -> torch.device:
             f"The device {name!r} is configured, but torch sees no CUDA device. Use 'auto' or 'cpu'."
         )
     return torch.device(name)
+
+
+def _largest(checkpoint: Checkpoint, limits: Limits | int, where: torch.device, gibibytes: float | None) -> str:
+    """The precision that `auto` means here and now."""
+    if checkpoint.quantized is not None:
+        return checkpoint.precision
+    slots, positions = (limits, checkpoint.positions) if isinstance(limits, int) else (limits.slots, limits.positions)
+    free = min(_memory(where)[0], math.inf if gibibytes is None else gibibytes * 2**30)
+    found = structure.read(checkpoint.folder, checkpoint.shards)
+    # on a processor int8 takes several times as long as the other two (measured)
+    precisions = ("bf16", "int8", "nf4") if where.type == "cuda" else ("bf16", "nf4")
+    return memory.largest(found, checkpoint.config, precisions, slots * positions, free)
+
+
+def _memory(where: torch.device) -> tuple[int, int]:
+    """Bytes that are free, and all of them."""
+    if where.type == "cuda":
+        return torch.cuda.mem_get_info(where)
+    lines = (line.split() for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+    kibibytes = {words[0]: int(words[1]) for words in lines}
+    return kibibytes["MemAvailable:"] << 10, kibibytes["MemTotal:"] << 10
 
 
 def _tower_config(config: dict[str, Any]) -> CLIPVisionConfig:

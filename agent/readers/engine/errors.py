@@ -59,6 +59,14 @@ def no_number() -> UnreadableText:
     return UnreadableText("not-a-number", "The model computed values for this film that are no numbers.")
 
 
+def no_room_for_weights(precision: str) -> DeviceFull:
+    """Before a single slot is taken."""
+    return DeviceFull(
+        f"The device has no memory left for the weights in {precision}. Choose a smaller precision (nf4), free the "
+        "device of other programs, or raise reader.memory_gibibytes. `wetread model info` says what each precision takes."
+    )
+
+
 def device_full() -> DeviceFull:
     """Not even one slot fits."""
     return DeviceFull(

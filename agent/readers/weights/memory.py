@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from agent.readers.weights.structure import Structure, is_quantized
@@ -11,6 +11,7 @@ from agent.readers.weights.structure import Structure, is_quantized
 # NF4 with double quantization (Dettmers et al., 2023, section 3): 4 bits, and 8 bits + 32/256 bits for each 64 numbers.
 _NF4_BITS: Final = 4 + (8 + 32 / 256) / 64
 _INT8_BITS: Final = 8
+_BESIDE: Final = 1 << 30  # bytes for what a step computes, and for CUDA itself
 _ROW_SCALE: Final = 4  # bytes: one float32 for each row of an int8 matrix
 
 
@@ -26,6 +27,19 @@ def weights(structure: Structure, precision: str) -> int:
         else:
             total += count * _INT8_BITS / 8 + stored.shape[0] * _ROW_SCALE
     return math.ceil(total)
+
+
+def largest(
+    structure: Structure, config: Mapping[str, Any], precisions: Sequence[str], positions: int, free: float
+) -> str:
+    """The first of `precisions` whose weights and cache fit into `free` bytes; the last one where none does.
+
+    positions: of all studies that are read at once.
+    """
+    for precision in precisions[:-1]:
+        if weights(structure, precision) + cache(config, precision, positions) + _BESIDE <= free:
+            return precision
+    return precisions[-1]
 
 
 def cache(config: Mapping[str, Any], precision: str, positions: int) -> int:

@@ -10,15 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from agent.cli import wetread
 from agent.demo import phantom
 from agent.readers import demonstration_checkpoint, prompt
+from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import load
 from agent.readers.precisions import compare
 from agent.readers.protocol import Generation
+from agent.readers.weights import memory, structure
+from agent.readers.weights.install import free_bytes
+from agent.readers.weights.quantize import save
 from dicom_node.errors import ConfigurationError
 
 FILM = np.random.default_rng(7).integers(0, 256, (120, 100), dtype=np.uint8)
@@ -115,3 +120,27 @@ def test_without_films_or_reference_values_nothing_is_guessed(tmp_path: Path) ->
     assert "cannot be read as PNG" in str(parity("--images", tmp_path).exception)
     Image.fromarray(FILM.astype(np.uint16) * 16).save(tmp_path / "deep.png")
     assert "no 8-bit picture" in str(parity("--images", tmp_path).exception)
+
+
+def test_the_largest_precision_that_fits_is_taken() -> None:
+    """The demonstration has 0.6 million numbers; a gigabyte is kept free beside them."""
+    checkpoint = Checkpoint.open(demonstration_checkpoint(), "bf16")
+    found = structure.read(checkpoint.folder, checkpoint.shards)
+
+    def taken(room: int, positions: int = 1000) -> str:
+        return memory.largest(found, checkpoint.config, ("bf16", "int8", "nf4"), positions, (1 << 30) + room)
+
+    kept = memory.cache(checkpoint.config, "bf16", 1000)
+    sizes = {precision: memory.weights(found, precision) for precision in ("bf16", "int8", "nf4")}
+    assert taken(kept + sizes["bf16"]) == "bf16"
+    assert taken(kept + sizes["bf16"] - 1) == "int8"
+    assert taken(kept + sizes["int8"] - 1) == "nf4"
+    assert taken(kept + sizes["bf16"], positions=2000) != "bf16"
+    assert taken(0) == "nf4"
+
+
+def test_auto_is_decided_when_the_model_is_loaded(tmp_path: Path) -> None:
+    reader = load(demonstration_checkpoint(), "auto", device="cpu", limits=1)
+    assert reader.identity.precision == "bf16"
+    save(demonstration_checkpoint(), tmp_path / "q", "int8", torch.device("cpu"), say=lambda _: None, free=free_bytes)
+    assert load(tmp_path / "q", "auto", device="cpu").identity.precision == "int8"
