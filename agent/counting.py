@@ -68,9 +68,13 @@ class Counter:
         self._asked = {key: at for key, at in self._asked.items() if key[1] in open_now}
         for peer in node.count_peers:
             due = [one for one in studies if now - self._asked.get((peer, one.study_instance_uid), now - wait) >= wait]
-            if due and self._monotonic() >= self._resting.get(peer, 0):
+            if due and not self.rests(peer):
                 self._ask(peer, due, now)
         return False
+
+    def rests(self, peer: str) -> bool:
+        """Was there trouble with it a moment ago?"""
+        return self._monotonic() < self._resting.get(peer, 0)
 
     def _ask(self, peer: str, studies: Sequence[Open], now: datetime) -> None:
         try:
