@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -64,10 +65,15 @@ def uncommitted(desk: Desk, change: Callable[[Session], T]) -> Iterator[T]:
         yield result
 
 
-def waits(rival: Rival) -> None:
-    """Give the rival time to run into the lock; it must not be through."""
-    time.sleep(0.3)
-    assert rival.is_alive(), "it did not wait for the other transaction"
+def waits(desk: Desk, rival: Rival) -> None:
+    """The rival runs into the lock of the other transaction, as the server says; it must not be through."""
+    locked = text("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+
+    def has_met_it() -> bool:
+        assert rival.is_alive(), "it did not wait for the other transaction"
+        return bool(desk.ask(lambda tx: tx.execute(locked).all()))
+
+    wait_until(has_met_it, "the rival to wait for the other transaction")
 
 
 def book(desk: Desk, instance: str, content: str) -> Outcome:
@@ -86,8 +92,8 @@ def test_late_image_waits_for_a_finishing_worker_and_cancels_what_it_queued(desk
     )
     with finish:
         rival = Rival(lambda: desk.receive(header(instance="1.2.3.2")))
-        waits(rival)
-    rival.join(10)
+        waits(desk, rival)
+    rival.join(60)
     assert [delivery.state for delivery in desk.deliveries()] == [DeliveryState.CANCELED]
     assert (desk.revision(1).book, desk.study().revision) == (Book.CLOSED, 2)
 
@@ -100,8 +106,8 @@ def test_finishing_worker_waits_for_a_late_image_and_loses_its_lease(desk: Desk)
     arrival = worklist.Arrival(header(instance="1.2.3.2"), "1.2.840.10008.1.2.1", "1" * 64, 1, "PACS")
     with uncommitted(desk, lambda tx: worklist.record_instance(tx, arrival, desk.now)):
         rival = Rival(lambda: desk.finish(held))
-        waits(rival)
-    rival.join(10)
+        waits(desk, rival)
+    rival.join(60)
     assert isinstance(rival.error, LeaseLost)
     assert desk.deliveries() == []
 
@@ -115,8 +121,8 @@ def test_two_senders_that_prove_at_once_leave_the_revision_delivered(desk: Desk)
     one, two = desk.must_take(), desk.must_take()
     with uncommitted(desk, lambda tx: worklist.mark_committed(tx, one, desk.now)):
         rival = Rival(lambda: desk.proven(two))
-        waits(rival)
-    rival.join(10)
+        waits(desk, rival)
+    rival.join(60)
     assert desk.revision().book is Book.DELIVERED
 
 
@@ -127,8 +133,8 @@ def test_late_image_that_waits_for_a_proof_leaves_the_revision_delivered(desk: D
     held = desk.must_take()
     with uncommitted(desk, lambda tx: worklist.mark_committed(tx, held, desk.now)):
         rival = Rival(lambda: desk.receive(header(instance="1.2.3.2")))
-        waits(rival)
-    rival.join(10)
+        waits(desk, rival)
+    rival.join(60)
     assert rival.error is None
     assert desk.revision(1).book is Book.DELIVERED
 
@@ -142,8 +148,8 @@ def test_answer_that_waits_for_what_calls_it_off_is_booked(desk: Desk, called_of
     arrival = worklist.Arrival(header(instance="1.2.3.2", patient=patient), "1.2.840.10008.1.2.1", "1" * 64, 1, "PACS")
     with uncommitted(desk, lambda tx: worklist.record_instance(tx, arrival, desk.now)):
         rival = Rival(lambda: desk.sent(held))
-        waits(rival)
-    rival.join(10)
+        waits(desk, rival)
+    rival.join(60)
     assert rival.error is None
     assert desk.deliveries()[0].state is DeliveryState.SENT
     assert desk.revision(1).book is Book.IN_FLIGHT
@@ -156,8 +162,8 @@ def test_two_contents_of_one_object_at_once_are_a_conflict(desk: Desk) -> None:
     arrival = worklist.Arrival(header(instance="1.2.3.2"), "1.2.840.10008.1.2.1", "1" * 64, 1, "PACS")
     with uncommitted(desk, lambda tx: worklist.record_instance(tx, arrival, desk.now)) as outcome:
         rival = Rival(lambda: book(desk, "1.2.3.2", "other bytes"))
-        waits(rival)
-    rival.join(10)
+        waits(desk, rival)
+    rival.join(60)
     assert (outcome, rival.result) == (Outcome.STORED, Outcome.CONFLICT)
 
 
@@ -165,8 +171,8 @@ def test_two_contents_of_one_object_in_two_new_studies_at_once_are_a_conflict(de
     arrival = worklist.Arrival(header(), "1.2.840.10008.1.2.1", "1" * 64, 1, "PACS")
     with uncommitted(desk, lambda tx: worklist.record_instance(tx, arrival, desk.now)) as outcome:
         rival = Rival(lambda: desk.receive(header(study="1.2.9"), content="other bytes"))
-        waits(rival)
-    rival.join(10)
+        waits(desk, rival)
+    rival.join(60)
     assert (outcome, rival.result, rival.error) == (Outcome.STORED, Outcome.CONFLICT, None)
     for study in (STUDY, "1.2.9"):
         assert desk.study(study).hold_reason == "instance-in-two-studies"
@@ -222,8 +228,8 @@ def test_two_associations_that_open_one_study_at_once_are_told_to_look_again(des
     arrival = worklist.Arrival(header(), "1.2.840.10008.1.2.1", "1" * 64, 1, "PACS")
     with uncommitted(desk, lambda tx: worklist.record_instance(tx, arrival, desk.now)):
         rival = Rival(lambda: book(desk, "1.2.3.2", "x"))
-        waits(rival)
-    rival.join(10)
+        waits(desk, rival)
+    rival.join(60)
     assert isinstance(rival.error, IntegrityError)  # the listener tries once more
     assert book(desk, "1.2.3.2", "x") is Outcome.STORED
     assert desk.study(STUDY).revision == 1
