@@ -43,6 +43,7 @@ _COMMANDS = MappingProxyType(
         "ae": "agent.commands.ae",
         "destination": "agent.commands.destination",
         "rule": "agent.commands.rule",
+        "sheet": "agent.commands.sheet",
         "apply": "agent.commands.apply",
         "export": "agent.commands.apply",
         "db": "agent.commands.db",

@@ -41,7 +41,7 @@ def listen(surroundings: Surroundings) -> None:
     config = _begin(surroundings)
     stop = loop.stop_on_signals()
     with open_database(config) as database:
-        listener = Listener(config.node, database, _services(config, database))
+        listener = Listener(config.node, database, services(config, database))
         listener.start()
         messages = _serve_hl7(config, database) if config.hl7.senders else None
         loop.Heart("listen", database, stop).start()
@@ -52,7 +52,7 @@ def listen(surroundings: Surroundings) -> None:
         listener.stop()
 
 
-def _services(config: Config, database: Database) -> list[Service]:
+def services(config: Config, database: Database) -> list[Service]:
     """What the DICOM port offers beside Verification and Storage: a line each."""
     from dicom_node.commitment_service import Commitment
     from dicom_node.mpps import PerformedSteps

@@ -1,0 +1,1 @@
+"""Papers about this installation, made from its configuration and code."""

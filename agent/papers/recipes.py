@@ -1,0 +1,155 @@
+"""What to type into the software on the other side, with this node's own values."""
+
+from __future__ import annotations
+
+import json
+
+from agent.papers.facts import Facts
+from reports.handout import Block, Prose, Section, Table, Typed
+
+MODALITIES = ("CR", "DX")
+
+
+def recipes(facts: Facts) -> tuple[Section, ...]:
+    """A section for each product."""
+    return (*_orthanc(facts), *_dcm4chee(facts), *_mercure(facts), *_generic(facts))
+
+
+def orthanc_json(facts: Facts) -> str:
+    """The part of orthanc.json that makes this node known and routes to it."""
+    known: dict[str, object] = {
+        "AET": facts.ae_titles[0],
+        "Host": facts.host,
+        "Port": facts.best_port,
+        "AllowStorageCommitment": True,
+    }
+    config: dict[str, object] = {"DicomModalities": {"wetread": known}, "LuaScripts": ["/etc/orthanc/wetread.lua"]}
+    if facts.port is None:
+        known["UseDicomTls"] = True
+        config |= {
+            "DicomTlsCertificate": "/etc/orthanc/orthanc.pem",
+            "DicomTlsPrivateKey": "/etc/orthanc/orthanc.key",
+            "DicomTlsTrustedCertificates": "/etc/orthanc/hospital-ca.pem",
+        }
+    return json.dumps(config, indent=2)
+
+
+def orthanc_lua(facts: Facts) -> str:
+    """The script that sends each chest-capable film as it arrives, but nothing that came from us."""
+    own = " and ".join(f"origin['RemoteAet'] ~= '{title}'" for title in facts.ae_titles)
+    wanted = " or ".join(f"tags['Modality'] == '{modality}'" for modality in MODALITIES)
+    return "\n".join(
+        [
+            "function OnStoredInstance(instanceId, tags, metadata, origin)",
+            f"  if ({wanted})",
+            f"      and origin['RequestOrigin'] ~= 'Lua' and {own} then",
+            "    SendToModality(instanceId, 'wetread')",
+            "  end",
+            "end",
+        ]
+    )
+
+
+def _here(title: str, port: int) -> Typed:
+    return Typed(f"wetread ae add {title}@HOST:{port} --may-send --send-to\nwetread ae echo {title}")
+
+
+def _orthanc(facts: Facts) -> tuple[Section, ...]:
+    blocks: list[Block] = [
+        Prose("In orthanc.json (merge it with what is there), then start Orthanc again:"),
+        Typed(orthanc_json(facts)),
+        Prose("The file /etc/orthanc/wetread.lua, which routes every film as it arrives:"),
+        Typed(orthanc_lua(facts)),
+        Prose("Here, with Orthanc's own AE title (DicomAet, often ORTHANC), host and DICOM port (often 4242):"),
+        _here("ORTHANC", 4242),
+        Prose("Tried with Orthanc by the tests of this version: these very lines."),
+    ]
+    return (Section("Orthanc", tuple(blocks), 3),)
+
+
+def _dcm4chee(facts: Facts) -> tuple[Section, ...]:
+    title = facts.ae_titles[0]
+    steps = (
+        ("Configuration, AE list, New AET", "name of the device", "wetread"),
+        ("", "AE title", title),
+        ("", "host, port", f"{facts.host}, {facts.best_port}"),
+        ("Configuration, Devices, More functions, Create exporter", "Exporter ID", "wetread"),
+        ("", "URI", f"dicom:{title}"),
+        ("", "queue", "Export1"),
+        ("", "AE title", "that of the archive, such as DCM4CHEE"),
+        ("Devices, dcm4chee-arc, Archive Device, Export Rule", "name", "films to wetread"),
+        ("", "entity", "Study"),
+        ("", "exporter ID", "wetread"),
+        ("", "condition (dcmProperty)", f"Modality={'|'.join(MODALITIES)}"),
+        ("", "delay (dcmDuration)", "PT10S"),
+    )
+    return (
+        Section(
+            "dcm4chee-arc",
+            (
+                Table(("where", "field", "type"), steps),
+                Prose("Here, with the archive's AE title, host and DICOM port (often 11112):"),
+                _here("DCM4CHEE", 11112),
+                Prose("After its documentation; not tried by us."),
+            ),
+            3,
+        ),
+    )
+
+
+def _mercure(facts: Facts) -> tuple[Section, ...]:
+    title = facts.ae_titles[0]
+    steps = (
+        ("Targets, Add new", "name", "wetread"),
+        ("", "type", "DICOM TLS" if facts.port is None else "DICOM"),
+        ("", "host, port", f"{facts.host}, {facts.best_port}"),
+        ("", "target AET", title),
+        ("", "source AET", "MERCURE, or another that is registered here"),
+        ("Rules, Add new", "name", "films_to_wetread"),
+        ("", "selection rule", " or ".join(f"tags.Modality == '{one}'" for one in MODALITIES)),
+        ("", "action", "Route"),
+        ("", "trigger", "Completed study"),
+        ("", "target", "wetread"),
+    )
+    return (
+        Section(
+            "mercure",
+            (
+                Table(("where", "field", "type"), steps),
+                Prose("Here: mercure only sends; the drafts go to the PACS, which is registered by itself."),
+                Typed("wetread ae add MERCURE --may-send"),
+                Prose("After its documentation; not tried by us. It refuses compressed films unless told otherwise."),
+            ),
+            3,
+        ),
+    )
+
+
+def _generic(facts: Facts) -> tuple[Section, ...]:
+    fields = [
+        ("AE title (called, remote, SCP)", facts.ae_titles[0] + ", in exactly this case"),
+        ("host or IP address", " or ".join(facts.hosts)),
+        ("port", _ports(facts)),
+        ("its services", "C-ECHO, C-STORE; it sends C-STORE, C-FIND and C-ECHO to the PACS"),
+        ("transfer syntax", "as stored: nothing need be decompressed"),
+        ("route when", f"a study with Modality {' or '.join(MODALITIES)} arrives; all images of the study at once"),
+        ("do not route", "what comes from " + " or ".join(facts.ae_titles) + ": its own drafts"),
+        ("if it does not answer", "keep and send again; 0xA700 means later, 0xA900 and 0xC000 mean never"),
+    ]
+    return (
+        Section(
+            "Any other PACS",
+            (
+                Table(("field", "type"), tuple(fields)),
+                Prose("Here, with the PACS's own AE title, host and port:"),
+                _here("PACS", 104),
+            ),
+            3,
+        ),
+    )
+
+
+def _ports(facts: Facts) -> str:
+    plain = "" if facts.port is None else f"{facts.port}"
+    secured = "" if facts.tls_port is None else f"{facts.tls_port} with TLS"
+    return " or ".join(port for port in (plain, secured) if port)
