@@ -16,6 +16,7 @@ from agent.imaging.model import POSES, Model, shipped
 from agent.imaging.thumbnail import SIDE, sampled, small, thumbnail, trimmed
 
 SIDES: Final = 16  # rows and columns of the comparison of left and right
+_STEEPNESS: Final = 1.5  # so that one white lung does not outweigh all else: finds 32 % of mirrored films, not 8 %
 _FARTHEST: Final = 5  # columns of a thumbnail of 24 that the middle of a chest may lie off
 _MIDDLE: Final = 0.2  # of each side that is left out where clipping counts: borders and corners are black in any film
 _CONTRAST: Final = 90  # gray levels between neighbors two pixels apart: print, never anatomy (at 512 pixels)
@@ -96,7 +97,7 @@ def left_and_right(film: NDArray[np.uint8], shift: int | None = None) -> Floats:
         return np.zeros(SIDES * SIDES // 2)
     means = small(part, SIDES)
     means = (means - means.mean()) / (means.std() + 1e-6)
-    return np.asarray((means - means[:, ::-1])[:, : SIDES // 2].ravel())
+    return np.asarray(np.tanh(_STEEPNESS * (means - means[:, ::-1])[:, : SIDES // 2].ravel()))
 
 
 def _mirror_axis(seen: Floats) -> tuple[float, int]:
