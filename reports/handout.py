@@ -106,7 +106,7 @@ def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _row(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
-    wrapped = textwrap.wrap(row[-1], widths[-1], break_on_hyphens=False) or [""]
+    wrapped = textwrap.wrap(row[-1], widths[-1], break_long_words=False, break_on_hyphens=False) or [""]
     cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths[:-1], strict=True)]
     yield "  ".join([*cells, wrapped[0]]).rstrip()
     for more in wrapped[1:]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID
+from pynetdicom import PYNETDICOM_UID_PREFIX
 
 from agent.config import Config
 from agent.papers import statuses
@@ -130,7 +130,7 @@ def _acceptor(config: Config) -> Section:
         ("asynchronous operations", "not supported; one request at a time on an association"),
         ("idle time-out", f"{node.idle_timeout_seconds:g} s (node.idle_timeout_seconds)"),
         ("DIMSE and ACSE time-out", f"{node.dimse_timeout_seconds:g} s (node.dimse_timeout_seconds)"),
-        ("implementation class UID", str(PYNETDICOM_IMPLEMENTATION_UID)),
+        ("implementation class UID", f"{PYNETDICOM_UID_PREFIX} and the version of pynetdicom"),
         ("implementation version name", "PYNETDICOM_ and the version of that library"),
         ("role selection", "answered for the services of section 4.2.1.5 whose classes say so"),
         ("extended negotiation", "none; user identity is not looked at"),
