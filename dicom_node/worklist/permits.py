@@ -6,9 +6,11 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from dicom_node.destinations import find, takes
-from dicom_node.kinds import TAKES_BACK
-from dicom_node.tables import Book, Delivery, RemoteAE, Revision, Study
+from dicom_node.kinds import TAKES_BACK, Kind, Stage
+from dicom_node.tables import Book, Delivery, DeliveryState, RemoteAE, Revision, Study
 from dicom_node.worklist.moves import CALLED_OFF, NOTHING_THERE
+
+_REPLACING = frozenset({Kind.ORU, Kind.FHIR})  # one report of a study at its receiver
 
 
 def why_it_is_off(tx: Session, delivery: Delivery) -> str:
@@ -27,7 +29,7 @@ def why_it_is_off(tx: Session, delivery: Delivery) -> str:
 def why_it_is_not_needed(tx: Session, delivery: Delivery) -> str:
     """A code: why a queued object has no purpose at its destination any more; empty where it has one."""
     if delivery.stage in TAKES_BACK:
-        return "" if _got_any(tx, delivery) else NOTHING_THERE
+        return "" if _got_any(tx, delivery) and not _is_replaced(tx, delivery) else NOTHING_THERE
     return CALLED_OFF if _is_taken_back(tx, delivery) else ""
 
 
@@ -58,6 +60,28 @@ def _is_taken_back(tx: Session, delivery: Delivery) -> bool:
         Delivery.id > delivery.id,
     )
     return tx.scalar(chosen.limit(1)) is not None
+
+
+def _is_replaced(tx: Session, delivery: Delivery) -> bool:
+    """Has a newer draft's message replaced what this one takes back? Sent after that, it would take the newer one back.
+
+    For a patient's safety it goes out all the same: it may be about another patient.
+    """
+    if delivery.kind not in _REPLACING or delivery.stage is not Stage.REJECTION:
+        return False
+    newer = (
+        select(Delivery.id)
+        .join(Revision, Revision.id == Delivery.revision_id)
+        .where(
+            Revision.study_id == delivery.revision.study_id,
+            Revision.number > delivery.revision.number,
+            Delivery.destination == delivery.destination,
+            Delivery.kind == delivery.kind,
+            Delivery.stage.not_in(TAKES_BACK),
+            Delivery.state.in_([DeliveryState.SENT, DeliveryState.COMMITTED]),
+        )
+    )
+    return tx.scalar(newer.limit(1)) is not None
 
 
 def _got_any(tx: Session, delivery: Delivery) -> bool:
