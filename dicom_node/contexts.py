@@ -25,7 +25,7 @@ from pydicom.uid import (
     JPEGLSNearLossless,
     RLELossless,
 )
-from pynetdicom import AllStoragePresentationContexts
+from pynetdicom import PYNETDICOM_UID_PREFIX, AllStoragePresentationContexts
 from pynetdicom.presentation import PresentationContext
 
 _COMPRESSED: tuple[str, ...] = (
@@ -55,6 +55,7 @@ _PLAIN: tuple[str, ...] = (
     ImplicitVRLittleEndian,
     ExplicitVRBigEndian,
 )
+IMPLEMENTATION_PREFIX = str(PYNETDICOM_UID_PREFIX)  # of the Implementation Class UID (PS3.7 D.3.3.2)
 _REAL_TIME = "1.2.840.10008.1.2.7."  # SMPTE ST 2110 streams: never on an association (PS3.22)
 
 TRANSFER_SYNTAXES: tuple[str, ...] = (

@@ -5,8 +5,6 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-from pynetdicom import PYNETDICOM_UID_PREFIX
-
 from agent.config import Config
 from agent.papers import statuses
 from agent.papers.facts import name_of, rights_in_words
@@ -77,7 +75,7 @@ def _overview(offers: tuple[Offer, ...]) -> Section:
         "1 Overview",
         (
             Prose(
-                "wetread receives radiographs, drafts a chest report with a model, and sends the draft back as a "
+                "This node receives radiographs, drafts a chest report with a model, and sends the draft back as a "
                 "Structured Report that no person has verified. It supports these services over the network, and no "
                 "media."
             ),
@@ -130,7 +128,7 @@ def _acceptor(config: Config) -> Section:
         ("asynchronous operations", "not supported; one request at a time on an association"),
         ("idle time-out", f"{node.idle_timeout_seconds:g} s (node.idle_timeout_seconds)"),
         ("DIMSE and ACSE time-out", f"{node.dimse_timeout_seconds:g} s (node.dimse_timeout_seconds)"),
-        ("implementation class UID", f"{PYNETDICOM_UID_PREFIX} and the version of pynetdicom"),
+        ("implementation class UID", f"{contexts.IMPLEMENTATION_PREFIX} and the version of pynetdicom"),
         ("implementation version name", "PYNETDICOM_ and the version of that library"),
         ("role selection", "answered for the services of section 4.2.1.5 whose classes say so"),
         ("extended negotiation", "none; user identity is not looked at"),
