@@ -29,6 +29,7 @@ from dicom_node.database import Database, clock
 from dicom_node.errors import SendFailure
 from dicom_node.peer import Address
 from dicom_node.services import Handler, Offer
+from dicom_node.tls import Secured
 from dicom_node.worklist import commitments, promises
 from dicom_node.worklist.commitments import Reference
 from dicom_node.worklist.promises import Booked, Promise
@@ -59,7 +60,7 @@ class Commitment:
     @property
     def offers(self) -> Sequence[Offer]:
         """Senders ask us; those that we send to report, as the SCP of an association that they open."""
-        return (Offer(PUSH_MODEL, frozenset(Right), scu_role=True, scp_role=True),)
+        return (Offer(PUSH_MODEL, frozenset({Right.SEND, Right.RECEIVE}), scu_role=True, scp_role=True),)
 
     @property
     def handlers(self) -> Mapping[evt.InterventionEvent, Handler]:

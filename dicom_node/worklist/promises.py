@@ -43,6 +43,7 @@ class Promise:
     peer_ae_title: str
     host: str
     port: int
+    tls_name: str  # that its certificate must carry; empty: it is called without TLS
     committed: tuple[Reference, ...]
     failed: tuple[tuple[Reference, int], ...]
 
@@ -173,6 +174,7 @@ def _promise(tx: Session, request: CommitmentRequest, store: Path) -> Promise:
         peer_ae_title=request.calling_ae_title,
         host="" if peer is None else peer.host,
         port=0 if peer is None else peer.port,
+        tls_name=(peer.tls_name or peer.host) if peer is not None and peer.tls else "",
         committed=tuple(one for one in references if one not in failures),
         failed=tuple(failures.items()),
     )
