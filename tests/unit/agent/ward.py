@@ -26,6 +26,7 @@ from dicom_node.database import Database
 from dicom_node.destinations import in_words
 from dicom_node.headers import read_header
 from dicom_node.kinds import Kind
+from dicom_node.rules.tables import Late
 from dicom_node.tables import (
     AuditRow,
     Delivery,
@@ -110,7 +111,7 @@ class Ward:
 
     # --- listen, dispatch, work ---------------------------------------------------------------------------------------
 
-    def receive(self, dataset: Dataset, caller: str = "PACS") -> None:
+    def receive(self, dataset: Dataset, caller: str = "PACS", *, late: Late = Late.REPLACE) -> None:
         path = self.folder / "arrived.dcm"
         path.write_bytes(as_file(dataset))
         header = read_header(path)
@@ -118,7 +119,7 @@ class Ward:
         size = path.stat().st_size
         files.adopt(path, self.desk.config.node.store_folder, digest)
         arrival = worklist.Arrival(header, EXPLICIT, digest, size, caller)
-        self.do(lambda tx: worklist.record_instance(tx, arrival, now()))
+        self.do(lambda tx: worklist.record_instance(tx, arrival, now(), late=late))
 
     def claim(self) -> Claim:
         def take(tx: Session) -> Claim | None:
