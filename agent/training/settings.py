@@ -1,0 +1,143 @@
+"""What a training run is told: one TOML file for all three stages. Unknown keys are errors."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agent.readers.protocol import Framing
+from dicom_node.errors import ConfigurationError
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(_Section):
+    """Which films. Paths are relative to the TOML file."""
+
+    manifest: Path
+    images: Path | None = None
+    adults_only: bool = True  # CXR-LLaVA reads films of adults
+    train: str = "train"  # names of splits; films of no split are in none
+    validation: str = "validation"
+    labels: tuple[str, ...] = ()  # of the encoder; empty: every label of which both kinds of films are known
+    framing: Framing = "crop"
+
+
+class Shape(_Section):
+    """A model that starts from nothing. Sizes in pixels and numbers."""
+
+    image_size: Count = 224
+    patch_size: Count = 16
+    tower_width: Count = 128
+    tower_layers: Count = 6
+    tower_head_width: Count = 32
+    llama_width: Count = 128
+    llama_layers: Count = 3
+    llama_heads: Count = 4
+    llama_inner: Count = 352
+    positions: Count = 1024
+    vocabulary: Count = 512
+
+
+class Stage(_Section):
+    """What every stage is told. Epochs may be a fraction; a batch counts films on one device in one step."""
+
+    epochs: Positive = 10.0
+    batch: Count = 16
+    accumulate: Count = 1
+    learning_rate: Positive = 1e-4
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05  # share of all steps
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    precision: Literal["fp32", "bf16"] = "bf16"
+    activation_checkpointing: bool = False
+    augment: bool = True  # shifts, sizes and grays; never mirrored: the heart has a side
+    seed: int = 20250601
+    save_steps: Count = 500
+    log_steps: Count = 10
+
+
+class Encoder(Stage):
+    """Stage 1: the vision tower learns labels."""
+
+    learning_rate: Positive = 5e-4
+
+
+class Align(Stage):
+    """Stage 2: only the projection learns, from reports."""
+
+    learning_rate: Positive = 1e-3
+    epochs: Positive = 1.0
+
+
+class Lora(_Section):
+    """Low-rank adapters on every linear layer of the language model (Hu et al. 2021)."""
+
+    rank: Count = 16
+    alpha: Count = 32
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    quantize: Literal["", "nf4", "int8"] = ""  # the frozen layers; nf4 is QLoRA (Dettmers et al. 2023)
+
+
+class Finetune(Stage):
+    """Stage 3: the language model learns to answer; loss on the answer alone. Without `lora` all of it learns."""
+
+    learning_rate: Positive = 2e-4
+    epochs: Positive = 3.0
+    lora: Lora | None = None
+    train_projector: bool = True
+    train_tower: bool = False
+
+    @model_validator(mode="after")
+    def _quantized_in_bf16(self) -> Self:
+        if self.lora is not None and self.lora.quantize and self.precision != "bf16":
+            raise ValueError('quantized layers compute in bf16: set precision = "bf16" in [finetune]')
+        return self
+
+
+class Card(_Section):
+    """How the result calls itself; stands in every draft."""
+
+    name: str = "CXR-LLaVA, adapted"
+    version: str = "1"
+    manufacturer: str = ""
+    notice: str = "ADAPTED MODEL - NOT VALIDATED"
+
+
+class Training(_Section):
+    """The whole file."""
+
+    data: Data
+    start: Path | None = None  # folder of a checkpoint; without it a model of `shape` starts from nothing
+    shape: Shape = Shape()
+    card: Card = Card()
+    encoder: Encoder = Encoder()
+    align: Align = Align()
+    finetune: Finetune = Finetune()
+
+
+def read_settings(path: Path) -> Training:
+    """Read and check the file; relative paths in it are made absolute. Raises ConfigurationError with every mistake."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is no TOML file: {error}") from error
+    try:
+        settings = Training.model_validate(values)
+    except ValidationError as error:
+        mistakes = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise ConfigurationError(f"{path}: {mistakes}") from error
+    folder = path.parent
+    data = settings.data.model_copy(update=_absolute(folder, settings.data, "manifest", "images"))
+    return settings.model_copy(update={"data": data, **_absolute(folder, settings, "start")})
+
+
+def _absolute(folder: Path, section: BaseModel, *names: str) -> dict[str, Any]:
+    return {name: folder / value for name in names if (value := getattr(section, name)) is not None}

@@ -1,0 +1,270 @@
+"""The three stages of Lee et al. 2025: a tower that knows labels, a projection that joins it, words that fit.
+
+A run is a folder: `settings.json`, `data.json` (what was learned from, with its digest), the trainer's own
+`checkpoint-*` from which a killed run goes on, `metrics.json`, `loss.png`, and `model/`, a checkpoint in the published
+layout that the reader loads as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from agent.manifest import Case, known_labels, read_manifest
+from agent.readers import prompt
+from agent.readers.checkpoint import Checkpoint
+from agent.readers.cxr_llava import CxrLlavaModel, load
+from agent.training import adapters, curves, films, layout
+from agent.training.modules import LabelledTower, ReportWriter, answer_array, learn_only
+from agent.training.settings import Stage, Training
+from agent.training.words import train_tokenizer
+from dicom_node.errors import ConfigurationError
+from reports.findings import State
+
+Name: TypeAlias = Literal["encoder", "align", "finetune"]
+Say: TypeAlias = Callable[[str], None]
+
+_NEEDS_REPORTS: Final = frozenset({"align", "finetune"})
+_ROOM: Final = 16  # positions that are left free behind prompt, film and answer
+_NOTICES: Final = MappingProxyType({"encoder": "LANGUAGE MODEL NOT TRAINED", "align": "ONLY THE PROJECTION IS TRAINED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The films of one run, by split."""
+
+    train: Sequence[Case]
+    validation: Sequence[Case]
+    labels: tuple[str, ...]
+
+
+def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
+    """Train one stage into the folder `out`; a run that was killed goes on. Returns the metrics.
+
+    Raises ManifestError and ConfigurationError before anything is written where films, settings and stage do not fit.
+    """
+    prepared = prepare(stage, settings)
+    course: Stage = getattr(settings, stage)
+    tokenizer, config = _beginning(settings, prepared)
+    torch.manual_seed(course.seed)
+    model = _model(settings, config, course)
+    size = int(config["clip_vision_cfg"]["image_size"])
+    squares = {
+        name: films.load_squares(cases, size, settings.data.framing, lambda _number: None)
+        for name, cases in (("train", prepared.train), ("validation", prepared.validation))
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    _write_data(out, settings, prepared, squares)
+    words = _words(tokenizer)
+    learner, targets = _learner(stage, settings, model, words, prepared, _patches(config))
+    say(f"{stage}: {len(prepared.train)} films, {_learning(learner):,} numbers learn")
+    sets = {
+        name: films.Films(
+            squares[name],
+            targets[name],
+            mean=float(config["image_preprocess_cfg"]["mean"]),
+            std=float(config["image_preprocess_cfg"]["std"]),
+            augment=course.augment and name == "train",
+            seed=course.seed,
+        )
+        for name in squares
+    }
+    trainer = Trainer(
+        model=learner,
+        args=_arguments(course, out, validates=bool(prepared.validation)),
+        train_dataset=sets["train"],
+        eval_dataset=sets["validation"] if prepared.validation else None,
+        callbacks=[_Watch(sets["train"], out, stage)],
+    )
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out)))  # type: ignore[no-untyped-call]
+    metrics = _metrics(trainer)
+    layout.write_json(out / "metrics.json", metrics)
+    curves.draw(trainer.state.log_history, f"{stage}, {len(prepared.train)} films", out / "loss.png")
+    _write_model(stage, settings, out / "model", model, config, tokenizer)
+    say(f"{out / 'model'}: a checkpoint in the published layout")
+    return metrics
+
+
+def prepare(stage: Name, settings: Training) -> Prepared:
+    """Read the manifest and choose films. Raises ManifestError, ConfigurationError."""
+    data = settings.data
+    cases = read_manifest(data.manifest, images=data.images)
+    train, validation = (
+        films.split(cases, adults_only=data.adults_only, name=name) for name in (data.train, data.validation)
+    )
+    if stage in _NEEDS_REPORTS:
+        train, validation = ([case for case in part if case.report] for part in (train, validation))
+    labels = data.labels or _both_kinds(train)
+    if not train or (stage == "encoder" and not labels):
+        what = "a report" if stage in _NEEDS_REPORTS else "labels of both kinds"
+        age = " of adults" if data.adults_only else ""
+        raise ConfigurationError(f"no film{age} in the split {data.train!r} of {data.manifest} has {what}")
+    return Prepared(train, validation, labels)
+
+
+def _both_kinds(cases: Sequence[Case]) -> tuple[str, ...]:
+    def kinds(label: str) -> set[State]:
+        return {case.labels[label] for case in cases if label in case.labels}
+
+    return tuple(label for label in known_labels(cases) if {State.PRESENT, State.ABSENT} <= kinds(label))
+
+
+def _beginning(settings: Training, prepared: Prepared) -> tuple[bytes | Path, dict[str, Any]]:
+    """Tokenizer and configuration of the model that learns."""
+    if settings.start is not None:
+        return settings.start, Checkpoint.open(settings.start, "fp32").config
+    reports = [case.report for case in prepared.train if case.report]
+    return train_tokenizer(reports, settings.shape.vocabulary), layout.configuration(settings.shape)
+
+
+def _words(tokenizer: bytes | Path) -> prompt.LlamaWords:
+    if isinstance(tokenizer, bytes):
+        return prompt.LlamaWords(tokenizer, legacy=False, add_bos_token=True)
+    return Checkpoint.open(tokenizer, "fp32").words()
+
+
+def _model(settings: Training, config: dict[str, Any], course: Stage) -> CxrLlavaModel:
+    """In full precision where it learns whole, else as the adapters want it."""
+    if settings.start is None:
+        model = CxrLlavaModel(config)
+        model.compute_buffers(torch.device("cpu"))
+        return model
+    lora = getattr(course, "lora", None)
+    precision = (lora.quantize or course.precision) if lora else "fp32"
+    return load(settings.start, precision, device="auto" if torch.cuda.is_available() else "cpu").parts.train()
+
+
+def _learner(
+    stage: Name,
+    settings: Training,
+    model: CxrLlavaModel,
+    words: prompt.LlamaWords,
+    prepared: Prepared,
+    patches: int,
+) -> tuple[nn.Module, dict[str, dict[str, Any]]]:
+    if stage == "encoder":
+        arrays = {
+            "train": films.label_array(prepared.train, prepared.labels),
+            "validation": films.label_array(prepared.validation, prepared.labels),
+        }
+        tower = LabelledTower(model, len(prepared.labels), _weights(arrays["train"]))
+        learn_only(tower, "model.vision_tower.", "norm.", "head.")
+        return tower, {name: {"labels": array} for name, array in arrays.items()}
+    question = words.prompt_ids(prompt.REPORT)
+    writer = ReportWriter(model, question)
+    longest = int(model.llama.config.max_position_embeddings) - len(question) - patches - _ROOM
+    texts = {"train": [case.report for case in prepared.train], "validation": [c.report for c in prepared.validation]}
+    answers = {name: answer_array(words, text, longest) for name, text in texts.items()}
+    adapters.choose_what_learns(stage, settings.finetune, writer)
+    return writer, {name: {"labels": array} for name, array in answers.items()}
+
+
+def _patches(config: Mapping[str, Any]) -> int:
+    tower = config["clip_vision_cfg"]
+    return int(int(tower["image_size"]) // int(tower["patch_size"])) ** 2
+
+
+def _weights(labels: NDArray[np.float32]) -> torch.Tensor:
+    """How many negative films there are for each positive one."""
+    positive, negative = (labels == 1).sum(axis=0), (labels == 0).sum(axis=0)
+    return torch.from_numpy((negative / np.maximum(positive, 1)).astype(np.float32))
+
+
+def _learning(learner: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in learner.parameters() if parameter.requires_grad)
+
+
+def _arguments(course: Stage, out: Path, *, validates: bool) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(out),
+        num_train_epochs=course.epochs,
+        per_device_train_batch_size=course.batch,
+        per_device_eval_batch_size=course.batch,
+        gradient_accumulation_steps=course.accumulate,
+        learning_rate=course.learning_rate,
+        warmup_steps=course.warmup,
+        weight_decay=course.weight_decay,
+        lr_scheduler_type="cosine",
+        bf16=course.precision == "bf16",
+        activation_checkpointing=course.activation_checkpointing,
+        eval_strategy="steps" if validates else "no",
+        eval_steps=course.save_steps,
+        save_strategy="steps",
+        save_steps=course.save_steps,
+        save_total_limit=2,
+        logging_steps=course.log_steps,
+        seed=course.seed,
+        data_seed=course.seed,
+        label_names=["labels"],
+        remove_unused_columns=False,
+        report_to=[],
+        use_cpu=not torch.cuda.is_available(),
+    )
+
+
+class _Watch(TrainerCallback):
+    """Counts the rounds, and draws the curve whenever the trainer saves, so that one may look while it runs."""
+
+    def __init__(self, films_: films.Films, out: Path, stage: str) -> None:
+        self._films = films_
+        self._out = out
+        self._stage = stage
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        del args, control, kwargs
+        self._films.round = int((state.epoch or 0) + 1e-3)  # a run may go on in the middle of a round
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        del args, control, kwargs
+        curves.draw(state.log_history, self._stage, self._out / "loss.png")
+
+
+def _metrics(trainer: Trainer) -> dict[str, Any]:
+    log = trainer.state.log_history
+    last: dict[str, Any] = {
+        key: row[key] for row in log for key in ("loss", "eval_loss", "train_loss", "train_runtime") if key in row
+    }
+    memory = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else None
+    return {**last, "steps": trainer.state.global_step, "gpu_bytes_reserved": memory, "history": log}
+
+
+def _write_data(out: Path, settings: Training, prepared: Prepared, squares: Mapping[str, NDArray[np.uint8]]) -> None:
+    """What is learned from; a folder that has other data or settings is refused."""
+    whole = films.digest([*prepared.train, *prepared.validation], np.concatenate(list(squares.values())))
+    data = {
+        "digest": whole,
+        "films": {"train": len(prepared.train), "validation": len(prepared.validation)},
+        "patients": len({case.patient or case.id for case in prepared.train}),
+        "labels": list(prepared.labels),
+    }
+    wanted = {"data.json": data, "settings.json": json.loads(settings.model_dump_json())}
+    for name, content in wanted.items():
+        path = out / name
+        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != content:
+            raise ConfigurationError(f"{out} holds a run with other films or settings; name another folder")
+        layout.write_json(path, content)
+
+
+def _write_model(
+    stage: Name,
+    settings: Training,
+    folder: Path,
+    model: CxrLlavaModel,
+    config: Mapping[str, Any],
+    tokenizer: bytes | Path,
+) -> None:
+    card = settings.card
+    if stage in _NOTICES and settings.start is None:
+        card = card.model_copy(update={"notice": f"{_NOTICES[stage]} - {card.notice}"})
+    layout.write(folder, adapters.weights(model, settings), config, card, tokenizer=tokenizer)

@@ -1,0 +1,36 @@
+"""A tokenizer of one's own, for a model that starts from nothing."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import sentencepiece
+
+from agent.readers import prompt
+
+
+def train_tokenizer(reports: Sequence[str], size: int) -> bytes:
+    """A Llama-like sentencepiece model (BPE with byte fallback) of the reports and of the prompts."""
+    lines = [line for text in reports for line in text.split("\n") if line]
+    lines += [
+        line
+        for text in (prompt.REPORT, prompt.DIFFERENTIAL)
+        for line in prompt.render(text).replace("<image>", "").split("\n")
+        if line
+    ] * 20
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.Train(
+        sentence_iterator=iter(lines),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=size,
+        hard_vocab_limit=True,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        split_digits=True,
+        num_threads=1,
+        minloglevel=2,
+    )
+    return model.getvalue()

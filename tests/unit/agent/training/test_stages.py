@@ -1,0 +1,229 @@
+"""Training: what learns in each stage, what comes out, and that a killed run ends where an unbroken one does."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from agent.manifest import ManifestError
+from agent.readers.cxr_llava import load
+from agent.readers.protocol import Generation
+from agent.training import stages
+from agent.training.settings import read_settings
+from dicom_node.errors import ConfigurationError
+from tests.harness.node import wait_until
+
+SHAPE = """
+[shape]
+image_size = 32
+patch_size = 16
+tower_width = 32
+tower_layers = 1
+llama_width = 32
+llama_layers = 1
+llama_heads = 2
+llama_inner = 64
+vocabulary = 420
+"""
+COURSE = """
+epochs = 2
+batch = 4
+precision = "fp32"
+save_steps = 2
+log_steps = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve films, one a patient; the bright ones have an effusion."""
+    folder = tmp_path_factory.mktemp("films")
+    random = np.random.default_rng(5)
+    rows = [("image", "patient", "age", "split", "Pleural Effusion", "Edema", "report")]
+    for number in range(12):
+        bright = number % 2
+        pixels = np.clip(random.normal(80 + 100 * bright, 20, (40, 40)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        split = "validation" if number > 9 else "train"
+        text = "There is a pleural effusion." if bright else "There is no pleural effusion."
+        rows.append((f"{number}.png", str(number), "50", split, str(bright), "" if number else "1", text))
+    with (folder / "films.csv").open("w", encoding="utf-8", newline="") as opened:
+        csv.writer(opened).writerows(rows)
+    return folder
+
+
+def settings_file(films: Path, name: str, text: str = "", **sections: str) -> Path:
+    courses = [f"[{stage}]\n{COURSE}{sections.get(stage, '')}" for stage in ("encoder", "align", "finetune")]
+    path = films / name
+    parts = [f'{text}\n[data]\nmanifest = "films.csv"\n', SHAPE, *courses, sections.get("lora", "")]
+    path.write_text("\n".join(parts), encoding="utf-8")
+    return path
+
+
+def say(_line: str) -> None:
+    """Nobody listens."""
+
+
+@pytest.fixture(scope="module")
+def encoded(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("encoder")
+    stages.run("encoder", read_settings(settings_file(films, "encoder.toml")), out, say)
+    return out
+
+
+@pytest.fixture(scope="module")
+def finetuned(films: Path, encoded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finetune")
+    text = f'start = "{encoded / "model"}"'
+    stages.run("finetune", read_settings(settings_file(films, "finetune.toml", text)), out, say)
+    return out
+
+
+def weights(model: Path) -> dict[str, torch.Tensor]:
+    return load_file(model / "model-00001-of-00001.safetensors")
+
+
+def changed(before: Path, after: Path) -> set[str]:
+    one, other = weights(before), weights(after)
+    assert one.keys() == other.keys()
+    return {name.split(".")[0] for name in one if not torch.equal(one[name], other[name])}
+
+
+def test_a_run_leaves_a_model_that_the_reader_loads_and_says_what_it_was_made_from(encoded: Path) -> None:
+    reader = load(encoded / "model", "fp32", device="cpu")
+    assert reader.identity.notice == "LANGUAGE MODEL NOT TRAINED - ADAPTED MODEL - NOT VALIDATED"
+    data = json.loads((encoded / "data.json").read_text(encoding="utf-8"))
+    assert (data["films"], data["patients"]) == ({"train": 10, "validation": 2}, 10)
+    assert data["labels"] == ["Pleural Effusion"]  # of edema only one kind is known
+    assert len(data["digest"]) == 64
+    metrics = json.loads((encoded / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["steps"] == 6
+    assert {"loss", "eval_loss"} <= metrics.keys()
+    with Image.open(encoded / "loss.png") as picture:
+        assert picture.width > 500
+
+
+def test_what_was_learned_survives_the_published_names(encoded: Path, films: Path) -> None:
+    """Bytes that were written and loaded are those that the trainer kept, in bf16."""
+    kept = load_file(encoded / "checkpoint-6" / "model.safetensors")
+    model = load(encoded / "model", "fp32", device="cpu").parts.state_dict()
+    for name, value in model.items():
+        if not name.endswith("position_ids"):
+            assert torch.equal(kept[f"model.{name}"].to(torch.bfloat16).float(), value), name
+
+
+def test_align_moves_the_projection_and_nothing_else(films: Path, encoded: Path, tmp_path: Path) -> None:
+    text = f'start = "{encoded / "model"}"'
+    stages.run("align", read_settings(settings_file(films, "align.toml", text)), tmp_path / "run", say)
+    assert changed(encoded / "model", tmp_path / "run" / "model") == {"mm_projector"}
+
+
+def test_finetuning_leaves_the_tower_alone(encoded: Path, finetuned: Path) -> None:
+    assert changed(encoded / "model", finetuned / "model") == {"llama", "lm_head", "mm_projector"}
+
+
+@pytest.mark.parametrize(("quantize", "precision"), [("", "fp32"), ("nf4", "bf16")])
+def test_adapters_become_part_of_the_weights(
+    films: Path, finetuned: Path, tmp_path: Path, quantize: str, precision: str
+) -> None:
+    lora = f'[finetune.lora]\nrank = 2\nalpha = 64\ndropout = 0.0\nquantize = "{quantize}"\n'
+    path = settings_file(films, f"lora{quantize}.toml", f'start = "{finetuned / "model"}"', lora=lora)
+    path.write_text(path.read_text("utf-8").replace('"fp32"', f'"{precision}"'), encoding="utf-8")
+    stages.run("finetune", read_settings(path), tmp_path / "run", say)
+
+    before, after = weights(finetuned / "model"), weights(tmp_path / "run" / "model")
+    kept = load_file(tmp_path / "run" / "checkpoint-6" / "model.safetensors")
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name.split(".")[0] for name in moved} == {"llama", "mm_projector"}
+    assert all(".layers." in name for name in moved if name.startswith("llama."))
+    layer = "layers.0.mlp.up_proj"
+    down, up = (kept[f"model.llama.{layer}.lora_{side}.default.weight"].float() for side in "AB")
+    expected = before[f"llama.{layer}.weight"].float() + 32 * (up @ down)
+    assert torch.equal(after[f"llama.{layer}.weight"], expected.to(torch.bfloat16))
+    load(tmp_path / "run" / "model", "fp32", device="cpu").token_ids(
+        np.zeros((40, 40), np.uint8), "<image>\n", Generation(max_new_tokens=2)
+    )
+
+
+@pytest.fixture
+def broken_off(films: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A run whose process was killed after its first checkpoint."""
+    path = settings_file(films, "long.toml")
+    path.write_text(path.read_text("utf-8").replace("epochs = 2", "epochs = 12"), encoding="utf-8")
+    out = tmp_path / "broken"
+    command = [sys.executable, "-m", "agent", "train", "encoder", str(path), "--output", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: list(out.glob("checkpoint-*/trainer_state.json")), "a checkpoint", seconds=120)
+        os.kill(process.pid, signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+    return path, out
+
+
+def test_a_killed_run_goes_on_to_the_same_end(broken_off: tuple[Path, Path], tmp_path: Path) -> None:
+    path, out = broken_off
+    assert not (out / "metrics.json").exists()
+    settings = read_settings(path)
+    resumed = stages.run("encoder", settings, out, say)
+    unbroken = stages.run("encoder", settings, tmp_path / "unbroken", say)
+    assert resumed["steps"] == unbroken["steps"] == 36
+    assert resumed["loss"] == pytest.approx(unbroken["loss"], rel=1e-3)
+    assert resumed["eval_loss"] == pytest.approx(unbroken["eval_loss"], rel=1e-3)
+
+
+def test_a_folder_with_another_run_is_refused(films: Path, encoded: Path) -> None:
+    path = settings_file(films, "other.toml")
+    path.write_text(path.read_text("utf-8").replace("batch = 4", "batch = 2"), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="other films or settings"):
+        stages.run("encoder", read_settings(path), encoded, say)
+
+
+def test_a_patient_in_two_splits_is_refused_before_anything_is_written(films: Path, tmp_path: Path) -> None:
+    text = (films / "films.csv").read_text("utf-8").replace("11.png,11,", "11.png,0,")
+    (films / "leak.csv").write_text(text, encoding="utf-8")
+    path = settings_file(films, "leak.toml")
+    path.write_text(path.read_text("utf-8").replace("films.csv", "leak.csv"), encoding="utf-8")
+    with pytest.raises(ManifestError, match="one patient is in the splits"):
+        stages.run("encoder", read_settings(path), tmp_path / "run", say)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("[encoder]\nepoch = 3\n", "encoder.epoch: Extra inputs"),
+        ('[finetune]\nprecision = "fp32"\n[finetune.lora]\nquantize = "nf4"\n', "quantized layers compute in bf16"),
+        ("[data]\n", "data.manifest: Field required"),
+        ("[data\n", "no TOML file"),
+    ],
+)
+def test_settings_that_are_wrong_are_told_with_their_place(tmp_path: Path, line: str, words: str) -> None:
+    path = tmp_path / "wrong.toml"
+    data = "" if line.startswith("[data") else '[data]\nmanifest = "films.csv"\n'
+    path.write_text(data + line, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=words):
+        read_settings(path)
+
+
+def test_the_commented_file_has_the_defaults(tmp_path: Path) -> None:
+    commented = Path(__file__).parents[4] / "deploy" / "training.toml"
+    lora = "[finetune.lora]\n"
+    bare = tmp_path / "bare.toml"
+    bare.write_text(f'[data]\nmanifest = "films.csv"\n{lora}', encoding="utf-8")
+    settings = read_settings(commented)
+    expected = read_settings(bare)
+    assert settings.model_dump(exclude={"data"}) == expected.model_dump(exclude={"data"})
+    assert settings.data.model_dump(exclude={"manifest"}) == expected.data.model_dump(exclude={"manifest"})
