@@ -22,7 +22,16 @@ from dicom_node import audit
 from dicom_node.kinds import TAKES_BACK, Stage
 from dicom_node.tables import AuditRow, Book, Delivery, DeliveryState, Instance, Revision, Study
 from dicom_node.worklist import Ending, Swept, stands_beside
-from dicom_node.worklist.moves import call_back, close, deliveries_of, locked, move_delivery, settle
+from dicom_node.worklist.holds import PATIENT_CHANGED, hold_study
+from dicom_node.worklist.moves import (
+    call_back,
+    close,
+    deliveries_of,
+    locked,
+    move_delivery,
+    settle,
+    where_it_is,
+)
 from dicom_node.worklist.sweeps import alone
 from reports import drafts
 from reports.messages.identity import PatientId
@@ -109,7 +118,8 @@ def record(tx: Session, report: Report, now: datetime, *, actor: str) -> None:
     """Add a draft in the transaction that queues its deliveries; those of older revisions are superseded,
     unless it is of late images only.
 
-    Its document must be durable already. Where `silence` says that nothing may leave, it has ended before it began.
+    Its document must be durable already. Where `silence` says that nothing may leave, it has ended before it began; and
+    where that is because its patient was merged away, the study is held as well.
     """
     study_id = tx.get_one(Revision, report.revision_id).study_id
     why = silence(tx, study_id, films=report.films)
@@ -120,6 +130,14 @@ def record(tx: Session, report: Report, now: datetime, *, actor: str) -> None:
     tx.flush()
     if why is not None:
         end(tx, report, why, now, actor=actor)
+    if why is Event.PATIENT_CHANGED:
+        _hold(tx, tx.get_one(Revision, report.revision_id), now, actor=actor)
+
+
+def _hold(tx: Session, revision: Revision, now: datetime, *, actor: str) -> None:
+    """Whose study it is, a person must say: as where the merge comes later, and nobody would look at it otherwise."""
+    hold_study(tx, tx.get_one(Study, revision.study_id), PATIENT_CHANGED, now, actor=actor)
+    close(tx, revision, Ending(Book.DEAD_LETTERED, PATIENT_CHANGED, where_it_is(tx, revision)), now, actor=actor)
 
 
 def silence(tx: Session, study_id: int, *, films: Collection[str] = ()) -> Event | None:

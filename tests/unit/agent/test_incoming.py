@@ -16,6 +16,7 @@ from agent import drafting, examining
 from agent.desk import Desk
 from agent.examining import Examiner
 from dicom_node import worklist
+from dicom_node.errors import WrongState
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, DeliveryState, Instance, Mode, Way
 from reports import life
@@ -436,6 +437,24 @@ def test_no_draft_leaves_under_an_identifier_that_was_merged_before_the_films_ca
     ward.study_with_draft(IssuerOfPatientID="PACS1")
     assert ward.deliveries() == []
     assert (ward.report().state, ward.report().event) == (ReportState.WITHDRAWN, Event.PATIENT_CHANGED)
+
+
+def test_a_draft_that_an_early_merge_silences_holds_its_study_until_a_person_releases_it(ward: Ward) -> None:
+    ward.peer()
+    ward.hear(*merge("EX-0001"))
+    ward.study_with_draft()
+
+    assert ward.study().hold_reason == "patient-changed"
+    assert (ward.revision().book, ward.revision().reason) == (Book.DEAD_LETTERED, "patient-changed")
+    assert "study-held" in ward.events()
+    assert ward.recaller.step() == 0
+    with pytest.raises(WrongState, match="held"):
+        ward.do(lambda tx: worklist.requeue(tx, life.lock(tx, 1), now(), actor="person"))
+
+    ward.do(lambda tx: worklist.release_study(tx, life.lock(tx, 1), now(), actor="person"))
+    ward.draft()
+    assert ward.study().hold_reason == ""
+    assert [one.stage for one in ward.deliver()] == [Stage.DRAFT]
 
 
 def test_what_a_merge_keeps_is_not_silenced(ward: Ward) -> None:
