@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def sound() -> Impression:
         ({"rows": 32}, "too-small"),
     ],
 )
-def test_each_number_raises_its_own_doubt(numbers: dict[str, object], code: str) -> None:
+def test_each_number_raises_its_own_doubt(numbers: dict[str, Any], code: str) -> None:
     verdict = judge_picture(replace(sound(), **numbers))
     assert verdict is not None
     assert (verdict.decision, verdict.code) == ("confirm", code)
