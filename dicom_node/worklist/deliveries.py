@@ -187,8 +187,10 @@ def mark_failed(
     elif delivery.state is DeliveryState.SENT and is_called_off(tx, delivery):
         words = f"it was called off, but may be there, which could not be found out ({error}); look there for it"
         bury(tx, delivery, now, reason=MAY_BE_THERE, error=words)
+    elif reason:
+        bury(tx, delivery, now, reason=reason, error=error)
     else:
-        bury(tx, delivery, now, reason=reason or "undeliverable", error=error)
+        bury(tx, delivery, now, reason="undeliverable", error=error)
 
 
 def abandon(delivery: Delivery, now: datetime) -> None:
