@@ -21,7 +21,7 @@ from dicom_node.tables import Way
 from dicom_node.transports import Destination, Parcel, Transport
 from dicom_node.uids import derived_uid
 from reports.hl7 import mllp
-from reports.hl7.tls import client_context
+from reports.hl7.tls import client_context, explain
 from reports.rest.authority import Authority
 from reports.rest.calls import Caller
 from reports.rest.fhir import FhirTransport
@@ -94,8 +94,7 @@ def _connect(config: Config, to: Destination) -> str:
     try:
         mllp.connect(to, seconds=_CONNECT_SECONDS, tls=partial(client_context, config.hl7)).close()
     except ssl.SSLError as error:
-        words = f"{where} and we do not agree on TLS ({error.reason or type(error).__name__})"
-        raise SendFailure(words, unreachable=True) from error
+        raise SendFailure(f"{where}: {explain(error, host=to.host)}", unreachable=True) from error
     except ConfigurationError as error:
         raise SendFailure(f"{where}: {error}") from error
     except OSError as error:

@@ -38,6 +38,7 @@ _OVERLAP: Final = timedelta(minutes=2)  # commits may pass each other at the ser
 _STEP_SECONDS: Final = 1.0
 _LONGEST_WAIT: Final = 900.0
 _REMEMBERED: Final = 20_000  # versions of reports that were heard
+_LONGEST_SEARCH: Final = 600.0  # seconds: the other servers wait for it
 _STOP_SECONDS: Final = 5.0
 _DICOM: Final = "urn:oid:"
 
@@ -93,8 +94,10 @@ class Watcher:
         """One search to its end; what was heard until it failed stays heard."""
         with self._desk.database.read() as tx:
             since = watches.cursor(tx, to.name, otherwise=clock(tx) - _FIRST)
+        until = self._monotonic() + _LONGEST_SEARCH
+        search = Search(self._authority, to, is_over=lambda: self._monotonic() > until)
         try:
-            newest = self._hear_all(Search(self._authority, to), since)
+            newest = self._hear_all(search, since)
         except (SendFailure, NotFhir) as error:
             words = str(error) if isinstance(error, SendFailure) else f"{to.name}: {error}"
             with self._desk.database.write() as tx:

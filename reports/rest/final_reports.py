@@ -203,7 +203,8 @@ def _objects(value: object, most: int | None = _MOST) -> list[dict[str, Any]]:
 
 
 def _text(value: object, longest: int = _LONGEST) -> str:
-    return value if isinstance(value, str) and len(value) <= longest else ""
+    """A text that a database takes, and a log could show; empty for anything else."""
+    return value if isinstance(value, str) and len(value) <= longest and value.isprintable() else ""
 
 
 def _moment(value: object) -> datetime | None:

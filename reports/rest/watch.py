@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
+from dicom_node.errors import SendFailure
 from dicom_node.transports import Destination
 from reports.rest.authority import Authority
 from reports.rest.calls import Answer, refuse
@@ -29,10 +30,14 @@ _NOT_READ: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPSt
 
 @dataclass(slots=True)
 class Search:
-    """One search at one server, from its first page to its last. Lives as long as that."""
+    """One search at one server, from its first page to its last. Lives as long as that.
+
+    is_over: has it taken too long? Then it is given up between two questions.
+    """
 
     authority: Authority
     to: Destination
+    is_over: Callable[[], bool] = lambda: False
     known: dict[str, Json] = field(default_factory=dict)
 
     def pages(self, since: datetime, category: str) -> Iterator[Page]:
@@ -71,6 +76,8 @@ class Search:
         return self.known[place]
 
     def _get(self, url: str, accepted: frozenset[HTTPStatus] = frozenset()) -> Answer:
+        if self.is_over():
+            raise SendFailure(f"{self.to.name} answers too slowly; it is asked again from where it got to")
         answer = self.authority.call(self.to, "GET", url, headers={"Accept": _TYPE}, maximum=PAGE_BYTES)
         if answer.status in accepted:
             return Answer(answer.status, b"")

@@ -307,6 +307,8 @@ def test_a_bundle_of_nonsense_ends_nothing_and_stops_nothing(watched: Watched, s
         {"entry": [{"resource": {**signed(), "category": [5, {"coding": 7}], "identifier": {"value": "ACC0001"}}}]},
         {"entry": [{"resource": {**signed(study=STUDY), "subject": {"identifier": {"value": 1}}}}]},
         {"entry": [{"resource": {**signed(study=STUDY), "subject": {"reference": "Patient/../../secret"}}}]},
+        {"entry": [{"resource": signed(f"a{sign}", accession=f"ACC{sign}")} for sign in ("\0", "\ud800", "\n")]},
+        {"entry": [{"resource": signed("b", accession="ACC0001", patient=f"{sign}")} for sign in ("\0", "\ud800")]},
     ):
         server.asked.clear()
         body = json.dumps({"resourceType": "Bundle", **nonsense}).encode()
@@ -333,6 +335,27 @@ def test_an_answer_that_is_too_large_is_a_failure(
     server.script = lambda path: (200, b" " * 2000)
     watched.ask()
     assert "more than 1000 bytes" in watched.row().last_error
+
+
+def test_a_search_that_takes_too_long_is_given_up_and_goes_on_from_where_it_was(
+    watched: Watched, server: Signer
+) -> None:
+    server.page = 1
+    start = datetime.now(UTC) - timedelta(hours=5)
+    for number in range(6):
+        server.put(signed(f"r{number}", accession="OTHER"), at=start + timedelta(minutes=10 * number))
+
+    def slow(path: str) -> None:
+        watched.at += 250
+
+    server.script = slow
+    watched.ask()
+    assert "too slowly" in watched.row().last_error
+    assert len(server.searches()) == 3
+    server.script = None
+    watched.ask()
+    assert watched.row().failing_since is None
+    assert len(server.searches()) == 3 + 4
 
 
 def test_what_may_not_be_read_keeps_no_other_report_from_being_heard(watched: Watched, server: Signer) -> None:
