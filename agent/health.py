@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from agent import broker, certificates, edge, schema
 from agent.config import Config, unread_variables
-from agent.readers import demonstration_checkpoint
+from agent.readers import READERS, demonstration_checkpoint
 from agent.transports import try_out
 from dicom_node import audit, books, peer, peers, refused
 from dicom_node.associations import keep_identifiers_out_of_logs
@@ -26,6 +26,7 @@ from dicom_node.destinations import destinations, of_peer
 from dicom_node.errors import DatabaseNotReady, SendFailure
 from dicom_node.files import free_mebibytes
 from dicom_node.kinds import TAKES_BACK
+from dicom_node.rules import book
 from dicom_node.tables import AuditRow, Delivery, DeliveryState, Mode, ProcessBeat, RemoteAE, Way
 from dicom_node.transports import Destination
 from dicom_node.worklist import gaps
@@ -66,6 +67,7 @@ def findings(config: Config) -> Iterator[Finding]:
         schema.check(database)
         with database.read() as tx:
             yield from _database(tx)
+            yield from _rules(tx, config.reader.name)
             known, services = peers.everyone(tx), destinations(tx)
         if database.file is not None:
             yield from _doubles(database.file)
@@ -89,6 +91,20 @@ def _database(tx: Session) -> Iterator[Finding]:
     yield from _still_to_be_taken_back(tx)
     yield from _left_behind(tx)
     yield from _processes(tx)
+
+
+def _rules(tx: Session, reader: str) -> Iterator[Finding]:
+    """A rule that names what is gone, or a reader that nobody runs, sends studies nowhere without a word."""
+    for standing in book.everyone(tx):
+        subject = f"rule {standing.name}"
+        if standing.rule is None:
+            yield Finding(subject, "wrong", f"cannot be read and is passed over: {standing.trouble}")
+        elif standing.rule.enabled:
+            told = book.unknown(tx, standing.rule, readers=frozenset(READERS))
+            yield from (Finding(subject, "wrong", words) for words in told)
+            if standing.rule.reader in READERS and standing.rule.reader != reader:
+                words = f"its studies wait for a worker with reader {standing.rule.reader}; here it is {reader}"
+                yield Finding(subject, "warning", words)
 
 
 def _disk(config: Config) -> Finding:

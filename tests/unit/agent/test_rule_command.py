@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from agent import schema
+from agent import health, schema
 from agent.cli import wetread
 from agent.config import Config
 from agent.routing import Router
-from dicom_node import worklist
+from dicom_node import peers, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.errors import WetreadError
@@ -187,6 +187,15 @@ def test_a_study_shows_which_rule_decided_and_what_completed_it(counter: Counter
     assert "completed by         quiet\n" in shown
     assert "routed by            rule er, version 1; priority stat\n" in shown
     assert json.loads(CliRunner().invoke(wetread, [*show, "--json"]).stdout)["completed_by"] == "quiet"
+
+
+def test_check_tells_of_rules_that_send_studies_nowhere(counter: Counter) -> None:
+    counter.ward.peer("PACS")
+    counter.tell("add", "gone", "--to", "PACS")
+    counter.ward.do(lambda tx: peers.remove(tx, "PACS", now=now(), actor="person:a"))
+    found = [one for one in health.findings(Config(node=counter.ward.desk.config.node)) if one.subject == "rule gone"]
+
+    assert [(one.verdict, "no destination is named 'PACS'" in one.words) for one in found] == [("wrong", True)]
 
 
 def test_a_person_completes_and_reprocesses(counter: Counter) -> None:
