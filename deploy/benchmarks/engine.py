@@ -5,16 +5,20 @@
     python deploy/benchmarks/engine.py --shape real --precision nf4 bf16    # 14 GB of random weights; wants a GPU
     python deploy/benchmarks/engine.py --checkpoint /srv/model --precision nf4 bf16
 
-Both get the same prepared films and compute tower, prompt and answer; no answer ends before its limit. Each round takes
-all of them by turns, so that a busy machine slows all; the table has medians. On the processor it exits 1 where a token
-of one reading takes more than 0.8 of generate's time, or eight readings are less than 5 times its throughput.
+Both get the same prepared films and compute tower, prompt and answer; no answer ends before its limit. The table has
+medians. On the processor each round takes all of them by turns, so that a busy machine slows all; on a GPU each is
+measured alone, so that its memory is its own.
+
+Exits 1 where a bar is not reached. On the processor: a token of one reading takes at most 0.8 of generate's time, and
+eight readings are at least 5 times its throughput. On a GPU, with --shape real or a checkpoint: reports an hour at 16
+or more at least 15 times generate's with one and 1.5 times its 16, a reading alone in at most half its time, and nf4
+with one reading in less than 6 GiB of reserved memory. `--profile` says what bounds a step.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import platform
 import resource
 import statistics
 import sys
@@ -23,29 +27,39 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-import transformers
+from device import NEVER, machine, profile, roofline, synchronize
 from numpy.typing import NDArray
 from random_checkpoint import SEED, SHAPES, write_checkpoint
 from torch import Tensor
 from transformers import GenerationConfig, LlamaForCausalLM, LogitsProcessor
 
-from agent.readers import prompt
+from agent.readers import hush, prompt
 from agent.readers.cxr_llava import CxrLlavaReader, load
 from agent.readers.engine.answer import Request
 from agent.readers.engine.batch import Engine, Limits
 from agent.readers.protocol import Generation
+from agent.readers.weights import prequantized
+from agent.readers.weights.install import free_bytes
+from agent.readers.weights.quantize import save
 
 TOKENS = (70, 150)  # an ordinary report, and a long one
 PEERS = (1, 8, 16)
 OURS = (1, 4, 8, 16, 32)
-NEVER = -7  # no token: an answer ends at its limit
 SLOWEST_TOKEN = 0.8  # of generate's, one reading
 LEAST_THROUGHPUT = 5.0  # of generate's with one reading, eight readings
+LEAST_ON_A_GPU = 15.0  # times the reports of generate with one reading, 16 or more readings
+LEAST_OF_SIXTEEN = 1.5  # times those of generate with 16
+SLOWEST_READING = 0.5  # of generate's time for one reading
+MOST_MEMORY = 6.0  # GiB reserved, nf4, one reading
+MANY = 16
+
+Read: TypeAlias = Callable[[int], float]  # tokens to seconds until the first one; returns at the end of the last one
 
 
 @dataclass(frozen=True)
@@ -63,10 +77,16 @@ class Row:
 
     name: str
     batch: int
-    read: Callable[[int], float]  # tokens to seconds until the first one, at the end of the last one
+    make: Callable[[], Read]
     rounds: dict[int, list[Taken]] = field(default_factory=lambda: {tokens: [] for tokens in TOKENS})
     memory: float = 0.0  # GiB reserved on the device
     failed: str = ""
+    made: Read | None = None
+
+    def read(self, tokens: int) -> float:
+        """Make what reads at the first call."""
+        self.made = self.made or self.make()
+        return self.made(tokens)
 
     def steps(self) -> list[float]:
         """Seconds a step in each round."""
@@ -138,23 +158,29 @@ def read_ours(engine: Engine, ids: list[int], pixels: NDArray[np.float32], batch
         if not first:
             first = time.perf_counter() - began
     assert all(answer.count == count for answer in answers)
+    if engine.load.slots < batch:
+        raise torch.OutOfMemoryError(f"no memory for {batch} readings at once")
     return first
 
 
-def synchronize() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
 def measure(rows: list[Row], rounds: int) -> None:
-    """All rows by turns. The first round warms up and is not counted, but for the memory that it takes."""
+    """The first round warms up and is not counted, but for the memory that it takes."""
+    if torch.cuda.is_available():
+        for row in rows:
+            measure_by_turns([row], rounds)
+            row.made = None  # gives its cache and graphs back
+            print(f"{row.name} {row.batch}", file=sys.stderr)
+    else:
+        measure_by_turns(rows, rounds)
+
+
+def measure_by_turns(rows: list[Row], rounds: int) -> None:
     for number in range(rounds + 1):
         for row in [row for row in rows if not row.failed]:
             try:
                 take(row, counted=number > 0)
             except torch.OutOfMemoryError:
-                row.failed = "out of memory"
-                torch.cuda.empty_cache()
+                row.failed, row.made = "out of memory", None
         print(f"round {number} of {rounds}", file=sys.stderr)
 
 
@@ -177,11 +203,13 @@ def take(row: Row, *, counted: bool) -> None:
 def rows_of(reader: CxrLlavaReader, ids: list[int], pixels: NDArray[np.float32], largest: int) -> list[Row]:
     peer = Peer(reader, ids, pixels)
     positions = len(ids) - 1 + reader.features_count + max(TOKENS)
-    rows = [Row("transformers.generate", n, lambda tokens, n=n: peer.read(n, tokens)) for n in PEERS if n <= largest]
-    for n in [n for n in OURS if n <= largest]:
+
+    def ours(n: int) -> Read:
         engine = reader.engine(Limits(slots=n, positions=positions, chunk=2048), end=NEVER)
-        rows.append(Row("wetread", n, lambda tokens, n=n, engine=engine: read_ours(engine, ids, pixels, n, tokens)))
-    return rows
+        return lambda tokens: read_ours(engine, ids, pixels, n, tokens)
+
+    rows = [Row("transformers.generate", n, lambda n=n: partial(peer.read, n)) for n in PEERS if n <= largest]
+    return rows + [Row("wetread", n, partial(ours, n)) for n in OURS if n <= largest]
 
 
 def agreement(reader: CxrLlavaReader, ids: list[int], pixels: NDArray[np.float32]) -> str:
@@ -192,37 +220,6 @@ def agreement(reader: CxrLlavaReader, ids: list[int], pixels: NDArray[np.float32
     ours = engine.submit(Request(tuple(ids), pixels, Generation(max_new_tokens=count))).result()
     same = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b), count)
     return f"{same} of {count}"
-
-
-def roofline(reader: CxrLlavaReader, context: int) -> str:
-    """Bytes that one token of one reading must move, over the bandwidth of a copy on this device."""
-    parts = reader.parts
-    weights = sum(p.numel() * p.element_size() for p in parts.llama.layers.parameters())
-    weights += parts.lm_head.weight.numel() * parts.lm_head.weight.element_size()
-    config = parts.llama.config
-    width = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
-    cached = 2 * config.num_hidden_layers * width * parts.lm_head.weight.element_size() * context
-    bandwidth = copy_bandwidth(parts.lm_head.weight.device)
-    ceilings = ", ".join(f"{n / ((weights + n * cached) / bandwidth):.0f} at {n}" for n in OURS)
-    return (
-        f"weights {weights / 1e9:.2f} GB a step, cache {cached / 1e9:.3f} GB a reading ({context} positions), copy "
-        f"{bandwidth / 1e9:.0f} GB/s: at most {ceilings} tokens/s"
-    )
-
-
-def copy_bandwidth(device: torch.device) -> float:
-    """Bytes read and written a second by a large copy."""
-    size = 2**30 if device.type == "cuda" else 2**27
-    source = torch.ones(size, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    seconds = []
-    for _ in range(7):
-        synchronize()
-        began = time.perf_counter()
-        target.copy_(source)
-        synchronize()
-        seconds.append(time.perf_counter() - began)
-    return 2 * size / statistics.median(seconds)
 
 
 def report(rows: list[Row]) -> Iterator[str]:
@@ -259,34 +256,53 @@ def verdict(rows: list[Row]) -> bool:
     return slow <= SLOWEST_TOKEN and much >= LEAST_THROUGHPUT
 
 
-def preparation_milliseconds(reader: CxrLlavaReader) -> float:
-    """One film of 2,500 x 2,000, already decoded, to what the tower takes."""
-    film = np.random.default_rng(SEED).integers(0, 256, (2500, 2000), dtype=np.uint8)
-    seconds = []
-    for _ in range(7):
+def verdict_on_a_gpu(rows: list[Row], precision: str) -> bool:
+    """The same for the bars of a GPU."""
+    found = {(row.name, row.batch): row for row in rows if not row.failed}
+    base, many = found["transformers.generate", 1], found.get(("transformers.generate", MANY))
+    ours = [row for (name, batch), row in found.items() if name == "wetread" and batch >= MANY]
+    alone = found["wetread", 1]
+    if not ours:
+        print(f"{MANY} readings at once do not fit")
+        return False
+    said = [
+        (
+            "reports an hour beside generate's with one",
+            max((row.times(base) for row in ours), default=0.0),
+            LEAST_ON_A_GPU,
+        )
+    ]
+    if many is not None:  # generate itself may not fit
+        times = max(row.times(many) for row in ours)
+        said.append((f"reports an hour beside generate's with {MANY}", times, LEAST_OF_SIXTEEN))
+    said.append(("speed of a reading alone beside generate's", alone.times(base), 1 / SLOWEST_READING))
+    for what, times, least in said:
+        print(f"{what}: {times:.1f} times (bar {least:g})")
+    fits = precision != "nf4" or alone.memory < MOST_MEMORY
+    print(f"memory reserved with one reading: {alone.memory:.2f} GiB (bar {MOST_MEMORY:g} for nf4)")
+    return fits and all(times >= least for _, times, least in said)
+
+
+def saved_seconds(folder: Path, precision: str) -> str:
+    """How long a worker loads what `wetread model quantize` saved."""
+    if precision not in prequantized.PRECISIONS:
+        return ""
+    with tempfile.TemporaryDirectory() as scratch:
+        place = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        save(folder, Path(scratch) / "saved", precision, place, say=lambda _words: None, free=free_bytes)
         began = time.perf_counter()
-        reader.pixels(film)
-        seconds.append(time.perf_counter() - began)
-    return 1e3 * statistics.median(seconds)
-
-
-def machine() -> str:
-    place = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
-    return (
-        f"{place}; {torch.get_num_threads()} threads; Python {platform.python_version()}, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}"
-    )
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+        load(Path(scratch) / "saved", precision)
+        synchronize()
+        return f", in {time.perf_counter() - began:.1f} s what was quantized before"
 
 
 def examine(folder: Path, precision: str, arguments: argparse.Namespace) -> bool:
     """Load, measure and print one precision."""
+    saved = saved_seconds(folder, precision)
+    gc.collect()
     began = time.perf_counter()
     reader = load(folder, precision)
+    synchronize()
     seconds = time.perf_counter() - began
     film = np.random.default_rng(SEED).integers(0, 256, (2500, 2000), dtype=np.uint8)
     ids, pixels = reader.prompt_ids(prompt.REPORT), reader.pixels(film)
@@ -297,14 +313,17 @@ def examine(folder: Path, precision: str, arguments: argparse.Namespace) -> bool
     print(f"\n### {arguments.checkpoint or arguments.shape}, {precision}\n")
     print(f"{machine()}; {arguments.rounds} rounds, medians; prompt of {context} positions\n")
     print("\n".join(report(rows)))
-    print(f"\nLoaded in {seconds:.1f} s; {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB of main")
-    print(
-        f"memory at most; a film of 2,500 x 2,000 is prepared in {preparation_milliseconds(reader):.0f} ms (in no row)"
-    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"\nLoaded in {seconds:.1f} s{saved}; {peak:.2f} GiB of main memory at most")
     print(f"greedy tokens equal to generate's: {same}")
     if torch.cuda.is_available() or arguments.shape == "real":  # smaller ones live in the processor's cache
-        print(f"roofline: {roofline(reader, context + max(TOKENS) // 2)}")
-    return torch.cuda.is_available() or arguments.largest < 8 or verdict(rows)
+        print(f"roofline: {roofline(reader, context + max(TOKENS) // 2, OURS)}")
+    for batch in (1, min(MANY, arguments.largest)) if arguments.profile else ():
+        print(f"\n#### A step with {batch}\n\n{profile(reader, ids, pixels, batch)}")
+    if torch.cuda.is_available():
+        small = arguments.checkpoint is None and arguments.shape != "real"
+        return small or arguments.largest < MANY or verdict_on_a_gpu(rows, precision)
+    return arguments.largest < 8 or verdict(rows)
 
 
 def main() -> None:
@@ -314,11 +333,13 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", choices=("fp32", "bf16", "int8", "nf4"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--largest", type=int, default=32, help="how many readings at once, at most")
+    parser.add_argument("--profile", action="store_true", help="where the time of a step goes, at 1 and 16 readings")
     parser.add_argument("--threads", type=int, help="of torch; by default as many as it finds processors")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     warnings.simplefilter("ignore")
+    hush()
     precisions: list[Any] = arguments.precision or (["nf4", "bf16"] if torch.cuda.is_available() else ["fp32"])
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.checkpoint or Path(scratch)

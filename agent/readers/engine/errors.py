@@ -34,6 +34,13 @@ class EngineBroken(EngineError, ReaderBroken):
     """A step failed for all readings; the process has to be started again."""
 
 
+_FULL: Final = (
+    "can't allocate memory",
+    "CUDA error: out of memory",  # not sticky: the device goes on
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
 # What a study can do to itself on the way in: a film of a wrong size, a token that is none, a question too long.
 OF_ONE_STUDY: Final = (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, EngineError)
 
@@ -45,10 +52,10 @@ def raise_if_of_all(error: BaseException) -> None:
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """torch has a class for it on accelerators; on the processor only words. A capture that lacks memory ends with
-    an error of its own, whose context is the lack."""
+    """torch has a class for what its own allocator lacks; for what the processor, CUDA or its libraries lack there are
+    only words. A capture that lacks memory ends with an error of its own, whose context is the lack."""
     while error is not None:
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(said in str(error) for said in _FULL):
             return True
         error = error.__context__
     return False
@@ -63,7 +70,7 @@ def no_room_for_weights(precision: str) -> DeviceFull:
     """Before a single slot is taken."""
     return DeviceFull(
         f"The device has no memory left for the weights in {precision}. Choose a smaller precision (nf4), free the "
-        "device of other programs, or raise reader.memory_gibibytes. `wetread model info` says what each precision takes."
+        "device of other programs, or raise reader.memory_gibibytes. `wetread model info` says what each takes."
     )
 
 

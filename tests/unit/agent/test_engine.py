@@ -17,7 +17,14 @@ from agent.readers import prompt
 from agent.readers.cxr_llava import CxrLlavaReader, load
 from agent.readers.engine.answer import Answer, Request
 from agent.readers.engine.batch import Engine, Limits
-from agent.readers.engine.errors import Canceled, DeviceFull, EngineBroken, PreparationFailed, PromptTooLong
+from agent.readers.engine.errors import (
+    Canceled,
+    DeviceFull,
+    EngineBroken,
+    PreparationFailed,
+    PromptTooLong,
+    is_out_of_memory,
+)
 from agent.readers.engine.llama import Cache, NativeLlama
 from agent.readers.protocol import Generation, UnreadableText
 from tests.harness.node import wait_until
@@ -338,6 +345,21 @@ def test_an_answer_never_exceeds_its_positions(make_engine: MakeEngine, ask: Ask
     for room in (1, 2, 30):
         answer = make_engine(positions=prompt_length + room).submit(ask(1, 500))
         assert len(answer.result()) == room
+
+
+@pytest.mark.parametrize(
+    ("error", "is_lack"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (torch.AcceleratorError("CUDA error: out of memory"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"), True),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
+)
+def test_a_lack_of_memory_is_told_from_a_device_that_is_lost(error: RuntimeError, is_lack: bool) -> None:
+    assert is_out_of_memory(error) is is_lack
 
 
 class Small(NativeLlama):
