@@ -126,5 +126,6 @@ def _of_endpoint(endpoint: Endpoint) -> Destination:
         proof=endpoint.proof,
         objects=kinds(endpoint.objects.split(","), endpoint.way) or suggested,
         notices=endpoint.notices,
+        identity_check=endpoint.way is Way.STOW and endpoint.proof is Proof.QUERY,
         credential=endpoint.credential,
     )

@@ -8,15 +8,20 @@ import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
+from io import BytesIO
 from types import MappingProxyType
 from typing import Any, Final
 
 import httpx
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
+from pydicom.datadict import tag_for_keyword
 
+from dicom_node import identity
 from dicom_node.credentials import Credential, authorization
 from dicom_node.dimse import is_permanent
 from dicom_node.errors import SendFailure
+from dicom_node.identity import COERCED, DIFFERS
 from dicom_node.peer import named
 from dicom_node.retrieval import part_of
 from dicom_node.transports import Parcel
@@ -70,6 +75,7 @@ class StowTransport:
     def send(self, parcel: Parcel) -> str:
         """Store one instance; returns the HTTP status. Raises SendFailure."""
         name = parcel.destination.name
+        self._look_at_the_study(parcel, DIFFERS)
         boundary = _boundary(parcel.payload)
         headers = {
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
@@ -103,7 +109,26 @@ class StowTransport:
         if status != 200:
             raise _failure(parcel.destination.name, status, stores=False)
         found = answer if isinstance(answer, list) else []
-        return any(_value(instance, _UID) == parcel.sop_instance_uid for instance in found)
+        if not any(_value(instance, _UID) == parcel.sop_instance_uid for instance in found):
+            return False
+        self._look_at_the_study(parcel, COERCED)
+        return True
+
+    def _look_at_the_study(self, parcel: Parcel, code: str) -> None:
+        """Is it there of the same patient and order? Raises SendFailure."""
+        if not identity.is_asked_of(parcel):
+            return
+        document = dcmread(BytesIO(parcel.payload), stop_before_pixels=True)
+        identity.must_be_the_same(document, parcel, partial(self._studies, parcel), code=code)
+
+    def _studies(self, parcel: Parcel, keys: Dataset) -> list[Dataset] | None:
+        """A search for one study (QIDO-RS); None where the service does not answer that. Raises SendFailure."""
+        wanted = {"StudyInstanceUID": str(keys.StudyInstanceUID), "includefield": "00100021"}  # others come anyway
+        status, answer = self._ask(parcel, "GET", "/studies", {"Accept": _JSON}, params=wanted)
+        if status in {204, 404}:
+            return []
+        found = [_study(one) for one in answer if isinstance(one, dict)] if isinstance(answer, list) else []
+        return [one for one in found if one.StudyInstanceUID == keys.StudyInstanceUID] if status == 200 else None
 
     def fetch(self, parcel: Parcel, series_instance_uid: str) -> Dataset | None:
         """The instance as the service has it (WADO-RS, PS3.18 10.4); None where it has none. Raises SendFailure."""
@@ -181,6 +206,15 @@ def _value(item: Any, attribute: str) -> Any:
     element = item.get(attribute) if isinstance(item, dict) else None
     values = element.get("Value") if isinstance(element, dict) else None
     return values[0] if isinstance(values, list) and values else None
+
+
+def _study(answer: dict[str, Any]) -> Dataset:
+    """Whose study it is, of an answer to a search."""
+    study = Dataset()
+    for keyword in ("StudyInstanceUID", "PatientID", "IssuerOfPatientID", "AccessionNumber"):
+        value = _value(answer, f"{tag_for_keyword(keyword):08X}")
+        setattr(study, keyword, value if isinstance(value, str) else "")
+    return study
 
 
 def _refused(name: str, parcel: Parcel, reason: int) -> SendFailure:

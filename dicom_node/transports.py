@@ -30,7 +30,7 @@ class Destination:
     notices: bool = False  # gets "No AI draft: <reason>" for studies that were excluded or failed
     credential: str = ""
     own_ae_title: str = ""  # for DIMSE: what we call ourselves there; empty: our first
-    identity_check: bool = False  # for DIMSE: ask by C-FIND whose study it is, before sending and after
+    identity_check: bool = False  # for DIMSE and STOW: ask whose study it is, before sending and after
     tls: bool = False  # for DIMSE
     tls_name: str = ""  # in its certificate; empty: its host
 

@@ -15,12 +15,15 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as F
 from dicom_node import peers
 from dicom_node.database import Database, clock
 from dicom_node.destinations import destinations
+from dicom_node.dicomweb import StowTransport
 from dicom_node.dimse import DimseTransport
 from dicom_node.errors import SendFailure
 from dicom_node.identity import COERCED, DIFFERS, differing
 from dicom_node.kinds import Kind, Stage
-from dicom_node.tables import DeliveryState, Proof
+from dicom_node.tables import DeliveryState, Endpoint, Proof, Way
 from dicom_node.transports import Parcel
+from tests.harness.node import free_port
+from tests.harness.orthanc import Orthanc
 from tests.harness.outbox import SR, Outbox, encoded
 from tests.harness.parcels import CLASSES, destination, object_of, parcel
 
@@ -254,6 +257,44 @@ def test_who_is_asked(database: Database, tmp_path: Path, chosen: bool | None, p
     Outbox(database, tmp_path / "data", port=104)
     with database.write() as tx:
         peers.edit(tx, "PACS", now=clock(tx), actor="test", proof=proof, identity_check=chosen)
+
+    with database.read() as tx:
+        assert [one.identity_check for one in destinations(tx)] == [asks]
+
+
+# --- DICOMweb ---------------------------------------------------------------------------------------------------------
+
+
+def test_dicomweb_service_is_asked_by_a_search_for_the_study(tmp_path: Path) -> None:
+    """Orthanc keeps two patients with one Study Instance UID apart: what it says of the study is of both."""
+    stow = StowTransport({}, connect_seconds=30, answer_seconds=30)
+    with Orthanc(tmp_path / "pacs", wetread_port=free_port(), dicom_web=True, routes=False) as pacs:
+        to = replace(destination(way=Way.STOW, name="WEB", url=pacs.dicom_web_url), identity_check=True)
+        good = replace(unasked(0), destination=to)
+
+        assert stow.send(good) == "200", "a study that it does not know is no objection"
+        assert stow.holds(good)
+
+        other = identified(2)
+        other.PatientID = "OTHER-1"
+        there = replace(unasked(0, 2), payload=encoded(other), destination=replace(to, identity_check=False))
+        assert stow.send(there) == "200"
+        with pytest.raises(SendFailure) as refused:
+            stow.send(good)
+        with pytest.raises(SendFailure) as coerced:
+            stow.holds(good)
+    stow.close()
+
+    assert (refused.value.code, refused.value.permanent) == (DIFFERS, True)
+    assert (coerced.value.code, coerced.value.may_be_there) == (COERCED, True)
+    assert "PatientID" in str(refused.value)
+    assert "OTHER-1" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("way", "proof", "asks"), [("stow", "query", True), ("stow", "acknowledgement", False)])
+def test_which_service_is_asked(database: Database, way: str, proof: str, asks: bool) -> None:
+    with database.write() as tx:
+        tx.add(Endpoint(name="WEB", way=Way(way), url="http://127.0.0.1:1/", proof=Proof(proof), objects=""))
 
     with database.read() as tx:
         assert [one.identity_check for one in destinations(tx)] == [asks]
