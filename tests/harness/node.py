@@ -134,7 +134,7 @@ class Node:
     def __enter__(self) -> Self:
         self.supervisor.start()
         self._keeper.start()
-        wait_until(self._is_up, f"the node to start; logs in {self.folder / 'logs'}", seconds=120)
+        wait_until(self._is_up, f"the node to start; logs in {self.folder / 'logs'}", seconds=300)
         return self
 
     def __exit__(

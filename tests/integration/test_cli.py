@@ -198,7 +198,7 @@ def test_check_of_a_stopped_node_says_what_to_start(idle: Node) -> None:
     assert (found["broker"], found["books"], found["listen"]) == ("warning", "ok", "wrong")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_processes_that_were_stopped_in_order_are_said_to_be_stopped_at_once(tmp_path: Path) -> None:
     with Node(tmp_path / "node") as node:
         running = {finding["subject"]: finding["words"] for finding in node.ask("check")}
@@ -242,11 +242,11 @@ def workitem_of(node: Node, study: str) -> tuple[str, str]:
 
 
 def wait_for_book(node: Node, study: str, book: str) -> dict[str, Any]:
-    wait_until(lambda: book_of(node, study) == book, f"the study to be {book}", seconds=90)
+    wait_until(lambda: book_of(node, study) == book, f"the study to be {book}", seconds=180)
     return show(node, study)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_one_study_is_listed_shown_and_read_anew(house: tuple[Node, LoopbackPacs], tmp_path: Path) -> None:
     node, pacs = house
     study = send(node, tmp_path, new_film(AccessionNumber="ACC-1"))
@@ -277,7 +277,7 @@ def test_one_study_is_listed_shown_and_read_anew(house: tuple[Node, LoopbackPacs
     assert (node.folder / "logs" / "work.log").read_text().count('"ended": "drafted"') >= 2  # one line for each reading
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_unsure_film_waits_for_a_person_who_confirms(house: tuple[Node, LoopbackPacs], tmp_path: Path) -> None:
     node, _ = house
     image = new_film()
@@ -296,7 +296,7 @@ def test_unsure_film_waits_for_a_person_who_confirms(house: tuple[Node, Loopback
     assert confirmed["actor"].startswith("person:")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_paused_node_receives_and_claims_nothing(house: tuple[Node, LoopbackPacs], tmp_path: Path) -> None:
     node, pacs = house
     assert node.cli("pause").returncode == DONE
@@ -318,7 +318,7 @@ def test_paused_node_receives_and_claims_nothing(house: tuple[Node, LoopbackPacs
     wait_for_book(node, study, "delivered")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_person_excludes_a_held_study(house: tuple[Node, LoopbackPacs], tmp_path: Path) -> None:
     node, _ = house
     study = send(node, tmp_path, new_film(PatientID=""))
@@ -331,7 +331,7 @@ def test_person_excludes_a_held_study(house: tuple[Node, LoopbackPacs], tmp_path
     assert node.cli("study", "exclude", study, "--reason", "again").returncode == WRONG_STATE
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_backup_of_the_running_node_comes_back_elsewhere(house: tuple[Node, LoopbackPacs], tmp_path: Path) -> None:
     node, _ = house
     study = send(node, tmp_path, new_film())

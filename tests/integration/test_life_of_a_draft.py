@@ -30,7 +30,7 @@ from tests.harness.orthanc import TITLE, Orthanc
 NUMBERS = count(1)
 MSH = "MSH|^~\\&|RIS|HOSP|WETREAD|AI|20250302||{}|C1|P|2.5.1"
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 House = tuple[Node, Orthanc, int]  # the last one is the port for HL7
 
@@ -94,7 +94,7 @@ def drafted(house: House, folder: Path, **elements: str) -> Dataset:
     """A film whose draft is in the PACS, proven."""
     node, pacs, _ = house
     image = store(pacs, folder, **elements)
-    wait_until(lambda: book_of(node, image) == ("delivered", ""), "the draft to be delivered", seconds=120)
+    wait_until(lambda: book_of(node, image) == ("delivered", ""), "the draft to be delivered", seconds=180)
     return image
 
 
@@ -179,7 +179,7 @@ def test_a_draft_expires(house: House, tmp_path: Path) -> None:
     note = note_in(house, image)
 
     assert "expired" in tree.section_text(note)
-    wait_until(lambda: book_of(node, image) == ("closed undelivered", "expired"), "the book to be closed", seconds=30)
+    wait_until(lambda: book_of(node, image) == ("closed undelivered", "expired"), "the book to be closed")
 
 
 def test_a_late_image_replaces_the_draft(house: House, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_late_image_replaces_the_draft(house: House, tmp_path: Path) -> None:
     same = {name: str(image[name].value) for name in ("StudyInstanceUID", "SeriesInstanceUID", "PatientID")}
     store(pacs, tmp_path, AccessionNumber=str(image.AccessionNumber), **same)
 
-    wait_until(lambda: book_of(node, image, 2) == ("delivered", ""), "the second draft", seconds=120)
+    wait_until(lambda: book_of(node, image, 2) == ("delivered", ""), "the second draft", seconds=180)
     second = report_of(node, image, 2)
     note = note_in(house, image)
 
@@ -200,7 +200,7 @@ def test_a_late_image_replaces_the_draft(house: House, tmp_path: Path) -> None:
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.sop_instance_uid
     assert first.sop_instance_uid in str(note)
     assert second.sop_instance_uid not in str(note)
-    wait_until(lambda: book_of(node, image)[0] == "closed undelivered", "the older book to be closed", seconds=30)
+    wait_until(lambda: book_of(node, image)[0] == "closed undelivered", "the older book to be closed")
 
 
 def test_a_merged_patient_holds_the_study(house: House, tmp_path: Path) -> None:

@@ -53,11 +53,11 @@ def book_of(node: Node, image: Dataset) -> str:
     return "unknown"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_draft_comes_back_into_the_study_and_nothing_loops(house: tuple[Node, Orthanc], tmp_path: Path) -> None:
     node, pacs = house
     image = store(pacs, tmp_path)
-    wait_until(lambda: book_of(node, image) == "delivered", "the draft to be delivered", seconds=120)
+    wait_until(lambda: book_of(node, image) == "delivered", "the draft to be delivered", seconds=180)
     (draft,) = pacs.instances("SR")
     assert draft["StudyInstanceUID"] == image.StudyInstanceUID
     assert draft["PatientID"] == image.PatientID
@@ -79,11 +79,11 @@ def test_draft_comes_back_into_the_study_and_nothing_loops(house: tuple[Node, Or
     assert (shown["revision"], shown["state"]) == (1, "COMPLETE")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_check_finds_nothing_wrong_and_the_books_balanced(house: tuple[Node, Orthanc], tmp_path: Path) -> None:
     node, pacs = house
     image = store(pacs, tmp_path, PatientName="Hong^Gildong")
-    wait_until(lambda: book_of(node, image) == "delivered", "the second draft to be delivered", seconds=120)
+    wait_until(lambda: book_of(node, image) == "delivered", "the second draft to be delivered", seconds=180)
     findings = node.ask("check")
     assert [finding for finding in findings if finding["verdict"] == "wrong"] == []
     (books,) = [finding for finding in findings if finding["subject"] == "books"]
@@ -93,18 +93,18 @@ def test_check_finds_nothing_wrong_and_the_books_balanced(house: tuple[Node, Ort
     assert node.cli("check").returncode == 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_late_image_gives_a_second_draft_and_no_third(house: tuple[Node, Orthanc], tmp_path: Path) -> None:
     node, pacs = house
     image = store(pacs, tmp_path)
-    wait_until(lambda: book_of(node, image) == "delivered", "the draft to be delivered", seconds=120)
+    wait_until(lambda: book_of(node, image) == "delivered", "the draft to be delivered", seconds=180)
     same = ("StudyInstanceUID", "SeriesInstanceUID", "AccessionNumber")
     store(pacs, tmp_path, **{keyword: image[keyword].value for keyword in same})
 
     def drafts() -> int:
         return sum(draft["StudyInstanceUID"] == image.StudyInstanceUID for draft in pacs.instances("SR"))
 
-    wait_until(lambda: drafts() == 2, "the draft of the second revision", seconds=120)
+    wait_until(lambda: drafts() == 2, "the draft of the second revision", seconds=180)
     wait_until(lambda: book_of(node, image) == "delivered", "its proof")
     time.sleep(3)
     assert drafts() == 2

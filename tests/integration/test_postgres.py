@@ -269,7 +269,7 @@ def test_two_dispatchers_seal_one_chain(desk: Desk) -> None:
     assert desk.do(audit.seal) == 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_whole_node_runs_on_it(postgres_server: PostgresServer, tmp_path: Path) -> None:
     url = postgres_server.create("node")
     image = film(4711, now=datetime.now(UTC), new_uid=lambda: f"2.25.33{time.time_ns()}", rows=512, columns=448)
@@ -283,7 +283,7 @@ def test_whole_node_runs_on_it(postgres_server: PostgresServer, tmp_path: Path) 
             with node.database.read() as tx:
                 return books.balance(tx).revisions[Book.DELIVERED] == 1
 
-        wait_until(delivered, "the draft to be delivered", seconds=90)
+        wait_until(delivered, "the draft to be delivered", seconds=180)
         (arrival,) = pacs.received
         assert arrival.study_instance_uid == image.StudyInstanceUID
         assert [finding for finding in node.ask("check") if finding["verdict"] == "wrong"] == []

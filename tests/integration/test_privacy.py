@@ -68,23 +68,23 @@ def nothing_waits(node: Node) -> bool:
     return not (waiting.receiving or waiting.scheduled or waiting.in_progress or waiting.queued or waiting.sent)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_nothing_of_the_patient_is_left_behind(house: tuple[Node, LoopbackPacs], tmp_path: Path) -> None:
     node, pacs = house
     good = new_film()
     assert send(node, tmp_path, good) == 0
-    wait_until(lambda: pacs.received, "the draft", seconds=90)
+    wait_until(lambda: pacs.received, "the draft", seconds=180)
     # and what goes wrong: a second patient, an undecodable film, a text that no decoder takes
     assert send(node, tmp_path, new_film(StudyInstanceUID=good.StudyInstanceUID, PatientID=OTHER)) == 0
     broken = new_film()
     broken.PixelData = broken.PixelData[:100]
     assert send(node, tmp_path, broken) == 0
     assert send(node, tmp_path, new_film(PatientBirthDate="QX7731ZKID")) == 0
-    wait_until(lambda: nothing_waits(node), "all to be read", seconds=90)
+    wait_until(lambda: nothing_waits(node), "all to be read", seconds=180)
     node.add_peer("GONE", free_port(), send_to=True)
     drafts = len(pacs.received)
     assert send(node, tmp_path, new_film()) == 0
-    wait_until(lambda: len(pacs.received) > drafts, "the last draft", seconds=90)
+    wait_until(lambda: len(pacs.received) > drafts, "the last draft", seconds=180)
     wait_until(lambda: "cannot be reached" in node.logs(), "the unreachable peer to be tried")
 
     with urllib.request.urlopen(f"http://127.0.0.1:{node.config.web.port}/metrics", timeout=10) as answer:

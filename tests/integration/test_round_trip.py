@@ -109,7 +109,7 @@ def test_storescp_keeps_every_object_as_it_was_sent(tmp_path: Path, transport: D
     assert_equal(files_below(tmp_path / "received"), everything())
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_dcmqrscp_gives_every_object_back_by_c_get(tmp_path: Path, transport: DimseTransport) -> None:
     with dcmtk.archive(tmp_path / "archive") as port:
         for document in everything():
@@ -164,19 +164,19 @@ def uids(pacs: Orthanc, query: str) -> set[str]:
     return {one["00080018"]["Value"][0] for one in by_qido(pacs, query)}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_orthanc_gives_every_object_back_in_its_patients_study(pacs: Orthanc) -> None:
     assert_equal((pacs.dataset(number) for number in pacs.ask("/instances")), everything())
     assert len(pacs.ask("/patients")) == len(pacs.ask("/studies")) == len(STUDIES)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", STUDIES)
 def test_orthanc_gives_every_object_back_by_dicomweb(pacs: Orthanc, name: str) -> None:
     assert_equal(by_wado(pacs, STUDIES[name]), documents(name).values())
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("flag", ["UNVERIFIED", "VERIFIED"])
 def test_a_search_for_the_flag_finds_drafts_and_finals(pacs: Orthanc, flag: str) -> None:
     expected = {one.SOPInstanceUID for one in everything() if one.get("VerificationFlag") == flag}
@@ -185,7 +185,7 @@ def test_a_search_for_the_flag_finds_drafts_and_finals(pacs: Orthanc, flag: str)
     assert uids(pacs, f"VerificationFlag={flag}") == expected
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["korean", "arabic"])
 def test_a_search_in_one_study_finds_its_drafts_only(pacs: Orthanc, name: str) -> None:
     drafts = {one.SOPInstanceUID for one in documents(name).values() if one.get("VerificationFlag") == "UNVERIFIED"}
@@ -193,7 +193,7 @@ def test_a_search_in_one_study_finds_its_drafts_only(pacs: Orthanc, name: str) -
     assert uids(pacs, f"VerificationFlag=UNVERIFIED&StudyInstanceUID={STUDIES[name]}") == drafts
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_orthanc_shows_each_name_in_its_script(pacs: Orthanc) -> None:
     """By its own interface. Its QIDO-RS answers in the character set of its option DefaultEncoding, here Latin-1."""
     shown = {found["SOPInstanceUID"]: found["PatientName"] for found in pacs.instances("SR")}
@@ -204,7 +204,7 @@ def test_orthanc_shows_each_name_in_its_script(pacs: Orthanc) -> None:
             assert shown[document.SOPInstanceUID] == str(document.PatientName)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_each_kind_has_series_of_its_own_and_drafts_never_share_one_with_finals(pacs: Orthanc) -> None:
     series: dict[str, set[tuple[str, str]]] = {}
     for document in everything():

@@ -28,7 +28,7 @@ from tests.harness.node import Node, free_port, wait_until
 
 NUMBERS = count(1)
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def ended_as(node: Node, study: str, book: Book) -> Revision:
         revision = revision_of(node, study)
         return revision if revision is not None and revision.book is book else None
 
-    found = wait_until(there, f"the study to be {book}", seconds=90)
+    found = wait_until(there, f"the study to be {book}", seconds=180)
     assert isinstance(found, Revision)
     return found
 
