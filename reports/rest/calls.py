@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import ssl
 import time
@@ -51,6 +52,8 @@ class Caller:
 
     def __init__(self, *, seconds: float = 30.0, tls: ssl.SSLContext | None = None) -> None:
         """seconds: for the whole answer, and for each of connecting, writing and reading. tls: None: the system's."""
+        for chatty in ("httpx", "httpcore"):  # they log each URL, and with it identifiers
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         self._seconds = seconds
         self._client = httpx.Client(
             timeout=seconds,
@@ -116,8 +119,10 @@ def check_url(name: str, url: str) -> None:
         raise SendFailure(f"the URL of {name} must be http(s)://host/..., without a password in it", permanent=True)
 
 
-def refuse(destination: Destination, answer: Answer, detail: str = "") -> SendFailure:
-    """Make the failure that an answer other than 2xx means. detail: code words only."""
+def refuse(
+    destination: Destination, answer: Answer, detail: str = "", *, again: str = "it is sent again"
+) -> SendFailure:
+    """Make the failure that an answer other than 2xx means. detail: code words only. again: what we do about it."""
     status = answer.status
     told = f"{destination.name} answered {status}" + (f" ({detail})" if detail else "")
     if 300 <= status < 400:
@@ -126,7 +131,7 @@ def refuse(destination: Destination, answer: Answer, detail: str = "") -> SendFa
         return SendFailure(f"{told}: it refuses this; see its log", permanent=True)
     if status in _NOT_US:
         return SendFailure(f"{told}: it does not accept our credential; correct delivery.credentials")
-    return SendFailure(f"{told}; it is sent again", may_be_there=status >= 500)  # it, or one before it, broke down
+    return SendFailure(f"{told}; {again}", may_be_there=status >= 500)  # it, or one before it, broke down
 
 
 def code_word(value: object) -> str:

@@ -82,7 +82,7 @@ class Search:
         if answer.status in accepted:
             return Answer(answer.status, b"")
         if not answer.is_success:
-            raise refuse(self.to, answer)
+            raise refuse(self.to, answer, again="it is asked again")
         return answer
 
     def _same_server(self, url: str) -> str:
