@@ -78,7 +78,7 @@ class Figures:
                 len(self.overtaken) == len(STATS) and most <= BATCHES * self.slots,
             ),
             (
-                f"memory {self.first_mebibytes:.0f} MiB after a tenth, {self.last_mebibytes:.0f} after all: {memory:.2f}",
+                f"memory {self.first_mebibytes:.0f} MiB after a tenth, {self.last_mebibytes:.0f} at last: {memory:.2f}",
                 f"{MEMORY}",
                 memory <= MEMORY,
             ),
@@ -252,9 +252,8 @@ def main() -> None:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         figures = measure(options, folder)
-    print(
-        f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}"
-    )
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}"
+    print(f"Python {platform.python_version()}, {machine}")
     print(f"{figures.studies} studies of 0.2 MB, {figures.slots} read at once, {options.senders} senders")
     verdicts = figures.judge()
     for words, limit, holds in verdicts:
