@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,11 +26,15 @@ from dicom_node.transports import Destination
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)  # what our documents can be written in without loss
 
 _CONNECT_SECONDS = 10.0
+_SECOND_LOOK_SECONDS = 2.0
+_LETTING_GO_SECONDS = 1.0
 
 _REJECTIONS = MappingProxyType(
     {
         (1, 3): "it does not know our AE title; register {own} in the PACS",
         (1, 7): "its AE title is not {peer}; correct it with: wetread ae edit",
+        (1, 1): "it gives no reason; does it want TLS (wetread ae edit {peer} --tls), or another address of ours?",
+        (3, 1): "it is congested, and says to come later",
         (3, 2): "it has too many associations open",
     }
 )
@@ -136,6 +142,7 @@ def associate(
             ae.add_requested_context(sop_class_uid, syntaxes)
     secured = _context(address)
     answers = Answers(longest_pdu=ae.maximum_pdu_size, seconds=address.answer_seconds)
+    began = time.monotonic()
     try:
         association = ae.associate(
             address.host,
@@ -150,10 +157,11 @@ def associate(
         words = f"{address.where} cannot be looked up ({type(error).__name__}): is the host's name right?"
         raise SendFailure(words, unreachable=True) from error
     if not association.is_established:
+        _let_go(association)
         raise (
             _insecure(secured, address)
             or _excess(answers, address)
-            or _why(association, address, sop_class_uids, connected=answers.connected)
+            or _why(association, address, sop_class_uids, connected=answers.connected, waited=time.monotonic() - began)
         )
     return Opened(association, answers, address)
 
@@ -173,6 +181,13 @@ def _excess(answers: Answers, address: Address, *, may_be_there: bool = False) -
         return None
     words = f"{address.peer_ae_title} {answers.trouble}; is {address.host}:{address.port} a DICOM node?"
     return SendFailure(words, may_be_there=may_be_there)
+
+
+def _let_go(association: Association) -> None:
+    """Close the connection: pynetdicom leaves it open where the peer spoke something else than DICOM."""
+    association.dul.join(_LETTING_GO_SECONDS)
+    if association.dul.socket is not None:
+        association.dul.socket.close()
 
 
 def _context(address: Address) -> ClientContext | None:
@@ -195,7 +210,9 @@ def _insecure(secured: ClientContext | None, address: Address) -> SendFailure | 
     return SendFailure(words, unreachable=True)
 
 
-def _why(association: Association, address: Address, sop_class_uids: Sequence[str], *, connected: bool) -> SendFailure:
+def _why(
+    association: Association, address: Address, sop_class_uids: Sequence[str], *, connected: bool, waited: float
+) -> SendFailure:
     """Turn an association that did not come about into a sentence."""
     where = address.where
     if association.is_rejected:
@@ -211,5 +228,19 @@ def _why(association: Association, address: Address, sop_class_uids: Sequence[st
     if connected:
         words = f"{where} took the connection and did not answer within {address.answer_seconds:g} s, or hung up"
         return SendFailure(f"{words}: is this the port of a DICOM node, and is it well?", unreachable=True)
-    words = f"{where} cannot be reached: is the host right, the port open, the PACS running?"
-    return SendFailure(words, unreachable=True)
+    return SendFailure(f"{where} cannot be reached: {_obstacle(address, waited)}", unreachable=True)
+
+
+def _obstacle(address: Address, waited: float) -> str:
+    """pynetdicom keeps to itself why a connection failed; where that was quick, it costs nothing to look again."""
+    if waited >= address.connect_seconds:
+        return f"no answer within {address.connect_seconds:g} s: is a firewall in between, or the address wrong?"
+    try:
+        socket.create_connection((address.host, address.port), timeout=_SECOND_LOOK_SECONDS).close()
+    except ConnectionRefusedError:
+        return "nobody listens on that port: is it the right one, and the PACS running?"
+    except TimeoutError:
+        return "no answer: is a firewall in between, or the address wrong?"
+    except OSError as error:
+        return f"{(error.strerror or type(error).__name__).lower()}: is the host right, and the network there?"
+    return "it hung up: is it well, and the PACS behind it running?"

@@ -94,8 +94,8 @@ def with_address(peer: RemoteAE) -> RemoteAE:
     return peer
 
 
-def address_of(config: Config, peer: RemoteAE, *, seconds: float = 60) -> Address:
-    """Both ends of an association with it; `seconds` is our patience."""
+def address_of(config: Config, peer: RemoteAE, *, seconds: float | None = None) -> Address:
+    """Both ends of an association with it; `seconds` is our patience, None that of the node."""
     from dicom_node import peer as remote
 
     return remote.address_of(of_peer(peer), config.node, seconds=seconds)

@@ -168,7 +168,7 @@ def test_peer_without_the_sop_class_is_a_dead_letter_that_names_it(outbox: MakeO
 def test_peer_that_is_away_is_tried_again(outbox: MakeOutbox) -> None:
     delivery = outbox(free_port()).step()
     assert delivery.state is DeliveryState.QUEUED
-    assert "cannot be reached: is the host right" in delivery.last_error
+    assert "cannot be reached: nobody listens on that port" in delivery.last_error
 
 
 @pytest.mark.parametrize(
