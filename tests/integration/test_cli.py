@@ -135,6 +135,7 @@ def test_peers_are_added_listed_edited_and_removed(idle: Node) -> None:
         "proof": "acknowledgement",
         "objects": "basic-text,kos",
         "notices": False,
+        "identity_check": False,
         "probed_at": None,
         "comment": "",
     }
