@@ -21,6 +21,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from dicom_node import answers, files, worklist
+from dicom_node.characters import UNPRINTABLE, disarm
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import CannotUnderstand, ConfigurationError, OutOfResources, StoreFailure
@@ -243,4 +244,4 @@ def _discard(part: Path) -> None:
 
 def _printable(text: str) -> str:
     """What the request calls a UID may be anything, but not anything can be booked."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return disarm(text, instead="?", also=UNPRINTABLE, keep=" ")

@@ -212,6 +212,20 @@ KNOWN: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
         )
     }
 )
+# The modality of images by their SOP class, where no header is at hand that says it.
+MODALITY_OF: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "1.2.840.10008.5.1.4.1.1.1": "CR",
+        "1.2.840.10008.5.1.4.1.1.1.1": "DX",
+        "1.2.840.10008.5.1.4.1.1.1.1.1": "DX",
+    }
+)
+
+
+def modifiers(laterality: Laterality | None, severity: Severity | None) -> tuple[tuple[Code, Code], ...]:
+    """Name and value of what is known of a finding's side and severity, in this order."""
+    side = ((LATERALITY, SIDES[laterality]),) if laterality is not None else ()
+    return (*side, *(((SEVERITY, SEVERITIES[severity]),) if severity is not None else ()))
 
 
 def scheme_identification() -> Dataset:

@@ -69,13 +69,6 @@ _IMAGING: Final = "http://terminology.hl7.org/CodeSystem/observation-category"
 _TITLE: Final = MappingProxyType(
     {"system": "http://loinc.org", "code": "18748-4", "display": "Diagnostic imaging study"}
 )
-_MODALITIES: Final = MappingProxyType(
-    {
-        "1.2.840.10008.5.1.4.1.1.1": "CR",
-        "1.2.840.10008.5.1.4.1.1.1.1": "DX",
-        "1.2.840.10008.5.1.4.1.1.1.1.1": "DX",
-    }
-)
 WITHDRAWN: Final = "WITHDRAWN"
 
 
@@ -290,7 +283,7 @@ def _study(scene: _Scene) -> Json:
 
 def _series(item: Dataset) -> Json:
     references = item.ReferencedSOPSequence
-    modality = _MODALITIES.get(plain(references[0], "ReferencedSOPClassUID"), "OT")
+    modality = codes.MODALITY_OF.get(plain(references[0], "ReferencedSOPClassUID"), "OT")
     return {
         "uid": plain(item, "SeriesInstanceUID"),
         "modality": {"system": DICOM_CODES, "code": modality},
@@ -309,10 +302,7 @@ def _observation(finding: Finding, scene: _Scene) -> tuple[str, Json]:
     row = codes.ROW_OF[finding.label]
     study = scene.subject.study_instance_uid
     uid = derived_uid("fhir observation", study, row.code.value, row.code.scheme_designator)
-    said = [
-        *([(codes.LATERALITY, codes.SIDES[finding.laterality])] if finding.laterality else []),
-        *([(codes.SEVERITY, codes.SEVERITIES[finding.severity])] if finding.severity else []),
-    ]
+    said = codes.modifiers(finding.laterality, finding.severity)
     resource: Json = {
         "resourceType": "Observation",
         "meta": scene.security,

@@ -83,13 +83,6 @@ _MODALITIES: Final = MappingProxyType(
         "DX": standard.DCM.DigitalRadiography,
     }
 )
-_CLASSES_OF_MODALITIES: Final = MappingProxyType(
-    {
-        "1.2.840.10008.5.1.4.1.1.1": "CR",
-        "1.2.840.10008.5.1.4.1.1.1.1": "DX",
-        "1.2.840.10008.5.1.4.1.1.1.1.1": "DX",
-    }
-)
 _OF_THE_CLASS: Final = frozenset({"SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "PredecessorDocumentsSequence"})
 _STRENGTH: Final = (State.ABSENT, State.UNCERTAIN, State.PRESENT)
 
@@ -237,7 +230,7 @@ def _image_library(content: Content, master: Dataset, films: dict[str, Dataset])
 def _entry(sop_class: str, uid: str, master: Dataset, film: Dataset) -> Dataset:
     """TID 1601 with those rows of TID 1602 that are known."""
     entry = _image(SOURCE, sop_class, uid)
-    modality = _MODALITIES.get(tree.plain(film, "Modality") or _CLASSES_OF_MODALITIES.get(sop_class, ""))
+    modality = _MODALITIES.get(tree.plain(film, "Modality") or codes.MODALITY_OF.get(sop_class, ""))
     details: list[Dataset] = []
     if modality is not None:
         details.append(tree.code(standard.DCM.Modality, modality, "HAS ACQ CONTEXT"))
@@ -291,15 +284,11 @@ def _evaluation(code: Code, finding: Finding) -> CodeContentItem:
     """Row 11. Site, side and severity stand below present findings only: whoever drops them still reads the truth."""
     item = tree.code(code, codes.STATES[finding.state])
     if finding.state is State.PRESENT:
-        row, modifiers = codes.ROW_OF[finding.label], []
-        if row.needs_site:
-            modifiers.append(tree.code(codes.FINDING_SITE, row.site, "HAS CONCEPT MOD"))
-        if finding.laterality is not None:
-            modifiers.append(tree.code(codes.LATERALITY, codes.SIDES[finding.laterality], "HAS CONCEPT MOD"))
-        if finding.severity is not None:
-            modifiers.append(tree.code(codes.SEVERITY, codes.SEVERITIES[finding.severity], "HAS CONCEPT MOD"))
-        if modifiers:
-            item.ContentSequence = Sequence(modifiers)
+        row = codes.ROW_OF[finding.label]
+        site = ((codes.FINDING_SITE, row.site),) if row.needs_site else ()
+        pairs = (*site, *codes.modifiers(finding.laterality, finding.severity))
+        if pairs:
+            item.ContentSequence = Sequence([tree.code(name, value, "HAS CONCEPT MOD") for name, value in pairs])
     return item
 
 
