@@ -21,7 +21,7 @@ STATUSES: Final = ("final", "amended", "corrected", "appended")
 
 # DiagnosticReport.category: table 0074 as in HL7 (OBR-24), LOINC and SNOMED CT for radiology, and FHIR's own word.
 _RADIOLOGY: Final = frozenset({"RAD", "RX", "XRC", "XR", "CXR", "CR", "DX", "DR", "DI", "IMG"})
-_RADIOLOGY_CODES: Final = _RADIOLOGY | {"LP29684-5", "394914008", "363679005", "IMAGING"}
+_RADIOLOGY_CODES: Final = frozenset({*_RADIOLOGY, "LP29684-5", "394914008", "363679005", "IMAGING"})
 _ORDERS: Final = ("ACSN", "FILL", "PLAC")  # table 0203, the strongest first
 _REFERENCE: Final = re.compile(r"(ImagingStudy|Patient|ServiceRequest)/[A-Za-z0-9.-]{1,64}")
 _LONGEST: Final = 255  # characters of an identifier
