@@ -89,12 +89,12 @@ class Site:
         """`wetread ae echo PACS`, which must fail."""
         done = self.type("ae", "echo", "PACS")
         assert done.exit_code == 1, done.output
-        return [f"wetread ae echo PACS: {self.plain(done.output.strip(), port)}"]
+        return [f"[wetread ae echo PACS] {self.plain(done.output.strip(), port)}"]
 
     def refusals(self, port: int = 0) -> list[str]:
         """`wetread ae refused`: the explanations."""
         found = wait_until(lambda: json.loads(self.type("ae", "refused", "--json").output), "a refusal", seconds=30)
-        return [f"wetread ae refused: {self.plain(row['explanation'], port)}" for row in found]
+        return [f"[wetread ae refused] {self.plain(row['explanation'], port)}" for row in found]
 
     def plain(self, words: str, port: int) -> str:
         """As in the document: an example's addresses, dates and numbers."""
@@ -187,7 +187,7 @@ def no_sr(site: Site) -> list[str]:
     wanted = ("no narrative", "no tid1500", "no kos", "proof acknowledgement", "recommended")
     lines = [line for line in done.output.splitlines() if line.startswith(wanted)]
     assert len(lines) == len(wanted), done.output
-    return [f"wetread ae probe PACS: {line}" for line in lines]
+    return [f"[wetread ae probe PACS] {line}" for line in lines]
 
 
 def disk_full(site: Site) -> list[str]:
@@ -195,7 +195,7 @@ def disk_full(site: Site) -> list[str]:
     site.must("ae", "add", "PACS", "--may-send")
     assert site.send(site.folder)
     found = _disk(site.config)
-    return [*site.refusals(), f"wetread check: disk: {site.plain(found.words, 0)}"]
+    return [*site.refusals(), f"[wetread check] disk: {site.plain(found.words, 0)}"]
 
 
 def clock_off(site: Site) -> list[str]:
@@ -247,7 +247,7 @@ def test_every_section_of_the_document_is_tried() -> None:
 
 def _checked(site: Site) -> list[str]:
     told = {setting: words for setting, _, words in certificates.examine(site.config, datetime.now(UTC))}
-    return [f"wetread check: node.tls_certificate: {site.plain(told['node.tls_certificate'], 0)}"]
+    return [f"[wetread check] node.tls_certificate: {site.plain(told['node.tls_certificate'], 0)}"]
 
 
 @contextmanager
