@@ -306,7 +306,7 @@ def test_paused_node_receives_and_claims_nothing(house: tuple[Node, LoopbackPacs
     time.sleep(3)  # more than the engine's own pace of 2 s
     assert show(node, study)["where"] == "waiting to be read"
     assert node.ask("queue")["paused"] == {"work": True, "send": True, "receive": False}
-    assert "PAUSED: work" in node.cli("queue").stdout
+    assert "PAUSED: Reading is paused by" in node.cli("queue").stdout
     assert {"subject", "verdict", "words"} <= node.ask("check")[0].keys()
     assert node.cli("check").returncode == DONE, "a pause is a warning"
 
