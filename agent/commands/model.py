@@ -202,7 +202,7 @@ def quantize(folder: Path, precision: str, target: Path | None, device: str, as_
 
     where = target or folder.resolve().with_name(f"{folder.resolve().name}-{precision}")
     made = save(folder, where, precision, place(device), say=_say, free=free_bytes)
-    _installed(where, made, as_json, precision)
+    _installed(where, made, as_json)
 
 
 @model.command()
@@ -294,7 +294,7 @@ def _compare_precisions(
     reader = config_of(surroundings).reader
     chosen = precisions or ("bf16", "int8", "nf4")
     with DecoderProcess(reader.decode_seconds, reader.decode_mebibytes) as decoder:
-        films = {path.name: agreement.film_of(path, decoder) for path in agreement.pictures(images)}
+        films = {name: agreement.film_of(path, decoder) for name, path in agreement.pictures(images).items()}
     where = folder or _configured(surroundings)
     rows = agreement.compare(
         where, films, chosen, device=reader.device, framing=reader.framing, tokens=tokens, say=_say
@@ -350,14 +350,17 @@ def _show(document: Mapping[str, object]) -> None:
         click.echo(f"{key.removesuffix('_bytes').replace('_', ' '):16} {shown or '-'}")
 
 
-def _installed(where: Path, made: Origin, as_json: bool, precision: str = "") -> None:
+def _installed(where: Path, made: Origin, as_json: bool) -> None:
+    from agent.readers.weights import prequantized
+
     folder = where.resolve()
     if as_json:
         files = {name: file.sha256 for name, file in sorted(made.files.items())}
         print_json({"folder": str(folder), "revision": made.revision, "files": files})
         return
     click.echo(f"The model is in {folder}: {len(made.files)} files, each read back and compared.")
-    also = f', precision = "{precision}"' if precision else ""
+    card = prequantized.read(folder)
+    also = f', precision = "{card.precision}"' if card else ""
     click.echo(f'In the configuration: [reader] checkpoint = "{folder}"{also}; then restart wetread-work.')
 
 

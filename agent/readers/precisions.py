@@ -26,7 +26,6 @@ from dicom_node.errors import ConfigurationError
 from reports.findings import State, extract
 
 _PICTURES: Final = frozenset({".png"})
-Logits = NDArray[np.float32]
 
 
 class Decoder(Protocol):
@@ -63,18 +62,19 @@ class Written:
 
     ids: tuple[int, ...]
     states: Mapping[str, State]
-    logits: Logits
+    logits: NDArray[np.float16]
 
 
-def pictures(paths: Sequence[Path]) -> list[Path]:
-    """The files that are meant, folders opened (not those in them), in order of their names.
+def pictures(paths: Sequence[Path]) -> dict[str, Path]:
+    """The files that are meant, folders opened (not those in them), under names that tell them apart.
 
     Raises ConfigurationError: none.
     """
     found = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path]) if file.is_file()]
     if not found:
         raise ConfigurationError("No images: name DICOM or PNG files, or a folder that holds some directly.")
-    return found
+    names = [file.name for file in found]
+    return {file.name if names.count(file.name) == 1 else str(file): file for file in found}
 
 
 def film_of(path: Path, decoder: Decoder) -> NDArray[np.uint8]:
@@ -122,7 +122,8 @@ def compare(
 
 def _write(reader: CxrLlavaReader, film: NDArray[np.uint8], tokens: int) -> Written:
     ids = reader.token_ids(film, prompt.REPORT, Generation(max_new_tokens=tokens))
-    return Written(tuple(ids), _states(reader.text(ids)), reader.answer_logits(film, ids))
+    logits = reader.answer_logits(film, ids).astype(np.float16)  # 33 MB a long report of the published model
+    return Written(tuple(ids), _states(reader.text(ids)), logits)
 
 
 def _beside(reader: CxrLlavaReader, name: str, film: NDArray[np.uint8], first: Written, tokens: int) -> Compared:
@@ -147,7 +148,7 @@ def _beside(reader: CxrLlavaReader, name: str, film: NDArray[np.uint8], first: W
     )
 
 
-def _cosines(ours: Logits, theirs: Logits) -> NDArray[np.float64]:
+def _cosines(ours: NDArray[np.float32], theirs: NDArray[np.float16]) -> NDArray[np.float64]:
     a, b = ours.astype(np.float64), theirs.astype(np.float64)
     return np.asarray((a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)))
 

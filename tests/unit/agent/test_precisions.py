@@ -19,7 +19,7 @@ from agent.demo import phantom
 from agent.readers import demonstration_checkpoint, prompt
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import load
-from agent.readers.precisions import compare
+from agent.readers.precisions import compare, pictures
 from agent.readers.protocol import Generation
 from agent.readers.weights import memory, structure
 from agent.readers.weights.install import free_bytes
@@ -111,6 +111,15 @@ def test_what_cannot_be_compared_is_said(films: Path, arguments: Sequence[str], 
     result = parity("--images", films, *arguments)
     assert result.exit_code != 0
     assert words in result.output + str(result.exception)
+
+
+def test_films_of_one_name_in_two_folders_are_two_films(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(FILM).save(tmp_path / folder / "a.png")
+    found = pictures([tmp_path / "one", tmp_path / "two", tmp_path / "one" / "a.png"])
+    assert set(found.values()) == {tmp_path / "one" / "a.png", tmp_path / "two" / "a.png"}
+    assert set(found) == {str(path) for path in found.values()}
 
 
 def test_without_films_or_reference_values_nothing_is_guessed(tmp_path: Path) -> None:
