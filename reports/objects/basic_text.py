@@ -77,7 +77,8 @@ def build_draft(
     if predecessor is not None:
         draft.PredecessorDocumentsSequence = evidence([predecessor])
     views = [" ".join(filter(None, (film.get("Modality"), film.get("ViewPosition")))) or "image" for film in films]
-    received = next(source for source in sources if joined(source.SOPInstanceUID) == films[0].SOPInstanceUID)
+    first = films[0].SOPInstanceUID
+    received = next(source for source in sources if joined(source.SOPInstanceUID).strip(" \0") == first)
     making = provenance.sentence(views, moment, departures(received, films[0]))
     drafted = tree.text(codes.cid7002.ProcedureDescription, making)
     sections = (

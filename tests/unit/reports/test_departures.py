@@ -57,6 +57,13 @@ def test_study_id_that_is_not_the_images_is_refused_where_nobody_configured_it()
         check_draft(draft(source, config=ReportsConfig(study_id_from_accession=True)), [source], CONFIG)
 
 
+def test_header_with_a_padded_uid_is_found_again() -> None:
+    source = film(PatientSex="F")
+    source["SOPInstanceUID"]._value = f"{FILM} "  # as a lenient reader leaves it
+
+    assert draft(source).CurrentRequestedProcedureEvidenceSequence == draft().CurrentRequestedProcedureEvidenceSequence
+
+
 def test_nothing_is_said_of_a_header_that_is_taken_over_whole() -> None:
     assert "Not as in the image" not in making(draft())
     assert "Not as in the image" not in making(draft(as_received(film(PatientSex="m"))))
