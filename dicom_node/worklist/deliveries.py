@@ -31,7 +31,7 @@ from dicom_node.worklist.moves import (
     settle,
 )
 from dicom_node.worklist.pauses import What, is_paused, paused_peers
-from dicom_node.worklist.permits import is_called_off, why_it_is_not_needed, why_it_is_off
+from dicom_node.worklist.permits import REPLACING, is_called_off, why_it_is_not_needed, why_it_is_off
 from dicom_node.worklist.turns import take_turn
 
 AT_ONCE: Final = 2  # live claims for one destination, over all senders: a silent one leaves the other threads free
@@ -323,10 +323,13 @@ def _due(now: datetime) -> Select[int]:
         older.revision_id == older_revision.id,
         func.coalesce(older.destination, older.destination) == Delivery.destination,
         func.coalesce(older.state, older.state) == DeliveryState.QUEUED,
-        # a note on an older draft that was queued late still comes before a newer draft that was queued again
         or_(
-            older_revision.number < Revision.number,
-            and_(older_revision.number == Revision.number, older.id < Delivery.id),
+            # messages replace each other: a note on an older draft comes before a newer one that was queued again
+            and_(Delivery.kind.in_(REPLACING), older_revision.number < Revision.number),
+            and_(
+                or_(Delivery.kind.not_in(REPLACING), older_revision.number == Revision.number),
+                older.id < Delivery.id,
+            ),
         ),
     )
     return (

@@ -10,7 +10,7 @@ from dicom_node.kinds import TAKES_BACK, Kind, Stage
 from dicom_node.tables import Book, Delivery, DeliveryState, RemoteAE, Revision, Study
 from dicom_node.worklist.moves import CALLED_OFF, NOTHING_THERE
 
-_REPLACING = frozenset({Kind.ORU, Kind.FHIR})  # one report of a study at its receiver
+REPLACING = frozenset({Kind.ORU, Kind.FHIR})  # one report of a study at its receiver
 
 
 def why_it_is_off(tx: Session, delivery: Delivery) -> str:
@@ -67,7 +67,7 @@ def _is_replaced(tx: Session, delivery: Delivery) -> bool:
 
     For a patient's safety it goes out all the same: it may be about another patient.
     """
-    if delivery.kind not in _REPLACING or delivery.stage is not Stage.REJECTION:
+    if delivery.kind not in REPLACING or delivery.stage is not Stage.REJECTION:
         return False
     newer = (
         select(Delivery.id)
