@@ -8,7 +8,7 @@ from typing import Final
 from agent.config import Config
 from agent.papers import statuses
 from agent.papers.facts import name_of, rights_in_words
-from dicom_node import contexts, dimse, probe, reconcile, tls
+from dicom_node import contexts, dimse, probe, reconcile, retrieval, tls
 from dicom_node.access import VERIFICATION
 from dicom_node.peer import PLAIN
 from dicom_node.services import Offer
@@ -69,6 +69,7 @@ def _overview(offers: tuple[Offer, ...]) -> Section:
         *((name_of(uid), uid, "yes", "no") for uid in dimse.STORED),
         (name_of(reconcile.FIND), reconcile.FIND, "yes", "no"),
         (name_of(reconcile.MOVE), reconcile.MOVE, "yes", "no"),
+        (name_of(retrieval.GET), retrieval.GET, "yes", "no"),
         *((name_of(one.sop_class_uid), one.sop_class_uid, "yes" if one.scp_role else "no", "yes") for one in offers),
     ]
     return Section(
@@ -235,7 +236,7 @@ def _requestor(config: Config) -> Section:
 
 def _requested() -> Section:
     plain = ", ".join(name_of(str(syntax)) for syntax in PLAIN)
-    asked = dict.fromkeys((*probe.ASKED, *dimse.STORED, reconcile.FIND, reconcile.MOVE))
+    asked = dict.fromkeys((*probe.ASKED, *dimse.STORED, reconcile.FIND, reconcile.MOVE, retrieval.GET))
     rows = tuple((name_of(uid), uid, plain, "SCU") for uid in asked)
     return Section(
         "4.2.2.2 SEND: proposed presentation contexts",
@@ -257,8 +258,11 @@ def _sent() -> Section:
             Prose(
                 "Delivered is what the peer has proven: by storage commitment, by C-FIND at IMAGE level for the SOP "
                 "Instance UID (Study Root, with the unique keys of study and series), or by its C-STORE answer alone, "
-                "as configured for each peer. C-FIND at STUDY and SERIES level asks once a day for films that never "
-                "came; C-MOVE has them sent to our AE title on a person's command."
+                "as configured for each peer. C-FIND at STUDY level asks before and after each object whose study it "
+                "is (Patient ID, issuer, accession number), unless that is switched off; what differs is not sent, or "
+                "is a dead letter. C-FIND at STUDY and SERIES level asks once a day for films that never came; C-MOVE "
+                "has them sent to our AE title on a person's command, and C-GET gets one of our own objects back for "
+                "comparison. Where the answer to a C-STORE is 0xB000 the study is asked for at once."
             ),
         ),
     )
