@@ -88,7 +88,7 @@ class Commitment:
         if booked is Booked.OTHER:
             return commitment.DUPLICATE_INVOCATION, None
         log.info("commitment_asked_of_us", objects=len(references), transaction_uid=transaction_uid, booked=booked)
-        _Quiet(event.assoc, lambda: self._report_on(event.assoc, transaction_uid)).start()
+        Quiet(event.assoc, lambda: self._report_on(event.assoc, transaction_uid)).start()
         return commitment.SUCCESS, None
 
     def _book(self, association: Association, transaction_uid: str, references: Sequence[Reference]) -> Booked:
@@ -126,7 +126,7 @@ class Commitment:
             log.error("database_unavailable", error=type(error).__name__, **_caller(association))
 
 
-class _Quiet(threading.Thread):
+class Quiet(threading.Thread):
     """Waits until an association was silent for a moment, and acts if it still stands then."""
 
     def __init__(self, association: Association, act: Callable[[], None]) -> None:

@@ -25,6 +25,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -142,9 +143,7 @@ def send(port: int, pattern: Dataset, number: int, *, priority: str = "") -> str
     entity = AE(ae_title=PACS)
     context = build_context(pattern.SOPClassUID, pattern.file_meta.TransferSyntaxUID)
     association = entity.associate("127.0.0.1", port, [context], OWN, evt_handlers=prompt_handlers())
-    image = Dataset()
-    image.update(pattern)
-    image.file_meta = pattern.file_meta
+    image = deepcopy(pattern)  # data elements that threads share would change under the other's hands
     if priority:
         image.RequestedProcedurePriority = priority
     for _ in range(number):

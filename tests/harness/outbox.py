@@ -75,7 +75,7 @@ class Outbox:
             self.transport,
             lambda: secrets.token_hex(16),
             patience=timedelta(seconds=commitment_seconds),
-            keep_seconds=5,
+            keep_seconds=120,
         )
         self.sender = Sender(
             self.config,

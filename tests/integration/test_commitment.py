@@ -57,6 +57,7 @@ def outbox(database: Database, tmp_path: Path) -> Iterator[MakeOutbox]:
     made: list[Outbox] = []
 
     def make(port: int, **settings: Any) -> Outbox:
+        settings = {"answer_seconds": 30, **settings}
         made.append(Outbox(database, tmp_path / "data", port=port, proof=Proof.COMMITMENT, **settings))
         return made[-1]
 
@@ -131,10 +132,10 @@ def test_report_on_a_new_association_to_our_port_is_the_proof(
 
 def test_delivery_waits_for_the_report_without_asking_again(outbox: MakeOutbox, archive: Archive) -> None:
     archive.report = "never"
-    box = outbox(archive.port)
+    box = outbox(archive.port, commitment_seconds=3600)
     delivery = ask(box)
     assert (delivery.attempts, delivery.claim_token) == (0, "")
-    assert 50 < box.wait_seconds() <= 60
+    assert 1800 < box.wait_seconds() <= 3600
     box.skip_the_wait()
     box.step()
     assert (len(archive.asked), archive.queries) == (1, 0)
@@ -358,7 +359,7 @@ def test_transaction_outlives_a_sender_that_is_killed(
 
 def test_orthanc_commits(database: Database, tmp_path: Path) -> None:
     with our_port(database, tmp_path / "node") as port, Orthanc(tmp_path / "pacs", wetread_port=port) as pacs:
-        box = Outbox(database, tmp_path / "data", port=pacs.port, proof=Proof.COMMITMENT)
+        box = Outbox(database, tmp_path / "data", port=pacs.port, proof=Proof.COMMITMENT, answer_seconds=30)
         rename(box, TITLE)
         ask(box)
         delivery = until_due(box)
@@ -369,7 +370,7 @@ def test_orthanc_commits(database: Database, tmp_path: Path) -> None:
 
 def test_orthanc_does_not_commit_to_what_it_lost(database: Database, tmp_path: Path) -> None:
     with our_port(database, tmp_path / "node") as port, Orthanc(tmp_path / "pacs", wetread_port=port) as pacs:
-        box = Outbox(database, tmp_path / "data", port=pacs.port, proof=Proof.COMMITMENT)
+        box = Outbox(database, tmp_path / "data", port=pacs.port, proof=Proof.COMMITMENT, answer_seconds=30)
         rename(box, TITLE)
         box.step()
         pacs.delete_everything()

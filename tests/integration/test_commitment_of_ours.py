@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 from sqlalchemy import select, update
 
+from dicom_node import commitment_service
 from dicom_node.commitment_service import Commitment, Reporter
 from dicom_node.commitment_tables import CommitmentRequest
 from dicom_node.config import NodeConfig
@@ -242,14 +243,33 @@ def test_same_question_again_is_answered_again(modality: Modality, database: Dat
     assert modality.ask((DX, UNKNOWN)) == 0x0210, "the transaction UID is in use for other objects"
 
 
-def test_modality_that_sends_on_is_told_elsewhere(modality: Modality, database: Database) -> None:
+class Line:
+    """What stands in for an association whose silence is waited for."""
+
+    def __init__(self) -> None:
+        self.is_established = True
+        self.hear: Callable[[object], None] = lambda _event: None
+
+    def bind(self, _event: object, handler: Callable[[object], None]) -> None:
+        self.hear = handler
+
+
+@pytest.mark.parametrize(
+    ("speaks", "stands", "told"), [(False, True, True), (True, True, False), (False, False, False)]
+)
+def test_modality_that_sends_on_or_has_gone_is_told_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, speaks: bool, stands: bool, told: bool
+) -> None:
     """Nothing of ours may come between a request and its answer."""
-    with modality.associated() as association:
-        for number in range(12):
-            assert act(association, request(f"2.25.{number + 1}", (DX, UNKNOWN))) == 0x0000
-            threading.Event().wait(0.2)
-        assert association.is_established
-    assert len(requests(database)) == 12
+    monkeypatch.setattr(commitment_service, "SAME_ASSOCIATION_SECONDS", 0.1)
+    line, acted = Line(), threading.Event()
+    waiting = commitment_service.Quiet(line, acted.set)  # type: ignore[arg-type]
+    if speaks:
+        line.hear(None)
+    line.is_established = stands
+    waiting.start()
+    waiting.join()
+    assert acted.is_set() is told
 
 
 @pytest.mark.parametrize(
