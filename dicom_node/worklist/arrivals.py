@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.headers import Header
-from dicom_node.rules.tables import Late
+from dicom_node.rules.tables import Late, Routing
 from dicom_node.tables import Book, Delivery, Instance, Outcome, Reception, Revision, Role, Study, StudyState
 from dicom_node.worklist.holds import IN_TWO_STUDIES, NO_PATIENT_ID, TWO_PATIENTS, hold_study
 from dicom_node.worklist.moves import current_revision, next_revision
-from dicom_node.worklist.routings import routing_of
+from dicom_node.worklist.routings import routing_of, stands_beside
 from dicom_node.worklist.turns import take_turn
 
 
@@ -132,13 +132,13 @@ def _study_for(tx: Session, header: Header, now: datetime, late: Late) -> Study:
 def _take_late(tx: Session, study: Study, now: datetime, late: Late) -> None:
     """An image came after its study was complete. It opens a revision, or is kept only."""
     old = current_revision(tx, study)
-    routing = routing_of(tx, old.id)
-    policy = Late(routing.late or late)
+    routing = tx.get(Routing, old.id)  # none of a study that was complete before there were rules
+    policy = Late((routing.late if routing else "") or late)
     if policy is Late.NEVER:
         audit.append(tx, "late-image", at=now, actor="listen", study_id=study.id, policy=policy.value)
         return
     # Before the older draft is out, one draft can still tell of all images.
-    beside = policy is Late.ADD and (old.book is Book.DELIVERED or routing.beside)
+    beside = policy is Late.ADD and (old.book is Book.DELIVERED or stands_beside(tx, old.id))
     revision = next_revision(tx, study, now, actor="listen")
     if beside:
         tx.flush()

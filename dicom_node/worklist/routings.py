@@ -61,10 +61,11 @@ def undecided(tx: Session, *, limit: int) -> Sequence[Undecided]:
 
 def decided(tx: Session, revision_id: int, decision: Decision, now: datetime) -> None:
     """Enter a decision: the reading is claimable from now on, with its priority, or the revision is excluded."""
-    routing = routing_of(tx, revision_id)
     workitem = tx.scalar(
         select(Workitem).where(Workitem.revision_id == revision_id).with_for_update(of=Workitem, skip_locked=True)
     )
+    # Read only now: another dispatcher may just have decided, and given the workitem free.
+    routing = tx.get_one(Routing, revision_id, populate_existing=True)
     if routing.decided_at is not None or workitem is None or workitem.state is not WorkitemState.SCHEDULED:
         return
     routing.decided_at = now

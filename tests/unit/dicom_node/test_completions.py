@@ -199,3 +199,13 @@ def test_the_rule_of_a_study_is_stronger_than_the_setting(desk: Desk, of_rule: s
     receive_late(desk, Late.NEVER if of_rule == "replace" else Late.REPLACE)
 
     assert desk.ask(lambda tx: tx.scalars(select(Study.revision)).one()) == revision
+
+
+def test_a_study_from_before_there_were_rules_follows_the_setting(desk: Desk) -> None:
+    delivered(desk)
+    row = desk.revision().id
+    desk.do(lambda tx: tx.delete(tx.get_one(Routing, row)))
+    receive_late(desk, Late.NEVER)
+
+    assert desk.study().revision == 1
+    assert desk.ask(lambda tx: tx.get(Routing, row)) is None
