@@ -18,7 +18,7 @@ from agent import broker, certificates, edge, schema
 from agent.config import Config, unread_variables
 from agent.readers import READERS, demonstration_checkpoint
 from agent.transports import try_out
-from dicom_node import audit, books, peer, peers, refused
+from dicom_node import audit, books, peer, peers, refused, turned_away
 from dicom_node.associations import keep_identifiers_out_of_logs
 from dicom_node.beats import SILENT, is_starting, is_stopped, seconds_since
 from dicom_node.database import Database, clock
@@ -191,6 +191,11 @@ def _waiting(tx: Session) -> Iterator[Finding]:
     if count := refused.count_since(tx, now - _RECENT):
         noun = "object was" if count == 1 else "objects were"
         yield Finding("quarantine", "warning", f"{count} {noun} refused in 24 hours; whose: wetread quarantine list")
+    if callers := turned_away.newest(tx, since=now - _RECENT):
+        last = callers[0]
+        noun = "caller was" if len(callers) == 1 else "callers were"
+        words = f"{len(callers)} {noun} refused in 24 hours: wetread ae refused; the last: {last.explanation}"
+        yield Finding("callers", "warning", words)
     for brake in pauses(tx):
         # A pause that was forgotten keeps every study waiting.
         verdict: Literal["wrong", "warning"] = "wrong" if now - brake.at > _FORGOTTEN else "warning"

@@ -130,10 +130,14 @@ class Listener:
         """
         association = event.assoc
         request = cast(A_ASSOCIATE, association.requestor.primitive)
+        caller = None
         try:
-            verdict = self._decide(self._caller(association, request))
+            caller = self._caller(association, request)
+            verdict = self._examine(caller)
             if isinstance(verdict, access.Admission):
                 withhold(association, verdict.withheld)
+            else:
+                _log_refusal(caller, verdict)
             for context in request.presentation_context_definition_list:
                 contexts.by_preference(context)
             self._storage.make_intake().watch(association)
@@ -143,6 +147,8 @@ class Listener:
         if isinstance(verdict, access.Refusal):
             association.acse.send_reject(verdict.result, verdict.source, verdict.diagnostic)
             association.kill()
+            if caller is not None:
+                self._register.note(caller, verdict)  # only now: a busy database must not keep the caller waiting
 
     def _caller(self, association: Association, request: A_ASSOCIATE) -> access.Caller:
         calling = str(request.calling_ae_title).strip()
@@ -157,12 +163,6 @@ class Listener:
             tls=_is_tls(association),
             associations=sum(1 for one in others if takes_place(one) and _title(one) == calling),
         )
-
-    def _decide(self, caller: access.Caller) -> access.Refusal | access.Admission:
-        verdict = self._examine(caller)
-        if isinstance(verdict, access.Refusal):
-            self._tell(caller, verdict)
-        return verdict
 
     def _examine(self, caller: access.Caller) -> access.Refusal | access.Admission:
         try:
@@ -185,26 +185,20 @@ class Listener:
         )
         return access.decide(caller, known, house)
 
-    def _tell(self, caller: access.Caller, refusal: access.Refusal) -> None:
-        log.warning(
-            "association_refused",
-            code=refusal.code,
-            calling_ae_title=caller.calling_ae_title,
-            called_ae_title=caller.called_ae_title,
-            address=caller.address,
-            explanation=refusal.explanation,
-        )
-        self._register.note(caller, refusal)
-
     def _handle_rejected(self, event: evt.Event) -> None:
         """pynetdicom rejects by itself only where there are too many."""
         caller = self._caller(event.assoc, cast(A_ASSOCIATE, event.assoc.requestor.primitive))
-        self._tell(caller, access.too_many(self._config.maximum_associations))
+        self._refuse_late(caller, access.too_many(self._config.maximum_associations))
 
     def _handle_tls_failed(self, address: str, error: OSError) -> None:
         """Nobody has said an AE title yet."""
         words = f"a caller from {address} on node.tls_port: {explain(error)}"
-        self._tell(access.Caller("", "", address, frozenset()), access.insecure(words))
+        self._refuse_late(access.Caller("", "", address, frozenset()), access.insecure(words))
+
+    def _refuse_late(self, caller: access.Caller, refusal: access.Refusal) -> None:
+        """Somebody else has turned the caller away already."""
+        _log_refusal(caller, refusal)
+        self._register.note(caller, refusal)
 
     # --- set-up ---------------------------------------------------------------------------------------------------
 
@@ -221,6 +215,17 @@ class Listener:
             ae.add_supported_context(uid, list(contexts.TRANSFER_SYNTAXES))
         self._directory.support(ae)
         return ae
+
+
+def _log_refusal(caller: access.Caller, refusal: access.Refusal) -> None:
+    log.warning(
+        "association_refused",
+        code=refusal.code,
+        calling_ae_title=caller.calling_ae_title,
+        called_ae_title=caller.called_ae_title,
+        address=caller.address,
+        explanation=refusal.explanation,
+    )
 
 
 def _is_tls(association: Association) -> bool:

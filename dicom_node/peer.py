@@ -32,7 +32,7 @@ _LETTING_GO_SECONDS = 1.0
 _REJECTIONS = MappingProxyType(
     {
         (1, 3): "it does not know our AE title; register {own} in the PACS",
-        (1, 7): "its AE title is not {peer}; correct it with: wetread ae edit",
+        (1, 7): "its AE title is not {peer}; register it under its own: wetread ae remove, then wetread ae add",
         (1, 1): "it gives no reason; does it want TLS (wetread ae edit {peer} --tls), or another address of ours?",
         (3, 1): "it is congested, and says to come later",
         (3, 2): "it has too many associations open",

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 from sqlalchemy import delete, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dicom_node.access import Caller, Refusal
@@ -46,10 +46,15 @@ class Register:
                 return
             times, pending.times, pending.quiet_until = pending.times, 0, now + self._every
         try:
-            with self._database.write() as tx:
-                record(tx, caller, refusal, clock(tx), times=times)
+            self._write(caller, refusal, times)
+        except IntegrityError:  # another listener met the same caller at the same moment
+            log.info("refusal_counted_elsewhere", code=refusal.code)
         except SQLAlchemyError as error:
             log.error("database_unavailable", error=type(error).__name__)
+
+    def _write(self, caller: Caller, refusal: Refusal, times: int) -> None:
+        with self._database.write() as tx:
+            record(tx, caller, refusal, clock(tx), times=times)
 
 
 @dataclass(slots=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from pynetdicom import AE
 
 from dicom_node import peers, turned_away
+from dicom_node.access_tables import RefusedCaller
 from dicom_node.database import clock
 from tests.harness.door import DX, Door, OpenDoor, associated, small_film
 from tests.harness.node import wait_until
@@ -30,6 +33,17 @@ def edit(door: Door, title: str, **changes: object) -> None:
         peers.edit(tx, title, now=clock(tx), actor="test", **changes)  # type: ignore[arg-type]
 
 
+def refused(door: Door) -> Sequence[RefusedCaller]:
+    """The rows of the refused; they are written after the caller was answered."""
+
+    def look() -> Sequence[RefusedCaller]:
+        with door.database.read() as tx:
+            return turned_away.newest(tx)
+
+    found: Sequence[RefusedCaller] = wait_until(look, "a refusal to be written", seconds=30)
+    return found
+
+
 def test_called_title_is_kept_with_the_object(open_door: OpenDoor) -> None:
     door = open_door(further_ae_titles=("WETREAD_ER",))
     for called in ("WETREAD", "WETREAD_ER"):
@@ -44,8 +58,7 @@ def test_called_title_is_kept_with_the_object(open_door: OpenDoor) -> None:
 
 def test_refused_caller_is_told_in_the_log_and_kept_with_the_likely_cause(door: Door) -> None:
     assert knock(door.port, "pacs", "WETREAD") == (1, 1, 3)
-    with door.database.read() as tx:
-        (row,) = turned_away.newest(tx)
+    (row,) = refused(door)
     assert (row.calling_ae_title, row.called_ae_title, row.address, row.times) == ("pacs", "WETREAD", "127.0.0.1", 1)
     assert "only the case differs from 'PACS'" in row.explanation
     (line,) = door.logged("association_refused")
@@ -55,10 +68,9 @@ def test_refused_caller_is_told_in_the_log_and_kept_with_the_likely_cause(door: 
 def test_caller_that_knocks_without_end_is_counted_and_written_seldom(door: Door) -> None:
     for _ in range(5):
         knock(door.port, "XYZ", "WETREAD")
-    with door.database.read() as tx:
-        (row,) = turned_away.newest(tx)
+    (row,) = refused(door)
     assert 1 <= row.times <= 5
-    assert len(door.logged("association_refused")) == 5
+    wait_until(lambda: len(door.logged("association_refused")) == 5, "the last of them to be told", seconds=30)
 
 
 def test_peer_calls_from_its_host_only(door: Door) -> None:
@@ -80,6 +92,5 @@ def test_full_house_is_kept_as_well(open_door: OpenDoor) -> None:
     door = open_door(maximum_associations=1)
     with associated(door.port):
         assert knock(door.port, "CR1", "WETREAD") == (2, 3, 2)
-    with door.database.read() as tx:
-        (row,) = turned_away.newest(tx)
+    (row,) = refused(door)
     assert (row.code, row.calling_ae_title) == ("too-many-associations", "CR1")

@@ -85,7 +85,9 @@ def step(state: str) -> Dataset:
 def test_same_event_goes_to_the_service_that_offers_the_class(port: int) -> None:
     association = call(port, "CR1", MPPS, AVAILABILITY)
     try:
-        answers = [association.send_n_create(step("COMPLETED"), uid, "2.25.1")[0].Status for uid in (MPPS, AVAILABILITY)]
+        answers = [
+            association.send_n_create(step("COMPLETED"), uid, "2.25.1")[0].Status for uid in (MPPS, AVAILABILITY)
+        ]
     finally:
         association.release()
     assert answers == [0x0000, 0x0107]

@@ -85,7 +85,7 @@ def test_peer_that_must_use_tls_is_refused_in_the_clear(tls_door: OpenTls, autho
         peers.edit(tx, "PACS", now=clock(tx), actor="test", must_use_tls=True)
     assert echo(door.port) != ""
     assert echo(door.config.tls_port, *options(authority.issue("pacs"))) == ""
-    ((code, words),) = refused(door)
+    ((code, words),) = wait_until(lambda: refused(door), "the refusal to be written", seconds=30)
     assert (code, "must use TLS: let it call node.tls_port" in words) == ("tls-required", True)
 
 
