@@ -1,6 +1,7 @@
 """What was written about a study: the text of one frontal film, or of two, each under its own name in one draft.
 
-Two texts are never merged, also where they are alike: whether two films show the same is the radiologist's to say.
+Two texts are never merged, also where they are alike: whether two films show the same is the radiologist's to say. The draft
+says where they differ in a finding or its side.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from agent.imaging.verdict import Verdict
 from agent.readers import guards
 from agent.readers.protocol import Generation, Reading
 from dicom_node.tables import Instance
+from reports.findings import CHEXPERT, Finding, Laterality, State, extract
 from reports.text import DraftText, sections
 
 _CODE: Final = re.compile(r"[A-Z0-9_ ]{1,16}")  # VR CS; what is none is not shown
@@ -67,7 +69,20 @@ def notes(texts: Sequence[Text]) -> tuple[str, ...]:
         which = f"image {number}: " if len(texts) > 1 else ""
         said = (*text.of.verdict.notes, *text.film.notes, *guards.notes(text.reading.text))
         found += [f"{which}{note}" for note in said]
-    return tuple(found)
+    return (*found, *_disagreement(texts))
+
+
+def _disagreement(texts: Sequence[Text]) -> tuple[str, ...]:
+    """Coded forms sum a narrative up: left in one text and right in the other become both sides, which must be said."""
+    if len(texts) == 1:
+        return ()
+    one, two = (extract(text.reading.text).by_label for text in texts)
+    labels = [label for label in CHEXPERT if label in one and label in two and _said(one[label]) != _said(two[label])]
+    return (f"images 1 and 2 are described differently: {', '.join(labels)}",) if labels else ()
+
+
+def _said(finding: Finding) -> tuple[State, Laterality | None]:
+    return finding.state, finding.laterality
 
 
 def generation(texts: Sequence[Text]) -> str:

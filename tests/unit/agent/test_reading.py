@@ -6,6 +6,7 @@ import io
 import logging
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -321,6 +322,18 @@ def test_a_second_frontal_film_is_read_too_and_both_are_named(house: House, film
         assert len(set(report.films)) == 2
 
 
+def test_texts_that_differ_in_state_or_side_are_said_to(house: House, film: bytes) -> None:
+    house.receive(film)
+    house.receive(_darker(film))
+    one = "Findings: Small left pleural effusion. No pneumothorax. Heart size is normal. Impression: Left effusion."
+    two = "Findings: Small right pleural effusion. There is a pneumothorax. Heart size is normal. Impression: Effusion."
+
+    assert house.read(reader=Says(one, two)) == "drafted"
+    assert "images 1 and 2 are described differently: Pneumothorax, Pleural Effusion" in as_text(
+        house.draft(), width=1000
+    )
+
+
 def test_the_same_picture_twice_is_one_text_and_two_names(house: House, film: bytes) -> None:
     house.receive(film)
     house.receive(_another_of_the_study(film))
@@ -433,6 +446,23 @@ class Stammerer(Parrot):
         if len(self.heard) <= self.times:
             raise UnreadableText(self.code, "The model repeats itself.")
         return super().report(film, generation, progress, urgent=urgent)
+
+
+class Says(Parrot):
+    """Writes one text after the other."""
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = list(texts)
+
+    def report(
+        self,
+        film: NDArray[np.uint8],
+        generation: Generation,
+        progress: Callable[[int], None] = lambda _tokens: None,
+        *,
+        urgent: bool = False,
+    ) -> Reading:
+        return replace(super().report(film, generation, progress, urgent=urgent), text=self.texts.pop(0))
 
 
 class AnswersOnce(Parrot):
