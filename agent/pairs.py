@@ -1,7 +1,7 @@
 """What was written about a study: the text of one frontal film, or of two, each under its own name in one draft.
 
-Two texts are never merged, also where they are alike: whether two films show the same is the radiologist's to say. The draft
-says where they differ in a finding or its side.
+Two texts are never merged, also where they are alike: whether two films show the same is the radiologist's to say.
+Where they differ in a finding or its side, the draft says so.
 """
 
 from __future__ import annotations
