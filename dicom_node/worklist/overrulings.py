@@ -17,6 +17,10 @@ from dicom_node.worklist.holds import what_to_do
 from dicom_node.worklist.moves import current_revision, next_revision
 from dicom_node.worklist.routings import EXCLUDED_BY_RULE
 
+# What the gate says of headers, where the film could be read all the same; the rest has no film, or no sound identity.
+WORTH_OVERRULING: Final = frozenset(
+    {"not-a-projection-image", "quality-control", "animal", "child", "lateral", "not-frontal", "not-a-chest"}
+)
 _NOTHING_TO_READ: Final = frozenset({"no-image"})
 
 

@@ -11,6 +11,7 @@ from dicom_node.owner import in_words
 from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Workitem, WorkitemState
 from dicom_node.worklist.holds import HOLDS, what_to_do
 from dicom_node.worklist.moves import EXCLUDED_BY_PERSON
+from dicom_node.worklist.overrulings import WORTH_OVERRULING
 from reports.elapsed import age as age  # noqa: PLC0414  the pages take it from here
 from reports.web.older import taken_back, who_has_it
 
@@ -72,7 +73,9 @@ def _ended(facts: Facts) -> Standing:
         case Book.DELIVERED:
             return Standing(Status.DELIVERED, _proofs(facts.deliveries))
         case Book.EXCLUDED:
-            return Standing(Status.EXCLUDED, f"Not read: {_sentence(why)}")
+            overrule = f"{_command('confirm', facts)} --overrule {revision.reason}"
+            commands = (overrule,) if revision.reason in WORTH_OVERRULING else ()
+            return Standing(Status.EXCLUDED, f"Not read: {_sentence(why)}", commands)
         case Book.DEAD_LETTERED:
             # The explanation of a held one names already who has it.
             there = "" if revision.reason in HOLDS else who_has_it(facts.deliveries)

@@ -264,6 +264,7 @@ def test_excluded_study_says_why(house: House) -> None:
         worklist.exclude(tx, held, reason="child", explanation="The patient is under 18 years.", now=clock(tx))
 
     assert "excluded Not read: The patient is under 18 years." in house.shown()
+    assert "--overrule child" in house.shown("/study/1")
 
 
 def test_study_that_the_gate_holds_names_both_commands(house: House) -> None:
