@@ -52,8 +52,8 @@ class Calibration:
 
 
 def features(seen: Impression) -> Floats:
-    """(24,): the numbers that the test uses."""
-    return np.array([seen.symmetry, seen.margin / 10, seen.sides / 2, seen.rows / seen.columns, *seen.components])
+    """(23,): the numbers that the test uses; none of them is the size or the shape of the film."""
+    return np.array([seen.symmetry, seen.margin / 10, seen.sides / 2, *seen.components])
 
 
 def fit(frontal: Sequence[tuple[str, Impression]], lateral: Sequence[tuple[str, Impression]]) -> Calibration:
