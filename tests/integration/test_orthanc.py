@@ -29,9 +29,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Orth
         yield node, pacs
 
 
-def store(pacs: Orthanc, folder: Path, **elements: str) -> Dataset:
+def store(pacs: Orthanc, folder: Path, *, seed: int = 4711, **elements: str) -> Dataset:
     """Store a film in the PACS as a modality does."""
-    image = film(4711, now=datetime.now(UTC), new_uid=lambda: f"2.25.66{next(NUMBERS)}{time.time_ns()}")
+    image = film(seed, now=datetime.now(UTC), new_uid=lambda: f"2.25.66{next(NUMBERS)}{time.time_ns()}")
     for keyword, value in elements.items():
         setattr(image, keyword, value)
     path = folder / f"{image.SOPInstanceUID}.dcm"
@@ -109,3 +109,24 @@ def test_late_image_gives_a_second_draft_and_no_third(house: tuple[Node, Orthanc
     time.sleep(3)
     assert drafts() == 2
     assert node.ask("study", "show", image.StudyInstanceUID)["revision"] == 2
+
+
+@pytest.mark.timeout(600)
+def test_pacs_promises_to_keep_the_draft_and_we_promise_to_keep_the_film(
+    house: tuple[Node, Orthanc], tmp_path: Path
+) -> None:
+    """Storage commitment in both directions, by the processes that a site runs."""
+    node, pacs = house
+    edited = node.cli("ae", "edit", TITLE, "--proof", "commitment")
+    assert edited.returncode == 0, edited.stderr
+    image = store(pacs, tmp_path, seed=4712, PatientID="COMMITTED")
+    wait_until(lambda: book_of(node, image) == "delivered", "the draft to be delivered", seconds=240)
+    with node.database.read() as tx:
+        newest = tx.scalars(select(Delivery).order_by(Delivery.id.desc())).first()
+    assert newest is not None
+    assert newest.proven_by == "commitment"
+
+    film_here = {"DicomInstances": [[image.SOPClassUID, image.SOPInstanceUID]]}
+    asked = pacs.post("/modalities/wetread/storage-commitment", film_here)
+    wait_until(lambda: pacs.ask(asked["Path"])["Status"] != "Pending", "our report", seconds=120)
+    assert pacs.ask(asked["Path"])["Status"] == "Success"
