@@ -19,6 +19,7 @@ from dicom_node import worklist
 from dicom_node.errors import WrongState
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, DeliveryState, Instance, Mode, Way
+from dicom_node.worklist import Claim
 from reports import life
 from reports.hl7.incoming import Code
 from reports.objects import tree
@@ -343,6 +344,37 @@ def test_a_rejected_image_takes_its_draft_with_it(ward: Ward, title: str, event:
     assert (ward.report().state, ward.report().event) == (ReportState.WITHDRAWN, event)
     ward.recaller.step()
     assert [one.stage for one in ward.deliver()] == [stage]
+
+
+def draft_of_two(ward: Ward, claimed: Claim) -> None:
+    """Of the newest image and of the first one."""
+    draft, report = ward.prepare(claimed)
+    report.second_film_digest = ward.ask(lambda tx: worklist.images_of(tx, claimed.study_id))[0].digest
+    drafting.commit(ward.desk, claimed, draft, report)
+
+
+@pytest.mark.parametrize("rejected", [films.FILM, f"{films.FILM}.2"])
+def test_a_draft_about_two_films_ends_with_either_of_them(ward: Ward, rejected: str) -> None:
+    ward.receive(films.film())
+    ward.receive(films.film(SOPInstanceUID=f"{films.FILM}.2"))
+    draft_of_two(ward, ward.claim())
+    ward.receive(note_of_the_pacs("113037", rejected))
+    ward.examiner.step()
+    assert (ward.report().state, ward.report().event) == (ReportState.WITHDRAWN, Event.CANCELED_FOR_SAFETY)
+
+
+@pytest.mark.parametrize("rejected", [films.FILM, f"{films.FILM}.2"])
+def test_either_of_two_films_that_is_rejected_while_they_are_read_keeps_the_draft_back(
+    ward: Ward, rejected: str
+) -> None:
+    ward.peer()
+    ward.receive(films.film())
+    ward.receive(films.film(SOPInstanceUID=f"{films.FILM}.2"))
+    claimed = ward.claim()
+    ward.receive(note_of_the_pacs("113037", rejected))
+    ward.examiner.step()
+    draft_of_two(ward, claimed)
+    assert ward.deliveries() == []
 
 
 @pytest.mark.parametrize(("title", "about"), [("113001", f"{films.FILM}.9"), ("113000", films.FILM)])
