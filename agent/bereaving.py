@@ -1,4 +1,4 @@
-"""Notices for studies whose last attempt nobody lived to book: `dispatch` buries those, so it tells of them as well."""
+"""Notices for studies that end in `dispatch`: their last attempt nobody lived to book, or a rule excludes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 from pydicom import Dataset
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 
 from agent import __version__
 from agent.desk import Desk
@@ -23,6 +23,7 @@ from dicom_node.headers import open_header
 from dicom_node.kinds import Stage
 from dicom_node.tables import Book, Delivery, Revision, Study, Workitem
 from dicom_node.worklist import Claim
+from dicom_node.worklist.routings import EXCLUDED_BY_RULE
 from dicom_node.worklist.workitems import WORKER_LOST
 from reports import drafts
 from reports.provenance import Provenance
@@ -47,13 +48,13 @@ class Bereaver:
             if not any(one.notices for one in destinations(tx)):
                 return 0
             found = tx.scalars(_buried().where(Revision.closed_at > clock(tx) - _RECENT)).all()
-            claims = [_claim_of(one) for one in found if one.id not in self._done]
-        told = sum(self._tell(claim) for claim in claims)
+            claims = [(_claim_of(one), _words(one)) for one in found if one.id not in self._done]
+        told = sum(self._tell(claim, words) for claim, words in claims)
         if told:
             log.info("notices_of_lost_studies", studies=told)
         return told
 
-    def _tell(self, claim: Claim) -> bool:
+    def _tell(self, claim: Claim, words: str) -> bool:
         """Build it, durable, and queue it unless the study lives again."""
         from agent import drafting  # noqa: PLC0415  what documents are made with takes seconds to load
         from agent.imaging.attributes import BROKEN  # noqa: PLC0415
@@ -61,7 +62,7 @@ class Bereaver:
         self._done |= {claim.workitem_id}
         try:
             headers = list(self._headers(claim.study_id))
-            notice = drafting.write_notice(self._desk, claim, headers, _WORDS, _ourselves())
+            notice = drafting.write_notice(self._desk, claim, headers, words, _ourselves())
         except (WetreadError, MemoryError, *BROKEN) as error:  # one study must not keep the others waiting
             log.warning("notice_left_out", workitem=claim.uid, kind=type(error).__name__)
             return False
@@ -89,15 +90,16 @@ class Bereaver:
 
 
 def _buried() -> Select[Workitem]:
-    """What `dispatch` made a dead letter of, and nobody was told."""
+    """What `dispatch` made a dead letter of, or a rule excluded, and nobody was told."""
+    lost = (Revision.book == Book.DEAD_LETTERED) & (Revision.reason == WORKER_LOST)
+    ruled_out = (Revision.book == Book.EXCLUDED) & (Revision.reason == EXCLUDED_BY_RULE)
     told = select(Delivery.id).where(Delivery.revision_id == Revision.id, Delivery.stage == Stage.NOTICE).exists()
     return (
         select(Workitem)
         .join(Revision, Revision.id == Workitem.revision_id)
         .join(Study, (Study.id == Revision.study_id) & (Study.revision == Revision.number))
         .where(
-            Revision.book == Book.DEAD_LETTERED,
-            Revision.reason == WORKER_LOST,
+            or_(lost, ruled_out),
             Study.hold_reason == "",
             Workitem.content_at.is_not(None),
             ~told,
@@ -105,6 +107,12 @@ def _buried() -> Select[Workitem]:
         .order_by(Workitem.id)
         .limit(_AT_ONCE)
     )
+
+
+def _words(workitem: Workitem) -> str:
+    """Why there is no draft, for who reads it in a PACS: a rule's reason, without its name."""
+    revision = workitem.revision
+    return revision.explanation.partition(": ")[2] if revision.reason == EXCLUDED_BY_RULE else _WORDS
 
 
 def _claim_of(workitem: Workitem) -> Claim:

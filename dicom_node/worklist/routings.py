@@ -76,6 +76,7 @@ def decided(tx: Session, revision_id: int, decision: Decision, now: datetime) ->
     workitem.priority = RANKS[decision.priority]
     _tell(tx, workitem.revision, decision, now)
     if decision.exclude:
+        workitem.content_at = now  # of the notice, where somebody wants one
         words = f"rule {decision.rule}: {decision.exclude}"
         call_off(tx, workitem.revision, Ending(Book.EXCLUDED, EXCLUDED_BY_RULE, words), now, actor="dispatch")
 

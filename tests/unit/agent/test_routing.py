@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent import tasks
+from agent.bereaving import Bereaver
 from agent.config import Config
 from agent.dispatch import Dispatcher
 from agent.routing import Router, is_backlog_time
@@ -105,6 +106,21 @@ def test_a_rule_excludes_with_its_reason(ward: Ward) -> None:
     assert (revision.book, revision.reason) == (Book.EXCLUDED, "excluded-by-rule")
     assert revision.explanation == "rule ours-only: film of another hospital"
     assert claim(ward) is None
+
+
+def test_who_wants_notices_is_told_the_reason_of_a_rule(ward: Ward) -> None:
+    ward.peer("PACS", notices=True)
+    rule(ward, "ours-only", exclude="film of another hospital")
+    ward.receive(films.film())
+    close(ward)
+    decide(ward)
+    assert Bereaver(ward.desk).step() == 1
+    (sent,) = ward.deliver()
+
+    assert b"film of another hospital" in ward.payload(sent)
+    assert b"ours-only" not in ward.payload(sent)
+    assert ward.revision().book is Book.EXCLUDED
+    assert Bereaver(ward.desk).step() == 0
 
 
 def test_a_person_overrules_the_exclusion(ward: Ward) -> None:
