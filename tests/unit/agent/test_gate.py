@@ -246,3 +246,33 @@ def test_the_demonstration_is_no_person_and_a_person_is_not_named() -> None:
         == "confirmed as a frontal adult chest film by the demonstration"
     )
     assert "jane" not in str(judge(film, confirmed=True, by="person:jane"))
+
+
+def test_text_burnt_into_a_secondary_capture_waits_for_a_person() -> None:
+    capture = "1.2.840.10008.5.1.4.1.1.7"
+    assert judge(header(SOPClassUID=capture, Modality="CR", BurnedInAnnotation="YES")).code == "burnt-in-text"
+    assert judge(header(SOPClassUID=capture, Modality="CR", BurnedInAnnotation="NO")).decision == "read"
+    assert judge(header(BurnedInAnnotation="YES")).decision == "read"  # every marker of a CR may be called so
+
+
+def test_an_overruled_exclusion_is_none_and_another_still_is() -> None:
+    child = header(PatientAge="009Y")
+    assert judge(child, overruled=frozenset({"child"})).decision == "read"
+    assert judge(child, overruled=frozenset({"child"})).notes == (
+        "read although excluded (child): a person overruled it",
+    )
+    assert judge(child, overruled=frozenset({"lateral"})).code == "child"
+    assert judge(header(PatientAge="009Y", ViewPosition="LL"), overruled=frozenset({"child"})).code == "lateral"
+
+
+def test_an_overruled_exclusion_leaves_doubts_in_force() -> None:
+    doubtful = header(PatientAge="009Y", BodyPartExamined=None)
+    assert judge(doubtful, overruled=frozenset({"child"})).code == "body-part-unknown"
+    assert judge(doubtful, overruled=frozenset({"child"}), confirmed=True).decision == "read"
+
+
+def test_an_unknown_age_is_a_doubt_only_where_the_site_wants_it() -> None:
+    unknown = header(PatientAge=None, PatientBirthDate=None)
+    assert judge(unknown).decision == "read"
+    assert judge(unknown, hold_unknown_age=True).code == "age-unknown"
+    assert judge(header(PatientAge="044Y"), hold_unknown_age=True).decision == "read"
