@@ -19,7 +19,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ
-from pynetdicom.pdu import P_DATA_TF
+from pynetdicom.pdu import A_ASSOCIATE_RJ, P_DATA_TF
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
@@ -158,6 +158,9 @@ class Answers:
         self._left = most
         self._watch: Watch | None = None
         self._excess = ""
+        self.rejection: tuple[int, int] | None = None
+        """Source and diagnostic (PS3.8 9.3.4). Where a peer rejects and hangs up faster than the association's thread
+        wakes up, pynetdicom takes it for a failed connection (3.0.4)."""
 
     @property
     def trouble(self) -> str:
@@ -184,6 +187,8 @@ class Answers:
         self._watch = transport.socket.watch
 
     def _handle_pdu(self, event: evt.Event) -> None:
+        if isinstance(event.pdu, A_ASSOCIATE_RJ):
+            self.rejection = (event.pdu.source or 0, event.pdu.reason_diagnostic or 0)
         self._left -= event.pdu.pdu_length
         if self._left < 0 and not self._excess:
             self._excess = "sends an answer without an end"

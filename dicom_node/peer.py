@@ -161,7 +161,7 @@ def associate(
         raise (
             _insecure(secured, address)
             or _excess(answers, address)
-            or _why(association, address, sop_class_uids, connected=answers.connected, waited=time.monotonic() - began)
+            or _why(association, address, sop_class_uids, answers, waited=time.monotonic() - began)
         )
     return Opened(association, answers, address)
 
@@ -211,21 +211,20 @@ def _insecure(secured: ClientContext | None, address: Address) -> SendFailure | 
 
 
 def _why(
-    association: Association, address: Address, sop_class_uids: Sequence[str], *, connected: bool, waited: float
+    association: Association, address: Address, sop_class_uids: Sequence[str], answers: Answers, *, waited: float
 ) -> SendFailure:
     """Turn an association that did not come about into a sentence."""
     where = address.where
-    if association.is_rejected:
-        answer = association.acceptor.primitive
-        reason = (getattr(answer, "result_source", 0), getattr(answer, "diagnostic", 0))
-        words = _REJECTIONS.get(reason, f"source {reason[0]}, diagnostic {reason[1]}")
+    if answers.rejection is not None:
+        source, diagnostic = answers.rejection
+        words = _REJECTIONS.get(answers.rejection, f"source {source}, diagnostic {diagnostic}")
         words = words.format(own=address.own_ae_title, peer=address.peer_ae_title)
         return SendFailure(f"{where} rejected the association: {words}")
     if association.rejected_contexts:
         return SendFailure(f"{where} takes no {named(sop_class_uids[0])}", class_refused=True)
     if association.acceptor.primitive is not None:
         return SendFailure(f"{where} aborted the association")
-    if connected:
+    if answers.connected:
         words = f"{where} took the connection and did not answer within {address.answer_seconds:g} s, or hung up"
         return SendFailure(f"{words}: is this the port of a DICOM node, and is it well?", unreachable=True)
     return SendFailure(f"{where} cannot be reached: {_obstacle(address, waited)}", unreachable=True)

@@ -11,6 +11,7 @@ from pydicom import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 
 from dicom_node.access import Right
 from dicom_node.config import NodeConfig
@@ -23,6 +24,9 @@ from tests.harness.node import free_port
 COMMITMENT = "1.2.840.10008.1.20.1"
 MPPS = "1.2.840.10008.3.1.2.3.3"
 AVAILABILITY = "1.2.840.10008.5.1.4.33"
+
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # services bring their own questions
 
 
 class Steps:
@@ -68,12 +72,14 @@ def port(database: Database, tmp_path: Path, reports: Reports) -> Iterator[int]:
     listener.stop(patience_seconds=5)
 
 
-def call(port: int, title: str, *classes: str, scp: bool = False) -> Association:
+def call(port: int, title: str, *classes: str, scp: bool = False, on_pdu: Handler = lambda _event: None) -> Association:
     entity = AE(ae_title=title)
     for uid in classes:
         entity.add_requested_context(uid)
     roles = [build_role(UID(uid), scp_role=True) for uid in classes] if scp else []
-    return entity.associate("127.0.0.1", port, ae_title="WETREAD", ext_neg=roles)  # type: ignore[arg-type]
+    return entity.associate(
+        "127.0.0.1", port, ae_title="WETREAD", ext_neg=roles, evt_handlers=[(evt.EVT_PDU_RECV, on_pdu)]
+    )  # type: ignore[arg-type]
 
 
 def step(state: str) -> Dataset:
@@ -112,10 +118,11 @@ def test_class_without_the_right_is_refused_and_the_others_are_not(port: int) ->
 
 
 def test_stranger_gets_no_service(port: int) -> None:
-    association = call(port, "XYZ", COMMITMENT)
-    assert association.is_rejected
-    answer = association.acceptor.primitive
-    assert (answer.result, answer.result_source, answer.diagnostic) == (1, 1, 3)  # type: ignore[union-attr]
+    received: list[object] = []
+    call(port, "XYZ", COMMITMENT, on_pdu=lambda event: received.append(event.pdu))
+    (answer,) = received
+    assert isinstance(answer, A_ASSOCIATE_RJ)
+    assert (answer.result, answer.source, answer.reason_diagnostic) == (1, 1, 3)
 
 
 def test_fault_of_a_service_is_told_and_answered(port: int) -> None:

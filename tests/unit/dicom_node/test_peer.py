@@ -185,3 +185,23 @@ def test_who_connects_and_hangs_up_is_not_called_out_of_reach() -> None:
 
     assert "cannot be reached" not in str(failure.value)
     assert failure.value.unreachable
+
+
+def test_who_rejects_faster_than_we_look_is_still_said_to_reject() -> None:
+    """On a busy machine the connection is over before the thread that asked has woken up."""
+
+    def sleep(event: evt.Event) -> None:
+        deadline = time.monotonic() + 30
+        while not (event.assoc.dul.socket is None or event.assoc.dul.socket._ready.is_set()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        while event.assoc.dul.socket is not None and event.assoc.dul.socket._is_connected:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    rejected = struct.pack(">BBLBBBB", 0x03, 0, 4, 0, 1, 1, 7)  # permanent, service user, called AE title
+    with (
+        answering(lambda connection: connection.sendall(rejected)) as address,
+        pytest.raises(SendFailure, match="its AE title is not PACS"),
+    ):
+        peer.associate(address, [str(Verification)], [(evt.EVT_REQUESTED, sleep)])
