@@ -93,7 +93,6 @@ def choose(config: Config, database: Database, claim: Claim, shots: Sequence[Sho
 def _in_spite_of(config: Config, claim: Claim, choice: Choice, doubt: Verdict) -> Choice:
     """The film in spite of its doubt, where somebody or the site wants it so. Raises Doubted."""
     if not claim.confirmed and config.imaging.doubts == "hold":
-        log.info("film_doubted", workitem=claim.uid, code=doubt.code)
         raise Doubted(doubt)
     return replace(choice, notes=(*choice.notes, *doubt.notes, _because(claim)))
 

@@ -230,6 +230,7 @@ def _turn_away(room: Room, claim: Claim, candidates: Sequence[Candidate]) -> str
 def _hold(room: Room, claim: Claim, *, reason: str, explanation: str) -> str:
     with room.database.write() as tx:
         worklist.hold(tx, claim, reason=reason, explanation=explanation, now=clock(tx))
+    log.info("study_held", workitem=claim.uid, code=reason)
     return "held"
 
 
