@@ -169,7 +169,7 @@ def _backlog(waiting: Backlog, now: datetime) -> Iterator[Metric]:
 def _processes(tx: Session, now: datetime) -> Iterator[Metric]:
     beats = {beat.name: _seconds(beat.beat_at, now) for beat in tx.scalars(select(ProcessBeat))}
     yield _by("wetread_process_last_beat_age_seconds", "Since the last sign of life.", "process", beats)
-    paused = {what: int(worklist.switched(tx, f"pause-{what}")) for what in ("work", "send")}
+    paused = {what: int(worklist.switched(tx, f"pause-{what}")) for what in ("work", "send", "receive")}
     yield _by("wetread_paused", "1 where a person paused it.", "what", paused)
 
 
