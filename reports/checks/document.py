@@ -47,6 +47,8 @@ IDENTITY = (
     "IssuerOfAccessionNumberSequence",
     "TimezoneOffsetFromUTC",
 )
+# A late image may have been taken under another time; the report has those of the first film.
+_MAY_DIFFER = frozenset({"StudyDate", "StudyTime", "StudyID", "TimezoneOffsetFromUTC"})
 _SHARED = ("StudyInstanceUID", "PatientID", "IssuerOfPatientID", "AccessionNumber")
 
 Rules = Callable[[Dataset], Iterator[str]]
@@ -167,8 +169,10 @@ def _of_the_source(draft: Dataset, sources: list[Dataset]) -> Iterator[str]:
     films = [source for source in sources if source.SOPInstanceUID in referenced(draft)]
     if len(films) != len(referenced(draft)):
         yield "an image that the draft names is not among the images of the study"
-    for film in films:
-        yield from (f"{name} differs from the image" for name in IDENTITY if _value(draft, name) != _value(film, name))
+    for name in IDENTITY:
+        same = [_value(draft, name) == _value(film, name) for film in films]
+        if not (any(same) if name in _MAY_DIFFER and same else all(same)):
+            yield f"{name} differs from the image"
     for source in sources:
         yield from (
             f"{name} differs among the images" for name in _SHARED if _value(draft, name) != _value(source, name)

@@ -163,3 +163,27 @@ def test_request_with_an_accession_number_that_is_none_does_not_hold_the_study()
     document = draft(as_received(film(RequestAttributesSequence=requests)))
 
     assert document.ReferencedRequestSequence[0].RequestedProcedureID == "RP1"
+
+
+# --- two films --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keyword", ["StudyTime", "StudyDate", "StudyID"])
+def test_second_film_may_have_been_taken_under_another_time(keyword: str) -> None:
+    sources = [film(), unread(2, **{keyword: "102000" if keyword == "StudyTime" else "20250302"})]
+    document = draft(*sources, provenance=provenance(films=(FILM, f"{STUDY}.2.1")))
+
+    check_draft(document, sources, CONFIG)
+    assert document[keyword].value == sources[0][keyword].value
+    setattr(document, keyword, "")
+    with pytest.raises(DocumentRefused, match=f"{keyword} differs from the image"):
+        check_draft(document, sources, CONFIG)
+
+
+@pytest.mark.parametrize("keyword", ["PatientName", "PatientBirthDate"])
+def test_second_film_may_not_be_of_a_patient_of_another_name_or_age(keyword: str) -> None:
+    sources = [film(), unread(2, **{keyword: "19700102"})]
+    document = draft(*sources, provenance=provenance(films=(FILM, f"{STUDY}.2.1")))
+
+    with pytest.raises(DocumentRefused, match=f"{keyword} differs from the image"):
+        check_draft(document, sources, CONFIG)
