@@ -31,11 +31,13 @@ from dicom_node.database import Database, clock
 from dicom_node.errors import CannotUnderstand, WetreadError
 from dicom_node.files import stored_path
 from dicom_node.headers import open_header
+from dicom_node.identity import DIFFERS
 from dicom_node.tables import Instance
 from dicom_node.worklist import Claim, Outgoing
 from reports import drafts
 from reports.charset import SourceUnusable
 from reports.checks import DocumentRefused
+from reports.checks.document import differing
 from reports.provenance import Provenance
 from reports.tables import Event, Report
 from reports.text import TextRefused, sections
@@ -181,7 +183,11 @@ def _film_to_read(
     choice = gating.choose(room.config, room.database, claim, shots)
     candidate = ordered[choice.place]
     verdict = replace(candidate.verdict, notes=(*candidate.verdict.notes, *choice.notes))
-    copies = tuple(ordered[place].instance.sop_instance_uid for place in choice.copies)
+    copies = tuple(
+        ordered[place].instance.sop_instance_uid
+        for place in choice.copies
+        if not differing(ordered[place].header, candidate.header, room.config.reports)
+    )
     left = [one for one in ordered[choice.place + 1 :] if one.instance.sop_instance_uid not in copies]
     return replace(candidate, verdict=verdict, copies=copies), choice.film, left
 
@@ -191,13 +197,14 @@ def _texts(
 ) -> tuple[list[Text], tuple[str, ...]]:
     """What the reader writes about the film to read, and about a second one; else why that was left out.
 
-    Raises gating.Doubted, UndecodableImage, UnreadableText.
+    Raises gating.Doubted, UndecodableImage, UnreadableText, SourceUnusable.
     """
     chosen, film, others = _film_to_read(room, claim, readable)
     first = _text(room, claim, chosen, film, progress)
-    others = [candidate for candidate in others if candidate.verdict.code != "confirmed"]
+    undoubted = [candidate for candidate in others if candidate.verdict.code != "confirmed"]
+    others = [one for one in undoubted if not differing(one.header, chosen.header, room.config.reports)]
     if not others:
-        return [first], ()
+        return [first], (_left_out(DIFFERS),) if undoubted else ()
     try:
         # that a person confirmed the study says nothing of a film that the person was not asked about
         chosen, film, _ = _film_to_read(room, replace(claim, confirmed=False), others)
@@ -208,7 +215,11 @@ def _texts(
         if error.code == _OF_ANOTHER_PATIENT and not claim.confirmed:
             raise
         log.info("second_film_left_out", workitem=claim.uid, code=error.code)
-        return [first], (f"another frontal image was left out ({error.code})",)
+        return [first], (_left_out(error.code),)
+
+
+def _left_out(code: str) -> str:
+    return f"another frontal image was left out ({code})"
 
 
 def _text(room: Room, claim: Claim, of: Candidate, film: Film, progress: Callable[[int], None]) -> Text:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import text
 
 from agent import schema
 from dicom_node.database import Database
 from tests.harness.postgres import PostgresServer
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """What a command of ours sets up for its whole process ends with the test that called it."""
+    settings, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**settings)
+    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,7 @@ IDENTITY = (
 )
 # A late image may have been taken under another time; the report has those of the first film.
 _MAY_DIFFER = frozenset({"StudyDate", "StudyTime", "StudyID", "TimezoneOffsetFromUTC"})
+_WHOSE = tuple(name for name in IDENTITY if name not in _MAY_DIFFER)
 _SHARED = ("StudyInstanceUID", "PatientID", "IssuerOfPatientID", "AccessionNumber")
 
 Rules = Callable[[Dataset], Iterator[str]]
@@ -146,6 +147,15 @@ def check_payload(
 def problems_of(document: Dataset) -> tuple[str, ...]:
     """What is wrong with a document by itself, one phrase each; empty where nothing is. For who looks at a file."""
     return tuple(dict.fromkeys(_of_the_document(document)))
+
+
+def differing(film: Dataset, other: Dataset, config: ReportsConfig) -> tuple[str, ...]:
+    """Keywords in which two films of one study do not say the same of patient and order: no draft may name both.
+
+    film, other: headers as received. Raises SourceUnusable.
+    """
+    one, two = normalize(film, config), normalize(other, config)
+    return tuple(name for name in _WHOSE if _value(one, name) != _value(two, name))
 
 
 def _refuse(problems: list[str]) -> None:

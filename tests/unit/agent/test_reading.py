@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -220,14 +219,9 @@ def test_what_pydicom_says_of_a_bad_header_stays_out_of_the_logs(
     house: House, film: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     bad = film.replace(b"PHANTOM^CHEST", b"SECRET\x1b\xff^NAME").replace(b"19", b"X9")
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    try:
-        logs.set_up(LogConfig(format="json"))
-        house.receive(bad)
-        house.read()
-    finally:
-        root.handlers[:], root.level = handlers, level
+    logs.set_up(LogConfig(format="json"))
+    house.receive(bad)
+    house.read()
     told = capfd.readouterr()
     assert "SECRET" not in told.out + told.err
     assert "pydicom" not in told.out + told.err
@@ -341,6 +335,33 @@ def test_the_same_picture_twice_is_one_text_and_two_names(house: House, film: by
     assert house.read() == "drafted"
     assert read_content(house.draft()).findings == "The lungs are clear."
     assert len(read_content(house.draft()).films) == 2
+
+
+@pytest.mark.parametrize("keyword", ["StudyTime", "StudyDate", "StudyID"])
+def test_films_that_describe_their_study_differently_share_a_draft(house: House, film: bytes, keyword: str) -> None:
+    value = {"StudyTime": "235959", "StudyDate": "20200101", "StudyID": "OTHER"}[keyword]
+    house.receive(film)
+    house.receive(_darker(film, **{keyword: value}))
+    house.receive(_another_of_the_study(film, uid="2.25.3", **{keyword: value}))
+
+    assert house.read() == "drafted"
+    content = read_content(house.draft())
+    assert (len(content.films), "Image 2" in content.findings) == (3, True)
+    assert house.draft()[keyword].value == dcmread(io.BytesIO(film))[keyword].value
+
+
+@pytest.mark.parametrize("same_picture", [True, False])
+def test_a_second_film_under_another_name_has_no_part_in_the_draft(
+    house: House, film: bytes, same_picture: bool
+) -> None:
+    make = _another_of_the_study if same_picture else _darker
+    house.receive(film)
+    house.receive(make(film, PatientName="Somebody^Else"))
+
+    assert house.read() == "drafted"
+    content = read_content(house.draft())
+    assert (len(content.films), "Image 2" in content.findings) == (1, False)
+    assert "another frontal image was left out (identity-differs)" in as_text(house.draft(), width=1000)
 
 
 def test_of_three_frontal_films_two_are_read_and_one_is_counted(house: House, film: bytes) -> None:
