@@ -20,6 +20,7 @@ LISTED: Final = "labels"  # a column of names, as ChestX-ray14 has it
 _SEPARATORS: Final = re.compile(r"[|;]")
 _AGE: Final = re.compile(r"0*(\d{1,3}(?:\.\d+)?)([YMWD]?)$")
 _YEARS: Final = MappingProxyType({"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25})
+_OLDEST: Final = 130  # years; what is more is a placeholder
 _STATES: Final = MappingProxyType(
     {
         "1": State.PRESENT,
@@ -42,7 +43,8 @@ class ManifestError(WetreadError):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One film. `labels` has what is known and nothing else; years is the age; an empty word is an unknown one."""
+    """One film. `labels` has what is known and nothing else; years is the age, None where it is
+    unknown or impossible; an empty word is an unknown one."""
 
     id: str
     line: int  # of the manifest, from 1
@@ -134,7 +136,8 @@ class _Parser:
         if match is None:
             self._problems.append(f"line {line}: the age is no number of years, nor like 045Y")
             return None
-        return float(match[1]) * _YEARS[match[2]]
+        years = float(match[1]) * _YEARS[match[2]]
+        return years if years <= _OLDEST else None  # ChestX-ray14 has some of over 400, others write 999
 
     def _states(self, row: Mapping[str, str | None], line: int) -> dict[str, State]:
         found = dict(self._listed(self._word(row, LISTED), line))

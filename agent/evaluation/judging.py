@@ -17,7 +17,7 @@ from reports.findings import LABELS, State, extract
 
 Source: TypeAlias = Literal["auto", "labels", "reports"]
 
-_AGES: Final = ((18, "0-17"), (40, "18-39"), (65, "40-64"), (200, "65 and more"))
+_AGES: Final = ((18, "0-17"), (40, "18-39"), (65, "40-64"), (130, "65 and more"))
 _LEAST_IN_GROUP: Final = 10  # films; below it a figure says nothing
 
 
@@ -123,7 +123,7 @@ def _judged(case: Case, reference: Mapping[str, State], reading: FilmReading) ->
 
 
 def _age(years: float | None) -> str:
-    return "unknown" if years is None else next(name for limit, name in _AGES if years < limit)
+    return next((name for limit, name in _AGES if years is not None and years < limit), "unknown")
 
 
 def _table(films: Sequence[Judged], labels: Sequence[str], protocol: Protocol, settings: Settings) -> Table:

@@ -55,6 +55,8 @@ def adults(folder: Path) -> Iterator[Sample]:
             if not is_adult(row):
                 continue
             with Image.open(folder / row["file"]) as picture:
+                if picture.mode.startswith(("I", "F")):
+                    raise ValueError(f"{row['file']} has more than 8 bits")
                 film = np.asarray(picture.convert("L"))
             yield Sample(row["file"], row["patient"] or row["file"], film)
 

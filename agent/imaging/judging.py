@@ -96,6 +96,10 @@ def film_of(file: Path, decoder: DecoderProcess) -> Film:
         return decoder.render(file)
     try:
         with Image.open(file) as picture:
-            return Film(np.asarray(picture.convert("L")), ())
+            if picture.mode.startswith(("I", "F")):  # how its numbers become grays nobody says; Pillow cuts them off
+                raise UndecodableImage(
+                    "undecodable", "The picture has more than 8 bits; convert it to 8 bits, or to DICOM."
+                )
+            return Film(np.asarray(picture.convert("L"), dtype=np.uint8), ())
     except (MemoryError, *BROKEN) as error:
         raise UndecodableImage("undecodable", "The picture cannot be decoded.") from error

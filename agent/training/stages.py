@@ -8,6 +8,7 @@ layout that the reader loads as it stands.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
 from agent.manifest import Case, known_labels, read_manifest
@@ -87,13 +89,22 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
         eval_dataset=sets["validation"] if prepared.validation else None,
         callbacks=[_Watch(sets["train"], out, stage)],
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out)))  # type: ignore[no-untyped-call]
+    trainer.train(resume_from_checkpoint=_last_whole(out))
     metrics = _metrics(trainer)
     layout.write_json(out / "metrics.json", metrics)
     curves.draw(trainer.state.log_history, f"{stage}, {len(prepared.train)} films", out / "loss.png")
     _write_model(stage, settings, out / "model", model, config, tokenizer)
     say(f"{out / 'model'}: a checkpoint in the published layout")
     return metrics
+
+
+def _last_whole(out: Path) -> str | None:
+    """Where a run goes on. What it was killed in writing lacks the file that is written last, and is deleted."""
+    for checkpoint in out.glob("checkpoint-*"):
+        if not (checkpoint / TRAINER_STATE_NAME).is_file():
+            shutil.rmtree(checkpoint)
+    last: str | None = get_last_checkpoint(str(out))  # type: ignore[no-untyped-call]
+    return last
 
 
 def prepare(stage: Name, settings: Training) -> Prepared:

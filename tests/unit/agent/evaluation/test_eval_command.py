@@ -20,7 +20,7 @@ ROWS = (
     ("a", "1", "F", "30", "1", "0", "Pulmonary edema. No pleural effusion.", "There is pulmonary edema."),
     ("b", "2", "M", "70", "0", "1", "No edema. Small left pleural effusion.", "Left effusion. No edema."),
     ("c", "2", "M", "71", "0", "0", "Pulmonary edema.", "Normal chest."),
-    ("d", "3", "F", "9", "1", "1", "The heart is normal.", "Edema and effusion."),
+    ("d", "3", "F", "411", "1", "1", "The heart is normal.", "Edema and effusion."),
 )
 
 
@@ -74,6 +74,7 @@ def test_files_are_written_and_name_what_is_not_measured(manifest: Path, texts: 
     assert "Published figures, not measured here" in words
     assert "| ROUGE-1 | 0." in words
     assert "4 films of 3 patients" in words
+    assert "| age" not in words  # of too few films; an age of 411 is none
     with Image.open(out / "f1.png") as picture:
         assert picture.width > 500
     assert not (out / "roc.png").exists()  # texts have no scores

@@ -41,7 +41,7 @@ def test_a_list_of_findings_denies_the_others_of_its_data_set(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("age", "years"), [("45", 45), ("045Y", 45), ("18M", 1.5), ("", None), ("0", 0), ("70.5", 70.5)]
+    ("age", "years"), [("45", 45), ("045Y", 45), ("18M", 1.5), ("", None), ("0", 0), ("70.5", 70.5), ("411", None)]
 )
 def test_ages_in_years_or_as_dicom_writes_them(tmp_path: Path, age: str, years: float | None) -> None:
     (case,) = read_manifest(manifest(tmp_path, f"image,age\na.png,{age}\n", "a.png"))

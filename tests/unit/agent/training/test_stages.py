@@ -176,6 +176,8 @@ def broken_off(films: Path, tmp_path: Path) -> tuple[Path, Path]:
 def test_a_killed_run_goes_on_to_the_same_end(broken_off: tuple[Path, Path], tmp_path: Path) -> None:
     path, out = broken_off
     assert not (out / "metrics.json").exists()
+    (out / "checkpoint-30").mkdir()  # as a full disk leaves it
+    (out / "checkpoint-30" / "model.safetensors").write_bytes(b"half")
     settings = read_settings(path)
     resumed = stages.run("encoder", settings, out, say)
     unbroken = stages.run("encoder", settings, tmp_path / "unbroken", say)
