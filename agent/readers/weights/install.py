@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import IO, Final, Protocol
 
 from agent.readers.checkpoint import Checkpoint, CheckpointError
 from agent.readers.weights import origin, structure
@@ -147,12 +147,14 @@ def check_target(target: Path, names: Collection[str]) -> None:
 
 
 @contextmanager
-def staged(target: Path) -> Iterator[Path]:
+def staged(target: Path, suffix: str = "partial") -> Iterator[Path]:
     """The folder beside, held by this process alone. What lies in it from an earlier attempt stays.
+
+    suffix: of the folder's name; one for each way to make a model, so that none takes the half of another for its own.
 
     Raises CheckpointError, NotEnoughSpace.
     """
-    stage = target.with_name(f"{target.name}.partial")
+    stage = target.with_name(f"{target.name}.{suffix}")
     stage.mkdir(parents=True, exist_ok=True)
     lock_file = stage.parent / f".{target.name}{_LOCK}"
     with lock_file.open("w") as lock:
@@ -160,6 +162,10 @@ def staged(target: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise CheckpointError(f"Another wetread is bringing a model to {target}. Wait for it to end.") from error
+        if not _is_at(lock, lock_file):
+            raise CheckpointError(
+                f"Another wetread was bringing a model to {target} just now. Look at it and try again."
+            )
         try:
             yield stage
             lock_file.unlink()
@@ -175,6 +181,14 @@ def staged(target: Path) -> Iterator[Path]:
                     f"another one; a USB disk should be formatted as exFAT or ext4"
                 ) from error
             raise
+
+
+def _is_at(opened: IO[str], path: Path) -> bool:
+    """Whether it still has its name: who had a lock file before us takes it away, and others then hold a new one."""
+    try:
+        return os.path.samestat(os.fstat(opened.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _adopt(target: Path, stage: Path, files: Sequence[Expected]) -> None:

@@ -43,7 +43,7 @@ def save(
     install.check_target(target, {QUANTIZED})
     if target == source.resolve():
         raise CheckpointError(f"{target} is the model itself. Name another folder with --output")
-    with install.staged(target) as stage:
+    with install.staged(target, "quantizing") as stage:
         install.check_room(stage, sum(shard.stat().st_size for shard in checkpoint.shards), free)
         _sweep(stage)
         say(f"reading {source}")

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 from click.testing import CliRunner, Result
@@ -290,6 +291,23 @@ def test_two_at_once_do_not_meet(folder: Path, tmp_path: Path) -> None:
     with (tmp_path / ".model.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "Another wetread" in fails("import", folder, "--to", tmp_path / "model")
+    assert model("import", folder, "--to", tmp_path / "model").exit_code == 0
+
+
+def test_a_lock_that_was_taken_away_meanwhile_holds_nobody_off_and_does_not_count(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was before us ends between our opening of the file and our locking of it; a third one makes a new file."""
+    real = fcntl.flock
+
+    def late(file: IO[str], how: int) -> None:
+        (tmp_path / ".model.lock").unlink()
+        real(file, how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", late)
+        assert "Another wetread was" in fails("import", folder, "--to", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
     assert model("import", folder, "--to", tmp_path / "model").exit_code == 0
 
 

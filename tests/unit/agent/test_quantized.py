@@ -144,6 +144,17 @@ def test_the_model_is_not_overwritten_by_itself_and_nothing_else_is_replaced(fol
     assert "holds other things than a model" in str(refused.exception)
 
 
+def test_what_a_fetch_has_brought_so_far_is_left_to_it(tmp_path: Path) -> None:
+    """Both make a folder of the same name, but neither is the half of the other."""
+    half = tmp_path / "model.partial" / f"{SHARD}.part"
+    half.parent.mkdir()
+    half.write_bytes(b"13 of 14 GB")
+    result = model("quantize", demonstration_checkpoint(), "--precision", "nf4", "--output", tmp_path / "model")
+    assert result.exit_code == 0, result.output
+    assert half.read_bytes() == b"13 of 14 GB"
+    assert (tmp_path / "model" / QUANTIZED).exists()
+
+
 def test_without_room_nothing_is_begun(tmp_path: Path) -> None:
     def none(_: Path) -> int:
         return 0
