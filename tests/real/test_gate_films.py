@@ -241,7 +241,7 @@ def of_children(films: Sequence[Film]) -> Iterator[Sequence[object]]:
 
 
 def of_files(files: Sequence[Dicom]) -> Iterator[Sequence[object]]:
-    for group in sorted({one.group for one in files}, key=lambda group: "chest" not in group):
+    for group in sorted({one.group for one in files}, key=lambda group: ("chest" not in group, group)):
         answers = Counter(one.judged.answer for one in files if one.group == group)
         pixels = Counter(one.pixels for one in files if one.group == group and one.pixels)
         alone = f"{pixels['read']} of {pixels.total()}"
