@@ -6,6 +6,7 @@ Everything is built, checked, encoded and durable before the transaction that na
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,6 +23,7 @@ from dicom_node.destinations import destinations
 from dicom_node.errors import NotFound, WetreadError
 from dicom_node.files import read_document, write_document
 from dicom_node.kinds import TAKES_BACK, Kind, Stage
+from dicom_node.rules.tables import Routing
 from dicom_node.tables import Book, Delivery, Mode, Revision
 from dicom_node.transports import Destination
 from dicom_node.worklist import Claim, Ending, Outgoing
@@ -109,7 +111,11 @@ def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
         now = clock(tx)
         life.lock(tx, claim.study_id)
         why = life.silence(tx, claim.study_id, films=report.films)
-        ending = _nothing_leaves(draft.modes) if why is None else Ending(Book.CLOSED, why.value, life.RULES[why].words)
+        ending = (
+            _nothing_leaves(tx, claim, draft.modes)
+            if why is None
+            else Ending(Book.CLOSED, why.value, life.RULES[why].words)
+        )
         # first: it may find the lease lost
         worklist.finish(tx, claim, [] if why else outgoing, nothing_leaves=ending, now=now)
         life.record(tx, report, now, actor="work")
@@ -280,11 +286,18 @@ def _uid(source: Dataset) -> str:
     return str(source.SOPInstanceUID).strip(" \0")
 
 
-def _nothing_leaves(modes: frozenset[Mode]) -> Ending:
+def _nothing_leaves(tx: Session, claim: Claim, modes: frozenset[Mode]) -> Ending:
     """What the books say where nothing leaves the house."""
     if Mode.HOLD in modes:
         return Ending(Book.AWAITING_SIGNOFF)
     if Mode.SHADOW in modes:
         return Ending(Book.CLOSED, "shadow", "all destinations are in shadow mode")
     explanation = "no destination is registered: wetread ae add PACS@HOST:PORT --send-to, then wetread study requeue"
+    routing = tx.get(Routing, claim.revision_id)
+    if routing is not None and routing.destinations:
+        named = ", ".join(target.partition("=")[0] for target in json.loads(routing.destinations))
+        explanation = (
+            f"rule {routing.rule} sends it to {named} alone, and no destination of that name is registered: "
+            f"wetread rule edit {routing.rule} --to NAME, then wetread study requeue"
+        )
     return Ending(Book.DEAD_LETTERED, "no-destination", explanation)

@@ -28,6 +28,7 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.headers import read_header
 from dicom_node.kinds import Stage
+from dicom_node.rules.tables import Routing
 from dicom_node.tables import Book, Delivery, RemoteAE, Revision, Workitem, WorkitemState
 from reports.objects.content import read_content
 from reports.render import as_text
@@ -152,6 +153,21 @@ def test_a_sound_film_is_drafted(house: House, film: bytes) -> None:
     house.receive(film)
     assert house.read() == "drafted"
     assert house.ending == (Book.DEAD_LETTERED, "no-destination")
+
+
+def test_where_the_rule_names_only_what_is_gone_the_dead_letter_says_so(house: House, film: bytes) -> None:
+    house.add_peer()
+    house.receive(film)
+    with house.database.write() as tx:
+        worklist.complete_studies(tx, clock(tx), quiet=timedelta(), deadline=timedelta())
+        routing = tx.scalars(select(Routing)).one()
+        routing.rule, routing.destinations = "er", '["PACSS", "OLD=hold"]'
+    assert house.read() == "drafted"
+    assert house.ending == (Book.DEAD_LETTERED, "no-destination")
+    with house.database.read() as tx:
+        explanation = tx.scalars(select(Revision.explanation)).one()
+    assert "rule er sends it to PACSS, OLD alone" in explanation
+    assert "wetread rule edit er --to" in explanation
 
 
 def test_a_stored_header_that_breaks_off_excludes_the_study_at_once(house: House, film: bytes) -> None:
