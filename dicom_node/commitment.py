@@ -90,7 +90,7 @@ def read_request(information: Dataset) -> tuple[str, tuple[Reference, ...]]:
 def read_report(information: Dataset) -> Report:
     """Raises Malformed."""
     failed = {
-        str(item.get("ReferencedSOPInstanceUID", "")): int(item.get("FailureReason", PROCESSING_FAILURE))
+        str(item.get("ReferencedSOPInstanceUID", "")): _reason(item)
         for item in information.get("FailedSOPSequence", None) or ()
     }
     committed = tuple(one.sop_instance_uid for one in _references(information, "ReferencedSOPSequence"))
@@ -219,6 +219,12 @@ def _item(reference: Reference, reason: int | None = None) -> Dataset:
     if reason is not None:
         item.FailureReason = reason
     return item
+
+
+def _reason(item: Dataset) -> int:
+    """An absent, empty or multiple Failure Reason says no more than that it failed."""
+    reason = item.get("FailureReason", None)
+    return reason if isinstance(reason, int) else PROCESSING_FAILURE
 
 
 def _references(information: Dataset, keyword: str) -> Iterator[Reference]:
