@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -12,6 +12,8 @@ from dicom_node import tls
 from dicom_node.aet import ae_title
 from dicom_node.errors import InvalidAETitle
 from dicom_node.rules.measures import minutes
+
+_DAY: Final = 24 * 60.0  # minutes
 
 
 def _ae_title(text: str) -> str:
@@ -23,10 +25,12 @@ def _ae_title(text: str) -> str:
 
 
 def _hours(text: str) -> str:
-    """Empty, or two times of the day."""
+    """Empty, or two times of the day with some time between them."""
     if text:
         begin, _, end = text.partition("-")
-        minutes(begin), minutes(end)  # raise ValueError, which pydantic collects
+        hours = minutes(begin), minutes(end)  # raise ValueError, which pydantic collects
+        if hours[0] == hours[1] or hours == (_DAY, 0):
+            raise ValueError(f"there is no time between {begin} and {end}; leave it empty for always")
     return text
 
 

@@ -269,6 +269,7 @@ def test_what_is_being_read_is_not_reprocessed(ward: Ward) -> None:
         ("22:00-06:00", "06:00", False),
         ("08:00-12:00", "11:00", True),
         ("08:00-12:00", "12:00", False),
+        ("00:00-24:00", "00:00", True),
     ],
 )
 def test_backlog_hours_are_those_of_the_site(tmp_path: Path, hours: str, at: str, expected: bool) -> None:
@@ -280,6 +281,12 @@ def test_backlog_hours_are_those_of_the_site(tmp_path: Path, hours: str, at: str
     moment = datetime(2026, 11, 22, hour, minute, tzinfo=UTC) - timedelta(hours=9)
 
     assert is_backlog_time(config, moment) is expected
+
+
+@pytest.mark.parametrize("hours", ["00:00-00:00", "6:00-06:00", "24:00-24:00", "24:00-00:00"])
+def test_hours_without_any_time_between_them_are_refused(tmp_path: Path, hours: str) -> None:
+    with pytest.raises(ValueError, match=r"there is no time between .* empty for always"):
+        NodeConfig(data_folder=tmp_path, backlog_hours=hours)
 
 
 def test_a_study_is_looked_at_as_a_whole(ward: Ward) -> None:
