@@ -42,6 +42,9 @@ _LONGEST_SEARCH: Final = 600.0  # seconds: the other servers wait for it
 _STOP_SECONDS: Final = 5.0
 _DICOM: Final = "urn:oid:"
 
+# What we may raise on an answer that nobody thought of: the table says then that this server is not heard.
+_UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
 
 @contextmanager
 def beside(desk: Desk, stop: threading.Event) -> Iterator[None]:
@@ -85,10 +88,17 @@ class Watcher:
             everyone = [to for to in destinations(tx) if to.way is Way.FHIR]
         for to in everyone:
             if self._monotonic() >= self._due.get(to.name, 0.0) and not self._stopping():
-                failures = self._failures[to.name] = 0 if self._ask(to) else self._failures.get(to.name, 0) + 1
-                wait = self._desk.config.fhir.watch_seconds * 2 ** min(failures, 10)
-                self._due[to.name] = self._monotonic() + (min(wait, _LONGEST_WAIT) if failures else wait)
+                went_well = False
+                try:
+                    went_well = self._ask(to)
+                finally:  # whatever one server answers, the others have their turn before it is asked again
+                    self._ask_again_later(to, went_well=went_well)
         return False
+
+    def _ask_again_later(self, to: Destination, *, went_well: bool) -> None:
+        failures = self._failures[to.name] = 0 if went_well else self._failures.get(to.name, 0) + 1
+        wait = self._desk.config.fhir.watch_seconds * 2 ** min(failures, 10)
+        self._due[to.name] = self._monotonic() + (min(wait, _LONGEST_WAIT) if failures else wait)
 
     def _ask(self, to: Destination) -> bool:
         """One search to its end; what was heard until it failed stays heard."""
@@ -99,15 +109,20 @@ class Watcher:
         try:
             newest = self._hear_all(search, since)
         except (SendFailure, NotFhir) as error:
-            words = str(error) if isinstance(error, SendFailure) else f"{to.name}: {error}"
-            with self._desk.database.write() as tx:
-                began = watches.fail(tx, to.name, since, words, clock(tx))
-            if began:
-                log.error("watch_failed", destination=to.name, explanation=words)
+            self._failed(to, since, str(error) if isinstance(error, SendFailure) else f"{to.name}: {error}")
             return False
+        except _UNFORESEEN as error:  # no values: they may be a patient's
+            self._failed(to, since, f"{to.name}: an answer could not be worked off ({type(error).__name__})")
+            raise
         with self._desk.database.write() as tx:
             watches.succeed(tx, to.name, newest, clock(tx))
         return True
+
+    def _failed(self, to: Destination, since: datetime, words: str) -> None:
+        with self._desk.database.write() as tx:
+            began = watches.fail(tx, to.name, since, words, clock(tx))
+        if began:
+            log.error("watch_failed", destination=to.name, explanation=words)
 
     def _hear_all(self, search: Search, since: datetime) -> datetime:
         """Every page; returns the newest stamp. Raises SendFailure, NotFhir."""

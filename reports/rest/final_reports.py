@@ -109,7 +109,7 @@ def told_more(report: FinalReport, resource: Json) -> FinalReport:
     kind, identifiers = resource.get("resourceType"), tuple(_identifiers(resource.get("identifier")))
     if kind == "Patient":
         return replace(report, patients=(*report.patients, *identifiers))
-    if kind not in {"ImagingStudy", "ServiceRequest"}:
+    if kind not in ("ImagingStudy", "ServiceRequest"):  # no set: it may be a list, which none takes
         return report
     studies = _uids(identifiers) if kind == "ImagingStudy" else ()
     requisition = tuple(_identifiers([resource.get("requisition")]))
