@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy.orm import Session
 
+from agent.readers import READERS
 from dicom_node.declared import PEERS, SERVICES
 from dicom_node.errors import ConfigurationError
 from dicom_node.rules import book
@@ -62,17 +63,33 @@ def apply(
 ) -> dict[str, tuple[Change, ...]]:
     """Apply the sections that the file has; one that it does not have stays as it is, also with `prune`.
 
-    Raises ConfigurationError.
+    Raises ConfigurationError; what was applied by then must not be kept.
     """
     known = [section.name for section in SECTIONS]
     for name in content:
         if name not in known:
             raise ConfigurationError(f"{name!r} is no section of a site file; there are: {', '.join(known)}")
-    return {
+    changes = {
         section.name: section.apply(tx, content[section.name], prune=prune, now=now, actor=actor)
         for section in SECTIONS
         if section.name in content
     }
+    _check_rules(tx)
+    return changes
+
+
+def _check_rules(tx: Session) -> None:
+    """Raises ConfigurationError where a rule names what is not there, or not there any more: its studies would wait."""
+    tx.flush()
+    readers = frozenset(READERS)
+    wrong = [
+        f"rule {standing.name!r}: {'; '.join(unknown)}"
+        for standing in book.everyone(tx)
+        if standing.rule is not None and standing.rule.enabled
+        if (unknown := book.unknown(tx, standing.rule, readers=readers))
+    ]
+    if wrong:
+        raise ConfigurationError("\n".join(wrong))
 
 
 def read(text: str) -> Mapping[str, object]:

@@ -155,6 +155,8 @@ def test_dry_run_changes_nothing_and_leaves_no_trace(desk: Desk) -> None:
         ("peers = 1", "peers is a list of at most 1000 tables"),
         ("[[destinations]]\nname = 'R'\nurl = 'https://x/fhir'\ncredential = 'key'", "has no 'key'"),
         ("[[rules]]\nname = 'r'\nwhen = ['?']", "rule 'r'"),
+        ("[[rules]]\nname = 'r'\nreader = 'cxr_lava'", "rule 'r': no reader is named 'cxr_lava'; there are"),
+        ("[[rules]]\nname = 'r'\nto = ['PACSS']", "rule 'r': no destination is named 'PACSS'"),
         ("[[peers]", "this is no TOML"),
     ],
 )
@@ -164,6 +166,19 @@ def test_mistake_changes_nothing_and_is_named(desk: Desk, text: str, words: str)
     assert isinstance(done.exception, ConfigurationError)
     assert words.replace("number 1", "number 2" if good and "peers" in text else "number 1") in str(done.exception)
     assert desk.export() == ""
+
+
+def test_destination_that_a_rule_names_is_not_pruned(desk: Desk) -> None:
+    named = SITE + 'to = ["PACS"]\n'
+    assert desk.apply(named).exit_code == 0
+    before, events = desk.export(), desk.events()
+    others = named[named.index('[[peers]]\nae_title = "CR 1"') :]
+    for options in (("--prune",), ("--prune", "--dry-run")):
+        done = desk.apply(others, *options)
+        assert isinstance(done.exception, ConfigurationError)
+        assert "rule 'er-first': no destination is named 'PACS'" in str(done.exception)
+        assert (desk.export(), desk.events()) == (before, events)
+    assert desk.apply(others + "enabled = false\n", "--prune").exit_code == 0, "nobody asks that rule"
 
 
 def test_name_may_move_from_a_peer_to_a_service(desk: Desk) -> None:
