@@ -57,8 +57,15 @@ class Reconciler:
         if due is None:
             return False
         peer, day = due
-        self.compare(peer, day, actor="dispatch")
+        self.attempt(peer, day, actor="dispatch")
         return True
+
+    def attempt(self, peer: str, day: date, *, actor: str) -> Reconciliation:
+        """As `compare`, for a name in the configuration: that nobody has it is booked, and keeps no other waiting."""
+        try:
+            return self.compare(peer, day, actor=actor)
+        except NotFound as error:
+            return self._book_trouble(peer, day, str(error), actor)
 
     def compare(self, peer: str, day: date, *, actor: str) -> Reconciliation:
         """Ask one peer about one day, and book what is missing; the row says so, or why it could not be asked.
@@ -70,10 +77,7 @@ class Reconciler:
             with searching(self._config, to) as search:
                 found = reconcile.chest_films(search, day)
         except SendFailure as failure:
-            with self._database.write() as tx:
-                row = gaps.record_trouble(tx, peer, day, trouble=str(failure), now=clock(tx), actor=actor)
-            log.error("not_reconciled", peer=peer, day=row.day, explanation=str(failure))
-            return row
+            return self._book_trouble(peer, day, str(failure), actor)
         with self._database.write() as tx:
             row = gaps.record(tx, peer, day, found, now=clock(tx), actor=actor)
         tell = log.warning if row.missing else log.info
@@ -107,6 +111,12 @@ class Reconciler:
         """In the time zone of the site."""
         with self._database.read() as tx:
             return self._here(clock(tx)).date() - timedelta(days=1)
+
+    def _book_trouble(self, peer: str, day: date, trouble: str, actor: str) -> Reconciliation:
+        with self._database.write() as tx:
+            row = gaps.record_trouble(tx, peer, day, trouble=trouble, now=clock(tx), actor=actor)
+        log.error("not_reconciled", peer=peer, day=row.day, explanation=trouble)
+        return row
 
     def _due(self, peer: str, now: datetime) -> date | None:
         here = self._here(now)

@@ -47,7 +47,8 @@ def reconcile(ctx: click.Context, day: datetime | None, peers: tuple[str, ...], 
     with open_database(config) as database:
         reconciler = Reconciler(config, database)
         asked = day.date() if day else reconciler.yesterday()
-        rows = [reconciler.compare(name, asked, actor=person()) for name in names]
+        ask = reconciler.compare if peers else reconciler.attempt
+        rows = [ask(name, asked, actor=person()) for name in names]
         with database.read() as tx:
             missing = [gap for name in names for gap in gaps.open_gaps(tx, peer=name, day=asked)]
         retrieved = [reconciler.retrieve(gap) for gap in missing] if retrieve else []

@@ -207,6 +207,20 @@ def test_night_that_failed_is_made_up_for(config: Config, database: Database, mo
     assert done == [True, False, False, True, False]
 
 
+def test_name_that_nobody_has_keeps_no_other_peer_waiting(
+    config: Config, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(database, TITLE, free_port())
+    config = config.model_copy(update={"node": config.node.model_copy(update={"reconcile_peers": ("GONE", TITLE)})})
+    monkeypatch.setattr(reconciling, "clock", lambda _tx: datetime.fromisoformat("2026-11-22T05:00:00+00:00"))
+    reconciler = Reconciler(config, database)
+    assert [reconciler.step() for _ in range(3)] == [True, True, False]
+    with database.read() as tx:
+        troubles = {row.peer: row.trouble for row in tx.scalars(select(Reconciliation))}
+    assert "cannot be asked; see wetread ae list" in troubles["GONE"]
+    assert "cannot be reached" in troubles[TITLE]
+
+
 def test_command_tells_and_fetches(tmp_path: Path, day: dict[str, Path]) -> None:
     node = Node(tmp_path / "node", node='reconcile_peers = ["QRSCP"]')
     listener = Listener(node.config.node, node.database)
