@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import ssl
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import httpx
 from pydicom.datadict import tag_for_keyword
@@ -15,48 +17,65 @@ from dicom_node.errors import SendFailure
 from dicom_node.reconcile import Search
 from dicom_node.transports import Destination
 
-_PAGE = 1000  # answers to one request
-_MOST = 50_000
+_PAGE: Final = 1000  # answers to one request
+_MOST: Final = 50_000
+LONGEST_PAGE: Final = 16 << 20  # bytes; an answer has some two thousand
 
 
 @contextmanager
 def searching_web(
     to: Destination, credentials: Mapping[str, Credential], *, seconds: float, trust: ssl.SSLContext | None = None
 ) -> Iterator[Search]:
-    """QIDO-RS by the credential of the destination. Raises SendFailure."""
-    headers = {"Accept": "application/dicom+json", **authorization(to, credentials)}
+    """QIDO-RS by the credential of the destination. seconds: for each page of answers. Raises SendFailure."""
+    # What is packed may be a thousand times as long when it is unpacked.
+    headers = {"Accept": "application/dicom+json", "Accept-Encoding": "identity", **authorization(to, credentials)}
     settings = {"verify": trust or ssl.create_default_context(), "follow_redirects": False, "trust_env": False}
     with httpx.Client(timeout=seconds, headers=headers, **settings) as client:  # type: ignore[arg-type]
-        yield lambda level, keys: _search(client, to, level, keys)
+        yield lambda level, keys: _search(client, to, level, keys, seconds=seconds)
 
 
-def _search(client: httpx.Client, to: Destination, level: str, keys: Mapping[str, str]) -> list[Mapping[str, str]]:
+def _search(
+    client: httpx.Client, to: Destination, level: str, keys: Mapping[str, str], *, seconds: float
+) -> list[Mapping[str, str]]:
     found: list[Mapping[str, str]] = []
     while len(found) < _MOST:
-        page = _page(client, to, level, keys, offset=len(found))
+        page = _page(client, to, level, keys, offset=len(found), seconds=seconds)
         found += [{keyword: _value(one, keyword) for keyword in keys} for one in page if isinstance(one, dict)]
         if len(page) < _PAGE:
             return found
     raise SendFailure(f"{to.name} has more than {_MOST} answers to one search")
 
 
-def _page(client: httpx.Client, to: Destination, level: str, keys: Mapping[str, str], *, offset: int) -> Sequence[Any]:
+def _page(
+    client: httpx.Client, to: Destination, level: str, keys: Mapping[str, str], *, offset: int, seconds: float
+) -> Sequence[Any]:
     query: list[tuple[str, str | int | float | bool | None]] = [("includefield", keyword) for keyword in keys]
     query += [("limit", str(_PAGE)), ("offset", str(offset))]
     path = "/studies"
     if level == "SERIES":
         path, keys = f"/studies/{keys['StudyInstanceUID']}/series", {**keys, "StudyInstanceUID": ""}
     query += [(keyword, value) for keyword, value in keys.items() if value]
+    deadline = time.monotonic() + seconds
     try:
-        answer = client.get(f"{to.url.rstrip('/')}{path}", params=query)
-        if answer.status_code in {204, 404}:
-            return []
-        if answer.status_code != 200:
-            raise SendFailure(f"{to.name} answered HTTP {answer.status_code} to a search")
-        content = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
+        with client.stream("GET", f"{to.url.rstrip('/')}{path}", params=query) as answer:
+            if answer.status_code in {204, 404}:
+                return []
+            if answer.status_code != 200:
+                raise SendFailure(f"{to.name} answered HTTP {answer.status_code} to a search")
+            content = json.loads(_read(answer, to.name, deadline))
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
         raise SendFailure(f"{to.name} does not answer searches ({type(error).__name__})") from error
     return content if isinstance(content, list) else []
+
+
+def _read(answer: httpx.Response, name: str, deadline: float) -> bytes:
+    """The body, within bounds of size and time. Raises SendFailure."""
+    body = bytearray()
+    for chunk in answer.iter_bytes():  # as it comes: a chunk of a given size would wait for its last byte
+        body += chunk
+        if len(body) > LONGEST_PAGE or time.monotonic() > deadline:
+            raise SendFailure(f"{name} sends an answer without an end; is its URL that of a DICOMweb service?")
+    return bytes(body)
 
 
 def _value(answer: Mapping[str, Any], keyword: str) -> str:
