@@ -16,6 +16,7 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from agent import gating
 from agent.desk import Desk
 from dicom_node import audit, worklist
 from dicom_node.database import clock
@@ -99,9 +100,10 @@ def write(desk: Desk, claim: Claim, sources: Sequence[Dataset], text: DraftText,
 
 
 def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
-    """The bytes first, durable; then report, deliveries and audit row in one commit. Raises LeaseLost.
+    """The bytes first, durable; then report, deliveries and audit row in one commit.
 
-    Where a final report was seen, or signed, meanwhile, the draft is kept and nothing leaves.
+    Where a final report was seen, or signed, meanwhile, the draft is kept and nothing leaves. Raises LeaseLost; and
+    gating.Doubted where a film came in another patient's study meanwhile.
     """
     report.sop_instance_uid = str(draft.master.SOPInstanceUID)
     report.digest = write_document(desk.config.node.store_folder, encode(draft.master))
@@ -111,6 +113,8 @@ def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
         now = clock(tx)
         life.lock(tx, claim.study_id)
         why = life.silence(tx, claim.study_id, films=report.films)
+        if why is None:
+            gating.ask_again(tx, desk.config, claim, report.films)
         ending = (
             _nothing_leaves(tx, claim, draft.modes)
             if why is None

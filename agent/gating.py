@@ -6,11 +6,12 @@ study is read once and named twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
+from sqlalchemy.orm import Session
 
 from agent.config import Config
 from agent.imaging import calibration
@@ -24,6 +25,7 @@ from dicom_node.database import Database, clock
 from dicom_node.errors import WetreadError
 from dicom_node.tables import Instance
 from dicom_node.worklist import Claim
+from dicom_node.worklist.turns import take_turn
 
 log = structlog.get_logger("work")
 
@@ -119,6 +121,7 @@ def _known_elsewhere(
     if not film.digest:
         return ()
     with database.write() as tx:
+        take_turn(tx, "films")  # two at once would each miss what the other has not committed yet
         new = films.remember(tx, instance, film.digest)
         found = films.twins(tx, instance, film.digest)
         strangers = [twin.study_id for twin in found if not twin.same_patient]
@@ -132,6 +135,17 @@ def _known_elsewhere(
     if not claim.confirmed and config.imaging.same_film == "hold":
         raise Doubted(alarm)
     return (*alarm.notes, _because(claim))
+
+
+def ask_again(tx: Session, config: Config, claim: Claim, read: Collection[str]) -> None:
+    """Ask before a draft leaves whether its films came in another patient's study while they were being read.
+
+    read: digests of the files of the films. Raises Doubted.
+    """
+    if claim.confirmed or config.imaging.same_film == "note":
+        return
+    if films.of_two_patients(tx, claim.study_id, read):
+        raise Doubted(_of_another_patient())
 
 
 def _of_another_patient() -> Verdict:

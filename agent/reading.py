@@ -93,6 +93,7 @@ def read_study(room: Room, claim: Claim) -> str:
     try:
         texts, left_out = _texts(room, claim, readable, _renewal(room, claim, lease))
         draft, report = _draft(room, claim, candidates, texts, left_out)
+        drafting.commit(room.desk, claim, draft, report)
     except gating.Doubted as error:
         return _hold(room, claim, reason=error.code, explanation=str(error))
     except (UndecodableImage, UnreadableText, TextRefused, SourceUnusable) as error:
@@ -101,7 +102,6 @@ def read_study(room: Room, claim: Claim) -> str:
         return _exclude(room, claim, candidates, error.code, str(error))
     except DocumentRefused as error:
         return _fail(room, claim, candidates, reason="draft-refused", explanation=str(error), attempts=0)
-    drafting.commit(room.desk, claim, draft, report)
     return "drafted"
 
 

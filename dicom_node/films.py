@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -42,3 +42,14 @@ def twins(tx: Session, instance: Instance, digest: str) -> Sequence[Twin]:
     ).all()
     whose = (own.patient_id, own.issuer_of_patient_id)
     return [Twin(other.id, (other.patient_id, other.issuer_of_patient_id) == whose) for other in others]
+
+
+def of_two_patients(tx: Session, study_id: int, files: Collection[str]) -> bool:
+    """Whether the picture of a film of the study was seen in another patient's study. files: digests of the films."""
+    seen = (
+        select(Instance, FilmPixels.digest)
+        .join(FilmPixels, FilmPixels.instance_id == Instance.id)
+        .where(Instance.study_id == study_id, Instance.digest.in_(files))
+    )
+    found = (twin for instance, digest in tx.execute(seen).all() for twin in twins(tx, instance, digest))
+    return any(not twin.same_patient for twin in found)

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from io import BytesIO
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from agent.config import Config
 from agent.demo import phantom
 from agent.imaging.config import ImagingConfig
+from agent.imaging.pixels import Film
+from agent.readers.protocol import Generation, Reading
 from agent.reading import Room, read_study
-from dicom_node import worklist
+from dicom_node import films, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import WrongState
 from dicom_node.files import read_document
-from dicom_node.tables import AuditRow, Study, Workitem
+from dicom_node.tables import AuditRow, Instance, Study, Workitem
+from dicom_node.worklist import Claim
 from reports.render import as_text as rendered
 from reports.tables import Report
 from tests.unit.agent.test_reading import NOW, Decoder, House, Parrot
@@ -44,14 +53,17 @@ class Site(House):
         image.save_as(buffer, enforce_file_format=True)
         self.receive(buffer.getvalue())
 
-    def work(self) -> str:
+    def work(self, reader: Parrot | None = None) -> str:
         """Read what is due next."""
+        return read_study(Room(self.config, self.database, Decoder(), reader or Parrot()), self.claim())
+
+    def claim(self) -> Claim:
         with self.database.write() as tx:
             now = clock(tx)
             worklist.complete_studies(tx, now, quiet=timedelta(), deadline=timedelta())
             claim = worklist.claim(tx, worker="w", token=secrets.token_hex(16), lease=timedelta(minutes=1), now=now)
         assert claim is not None
-        return read_study(Room(self.config, self.database, Decoder(), Parrot()), claim)
+        return claim
 
     def newest_draft(self) -> Dataset:
         with self.database.read() as tx:
@@ -153,6 +165,91 @@ def test_the_picture_of_another_patient_waits_and_both_studies_say_so(site: Site
     assert "film-of-two-patients" in site.events(second)
     site.change(second, worklist.confirm)
     assert site.work() == "drafted"
+
+
+class ReadsAnotherMeanwhile(Parrot):
+    """While it writes, another slot of the worker reads the study of another patient."""
+
+    def __init__(self, site: Site, other: Dataset) -> None:
+        self.site = site
+        self.other = other
+        self.ended = ""
+
+    def report(
+        self,
+        film: NDArray[np.uint8],
+        generation: Generation,
+        progress: Callable[[int], None] = lambda _tokens: None,
+        *,
+        urgent: bool = False,
+    ) -> Reading:
+        self.site.send(self.other)
+        self.ended = self.site.work()
+        return super().report(film, generation, progress, urgent=urgent)
+
+
+def test_an_alarm_that_is_raised_while_a_draft_is_written_holds_the_draft(site: Site) -> None:
+    first, second = film(1, "P1"), film(1, "P2")
+    site.add_peer()
+    site.send(first)
+    slow = ReadsAnotherMeanwhile(site, second)
+
+    assert (site.work(slow), slow.ended) == ("held", "held")
+    assert site.standing(first) == site.standing(second) == ("in flight", "film-of-another-patient")
+    assert site.queued() == []
+
+    site.change(first, worklist.confirm)
+    assert site.work() == "drafted"
+
+
+def test_a_picture_that_comes_for_the_same_patient_while_a_draft_is_written_holds_nothing(site: Site) -> None:
+    site.send(film(1))
+    slow = ReadsAnotherMeanwhile(site, film(1))
+
+    assert (site.work(slow), slow.ended) == ("drafted", "drafted")
+
+
+def test_a_site_that_lets_one_picture_be_of_many_patients_has_no_draft_held(site: Site) -> None:
+    site.configure(same_film="note")
+    site.send(film(1, "P1"))
+    slow = ReadsAnotherMeanwhile(site, film(1, "P2"))
+
+    assert (site.work(slow), slow.ended) == ("drafted", "drafted")
+
+
+@pytest.mark.postgres
+def test_two_who_look_at_one_picture_at_the_same_time_do_not_miss_each_other(
+    tmp_path: Path,
+    empty_postgres_url: str,
+    open_database: Callable[[str], Database],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = Site(tmp_path, open_database(empty_postgres_url))
+    both = [film(1, "P1"), film(1, "P2")]
+    for image in both:
+        site.send(image)
+    claims = [site.claim(), site.claim()]
+    decoded, asking = threading.Barrier(2), threading.Barrier(2)
+    twins = films.twins
+
+    class DecodesTogether(Decoder):
+        def render(self, path: Path) -> Film:
+            film = super().render(path)
+            decoded.wait(60)
+            return film
+
+    def ask_together(tx: Session, instance: Instance, digest: str) -> Sequence[films.Twin]:
+        with suppress(threading.BrokenBarrierError):  # one after the other is what should be
+            asking.wait(2)
+        return twins(tx, instance, digest)
+
+    monkeypatch.setattr(films, "twins", ask_together)
+    with ThreadPoolExecutor(2) as slots:
+        room = Room(site.config, site.database, DecodesTogether(), Parrot())
+        ends = list(slots.map(partial(read_study, room), claims))
+
+    assert "held" in ends
+    assert all("film-of-two-patients" in site.events(image) for image in both)
 
 
 def test_the_same_picture_again_for_the_same_patient_is_read_with_a_note(site: Site) -> None:
