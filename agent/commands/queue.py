@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -141,8 +142,17 @@ def pause(surroundings: Surroundings, what: tuple[str, ...], peers: tuple[str, .
     What goes on already is finished. With `receive`, associations are refused for now (PS3.8: rejected transient), so
     a PACS keeps its films and tries again; C-ECHO is still answered. Who paused what is in the audit trail.
     """
-    done = _switch(surroundings, what, peers, everything=everything, on=True)
-    click.echo(f"paused: {done}; go on with: wetread resume")
+    wanted = _named(what, peers, everything=everything)
+    with open_database(config_of(surroundings)) as database, database.write() as tx:
+        for peer in peers:
+            if destinations.find(tx, peer) is None:
+                raise NotFound(f"{peer!r} is not registered; see wetread ae list and wetread destination list")
+        for one, peer in wanted:
+            pauses.pause(tx, one, peer=peer, on=True, now=clock(tx), actor=person())
+    options = [f" --what {one}" for one in dict.fromkeys(one for one, _ in wanted)] + [
+        f" --peer '{peer}'" for peer in peers
+    ]
+    click.echo(f"paused: {_in_words(wanted)}; go on with: wetread resume{''.join(options)}")
 
 
 @click.command()
@@ -151,28 +161,44 @@ def pause(surroundings: Surroundings, what: tuple[str, ...], peers: tuple[str, .
 @_ALL
 @click.pass_obj
 def resume(surroundings: Surroundings, what: tuple[str, ...], peers: tuple[str, ...], everything: bool) -> None:
-    """Go on after a pause. With --all everything goes on, also what was paused for single peers."""
-    done = _switch(surroundings, what, peers, everything=everything, on=False)
-    click.echo(f"going on: {done}")
+    """Go on after a pause. With --all everything goes on, also what was paused for single peers.
 
-
-def _switch(
-    surroundings: Surroundings, what: tuple[str, ...], peers: tuple[str, ...], *, everything: bool, on: bool
-) -> str:
-    wanted = [(one, peer) for one in _chosen(what, peers, everything=everything) for peer in peers or ("",)]
+    \b
+    Exit code 3: nothing of what is named is paused.
+    """
+    wanted = _named(what, peers, everything=everything)
     with open_database(config_of(surroundings)) as database, database.write() as tx:
-        now, actor = clock(tx), person()
-        for peer in peers:
-            if on and destinations.find(tx, peer) is None:
-                raise NotFound(f"{peer!r} is not registered; see wetread ae list and wetread destination list")
-        if everything and not on:
-            wanted += [(brake.what, brake.peer) for brake in pauses.pauses(tx) if brake.peer]
-        for one, peer in wanted:
-            pauses.pause(tx, one, peer=peer, on=on, now=now, actor=actor)
-    return ", ".join(f"{one} {peer}".strip() for one, peer in wanted)
+        brakes = pauses.pauses(tx)
+        chosen = [(brake.what, brake.peer) for brake in brakes if everything or (brake.what, brake.peer) in wanted]
+        if not everything:
+            _must_be_on(wanted, brakes)
+        for one, peer in chosen:
+            pauses.pause(tx, one, peer=peer, on=False, now=clock(tx), actor=person())
+    click.echo(f"going on: {_in_words(chosen)}" if chosen else "nothing was paused")
 
 
-def _chosen(what: tuple[str, ...], peers: tuple[str, ...], *, everything: bool) -> list[What]:
+def _must_be_on(wanted: Sequence[tuple[What, str]], brakes: Sequence[pauses.Pause]) -> None:
+    """Raises NotFound where for one of the peers, or for everybody, nothing of what is wanted is paused."""
+    there = {(brake.what, brake.peer) for brake in brakes}
+    for peer in dict.fromkeys(peer for _, peer in wanted):
+        named = [one for one in wanted if one[1] == peer]
+        if there.isdisjoint(named):
+            others = "; ".join(f"{brake.sentence}: {brake.command}" for brake in brakes)
+            raise NotFound(f"nothing is paused of: {_in_words(named)}. What is: {others or 'nothing'}")
+
+
+def _in_words(brakes: Sequence[tuple[What, str]]) -> str:
+    return ", ".join(f"{one} {peer}".strip() for one, peer in brakes)
+
+
+def _named(what: Sequence[str], peers: Sequence[str], *, everything: bool) -> list[tuple[What, str]]:
+    """Raises ConfigurationError."""
+    if everything and peers:
+        raise ConfigurationError("--all is the emergency stop and knows no --peer; leave one of them out")
+    return [(one, peer) for one in _chosen(what, peers, everything=everything) for peer in peers or ("",)]
+
+
+def _chosen(what: Sequence[str], peers: Sequence[str], *, everything: bool) -> list[What]:
     """Raises ConfigurationError: reading cannot be paused for one peer."""
     if everything:
         return [*What]

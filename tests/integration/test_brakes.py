@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from sqlalchemy import select
 
 from agent.cli import wetread
 from dicom_node.listener import Listener
-from dicom_node.tables import AuditRow, RemoteAE
+from dicom_node.tables import AuditRow, RemoteAE, Switch
+from dicom_node.worklist import pauses
 from tests.harness import dcmtk
 from tests.harness.node import Node
 
@@ -41,7 +43,7 @@ def type_(node: Node, *arguments: str) -> tuple[int, str]:
 def test_peer_that_is_paused_is_refused_for_now_and_the_others_are_not(node: Node, image: Path) -> None:
     assert type_(node, "pause", "--peer", "PACS") == (
         0,
-        "paused: send PACS, receive PACS; go on with: wetread resume\n",
+        "paused: send PACS, receive PACS; go on with: wetread resume --what send --what receive --peer 'PACS'\n",
     )
     refused = dcmtk.store(node.port, image, calling="PACS")
     assert refused.returncode != 0
@@ -58,7 +60,10 @@ def test_peer_that_is_paused_is_refused_for_now_and_the_others_are_not(node: Nod
 
 def test_emergency_stop_stops_everything_and_is_audited(node: Node, image: Path) -> None:
     assert type_(node, "pause", "--peer", "CR1", "--what", "send")[0] == 0
-    assert type_(node, "pause", "--all") == (0, "paused: work, send, receive; go on with: wetread resume\n")
+    assert type_(node, "pause", "--all") == (
+        0,
+        "paused: work, send, receive; go on with: wetread resume --what work --what send --what receive\n",
+    )
     assert "Rejected Transient" in dcmtk.store(node.port, image).stdout
     paused = json.loads(type_(node, "queue", "--json")[1])
     assert paused["paused"] == {"work": True, "send": True, "receive": True}
@@ -76,3 +81,42 @@ def test_emergency_stop_stops_everything_and_is_audited(node: Node, image: Path)
 def test_mistakes_are_told(node: Node) -> None:
     assert "reading cannot be paused for one peer" in type_(node, "pause", "--what", "work", "--peer", "PACS")[1]
     assert "'NOBODY' is not registered" in type_(node, "pause", "--peer", "NOBODY")[1]
+    assert "knows no --peer" in type_(node, "pause", "--all", "--peer", "PACS")[1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--all",),
+        ("--what", "receive"),
+        ("--what", "work", "--what", "receive"),
+        ("--peer", "PACS"),
+        ("--peer", "PACS", "--peer", "CR1", "--what", "send"),
+    ],
+)
+def test_command_that_a_pause_prints_undoes_it_and_nothing_else(node: Node, options: tuple[str, ...]) -> None:
+    type_(node, "pause", "--peer", "CR1", "--what", "receive")
+    before = brakes(node)
+    _, told = type_(node, "pause", *options)
+    assert brakes(node) > before
+    assert type_(node, *shlex.split(told.split("go on with: wetread ")[1]))[0] == 0
+    assert brakes(node) == before
+
+
+def test_going_on_where_nothing_is_paused_is_a_mistake_and_changes_nothing(node: Node) -> None:
+    type_(node, "pause", "--peer", "PACS", "--what", "send")
+    for options in (("--peer", "PACSS"), ("--peer", "PACS", "--peer", "PACSS"), ("--what", "receive"), ()):
+        code, told = type_(node, "resume", *options)
+        assert code != 0
+        assert "Sending to PACS is paused: wetread resume --what send --peer 'PACS'" in told
+    with node.database.read() as tx:
+        assert len(tx.scalars(select(AuditRow).where(AuditRow.event == "switched")).all()) == 1
+        assert [row.name for row in tx.scalars(select(Switch))] == ["pause-send PACS"]
+    assert type_(node, "resume", "--all") == (0, "going on: send PACS\n")
+    assert type_(node, "resume", "--all") == (0, "nothing was paused\n")
+
+
+def brakes(node: Node) -> set[tuple[str, str]]:
+    with node.database.read() as tx:
+        return {(brake.what, brake.peer) for brake in pauses.pauses(tx)}
