@@ -17,13 +17,14 @@ from dicom_node.tables import Proof, Way
 from dicom_node.transports import Destination, Parcel
 from dicom_node.uids import derived_uid
 from dicom_node.worklist import Consignment, commitments, mark_committed, mark_missing
-from dicom_node.worklist.commitments import Step
+from dicom_node.worklist.commitments import Standing, Step
 
 log = structlog.get_logger("send")
 
 _GONE: Final = 0x0112  # it has no such object: sent again
 _OTHER_CLASS: Final = 0x0119
 _NOT_ITS_CLASS: Final = 0x0122  # it stores the class but commits none of it
+_ASK_AGAIN: Final = 3  # reports that did not promise it before a query decides: asked for ever, a peer says the same
 _RETRY: Final = timedelta(seconds=30)  # of what was asked together with what a peer refused
 
 
@@ -70,7 +71,7 @@ class CommitmentProof:
         if standing.step is Step.ASK:
             return self._ask(held, parcel)
         if standing.step is Step.FAILED:
-            return self._act_on(standing.reason, held)
+            return self._act_on(standing, held)
         if standing.step is Step.OVERDUE:
             log.warning("commitment_overdue", destination=held.destination, sop_instance_uid=held.sop_instance_uid)
             return False
@@ -84,9 +85,10 @@ class CommitmentProof:
         return True
 
     def ask_anew(self, held: Consignment) -> bool:
-        """Forget what was asked, so that the next attempt asks again; False where nothing was."""
+        """Forget what was asked, so that the next attempt asks again; False where nothing was, or in vain."""
         with self._database.write() as tx:
-            return commitments.spend(tx, held) > 0
+            standing = commitments.standing_of(tx, held, clock(tx), patience=self._patience)
+            return standing.reason != _NOT_ITS_CLASS and commitments.spend(tx, held) > 0
 
     def _ask(self, held: Consignment, parcel: Parcel) -> bool:
         uid = derived_uid("commitment", self._new_token())
@@ -108,15 +110,21 @@ class CommitmentProof:
         log.info("commitment_asked", destination=held.destination, objects=len(references), answered=answered)
         return True
 
-    def _act_on(self, reason: int | None, held: Consignment) -> bool:
-        """The peer does not commit: send again, ask again, ask by a query, or tell a person."""
+    def _act_on(self, standing: Standing, held: Consignment) -> bool:
+        """The peer does not commit: send again, ask again, ask by a query, or tell a person.
+
+        An answer that leaves the query stays in the books, so that a query without a hit is not followed by the same
+        question but by the next query, and in the end by the object once more.
+        """
+        reason = standing.reason
         words = f"{held.destination} does not commit to the object: {in_words(reason)}"
         log.warning("not_committed", destination=held.destination, sop_instance_uid=held.sop_instance_uid, words=words)
+        leaves_query = standing.failures >= _ASK_AGAIN and reason not in {_GONE, _OTHER_CLASS}
+        if reason == _NOT_ITS_CLASS or leaves_query:
+            return False
         with self._database.write() as tx:
             commitments.spend(tx, held)
             if reason == _GONE:
                 mark_missing(tx, held, clock(tx))
                 return True
-        if reason == _NOT_ITS_CLASS:
-            return False
         raise SendFailure(words, permanent=reason == _OTHER_CLASS)

@@ -40,6 +40,7 @@ class Standing:
     step: Step
     until: datetime | None = None  # of WAIT
     reason: int | None = None
+    failures: int = 0  # reports since it was sent last that did not promise it, this one among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +54,16 @@ class Reference:
 def standing_of(tx: Session, held: Consignment, now: datetime, *, patience: timedelta) -> Standing:
     """What is known of the object as it was sent last; an answer about an earlier sending does not count."""
     sent_at = tx.scalar(select(Delivery.sent_at).where(Delivery.id == held.delivery_id))
-    chosen = select(Commitment).where(Commitment.delivery_id == held.delivery_id, Commitment.state != Asked.SPENT)
-    if sent_at is not None:
-        chosen = chosen.where(Commitment.asked_at >= sent_at)
-    rows = tx.scalars(chosen.order_by(Commitment.id.desc())).all()
+    everything = tx.scalars(_asked_since(held.delivery_id, sent_at).order_by(Commitment.id.desc())).all()
+    rows = [row for row in everything if row.state is not Asked.SPENT]
     if any(row.state is Asked.COMMITTED for row in rows):
         return Standing(Step.COMMITTED)
     if not rows:
         return Standing(Step.ASK)
     newest = rows[0]
     if newest.state is Asked.FAILED:
-        return Standing(Step.FAILED, reason=newest.failure_reason)
+        failures = sum(row.failure_reason is not None for row in everything)
+        return Standing(Step.FAILED, reason=newest.failure_reason, failures=failures)
     until = newest.asked_at + patience
     return Standing(Step.WAIT, until=until) if now < until else Standing(Step.OVERDUE)
 
@@ -94,11 +94,14 @@ def open_transaction(
 
 
 def wait_for_report(tx: Session, held: Consignment, *, until: datetime, now: datetime) -> None:
-    """The peer has the question: nothing is to be done until it reports, or `until`. Raises LeaseLost."""
+    """The peer has the question: nothing is to be done until it reports, or `until`. Raises LeaseLost.
+
+    To ask is no failed attempt. Those before it count on, so that who never promises is asked ever later.
+    """
     delivery = own_delivery(tx, held)
-    open_rows = select(Commitment.id).where(Commitment.delivery_id == delivery.id, Commitment.state == Asked.ASKED)
+    open_rows = _asked_since(delivery.id, delivery.sent_at).where(Commitment.state == Asked.ASKED)
     waits = tx.scalar(open_rows.limit(1)) is not None  # else the report was quicker than we
-    delivery.claim_token, delivery.lease_until, delivery.attempts = "", None, 0
+    delivery.claim_token, delivery.lease_until, delivery.attempts = "", None, held.attempt - 1
     delivery.next_attempt_at, delivery.last_error = until if waits else now, ""
 
 
@@ -146,6 +149,12 @@ def book_report(
         audit.append(tx, "commitment-reported", at=now, actor="send", committed=kept, failed=len(answered) - kept)
     _wake(tx, [row.delivery_id for row in answered], now)
     return bool(rows)
+
+
+def _asked_since(delivery_id: int, sent_at: datetime | None) -> Select[Commitment]:
+    """What was asked about a delivery as it was sent last."""
+    chosen = select(Commitment).where(Commitment.delivery_id == delivery_id)
+    return chosen if sent_at is None else chosen.where(Commitment.asked_at >= sent_at)
 
 
 def _like(mine: Delivery, now: datetime) -> Select[Delivery]:

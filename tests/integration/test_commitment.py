@@ -218,6 +218,51 @@ def test_each_reason_of_a_failure_has_its_consequence(
         assert len({asked.TransactionUID for asked in archive.asked}) == 2
 
 
+def until_queued_again(box: Outbox, archive: Archive) -> list[float]:
+    """Let the sender do whatever comes next until it sends the object again; the pauses after failed attempts."""
+    pauses: list[float] = []
+    ask(box)
+    for _ in range(20):
+        archive.wait_for_answers(len(archive.asked))
+        box.skip_the_wait()
+        delivery = box.step()
+        if delivery.state is not DeliveryState.SENT:
+            return pauses
+        if delivery.last_error:
+            pauses.append(box.pause())
+    raise AssertionError("it is asked for ever")
+
+
+def test_who_never_promises_what_it_has_is_asked_by_a_query_in_the_end(outbox: MakeOutbox, archive: Archive) -> None:
+    archive.failures[""] = 0x0110
+    box = outbox(archive.port)
+    pauses = until_queued_again(box, archive)
+    assert pauses == pytest.approx([2, 4], abs=1)
+    assert (box.delivery().state, box.delivery().proven_by) == (DeliveryState.COMMITTED, "query")
+    assert (len(archive.asked), archive.queries) == (3, 1)
+
+
+@pytest.mark.parametrize(("reason", "asked", "queries"), [(0x0110, 3, 3), (0x0122, 1, 5)])
+def test_what_is_neither_promised_nor_found_is_sent_again(
+    outbox: MakeOutbox, archive: Archive, reason: int, asked: int, queries: int
+) -> None:
+    archive.failures[""], archive.finds = reason, False
+    box = outbox(archive.port)
+    pauses = until_queued_again(box, archive)
+    assert pauses == pytest.approx([2, 4, 8, 16], abs=1)
+    assert (box.delivery().state, box.delivery().resends) == (DeliveryState.QUEUED, 1)
+    assert (len(archive.asked), archive.queries) == (asked, queries)
+
+
+def test_who_commits_none_of_the_class_and_takes_no_questions_is_told_to_a_person(outbox: MakeOutbox) -> None:
+    with Archive(classes=(BasicTextSRStorage, StorageCommitmentPushModel)) as archive:
+        archive.failures[""] = 0x0122
+        box = outbox(archive.port)
+        ask(box)
+        archive.wait_for_answers()
+        assert until_due(box).state is DeliveryState.FAILED
+
+
 def test_report_that_fails_in_part_sends_only_what_is_missing(outbox: MakeOutbox, archive: Archive) -> None:
     box = outbox(archive.port)
     other = object_of(Kind.KOS)

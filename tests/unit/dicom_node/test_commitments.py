@@ -129,6 +129,45 @@ def test_promise_about_an_earlier_sending_does_not_count(sent: Desk) -> None:
     assert sent.ask(lambda tx: commitments.standing_of(tx, held, sent.now, patience=PATIENCE)).step is Step.ASK
 
 
+def test_question_about_an_earlier_sending_is_not_waited_for(desk: Desk) -> None:
+    """The new question was answered before its sender began to wait; the old one never is."""
+    desk.peer(proof=Proof.COMMITMENT)
+    (uid,) = desk.draft()
+    desk.sent(desk.must_take())
+    desk.wait(1)
+    ask(desk)
+    desk.wait(301)
+    desk.missing(desk.must_take())
+    desk.wait(31)
+    desk.sent(desk.must_take())
+    desk.wait(1)
+    held = desk.must_take()
+    desk.do(
+        lambda tx: commitments.open_transaction(tx, held, transaction_uid="2.25.2", now=desk.now, patience=PATIENCE)
+    )
+    report(desk, uid, uid="2.25.2")
+    desk.do(lambda tx: commitments.wait_for_report(tx, held, until=desk.now + PATIENCE, now=desk.now))
+    assert next_step(desk) is Step.COMMITTED
+
+
+def test_failed_answers_are_counted_and_questions_are_no_failed_attempts(sent: Desk) -> None:
+    first, second = uids(sent)
+    ask(sent)
+    report(sent, second, failed={first: 0x0110})
+    for number in (1, 2, 3):
+        held = sent.must_take()
+        while held.sop_instance_uid != first:
+            sent.proven(held)
+            held = sent.must_take()
+        standing = sent.ask(lambda tx, held=held: commitments.standing_of(tx, held, sent.now, patience=PATIENCE))  # type: ignore[misc]
+        assert (held.attempt, standing.failures) == (number, number)
+        sent.do(lambda tx, held=held: commitments.spend(tx, held))  # type: ignore[misc]
+        sent.retry(held, 2)
+        sent.wait(2)
+        ask(sent, f"2.25.{number + 1}")
+        report(sent, failed={first: 0x0110}, uid=f"2.25.{number + 1}")
+
+
 def test_refused_question_is_asked_again_later_for_all(sent: Desk) -> None:
     ask(sent)
     sent.do(lambda tx: commitments.spend_transaction(tx, "2.25.1", retry_at=sent.now + timedelta(seconds=30)))
