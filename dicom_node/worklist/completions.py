@@ -42,8 +42,11 @@ class Event:
 
 
 def completed_by(tx: Session, event: Event, now: datetime) -> None:
-    """Keep a peer's word, also before the study's first object came. The next `complete_studies` acts on it."""
-    if not event.sop_instance_uids or not event.study_instance_uid:
+    """Keep a peer's word, also before the study's first object came. The next `complete_studies` acts on it.
+
+    Of a study that is complete with all that is named, it is no news: it must not speak for a late image.
+    """
+    if not event.sop_instance_uids or not event.study_instance_uid or _is_known(tx, event):
         return
     tx.add(
         Signal(
@@ -59,8 +62,8 @@ def completed_by(tx: Session, event: Event, now: datetime) -> None:
 def committed_by(tx: Session, study_ids: Iterable[int], calling_ae_title: str, now: datetime) -> None:
     """A sender asked for storage commitment of objects of these studies: all that it sent so far is all there is."""
     for study in tx.scalars(select(Study).where(Study.id.in_(sorted(study_ids)))).all():
-        here = frozenset(tx.scalars(select(Instance.sop_instance_uid).where(Instance.study_id == study.id)))
-        completed_by(tx, Event(Trigger.COMMITMENT, study.study_instance_uid, here, calling_ae_title), now)
+        event = Event(Trigger.COMMITMENT, study.study_instance_uid, _here(tx, study.id), calling_ae_title)
+        completed_by(tx, event, now)
 
 
 def complete_studies(
@@ -161,9 +164,12 @@ def _clock(study: Study, now: datetime, quiet: timedelta) -> Trigger:
 
 
 def _told(tx: Session, now: datetime, triggers: Collection[Trigger]) -> Mapping[int, Trigger]:
-    """The studies whose peers called them whole, and of which all that they named is here."""
+    """The studies whose peers called them whole, and of which all that they named is here.
+
+    Who names only images of older revisions says nothing of the late ones, whenever that is said.
+    """
     chosen = (
-        select(Study.id, Signal.trigger, Signal.instances)
+        select(Study.id, Study.revision, Signal.trigger, Signal.instances)
         .join(Signal, Signal.study_instance_uid == Study.study_instance_uid)
         .where(
             Study.state == StudyState.RECEIVING,
@@ -175,15 +181,29 @@ def _told(tx: Session, now: datetime, triggers: Collection[Trigger]) -> Mapping[
     )
     rows = tx.execute(chosen).all()
     found: dict[int, Trigger] = {}
-    for study_id, trigger, instances in rows:
-        if study_id not in found and _all_here(tx, study_id, json.loads(instances)):
+    for study_id, revision, trigger, instances in rows:
+        if study_id not in found and _speaks_of(tx, study_id, revision, json.loads(instances)):
             found[study_id] = Trigger(trigger)
     return MappingProxyType(found)
 
 
-def _all_here(tx: Session, study_id: int, uids: Collection[str]) -> bool:
-    here = frozenset(tx.scalars(select(Instance.sop_instance_uid).where(Instance.study_id == study_id)))
-    return here.issuperset(uids)
+def _here(tx: Session, study_id: int) -> frozenset[str]:
+    return frozenset(tx.scalars(select(Instance.sop_instance_uid).where(Instance.study_id == study_id)))
+
+
+def _is_known(tx: Session, event: Event) -> bool:
+    study = tx.scalar(select(Study).where(Study.study_instance_uid == event.study_instance_uid))
+    if study is None or study.state is not StudyState.COMPLETE:
+        return False
+    return event.sop_instance_uids <= _here(tx, study.id)
+
+
+def _speaks_of(tx: Session, study_id: int, revision: int, uids: Collection[str]) -> bool:
+    """Is all here that is named, and did any of it come with this revision?"""
+    chosen = select(Instance.sop_instance_uid, Instance.revision).where(Instance.study_id == study_id)
+    rows = tx.execute(chosen).all()
+    came_with_it = {uid for uid, number in rows if number == revision}
+    return {uid for uid, _ in rows}.issuperset(uids) and not came_with_it.isdisjoint(uids)
 
 
 def _use_up(tx: Session, study: Study, now: datetime) -> None:

@@ -99,6 +99,33 @@ def test_a_peers_word_holds_for_one_revision(desk: Desk) -> None:
     assert completed_by(desk, 2) == Trigger.QUIET
 
 
+@pytest.mark.parametrize("moment", ["after completion", "after the late image"])
+def test_a_word_about_the_images_of_a_revision_says_nothing_of_late_ones(desk: Desk, moment: str) -> None:
+    desk.receive(header(instance="1.2.3.1"))
+    desk.complete()
+    if moment == "after completion":
+        tell(desk, "1.2.3.1", trigger=Trigger.IAN)
+    desk.receive(header(instance="1.2.3.8"))
+    if moment == "after the late image":
+        tell(desk, "1.2.3.1", trigger=Trigger.IAN)
+    assert sweep(desk) == 0, "another late image may follow"
+
+    desk.receive(header(instance="1.2.3.9"))
+    tell(desk, "1.2.3.1", "1.2.3.8", "1.2.3.9", trigger=Trigger.MPPS)
+    assert sweep(desk) == 1
+    assert (desk.study().revision, completed_by(desk, 2)) == (2, Trigger.MPPS)
+
+
+def test_a_word_after_completion_counts_where_it_names_what_is_still_to_come(desk: Desk) -> None:
+    desk.receive(header(instance="1.2.3.1"))
+    desk.complete()
+    tell(desk, "1.2.3.1", "1.2.3.8")
+    desk.receive(header(instance="1.2.3.8"))
+
+    assert sweep(desk) == 1
+    assert completed_by(desk, 2) == Trigger.MPPS
+
+
 def test_a_request_for_commitment_means_all_that_came(desk: Desk) -> None:
     desk.receive(header(instance="1.2.3.1"))
     desk.receive(header(instance="1.2.3.2"))
