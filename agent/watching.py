@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -38,6 +38,7 @@ _OVERLAP: Final = timedelta(minutes=2)  # commits may pass each other at the ser
 _STEP_SECONDS: Final = 1.0
 _LONGEST_WAIT: Final = 900.0
 _REMEMBERED: Final = 20_000  # versions of reports that were heard
+_BROKEN: Final = 1000  # resources at which a server broke down
 _LONGEST_SEARCH: Final = 600.0  # seconds: the other servers wait for it
 _STOP_SECONDS: Final = 5.0
 _DICOM: Final = "urn:oid:"
@@ -80,6 +81,7 @@ class Watcher:
         self._stopping = stopping
         self._due: dict[str, float] = {}
         self._failures: dict[str, int] = {}
+        self._broken: dict[str, Counter[str]] = {}
         self._heard: OrderedDict[str, None] = OrderedDict()
 
     def step(self) -> bool:
@@ -105,7 +107,10 @@ class Watcher:
         with self._desk.database.read() as tx:
             since = watches.cursor(tx, to.name, otherwise=clock(tx) - _FIRST)
         until = self._monotonic() + _LONGEST_SEARCH
-        search = Search(self._authority, to, is_over=lambda: self._monotonic() > until)
+        broken = self._broken.setdefault(to.name, Counter())
+        if len(broken) > _BROKEN:
+            broken.clear()
+        search = Search(self._authority, to, is_over=lambda: self._monotonic() > until, broken=broken)
         try:
             newest = self._hear_all(search, since)
         except (SendFailure, NotFhir) as error:
@@ -114,6 +119,9 @@ class Watcher:
         except _UNFORESEEN as error:  # no values: they may be a patient's
             self._failed(to, since, f"{to.name}: an answer could not be worked off ({type(error).__name__})")
             raise
+        finally:
+            if search.nameless:  # none of these can end a draft, however healthy all else looks
+                log.warning("reports_without_patient", destination=to.name, reports=search.nameless)
         with self._desk.database.write() as tx:
             watches.succeed(tx, to.name, newest, clock(tx))
         return True

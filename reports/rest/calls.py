@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import ssl
 import time
@@ -32,6 +33,10 @@ _PASSING: Final = frozenset(
         HTTPStatus.TOO_MANY_REQUESTS,
     }
 )
+
+
+class TooLarge(SendFailure):
+    """An answer had more bytes than were allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +89,25 @@ class Caller:
         headers: Mapping[str, str],
         content: bytes | None = None,
         maximum: int = MAXIMUM_ANSWER,
+        seconds: float = math.inf,
     ) -> Answer:
-        """Send one request; any status is an answer. maximum: bytes of it. Raises SendFailure: none, or without end."""
+        """Send one request; any status is an answer. maximum: bytes of it. Raises SendFailure: none; TooLarge.
+
+        seconds: for it, where that is less than this caller has.
+        """
         check_url(destination.name, url)
-        deadline = time.monotonic() + self._seconds
+        patience = min(seconds, self._seconds)
+        deadline = time.monotonic() + patience
         try:
-            with self._client.stream(method, url, headers=dict(headers), content=content) as response:
+            with self._client.stream(method, url, headers=dict(headers), content=content, timeout=patience) as response:
                 body = bytearray()
                 for chunk in response.iter_bytes():
                     body += chunk
                     if len(body) > maximum:
                         words = f"{destination.name} answered with more than {maximum} bytes"
-                        raise SendFailure(words, may_be_there=True)
+                        raise TooLarge(words, may_be_there=True)
                     if time.monotonic() > deadline:
-                        words = f"{destination.name} did not finish its answer within {self._seconds:g} s"
+                        words = f"{destination.name} did not finish its answer within {patience:g} s"
                         raise SendFailure(words, may_be_there=True)
                 return Answer(response.status_code, bytes(body))
         # The texts of these errors hold the URL, which may hold an identifier.
