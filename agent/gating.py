@@ -54,6 +54,10 @@ class Choice:
     copies: tuple[int, ...]
 
 
+class SamePicture(WetreadError):
+    """Every film that is left, and can be decoded, holds the picture that has been read: there is no second film."""
+
+
 class Doubted(WetreadError):
     """A person must look first. `code` is a word for the books; the sentence holds no patient data."""
 
@@ -62,12 +66,12 @@ class Doubted(WetreadError):
         self.code = verdict.code
 
 
-def choose(config: Config, database: Database, claim: Claim, shots: Sequence[Shot]) -> Choice:
-    """Decode one film after the other until one may be read.
+def choose(config: Config, database: Database, claim: Claim, shots: Sequence[Shot], *, besides: str = "") -> Choice:
+    """Decode one film after the other until one may be read. besides: digest of a picture that has been read already.
 
     A broken film must not keep a sound one from being read, and neither must a doubted one. Raises Doubted where all
     are doubted and nobody has confirmed the study, or where a picture is known from another patient's study;
-    UndecodableImage of the first film where none can be decoded.
+    UndecodableImage of the first film where none can be decoded; SamePicture where nothing else is left.
     """
     failures: list[UndecodableImage] = []
     doubted: list[tuple[Choice, Verdict]] = []
@@ -82,13 +86,15 @@ def choose(config: Config, database: Database, claim: Claim, shots: Sequence[Sho
             digests[place] = ""
             continue
         digests[place] = film.digest
+        if besides and film.digest == besides:
+            continue
         choice = Choice(place, film, _known_elsewhere(config, database, claim, shot.instance, film), ())
         doubt = _doubt(config, film)
         if doubt is None:
             return _with_copies(choice, shots, digests)
         doubted.append((choice, doubt))
     if not doubted:
-        raise failures[0]
+        raise failures[0] if failures else SamePicture("no other picture is left in the study")
     return _with_copies(_in_spite_of(config, claim, *doubted[0]), shots, digests)
 
 

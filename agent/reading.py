@@ -165,11 +165,11 @@ def _judged(instance: Instance, path: Path, judge: Callable[[Dataset], Verdict])
 
 
 def _film_to_read(
-    room: Room, claim: Claim, readable: Sequence[Candidate]
+    room: Room, claim: Claim, readable: Sequence[Candidate], besides: str = ""
 ) -> tuple[Candidate, Film, Sequence[Candidate]]:
     """The film that the pixels' gate chooses; images with the same picture are named beside it. And what is left.
 
-    Raises gating.Doubted, and UndecodableImage of the first film where none can be decoded.
+    Raises what `gating.choose` raises.
     """
     ordered = sorted(readable, key=lambda candidate: candidate.verdict.code == "confirmed")  # the undoubted first
     shots = [
@@ -180,7 +180,7 @@ def _film_to_read(
         )
         for candidate in ordered
     ]
-    choice = gating.choose(room.config, room.database, claim, shots)
+    choice = gating.choose(room.config, room.database, claim, shots, besides=besides)
     candidate = ordered[choice.place]
     verdict = replace(candidate.verdict, notes=(*candidate.verdict.notes, *choice.notes))
     copies = tuple(
@@ -207,10 +207,12 @@ def _texts(
         return [first], (_left_out(DIFFERS),) if undoubted else ()
     try:
         # that a person confirmed the study says nothing of a film that the person was not asked about
-        chosen, film, _ = _film_to_read(room, replace(claim, confirmed=False), others)
+        chosen, film, _ = _film_to_read(room, replace(claim, confirmed=False), others, film.digest)
         second = _text(room, claim, chosen, film, progress)
         sections(second.reading.text)
         return [first, second], ()
+    except gating.SamePicture:
+        return [first], ()
     except (gating.Doubted, UndecodableImage, UnreadableText, TextRefused) as error:
         if error.code == _OF_ANOTHER_PATIENT and not claim.confirmed:
             raise

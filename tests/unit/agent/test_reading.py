@@ -353,6 +353,27 @@ def test_the_same_picture_twice_is_one_text_and_two_names(house: House, film: by
     assert len(read_content(house.draft()).films) == 2
 
 
+def test_many_copies_of_a_picture_are_no_second_film(house: House, film: bytes) -> None:
+    house.receive(film)
+    for number in range(6):
+        house.receive(_another_of_the_study(film, f"2.25.66{number}"))
+
+    assert house.read() == "drafted"
+    assert "Image 2" not in read_content(house.draft()).findings
+
+
+def test_a_second_film_is_found_behind_many_copies_of_the_first(house: House, film: bytes) -> None:
+    house.receive(film)
+    for number in range(5):
+        house.receive(_another_of_the_study(film, f"2.25.66{number}"))
+    house.receive(_darker(film, "2.25.7"))
+
+    assert house.read() == "drafted"
+    content = read_content(house.draft())
+    assert "Image 2" in content.findings
+    assert "2.25.7" in [uid for _, uid in content.films]
+
+
 @pytest.mark.parametrize("keyword", ["StudyTime", "StudyDate", "StudyID"])
 def test_films_that_describe_their_study_differently_share_a_draft(house: House, film: bytes, keyword: str) -> None:
     value = {"StudyTime": "235959", "StudyDate": "20200101", "StudyID": "OTHER"}[keyword]
