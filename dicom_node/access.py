@@ -17,7 +17,7 @@ HOST: Final = "host"  # in a peer's `calls_from`: wherever its host name leads
 _PERMANENT, _TRANSIENT = 0x01, 0x02
 _SERVICE_USER, _PRESENTATION = 0x01, 0x03
 _NO_REASON, _UNKNOWN_CALLING, _UNKNOWN_CALLED = 0x01, 0x03, 0x07
-_LOCAL_LIMIT = 0x02
+_CONGESTION, _LOCAL_LIMIT = 0x01, 0x02
 
 
 class Right(StrEnum):
@@ -144,13 +144,10 @@ def _withheld(caller: Caller, peer: Peer, house: House) -> frozenset[str]:
 def _not_like_this(caller: Caller, peer: Peer, house: House) -> Refusal | None:
     """Known, but from elsewhere, in the clear, or too often at once."""
     who = f"{caller.calling_ae_title!r} at {caller.address}"
-    if not _may_call_from(caller.address, peer, house):
-        known = f"its host {peer.host!r}" if peer.calls_from == HOST else peer.calls_from
-        words = (
-            f"{who} may call from {known} only: another machine uses its name, or it has moved; "
-            f"wetread ae edit '{peer.ae_title}' --from {caller.address}, or --address HOST:PORT, or --from anywhere"
-        )
-        return Refusal(_PERMANENT, _SERVICE_USER, _UNKNOWN_CALLING, "calling-address-not-recognized", words)
+    if peer.calls_from:
+        refusal = _from_elsewhere(who, caller.address, peer, house)
+        if refusal is not None:
+            return refusal
     if peer.must_use_tls and not caller.tls:
         words = f"{who} must use TLS: let it call node.tls_port, or wetread ae edit '{peer.ae_title}' --may-use-no-tls"
         return Refusal(_PERMANENT, _SERVICE_USER, _NO_REASON, "tls-required", words)
@@ -163,16 +160,27 @@ def _not_like_this(caller: Caller, peer: Peer, house: House) -> Refusal | None:
     return None
 
 
-def _may_call_from(address: str, peer: Peer, house: House) -> bool:
-    if not peer.calls_from:
-        return True
-    try:
-        seen = _plain(ipaddress.ip_address(address))
-    except ValueError:
-        return False
-    if peer.calls_from == HOST:
-        return any(seen == _plain(ipaddress.ip_address(known)) for known in house.addresses_of(peer.host))
-    return any(seen in network for network in networks(peer.calls_from))
+def _from_elsewhere(who: str, address: str, peer: Peer, house: House) -> Refusal | None:
+    """A name service that is away must not cost films: a sender gives up after a permanent refusal."""
+    if peer.calls_from != HOST:
+        admitted, known = networks(peer.calls_from), peer.calls_from
+    else:
+        found = house.addresses_of(peer.host)
+        if not found:
+            words = (
+                f"{who} may call from its host {peer.host!r} only, which cannot be looked up here; the sender tries "
+                f"again: mend the name service, or wetread ae edit '{peer.ae_title}' --from {address}"
+            )
+            return Refusal(_TRANSIENT, _PRESENTATION, _CONGESTION, "host-lookup-failed", words)
+        admitted = networks(",".join(str(_plain(ipaddress.ip_address(one))) for one in found))
+        known = f"its host {peer.host!r}"
+    if _is_address(address) and any(_plain(ipaddress.ip_address(address)) in network for network in admitted):
+        return None
+    words = (
+        f"{who} may call from {known} only: another machine uses its name, or it has moved; "
+        f"wetread ae edit '{peer.ae_title}' --from {address}, or --address HOST:PORT, or --from anywhere"
+    )
+    return Refusal(_PERMANENT, _SERVICE_USER, _UNKNOWN_CALLING, "calling-address-not-recognized", words)
 
 
 def networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from agent.config import Config
-from dicom_node.access import VERIFICATION, Admission, Caller, House, Peer, Refusal, Right, decide, too_many
+from dicom_node.access import HOST, VERIFICATION, Admission, Caller, House, Peer, Refusal, Right, decide, too_many
 from dicom_node.errors import CannotUnderstand, DatasetMismatch, OutOfResources
 
 _RESULTS: Final = MappingProxyType({1: "1, permanent", 2: "2, transient"})
@@ -44,6 +44,7 @@ def rejections(config: Config) -> tuple[tuple[str, ...], ...]:
         ("the calling AE title is not registered", Caller("OTHER", own, _HERE, store), known, False),
         ("it is registered, but not for this", Caller("PACS", own, _HERE, store), _with(rights=frozenset()), False),
         ("it calls from elsewhere", Caller("PACS", own, "10.9.9.9", echo), _with(calls_from=_HERE), False),
+        ("its host cannot be looked up", Caller("PACS", own, _HERE, echo), _with(calls_from=HOST), False),
         ("it must use TLS", Caller("PACS", own, _HERE, echo), _with(must_use_tls=True), False),
         ("the disk is below half of the reserve", Caller("PACS", own, _HERE, store), known, True),
     )

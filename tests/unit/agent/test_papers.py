@@ -145,6 +145,7 @@ def test_rejections_are_those_of_the_door() -> None:
         "calling-ae-title-not-recognized",
         "calling-ae-title-without-right",
         "calling-address-not-recognized",
+        "host-lookup-failed",
         "tls-required",
         "disk-full",
         "too-many-associations",

@@ -18,6 +18,7 @@ PEERS = (
     Peer("VIEWER", frozenset({Right.RECEIVE, Right.VERIFY})),
     Peer("NOTHING", frozenset()),
     Peer("AT_HOME", SEND, host="cr2.example", calls_from="host"),
+    Peer("LOST", SEND, host="ct1.example", calls_from="host"),
     Peer("NEAR", SEND, calls_from="10.0.0.9,10.2.0.0/16,fd00::/8"),
     Peer("SAFE", SEND, must_use_tls=True),
     Peer("TWO", SEND, maximum_associations=2),
@@ -114,7 +115,7 @@ def test_stranger_is_refused_with_the_known_titles_and_the_likely_cause(calling:
     assert (refusal.result, refusal.source, refusal.diagnostic) == (1, 1, 3)
     assert words in refusal.explanation
     assert "10.0.0.9" in refusal.explanation
-    assert "known: PACS, CR1, AT_HOME" in refusal.explanation
+    assert "known: PACS, CR1, AT_HOME, LOST" in refusal.explanation
 
 
 def test_stranger_may_verify_and_nothing_else() -> None:
@@ -191,6 +192,14 @@ def test_peer_calls_from_where_it_may(calling: str, address: str, answer: tuple[
     if isinstance(verdict, Refusal):
         assert verdict.code == "calling-address-not-recognized"
         assert address in verdict.explanation
+
+
+@pytest.mark.parametrize("address", ["10.0.0.9", ""])
+def test_peer_whose_host_cannot_be_looked_up_is_told_to_come_later(address: str) -> None:
+    verdict = judge("LOST", address=address)
+    assert isinstance(verdict, Refusal)
+    assert (verdict.code, numbers(verdict)) == ("host-lookup-failed", (2, 3, 1))
+    assert "its host 'ct1.example' only, which cannot be looked up here" in verdict.explanation
 
 
 def test_peer_that_must_use_tls_gets_no_association_in_the_clear() -> None:
