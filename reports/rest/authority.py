@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote_plus, urlencode
 
@@ -27,6 +28,7 @@ _MARGIN: Final = 30.0  # seconds before its end a token is not used any more; at
 _UNTOLD: Final = 300.0  # life of a token whose server does not tell
 _LONGEST: Final = 86_400.0
 _MAXIMUM: Final = 65_536  # bytes of a token's answer
+_PATIENCE: Final = 10.0  # seconds for a token, and for another thread's; a delivery asks twice within its lease
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,16384}")
 _ERRORS: Final = frozenset(
     {
@@ -61,7 +63,8 @@ class Authority:
         self._caller = caller
         self._monotonic = monotonic
         self._tokens: dict[str, _Token] = {}
-        self._fetching = threading.Lock()
+        self._storing = threading.Lock()  # never held while a server is asked
+        self._fetching = MappingProxyType({name: threading.Lock() for name in credentials})
 
     def call(
         self,
@@ -95,11 +98,25 @@ class Authority:
             return authorization(to, self._credentials)
         if not keeps_secrets(to.url):
             raise SendFailure(f"{to.name} has a credential but no https: no token is sent in clear", permanent=True)
-        with self._fetching:  # whoever waits gets the token that was fetched meanwhile
-            token = self._tokens.get(to.credential)
-            if token is None or self._monotonic() >= token.until:
-                token = self._tokens[to.credential] = self._fetch(to, credential)
+        token = self._usable(to) or self._renewed(to, credential)
         return {"Authorization": token.header}
+
+    def _usable(self, to: Destination) -> _Token | None:
+        token = self._tokens.get(to.credential)
+        return token if token is not None and self._monotonic() < token.until else None
+
+    def _renewed(self, to: Destination, credential: Credential) -> _Token:
+        """A new one. Whoever waits gets the token that was fetched meanwhile, or goes on without one."""
+        fetching = self._fetching[to.credential]
+        if not fetching.acquire(timeout=_PATIENCE):
+            raise SendFailure(f"the token server of {to.name} has not answered another request yet", unreachable=True)
+        try:
+            token = self._usable(to) or self._fetch(to, credential)
+            with self._storing:
+                self._tokens[to.credential] = token
+        finally:
+            fetching.release()
+        return token
 
     def _fetched(self, to: Destination) -> Credential | None:
         credential = self._credentials.get(to.credential) if to.credential else None
@@ -109,7 +126,7 @@ class Authority:
         """Drop a token that was refused, unless another thread has a new one already; False where none was fetched."""
         if self._fetched(to) is None:
             return False
-        with self._fetching:
+        with self._storing:
             token = self._tokens.get(to.credential)
             if token is not None and token.header == used["Authorization"]:
                 del self._tokens[to.credential]
@@ -126,6 +143,7 @@ class Authority:
                 headers=_head(credential),
                 content=_body(credential),
                 maximum=_MAXIMUM,
+                seconds=_PATIENCE,
             )
         except SendFailure as failure:
             failure.may_be_there = False  # nothing has left for the destination itself

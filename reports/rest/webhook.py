@@ -36,11 +36,11 @@ class WebhookTransport:
         destination = parcel.destination
         headers = {"Content-Type": "application/json", DELIVERY: parcel.sop_instance_uid}
         credential = self._credentials.get(destination.credential)
-        call = self._caller.call
-        if credential is not None and credential.is_fetched:
-            call = self._authority.call
-        elif destination.credential:
-            headers[SIGNATURE] = signature(parcel.payload, self._key(destination))
+        call = self._authority.call
+        if credential is None or not credential.is_fetched:
+            call = self._caller.call
+            if destination.credential:
+                headers[SIGNATURE] = signature(parcel.payload, self._key(destination))
         answer = call(destination, "POST", destination.url, headers=headers, content=parcel.payload)
         if not answer.is_success:
             raise refuse(destination, answer)

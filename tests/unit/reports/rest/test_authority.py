@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -23,8 +25,9 @@ from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Mode, Proof, Way
 from dicom_node.transports import Destination, Parcel
 from reports.rest.authority import Authority
-from reports.rest.calls import Caller
+from reports.rest.calls import Answer, Caller
 from reports.rest.webhook import SIGNATURE, WebhookTransport
+from tests.harness.node import wait_until
 
 Script = Callable[[], tuple[int, object]]
 SECRET = "s3cr:t/+é"
@@ -182,6 +185,52 @@ def test_many_threads_fetch_one_token(authority: Authority, house: House) -> Non
         one.join()
     assert len(house.calls) == 8
     assert len(house.grants) == 1
+
+
+def test_a_token_server_that_hangs_keeps_no_other_credential_waiting(house: House, caller: Caller) -> None:
+    """It is let go when another credential has fetched its token, and has used it again."""
+    both = client(house)
+    both["sound"] = client(house, scope="sound")["ehr"]
+    authority = Authority(both, caller)
+    hangs, served = threading.Event(), threading.Event()
+    in_time: list[bool] = []
+
+    def grant() -> tuple[int, object]:
+        if house.grants[-1][1]["scope"] != ["sound"]:
+            hangs.set()
+            in_time.append(served.wait(45))
+        return 200, {"access_token": "t", "token_type": "Bearer"}
+
+    def wait() -> None:
+        with suppress(SendFailure):
+            call(authority, house)
+
+    house.script = grant
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    try:
+        assert hangs.wait(60)
+        found = [authority.headers(replace(ehr(house), credential="sound")) for _ in range(2)]
+    finally:
+        served.set()
+        waiting.join()
+    assert found == [{"Authorization": "Bearer t"}] * 2
+    wait_until(lambda: in_time == [True], "the token server to be let go before it gave up")
+    assert len(house.grants) == 2
+
+
+def test_a_token_is_not_waited_for_as_long_as_an_answer(house: House, caller: Caller) -> None:
+    """A delivery may ask for two within its lease, beside its own two calls."""
+    asked: list[float] = []
+
+    class Watched(Caller):
+        def call(self, *arguments: Any, **options: Any) -> Answer:
+            asked.append(options.get("seconds", math.inf))
+            return caller.call(*arguments, **options)
+
+    with Watched(seconds=60) as watched:
+        assert call(Authority(client(house), watched), house) == 200
+    assert asked == [10, math.inf]
 
 
 @pytest.mark.parametrize(
