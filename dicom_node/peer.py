@@ -18,7 +18,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from dicom_node.associations import prompt_handlers
 from dicom_node.config import NodeConfig
 from dicom_node.errors import ConfigurationError, SendFailure
-from dicom_node.limits import Answers
+from dicom_node.limits import LONGEST_ANSWER, Answers
 from dicom_node.pdu_socket import TlsPDUSocket
 from dicom_node.tls import ClientContext, Secured, client_context, explain
 from dicom_node.transports import Destination
@@ -108,10 +108,15 @@ def echo(address: Address) -> None:
 
 @contextmanager
 def associated(
-    address: Address, sop_class_uids: Sequence[str], *, apart: bool = False, as_scp: Sequence[str] = ()
+    address: Address,
+    sop_class_uids: Sequence[str],
+    *,
+    apart: bool = False,
+    as_scp: Sequence[str] = (),
+    longest_answer: int = LONGEST_ANSWER,
 ) -> Iterator[Opened]:
     """An association for one purpose. Raises SendFailure."""
-    opened = associate(address, sop_class_uids, apart=apart, as_scp=as_scp)
+    opened = associate(address, sop_class_uids, apart=apart, as_scp=as_scp, longest_answer=longest_answer)
     try:
         yield opened
     except SendFailure as failure:
@@ -127,11 +132,13 @@ def associate(
     *,
     apart: bool = False,
     as_scp: Sequence[str] = (),
+    longest_answer: int = LONGEST_ANSWER,
 ) -> Opened:
     """Ask for an association with these classes, each in both little endian syntaxes; some may be refused.
 
     `apart`: a presentation context for each syntax, so that the peer says of each whether it takes it.
     `as_scp`: classes of these for which we want to be the SCP although we ask for the association (PS3.7 D.3.3.4).
+    `longest_answer`: bytes that the peer may send in it altogether.
     Raises SendFailure where none comes about, or where all classes are refused.
     """
     ae = AE(ae_title=address.own_ae_title)
@@ -141,7 +148,7 @@ def associate(
         for syntaxes in [[syntax] for syntax in PLAIN] if apart else [list(PLAIN)]:
             ae.add_requested_context(sop_class_uid, syntaxes)
     secured = _context(address)
-    answers = Answers(longest_pdu=ae.maximum_pdu_size, seconds=address.answer_seconds)
+    answers = Answers(longest_pdu=ae.maximum_pdu_size, seconds=address.answer_seconds, most=longest_answer)
     began = time.monotonic()
     try:
         association = ae.associate(

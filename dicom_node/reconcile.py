@@ -24,6 +24,7 @@ from dicom_node.uids import is_uid
 
 FIND: Final = str(StudyRootQueryRetrieveInformationModelFind)
 MOVE: Final = str(StudyRootQueryRetrieveInformationModelMove)
+LONGEST_SEARCHES: Final = 128 << 20  # bytes of one association; a study and its series have less than one thousand
 MODALITIES: Final = ("CR", "DX")
 _CHEST: Final = ("CHEST", "THORA", "TORA", "LUNG", "BRUST", "POITRINE", "CXR")
 _PENDING: Final = frozenset({0xFF00, 0xFF01})
@@ -90,7 +91,7 @@ def series_of(search: Search, study_instance_uid: str) -> tuple[Series, ...]:
 @contextmanager
 def searching(address: Address) -> Iterator[Search]:
     """C-FIND over one association. Raises SendFailure."""
-    with associated(address, [FIND]) as opened:
+    with associated(address, [FIND], longest_answer=LONGEST_SEARCHES) as opened:
         if not opened.takes(FIND):
             raise SendFailure(f"{address.where} takes no {named(FIND)}", class_refused=True)
         yield lambda level, keys: list(_find(opened, level, keys))

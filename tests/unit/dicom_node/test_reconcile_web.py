@@ -85,7 +85,7 @@ def test_answer_drop_by_drop_ends_at_the_deadline() -> None:
         yield b"]"
 
     with service(drops) as to:
-        with pytest.raises(SendFailure, match="without an end|ReadTimeout"):
+        with pytest.raises(SendFailure, match=r"without an end|ReadTimeout"):
             search(to, seconds=1)
         nobody_listens.set()
 
