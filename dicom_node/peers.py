@@ -121,7 +121,7 @@ def _check(peer: RemoteAE) -> None:
     peer.objects = in_words(kinds((peer.objects or "").split(","), Way.DIMSE))
     if peer.own_ae_title:
         peer.own_ae_title = ae_title(peer.own_ae_title)
-    if peer.send_to and not peer.host:
+    if peer.send_to and not (peer.host and peer.port):
         raise ConfigurationError(f"{peer.ae_title} is to receive objects, so it needs a host and a port")
     if (peer.maximum_associations or 0) < 0:
         raise ConfigurationError("--maximum-associations is 1 or more, or 0 for the node's limit alone")

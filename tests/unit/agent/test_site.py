@@ -150,6 +150,7 @@ def test_dry_run_changes_nothing_and_leaves_no_trace(desk: Desk) -> None:
         ("[[peers]]\nae_title = 'X'\nmay_sned = true", "[[peers]] number 1: may_sned: unknown key"),
         ("[[peers]]\nae_title = 'ABCDEFGHIJKLMNOPQ'", "16 are allowed"),
         ("[[peers]]\nae_title = 'X'\nsend_to = true", "needs a host"),
+        ("[[peers]]\nae_title = 'X'\nhost = '10.0.0.5'\nsend_to = true", "needs a host and a port"),
         ("[[peers]]\nae_title = 'X'\n[[peers]]\nae_title = 'X '", "'X' is there twice"),
         ("[[peers]]\nae_title = 'X'\ncalls_from = 'ward'", "addresses and networks such as"),
         ("peers = 1", "peers is a list of at most 1000 tables"),
