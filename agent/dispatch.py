@@ -94,6 +94,7 @@ class Dispatcher:
                 quiet=timedelta(seconds=node.quiet_seconds),
                 deadline=timedelta(seconds=node.deadline_seconds),
                 triggers=[Trigger(word) for word in (*node.complete_by, *(["count"] if node.count_peers else []))],
+                settle=timedelta(seconds=node.count_quiet_seconds),
                 ask=True,
             )
             wait = timedelta(seconds=node.retry_seconds[0])

@@ -75,7 +75,7 @@ class NodeConfig(BaseModel):
     deadline_seconds: float = Field(900, gt=0)  # ... and at the latest so long after its first instance
     complete_by: tuple[Literal["commitment", "ian", "mpps", "association-end"], ...] = ("ian", "mpps")  # ... or earlier
     count_peers: tuple[str, ...] = ()  # who is asked how many instances a study has
-    count_quiet_seconds: float = Field(15, gt=0)  # ... once nothing came for so long
+    count_quiet_seconds: float = Field(15, gt=0)  # count, ian and mpps: ... once nothing came for so long
     late_images: Literal["never", "replace", "add"] = "replace"  # after a study was complete
     backlog_hours: Annotated[str, AfterValidator(_hours)] = ""  # such as 22:00-06:00, site time; empty: always
     lease_seconds: float = Field(300, gt=0)

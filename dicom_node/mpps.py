@@ -24,6 +24,7 @@ from dicom_node.rules.tables import PerformedStep, Trigger
 from dicom_node.services import Handler, Offer
 from dicom_node.uids import derived_uid, is_uid
 from dicom_node.worklist import Event, completed_by
+from dicom_node.worklist.completions import unsay
 
 log = structlog.get_logger("listen")
 
@@ -109,6 +110,8 @@ def begin(tx: Session, uid: str, attributes: Dataset, peer: str, now: datetime) 
         changed_at=now,
     )
     tx.add(step)
+    if step.study_instance_uid:
+        unsay(tx, step.study_instance_uid, Trigger.MPPS)  # it ends with this step, which speaks for all of them
     return SUCCESS
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
@@ -24,6 +24,7 @@ from dicom_node.worklist.routings import routing_of
 from dicom_node.worklist.sweeps import Swept, alone
 
 NO_TRIGGERS: frozenset[Trigger] = frozenset()
+_OF_A_PART = (Trigger.IAN.value, Trigger.MPPS.value)  # one of several notifications, the first of several steps
 _OLD = timedelta(days=7)  # a signal for a study that never came is forgotten
 
 
@@ -59,6 +60,12 @@ def completed_by(tx: Session, event: Event, now: datetime) -> None:
     )
 
 
+def unsay(tx: Session, study_instance_uid: str, trigger: Trigger) -> None:
+    """What peers said of a study by `trigger` holds no longer."""
+    said = delete(Signal).where(Signal.study_instance_uid == study_instance_uid, Signal.trigger == trigger.value)
+    tx.execute(said.where(Signal.used_at.is_(None)), execution_options={"synchronize_session": False})
+
+
 def committed_by(tx: Session, study_ids: Iterable[int], calling_ae_title: str, now: datetime) -> None:
     """A sender asked for storage commitment of objects of these studies: all that it sent so far is all there is."""
     for study in tx.scalars(select(Study).where(Study.id.in_(sorted(study_ids)))).all():
@@ -73,14 +80,15 @@ def complete_studies(
     quiet: timedelta,
     deadline: timedelta,
     triggers: Collection[Trigger] = NO_TRIGGERS,
+    settle: timedelta = timedelta(),
     ask: bool = False,
 ) -> Swept:
     """Close the studies for which nothing came for `quiet`, that are open for `deadline`, or that a peer calls whole.
 
-    triggers: which of the peers' words count. ask: the rules are asked in any case, also where there are none, since
-    the headers may say a priority.
+    triggers: which of the peers' words count; settle: those that may be about a part only, once nothing came for so
+    long. ask: the rules are asked in any case, also where there are none, since the headers may say a priority.
     """
-    told = _told(tx, now, triggers) if triggers else {}
+    told = _told(tx, now, triggers, settle) if triggers else {}
     waited = or_(Study.last_received_at <= now - quiet, Study.first_received_at <= now - deadline)
     due = select(Study).where(Study.state == StudyState.RECEIVING, or_(waited, Study.id.in_(told)))
     swept = Swept()
@@ -163,7 +171,7 @@ def _clock(study: Study, now: datetime, quiet: timedelta) -> Trigger:
     return Trigger.QUIET if study.last_received_at <= now - quiet else Trigger.DEADLINE
 
 
-def _told(tx: Session, now: datetime, triggers: Collection[Trigger]) -> Mapping[int, Trigger]:
+def _told(tx: Session, now: datetime, triggers: Collection[Trigger], settle: timedelta) -> Mapping[int, Trigger]:
     """The studies whose peers called them whole, and of which all that they named is here.
 
     Who names only images of older revisions says nothing of the late ones, whenever that is said.
@@ -176,6 +184,7 @@ def _told(tx: Session, now: datetime, triggers: Collection[Trigger]) -> Mapping[
             Signal.used_at.is_(None),
             Signal.at <= now,
             Signal.trigger.in_([trigger.value for trigger in triggers]),
+            or_(Signal.trigger.not_in(_OF_A_PART), Study.last_received_at <= now - settle),
         )
         .order_by(Signal.id)
     )

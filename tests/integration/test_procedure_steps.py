@@ -124,6 +124,18 @@ def test_a_study_of_two_steps_waits_for_both(modality: Modality) -> None:
     assert modality.complete() == "", "a discontinued step says nothing; quiet time does"
 
 
+def test_a_step_that_is_appended_takes_the_word_of_the_first_back(modality: Modality) -> None:
+    modality.create(PERFORMED_STEP, "2.25.1", step("IN PROGRESS"))
+    modality.send("2.25.101")
+    modality.set("2.25.1", step("COMPLETED", images=("2.25.101",)))
+    modality.create(PERFORMED_STEP, "2.25.2", step("IN PROGRESS"))
+    assert modality.complete() == ""
+
+    modality.set("2.25.2", step("COMPLETED", images=("2.25.102",)))
+    modality.send("2.25.102")
+    assert modality.complete() == Trigger.MPPS
+
+
 def test_the_last_of_two_steps_speaks_for_both(modality: Modality) -> None:
     for uid in ("2.25.1", "2.25.2"):
         modality.create(PERFORMED_STEP, uid, step("IN PROGRESS"))

@@ -76,7 +76,8 @@ def settled(node: Node, study: str) -> tuple[str, str, Revision]:
 
 
 def test_a_step_completes_and_a_rule_decides(tmp_path: Path) -> None:
-    with Node(tmp_path / "node", quiet_seconds=HOUR, deadline_seconds=HOUR) as node:
+    settings = "count_quiet_seconds = 0.5"
+    with Node(tmp_path / "node", quiet_seconds=HOUR, deadline_seconds=HOUR, node=settings) as node:
         node.add_peer("CR1", may_send=True)
         rule(node, "er", when=["StationName ~ ^ER"], priority="stat")
         rule(node, "rest", when=["calling_ae = CR1"], exclude="only the emergency room is read")

@@ -24,10 +24,17 @@ def tell(desk: Desk, *uids: str, trigger: Trigger = Trigger.MPPS, study: str = S
 
 
 def sweep(
-    desk: Desk, *, triggers: frozenset[Trigger] = ALL, quiet: timedelta = HOUR, deadline: timedelta = HOUR
+    desk: Desk,
+    *,
+    triggers: frozenset[Trigger] = ALL,
+    quiet: timedelta = HOUR,
+    deadline: timedelta = HOUR,
+    settle: timedelta = timedelta(),
 ) -> int:
     return desk.do(
-        lambda tx: worklist.complete_studies(tx, desk.now, quiet=quiet, deadline=deadline, triggers=triggers)
+        lambda tx: worklist.complete_studies(
+            tx, desk.now, quiet=quiet, deadline=deadline, triggers=triggers, settle=settle
+        )
     ).done
 
 
@@ -114,6 +121,24 @@ def test_a_word_about_the_images_of_a_revision_says_nothing_of_late_ones(desk: D
     tell(desk, "1.2.3.1", "1.2.3.8", "1.2.3.9", trigger=Trigger.MPPS)
     assert sweep(desk) == 1
     assert (desk.study().revision, completed_by(desk, 2)) == (2, Trigger.MPPS)
+
+
+@pytest.mark.parametrize(("trigger", "at_once"), [(Trigger.IAN, 0), (Trigger.MPPS, 0), (Trigger.COMMITMENT, 1)])
+def test_a_word_that_may_be_about_a_part_waits_until_no_more_comes(desk: Desk, trigger: Trigger, at_once: int) -> None:
+    settle = timedelta(seconds=15)
+    desk.receive(header(instance="1.2.3.1"))
+    tell(desk, "1.2.3.1", trigger=trigger)
+    assert sweep(desk, settle=settle) == at_once
+    if at_once:
+        return
+    desk.wait(14)
+    desk.receive(header(instance="1.2.3.2"))
+    desk.wait(14)
+    assert sweep(desk, settle=settle) == 0, "the second film came 14 seconds ago"
+
+    desk.wait(1)
+    assert sweep(desk, settle=settle) == 1
+    assert (desk.study().revision, completed_by(desk)) == (1, trigger)
 
 
 def test_a_word_after_completion_counts_where_it_names_what_is_still_to_come(desk: Desk) -> None:
