@@ -32,6 +32,7 @@ log = structlog.get_logger("work")
 # A busy machine does these to a sound film as well: tried twice, then a person is told.
 MAY_PASS: Final = frozenset({"decode-timeout", "decoder-crashed", "out-of-memory", "reading-timeout"})
 _READ_ONCE: Final = "the same picture came in several images of the study; read once"
+_LOOKED_AT: Final = 20  # films that are decoded to find one without a doubt; what cannot be decoded is not counted
 _COPIES_SOUGHT: Final = 4  # further films that are decoded to find copies; a study rarely has more of one size
 
 
@@ -74,9 +75,11 @@ def choose(config: Config, database: Database, claim: Claim, shots: Sequence[Sho
     UndecodableImage of the first film where none can be decoded; SamePicture where nothing else is left.
     """
     failures: list[UndecodableImage] = []
-    doubted: list[tuple[Choice, Verdict]] = []
+    doubted: tuple[Choice, Verdict] | None = None  # the first one only: a film is tens of megabytes
     digests: dict[int, str] = {}  # of the films that were looked at
     for place, shot in enumerate(shots):
+        if place - len(failures) == _LOOKED_AT:
+            break
         try:
             film = shot.render()
         except UndecodableImage as error:
@@ -92,10 +95,19 @@ def choose(config: Config, database: Database, claim: Claim, shots: Sequence[Sho
         doubt = _doubt(config, film)
         if doubt is None:
             return _with_copies(choice, shots, digests)
-        doubted.append((choice, doubt))
-    if not doubted:
+        doubted = doubted or (choice, doubt)
+    if doubted is None:
         raise failures[0] if failures else SamePicture("no other picture is left in the study")
-    return _with_copies(_in_spite_of(config, claim, *doubted[0]), shots, digests)
+    choice, doubt = doubted
+    return _with_copies(_in_spite_of(config, claim, choice, _of_so_many(doubt, digests, shots)), shots, digests)
+
+
+def _of_so_many(doubt: Verdict, digests: Mapping[int, str], shots: Sequence[Shot]) -> Verdict:
+    """The doubt, and that not every image was looked at, where that is so."""
+    if len(digests) == len(shots):
+        return doubt
+    said = f"only the first {len(digests)} of {len(shots)} images were looked at"
+    return replace(doubt, explanation=f"{doubt.explanation} {said.capitalize()}.", notes=(*doubt.notes, said))
 
 
 def _in_spite_of(config: Config, claim: Claim, choice: Choice, doubt: Verdict) -> Choice:

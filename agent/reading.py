@@ -165,7 +165,7 @@ def _judged(instance: Instance, path: Path, judge: Callable[[Dataset], Verdict])
 
 
 def _film_to_read(
-    room: Room, claim: Claim, readable: Sequence[Candidate], besides: str = ""
+    room: Room, claim: Claim, readable: Sequence[Candidate], progress: Callable[[int], None], besides: str = ""
 ) -> tuple[Candidate, Film, Sequence[Candidate]]:
     """The film that the pixels' gate chooses; images with the same picture are named beside it. And what is left.
 
@@ -176,7 +176,7 @@ def _film_to_read(
         gating.Shot(
             candidate.instance,
             (value(candidate.header, "Rows"), value(candidate.header, "Columns")),
-            partial(room.decoder.render, _path(room, candidate.instance)),
+            partial(_decoded, room, candidate.instance, progress),
         )
         for candidate in ordered
     ]
@@ -192,6 +192,14 @@ def _film_to_read(
     return replace(candidate, verdict=verdict, copies=copies), choice.film, left
 
 
+def _decoded(room: Room, instance: Instance, progress: Callable[[int], None]) -> Film:
+    """Decode a film; that is progress, whatever comes of it. Raises UndecodableImage, and what `progress` raises."""
+    try:
+        return room.decoder.render(_path(room, instance))
+    finally:
+        progress(0)
+
+
 def _texts(
     room: Room, claim: Claim, readable: Sequence[Candidate], progress: Callable[[int], None]
 ) -> tuple[list[Text], tuple[str, ...]]:
@@ -199,7 +207,7 @@ def _texts(
 
     Raises gating.Doubted, UndecodableImage, UnreadableText, SourceUnusable.
     """
-    chosen, film, others = _film_to_read(room, claim, readable)
+    chosen, film, others = _film_to_read(room, claim, readable, progress)
     first = _text(room, claim, chosen, film, progress)
     undoubted = [candidate for candidate in others if candidate.verdict.code != "confirmed"]
     others = [one for one in undoubted if not differing(one.header, chosen.header, room.config.reports)]
@@ -207,7 +215,7 @@ def _texts(
         return [first], (_left_out(DIFFERS),) if undoubted else ()
     try:
         # that a person confirmed the study says nothing of a film that the person was not asked about
-        chosen, film, _ = _film_to_read(room, replace(claim, confirmed=False), others, film.digest)
+        chosen, film, _ = _film_to_read(room, replace(claim, confirmed=False), others, progress, film.digest)
         second = _text(room, claim, chosen, film, progress)
         sections(second.reading.text)
         return [first, second], ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,12 +21,13 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from agent import gating
 from agent.config import Config
 from agent.demo import phantom
 from agent.imaging.config import ImagingConfig
 from agent.imaging.pixels import Film
 from agent.readers.protocol import Generation, Reading
-from agent.reading import Room, read_study
+from agent.reading import Interrupted, Room, read_study
 from dicom_node import films, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
@@ -142,6 +144,62 @@ def test_a_doubted_film_does_not_keep_a_sound_one_from_being_read(site: Site) ->
     site.send(sound)
     assert site.work() == "drafted"
     assert read_images(site.draft()) == [sound.SOPInstanceUID]
+
+
+class Watched(Decoder):
+    """Counts the films that it decoded, and how many of them somebody still held when the next one was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pixels: list[weakref.ref[NDArray[np.uint8]]] = []
+        self.held = 0
+
+    def render(self, path: Path) -> Film:
+        self.held = max(self.held, sum(one() is not None for one in self.pixels))
+        film = super().render(path)
+        self.pixels.append(weakref.ref(film.pixels))
+        return film
+
+
+def send_doubted(site: Site, number: int) -> Dataset:
+    first = turned(film(1))
+    of_the_study = {"StudyInstanceUID": first.StudyInstanceUID, "SeriesInstanceUID": first.SeriesInstanceUID}
+    for image in (first, *(turned(film(seed, **of_the_study)) for seed in range(2, number + 1))):
+        site.send(image)
+    return first
+
+
+def test_of_many_doubted_films_only_the_first_is_kept(site: Site) -> None:
+    send_doubted(site, 5)
+    decoder = Watched()
+
+    assert read_study(Room(site.config, site.database, decoder, Parrot()), site.claim()) == "held"
+    assert (len(decoder.pixels), decoder.held) == (5, 2)  # the first, and the one before
+
+
+def test_of_many_doubted_films_some_are_looked_at_and_the_draft_says_so(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gating, "_LOOKED_AT", 2)
+    image = send_doubted(site, 4)
+    decoder = Watched()
+
+    assert read_study(Room(site.config, site.database, decoder, Parrot()), site.claim()) == "held"
+    assert len(decoder.pixels) == 2
+    site.change(image, worklist.confirm)
+    assert site.work() == "drafted"
+    assert "only the first 2 of 4 images were looked at" in as_text(site.draft())
+
+
+def test_every_decoded_film_is_progress_and_a_worker_that_stops_decodes_no_more(site: Site) -> None:
+    send_doubted(site, 3)
+    decoder = Watched()
+    pulses: list[int] = []
+    room = Room(site.config, site.database, decoder, Parrot(), lambda: len(pulses) == 2, lambda: pulses.append(1))
+
+    with pytest.raises(Interrupted):
+        read_study(room, site.claim())
+    assert len(decoder.pixels) == 2
 
 
 def test_a_copy_in_the_same_study_is_read_once_and_named_twice(site: Site) -> None:
