@@ -1,7 +1,8 @@
 """Storage commitment at our port, in both directions: peers ask us about what they sent, and report on what we sent.
 
-A request is booked before it is answered. Its report goes out on the association that asked, where that still stands
-a moment later without a word; else `send` reports on an association of its own, and again until it is taken.
+A request is booked before it is answered. Its report goes out on the association that asked, where that serves
+nothing else and still stands a moment later without a word; else `send` reports on an association of its own, and again
+until it is taken.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ class Commitment:
         if booked is Booked.OTHER:
             return commitment.DUPLICATE_INVOCATION, None
         log.info("commitment_asked_of_us", objects=len(references), transaction_uid=transaction_uid, booked=booked)
-        Quiet(event.assoc, lambda: self._report_on(event.assoc, transaction_uid)).start()
+        if _is_for_commitment_only(event.assoc):
+            Quiet(event.assoc, lambda quiet: self._report_on(quiet, transaction_uid)).start()
         return commitment.SUCCESS, None
 
     def _book(self, association: Association, transaction_uid: str, references: Sequence[Reference]) -> Booked:
@@ -107,8 +109,9 @@ class Commitment:
             self._on_request(tx, promises.studies_of(tx, references), calling, now)
         return booked
 
-    def _report_on(self, association: Association, transaction_uid: str) -> None:
-        """On the association that asked; what fails here is tried by `send`."""
+    def _report_on(self, quiet: Quiet, transaction_uid: str) -> None:
+        """On the association that asked; what fails here, or is too late for that, is tried by `send`."""
+        association = quiet.association
         calling = _title(association.requestor.ae_title)
         try:
             with self._database.write() as tx:
@@ -116,7 +119,7 @@ class Commitment:
                 promise = promises.report_on(
                     tx, transaction_uid, calling, now=now, store=self._config.store_folder, wait=_LEASE
                 )
-            if promise is None:
+            if promise is None or not quiet.lasts():
                 return
             commitment.send_report(association, promise)
             _reported(self._database, promise)
@@ -129,17 +132,25 @@ class Commitment:
 class Quiet(threading.Thread):
     """Waits until an association was silent for a moment, and acts if it still stands then."""
 
-    def __init__(self, association: Association, act: Callable[[], None]) -> None:
+    def __init__(self, association: Association, act: Callable[[Quiet], None]) -> None:
         super().__init__(name="commitment", daemon=True)
-        self._association = association
+        self.association = association
         self._act = act
         self._spoke = threading.Event()
         association.bind(evt.EVT_PDU_RECV, self._handle_pdu)
 
     def run(self) -> None:
         """Wait, and act. Whoever speaks on has his report on another association."""
-        if not self._spoke.wait(SAME_ASSOCIATION_SECONDS) and self._association.is_established:
-            self._act()
+        try:
+            self._spoke.wait(SAME_ASSOCIATION_SECONDS)
+            if self.lasts():
+                self._act(self)
+        finally:
+            self.association.unbind(evt.EVT_PDU_RECV, self._handle_pdu)
+
+    def lasts(self) -> bool:
+        """Does the association stand, and was nothing said on it? To be asked again after whatever takes time."""
+        return not self._spoke.is_set() and self.association.is_established
 
     def _handle_pdu(self, _event: evt.Event) -> None:
         self._spoke.set()
@@ -229,6 +240,11 @@ def _reported(database: Database, promise: Promise) -> None:
         committed=len(promise.committed),
         failed=len(promise.failed),
     )
+
+
+def _is_for_commitment_only(association: Association) -> bool:
+    """Where it may carry anything else, the peer's next C-STORE could be taken for its answer to our report."""
+    return all(context.abstract_syntax == PUSH_MODEL for context in association.accepted_contexts)
 
 
 def _title(text: object) -> str:

@@ -56,9 +56,10 @@ class Modality:
             entity.shutdown()
 
     @contextmanager
-    def associated(self) -> Iterator[Association]:
+    def associated(self, *also: str) -> Iterator[Association]:
         entity = AE(ae_title="PACS")
-        entity.add_requested_context(StorageCommitmentPushModel)
+        for sop_class in (StorageCommitmentPushModel, *also):
+            entity.add_requested_context(sop_class)
         handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, lambda event: self._take(event, "same"))]
         association = entity.associate("127.0.0.1", self.to_port, ae_title="WETREAD", evt_handlers=handlers)
         assert association.is_established
@@ -248,10 +249,13 @@ class Line:
 
     def __init__(self) -> None:
         self.is_established = True
-        self.hear: Callable[[object], None] = lambda _event: None
+        self.hears: list[Callable[[object], None]] = []
 
     def bind(self, _event: object, handler: Callable[[object], None]) -> None:
-        self.hear = handler
+        self.hears.append(handler)
+
+    def unbind(self, _event: object, handler: Callable[[object], None]) -> None:
+        self.hears.remove(handler)
 
 
 @pytest.mark.parametrize(
@@ -263,13 +267,52 @@ def test_modality_that_sends_on_or_has_gone_is_told_elsewhere(
     """Nothing of ours may come between a request and its answer."""
     monkeypatch.setattr(commitment_service, "SAME_ASSOCIATION_SECONDS", 0.1)
     line, acted = Line(), threading.Event()
-    waiting = commitment_service.Quiet(line, acted.set)  # type: ignore[arg-type]
+    waiting = commitment_service.Quiet(line, lambda _quiet: acted.set())  # type: ignore[arg-type]
     if speaks:
-        line.hear(None)
+        line.hears[0](None)
     line.is_established = stands
     waiting.start()
     waiting.join()
     assert acted.is_set() is told
+    assert line.hears == [], "it listens no more"
+
+
+def test_modality_that_speaks_while_its_report_is_prepared_is_told_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commitment_service, "SAME_ASSOCIATION_SECONDS", 0.1)
+    line, lasted = Line(), []
+
+    def prepare(quiet: commitment_service.Quiet) -> None:
+        lasted.append(quiet.lasts())
+        line.hears[0](None)
+        lasted.append(quiet.lasts())
+
+    waiting = commitment_service.Quiet(line, prepare)  # type: ignore[arg-type]
+    waiting.start()
+    waiting.join()
+    assert lasted == [True, False]
+
+
+def test_association_that_may_carry_films_carries_no_report(
+    monkeypatch: pytest.MonkeyPatch, modality: Modality, database: Database, config: NodeConfig
+) -> None:
+    """A C-STORE that comes while our report waits for its answer would be lost."""
+    watched: list[Association] = []
+
+    class Watch(commitment_service.Quiet):
+        def __init__(self, association: Association, act: Callable[[commitment_service.Quiet], None]) -> None:
+            watched.append(association)
+            super().__init__(association, act)
+
+    monkeypatch.setattr(commitment_service, "Quiet", Watch)
+    film = send_film(modality.to_port)
+    with modality.associated(DX) as association:
+        assert act(association, request("2.25.1", film)) == 0x0000
+        assert watched == [], "nobody waits for its silence"
+        with modality.listening():
+            make_due(database)
+            assert Reporter(config, database).report_one()
+            where, _, information = modality.wait()
+    assert (where, committed(information)) == ("new", [film[1]])
 
 
 @pytest.mark.parametrize(
