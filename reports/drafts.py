@@ -60,6 +60,21 @@ def earlier_drafts(tx: Session, study_id: int, *, before: int) -> Mapping[str, M
     return found
 
 
+def messaged(tx: Session, study_id: int) -> frozenset[str]:
+    """Destinations that have, or may have, a draft of the study as ORU: what is signed takes back its notice there."""
+    chosen = (
+        select(Delivery.destination)
+        .join(Revision, Revision.id == Delivery.revision_id)
+        .where(
+            Revision.study_id == study_id,
+            Delivery.kind == Kind.ORU,
+            Delivery.stage == Stage.DRAFT,
+            or_(Delivery.sent_at.is_not(None), Delivery.claim_token != ""),
+        )
+    )
+    return frozenset(tx.scalars(chosen))
+
+
 def rejected_images(tx: Session, study_id: int) -> frozenset[str]:
     """SOP Instance UIDs of the study's images that a PACS has rejected or deleted."""
     chosen = select(Sighting.about).where(

@@ -86,7 +86,8 @@ class Report:
 
     findings: what the text of the master says. formerly: what that of the report before it said. before: the narrative
     of that report. films: normalized headers of its images. draft: the machine's draft; the master itself where that is
-    one. drafted_at, at: aware; when that was written, and when this happened.
+    one. drafted_at, at: aware; when that was written, and when this happened. messaged: destinations that have, or may
+    have, a draft of the study as ORU (`reports.drafts.messaged`); None: any may.
     """
 
     draft: Dataset
@@ -96,6 +97,13 @@ class Report:
     formerly: tuple[Finding, ...] = ()
     films: tuple[Dataset, ...] = ()
     before: Dataset | None = None
+    messaged: frozenset[str] | None = None
+
+    def replaced(self, stage: Stage, destination: str) -> tuple[Dataset, ...]:
+        """Narratives whose ORU the destination has, or may have: the one before, and the draft of what is signed."""
+        before = (self.before,) if self.before is not None else ()
+        has_draft = self.messaged is None or destination in self.messaged
+        return (*before, self.draft) if stage in FINAL and has_draft else before
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +164,9 @@ def parcels(
             if stage is Stage.NOTICE and kind not in OF_A_NOTICE:
                 continue
             try:
-                pieces = press.pieces(kind, stage, master, earlier.get(destination.name, {}).get(kind))
+                older = earlier.get(destination.name, {}).get(kind)
+                replaced = report.replaced(stage, destination.name) if kind is Kind.ORU else ()
+                pieces = press.pieces(kind, stage, master, older, replaced)
             except (FontMissing, NoIdentifierSystem, NothingToCode) as error:
                 left_out.append(LeftOut(destination.name, kind, str(error)))
                 continue
@@ -218,21 +228,23 @@ class _Press:
     """Makes each object once. Lives as long as one call of `parcels`."""
 
     def __init__(
-        self, workshop: Workshop, report: Report, made: dict[tuple[Kind, str, str], tuple[_Piece, ...]]
+        self, workshop: Workshop, report: Report, made: dict[tuple[Kind, str, str, int], tuple[_Piece, ...]]
     ) -> None:
         self._workshop = workshop
         self._report = report
         self._made = made
 
-    def pieces(self, kind: Kind, stage: Stage, master: Dataset, older: Dataset | None) -> tuple[_Piece, ...]:
+    def pieces(
+        self, kind: Kind, stage: Stage, master: Dataset, older: Dataset | None, replaced: Sequence[Dataset]
+    ) -> tuple[_Piece, ...]:
         before = str(older.SOPInstanceUID) if older is not None and kind is Kind.TID1500 else ""
-        key = kind, str(master.SOPInstanceUID), before
+        key = kind, str(master.SOPInstanceUID), before, len(replaced)
         if key not in self._made:
             if kind in _DICOM:
                 documents = self._documents(kind, master, older)
                 self._made[key] = tuple(self._checked(document, master) for document in documents)
             else:
-                self._made[key] = tuple(self._messages(kind, stage, master))
+                self._made[key] = tuple(self._messages(kind, stage, master, replaced))
         return self._made[key]
 
     def _documents(self, kind: Kind, master: Dataset, older: Dataset | None) -> Sequence[Dataset]:
@@ -247,7 +259,7 @@ class _Press:
         findings = _coded(self._report.findings)
         return (build_measurement_report(master, findings, films=films, config=config, predecessor=older),)
 
-    def _messages(self, kind: Kind, stage: Stage, master: Dataset) -> Iterable[_Piece]:
+    def _messages(self, kind: Kind, stage: Stage, master: Dataset, replaced: Sequence[Dataset]) -> Iterable[_Piece]:
         workshop = self._workshop
         if kind is Kind.ORU:
             payload = build_oru(
@@ -256,7 +268,7 @@ class _Press:
                 workshop.config,
                 findings=_coded(self._report.findings),
                 formerly=_coded(self._report.formerly),
-                replaced=self._replaced(stage),
+                replaced=replaced,
             )
             yield _Piece("", message_uid(master.SOPInstanceUID, kind, stage), payload)
         elif kind is Kind.FHIR:
@@ -265,11 +277,6 @@ class _Press:
             yield _Piece("", message_uid(master.SOPInstanceUID, kind, stage), payload)
         elif kind is Kind.OUTCOME:
             yield _of_an_outcome(self._outcome(stage, master))
-
-    def _replaced(self, stage: Stage) -> Sequence[Dataset]:
-        """Narratives whose messages the receiver has, or may have: the draft of what is signed, and the one before."""
-        before = [self._report.before] if self._report.before is not None else []
-        return [*before, self._report.draft] if stage in FINAL else before
 
     def _outcome(self, stage: Stage, master: Dataset) -> Outcome:
         report = self._report

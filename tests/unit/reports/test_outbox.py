@@ -118,6 +118,17 @@ def test_message_of_a_signed_report_deletes_the_notice_of_its_draft() -> None:
     assert b"|TX|55112-7^Summary^LN||WITHDRAWN||||||D\r" in oru.payload
 
 
+def test_message_of_a_signed_report_deletes_nothing_where_no_draft_went() -> None:
+    to = [destination(name, Kind.ORU, way=Way.MLLP) for name in ("HAD", "NEW", "ALSO")]
+    _, masters = outbox.editions(lambda _: signed(), to, Stage.SIGNED)
+    report = report_on(films.draft(), at=LATER, messaged=frozenset({"HAD", "ALSO"}))
+    had, new, also = outbox.parcels(masters, Stage.SIGNED, to, WORKSHOP, report).packets
+
+    assert b"WITHDRAWN" in had.payload
+    assert b"WITHDRAWN" not in new.payload
+    assert also.payload is had.payload
+
+
 def test_what_several_destinations_get_is_made_once() -> None:
     made = drafts_for(destination("A", Kind.BASIC_TEXT, Kind.TID1500), destination("B", Kind.TID1500))
     first, second = (packet for packet in made.packets if packet.kind is Kind.TID1500)
