@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from dicom_node import audit
 from dicom_node.commitment_tables import CommitmentRequest
 from dicom_node.files import stored_path
-from dicom_node.tables import Instance, RemoteAE
+from dicom_node.tables import Delivery, Instance, RemoteAE
 from dicom_node.worklist.commitments import Reference
 
 MOST: Final = 10_000  # objects in one request
@@ -181,15 +181,19 @@ def _promise(tx: Session, request: CommitmentRequest, store: Path) -> Promise:
 
 
 def _kept(tx: Session, references: Sequence[Reference], store: Path) -> Mapping[str, frozenset[str]]:
-    """SOP Instance UID -> the classes under which its bytes are in the store: the row was committed after the fsync."""
+    """SOP Instance UID -> the classes under which its bytes are in the store: the row was committed after the fsync.
+
+    What we made ourselves counts as well: a router may send it back to us and ask, as with everything that it sends.
+    """
     found: defaultdict[str, set[str]] = defaultdict(set)
     for uids in _slices([one.sop_instance_uid for one in references]):
-        rows = select(Instance.sop_instance_uid, Instance.sop_class_uid, Instance.digest).where(
-            Instance.sop_instance_uid.in_(uids)
-        )
-        for uid, sop_class_uid, digest in tx.execute(rows):
-            if stored_path(store, digest).exists():  # retention may have deleted it
-                found[uid].add(sop_class_uid)
+        for room in (Instance, Delivery):
+            rows = select(room.sop_instance_uid, room.sop_class_uid, room.digest).where(
+                room.sop_instance_uid.in_(uids), room.sop_class_uid != ""
+            )
+            for uid, sop_class_uid, digest in tx.execute(rows):
+                if stored_path(store, digest).exists():  # retention may have deleted it
+                    found[uid].add(sop_class_uid)
     return {uid: frozenset(classes) for uid, classes in found.items()}
 
 

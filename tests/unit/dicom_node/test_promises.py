@@ -13,18 +13,18 @@ from dicom_node.tables import Instance
 from dicom_node.worklist import gaps, promises
 from dicom_node.worklist.commitments import Reference
 from dicom_node.worklist.promises import Booked, Promise
-from tests.unit.dicom_node.desk import DX, STUDY, Desk, header
+from tests.unit.dicom_node.desk import DX, SR, STUDY, Desk, header
 
 WAIT, GIVE_UP = timedelta(seconds=30), timedelta(hours=72)
 DAY = date(2026, 11, 21)
 
 
-def request(desk: Desk, *uids: str, uid: str = "2.25.1") -> Booked:
+def request(desk: Desk, *uids: str, uid: str = "2.25.1", sop_class: str = DX) -> Booked:
     return desk.do(
         lambda tx: promises.record_request(
             tx,
             uid,
-            [Reference(DX, one) for one in uids],
+            [Reference(sop_class, one) for one in uids],
             calling_ae_title="PACS",
             called_ae_title="WETREAD",
             now=desk.now,
@@ -41,7 +41,11 @@ def keep(desk: Desk, store: Path, instance: str) -> None:
     """Receive an object, and have its bytes in the store."""
     desk.receive(header(instance=instance))
     wanted = select(Instance.digest).where(Instance.sop_instance_uid == instance)
-    path = stored_path(store, desk.ask(lambda tx: tx.scalars(wanted).one()))
+    have_bytes(store, desk.ask(lambda tx: tx.scalars(wanted).one()))
+
+
+def have_bytes(store: Path, digest: str) -> None:
+    path = stored_path(store, digest)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"film")
 
@@ -63,6 +67,21 @@ def test_report_is_due_after_a_moment_and_for_one_at_a_time(desk: Desk, tmp_path
     desk.do(lambda tx: promises.mark_reported(tx, again, desk.now))
     desk.wait(3600)
     assert due(desk, tmp_path) is None
+
+
+def test_our_own_document_that_is_sent_back_is_promised_as_long_as_it_is_here(desk: Desk, tmp_path: Path) -> None:
+    desk.peer()
+    (uid,) = desk.draft()
+    desk.sent(desk.must_take())
+    desk.receive(header(instance=uid, sop_class=SR))
+    for number, kept in enumerate((False, True)):
+        if kept:
+            have_bytes(tmp_path, desk.deliveries()[0].digest)
+        request(desk, uid, uid=f"2.25.{number + 1}", sop_class=SR)
+        desk.wait(3)
+        promise = due(desk, tmp_path)
+        assert promise is not None
+        assert promise.failed == (() if kept else ((Reference(SR, uid), 0x0112),))
 
 
 def test_same_request_again_is_due_again_and_another_under_its_uid_is_none(desk: Desk, tmp_path: Path) -> None:
