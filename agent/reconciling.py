@@ -57,6 +57,7 @@ class Reconciler:
         if due is None:
             return False
         peer, day = due
+        self.close_gone()
         self.attempt(peer, day, actor="dispatch")
         return True
 
@@ -70,6 +71,7 @@ class Reconciler:
     def compare(self, peer: str, day: date, *, actor: str) -> Reconciliation:
         """Ask one peer about one day, and book what is missing; the row says so, or why it could not be asked.
 
+        A peer that answers is asked again about the gaps of other days.
         Raises NotFound where nobody is registered under this name.
         """
         to = self._find(peer)
@@ -82,7 +84,44 @@ class Reconciler:
             row = gaps.record(tx, peer, day, found, now=clock(tx), actor=actor)
         tell = log.warning if row.missing else log.info
         tell("reconciled", peer=peer, day=row.day, found=row.found, missing=row.missing)
+        self.test_again(peer, besides=day)
         return row
+
+    def test_again(self, peer: str, *, besides: date | None = None) -> int:
+        """Close the open gaps of a peer whose films came meanwhile, or that it has no more; how many.
+
+        The peer is asked again: only it knows of which series a study is made. Raises NotFound.
+        """
+        with self._database.read() as tx:
+            waiting = [
+                gap for gap in gaps.open_gaps(tx, peer=peer) if besides is None or gap.day != besides.isoformat()
+            ]
+        if not waiting:
+            return 0
+        told: list[tuple[int, Found]] = []
+        try:
+            with searching(self._config, self._find(peer)) as search:
+                for gap in waiting:
+                    uid = gap.study_instance_uid
+                    told.append((gap.id, Found(uid, reconcile.series_of(search, uid))))
+        except SendFailure as failure:
+            log.warning("gaps_not_tested", peer=peer, explanation=str(failure))
+        with self._database.write() as tx:
+            now = clock(tx)
+            closed = sum(gaps.close_if_here(tx, gap_id, found, now) for gap_id, found in told)
+        log.info("gaps_tested", peer=peer, asked=len(told), closed=closed)
+        return closed
+
+    def close_gone(self) -> tuple[str, ...]:
+        """Close the gaps of peers that are registered no more, of which nobody can be asked; whose they were."""
+        with self._database.write() as tx:
+            names = sorted({gap.peer for gap in gaps.open_gaps(tx)})
+            gone = {name: 0 for name in names if not _can_be_asked(destinations.find(tx, name))}
+            for name in gone:
+                gone[name] = gaps.close_all(tx, name, clock(tx), why=f"{name} is registered no more")
+        for name, closed in gone.items():
+            log.warning("gaps_closed", peer=name, closed=closed, explanation="the peer is registered no more")
+        return tuple(gone)
 
     def retrieve(self, gap: Gap) -> Retrieval:
         """Have a peer send us what is missing, by C-MOVE to our AE title. Raises NotFound."""
@@ -136,9 +175,13 @@ class Reconciler:
     def _find(self, peer: str) -> Destination:
         with self._database.read() as tx:
             to = destinations.find(tx, peer)
-        if to is None or to.way not in {Way.DIMSE, Way.STOW}:
+        if to is None or not _can_be_asked(to):
             raise NotFound(f"{peer!r} cannot be asked; see wetread ae list and wetread destination list")
         return to
+
+
+def _can_be_asked(to: Destination | None) -> bool:
+    return to is not None and to.way in {Way.DIMSE, Way.STOW}
 
 
 @contextmanager

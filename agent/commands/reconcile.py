@@ -28,7 +28,8 @@ def reconcile(ctx: click.Context, day: datetime | None, peers: tuple[str, ...], 
     """Ask the PACS for the chest films of a day, and hold the answer against our books.
 
     Counted are series of modality CR or DX whose body part is empty or a word for the chest. What is missing stays
-    listed until it came. The PACS must know our AE title with address and port for --retrieve.
+    listed until it came; each run asks again about what was missing before. Without --date, --retrieve fetches all that
+    is missing, of whatever day. The PACS must know our AE title with address and port for it.
 
     \b
     Exit codes: 0 nothing is missing; 1 something is, or a peer could not be asked.
@@ -41,27 +42,34 @@ def reconcile(ctx: click.Context, day: datetime | None, peers: tuple[str, ...], 
     config = config_of(ctx.obj)
     logs.set_up(config.log)  # to standard error: what is printed here may be JSON for a script
     keep_identifiers_out_of_logs()
-    names = peers or config.node.reconcile_peers
-    if not names:
-        raise ConfigurationError("say whom to ask: --peer PACS, or node.reconcile_peers in the configuration")
     with open_database(config) as database:
         reconciler = Reconciler(config, database)
         asked = day.date() if day else reconciler.yesterday()
+        gone = reconciler.close_gone()
+        with database.read() as tx:
+            still = {gap.peer for gap in gaps.open_gaps(tx)}
+        names = peers or config.node.reconcile_peers
+        if not (names or still or gone):
+            raise ConfigurationError("say whom to ask: --peer PACS, or node.reconcile_peers in the configuration")
         ask = reconciler.compare if peers else reconciler.attempt
         rows = [ask(name, asked, actor=person()) for name in names]
+        for name in () if peers else sorted(still.difference(names)):
+            reconciler.test_again(name)
         with database.read() as tx:
-            missing = [gap for name in names for gap in gaps.open_gaps(tx, peer=name, day=asked)]
+            missing = [gap for gap in gaps.open_gaps(tx, day=asked if day else None) if not peers or gap.peer in peers]
         retrieved = [reconciler.retrieve(gap) for gap in missing] if retrieve else []
     if as_json:
-        print_json(_document(rows, missing, retrieved))
+        print_json(_document(rows, missing, retrieved, gone))
     else:
-        _show(rows, missing, retrieved)
+        _show(rows, missing, retrieved, gone)
     here = {one.study_instance_uid for one in retrieved if one.is_here}
     if any(row.trouble for row in rows) or any(gap.study_instance_uid not in here for gap in missing):
         ctx.exit(EXIT_FAILED)
 
 
-def _document(rows: list[Reconciliation], missing: list[Gap], retrieved: list[Retrieval]) -> dict[str, Any]:
+def _document(
+    rows: list[Reconciliation], missing: list[Gap], retrieved: list[Retrieval], gone: tuple[str, ...]
+) -> dict[str, Any]:
     outcomes = {one.study_instance_uid: one for one in retrieved}
     return {
         "peers": [
@@ -71,6 +79,7 @@ def _document(rows: list[Reconciliation], missing: list[Gap], retrieved: list[Re
         "missing": [
             {
                 "peer": gap.peer,
+                "date": gap.day,
                 "study_instance_uid": gap.study_instance_uid,
                 "modality": gap.modality,
                 "instances": gap.instances,
@@ -79,6 +88,7 @@ def _document(rows: list[Reconciliation], missing: list[Gap], retrieved: list[Re
             }
             for gap in missing
         ],
+        "gone": gone,
     }
 
 
@@ -88,17 +98,20 @@ def _outcome(one: Retrieval | None) -> str:
     return one.error or ("here" if one.is_here else "on its way")
 
 
-def _show(rows: list[Reconciliation], missing: list[Gap], retrieved: list[Retrieval]) -> None:
+def _show(rows: list[Reconciliation], missing: list[Gap], retrieved: list[Retrieval], gone: tuple[str, ...]) -> None:
+    for name in gone:
+        click.echo(f"{name}: registered no more; what was missing of it is not listed any more")
     for row in rows:
         words = row.trouble or f"{row.found} studies with chest films, {row.missing} of them missing or in part here"
         click.echo(f"{row.peer}, {row.day}: {words}")
     outcomes = {one.study_instance_uid: one for one in retrieved}
     if missing:
         click.echo("")
-        header = ("PEER", "STUDY INSTANCE UID", "MODALITY", "FILMS", "RETRIEVED")
+        header = ("PEER", "DATE", "STUDY INSTANCE UID", "MODALITY", "FILMS", "RETRIEVED")
         table = [
             (
                 gap.peer,
+                gap.day,
                 gap.study_instance_uid,
                 gap.modality,
                 gap.instances or "?",

@@ -73,11 +73,19 @@ def mark_asked(tx: Session, gap_id: int, now: datetime, *, error: str = "") -> N
 
 
 def close_if_here(tx: Session, gap_id: int, found: Found, now: datetime) -> bool:
-    """Close a gap whose films have come meanwhile."""
+    """Close a gap whose films have come meanwhile, or of which the peer has none any more."""
     if not is_here(tx, found):
         return False
     tx.get_one(Gap, gap_id).closed_at = now
     return True
+
+
+def close_all(tx: Session, peer: str, now: datetime, *, why: str) -> int:
+    """Let go of all that a peer has and we do not; how many studies."""
+    gaps = open_gaps(tx, peer=peer)
+    for gap in gaps:
+        gap.closed_at, gap.last_error = now, why
+    return len(gaps)
 
 
 def newest(tx: Session, peer: str, day: date) -> Reconciliation | None:

@@ -99,6 +99,12 @@ def missing(database: Database) -> list[str]:
         return [gap.study_instance_uid for gap in gaps.open_gaps(tx)]
 
 
+def open_gap(database: Database, peer: str, study_instance_uid: str) -> None:
+    """Of a day long before."""
+    with database.write() as tx:
+        tx.add(Gap(peer=peer, day="2026-11-01", study_instance_uid=study_instance_uid, seen_at=datetime.now(UTC)))
+
+
 def find_and_fetch(config: Config, database: Database, peer: str, day: dict[str, Path]) -> None:
     """One film of the two came: the other is missed, fetched, and missed no more."""
     reconciler = Reconciler(config, database)
@@ -239,6 +245,63 @@ def test_command_tells_and_fetches(tmp_path: Path, day: dict[str, Path]) -> None
     assert "wetread reconcile --retrieve" in told.stdout
     assert [one["retrieved"] for one in json.loads(fetched.stdout)["missing"]] == ["here", "here"]
     assert "0 of them missing" in again.stdout
+
+
+@pytest.mark.usefixtures("listening")
+def test_gap_of_an_older_day_closes_when_its_film_came_or_is_no_more(
+    config: Config, database: Database, day: dict[str, Path], tmp_path: Path
+) -> None:
+    reconciler = Reconciler(config, database)
+    with dcmtk.archive_that_moves(tmp_path / "qr", our_port=config.node.port) as port:
+        register(database, "QRSCP", port)
+        assert dcmtk.store(port, day["another-day"], day["lost"], called="QRSCP").returncode == 0
+        assert reconciler.compare("QRSCP", date(2026, 11, 20), actor="test").missing == 1
+        open_gap(database, "QRSCP", "1.2.3.999")
+        assert reconciler.compare("QRSCP", DAY, actor="test").missing == 1
+        assert missing(database) == [study_of(day["another-day"]), study_of(day["lost"])], "one is not there any more"
+        assert dcmtk.store(config.node.port, day["another-day"], calling="QRSCP").returncode == 0
+        reconciler.compare("QRSCP", DAY, actor="test")
+    assert missing(database) == [study_of(day["lost"])]
+
+
+def test_gap_stays_where_the_peer_cannot_be_asked_again(config: Config, database: Database) -> None:
+    register(database, TITLE, free_port())
+    open_gap(database, TITLE, "1.2.3")
+    assert Reconciler(config, database).test_again(TITLE) == 0
+    assert missing(database) == ["1.2.3"]
+
+
+def test_gaps_of_a_peer_that_is_gone_are_let_go_with_a_word(config: Config, database: Database) -> None:
+    register(database, TITLE, free_port())
+    open_gap(database, TITLE, "1.2.3")
+    open_gap(database, "GONE", "1.2.4")
+    reconciler = Reconciler(config, database)
+    assert (reconciler.close_gone(), reconciler.close_gone()) == (("GONE",), ())
+    assert missing(database) == ["1.2.3"]
+    with database.read() as tx:
+        words = tx.scalars(select(Gap.last_error).where(Gap.peer == "GONE")).one()
+    assert words == "GONE is registered no more"
+
+
+def test_command_fetches_what_is_missing_of_any_day(tmp_path: Path, day: dict[str, Path]) -> None:
+    node = Node(tmp_path / "node")
+    listener = Listener(node.config.node, node.database)
+    listener.start()
+    long_ago = film(tmp_path, "long-ago", StudyDate="20200101")
+    with dcmtk.archive_that_moves(tmp_path / "qr", our_port=node.port) as port:
+        register(node.database, "QRSCP", port)
+        assert dcmtk.store(port, long_ago, called="QRSCP").returncode == 0
+        told = node.cli("reconcile", "--date", "2020-01-01", "--peer", "QRSCP")
+        open_gap(node.database, "GONE", "1.2.4")
+        fetched = node.cli("reconcile", "--retrieve", "--json")
+    listener.stop(patience_seconds=5)
+    left = missing(node.database)
+    node.database.close()
+    assert (told.returncode, fetched.returncode) == (1, 0), told.stderr + fetched.stderr
+    document = json.loads(fetched.stdout)
+    assert [(one["date"], one["retrieved"]) for one in document["missing"]] == [("2020-01-01", "here")]
+    assert document["gone"] == ["GONE"]
+    assert left == []
 
 
 def test_one_film_of_two_is_a_gap(database: Database, config: Config) -> None:
