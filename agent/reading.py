@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -47,6 +47,9 @@ log = structlog.get_logger("work")
 _DELETED = "The films are no longer here (node.keep_days): send the study again, then confirm it."
 _UNREADABLE = Verdict("exclude", "unreadable-file", "The header of the image cannot be read.")
 _OF_ANOTHER_PATIENT = "film-of-another-patient"  # an alarm about the study, whichever of its films it is
+_OVERRULED = "overruled"
+# A person was asked about one film and had to say so of the whole study: it never speaks for a second film.
+_ASKED_ABOUT = frozenset({"confirmed", _OVERRULED})
 _FAILED = "The reading failed; a person is told."
 _REJECTED = Verdict("exclude", Event.CANCELED.value, "The image was rejected or deleted in the PACS.")
 
@@ -129,24 +132,33 @@ def _candidates(room: Room, claim: Claim) -> list[Candidate]:
     with room.database.read() as tx:
         instances = worklist.to_read(tx, claim.revision_id)
         rejected = drafts.rejected_images(tx, claim.study_id)
-        said = _said(room, claim, worklist.overruled(tx, claim.study_id))
+        overruled = worklist.overruled(tx, claim.study_id)
+    said = _said(room, claim)
     found = []
     for instance in instances:
         path = _path(room, instance)
         if path.exists():
-            candidate = _judged(instance, path, partial(judge, **said))
+            known = frozenset(code for code, at in overruled.items() if instance.received_at <= at)
+            candidate = _judged(instance, path, partial(_verdict, said, known))
             gone = instance.sop_instance_uid in rejected
             found.append(replace(candidate, verdict=_REJECTED) if gone else candidate)
     return found
 
 
-def _said(room: Room, claim: Claim, overruled: frozenset[str]) -> dict[str, Any]:
+def _verdict(said: Mapping[str, Any], overruled: frozenset[str], header: Dataset) -> Verdict:
+    """What the gate says; a film that is read only because somebody overruled its exclusion is told from the others."""
+    verdict = judge(header, overruled=overruled, **said)
+    if verdict.decision == "read" and judge(header, **said).decision == "exclude":
+        return replace(verdict, code=_OVERRULED)
+    return verdict
+
+
+def _said(room: Room, claim: Claim) -> Mapping[str, Any]:
     """What people and the site say of the study, for the gate."""
     unknown = room.config.imaging.unknown_age == "hold"
     return {
         "confirmed": claim.confirmed,
         "by": claim.confirmed_by,
-        "overruled": overruled,
         "hold_unknown_age": unknown,
     }
 
@@ -171,7 +183,7 @@ def _film_to_read(
 
     Raises what `gating.choose` raises.
     """
-    ordered = sorted(readable, key=lambda candidate: candidate.verdict.code == "confirmed")  # the undoubted first
+    ordered = sorted(readable, key=lambda candidate: candidate.verdict.code in _ASKED_ABOUT)  # the undoubted first
     shots = [
         gating.Shot(
             candidate.instance,
@@ -209,7 +221,7 @@ def _texts(
     """
     chosen, film, others = _film_to_read(room, claim, readable, progress)
     first = _text(room, claim, chosen, film, progress)
-    undoubted = [candidate for candidate in others if candidate.verdict.code != "confirmed"]
+    undoubted = [candidate for candidate in others if candidate.verdict.code not in _ASKED_ABOUT]
     others = [one for one in undoubted if not differing(one.header, chosen.header, room.config.reports)]
     if not others:
         return [first], (_left_out(DIFFERS),) if undoubted else ()

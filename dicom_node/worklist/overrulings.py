@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -27,6 +28,8 @@ _NOTHING_TO_READ: Final = frozenset({"no-image"})
 def overrule(tx: Session, study: Study, code: str, now: datetime, *, actor: str) -> str:
     """Read an excluded study anew, as if `code` were no reason. Another reason still is one, and so is every doubt.
 
+    Of images that come later nothing was said; once they are excluded, the same may be said again.
+
     Returns what was done, in words. Raises WrongState.
     """
     if study.hold_reason:
@@ -40,14 +43,14 @@ def overrule(tx: Session, study: Study, code: str, now: datetime, *, actor: str)
         raise WrongState("a rule of this site excluded the study; without rules: wetread study reprocess --no-rules")
     if revision.reason != code:
         raise WrongState(f"the study is excluded for another reason ({revision.reason}); name that one to overrule it")
-    if tx.get(Overruling, (study.id, code)) is None:
-        tx.add(Overruling(study_id=study.id, code=code, actor=actor, at=now))
+    tx.merge(Overruling(study_id=study.id, code=code, actor=actor, at=now))
     audit.append(tx, "exclusion-overruled", at=now, actor=actor, study_id=study.id, reason=code)
     next_revision(tx, study, now, actor=actor)
     complete(tx, study, now, actor=actor)
     return f"exclusion overruled ({code}); revision {study.revision} scheduled"
 
 
-def overruled(tx: Session, study_id: int) -> frozenset[str]:
-    """The exclusions of a study that people overruled."""
-    return frozenset(tx.scalars(select(Overruling.code).where(Overruling.study_id == study_id)))
+def overruled(tx: Session, study_id: int) -> Mapping[str, datetime]:
+    """The exclusions of a study that people overruled, and when: of images received later they said nothing."""
+    found = tx.scalars(select(Overruling).where(Overruling.study_id == study_id))
+    return {one.code: one.at for one in found}

@@ -25,7 +25,7 @@ from agent import gating
 from agent.config import Config
 from agent.demo import phantom
 from agent.imaging.config import ImagingConfig
-from agent.imaging.pixels import Film
+from agent.imaging.pixels import Film, UndecodableImage
 from agent.readers.protocol import Generation, Reading
 from agent.reading import Interrupted, Room, read_study
 from dicom_node import films, worklist
@@ -346,6 +346,48 @@ def test_another_reason_still_excludes(site: Site) -> None:
     assert site.work() == "excluded: not-a-chest"
     site.change(child, worklist.overrule, "not-a-chest")
     assert site.work() == "drafted"
+
+
+def two_laterals() -> tuple[Dataset, Dataset]:
+    first = film(1, ViewPosition="LL")
+    of_the_study = {"StudyInstanceUID": first.StudyInstanceUID, "SeriesInstanceUID": first.SeriesInstanceUID}
+    return first, film(2, ViewPosition="LL", **of_the_study)
+
+
+def test_an_overruled_exclusion_lets_one_film_in_and_no_second_one(site: Site) -> None:
+    first, second = two_laterals()
+    site.send(first)
+    site.send(second)
+    assert site.work() == "excluded: lateral"
+    site.change(first, worklist.overrule, "lateral")
+    assert site.work() == "drafted"
+    assert read_images(site.draft()) == [first.SOPInstanceUID]
+
+
+def test_an_overruled_exclusion_says_nothing_of_an_image_that_comes_later(site: Site) -> None:
+    first, late = two_laterals()
+    site.send(first)
+    site.work()
+    site.change(first, worklist.overrule, "lateral")
+    assert site.work() == "drafted"
+    site.send(late)
+    broken = Decoder(UndecodableImage("undecodable", "The pixels cannot be decoded."))
+    assert read_study(Room(site.config, site.database, broken, Parrot()), site.claim()) == "excluded: undecodable"
+
+
+def test_an_exclusion_is_overruled_again_for_what_came_later(site: Site) -> None:
+    first, late = two_laterals()
+    site.send(first)
+    site.work()
+    site.change(first, worklist.overrule, "lateral")
+    site.work()
+    for stored in site.config.node.store_folder.glob("*/*.dcm"):
+        stored.unlink()
+    site.send(late)
+    assert site.work() == "excluded: lateral"
+    site.change(first, worklist.overrule, "lateral")
+    assert site.work() == "drafted"
+    assert read_images(site.newest_draft()) == [late.SOPInstanceUID]
 
 
 def test_what_is_not_excluded_cannot_be_overruled(site: Site) -> None:
