@@ -58,7 +58,8 @@ def services(config: Config, database: Database) -> list[Service]:
     from dicom_node.mpps import PerformedSteps
     from dicom_node.worklist.completions import committed_by
 
-    return [Commitment(config.node, database, committed_by), PerformedSteps(database)]
+    heard = [committed_by] if "commitment" in config.node.complete_by else []
+    return [Commitment(config.node, database, *heard), PerformedSteps(database)]
 
 
 def _serve_hl7(config: Config, database: Database) -> MllpServer | None:

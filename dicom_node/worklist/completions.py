@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from dicom_node import audit
 from dicom_node.errors import WrongState
 from dicom_node.rules.decision import ROUTINE
-from dicom_node.rules.tables import RuleRow, Signal, Trigger
+from dicom_node.rules.tables import PerformedStep, RuleRow, Signal, Trigger
 from dicom_node.tables import Book, Instance, Study, StudyState, Workitem, WorkitemState
 from dicom_node.uids import derived_uid
 from dicom_node.worklist.holds import what_to_do
@@ -25,7 +25,7 @@ from dicom_node.worklist.sweeps import Swept, alone
 
 NO_TRIGGERS: frozenset[Trigger] = frozenset()
 _OF_A_PART = (Trigger.IAN.value, Trigger.MPPS.value)  # one of several notifications, the first of several steps
-_OLD = timedelta(days=7)  # a signal for a study that never came is forgotten
+_OLD = timedelta(days=7)  # what was said of a study that never came, and procedure steps, are forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +162,12 @@ def reprocess(tx: Session, study: Study, now: datetime, *, actor: str, no_rules:
 
 
 def forget_signals(tx: Session, now: datetime) -> None:
-    """Mark what was said of studies that never came."""
-    old = update(Signal).where(Signal.used_at.is_(None), Signal.at < now - _OLD)
-    tx.execute(old.values(used_at=now), execution_options={"synchronize_session": False})
+    """Delete what was said and is used up, or is old; and old procedure steps, also those that never ended."""
+    plainly = {"synchronize_session": False}
+    tx.execute(
+        delete(Signal).where(or_(Signal.used_at.is_not(None), Signal.at < now - _OLD)), execution_options=plainly
+    )
+    tx.execute(delete(PerformedStep).where(PerformedStep.changed_at < now - _OLD), execution_options=plainly)
 
 
 def _clock(study: Study, now: datetime, quiet: timedelta) -> Trigger:

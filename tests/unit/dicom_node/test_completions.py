@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from dicom_node import worklist
-from dicom_node.rules.tables import Late, Routing, Signal, Trigger
+from dicom_node.rules.tables import Late, PerformedStep, Routing, Signal, Trigger
 from dicom_node.tables import AuditRow, Book, Study, StudyState
 from dicom_node.worklist import Event
 from tests.unit.dicom_node.desk import STUDY, Desk, header
@@ -168,6 +168,31 @@ def test_old_words_of_studies_that_never_came_are_forgotten(desk: Desk) -> None:
     desk.receive(header(instance="1.2.3.1"))
 
     assert sweep(desk) == 0
+
+
+def test_what_is_used_up_or_old_is_deleted(desk: Desk) -> None:
+    def step(uid: str) -> PerformedStep:
+        return PerformedStep(
+            sop_instance_uid=uid,
+            study_instance_uid=STUDY,
+            status="IN PROGRESS",
+            peer="CR1",
+            begun_at=desk.now,
+            changed_at=desk.now,
+        )
+
+    desk.do(lambda tx: tx.add(step("2.25.1")))
+    tell(desk, "1.2.7.1", study="1.2.7")
+    desk.wait(8 * 86400)
+    desk.do(lambda tx: tx.add(step("2.25.2")))
+    desk.receive(header(instance="1.2.3.1"))
+    tell(desk, "1.2.3.1")
+    sweep(desk)
+    tell(desk, "1.2.8.1", study="1.2.8")
+    desk.do(lambda tx: worklist.forget_signals(tx, desk.now))
+
+    assert desk.ask(lambda tx: tx.scalars(select(Signal.study_instance_uid)).all()) == ["1.2.8"]
+    assert desk.ask(lambda tx: tx.scalars(select(PerformedStep.sop_instance_uid)).all()) == ["2.25.2"]
 
 
 def test_a_study_without_images_is_excluded_whoever_calls_it_whole(desk: Desk) -> None:
