@@ -40,7 +40,7 @@ class Commitment(Base):
 
 
 class CommitmentRequest(Base):
-    """One storage commitment transaction that a peer asked us for, until it took our report."""
+    """One storage commitment transaction that a peer asked us for, until it took our report or we gave that up."""
 
     __tablename__ = "commitment_request"
     __table_args__ = (
@@ -56,7 +56,7 @@ class CommitmentRequest(Base):
     instances: Mapped[str] = mapped_column(Text)  # JSON: [[SOP Class UID, SOP Instance UID], ...]
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime]
-    reported_at: Mapped[datetime | None]
+    reported_at: Mapped[datetime | None]  # or given up: `last_error` says why it could not be told
     failures: Mapped[int] = mapped_column(default=0)  # instances that were not committed
     last_error: Mapped[str] = mapped_column(Text, default="")
 

@@ -22,6 +22,7 @@ from dicom_node import audit
 from dicom_node.database import Database
 from dicom_node.files import stored_path
 from dicom_node.tables import Book, Delivery, Instance, Revision, Study
+from dicom_node.worklist import commitments, promises
 
 _ENDED = (Book.DELIVERED, Book.EXCLUDED, Book.CLOSED)
 _AT_ONCE = 100
@@ -37,9 +38,14 @@ class Purged:
 
 
 def purge(database: Database, store: Path, now: datetime, *, keep: timedelta) -> int:
-    """Delete the received files of studies that ended longer than `keep` ago; returns how many studies."""
+    """Delete the received files of studies that ended longer than `keep` ago; returns how many studies.
+
+    Storage commitments that were settled before that are forgotten as well, in both directions.
+    """
     with database.write() as tx:
         purged = book_purge(tx, now, keep=keep)
+        commitments.forget(tx, now - keep)
+        promises.forget(tx, now - keep)
     for digest in purged.digests:
         stored_path(store, digest).unlink(missing_ok=True)
     return purged.studies

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Select, exists, or_, select, update
+from sqlalchemy import Select, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
@@ -21,6 +21,8 @@ from dicom_node.worklist.deliveries import Consignment, own_delivery
 from dicom_node.worklist.moves import CALLED_OFF
 
 AT_ONCE: Final = 50  # objects of one transaction: all that wait for the same peer's promise go together
+
+_FORGET_AT_ONCE: Final = 500
 
 
 class Step(StrEnum):
@@ -124,6 +126,21 @@ def spend(tx: Session, held: Consignment) -> int:
     for row in rows:
         row.state = Asked.SPENT
     return len(rows)
+
+
+def forget(tx: Session, before: datetime) -> int:
+    """Delete what was asked before then about deliveries that wait for no proof any more; returns how many rows."""
+    waiting = [DeliveryState.QUEUED, DeliveryState.SENT]
+    old = (
+        select(Commitment.id)
+        .join(Delivery, Delivery.id == Commitment.delivery_id)
+        .where(Commitment.asked_at < before, Delivery.state.not_in(waiting))
+        .order_by(Commitment.id)
+        .limit(_FORGET_AT_ONCE)
+    )
+    ids = tx.scalars(old).all()
+    tx.execute(delete(Commitment).where(Commitment.id.in_(ids)), execution_options={"synchronize_session": False})
+    return len(ids)
 
 
 def book_report(

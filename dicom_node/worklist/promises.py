@@ -88,24 +88,24 @@ def record_request(
 
 
 def claim_report(tx: Session, now: datetime, *, store: Path, wait: timedelta, give_up: timedelta) -> Promise | None:
-    """The next report that is due, or None. Nobody else gets it before `wait` is over; after `give_up` nobody does."""
+    """The next report that is due, or None. Nobody else gets it before `wait` is over.
+
+    What was asked for longer than `give_up` ago is booked as over, so that it is not looked at for ever.
+    """
     due = (
         select(CommitmentRequest)
-        .where(
-            CommitmentRequest.reported_at.is_(None),
-            CommitmentRequest.next_attempt_at <= now,
-            CommitmentRequest.requested_at > now - give_up,
-        )
+        .where(CommitmentRequest.reported_at.is_(None), CommitmentRequest.next_attempt_at <= now)
         .order_by(CommitmentRequest.next_attempt_at)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    request = tx.scalar(due)
-    if request is None:
-        return None
-    request.attempts += 1
-    request.next_attempt_at = now + wait
-    return _promise(tx, request, store)
+    while (request := tx.scalar(due)) is not None:
+        if request.requested_at > now - give_up:
+            request.attempts += 1
+            request.next_attempt_at = now + wait
+            return _promise(tx, request, store)
+        _give_up(tx, request, now)
+    return None
 
 
 def report_on(
@@ -149,6 +149,15 @@ def mark_not_reported(tx: Session, promise: Promise, *, error: str, retry_at: da
     request.last_error, request.next_attempt_at = error, retry_at
 
 
+def forget(tx: Session, before: datetime) -> int:
+    """Delete requests that were reported on, or given up, before then; returns how many."""
+    chosen = select(CommitmentRequest).where(CommitmentRequest.reported_at < before).limit(_AT_ONCE)
+    old = tx.scalars(chosen.with_for_update(skip_locked=True)).all()
+    for request in old:
+        tx.delete(request)
+    return len(old)
+
+
 def attempts_of(tx: Session, promise: Promise) -> int:
     """How often this report was tried."""
     return tx.get_one(CommitmentRequest, promise.request_id).attempts
@@ -160,6 +169,19 @@ def studies_of(tx: Session, references: Sequence[Reference]) -> frozenset[int]:
     for uids in _slices([one.sop_instance_uid for one in references]):
         found.update(tx.scalars(select(Instance.study_id).where(Instance.sop_instance_uid.in_(uids)).distinct()))
     return frozenset(found)
+
+
+def _give_up(tx: Session, request: CommitmentRequest, now: datetime) -> None:
+    request.reported_at = now
+    audit.append(
+        tx,
+        "commitment-not-reported",
+        at=now,
+        actor="send",
+        ae_title=request.calling_ae_title,
+        attempts=request.attempts,
+    )
+    tx.flush()
 
 
 def _promise(tx: Session, request: CommitmentRequest, store: Path) -> Promise:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from dicom_node import retention
+from dicom_node.commitment_tables import Commitment
 from dicom_node.errors import LeaseLost
 from dicom_node.kinds import Kind
 from dicom_node.tables import DeliveryState, Proof
@@ -199,3 +203,16 @@ def test_transaction_is_only_for_who_holds_the_delivery(sent: Desk) -> None:
         sent.do(
             lambda tx: commitments.open_transaction(tx, held, transaction_uid="2.25.1", now=sent.now, patience=PATIENCE)
         )
+
+
+def test_what_was_asked_is_forgotten_once_no_proof_is_waited_for(sent: Desk, tmp_path: Path) -> None:
+    first, second = uids(sent)
+    ask(sent)
+    report(sent, first)
+    sent.proven(sent.must_take())
+    keep = timedelta(days=30)
+    retention.purge(sent.database, tmp_path, sent.now, keep=keep)
+    asked = select(Commitment.sop_instance_uid).order_by(Commitment.id)
+    assert sent.ask(lambda tx: tx.scalars(asked).all()) == [first, second], "a late report is still understood"
+    retention.purge(sent.database, tmp_path, sent.now + keep + timedelta(seconds=1), keep=keep)
+    assert sent.ask(lambda tx: tx.scalars(asked).all()) == [second]

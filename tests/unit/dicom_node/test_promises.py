@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from dicom_node import retention
+from dicom_node.commitment_tables import CommitmentRequest
 from dicom_node.files import stored_path
 from dicom_node.reconcile import Found, Series
 from dicom_node.tables import Instance
@@ -98,8 +100,31 @@ def test_same_request_again_is_due_again_and_another_under_its_uid_is_none(desk:
 
 def test_report_is_given_up_in_the_end(desk: Desk, tmp_path: Path) -> None:
     request(desk, "1.2.3.1")
+    request(desk, "1.2.3.1", uid="2.25.2")
     desk.wait(GIVE_UP.total_seconds() + 1)
+    request(desk, "1.2.3.1", uid="2.25.3")
+    desk.wait(3)
+    promise = due(desk, tmp_path)
+    assert promise is not None
+    assert promise.transaction_uid == "2.25.3", "those that are over do not stand in its way"
     assert due(desk, tmp_path) is None
+    assert desk.events().count("commitment-not-reported") == 2, "it is booked once that nobody is told"
+    waiting = select(CommitmentRequest.transaction_uid).where(CommitmentRequest.reported_at.is_(None))
+    assert desk.ask(lambda tx: tx.scalars(waiting).all()) == ["2.25.3"]
+
+
+def test_request_is_forgotten_after_its_end_and_not_before(desk: Desk, tmp_path: Path) -> None:
+    for uid in ("2.25.1", "2.25.2"):
+        request(desk, "1.2.3.1", uid=uid)
+    desk.wait(3)
+    promise = due(desk, tmp_path)
+    assert promise is not None
+    desk.do(lambda tx: promises.mark_reported(tx, promise, desk.now))
+    keep_days = timedelta(days=30)
+    assert desk.do(lambda tx: promises.forget(tx, desk.now - keep_days)) == 0
+    desk.wait(keep_days.total_seconds() + 1)
+    retention.purge(desk.database, tmp_path, desk.now, keep=keep_days)
+    assert desk.ask(lambda tx: tx.scalars(select(CommitmentRequest.transaction_uid)).all()) == ["2.25.2"]
 
 
 def test_studies_of_a_request_are_those_that_came(desk: Desk) -> None:
