@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
-from reports import life
+from reports import life, recalls
 from reports.tables import Event, Sighting
 
 
@@ -20,6 +20,20 @@ def final_elsewhere(tx: Session, study_id: int, now: datetime, *, way: str, sour
     if remember(tx, seen, Event.FINAL_ELSEWHERE):
         audit.append(tx, f"seen-{Event.FINAL_ELSEWHERE.value}", at=now, actor=source, study_id=study.id)
     life.end_all(tx, study.id, Event.FINAL_ELSEWHERE, now, actor=source)
+
+
+def final_in_place(tx: Session, study_id: int, now: datetime, *, destination: str) -> bool:
+    """A person has signed the resource that our draft was at a server: as `final_elsewhere`, and it is not taken back
+    there. False where that is known already.
+    """
+    source = f"fhir:{destination}"
+    life.lock(tx, study_id)
+    key = recalls.in_place_key(destination, study_id)
+    new = remember(tx, Sighting(key=key, study_id=study_id, source=source[:64], at=now), Event.FINAL_ELSEWHERE)
+    if new:
+        audit.append(tx, "seen-final-in-place", at=now, actor=source, study_id=study_id, destination=destination)
+    final_elsewhere(tx, study_id, now, way="fhir", source=source)
+    return new
 
 
 def remember_early(tx: Session, digests: Iterable[str], now: datetime, *, source: str) -> None:

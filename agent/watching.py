@@ -20,7 +20,8 @@ from agent.desk import Desk
 from dicom_node.database import clock
 from dicom_node.destinations import destinations
 from dicom_node.errors import SendFailure
-from dicom_node.tables import Delivery, Study, Way
+from dicom_node.kinds import FINAL
+from dicom_node.tables import Delivery, Revision, Study, Way
 from dicom_node.transports import Destination
 from dicom_node.worklist.turns import take_turn
 from reports import life, watches
@@ -29,7 +30,7 @@ from reports.rest.authority import Authority
 from reports.rest.calls import Caller
 from reports.rest.final_reports import FinalReport, Identifier, NotFhir, Page, order_numbers
 from reports.rest.watch import Search
-from reports.tables import Report
+from reports.tables import Report, ReportState
 
 log = structlog.get_logger("dispatch")
 
@@ -158,20 +159,25 @@ class Watcher:
         if report.is_radiology:
             whole = search.read_more(report, page)
             with self._desk.database.write() as tx:
-                matched = self._book(tx, whole, f"fhir:{search.to.name}")
+                matched = self._book(tx, whole, search.to.name)
         self._heard[key] = None
         while len(self._heard) > _REMEMBERED:
             self._heard.popitem(last=False)
         return matched
 
-    def _book(self, tx: Session, report: FinalReport, source: str) -> int:
+    def _book(self, tx: Session, report: FinalReport, destination: str) -> int:
         take_turn(tx, "watch")
-        now, fhir = clock(tx), self._desk.config.fhir
-        if not report.patients or _is_ours(tx, report):
+        now, fhir, source = clock(tx), self._desk.config.fhir, f"fhir:{destination}"
+        if not report.patients:
             return 0
-        matched = 0
+        makers = _makers(tx, report)
+        ours = bool(makers) or any(_has_our_name(report, uid) for uid in report.studies)
+        mine = [one for one in makers if any(_is_of(one, patient, fhir.patient_systems) for patient in report.patients)]
+        matched = sum(_book_in_place(tx, study.id, now, destination) for study in mine)
         for kind, value in _named(report, fhir.order_system):
             studies = _studies_named(tx, kind, value, report.patients, fhir.patient_systems)
+            if studies is None and ours:
+                continue
             if studies is None:
                 digests = (
                     digest
@@ -181,10 +187,23 @@ class Watcher:
                 hearing.remember_early(tx, digests, now, source=source)
                 continue
             for study in studies:
-                if not _has_our_name(report, study.study_instance_uid):
+                if study in makers:
+                    continue
+                if _has_our_name(report, study.study_instance_uid):
+                    matched += _book_in_place(tx, study.id, now, destination)
+                elif not ours:
                     hearing.final_elsewhere(tx, study.id, now, way="fhir", source=source)
                     matched += 1
         return matched
+
+
+def _book_in_place(tx: Session, study_id: int, now: datetime, destination: str) -> int:
+    """A report of ours is final there: by what was signed here, or a person there has signed our draft."""
+    if _was_signed_here(tx, study_id):
+        return 0
+    if hearing.final_in_place(tx, study_id, now, destination=destination):
+        log.warning("draft_signed_in_place", destination=destination, study=study_id)
+    return 1
 
 
 def _named(report: FinalReport, order_system: str) -> list[tuple[str, str]]:
@@ -214,14 +233,19 @@ def _is_of(study: Study, patient: Identifier, systems: Mapping[str, str]) -> boo
     return study.patient_id == patient.value and (not patient.system or agrees)
 
 
-def _is_ours(tx: Session, report: FinalReport) -> bool:
-    """Did we make it? By what we call the reports of the studies that it names, or by our documents."""
-    if any(_has_our_name(report, uid) for uid in report.studies):
-        return True
+def _makers(tx: Session, report: FinalReport) -> Sequence[Study]:
+    """The studies here whose documents it names: as we sent it, or what has become of that."""
     uids = {one.value.removeprefix(_DICOM) for one in report.own}
-    made = select(Delivery.id).where(Delivery.sop_instance_uid.in_(uids)).limit(1)
-    kept = select(Report.id).where(Report.sop_instance_uid.in_(uids)).limit(1)
-    return tx.scalar(made) is not None or tx.scalar(kept) is not None
+    made = select(Revision.study_id).join(Delivery).where(Delivery.sop_instance_uid.in_(uids))
+    kept = select(Revision.study_id).join(Report).where(Report.sop_instance_uid.in_(uids))
+    return tx.scalars(select(Study).where(Study.id.in_(made) | Study.id.in_(kept)).order_by(Study.id)).all()
+
+
+def _was_signed_here(tx: Session, study_id: int) -> bool:
+    """Also what was withdrawn since: the server may have been asked before it heard of that."""
+    sent = select(Delivery.id).join(Revision).where(Revision.study_id == study_id, Delivery.stage.in_(FINAL))
+    kept = select(Report.id).join(Revision).where(Revision.study_id == study_id, Report.state == ReportState.VERIFIED)
+    return tx.scalar(sent.limit(1)) is not None or tx.scalar(kept.limit(1)) is not None
 
 
 def _has_our_name(report: FinalReport, study_instance_uid: str) -> bool:

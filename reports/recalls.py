@@ -22,8 +22,8 @@ from dicom_node.kinds import TAKES_BACK, Kind, Stage
 from dicom_node.tables import Delivery, DeliveryState, Revision
 from dicom_node.transports import Destination
 from dicom_node.worklist import Outgoing, deliveries_of, enqueue
-from reports.life import RULES
-from reports.tables import ENDED, Event, Report
+from reports.life import RULES, key_of
+from reports.tables import ENDED, Event, Report, Sighting
 
 AT_ONCE: Final = 100
 LEFT_BEHIND: Final = "report-left-behind"  # in the audit trail: a destination has it, and cannot be told
@@ -71,6 +71,11 @@ def overdue(tx: Session, before: datetime) -> Iterator[Recall]:
         after = page[-1].report_id
 
 
+def in_place_key(destination: str, study_id: int) -> str:
+    """64 hexadecimal digits for a draft of a study that a person has signed where it is, as a resource of a server."""
+    return key_of("final in place", destination, str(study_id))
+
+
 def can_tell(recall: Recall, everyone: Sequence[Destination]) -> bool:
     """Does anybody who has it take what takes it back?"""
     return any(
@@ -108,7 +113,8 @@ def _recall(tx: Session, report: Report) -> Recall:
     revision = tx.get_one(Revision, report.revision_id)
     rule = RULES[Event(report.event)]
     newer = _newer(tx, revision) if report.event == Event.SUPERSEDED else ()
-    got, unclear = _got(deliveries_of(tx, revision), report.changed_at, newer)
+    ours = [one for one in deliveries_of(tx, revision) if not _is_final_in_place(tx, one, revision.study_id)]
+    got, unclear = _got(ours, report.changed_at, newer)
     return Recall(
         report_id=report.id,
         revision_id=revision.id,
@@ -123,6 +129,12 @@ def _recall(tx: Session, report: Report) -> Recall:
         got=got,
         unclear=unclear,
     )
+
+
+def _is_final_in_place(tx: Session, delivery: Delivery, study_id: int) -> bool:
+    """Has a person signed it there? Then it is theirs, and there is nothing to take back."""
+    key = in_place_key(delivery.destination, study_id)
+    return delivery.kind is Kind.FHIR and tx.scalar(select(Sighting.id).where(Sighting.key == key)) is not None
 
 
 def _newer(tx: Session, revision: Revision) -> Sequence[Delivery]:

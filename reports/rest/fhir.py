@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Any, Final, TypeGuard
 
 from dicom_node.credentials import Credential
 from dicom_node.errors import SendFailure
-from dicom_node.transports import Parcel
+from dicom_node.transports import Destination, Parcel
 from reports.messages.identity import DICOM_UID, search
 from reports.rest.authority import Authority
 from reports.rest.calls import Answer, Caller, code_word, refuse
+from reports.rest.final_reports import STATUSES
 
 _TYPE: Final = "application/fhir+json"
+_LARGEST: Final = 16 << 20  # bytes: a server that does not know _elements sends whole reports, with their PDFs
+_ASSERTED: Final = "AIAST"  # the security label of everything that no person has signed here
 
 
 class FhirTransport:
@@ -25,12 +30,19 @@ class FhirTransport:
     def send(self, parcel: Parcel) -> str:
         """Post one transaction; returns the HTTP status.
 
-        Raises SendFailure as `refuse` has it; permanent for a transaction that was not taken whole.
+        What no person has signed here never replaces a report that is final there: it is read first, and only the
+        version that was read is replaced.
+
+        Raises SendFailure as `refuse` has it; permanent for a transaction that was not taken whole, and where the
+        report is final there.
         """
         destination = parcel.destination
+        payload = self._bound(parcel)
         headers = {"Accept": _TYPE, "Content-Type": f"{_TYPE}; charset=utf-8"}
         url = destination.url.rstrip("/")
-        answer = self._authority.call(destination, "POST", url, headers=headers, content=parcel.payload)
+        answer = self._authority.call(destination, "POST", url, headers=headers, content=payload)
+        if answer.status == HTTPStatus.PRECONDITION_FAILED and self._bound(parcel) != payload:
+            raise SendFailure(f"{destination.name} has changed the report meanwhile; it is sent again")
         if not answer.is_success:
             raise refuse(destination, answer, _outcome(answer))
         refused = _refused_entries(answer)
@@ -48,14 +60,39 @@ class FhirTransport:
         Raises SendFailure.
         """
         report = _report_of(parcel.payload)
+        return any(_is_same(report, one) for one in self._found(parcel.destination, report))
+
+    def _bound(self, parcel: Parcel) -> bytes:
+        """The bundle, for the very version of the report that is there. Raises SendFailure, permanent: it is final."""
+        report = _report_of(parcel.payload)
+        if not _is_unsigned(report):
+            return parcel.payload
+        name = parcel.destination.name
+        try:
+            there = [one for one in self._found(parcel.destination, report) if _has_the_name_of(report, one)]
+        except SendFailure as failure:
+            failure.may_be_there = False  # nothing has left yet
+            raise
+        if any(one.get("status") in STATUSES for one in there):
+            raise SendFailure(
+                f"{name} has a final report where ours is to be replaced: a person has signed it there, and it stays "
+                "as it is; look at it there, and remove by hand what is wrong",
+                permanent=True,
+            )
+        return _for_version(parcel.payload, there[0]) if len(there) == 1 else parcel.payload
+
+    def _found(self, to: Destination, report: dict[str, Any]) -> list[dict[str, Any]]:
+        """What is there under the name of a report. Raises SendFailure."""
         wanted = report["identifier"][0]
-        query = search(wanted["system"], wanted["value"])
-        url = f"{parcel.destination.url.rstrip('/')}/DiagnosticReport?{query}"
-        answer = self._authority.call(parcel.destination, "GET", url, headers={"Accept": _TYPE})
+        query = f"{search(wanted['system'], wanted['value'])}&_elements=identifier,status,meta"
+        url = f"{to.url.rstrip('/')}/DiagnosticReport?{query}"
+        answer = self._authority.call(to, "GET", url, headers={"Accept": _TYPE}, maximum=_LARGEST)
         if not answer.is_success:
-            raise refuse(parcel.destination, answer, _outcome(answer))
-        found = [entry.get("resource") for entry in _entries(answer)]
-        return any(_is_same(report, one) for one in found if isinstance(one, dict))
+            raise refuse(to, answer, _outcome(answer))
+        if _parsed(answer).get("resourceType") != "Bundle":
+            raise SendFailure(f"{to.name} answered the question for the report with something else than a Bundle")
+        found = (entry.get("resource") for entry in _entries(answer))
+        return [one for one in found if isinstance(one, dict) and one.get("resourceType") == "DiagnosticReport"]
 
 
 def _report_of(payload: bytes) -> dict[str, Any]:
@@ -67,13 +104,44 @@ def _report_of(payload: bytes) -> dict[str, Any]:
     return dict(report)
 
 
+def _is_unsigned(report: dict[str, Any]) -> bool:
+    """Has no person signed it here?"""
+    return any(one.get("code") == _ASSERTED for one in report.get("meta", {}).get("security", ()))
+
+
+def _has_the_name_of(report: dict[str, Any], found: dict[str, Any]) -> bool:
+    """A server that does not know the question may answer with everything it has."""
+    return report["identifier"][0]["value"] in _values(found)
+
+
+def _values(found: dict[str, Any]) -> list[Any]:
+    identifiers = found.get("identifier")
+    return [one.get("value") for one in identifiers if isinstance(one, dict)] if isinstance(identifiers, list) else []
+
+
+def _for_version(payload: bytes, there: dict[str, Any]) -> bytes:
+    """The bundle with an update of just this version (FHIR R4 3.1.0.5.1); as it is where the server tells none."""
+    meta = there.get("meta")
+    number, version = there.get("id"), meta.get("versionId") if isinstance(meta, dict) else None
+    if not _is_id(number) or not _is_id(version):
+        return payload
+    bundle = json.loads(payload)
+    for entry in bundle["entry"]:
+        if entry["resource"]["resourceType"] == "DiagnosticReport":
+            entry["resource"]["id"] = number
+            entry["request"] |= {"url": f"DiagnosticReport/{number}", "ifMatch": f'W/"{version}"'}
+    return json.dumps(bundle, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+
+def _is_id(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9.-]{1,64}", value) is not None
+
+
 def _is_same(report: dict[str, Any], found: dict[str, Any]) -> bool:
     """Identifier of the DICOM document and status agree."""
     document = [one["value"] for one in report["identifier"] if one.get("system") == DICOM_UID]
-    named = [one.get("value") for one in found.get("identifier") or [] if isinstance(one, dict)]
-    return found.get("resourceType") == "DiagnosticReport" and (
-        found.get("status") == report["status"] and all(value in named for value in document)
-    )
+    named = _values(found)
+    return found.get("status") == report["status"] and all(value in named for value in document)
 
 
 def _entries(answer: Answer) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ WORDS: Final = MappingProxyType(
         "report-recalled": "{destination} was told that the report is taken back.",
         "report-left-behind": "{destination} has the report and could not be told that it is taken back.",
         "object-left-out": "The form {kind} could not be made for {destination}; the others were sent.",
+        "seen-final-in-place": "At {destination} a person has signed what our draft was there; it is not taken back.",
         "seen-final-elsewhere": "A signed report of this study, made elsewhere, was seen.",
         "seen-canceled-at-pacs": "The PACS rejected or deleted an image of this study.",
         "seen-canceled-for-safety": "The PACS rejected an image of this study for the patient's safety.",

@@ -331,14 +331,15 @@ def test_http_status_decides_whether_to_try_again(server: Ehr, caller: Caller, s
 
 def test_transaction_that_was_not_taken_whole_is_a_failure(server: Ehr, caller: Caller) -> None:
     entries = [{"response": {"status": "201"}}, {"response": {"status": "422 Unprocessable"}}]
-    server.script = lambda *_: (200, json.dumps({"entry": entries}).encode(), {})
+    answer = json.dumps({"entry": entries}).encode()
+    server.script = lambda method, _: (200, answer, {}) if method == "POST" else None
 
     with pytest.raises(SendFailure, match="not 1 of its entries"):
         FhirTransport(caller, {}).send(fhir(draft(), server))
 
 
 def test_answer_without_end_and_no_answer_are_failures(server: Ehr, caller: Caller) -> None:
-    server.script = lambda *_: (200, b"x" * (2 << 20), {})
+    server.script = lambda method, _: (200, b"x" * (2 << 20), {}) if method == "POST" else None
     with pytest.raises(SendFailure, match="more than"):
         FhirTransport(caller, {}).send(fhir(draft(), server))
 
