@@ -103,7 +103,8 @@ def complete(
 ) -> None:
     """No more images are expected: schedule the reading, or say why there is nothing to read.
 
-    Where there are rules, or `ask`, the reading cannot be claimed before `decided`.
+    Where there are rules, or `ask`, the reading cannot be claimed before `decided`: also without any rule the headers
+    may say a priority.
     """
     move_study(study, StudyState.COMPLETE)
     study.completed_at = now
@@ -116,7 +117,7 @@ def complete(
         routing.decided_at = now
         close(tx, revision, Ending(Book.EXCLUDED, "no-image", "the study has no image"), now, actor=actor)
         return
-    routing.decided_at = None if (ask or _has_rules(tx)) and not routing.no_rules else now
+    routing.decided_at = None if ask or _has_rules(tx) else now
     uid = derived_uid(study.study_instance_uid, str(revision.number), "workitem")
     tx.add(
         Workitem(
@@ -134,7 +135,7 @@ def complete_now(tx: Session, study: Study, now: datetime, *, actor: str) -> str
     """A person waits for no more images. Returns what was done, in words. Raises WrongState."""
     if study.state is not StudyState.RECEIVING:
         raise WrongState(f"the study is complete already; to read it again: wetread study reprocess '#{study.id}'")
-    complete(tx, study, now, actor=actor)
+    complete(tx, study, now, actor=actor, ask=True)
     return f"revision {study.revision} is complete"
 
 
@@ -157,7 +158,7 @@ def reprocess(tx: Session, study: Study, now: datetime, *, actor: str, no_rules:
     tx.flush()
     routing_of(tx, revision.id).no_rules = no_rules
     audit.append(tx, "study-reprocessed", at=now, actor=actor, study_id=study.id, no_rules=int(no_rules))
-    complete(tx, study, now, actor=actor)
+    complete(tx, study, now, actor=actor, ask=True)
     return f"revision {study.revision} is complete"
 
 

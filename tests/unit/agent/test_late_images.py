@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent.routing import Router
 from dicom_node import worklist
 from dicom_node.rules.tables import Late
 from dicom_node.tables import Book
@@ -57,6 +58,7 @@ def test_reading_all_again_replaces_both(out: Ward) -> None:
     out.deliver()
     study = out.revision().study_id
     out.do(lambda tx: worklist.reprocess(tx, worklist.find_study(tx, str(study)), now(), actor="person:a"))
+    Router(out.desk).step()
     out.draft()
 
     states = [out.report(number).state for number in (1, 2, 3)]

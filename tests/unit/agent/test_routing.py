@@ -96,6 +96,21 @@ def test_priority_of_the_request_counts_without_any_rule(ward: Ward) -> None:
     assert (priorities(ward), routing(ward).priority_from) == ([0], "header")
 
 
+@pytest.mark.parametrize("no_rules", [True, False])
+def test_priority_of_the_request_counts_where_a_person_completes_or_reprocesses(ward: Ward, no_rules: bool) -> None:
+    ward.receive(films.film(RequestedProcedurePriority="STAT"))
+    ward.do(lambda tx: worklist.complete_now(tx, the_study(tx), now(), actor="person:a"))
+    decide(ward)
+    taken = claim(ward)
+    assert taken is not None
+    assert taken.urgent
+
+    ward.draft(taken)
+    ward.do(lambda tx: worklist.reprocess(tx, the_study(tx), now(), actor="person:a", no_rules=no_rules))
+    decide(ward)
+    assert (priorities(ward), routing(ward, 2).priority_from) == ([0, 0], "header")
+
+
 def test_a_rule_excludes_with_its_reason(ward: Ward) -> None:
     rule(ward, "ours-only", when=["InstitutionName != City"], exclude="film of another hospital")
     ward.receive(films.film(InstitutionName="Elsewhere"))
@@ -245,6 +260,7 @@ def test_a_person_ends_the_waiting(ward: Ward) -> None:
 
     assert done == "revision 1 is complete"
     assert routing(ward).completed_by == Trigger.PERSON
+    decide(ward)
     assert claim(ward) is not None
     with pytest.raises(WrongState, match="reprocess"):
         ward.do(lambda tx: worklist.complete_now(tx, the_study(tx), now(), actor="person:a"))

@@ -204,6 +204,7 @@ def test_a_person_completes_and_reprocesses(counter: Counter) -> None:
 
     done = CliRunner().invoke(wetread, [*words, "complete", "#1"])
     assert "revision 1 is complete" in done.stdout
+    Router(counter.ward.desk).step()
     counter.ward.draft(counter.ward.claim())
     again = CliRunner().invoke(wetread, [*words, "reprocess", "#1", "--no-rules"])
     assert "revision 2 is complete" in again.stdout
