@@ -47,9 +47,8 @@ log = structlog.get_logger("work")
 _DELETED = "The films are no longer here (node.keep_days): send the study again, then confirm it."
 _UNREADABLE = Verdict("exclude", "unreadable-file", "The header of the image cannot be read.")
 _OF_ANOTHER_PATIENT = "film-of-another-patient"  # an alarm about the study, whichever of its films it is
-_OVERRULED = "overruled"
 # A person was asked about one film and had to say so of the whole study: it never speaks for a second film.
-_ASKED_ABOUT = frozenset({"confirmed", _OVERRULED})
+_CONFIRMED = "confirmed"
 _FAILED = "The reading failed; a person is told."
 _REJECTED = Verdict("exclude", Event.CANCELED.value, "The image was rejected or deleted in the PACS.")
 
@@ -146,10 +145,10 @@ def _candidates(room: Room, claim: Claim) -> list[Candidate]:
 
 
 def _verdict(said: Mapping[str, Any], overruled: frozenset[str], header: Dataset) -> Verdict:
-    """What the gate says; a film that is read only because somebody overruled its exclusion is told from the others."""
+    """What the gate says; that somebody overruled an exclusion is a person's word as well."""
     verdict = judge(header, overruled=overruled, **said)
     if verdict.decision == "read" and judge(header, **said).decision == "exclude":
-        return replace(verdict, code=_OVERRULED)
+        return Verdict("read", _CONFIRMED, verdict.explanation, verdict.notes)
     return verdict
 
 
@@ -183,7 +182,7 @@ def _film_to_read(
 
     Raises what `gating.choose` raises.
     """
-    ordered = sorted(readable, key=lambda candidate: candidate.verdict.code in _ASKED_ABOUT)  # the undoubted first
+    ordered = sorted(readable, key=lambda candidate: candidate.verdict.code == _CONFIRMED)  # the undoubted first
     shots = [
         gating.Shot(
             candidate.instance,
@@ -221,7 +220,7 @@ def _texts(
     """
     chosen, film, others = _film_to_read(room, claim, readable, progress)
     first = _text(room, claim, chosen, film, progress)
-    undoubted = [candidate for candidate in others if candidate.verdict.code not in _ASKED_ABOUT]
+    undoubted = [candidate for candidate in others if candidate.verdict.code != _CONFIRMED]
     others = [one for one in undoubted if not differing(one.header, chosen.header, room.config.reports)]
     if not others:
         return [first], (_left_out(DIFFERS),) if undoubted else ()

@@ -24,10 +24,12 @@ from sqlalchemy.orm import Session
 from agent import gating
 from agent.config import Config
 from agent.demo import phantom
+from agent.desk import Desk
 from agent.imaging.config import ImagingConfig
 from agent.imaging.pixels import Film, UndecodableImage
 from agent.readers.protocol import Generation, Reading
 from agent.reading import Interrupted, Room, read_study
+from agent.routing import Router
 from dicom_node import films, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
@@ -63,6 +65,9 @@ class Site(House):
         with self.database.write() as tx:
             now = clock(tx)
             worklist.complete_studies(tx, now, quiet=timedelta(), deadline=timedelta())
+        Router(Desk(self.config, self.database)).step()
+        with self.database.write() as tx:
+            now = clock(tx)
             claim = worklist.claim(tx, worker="w", token=secrets.token_hex(16), lease=timedelta(minutes=1), now=now)
         assert claim is not None
         return claim
