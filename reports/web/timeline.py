@@ -52,6 +52,7 @@ WORDS: Final = MappingProxyType(
         "delivery-attempt-failed": "{destination} did not take or prove it, attempt {attempt}.",
         "delivery-refused": "{destination} took no objects of the form {kind}; it was to get another, or do without.",
         "delivery-failed": "Given up for {destination}: a dead letter.",
+        "commitment-not-reported": "{ae_title} could not be told what is kept safely here, after {attempts} attempts.",
         "delivery-closed": "The dead letter for {destination} ({was}) was closed: {explanation}.",
         "revision-delivered": "Revision {revision} was delivered: every destination proved it.",
         "revision-excluded": "Revision {revision} was excluded: {reason}.",
