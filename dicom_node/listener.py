@@ -173,7 +173,7 @@ class Listener:
             log.error("database_unavailable", error=type(error).__name__)
             return access.Refusal(2, 3, 1, "database-unavailable", "the database does not answer; see wetread check")
         if paused and caller.abstract_syntaxes - {access.VERIFICATION}:
-            words = "a person paused receiving, from all or from this peer; wetread queue says how to go on"
+            words = "a person paused receiving, from all or from this peer; how to go on stands in: wetread queue"
             return access.Refusal(2, 3, 1, "receiving-paused", words)  # for now: temporary congestion
         house = access.House(
             own_ae_titles=self._config.own_ae_titles,
