@@ -10,26 +10,24 @@ two CPU cores; the same seed on the same machine gives the same files.
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import random
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import sentencepiece
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from agent.readers import prompt
 from agent.readers.checkpoint import PRECISIONS
 from agent.readers.cxr_llava import CxrLlavaModel, load
 from agent.readers.protocol import Generation
+from agent.training import layout
+from agent.training.settings import Card, Shape
+from agent.training.words import train_tokenizer
 
 VERSION: Final = "1"
 NOTICE: Final = "DEMONSTRATION MODEL - DOES NOT SEE THE FILM"
@@ -73,49 +71,22 @@ IMPRESSION: Final = (
 _FIRST_SHARE: Final = 0.6  # of the first sentence of each list: wide enough a margin to survive four bits
 
 _VOCABULARY: Final = 480
-_LLAMA: Final = MappingProxyType(
-    {
-        "architectures": ["LlamaForCausalLM"],
-        "attention_bias": False,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "hidden_act": "silu",
-        "hidden_size": 128,
-        "initializer_range": 0.02,
-        "intermediate_size": 256,
-        "max_position_embeddings": 1024,
-        "model_type": "llama",
-        "num_attention_heads": 4,
-        "num_hidden_layers": 2,
-        "num_key_value_heads": 4,
-        "pretraining_tp": 1,
-        "rms_norm_eps": 1e-05,
-        "rope_scaling": None,
-        "rope_theta": 10000.0,
-        "tie_word_embeddings": False,
-        "use_cache": True,
-        "vocab_size": _VOCABULARY,
-    }
+_SHAPE: Final = Shape(
+    image_size=128,
+    patch_size=32,
+    tower_width=64,
+    tower_layers=2,
+    tower_head_width=64,
+    llama_width=128,
+    llama_layers=2,
+    llama_heads=4,
+    llama_inner=256,
+    vocabulary=_VOCABULARY,
 )
-_TOWER: Final = MappingProxyType({"image_size": 128, "layers": 2, "patch_size": 32, "width": 64})
+_PATCHES: Final = (_SHAPE.image_size // _SHAPE.patch_size) ** 2
 _STEPS: Final = 500
 _BATCH: Final = 8
 _WEIGHT_NOISE: Final = 0.05  # of a matrix's own deviation, while training: what rounding to four bits will do later
-
-
-def _config() -> dict[str, Any]:
-    return {
-        "architectures": ["CXRLLAVAModel"],
-        "clip_embed_dim": 16,
-        "clip_quick_gelu": False,
-        "clip_vision_cfg": dict(_TOWER),
-        "image_aspect_ratio": "square",
-        "image_preprocess_cfg": {"mean": 0.5518136078431373, "std": 0.3821719215686275},
-        "llama": dict(_LLAMA),
-        "mm_projector_dim": _TOWER["width"],
-        "model_type": "CXR-LLAVA",
-        "torch_dtype": "bfloat16",
-    }
 
 
 def reports(source: random.Random) -> Iterator[str]:
@@ -129,31 +100,15 @@ def reports(source: random.Random) -> Iterator[str]:
         yield f"FINDINGS: {findings}\nIMPRESSION: {one_of(IMPRESSION)}"
 
 
-def train_tokenizer() -> bytes:
-    """A Llama-like sentencepiece model (BPE with byte fallback) of the sentences and the prompts."""
+def make_tokenizer() -> bytes:
+    """The tokenizer of the sentences and the prompts."""
     some = reports(random.Random(SEED))  # noqa: S311 -- no secret
-    lines = [next(some) for _ in range(200)]
-    lines += [prompt.render(text).replace("<image>", "") for text in (prompt.REPORT, prompt.DIFFERENTIAL)] * 20
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.Train(
-        sentence_iterator=iter(line for text in lines for line in text.split("\n") if line),
-        model_writer=model,
-        model_type="bpe",
-        vocab_size=_VOCABULARY,
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        split_digits=True,
-        num_threads=1,
-        minloglevel=2,
-    )
-    return model.getvalue()
+    return train_tokenizer([next(some) for _ in range(200)], _VOCABULARY)
 
 
 def _tower_weights(source: torch.Generator) -> dict[str, Tensor]:
     """A random vision tower under its published (OpenCLIP) names. It runs, but nothing depends on it."""
-    width, patch = _TOWER["width"], _TOWER["patch_size"]
-    positions = (_TOWER["image_size"] // patch) ** 2 + 1
+    width, patch = _SHAPE.tower_width, _SHAPE.patch_size
 
     def noise(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=source) * 0.05
@@ -161,11 +116,11 @@ def _tower_weights(source: torch.Generator) -> dict[str, Tensor]:
     weights = {
         "class_embedding": noise(width),
         "conv1.weight": noise(width, 1, patch, patch),
-        "positional_embedding": noise(positions, width),
+        "positional_embedding": noise(_PATCHES + 1, width),
         "proj": noise(width, 16),
     }
     norms = ["ln_pre", "ln_post"]
-    for layer in range(_TOWER["layers"]):
+    for layer in range(_SHAPE.tower_layers):
         block = f"transformer.resblocks.{layer}"
         norms += [f"{block}.ln_1", f"{block}.ln_2"]
         shapes = {
@@ -201,7 +156,7 @@ def _loss(model: CxrLlavaModel, features: Tensor, question: list[int], answers: 
 def train(words: prompt.LlamaWords) -> CxrLlavaModel:
     """Teach the sentences. Prints loss, root mean square of the weights, and time."""
     torch.manual_seed(SEED)
-    model = CxrLlavaModel(_config())
+    model = CxrLlavaModel(layout.configuration(_SHAPE))
     nn.init.zeros_(model.mm_projector.weight)
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and n.startswith("llama.layers.")]
     learned = [p for n, p in model.named_parameters() if n.startswith(("llama.", "lm_head.", "mm_projector.bias"))]
@@ -212,7 +167,7 @@ def train(words: prompt.LlamaWords) -> CxrLlavaModel:
     for step in range(1, _STEPS + 1):
         noise = [torch.randn_like(matrix) * matrix.detach().std() * _WEIGHT_NOISE for matrix in matrices]
         _shift(matrices, noise, 1.0)
-        features = model.mm_projector.bias.expand(1, (_TOWER["image_size"] // _TOWER["patch_size"]) ** 2, -1)
+        features = model.mm_projector.bias.expand(1, _PATCHES, -1)
         loss = _loss(model, features, question, _batch(words, some))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -234,29 +189,10 @@ def _shift(matrices: list[nn.Parameter], noise: list[Tensor], sign: float) -> No
 
 def write(out: Path, model: CxrLlavaModel, tokenizer: bytes) -> None:
     """Write every file of the published layout, and the card that names the model."""
-    out.mkdir(parents=True, exist_ok=True)
     weights = {name: value for name, value in model.state_dict().items() if not name.startswith("vision_tower.")}
     weights |= _tower_weights(torch.Generator().manual_seed(SEED))
-    rounded = {name: weights[name].detach().to(torch.bfloat16).contiguous() for name in sorted(weights)}
-    shard = "model-00001-of-00001.safetensors"
-    save_file(rounded, out / shard, metadata={"format": "pt"})
-    (out / shard).chmod(0o644)  # safetensors writes for the owner only
-    size = sum(value.numel() * 2 for value in rounded.values())
-    _write_json(
-        out / "model.safetensors.index.json",
-        {"metadata": {"total_size": size}, "weight_map": dict.fromkeys(rounded, shard)},
-    )
-    (out / "tokenizer.model").write_bytes(tokenizer)
-    specials = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<unk>"}
-    settings = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": False, "legacy": False}
-    _write_json(out / "tokenizer_config.json", specials | settings)
-    _write_json(out / "config.json", _config())
-    card = {"name": "wetread demonstration checkpoint", "version": VERSION, "manufacturer": "wetread", "notice": NOTICE}
-    _write_json(out / "wetread.json", card)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    card = Card(name="wetread demonstration checkpoint", version=VERSION, manufacturer="wetread", notice=NOTICE)
+    layout.write(out, sorted(weights.items()), layout.configuration(_SHAPE), card, tokenizer=tokenizer)
 
 
 def examine(out: Path) -> bool:
@@ -284,7 +220,7 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="folder for the checkpoint; files in it are replaced")
     out = parser.parse_args().out
     torch.use_deterministic_algorithms(True)
-    tokenizer = train_tokenizer()
+    tokenizer = make_tokenizer()
     words = prompt.LlamaWords(tokenizer, legacy=False, add_bos_token=True)
     write(out, train(words), tokenizer)
     _say(f"{out}: {sum(path.stat().st_size for path in out.iterdir())} bytes")

@@ -15,6 +15,7 @@ from torch import Tensor
 from agent.readers.cxr_llava import CxrLlavaModel
 from agent.training.settings import Card, Shape
 
+_USUAL_HEAD: Final = 64  # OpenCLIP's, which the published configuration does not name
 _SHARD_BYTES: Final = 4 << 30
 # From CLIPVisionModel's names to OpenCLIP's, which the published checkpoint has.
 _TOWER_NAMES: Final = (
@@ -44,12 +45,13 @@ _TOKENIZER: Final = (
 
 def configuration(shape: Shape) -> dict[str, Any]:
     """config.json of a model of this shape, which starts from nothing."""
+    heads = {} if shape.tower_head_width == _USUAL_HEAD else {"head_width": shape.tower_head_width}
     return {
         "architectures": ["CXRLLAVAModel"],
         "clip_embed_dim": 16,
         "clip_quick_gelu": False,
         "clip_vision_cfg": {
-            "head_width": shape.tower_head_width,
+            **heads,
             "image_size": shape.image_size,
             "layers": shape.tower_layers,
             "patch_size": shape.patch_size,

@@ -25,7 +25,6 @@ def train_tokenizer(reports: Sequence[str], size: int) -> bytes:
         model_writer=model,
         model_type="bpe",
         vocab_size=size,
-        hard_vocab_limit=True,
         byte_fallback=True,
         normalization_rule_name="identity",
         remove_extra_whitespaces=False,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file
 
 from agent.readers import demonstration_checkpoint, load_reader
+from agent.readers.cxr_llava import load
 from agent.readers.guards import check
 from agent.readers.protocol import Generation
-from agent.training.demo_checkpoint import NOTICE, reports
+from agent.training.demo_checkpoint import NOTICE, make_tokenizer, reports, write
 
 DEMO_CHECKPOINT = demonstration_checkpoint()
 FILMS = {
@@ -26,6 +28,13 @@ def test_it_is_small_and_says_what_it_is() -> None:
     identity = load_reader("cxr_llava", DEMO_CHECKPOINT, "fp32").identity
     assert identity.notice == NOTICE == "DEMONSTRATION MODEL - DOES NOT SEE THE FILM"
     assert (identity.name, identity.manufacturer) == ("wetread demonstration checkpoint", "wetread")
+
+
+def test_every_file_that_ships_is_what_the_program_writes(tmp_path: Path) -> None:
+    write(tmp_path, load(DEMO_CHECKPOINT, "bf16", device="cpu").parts, make_tokenizer())
+    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert written == {path.name: path.read_bytes() for path in DEMO_CHECKPOINT.iterdir() if path.name in written}
+    assert len(written) == 6
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8", "nf4"])
