@@ -167,7 +167,7 @@ class StowTransport:
     def _read(self, response: httpx.Response, name: str, *, may_be_there: bool) -> Iterator[bytes]:
         """The body, within bounds of size and time. Raises SendFailure."""
         deadline, left = time.monotonic() + self._answer_seconds, LONGEST_ANSWER
-        for chunk in response.iter_bytes(65536):
+        for chunk in response.iter_bytes():  # as it comes: whoever sends it drop by drop is seen to
             left -= len(chunk)
             if left < 0 or time.monotonic() > deadline:
                 words = f"{name} sends an answer without an end; is its URL that of a DICOMweb service?"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from email import message_from_bytes
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,6 +39,17 @@ class Service:
         self.status, self.headers, self.body = 200, {"Content-Type": "application/dicom+json"}, b"{}"
         self.may_answer = threading.Event()
         self.may_answer.set()
+        self.drips, self.done = False, threading.Event()
+
+    def drops(self) -> Iterator[bytes]:
+        """The body, whole or byte by byte; nobody waits for more than this many."""
+        if not self.drips:
+            yield self.body
+            return
+        for at in range(len(self.body)):
+            yield self.body[at : at + 1]
+            if self.done.wait(0.1):
+                return
 
     def say(self, status: int, body: Any = None, **headers: str) -> None:
         self.status, self.headers = status, {name.replace("_", "-"): value for name, value in headers.items()}
@@ -62,7 +75,9 @@ def to(service: Service) -> Iterator[Destination]:
                 self.send_header("Content-Length", str(len(service.body)))
             self.end_headers()
             if service.status != 204:
-                self.wfile.write(service.body)
+                for drop in service.drops():
+                    with suppress(OSError):  # whoever asked has gone
+                        self.wfile.write(drop)
 
         do_GET = do_POST = answer  # noqa: N815  the library's names
 
@@ -249,6 +264,18 @@ def test_answer_without_an_end_is_not_read(service: Service, to: Destination, tr
     service.say(200, b" " * (LONGEST_ANSWER + 65537))
     with pytest.raises(SendFailure, match="without an end"):
         transport.send(parcel(to))
+
+
+def test_answer_that_drips_ends_with_the_time_out_and_not_with_its_last_drop(service: Service, to: Destination) -> None:
+    service.say(200, b" " * 3000)  # five minutes of drops, none of them late
+    service.drips = True
+    quick = StowTransport(CREDENTIALS, connect_seconds=60, answer_seconds=1)
+    began = time.monotonic()
+    with pytest.raises(SendFailure, match="without an end"):
+        quick.send(parcel(to))
+    assert time.monotonic() - began < 120
+    service.done.set()
+    quick.close()
 
 
 @pytest.mark.parametrize(
