@@ -26,7 +26,7 @@ from dicom_node.kinds import Stage
 from dicom_node.tables import Book, Delivery, Revision, Study, Workitem
 from dicom_node.worklist import Claim
 from dicom_node.worklist.routings import EXCLUDED_BY_RULE
-from dicom_node.worklist.workitems import WORKER_LOST
+from dicom_node.worklist.workitems import WORKER_LOST, as_claim
 from reports import drafts
 from reports.provenance import Provenance
 
@@ -57,7 +57,7 @@ class Bereaver:
                 return 0
             recent = Revision.closed_at > clock(tx) - _RECENT
             found = tx.scalars(_buried().where(recent, Workitem.id > self._after).limit(self._at_once)).all()
-            claims = [(_claim_of(one), _words(one)) for one in found if one.id not in self._done]
+            claims = [(as_claim(one), _words(one)) for one in found if one.id not in self._done]
         self._after = found[-1].id if len(found) == self._at_once else 0
         told = sum(self._tell(claim, words) for claim, words in claims)
         if told:
@@ -151,27 +151,6 @@ def _words(workitem: Workitem) -> str:
     """Why there is no draft, for who reads it in a PACS: a rule's reason, without its name."""
     revision = workitem.revision
     return revision.explanation.partition(": ")[2] if revision.reason == EXCLUDED_BY_RULE else _WORDS
-
-
-def _claim_of(workitem: Workitem) -> Claim:
-    """Of the reading that nobody finished: what a notice is written for."""
-    study = workitem.revision.study
-    assert workitem.content_at is not None
-    return Claim(
-        workitem_id=workitem.id,
-        uid=workitem.uid,
-        token="",
-        attempt=workitem.attempts,
-        revision_id=workitem.revision_id,
-        revision=workitem.revision.number,
-        study_id=study.id,
-        study_instance_uid=study.study_instance_uid,
-        patient_id=study.patient_id,
-        issuer_of_patient_id=study.issuer_of_patient_id,
-        accession_number=study.accession_number,
-        content_at=workitem.content_at,
-        confirmed=bool(workitem.confirmed_by),
-    )
 
 
 def _ourselves() -> Provenance:

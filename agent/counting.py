@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,23 +25,11 @@ log = structlog.get_logger("dispatch")
 _STEP_SECONDS: Final = 1.0
 _STUDIES: Final = 200  # of one step
 _AFTER_TROUBLE_SECONDS: Final = 60.0
-_STOP_SECONDS: Final = 5.0
 
 
-@contextmanager
-def beside(desk: Desk, stop: threading.Event) -> Iterator[None]:
+def beside(desk: Desk, stop: threading.Event) -> AbstractContextManager[None]:
     """Ask in a thread of its own until `stop`."""
-    counter = Counter(desk)
-    run = threading.Thread(
-        target=loop.run,
-        args=("dispatch", counter.step, stop),
-        kwargs={"idle_seconds": _STEP_SECONDS},
-        name="count",
-        daemon=True,  # a peer that is silent must not keep us from ending
-    )
-    run.start()
-    yield
-    run.join(_STOP_SECONDS)
+    return loop.beside("dispatch", Counter(desk).step, stop, thread="count", idle_seconds=_STEP_SECONDS)
 
 
 class Counter:

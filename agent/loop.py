@@ -7,8 +7,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 import structlog
@@ -22,6 +22,7 @@ _BEAT_SECONDS = 5.0
 _NOTICE_SECONDS = 0.2  # at the latest then it is seen that the process is to stop
 _LAST_BEAT_SECONDS = 5.0
 _AFTER_TROUBLE_SECONDS = 1.0
+_PARTING_SECONDS = 5.0
 
 
 def stop_on_signals() -> threading.Event:
@@ -73,6 +74,23 @@ def run(
             waiting.wait(idle_seconds)
             if bell is not None:
                 bell.clear()
+
+
+@contextmanager
+def beside(
+    name: str, step: Callable[[], bool], stop: threading.Event, *, thread: str, idle_seconds: float
+) -> Iterator[None]:
+    """Run a step in a thread of its own until `stop`, and wait for it a moment at the end.
+
+    It may hang in a peer that is silent: that never keeps the process from ending.
+    """
+    arguments, settings = (name, step, stop), {"idle_seconds": idle_seconds}
+    running = threading.Thread(target=run, args=arguments, kwargs=settings, name=thread, daemon=True)
+    running.start()
+    try:
+        yield
+    finally:
+        running.join(_PARTING_SECONDS)
 
 
 class Heart:

@@ -41,7 +41,6 @@ _LONGEST_WAIT: Final = 900.0
 _REMEMBERED: Final = 20_000  # versions of reports that were heard
 _BROKEN: Final = 1000  # resources at which a server broke down
 _LONGEST_SEARCH: Final = 600.0  # seconds: the other servers wait for it
-_STOP_SECONDS: Final = 5.0
 _DICOM: Final = "urn:oid:"
 
 # What we may raise on an answer that nobody thought of: the table says then that this server is not heard.
@@ -53,16 +52,8 @@ def beside(desk: Desk, stop: threading.Event) -> Iterator[None]:
     """Ask in a thread of its own until `stop`."""
     with Caller(seconds=desk.config.node.dimse_timeout_seconds) as caller:
         watcher = Watcher(desk, caller, stopping=stop.is_set)
-        run = threading.Thread(
-            target=loop.run,
-            args=("dispatch", watcher.step, stop),
-            kwargs={"idle_seconds": _STEP_SECONDS},
-            name="watch",
-            daemon=True,  # a server that is silent must not keep us from ending
-        )
-        run.start()
-        yield
-        run.join(_STOP_SECONDS)
+        with loop.beside("dispatch", watcher.step, stop, thread="watch", idle_seconds=_STEP_SECONDS):
+            yield
 
 
 class Watcher:

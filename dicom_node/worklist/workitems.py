@@ -116,7 +116,7 @@ def claim(
                 study_id=workitem.revision.study_id,
                 attempt=workitem.attempts,
             )
-            return _as_claim(workitem)
+            return as_claim(workitem)
     return None
 
 
@@ -300,7 +300,8 @@ def _claimable(now: datetime) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _as_claim(workitem: Workitem) -> Claim:
+def as_claim(workitem: Workitem) -> Claim:
+    """What a worker holds, or held last; the token is empty where nobody does. It was claimed at least once."""
     study = workitem.revision.study
     assert workitem.content_at is not None
     return Claim(
