@@ -1,0 +1,78 @@
+"""A browser, and apps that it can reach: Debian's Chromium, moved by Playwright, and uvicorn in a thread."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from starlette.types import ASGIApp
+
+from tests.harness.node import wait_until
+
+SWITCHES = (
+    "--no-sandbox",  # tests run as root in containers
+    "--disable-dev-shm-usage",
+    "--enable-unsafe-swiftshader",  # WebGL2 without a graphics card
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the tests of a file; no longer, since Playwright leaves its event loop in the thread."""
+    chromium = shutil.which("chromium")
+    assert chromium is not None, "install Debian's package chromium"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=list(SWITCHES))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What broke in the scripts of `page`, or offended the Content Security Policy."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, complaints: list[str]) -> Iterator[Page]:
+    """An empty tab of 1440 x 900, without cookies of other tests. Fails the test that leaves complaints in it."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(30_000)
+    opened = context.new_page()
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error" and "Content Security Policy" in message.text:
+            complaints.append(message.text)
+
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("console", listen)
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[[ASGIApp], str]]:
+    """Serves apps on free ports of 127.0.0.1 until the test ends; gives the address of each, without a slash."""
+    running: list[tuple[uvicorn.Server, threading.Thread, socket.socket]] = []
+
+    def serve(app: ASGIApp) -> str:
+        door = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=5))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
+        running.append((server, thread, door))
+        thread.start()
+        wait_until(lambda: server.started, "the app is served")
+        return f"http://127.0.0.1:{door.getsockname()[1]}"
+
+    yield serve
+    for server, thread, door in running:
+        server.should_exit = True
+        thread.join(30)
+        door.close()
+        assert not thread.is_alive()
