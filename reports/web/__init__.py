@@ -1,5 +1,6 @@
-"""The pages: what happens to every study, in plain words. Read-only, rendered here, nothing loaded from elsewhere."""
+"""The pages: what happens to every study, in plain words. Rendered here, nothing loaded from elsewhere."""
 
-from reports.web.app import Premises, make_app
+from reports.web.app import make_app
+from reports.web.site import Equipment, Premises
 
-__all__ = ["Premises", "make_app"]
+__all__ = ["Equipment", "Premises", "make_app"]

@@ -1,0 +1,97 @@
+"""A door stands before every address: it asks who comes, and opens to those who have the right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route, request_response
+from starlette.types import Receive, Scope, Send
+
+from reports.web.rights import NOBODY, Right, Visitor
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Porter(Protocol):
+    """Knows who comes."""
+
+    def visitor(self, request: Request) -> Visitor | None:
+        """Who asks; None where that is not known: the person must sign in first. Called in a thread."""
+
+
+class OpenHouse:
+    """Lets everybody see and nobody change: what the pages are as long as there are no users."""
+
+    def visitor(self, request: Request) -> Visitor | None:  # noqa: ARG002
+        """Nobody."""
+        return NOBODY
+
+
+class Door:
+    """An ASGI endpoint behind a right. `visitor_of(request)` tells the endpoint who came."""
+
+    def __init__(self, endpoint: Callable[[Request], Any], right: Right, porter: Porter) -> None:
+        self.right = right
+        self._app = request_response(endpoint)
+        self._porter = porter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or refuse it."""
+        request = Request(scope, receive)
+        visitor = NOBODY if self.right is Right.OPEN else await run_in_threadpool(self._porter.visitor, request)
+        if visitor is None:
+            await _sign_in_first(request)(scope, receive, send)
+            return
+        if not visitor.may(self.right):
+            raise HTTPException(403)
+        if request.method not in _SAFE and not is_from_our_pages(request):
+            raise HTTPException(403, "This did not come from a page of this site.")
+        scope.setdefault("state", {})["visitor"] = visitor
+        await self._app(scope, receive, send)
+
+
+def door(
+    porter: Porter,
+    path: str,
+    endpoint: Callable[[Request], Any],
+    right: Right,
+    *,
+    methods: Sequence[str] = ("GET",),
+) -> Route:
+    """A route behind its right. endpoint: a function of the request, async or run in a thread."""
+    return Route(path, Door(endpoint, right, porter), methods=list(methods))
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Who came through the door."""
+    visitor = request.scope.get("state", {}).get("visitor", NOBODY)
+    assert isinstance(visitor, Visitor)
+    return visitor
+
+
+def is_from_our_pages(request: Request) -> bool:
+    """Was it a page of ours that made the browser send this? The cookie alone does not say so.
+
+    A browser says whose page asks in Sec-Fetch-Site (Fetch Metadata), and older ones in Origin; a form of another site
+    cannot change either. A program that sends neither brings a token and no cookie.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("origin")
+    if origin is not None:
+        return urlsplit(origin).netloc == request.headers.get("host")
+    return "cookie" not in request.headers and "authorization" in request.headers
+
+
+def _sign_in_first(request: Request) -> Response:
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/sign-in?next={quote(wanted, safe='')}", status_code=303)
+    return JSONResponse({"detail": "Sign in first."}, status_code=401)

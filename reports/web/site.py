@@ -1,0 +1,119 @@
+"""What every page works with: the installation, its database, its templates, and what the application lends to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from dicom_node.database import Database
+from dicom_node.owner import in_words
+from reports.provenance import NOTICE
+from reports.web.doors import OpenHouse, Porter, door, visitor_of
+from reports.web.rights import Right
+from reports.web.standing import age
+from reports.web.study import kind_of
+
+_MEDIA_TYPES: Final = MappingProxyType(
+    {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Premises:
+    """What the pages say of this installation, and where its documents lie."""
+
+    ae_title: str
+    port: int  # of the DICOM listener
+    store_folder: Path
+    version: str
+    demonstration: bool = False  # the model that runs does not see the film
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What the application lends to the pages; each thing may be missing, and then its pages say so."""
+
+    porter: Porter = field(default_factory=OpenHouse)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Passed to every module of pages; each has `routes(site)`."""
+
+    premises: Premises
+    database: Database
+    templates: Environment
+    not_ready: Callable[[], Sequence[str]]
+    equipment: Equipment
+
+    def page(self, request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
+        """Render a template for who asks. In it: `visitor`, and what `make_templates` gives to all."""
+        made = self.templates.get_template(template).render(visitor=visitor_of(request), **context)
+        return HTMLResponse(made, status_code=status)
+
+    def route(
+        self, path: str, endpoint: Callable[[Request], Any], right: Right, *, methods: Sequence[str] = ("GET",)
+    ) -> Route:
+        """An address behind the right that it needs."""
+        return door(self.equipment.porter, path, endpoint, right, methods=methods)
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """A file that is the same for everybody."""
+
+    content: bytes
+    media_type: str
+    digest: str
+
+
+def static_files() -> Mapping[str, StaticFile]:
+    """Styles, scripts and drawings of the pages, by name."""
+    found = {}
+    for one in sorted(resources.files("reports.web.static").iterdir(), key=lambda entry: entry.name):
+        media_type = _MEDIA_TYPES.get(Path(one.name).suffix)
+        if media_type:
+            content = one.read_bytes()
+            found[one.name] = StaticFile(content, media_type, hashlib.sha256(content).hexdigest()[:12])
+    return MappingProxyType(found)
+
+
+def make_templates(premises: Premises, files: Mapping[str, StaticFile]) -> Environment:
+    """Templates with what all of them may use: `asset("name.js")` is the address of a static file."""
+    templates = Environment(
+        loader=PackageLoader("reports.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"utc": _utc, "iso": _iso, "age": age, "kind": kind_of, "owner": in_words}
+    templates.globals |= {
+        "premises": premises,
+        "notice": NOTICE,
+        "asset": lambda name: f"/static/{name}?{files[name].digest}",
+        "live": None,
+        "now": None,
+        "here": "",
+        "alarms": (),
+    }
+    return templates
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _iso(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
