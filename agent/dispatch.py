@@ -24,6 +24,7 @@ from dicom_node import audit, files, retention, worklist
 from dicom_node.database import Database, clock
 from dicom_node.owner import is_dead
 from dicom_node.rules.tables import Trigger
+from reports.signoff.tables import SignedDocument
 from reports.tables import Report
 
 log = structlog.get_logger("dispatch")
@@ -137,7 +138,9 @@ class Dispatcher:
         with self._database.write() as tx:
             forget_early(tx, clock(tx))
             worklist.forget_signals(tx, clock(tx))
-        lost = retention.sweep(self._database, node.store_folder, older_than=_ORPHAN_AGE, also_named=(Report.digest,))
+        lost = retention.sweep(
+            self._database, node.store_folder, older_than=_ORPHAN_AGE, also_named=(Report.digest, SignedDocument.digest)
+        )
         refused = files.trim(
             node.quarantine_folder,
             older_than_seconds=keep.total_seconds(),
