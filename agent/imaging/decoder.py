@@ -19,16 +19,19 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from agent.imaging.impression import as_impression, measure
 from agent.imaging.pixels import Film, UndecodableImage, render
+from agent.imaging.viewable import Look
 from dicom_node.errors import WetreadError
 
 _START_SECONDS: Final = 60.0
 _MEBIBYTE: Final = 1 << 20
+
+Job = Literal["describe", "preview", "values"]
 
 
 class DecoderUnavailableError(WetreadError):
@@ -63,22 +66,30 @@ class DecoderProcess:
 
     def render(self, path: Path) -> Film:
         """Like `pixels.render`, and raises UndecodableImage on time-out, crash and lack of memory as well."""
+        answer, pixels = self._ask("render", path)
+        plane = np.frombuffer(pixels, dtype=np.uint8).reshape(answer["shape"])
+        return Film(plane, tuple(answer["notes"]), answer["digest"], as_impression(answer["impression"]))
+
+    def look(self, job: Job, path: Path) -> bytes:
+        """What `viewable.Look` answers. Raises UndecodableImage, as `render` does."""
+        return self._ask(job, path)[1]
+
+    def _ask(self, job: str, path: Path) -> tuple[dict[str, Any], bytes]:
         pipe = self._ready_pipe()
         with ExitStack() as unanswered:
             unanswered.callback(self.close)  # a late answer could be taken for the next film's
             try:
-                pipe.send_bytes(os.fsencode(path.absolute()))
+                pipe.send_bytes(job.encode() + b" " + os.fsencode(path.absolute()))
                 if not pipe.poll(self._timeout):
                     raise UndecodableImage("decode-timeout", f"Decoding took longer than {self._timeout:g} s.")
                 answer = json.loads(pipe.recv_bytes())
-                pixels = b"" if "code" in answer else pipe.recv_bytes()
+                payload = b"" if "code" in answer else pipe.recv_bytes()
             except (EOFError, ConnectionError) as error:
                 raise UndecodableImage("decoder-crashed", "The decoder crashed on this file.") from error
             unanswered.pop_all()
         if "code" in answer:
             raise UndecodableImage(answer["code"], answer["explanation"])
-        plane = np.frombuffer(pixels, dtype=np.uint8).reshape(answer["shape"])
-        return Film(plane, tuple(answer["notes"]), answer["digest"], as_impression(answer["impression"]))
+        return answer, payload
 
     def close(self) -> None:
         """End the child. Another `render` starts a new one."""
@@ -135,24 +146,32 @@ def serve(pipe: Connection, memory_mebibytes: int, timeout_seconds: float) -> No
     measure(np.zeros((64, 64), dtype=np.uint8))  # linear algebra takes its memory once, and ends the process without it
     _limit_memory(memory_mebibytes)
     pipe.send_bytes(b"ready")
+    look = Look()
     while True:
         try:
-            path = Path(os.fsdecode(pipe.recv_bytes()))
+            job, _, name = pipe.recv_bytes().partition(b" ")
         except (EOFError, ConnectionError):
             return
         signal.alarm(int(timeout_seconds) + 5)  # ends this process even inside a codec, if the parent no longer can
         try:
-            film = render(path)
-            seen = measure(film.pixels)
+            told, payload = _answer(look, job.decode(), Path(os.fsdecode(name)))
         except UndecodableImage as error:
             _refuse(pipe, error.code, error.explanation)
         except MemoryError:
             _refuse(pipe, "out-of-memory", "Decoding the image needs more memory than it may have.")
         else:
-            told = {"shape": film.pixels.shape, "notes": film.notes, "digest": film.digest, "impression": asdict(seen)}
             pipe.send_bytes(json.dumps(told).encode())
-            pipe.send_bytes(film.pixels.ravel().data)  # of a plane it would send the first row
+            pipe.send_bytes(payload)
         signal.alarm(0)
+
+
+def _answer(look: Look, job: str, path: Path) -> tuple[dict[str, Any], bytes | memoryview]:
+    if job != "render":
+        return {}, look.jobs[job](path)
+    film = render(path)
+    seen = measure(film.pixels)
+    told = {"shape": film.pixels.shape, "notes": film.notes, "digest": film.digest, "impression": asdict(seen)}
+    return told, film.pixels.ravel().data  # of a plane the pipe would send the first row
 
 
 def _refuse(pipe: Connection, code: str, explanation: str) -> None:

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pydicom
@@ -20,7 +20,7 @@ from agent.imaging.attributes import BROKEN, first
 from agent.imaging.impression import Impression
 from agent.imaging.stored import Stored, UndecodableImage, read
 
-__all__ = ["Film", "UndecodableImage", "render"]
+__all__ = ["Curve", "Developed", "Film", "UndecodableImage", "curve_of", "develop", "render", "voi_lut"]
 
 _TABLE: Final = 1 << 16  # values; wider data lose their lowest bits
 _LEAST_GRAYS_SHARE: Final = 0.10  # of the pixels must be neither black nor white
@@ -49,28 +49,91 @@ class Film:
 
 
 @dataclass(frozen=True, slots=True)
+class Curve:
+    """A VOI LUT Function with its window (PS3.3 C.11.2.1.2 and C.11.2.1.3), in values after the Modality LUT."""
+
+    function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
+    center: float
+    width: float
+
+    def grays(self, values: _Values) -> _Values:
+        """From 0 to 1. The width is positive, of LINEAR at least 1."""
+        if self.function == "SIGMOID":
+            return np.asarray(1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - self.center) / self.width, -60.0, 60.0))))
+        if self.function == "LINEAR_EXACT":
+            return np.clip((values - self.center) / self.width + 0.5, 0.0, 1.0)
+        if self.width == 1:
+            return (values > self.center - 0.5).astype(np.float64)
+        return np.clip((values - (self.center - 0.5)) / (self.width - 1.0) + 0.5, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
 class _Scale:
-    """One way to see the film. grays: (values,) from 0 to 1 for every value that can occur."""
+    """One way to see the film. grays: (values,) from 0 to 1 for every value that can occur; curve: None for a table."""
 
     grays: _Values
+    notes: tuple[str, ...] = ()
+    curve: Curve | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Developed:
+    """A film with the list of values that can occur; the stored value of a place is `lowest + (place << step)`.
+
+    indices: (rows, columns) places in that list, from 0; values: (n,) after the Modality LUT; padded: (n,) bool.
+    grays: (n,) from 0 to 1, 0 is black; curve: what made them, before `inverted`; None: the first VOI LUT.
+    span: where the anatomy lies, lowest and highest value.
+    """
+
+    indices: NDArray[Any]
+    lowest: int
+    step: int
+    values: _Values
+    padded: NDArray[np.bool_]
+    grays: _Values
+    curve: Curve | None
+    inverted: bool
+    span: tuple[float, float]
     notes: tuple[str, ...]
+
+    def film(self) -> NDArray[np.uint8]:
+        """(rows, columns), 8 bits, 0 is black; padding is black."""
+        lookup = np.rint(np.clip(self.grays, 0.0, 1.0) * 255).astype(np.uint8)
+        lookup[self.padded] = 0
+        return np.ascontiguousarray(lookup[self.indices])
 
 
 def render(path: Path) -> Film:
     """Decode, window and orient the gray scale of one file. Raises UndecodableImage."""
     stored = read(path)
+    made = develop(stored)
+    return Film(made.film(), made.notes, _digest(stored.values))
+
+
+def develop(stored: Stored, *, even_blank: bool = False) -> Developed:
+    """Window and orient the gray scale. even_blank: for eyes, which may see that there is nothing.
+
+    Raises UndecodableImage.
+    """
     lowest, step, table = _domain(stored.values)
     indices = ((stored.values - lowest) >> step) if step else (stored.values - lowest)
     counts, padded = _histogram(indices, table, stored.header)
     values, notes = _modality(table, stored.header)
-    scale = _first_usable(_scales(values, counts, stored), counts)
+    scales = _scales(values, counts, stored)
+    scale = _first_usable(scales, counts, _everything(values) if even_blank else None)
     inverted, why = _inverted(stored.header)
-    grays = 1.0 - scale.grays if inverted else scale.grays
-    lookup = np.rint(np.clip(grays, 0.0, 1.0) * 255).astype(np.uint8)
-    lookup[padded] = 0
-    film = np.ascontiguousarray(lookup[indices])
-    told = stored.notes + notes + scale.notes + why + _orientation(stored.header)
-    return Film(film, told, _digest(stored.values))
+    return Developed(
+        indices=indices,
+        lowest=int(lowest),
+        step=step,
+        values=values,
+        padded=padded,
+        grays=1.0 - scale.grays if inverted else scale.grays,
+        curve=scale.curve,
+        inverted=inverted,
+        span=_robust_range(values, counts),
+        notes=stored.notes + notes + scale.notes + why + _orientation(stored.header),
+    )
 
 
 def _digest(values: NDArray[Any]) -> str:
@@ -115,6 +178,8 @@ def _modality(table: NDArray[np.int64], header: pydicom.Dataset) -> tuple[_Value
         values = np.asarray(apply_modality_lut(table, header), dtype=np.float64)
     except BROKEN:
         return table.astype(np.float64), ("broken modality LUT or rescale ignored",)
+    if not np.isfinite(values).all():
+        return table.astype(np.float64), ("broken modality LUT or rescale ignored",)
     if values.size > 1 and values.min() == values.max():
         return table.astype(np.float64), ("modality LUT or rescale without contrast ignored",)
     return values, ()
@@ -123,47 +188,62 @@ def _modality(table: NDArray[np.int64], header: pydicom.Dataset) -> tuple[_Value
 def _scales(values: _Values, counts: NDArray[np.int64], stored: Stored) -> Iterator[_Scale]:
     """Ways to see the film, best first: VOI LUT, window, as it is (8 bits), percentiles."""
     header = stored.header
-    for build in (_voi_lut, _window):
+    for build in (voi_lut, _window):
         scale = build(values, header)
         if scale is not None:
             yield scale
     low, high = _robust_range(values, counts)
     if stored.values.dtype.itemsize == 1 and high - low >= _WIDE_8_BIT and values.min() >= 0 and values.max() <= 255:
-        yield _Scale(values / 255.0, ("no usable window; 8 bits shown as they are",))
+        yield _curved(values, _between(0.0, 255.0), "no usable window; 8 bits shown as they are")
     if high > low:
-        yield _Scale((values - low) / (high - low), ("no usable window; percentiles 0.5 and 99.5 of the film taken",))
+        yield _curved(values, _between(low, high), "no usable window; percentiles 0.5 and 99.5 of the film taken")
 
 
-def _voi_lut(values: _Values, header: pydicom.Dataset) -> _Scale | None:
-    """PS3.3 C.11.2.1.1. The first of several."""
+def _between(low: float, high: float) -> Curve:
+    return Curve("LINEAR_EXACT", (low + high) / 2, high - low)
+
+
+def _curved(values: _Values, curve: Curve, *notes: str) -> _Scale:
+    return _Scale(curve.grays(values), notes, curve)
+
+
+def _everything(values: _Values) -> _Scale:
+    """From the lowest to the highest value."""
+    low, high = float(values.min()), float(values.max())
+    return _curved(values, _between(low, max(high, low + 1)), "blank, or nothing but black and white")
+
+
+def voi_lut(values: _Values, header: pydicom.Dataset, index: int = 0) -> _Scale | None:
+    """PS3.3 C.11.2.1.1. One of several; None where it is broken or absent."""
     if not header.get("VOILUTSequence"):
         return None
     try:
-        looked_up = apply_voi(np.rint(values).astype(np.int64), header).astype(np.float64)
-        full = float(2 ** int(header.VOILUTSequence[0].LUTDescriptor[2]) - 1)
+        looked_up = apply_voi(np.rint(values).astype(np.int64), header, index).astype(np.float64)
+        full = float(2 ** int(header.VOILUTSequence[index].LUTDescriptor[2]) - 1)
     except BROKEN:
         return None
     top = float(looked_up.max())
     if top < full / 2:  # known of real devices: 16 bits declared, 12 used
         return _Scale(looked_up / top, ("VOI LUT narrower than declared",)) if top > 0 else None
-    return _Scale(looked_up / full, ())
+    return _Scale(looked_up / full)
 
 
 def _window(values: _Values, header: pydicom.Dataset) -> _Scale | None:
-    """PS3.3 C.11.2.1.2 and C.11.2.1.3. The first of several windows."""
-    center, width = _first_number(header, "WindowCenter"), _first_number(header, "WindowWidth")
+    """The first of several windows."""
+    curve = curve_of(_first_number(header, "WindowCenter"), _first_number(header, "WindowWidth"), header)
+    return None if curve is None else _curved(values, curve)
+
+
+def curve_of(center: float | None, width: float | None, header: pydicom.Dataset) -> Curve | None:
+    """A window with the function that the header names; None where its figures make no sense."""
     if center is None or width is None:
         return None
     function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
     if function == "SIGMOID" and width > 0:
-        return _Scale(1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - center) / width, -60.0, 60.0))), ())
+        return Curve("SIGMOID", center, width)
     if function == "LINEAR_EXACT" and width > 0:
-        return _Scale(np.clip((values - center) / width + 0.5, 0.0, 1.0), ())
-    if width < 1:
-        return None
-    if width == 1:
-        return _Scale((values > center - 0.5).astype(np.float64), ())
-    return _Scale(np.clip((values - (center - 0.5)) / (width - 1.0) + 0.5, 0.0, 1.0), ())
+        return Curve("LINEAR_EXACT", center, width)
+    return Curve("LINEAR", center, width) if width >= 1 else None
 
 
 def _first_number(header: pydicom.Dataset, keyword: str) -> float | None:
@@ -174,12 +254,14 @@ def _first_number(header: pydicom.Dataset, keyword: str) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _first_usable(scales: Iterator[_Scale], counts: NDArray[np.int64]) -> _Scale:
+def _first_usable(scales: Iterator[_Scale], counts: NDArray[np.int64], otherwise: _Scale | None) -> _Scale:
     discarded: tuple[str, ...] = ()
     for scale in scales:
         if _is_usable(scale.grays, counts):
             return _Scale(scale.grays, discarded + scale.notes)
         discarded = ("the film's own window or VOI LUT makes it blank and was not taken",)
+    if otherwise is not None:
+        return otherwise
     raise UndecodableImage("blank-image", "The pixels hold no picture: blank, or nothing but black and white.")
 
 
