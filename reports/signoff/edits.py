@@ -1,0 +1,124 @@
+"""How much a person changed, in words and in findings; and where chips contradict the text.
+
+deploy/docs/signoff.md has the rule: accepted (not a word), minor (the same findings and at most a fifth of the words),
+major (everything else).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from reports.findings import Finding, State, extract
+from reports.signoff.tables import Verdict
+from reports.text import DraftText
+
+MINOR_SHARE: Final = 0.20  # of the words of the longer text
+_WORD: Final = re.compile(r"\w+")
+_MOST_COMPARED: Final = 4_000_000  # pairs of words: a second or two
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What was made of a draft. words_changed: inserted, deleted or replaced. drafted, signed: label to state."""
+
+    verdict: Verdict
+    words_drafted: int
+    words_signed: int
+    words_changed: int
+    drafted: Mapping[str, str]
+    signed: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A chip that the text does not bear out. said: what the text says of the label; None: nothing.
+
+    words: the sentence that says so, from the text; empty where there is none.
+    """
+
+    label: str
+    chip: State
+    said: State | None
+    words: str
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        says = f"says {self.said.value}" if self.said is not None else "does not mention it"
+        return f"{self.label} is set to {self.chip.value}, the text {says}."
+
+
+def narrative(text: DraftText) -> str:
+    """Findings and Impression as one text, as documents are read."""
+    return f"{text.findings}\n\n{text.impression}"
+
+
+def states(text: DraftText) -> Mapping[str, str]:
+    """Label to state, of all labels that the text mentions."""
+    return {label: found.state.value for label, found in extract(narrative(text)).by_label.items()}
+
+
+def compared(drafted: DraftText, signed: DraftText) -> Edit:
+    """Say how much was changed."""
+    before, after = _words(drafted), _words(signed)
+    changed = distance(before, after)
+    said, says = states(drafted), states(signed)
+    if drafted == signed:
+        verdict = Verdict.ACCEPTED
+    elif said == says and changed <= MINOR_SHARE * max(len(before), len(after), 1):
+        verdict = Verdict.MINOR
+    else:
+        verdict = Verdict.MAJOR
+    return Edit(verdict, len(before), len(after), changed, said, says)
+
+
+def distance(before: Sequence[str], after: Sequence[str]) -> int:
+    """Levenshtein distance on words: the least number that must be inserted, deleted or replaced.
+
+    What both begin or end with costs no time; where the rest is longer than any report, all of it counts as changed.
+    """
+    start = 0
+    while start < min(len(before), len(after)) and before[start] == after[start]:
+        start += 1
+    end = 0
+    while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
+        end += 1
+    before, after = before[start : len(before) - end], after[start : len(after) - end]
+    if len(before) * len(after) > _MOST_COMPARED:
+        return max(len(before), len(after))
+    row = list(range(len(after) + 1))
+    for number, word in enumerate(before, start=1):
+        diagonal, row[0] = row[0], number
+        for place, other in enumerate(after, start=1):
+            replaced = diagonal + (word != other)
+            diagonal = row[place]
+            row[place] = min(replaced, row[place] + 1, row[place - 1] + 1)
+    return row[-1]
+
+
+def warnings(text: DraftText, chips: Mapping[str, str]) -> tuple[Contradiction, ...]:
+    """Chips that contradict the text, in the order of the chips. Silence contradicts only what is set to present."""
+    whole = narrative(text)
+    found = extract(whole).by_label
+    contradictions = []
+    for label, word in chips.items():
+        chip, finding = State(word), found.get(label)
+        if finding is None and chip is State.PRESENT:
+            contradictions.append(Contradiction(label, chip, None, ""))
+        elif finding is not None and finding.state is not chip:
+            contradictions.append(Contradiction(label, chip, finding.state, _said_in(whole, finding)))
+    return tuple(contradictions)
+
+
+def _said_in(text: str, finding: Finding) -> str:
+    for mention in finding.evidence:
+        start, end = mention.sentence
+        return text[start:end]
+    return ""
+
+
+def _words(text: DraftText) -> list[str]:
+    return _WORD.findall(narrative(text))
