@@ -37,15 +37,6 @@ def _uid_root(text: str) -> str:
     return text
 
 
-class SignOffConfig(BaseModel):
-    """Section [reports.signoff]: who must sign, and what must be known before."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    second_signature: Literal["trainees", "always"] = "trainees"  # whose first signature needs a second one
-    sign_unasked: bool = False  # sign where no destination can be asked whose study it is
-
-
 class ReportsConfig(BaseModel):
     """Section [reports] of the configuration file; each key is explained in deploy/wetread.toml."""
 
@@ -64,7 +55,8 @@ class ReportsConfig(BaseModel):
     uid_root: Annotated[str, AfterValidator(_uid_root)] = ROOT  # of UIDs made here; for sites that refuse 2.25
     series_number: int = Field(9001, ge=1, le=2**31 - 1)  # of the drafts; far from those of devices
     experimental: bool = False  # `wetread report assess`: objects whose encoding is private and will change
-    signoff: SignOffConfig = Field(default_factory=SignOffConfig)
+    second_signature: Literal["trainees", "always"] = "trainees"  # whose first signature needs a second one
+    sign_unasked: bool = False  # sign where no destination can be asked whose study it is
 
 
 class Hl7Config(BaseModel):

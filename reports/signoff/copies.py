@@ -141,7 +141,7 @@ def must_be_proven(copy: WorkingCopy, now: datetime, *, unasked: bool) -> None:
             return
         words = (
             "no destination can be asked whose study this is: register one that answers C-FIND "
-            "(wetread ae add), or set reports.signoff.sign_unasked"
+            "(wetread ae add), or set reports.sign_unasked"
         )
     elif copy.identity == Identity.DIFFERS:
         words = "the PACS has this study under another patient or order; do not sign, withdraw the draft"
