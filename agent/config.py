@@ -10,9 +10,18 @@ import ipaddress
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -59,6 +68,9 @@ class BrokerConfig(BaseModel):
     url: SecretStr = SecretStr("")  # empty: an own Redis on a unix socket in the data folder
 
 
+HostName = Annotated[str, Field(pattern=r"^[a-z0-9:]([a-z0-9.:-]*[a-z0-9])?$")]  # an address has no brackets
+
+
 class WebConfig(BaseModel):
     """Section [web]: the pages and /metrics."""
 
@@ -66,14 +78,52 @@ class WebConfig(BaseModel):
 
     bind_address: str = "127.0.0.1"
     port: int = Field(8080, ge=1, le=65535)
+    hosts: tuple[HostName, ...] = ()  # names by which others call these pages; the first stands in links
+    tls_certificate: Path | None = None  # PEM, ours; with it the port speaks https only
+    tls_key: Path | None = None  # PEM, without password; None: it stands in the file of the certificate
+    proxy: tuple[IPvAnyNetwork, ...] = ()  # who terminates TLS before us; only its X-Forwarded-* are believed
 
     @field_validator("bind_address")
     @classmethod
-    def loopback_only(cls, address: str) -> str:
-        """The pages show patients and know no users yet: nobody else may reach them."""
-        if address != "localhost" and not ipaddress.ip_address(address).is_loopback:
-            raise ValueError("the pages have no users and no TLS yet, so they bind to 127.0.0.1 or ::1 only")
+    def an_address(cls, address: str) -> str:
+        """Names may mean several cards."""
+        if address != "localhost":
+            ipaddress.ip_address(address)
         return address
+
+    @model_validator(mode="after")
+    def never_in_the_clear(self) -> Self:
+        """The pages show patients: whoever is not on this machine comes by TLS, and to a name that is ours."""
+        safe = self.tls_certificate is not None or bool(self.proxy)
+        if not self.is_loopback and not safe:
+            raise ValueError(
+                "beyond 127.0.0.1 the pages need TLS: set tls_certificate and tls_key, or proxy, the address of the "
+                "proxy that speaks https for them"
+            )
+        if (self.proxy or not self.is_loopback) and not self.hosts:
+            raise ValueError(
+                'by which names do others call the pages? Set hosts, such as ["wetread.hospital.example"]; every other '
+                "Host header is refused"
+            )
+        if self.hosts and not safe:
+            raise ValueError("hosts are for others than this machine: they need tls_certificate and tls_key, or proxy")
+        if self.tls_certificate is not None and self.proxy:
+            raise ValueError("tls_certificate is for pages without a proxy, proxy for those behind one: choose one")
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        """Does only this machine reach the port?"""
+        return self.bind_address == "localhost" or ipaddress.ip_address(self.bind_address).is_loopback
+
+    @property
+    def address(self) -> str:
+        """How links begin that are given to people, such as `https://wetread.hospital.example`; no slash at the end."""
+        scheme = "https" if self.tls_certificate or self.proxy else "http"
+        name = self.hosts[0] if self.hosts else self.bind_address
+        name = f"[{name}]" if ":" in name else name
+        ordinary = bool(self.proxy) or (scheme == "https" and self.port == 443)
+        return f"{scheme}://{name}" if ordinary else f"{scheme}://{name}:{self.port}"
 
 
 class LogConfig(BaseModel):
