@@ -11,7 +11,7 @@ import json
 import struct
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +25,7 @@ from pydicom.uid import UID
 
 from agent.imaging.attributes import BROKEN, first, value
 from agent.imaging.pixels import Developed, curve_of, develop, voi_lut
-from agent.imaging.stored import Stored, UndecodableImage, read
+from agent.imaging.stored import UndecodableImage, read
 
 SIDE: Final = 1024  # of the small picture, the longer one
 MAGIC: Final = b"WFLM"
@@ -37,13 +37,18 @@ _MOST_WINDOWS: Final = 16
 _BASIC: Final = ("Rows", "Columns", "BitsStored", "PhotometricInterpretation", "PixelRepresentation")
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    path: Path
+    header: pydicom.Dataset  # without pixels
+    made: Developed
+
+
 class Look:
     """Answers for one film after the other; what was decoded last is kept for the next question about it."""
 
     def __init__(self) -> None:
-        self._path: Path | None = None
-        self._stored: Stored | None = None
-        self._made: Developed | None = None
+        self._last: _Opened | None = None
 
     @property
     def jobs(self) -> Mapping[str, Callable[[Path], bytes]]:
@@ -52,8 +57,7 @@ class Look:
 
     def preview(self, path: Path) -> bytes:
         """The whole film as a JPEG of 8 bits, its longer side at most 1024."""
-        _, made = self._developed(path)
-        picture = Image.fromarray(made.film())
+        picture = Image.fromarray(self._opened(path).made.film())
         scale = min(1.0, SIDE / max(picture.size))
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         written = BytesIO()
@@ -63,10 +67,10 @@ class Look:
 
     def values(self, path: Path) -> bytes:
         """Every value, without loss: gzip of MAGIC, length of the header, header (JSON), planes of differences."""
-        stored, made = self._developed(path)
-        wide = made.values.size > 256
+        opened = self._opened(path)
+        made, wide = opened.made, opened.made.values.size > 256
         told = {
-            **facts(stored.header),
+            **facts(opened.header),
             "width": made.indices.shape[1],
             "height": made.indices.shape[0],
             "lowest": made.lowest,
@@ -77,22 +81,24 @@ class Look:
             "inverted": made.inverted,
             "shown": None if made.curve is None else asdict(made.curve),
             "span": made.span,
-            "voi": _voi_luts(made, stored.header),
+            "voi": _voi_luts(made, opened.header),
             "notes": made.notes,
-            **_modality(made, stored.header),
+            **_modality(made, opened.header),
         }
         header = json.dumps(told, allow_nan=False).encode()
         header += b" " * (-len(header) % 4)
         parts = (MAGIC, struct.pack("<I", len(header)), header, *_planes(made.indices, wide=wide))
         return gzip.compress(b"".join(parts), _LEVEL, mtime=0)
 
-    def _developed(self, path: Path) -> tuple[Stored, Developed]:
-        if self._path != path or self._stored is None or self._made is None:
-            self._path, self._stored, self._made = None, None, None  # not both in memory
-            self._stored = read(path)
-            self._made = develop(self._stored, even_blank=True)
-            self._path = path
-        return self._stored, self._made
+    def _opened(self, path: Path) -> _Opened:
+        if self._last is None or self._last.path != path:
+            self._last = None  # not both in memory
+            stored = read(path)
+            made = develop(stored, even_blank=True)
+            header = stored.header
+            header.pop("PixelData", None)
+            self._last = _Opened(path, header, replace(made, indices=made.indices.astype(np.uint16)))
+        return self._last
 
 
 def describe(path: Path) -> bytes:
@@ -239,10 +245,9 @@ def _voi_luts(made: Developed, header: pydicom.Dataset) -> list[dict[str, str]]:
     return luts
 
 
-def _planes(indices: NDArray[Any], *, wide: bool) -> tuple[bytes, ...]:
+def _planes(indices: NDArray[np.uint16], *, wide: bool) -> tuple[bytes, ...]:
     """Differences to the pixel on the left, modulo 2^16 or 2^8; low bytes, then high bytes. Deflates twice as well."""
-    values: NDArray[np.uint16] = indices.astype(np.uint16)
-    differences = values.copy()
-    differences[:, 1:] = values[:, 1:] - values[:, :-1]
+    differences = indices.copy()
+    differences[:, 1:] = indices[:, 1:] - indices[:, :-1]
     low = (differences & 0xFF).astype(np.uint8).tobytes()
     return (low, (differences >> 8).astype(np.uint8).tobytes()) if wide else (low,)

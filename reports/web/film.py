@@ -1,0 +1,192 @@
+"""The films of a study, as the pages know them: which there are, what is said of each, and who makes them visible.
+
+Decoding is not done here: `Films` is handed in. The formats are described in deploy/docs/viewer.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dicom_node.errors import WetreadError
+from dicom_node.tables import Instance, Revision, Role, Study
+from reports import drafts
+
+MOST_FILMS: Final = 24  # of a study; a radiograph of the chest has two
+MOST_PRIORS: Final = 10
+
+_NO_SUCH: Final = 2**31
+
+
+class FilmTrouble(WetreadError):
+    """A film cannot be shown. `code` is a word for programs; the sentence holds no patient data."""
+
+    def __init__(self, code: str, explanation: str) -> None:
+        super().__init__(explanation)
+        self.code = code
+        self.explanation = explanation
+
+
+class FilmsBusy(FilmTrouble):
+    """Too many films are asked for at once; it is worth trying again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A film as bytes. encoding: its Content-Encoding; every browser takes gzip."""
+
+    content: bytes
+    media_type: str
+    encoding: str = ""
+
+
+class Films(Protocol):
+    """Makes stored films visible, by the digest that names the file. For several threads.
+
+    Each raises FilmTrouble, and FilmsBusy where too many are asked for.
+    """
+
+    def preview(self, digest: str) -> Picture:
+        """A small picture with the film's own window, for the first moment."""
+
+    def pixels(self, digest: str) -> Picture:
+        """Every value, with what a viewer needs to window it itself."""
+
+    def describe(self, digest: str) -> Mapping[str, Any]:
+        """What the header says; the pixels are not looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """One stored film. read: its place among the films that the newest draft is about, from 1; 0: it was not read."""
+
+    instance_id: int
+    digest: str
+    size: int
+    received_at: datetime
+    conflict: bool
+    set_aside: bool
+    purged: bool
+    read: int
+
+    @property
+    def words(self) -> list[str]:
+        """What a person must know of it before anything else."""
+        said = [
+            (self.purged, "Deleted: it was kept as long as node.keep_days says."),
+            (self.conflict, "These are other bytes under the UID of an earlier film; the first one is used."),
+            (self.set_aside, "Set aside: it names no patient; it was not read."),
+        ]
+        return [sentence for is_so, sentence in said if is_so]
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Another study of the same patient, with its films."""
+
+    study_id: int
+    received_at: datetime
+    films: Sequence[Shelved]
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The films of a study, what was read first, and those of other studies of the patient, the newest first.
+
+    words: what must be known of the study, such as why it is held.
+    """
+
+    study: Study
+    films: Sequence[Shelved]
+    priors: Sequence[Prior]
+    words: Sequence[str]
+
+
+def shelf(tx: Session, study_id: int) -> Shelf | None:
+    """Everything that can be shown beside a draft; None where there is no such study."""
+    study = tx.get(Study, study_id) if study_id < _NO_SUCH else None
+    if study is None:
+        return None
+    held = [f"The study is held for a person: {study.hold_reason}."] if study.hold_reason else []
+    if any(tx.scalars(select(Instance.patient_id).where(_is_film(study.id), Instance.patient_id != study.patient_id))):
+        held.append("Its films name different patients.")
+    return Shelf(study, _films(tx, study), _priors(tx, study), held)
+
+
+def film(tx: Session, instance_id: int) -> tuple[Instance, bool] | None:
+    """A stored film and whether its file was deleted; None where there is none, or it is no film."""
+    found = tx.get(Instance, instance_id) if instance_id < _NO_SUCH else None
+    if found is None or found.role is Role.OTHER:
+        return None
+    return found, _is_purged(tx, tx.get_one(Study, found.study_id))
+
+
+def as_json(
+    shelved: Shelved, facts: Mapping[str, Any] | None = None, trouble: FilmTrouble | None = None
+) -> dict[str, Any]:
+    """What the viewer asks of one film: `new FilmViewer(element, {film})` takes this object."""
+    address = f"/film/{shelved.instance_id}"
+    return {
+        "id": shelved.instance_id,
+        "digest": shelved.digest[:12],
+        "size": shelved.size,
+        "received": f"{shelved.received_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "conflict": shelved.conflict,
+        "read": shelved.read,
+        "words": shelved.words,
+        "preview": f"{address}/preview",
+        "pixels": f"{address}/pixels",
+        "facts": facts,
+        "trouble": {"code": trouble.code, "sentence": trouble.explanation} if trouble else None,
+    }
+
+
+def _is_film(study_id: int) -> Any:
+    return (Instance.study_id == study_id) & (Instance.role != Role.OTHER)
+
+
+def _is_purged(tx: Session, study: Study) -> bool:
+    current = (Revision.study_id == study.id) & (Revision.number == study.revision)
+    return tx.scalar(select(Revision.purged_at).where(current)) is not None
+
+
+def _films(tx: Session, study: Study) -> list[Shelved]:
+    report = next(iter(drafts.of_study(tx, study.id)), None)
+    places = {digest: place for place, digest in enumerate(report.films, start=1)} if report else {}
+    purged = _is_purged(tx, study)
+    found = tx.scalars(select(Instance).where(_is_film(study.id)).order_by(Instance.id).limit(MOST_FILMS)).all()
+    films = [
+        Shelved(
+            instance_id=one.id,
+            digest=one.digest,
+            size=one.size,
+            received_at=one.received_at,
+            conflict=one.conflict,
+            set_aside=one.role is Role.SET_ASIDE,
+            purged=purged,
+            read=places.get(one.digest, 0),
+        )
+        for one in found
+    ]
+    return sorted(films, key=lambda one: (one.read == 0, one.read, one.conflict, one.set_aside, one.instance_id))
+
+
+def _priors(tx: Session, study: Study) -> list[Prior]:
+    """Other studies with the same Patient ID and issuer; none where the study names no patient."""
+    if not study.patient_id:
+        return []
+    same = (Study.patient_id == study.patient_id) & (Study.issuer_of_patient_id == study.issuer_of_patient_id)
+    has_films = select(Instance.id).where(Instance.study_id == Study.id, Instance.role != Role.OTHER).exists()
+    others = tx.scalars(
+        select(Study)
+        .where(same, Study.id != study.id, has_films)
+        .order_by(Study.first_received_at.desc(), Study.id.desc())
+        .limit(MOST_PRIORS)
+    ).all()
+    priors = [Prior(other.id, other.first_received_at, _films(tx, other)) for other in others]
+    return [prior for prior in priors if not all(one.purged for one in prior.films)]

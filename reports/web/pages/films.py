@@ -1,0 +1,121 @@
+"""The films for the viewer in the page: which there are, a small picture, every value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from reports.web.film import Films, FilmsBusy, FilmTrouble, Picture, Shelved, as_json, film, shelf
+from reports.web.rights import Right
+from reports.web.site import Site
+
+_KEEP: Final = "private, max-age=300"  # in the browser of who saw it, by the pixels' digest; no proxy keeps it
+_RETRY_SECONDS: Final = "2"
+_GONE: Final = frozenset({"file-missing", "purged"})
+_PURGED: Final = FilmTrouble("purged", "The film was deleted: it was kept as long as node.keep_days says.")
+_NO_DECODER: Final = FilmTrouble("no-decoder", "This process shows no films.")
+
+
+def routes(site: Site) -> list[Route]:
+    """Addresses of this module."""
+    films = _Films(site)
+    return [
+        site.route("/study/{number:int}/films.json", films.of_study, Right.SEE),
+        site.route("/film/{number:int}/film.json", films.described, Right.SEE),
+        site.route("/film/{number:int}/preview", films.preview, Right.SEE),
+        site.route("/film/{number:int}/pixels", films.pixels, Right.SEE),
+    ]
+
+
+class _Films:
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def of_study(self, request: Request) -> Response:
+        """The films of a study, those of other studies of the patient, and the way to the site's own viewer."""
+        with self._site.database.read() as tx:
+            found = shelf(tx, request.path_params["number"])
+        if found is None:
+            raise HTTPException(404)
+        link = self._site.equipment.viewer_link
+        study = found.study
+        return JSONResponse(
+            {
+                "study": study.id,
+                "words": list(found.words),
+                "films": self._with_facts(found.films),
+                "priors": [
+                    {
+                        "study": prior.study_id,
+                        "received": f"{prior.received_at:%Y-%m-%dT%H:%M:%SZ}",
+                        "films": [as_json(one) for one in prior.films if not one.purged],
+                    }
+                    for prior in found.priors
+                ],
+                "viewer": link.to(study.study_instance_uid, study.accession_number, study.patient_id) if link else "",
+            }
+        )
+
+    def described(self, request: Request) -> Response:
+        """What the header of one film says."""
+        return self._answer(request, "facts", lambda films, digest: JSONResponse(dict(films.describe(digest))))
+
+    def preview(self, request: Request) -> Response:
+        """A small JPEG."""
+        return self._answer(request, "preview", lambda films, digest: _sent(films.preview(digest)))
+
+    def pixels(self, request: Request) -> Response:
+        """Every value."""
+        return self._answer(request, "pixels", lambda films, digest: _sent(films.pixels(digest)))
+
+    def _with_facts(self, shelved: Sequence[Shelved]) -> list[dict[str, Any]]:
+        told = []
+        for one in shelved:
+            try:
+                told.append(as_json(one, self._films(purged=one.purged).describe(one.digest)))
+            except FilmTrouble as trouble:
+                told.append(as_json(one, trouble=trouble))
+        return told
+
+    def _films(self, *, purged: bool) -> Films:
+        if purged:
+            raise _PURGED
+        if self._site.equipment.films is None:
+            raise _NO_DECODER
+        return self._site.equipment.films
+
+    def _answer(self, request: Request, product: str, make: Callable[[Films, str], Response]) -> Response:
+        with self._site.database.read() as tx:
+            found = film(tx, request.path_params["number"])
+            digest, purged = (found[0].digest, found[1]) if found else ("", False)
+        if found is None:
+            raise HTTPException(404)
+        tag = f'"{product}-{digest}"'
+        headers = {"ETag": tag, "Cache-Control": _KEEP, "Vary": "Cookie"}
+        try:
+            films = self._films(purged=purged)
+            if request.headers.get("if-none-match") == tag:
+                return Response(status_code=304, headers=headers)
+            response = make(films, digest)
+        except FilmTrouble as trouble:
+            return _refused(trouble)
+        response.headers.update(headers)
+        return response
+
+
+def _sent(picture: Picture) -> Response:
+    headers = {"Content-Encoding": picture.encoding} if picture.encoding else {}
+    return Response(picture.content, media_type=picture.media_type, headers=headers)
+
+
+def _refused(trouble: FilmTrouble) -> Response:
+    said = {"code": trouble.code, "detail": trouble.explanation}
+    if isinstance(trouble, FilmsBusy):
+        return JSONResponse(said, status_code=503, headers={"Retry-After": _RETRY_SECONDS})
+    status = 410 if trouble.code in _GONE else 503 if trouble is _NO_DECODER else 422
+    return JSONResponse(said, status_code=status)
