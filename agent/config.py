@@ -36,6 +36,7 @@ from dicom_node.config import NodeConfig
 from dicom_node.credentials import Credential
 from dicom_node.errors import ConfigurationError
 from reports.config import FhirConfig, Hl7Config, ReportsConfig
+from reports.viewer_link import ViewerLink
 
 DEFAULT_FILE = Path("/etc/wetread/wetread.toml")
 _AS_SERVICE = "run it as the service's user: sudo -u wetread wetread ..."
@@ -82,6 +83,15 @@ class WebConfig(BaseModel):
     tls_certificate: Path | None = None  # PEM, ours; with it the port speaks https only
     tls_key: Path | None = None  # PEM, without password; None: it stands in the file of the certificate
     proxy: tuple[IPvAnyNetwork, ...] = ()  # who terminates TLS before us; only its X-Forwarded-* are believed
+    viewer_link: str = ""  # address of a study in the site's own viewer, with places in braces; empty: none
+
+    @field_validator("viewer_link")
+    @classmethod
+    def leads_to_a_viewer(cls, template: str) -> str:
+        """Every process refuses to start with an address that nobody could open."""
+        if template:
+            ViewerLink(template)
+        return template
 
     @field_validator("bind_address")
     @classmethod
