@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
@@ -17,8 +18,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute
 
 from dicom_node.database import Database
-from reports.web.doors import visitor_of
+from reports.web.doors import OnlyKnown, visitor_of
 from reports.web.guard import Guard
+from reports.web.navigation import navigation
 from reports.web.pages import overview
 from reports.web.rights import Right
 from reports.web.site import Equipment, Premises, Site, StaticFile, make_templates, static_files
@@ -49,7 +51,10 @@ def make_app(
     """
     files = static_files()
     templates = make_templates(premises, files)
-    site = Site(premises, database, templates, not_ready, equipment or Equipment())
+    equipment = equipment or Equipment()
+    if premises.access.is_public:
+        equipment = replace(equipment, porter=OnlyKnown(equipment.porter))
+    site = Site(premises, database, templates, not_ready, equipment)
     trouble = templates.get_template("error.html")
     broken = trouble.render(
         visitor=None,
@@ -57,9 +62,11 @@ def make_app(
         sentence="The page could not be made. The log of the web process says where; wetread check says whether the "
         "database and the disk are well.",
     )
+    routes = _routes(site, files, metrics)
+    templates.globals["navigation"] = navigation(routes)
     return Starlette(
-        routes=_routes(site, files, metrics),
-        middleware=[Middleware(Guard, error_page=broken)],
+        routes=routes,
+        middleware=[Middleware(Guard, error_page=broken, access=premises.access)],
         exception_handlers={HTTPException: _Refusals(templates).answer},
     )
 

@@ -19,6 +19,8 @@ from starlette.routing import Route
 from dicom_node.database import Database
 from dicom_node.owner import in_words
 from reports.provenance import NOTICE
+from reports.web.access import Access
+from reports.web.bodies import LARGEST_FORM
 from reports.web.doors import OpenHouse, Porter, door, visitor_of
 from reports.web.rights import Right
 from reports.web.standing import age
@@ -38,6 +40,12 @@ class Premises:
     store_folder: Path
     version: str
     demonstration: bool = False  # the model that runs does not see the film
+    access: Access = field(default_factory=Access)
+
+    @property
+    def secure(self) -> bool:
+        """Does every browser come by https, so that cookies may insist on it?"""
+        return self.access.is_secure
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +71,16 @@ class Site:
         return HTMLResponse(made, status_code=status)
 
     def route(
-        self, path: str, endpoint: Callable[[Request], Any], right: Right, *, methods: Sequence[str] = ("GET",)
+        self,
+        path: str,
+        endpoint: Callable[[Request], Any],
+        right: Right,
+        *,
+        methods: Sequence[str] = ("GET",),
+        largest: int = LARGEST_FORM,
     ) -> Route:
-        """An address behind the right that it needs."""
-        return door(self.equipment.porter, path, endpoint, right, methods=methods)
+        """An address behind the right that it needs. largest: bytes that a request may carry."""
+        return door(self.equipment.porter, path, endpoint, right, methods=methods, largest=largest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +121,8 @@ def make_templates(premises: Premises, files: Mapping[str, StaticFile]) -> Envir
         "now": None,
         "here": "",
         "alarms": (),
+        "said": "",
+        "navigation": (),
     }
     return templates
 

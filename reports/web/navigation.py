@@ -1,0 +1,42 @@
+"""Where the header of every page leads to: places that exist, for those who may go there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.routing import BaseRoute, Route
+
+from reports.web.rights import Right
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A page in the header. here: what its template sets as `here`. key: pressed after g."""
+
+    path: str
+    words: str
+    right: Right
+    here: str
+    key: str
+
+
+PLACES: Final = (
+    Place("/", "Worklist", Right.SEE, "worklist", "w"),
+    Place("/quality", "Quality", Right.QUALITY, "quality", "q"),
+    Place("/peers", "Peers", Right.SEE, "peers", "p"),
+    Place("/rules", "Rules", Right.ADMINISTER, "rules", "r"),
+    Place("/queues", "Queues", Right.ADMINISTER, "queues", "u"),
+    Place("/dead-letters", "Dead letters", Right.ADMINISTER, "dead-letters", "d"),
+    Place("/models", "Models", Right.ADMINISTER, "models", "m"),
+    Place("/users", "Users", Right.ADMINISTER, "users", "s"),
+    Place("/audit", "Audit", Right.AUDIT, "audit", "a"),
+    Place("/check", "Check", Right.ADMINISTER, "check", "c"),
+)
+
+
+def navigation(routes: Iterable[BaseRoute]) -> tuple[Place, ...]:
+    """The places that this app has a page for."""
+    paths = {route.path for route in routes if isinstance(route, Route)}
+    return tuple(place for place in PLACES if place.path in paths)
