@@ -6,6 +6,7 @@ import dicom_node.access_tables
 import dicom_node.commitment_tables
 import dicom_node.film_tables
 import dicom_node.rules.tables  # noqa: F401
+import reports.people.tables
 import reports.signoff.tables
 import reports.tables
 import reports.watches  # noqa: F401

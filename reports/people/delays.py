@@ -1,0 +1,88 @@
+"""What slows down guessing: each failed try makes the next one wait longer. Nobody is locked out for ever.
+
+Three counters see each try: the name from this address, the address, and the name from anywhere. So one who guesses
+somebody's password from elsewhere slows that person down by a minute at most. A try is counted before the password is
+looked at, so that many at once gain nothing, and taken back when it succeeds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from reports.people.errors import TooSoon
+from reports.people.tables import FailedTries
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    free: int  # tries without a wait
+    longest: timedelta
+    forgotten: timedelta  # after the last one
+
+
+_PAIR: Final = _Pace(4, timedelta(minutes=5), timedelta(hours=24))
+_ADDRESS: Final = _Pace(20, timedelta(minutes=5), timedelta(hours=1))
+_LOGIN: Final = _Pace(40, timedelta(minutes=1), timedelta(hours=24))
+
+
+def begin(tx: Session, login: str, address: str, now: datetime) -> None:
+    """Count one try. Raises TooSoon while an earlier one makes it wait; that is not counted."""
+    rows = [(pace, _row(tx, key, now)) for pace, key in _keys(login, address)]
+    wait = max(_wait(pace, row, now) for pace, row in rows)
+    if wait > timedelta(0):
+        raise TooSoon(int(wait.total_seconds()) + 1)
+    for pace, row in rows:
+        row.count = 1 if now - row.last_at > pace.forgotten else row.count + 1
+        row.last_at = now
+
+
+def succeeded(tx: Session, login: str, address: str) -> None:
+    """Take the try back, and forget how often this name failed from this address."""
+    (_, pair), *others = _keys(login, address)
+    tx.execute(delete(FailedTries).where(FailedTries.key == pair))
+    for _, key in others:
+        row = tx.get(FailedTries, key, with_for_update=True)
+        if row is not None:
+            row.count = max(0, row.count - 1)
+
+
+def forget(tx: Session, now: datetime) -> None:
+    """Delete what no longer counts."""
+    tx.execute(delete(FailedTries).where(FailedTries.last_at < now - max(_PAIR.forgotten, _LOGIN.forgotten)))
+
+
+def _row(tx: Session, key: str, now: datetime) -> FailedTries:
+    """The counter, locked; another transaction may be making it as well."""
+    row = tx.get(FailedTries, key, with_for_update=True)
+    if row is not None:
+        return row
+    made = FailedTries(key=key, count=0, last_at=now)
+    try:
+        with tx.begin_nested():
+            tx.add(made)
+    except IntegrityError:
+        return tx.get_one(FailedTries, key, with_for_update=True)
+    return made
+
+
+def _wait(pace: _Pace, row: FailedTries, now: datetime) -> timedelta:
+    if row.count < pace.free or now - row.last_at > pace.forgotten:
+        return timedelta(0)
+    doubled = timedelta(seconds=2 ** min(row.count - pace.free + 1, 10))
+    return row.last_at + min(doubled, pace.longest) - now
+
+
+def _keys(login: str, address: str) -> Iterator[tuple[_Pace, str]]:
+    """What is typed as a name may be a password: 20 bits of a digest find its counter, and tell nobody what it was."""
+    short = hashlib.sha256(login.encode("utf-8", "surrogatepass")).hexdigest()[:5]
+    yield _PAIR, f"{short} {address}"[:64]
+    yield _ADDRESS, f"- {address}"[:64]
+    yield _LOGIN, f"{short} -"

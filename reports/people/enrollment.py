@@ -1,0 +1,108 @@
+"""How a person gets a password and a PIN, and changes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dicom_node import audit
+from reports.people import accounts, links, sessions
+from reports.people.accounts import Particulars
+from reports.people.errors import LinkRefused
+from reports.people.passwords import check_password, check_pin
+from reports.people.rights import Role, Visitor
+from reports.people.service import People, SignedIn
+from reports.people.tables import Account, OneTimeLink, Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What a one-time link says to the person who opens it."""
+
+    purpose: Purpose
+    login: str = ""
+    name: str = ""
+    has_pin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Enrollment:
+    """What a person typed there. pin: may be empty. login, name, organization: only the first administrator's."""
+
+    password: str
+    pin: str = ""
+    login: str = ""
+    name: str = ""
+    organization: str = ""
+
+
+def invitation(people: People, token: str) -> Invitation:
+    """Look at a link without using it. Raises LinkRefused."""
+    with people.database.read() as tx:
+        link = links.find(tx, token, now=people.now(tx))
+        account = tx.get(Account, link.account_id) if link.account_id else None
+        if account is None:
+            return Invitation(link.purpose)
+        if account.disabled:
+            raise LinkRefused
+        return Invitation(link.purpose, account.login, account.name, bool(account.pin))
+
+
+def enroll(people: People, token: str, typed: Enrollment, *, address: str) -> SignedIn:
+    """Use a link: set password and PIN, sign in. Raises LinkRefused, WeakPassword, ConfigurationError."""
+    known = invitation(people, token)
+    check_password(typed.password, login=known.login or accounts.as_login(typed.login), name=known.name or typed.name)
+    if typed.pin:
+        check_pin(typed.pin)
+    password, pin = people.hasher.hash(typed.password), people.hasher.hash(typed.pin) if typed.pin else ""
+    with people.database.write() as tx:
+        now = people.now(tx)
+        link = links.use(tx, token, now=now)
+        if link.account_id is None:
+            who = Particulars(typed.name, frozenset({Role.ADMINISTRATOR}), typed.organization)
+            account = accounts.add(tx, typed.login, who, now=now, actor="person:first")
+        else:
+            account = tx.get_one(Account, link.account_id, with_for_update=True)
+        account.password, account.pin, account.changed_at = password, pin or account.pin, now
+        sessions.end_all(tx, account.id)
+        audit.append(tx, "password-set", at=now, actor=f"person:{account.login}", by=_way(link))
+        return people.open(tx, account, address)
+
+
+def change_password(people: People, who: Visitor, old: str, new: str, *, address: str) -> None:
+    """Every other session ends. Raises ProofRefused, TooSoon, WeakPassword."""
+    check_password(new, login=who.login, name=who.name)
+    people.prove_password(who, old, address=address)
+    kept = people.hasher.hash(new)
+    with people.database.write() as tx:
+        now, account = people.now(tx), tx.get_one(Account, who.user_id, with_for_update=True)
+        account.password, account.changed_at = kept, now
+        sessions.end_all(tx, account.id, but=int(who.session))
+        audit.append(tx, "password-set", at=now, actor=who.actor, by="password")
+
+
+def change_pin(people: People, who: Visitor, password: str, pin: str, *, address: str) -> None:
+    """Raises ProofRefused, TooSoon, WeakPassword."""
+    check_pin(pin)
+    people.prove_password(who, password, address=address)
+    kept = people.hasher.hash(pin)
+    with people.database.write() as tx:
+        now, account = people.now(tx), tx.get_one(Account, who.user_id, with_for_update=True)
+        account.pin, account.changed_at = kept, now
+        audit.append(tx, "pin-set", at=now, actor=who.actor)
+
+
+def set_password(people: People, login: str, password: str, *, actor: str) -> None:
+    """For scripts: an administrator gives a password. Sessions end. Raises NotFound, WeakPassword."""
+    with people.database.read() as tx:
+        account = accounts.find(tx, login)
+    check_password(password, login=account.login, name=account.name)
+    kept = people.hasher.hash(password)
+    with people.database.write() as tx:
+        now, row = people.now(tx), tx.get_one(Account, account.id, with_for_update=True)
+        row.password, row.changed_at = kept, now
+        sessions.end_all(tx, row.id)
+        audit.append(tx, "password-set", at=now, actor=actor, by="administrator", user=row.login)
+
+
+def _way(link: OneTimeLink) -> str:
+    return f"link-{link.purpose.value}"
