@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route, request_response
 from starlette.types import Receive, Scope, Send
 
+from reports.web.bodies import LARGEST_FORM, measured
 from reports.web.rights import NOBODY, Right, Visitor
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -33,11 +34,26 @@ class OpenHouse:
         return NOBODY
 
 
+class OnlyKnown:
+    """Nobody sees anything before signing in: what the pages are where others than this machine reach them."""
+
+    def __init__(self, porter: Porter) -> None:
+        self._porter = porter
+
+    def visitor(self, request: Request) -> Visitor | None:
+        """Who asks, or None; an open house is closed."""
+        visitor = self._porter.visitor(request)
+        return None if visitor == NOBODY else visitor
+
+
 class Door:
     """An ASGI endpoint behind a right. `visitor_of(request)` tells the endpoint who came."""
 
-    def __init__(self, endpoint: Callable[[Request], Any], right: Right, porter: Porter) -> None:
+    def __init__(
+        self, endpoint: Callable[[Request], Any], right: Right, porter: Porter, *, largest: int = LARGEST_FORM
+    ) -> None:
         self.right = right
+        self.largest = largest
         self._app = request_response(endpoint)
         self._porter = porter
 
@@ -53,7 +69,7 @@ class Door:
         if request.method not in _SAFE and not is_from_our_pages(request):
             raise HTTPException(403, "This did not come from a page of this site.")
         scope.setdefault("state", {})["visitor"] = visitor
-        await self._app(scope, receive, send)
+        await self._app(scope, measured(request.headers, receive, self.largest), send)
 
 
 def door(
@@ -63,9 +79,13 @@ def door(
     right: Right,
     *,
     methods: Sequence[str] = ("GET",),
+    largest: int = LARGEST_FORM,
 ) -> Route:
-    """A route behind its right. endpoint: a function of the request, async or run in a thread."""
-    return Route(path, Door(endpoint, right, porter), methods=list(methods))
+    """A route behind its right. endpoint: a function of the request, async or run in a thread.
+
+    largest: bytes that a request may carry.
+    """
+    return Route(path, Door(endpoint, right, porter, largest=largest), methods=list(methods))
 
 
 def visitor_of(request: Request) -> Visitor:

@@ -1,16 +1,16 @@
-"""What every answer passes: only loopback names are served, every answer is locked down, no error tells a secret."""
+"""What every answer passes: only names of ours are served, every answer is locked down, no error tells a secret."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from types import MappingProxyType
 from typing import Final
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.datastructures import MutableHeaders
+from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from reports.web.access import Access, arrive, is_known_to_be_safe
 
 log = structlog.get_logger("web")
 
@@ -28,33 +28,16 @@ SECURITY_HEADERS: Final = MappingProxyType(
         "Cache-Control": "no-store",  # pages show patients; a page may say otherwise for what is no secret
     }
 )
-_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
-
-
-def is_loopback_name(host: str) -> bool:
-    """Does a Host header name this machine itself?
-
-    A page of another site can make its own name resolve to 127.0.0.1 (DNS rebinding) and would then read our pages
-    with the browser of whoever visits it. The Host header still holds that site's name.
-    """
-    match = _HOST.fullmatch(host)
-    if match is None:
-        return False
-    name = (match[1] or match[2]).lower()
-    if name in {"localhost", "localhost."}:
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+_HSTS: Final = "max-age=31536000"  # RFC 6797: a year of https alone, for this name
 
 
 class Guard:
     """ASGI middleware around all pages. `error_page` is a whole document, made before anything could go wrong."""
 
-    def __init__(self, app: ASGIApp, error_page: str) -> None:
+    def __init__(self, app: ASGIApp, error_page: str, access: Access) -> None:
         self._app = app
         self._error_page = error_page
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -62,6 +45,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         answered = False
+        refusal = arrive(self._access, scope)
+        always = is_known_to_be_safe(self._access, scope)
 
         async def locked(message: Message) -> None:
             nonlocal answered
@@ -70,10 +55,11 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
+                if always:
+                    headers.setdefault("Strict-Transport-Security", _HSTS)
             await send(message)
 
-        if not is_loopback_name(Headers(scope=scope).get("host", "")):
-            refusal = PlainTextResponse("These pages answer to localhost and 127.0.0.1 only.\n", status_code=421)
+        if refusal is not None:
             await refusal(scope, receive, locked)
             return
         try:
