@@ -32,6 +32,7 @@ def named(config: Config) -> Mapping[str, Path]:
         "node.tls_ca": config.node.tls_ca,
         "hl7.tls_certificate": config.hl7.tls_certificate,
         "hl7.tls_ca": config.hl7.tls_ca,
+        "web.tls_certificate": config.web.tls_certificate,
     }
     return MappingProxyType({setting: path for setting, path in files.items() if path is not None})
 
@@ -49,6 +50,21 @@ def examine(config: Config, now: datetime) -> Iterator[tuple[str, Literal["ok", 
             begin=f"{found.not_before:%Y-%m-%d}", end=f"{found.not_after:%Y-%m-%d}", days=int(found.days_left(now))
         )
         yield setting, _VERDICTS[standing], f"{path} {words}"
+        if setting == "web.tls_certificate":
+            yield from _foreign(config.web.hosts, found)
+
+
+def _foreign(hosts: tuple[str, ...], found: tls.Certificate) -> Iterator[tuple[str, Literal["warning"], str]]:
+    """A name that the certificate is not for: every browser would refuse it."""
+    missing = [host for host in hosts if not any(_covers(name.lower(), host) for name in found.names)]
+    if missing:
+        words = f"is not for {', '.join(missing)}: browsers will refuse it; name what it carries, or have it made anew"
+        yield "web.hosts", "warning", f"the certificate of web.tls_certificate {words}"
+
+
+def _covers(name: str, host: str) -> bool:
+    """RFC 9525 6.3: a star stands for the leftmost label, and for nothing less or more."""
+    return name == host or (name.startswith("*.") and name[2:] == host.partition(".")[2])
 
 
 def days_left(config: Config, now: datetime) -> Mapping[str, float]:

@@ -11,12 +11,13 @@ from starlette.applications import Starlette
 
 from agent import __version__, schema
 from agent.certificates import days_left
-from agent.config import Config
+from agent.config import Config, WebConfig
 from agent.metrics import Exposition
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.files import free_mebibytes
 from reports.web import Premises, make_app
+from reports.web.access import Access
 
 
 def make_pages(config: Config, database: Database) -> Starlette:
@@ -27,6 +28,7 @@ def make_pages(config: Config, database: Database) -> Starlette:
         store_folder=config.node.store_folder,
         version=__version__,
         demonstration=config.reader.checkpoint is None,
+        access=access(config.web),
     )
     exposition = Exposition(
         database,
@@ -36,6 +38,16 @@ def make_pages(config: Config, database: Database) -> Starlette:
         certificates=partial(days_left, config),
     )
     return make_app(premises, database, not_ready=partial(not_ready, config.node, database), metrics=exposition.text)
+
+
+def access(web: WebConfig) -> Access:
+    """By which names the pages are called, and through whom."""
+    return Access(
+        hosts=frozenset(web.hosts),
+        is_loopback=web.is_loopback,
+        has_certificate=web.tls_certificate is not None,
+        proxies=web.proxy,
+    )
 
 
 def not_ready(node: NodeConfig, database: Database) -> list[str]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from reports.hl7.server import MllpServer
 
 
+_NO_PORT = 3  # as uvicorn's own command: it has said why
+
+
 def _begin(surroundings: Surroundings) -> Config:
     from agent import logs
 
@@ -171,22 +174,17 @@ def _deliver(config: Config, database: Database, stop: threading.Event, threads:
 @click.command()
 @click.pass_obj
 def web(surroundings: Surroundings) -> None:
-    """Serve the pages, /healthz and /metrics on web.port; 127.0.0.1 only until there are users."""
-    import uvicorn
-
+    """Serve the pages, /healthz and /metrics on web.port; beyond 127.0.0.1 by TLS, to those who have signed in."""
     from agent.pages import make_pages
+    from agent.serving import make_server
 
     config = _begin(surroundings)
     with open_database(config) as database:
+        server = make_server(make_pages(config, database), config.web)
         loop.Heart("web", database, loop.stop_on_signals()).start()
-        uvicorn.run(
-            make_pages(config, database),
-            host=config.web.bind_address,
-            port=config.web.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-        )
+        server.run()
+        if not server.started:
+            raise SystemExit(_NO_PORT)
 
 
 @click.command()
