@@ -10,14 +10,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 
 from agent import __version__, schema
+from agent.caretaker import Caretaker
 from agent.certificates import days_left
 from agent.config import Config, WebConfig
 from agent.metrics import Exposition
+from agent.viewing import FilmRoom
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.files import free_mebibytes
+from reports.viewer_link import ViewerLink
 from reports.web import Premises, make_app
 from reports.web.access import Access
+from reports.web.site import Equipment
 
 
 def make_pages(config: Config, database: Database) -> Starlette:
@@ -37,7 +41,13 @@ def make_pages(config: Config, database: Database) -> Starlette:
         monotonic=time.monotonic,
         certificates=partial(days_left, config),
     )
-    return make_app(premises, database, not_ready=partial(not_ready, config.node, database), metrics=exposition.text)
+    return make_app(
+        premises,
+        database,
+        not_ready=partial(not_ready, config.node, database),
+        metrics=exposition.text,
+        equipment=Equipment(caretaker=Caretaker(config, database)),
+    )
 
 
 def access(web: WebConfig) -> Access:

@@ -21,7 +21,7 @@ from dicom_node.database import Database
 from reports.web.doors import OnlyKnown, visitor_of
 from reports.web.guard import Guard
 from reports.web.navigation import navigation
-from reports.web.pages import overview
+from reports.web.pages import films, letters, overview, peers, queues, services
 from reports.web.rights import Right
 from reports.web.site import Equipment, Premises, Site, StaticFile, make_templates, static_files
 
@@ -75,6 +75,11 @@ def _routes(site: Site, files: Mapping[str, StaticFile], metrics: Callable[[], b
     probes = _Probes(site.not_ready, metrics)
     return [
         *overview.routes(site),
+        *peers.routes(site),
+        *services.routes(site),
+        *queues.routes(site),
+        *letters.routes(site),
+        *films.routes(site),
         site.route("/healthz", probes.healthz, Right.OPEN),
         site.route("/readyz", probes.readyz, Right.OPEN),
         site.route("/metrics", probes.metrics, Right.OPEN),

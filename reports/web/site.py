@@ -19,9 +19,12 @@ from starlette.routing import Route
 from dicom_node.database import Database
 from dicom_node.owner import in_words
 from reports.provenance import NOTICE
+from reports.viewer_link import ViewerLink
 from reports.web.access import Access
 from reports.web.bodies import LARGEST_FORM
+from reports.web.caretaker import Caretaker
 from reports.web.doors import OpenHouse, Porter, door, visitor_of
+from reports.web.film import Films
 from reports.web.rights import Right
 from reports.web.standing import age
 from reports.web.study import kind_of
@@ -53,6 +56,9 @@ class Equipment:
     """What the application lends to the pages; each thing may be missing, and then its pages say so."""
 
     porter: Porter = field(default_factory=OpenHouse)
+    caretaker: Caretaker | None = None
+    films: Films | None = None  # decodes stored films
+    viewer_link: ViewerLink | None = None  # to the site's own viewer
 
 
 @dataclass(frozen=True, slots=True)

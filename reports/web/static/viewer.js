@@ -1,0 +1,313 @@
+// The film in the page: one pane, or two beside each other, with a bar of tools.
+//
+//   import { FilmViewer, openStudy, prefetch } from "./viewer.js";
+//   const viewer = new FilmViewer(element, { film, prior });   objects of `films` and `priors` in /study/N/films.json
+//   const viewer = await openStudy(element, 17);               fetches that list; offers the other films and priors
+//   viewer.bindKeys(bind);                                     `bind` of keys.js; KEYS is the table
+//   element.addEventListener("film-shown", ({ detail }) => ... detail.id ...);
+//   prefetch(18);                                              so that the next one is there at once
+//   viewer.close();
+//
+// `film-shown` comes once for each film, when every pixel of it was painted where somebody can see it; what must not be
+// done unseen waits for it. `film-failed` has detail.words. The element gets its height from the page (viewer.css).
+
+import { FilmFailure } from "./viewer_film.js";
+import { button, made, Pane } from "./viewer_pane.js";
+
+/** Every key: what it is, what it does in words, and which method does it. Arrows and Space need the focus on the film. */
+export const KEYS = Object.freeze(
+  [
+    ["+", "Larger", (viewer) => viewer.zoom(1.25)],
+    ["-", "Smaller", (viewer) => viewer.zoom(0.8)],
+    ["0", "Fit the film into its box", (viewer) => viewer.fit()],
+    ["1", "One film pixel on one screen pixel", (viewer) => viewer.actual()],
+    ["2", "The film's own window; again: its next one", (viewer) => viewer.own()],
+    ["3", "Full range", (viewer) => viewer.preset("full")],
+    ["4", "Lung", (viewer) => viewer.preset("lung")],
+    ["5", "Mediastinum", (viewer) => viewer.preset("soft")],
+    ["6", "Bone", (viewer) => viewer.preset("bone")],
+    ["[", "Narrower window: more contrast", (viewer) => viewer.window(-0.05, 0)],
+    ["]", "Wider window: less contrast", (viewer) => viewer.window(0.05, 0)],
+    ["{", "Brighter", (viewer) => viewer.window(0, -0.03)],
+    ["}", "Darker", (viewer) => viewer.window(0, 0.03)],
+    ["i", "Invert", (viewer) => viewer.invert()],
+    ["m", "Mirror left and right; again: back", (viewer) => viewer.flip()],
+    ["t", "Turn by 90 degrees", (viewer) => viewer.turn()],
+    [".", "As it was at first", (viewer) => viewer.reset()],
+    ["p", "Prior film beside it, or away", (viewer) => viewer.togglePrior()],
+    ["l", "Link both films, or free them", (viewer) => viewer.toggleLinked()],
+  ].map(([key, words, act]) => Object.freeze({ key, words, act })),
+);
+
+/** Keys of the film while it has the focus, for the list of keys. */
+export const FOCUS_KEYS = Object.freeze([Object.freeze({ key: "Arrows", words: "Move the film" }), Object.freeze({ key: "Space + drag", words: "Move the film" })]);
+
+export class FilmViewer {
+  /**
+   * film: an object of films.json. prior: the same, shown beside it. others: [{words, film}] to choose a second one from.
+   * link: address of the study in the site's own viewer. painter: "auto", "webgl2" or "2d".
+   */
+  constructor(element, { film = null, prior = null, others = [], films = [], words = [], link = "", linked = true, painter = "auto" } = {}) {
+    this.element = element;
+    this.painter = painter;
+    this.others = others;
+    this.linked = linked;
+    element.classList.add("film-viewer");
+    this.bar = element.appendChild(made("div", "viewer-bar"));
+    this.bar.setAttribute("role", "toolbar");
+    this.bar.setAttribute("aria-label", "Film");
+    this.notes = element.appendChild(made("p", "viewer-notes"));
+    this.notes.textContent = words.join(" ");
+    this.stage = element.appendChild(made("div", "viewer-stage"));
+    this.main = this.addPane("Film");
+    this.second = null;
+    this.active = this.main;
+    this.makeBar(films, link);
+    element.addEventListener("film-loaded", () => this.refresh());
+    element.addEventListener("view-changed", (event) => this.follow(event.detail));
+    element.addEventListener("focusin", (event) => this.focused(event.target));
+    element.addEventListener("keydown", (event) => this.pressed(event));
+    this.ready = film ? this.show(film) : Promise.resolve();
+    if (prior) this.showPrior(prior);
+  }
+
+  /** Another film in the first pane. Resolves when it was fetched, or could not be. */
+  show(film) {
+    return this.main.show(film);
+  }
+
+  /** A film beside the first one; null takes it away. */
+  showPrior(film, words = "Prior") {
+    if (!film) {
+      this.second?.close();
+      this.second = null;
+      this.active = this.main;
+    } else {
+      this.second ??= this.addPane(words);
+      this.second.label = words;
+      this.second.show(film);
+    }
+    this.refresh();
+  }
+
+  togglePrior() {
+    const [first] = this.others;
+    if (this.second) this.showPrior(null);
+    else if (first) this.showPrior(first.film, first.words);
+    this.chooser.value = this.second ? "0" : "";
+  }
+
+  toggleLinked() {
+    this.linked = !this.linked;
+    this.refresh();
+  }
+
+  zoom(factor) {
+    this.active.zoom(factor);
+  }
+
+  fit() {
+    this.active.fit();
+    this.follow({ pane: this.active, fitted: true });
+  }
+
+  actual() {
+    this.active.actual();
+  }
+
+  invert() {
+    this.active.invert();
+  }
+
+  flip() {
+    this.active.flip();
+  }
+
+  turn() {
+    this.active.turn();
+  }
+
+  reset() {
+    this.active.reset();
+  }
+
+  window(width, darker) {
+    this.active.window(width, darker);
+  }
+
+  preset(name) {
+    this.active.preset(name);
+  }
+
+  /** The next of the film's own windows and VOI LUTs. */
+  own() {
+    const own = this.active.presets.filter((one) => one.name === "automatic" || one.name.startsWith("own-"));
+    const now = own.findIndex((one) => one.look === this.active.look || JSON.stringify(one.look) === JSON.stringify(this.active.look));
+    if (own.length) this.active.preset(own[(now + 1) % own.length].name);
+  }
+
+  /** How the active film is shown, in words. */
+  get state() {
+    return this.active.state;
+  }
+
+  /** Let keys work wherever the focus is. bind(key, words, action, {group}) is that of keys.js. Returns what unbinds. */
+  bindKeys(bind) {
+    const unbind = KEYS.map(({ key, words, act }) => bind(key, words, () => act(this), { group: "Film" }));
+    return () => unbind.forEach((one) => typeof one === "function" && one());
+  }
+
+  close() {
+    this.second?.close();
+    this.main.close();
+    this.element.replaceChildren();
+    this.element.classList.remove("film-viewer");
+  }
+
+  // --- inside
+
+  addPane(label) {
+    const pane = new Pane(this.painter, label);
+    this.stage.append(pane.root);
+    return pane;
+  }
+
+  focused(target) {
+    if (this.second?.root.contains(target)) this.active = this.second;
+    else if (this.main.root.contains(target)) this.active = this.main;
+    this.refresh();
+  }
+
+  /** Keys while something in the viewer has the focus; a page that binds them as well is not asked a second time. */
+  pressed(event) {
+    if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.target.closest("select")) return;
+    const found = KEYS.find((one) => one.key === event.key);
+    if (!found) return;
+    event.preventDefault();
+    found.act(this);
+  }
+
+  /** What is done to one of two linked films is done to the other: by the same share of its own range and size. */
+  follow({ pane, ...what }) {
+    this.refresh();
+    if (!this.linked || !this.second) return;
+    const other = pane === this.main ? this.second : this.main;
+    if (!other.film || !pane.view || !other.view) return;
+    other.following = true;
+    if (what.preset) other.preset(what.preset.startsWith("own-") || what.preset === "automatic" ? (other.presets[0]?.name ?? "") : what.preset);
+    if (what.windowed) other.window(...what.windowed);
+    if (what.moved) other.move(alike(pane, other));
+    if (what.fitted) other.fit();
+    if (what.reset) other.reset();
+    other.following = false;
+  }
+
+  makeBar(films, link) {
+    const tools = [
+      ["Fit", "0"], ["1:1", "1"], ["Invert", "i"], ["Mirror", "m"], ["Turn", "t"], ["Reset", "."],
+    ].map(([words, key]) => this.tool(words, key));
+    this.windows = this.choice("Window", (name) => this.preset(name));
+    this.chooser = this.choice("Beside it", (place) => this.showPrior(this.others[Number(place)]?.film ?? null, this.others[Number(place)]?.words));
+    options(this.chooser, [["", "No second film"], ...this.others.map(({ words }, place) => [String(place), words])]);
+    this.chooser.parentElement.hidden = !this.others.length;
+    this.link = this.tool("Linked", "l");
+    this.bar.append(this.windows.parentElement, ...tools, this.chooser.parentElement, this.link);
+    if (films.length > 1) this.bar.prepend(this.filmChoice(films));
+    if (link) this.bar.append(outside(link));
+  }
+
+  tool(words, key) {
+    const { act, words: title } = KEYS.find((one) => one.key === key);
+    const made = button(words, () => act(this));
+    made.title = `${title} (${key})`;
+    made.setAttribute("aria-keyshortcuts", key);
+    return made;
+  }
+
+  filmChoice(films) {
+    const chosen = this.choice("Film", (place) => this.show(films[Number(place)].film));
+    options(chosen, films.map(({ words }, place) => [String(place), words]));
+    return chosen.parentElement;
+  }
+
+  choice(words, act) {
+    const label = made("label", "viewer-choice");
+    const select = made("select", "");
+    label.append(`${words} `, select);
+    select.addEventListener("change", () => select.value !== "-" && act(select.value));
+    return select;
+  }
+
+  /** The bar says what the active pane shows. */
+  refresh() {
+    const presets = this.active.presets;
+    const shown = presets.find((one) => JSON.stringify(one.look) === JSON.stringify(this.active.look));
+    options(this.windows, [...(shown || !presets.length ? [] : [["-", "By hand"]]), ...presets.map(({ name, words }) => [name, words])]);
+    this.windows.value = shown?.name ?? (presets.length ? "-" : "");
+    this.link.hidden = !this.second;
+    this.link.setAttribute("aria-pressed", String(this.linked));
+    this.stage.classList.toggle("viewer-two", Boolean(this.second));
+    for (const pane of [this.main, this.second]) pane?.root.classList.toggle("viewer-active", Boolean(this.second) && pane === this.active);
+  }
+}
+
+/** A viewer with everything that /study/N/films.json offers. Raises FilmFailure; its message is for people. */
+export async function openStudy(element, number, settings = {}) {
+  const list = await filmsOf(number);
+  const films = list.films.map((film) => ({ words: named(film), film }));
+  const within = films.slice(1).map(({ words, film }) => ({ words, film }));
+  const priors = list.priors.flatMap((prior) => prior.films.map((film) => ({ words: `${prior.study > number ? "Later study" : "Prior"}, received ${prior.received.slice(0, 10)}`, film })));
+  const viewer = new FilmViewer(element, { film: films[0]?.film ?? null, films, others: [...priors, ...within], words: list.words, link: list.viewer, ...settings });
+  if (!films.length) viewer.main.say("The study has no film.");
+  viewer.list = list;
+  return viewer;
+}
+
+/** Let the server make the first picture of a study that somebody is about to open. What fails is tried again then. */
+export async function prefetch(number) {
+  try {
+    const [film] = (await filmsOf(number)).films;
+    if (film && !film.trouble) await fetch(film.preview, { credentials: "same-origin" });
+  } catch (error) {
+    if (!(error instanceof FilmFailure || error instanceof TypeError)) throw error;
+  }
+}
+
+async function filmsOf(number) {
+  const answer = await fetch(`/study/${number}/films.json`, { credentials: "same-origin", headers: { Accept: "application/json" } });
+  if (!answer.ok || !answer.headers.get("Content-Type")?.startsWith("application/json")) throw new FilmFailure(`http-${answer.status}`, "The films of the study could not be listed. Reload the page; sign in again where it asks for that.");
+  return answer.json();
+}
+
+function named(film) {
+  const about = [film.facts?.view, film.facts?.laterality].filter(Boolean).join(" ") || `film ${film.id}`;
+  return [about, film.read ? "read" : "not read", film.conflict && "conflict"].filter(Boolean).join(", ");
+}
+
+function options(select, pairs) {
+  const text = JSON.stringify(pairs);
+  if (select.dataset.pairs === text) return;
+  select.dataset.pairs = text;
+  select.replaceChildren(...pairs.map(([value, words]) => new Option(words, value)));
+}
+
+/** The place of one view in a film of another size. */
+function alike(pane, other) {
+  const share = pane.view.scale / fitScale(pane);
+  return { ...other.view, x: (pane.view.x / pane.film.width) * other.film.width, y: (pane.view.y / pane.film.height) * other.film.height, scale: share * fitScale(other) };
+}
+
+function fitScale({ film, canvas, view }) {
+  const [width, height] = view.turns % 2 ? [film.height, film.width] : [film.width, film.height];
+  return Math.min(canvas.width / width, canvas.height / height);
+}
+
+function outside(link) {
+  const made = document.createElement("a");
+  made.className = "viewer-link";
+  made.href = link;
+  made.rel = "noopener noreferrer";
+  made.target = "_blank";
+  made.textContent = "Open in the site's viewer";
+  return made;
+}
