@@ -6,7 +6,9 @@ import dicom_node.access_tables
 import dicom_node.commitment_tables
 import dicom_node.film_tables
 import dicom_node.rules.tables  # noqa: F401
+import reports.glance
 import reports.people.tables
+import reports.saved_views
 import reports.signoff.tables
 import reports.tables
 import reports.watches  # noqa: F401
