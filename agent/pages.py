@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from functools import partial
 
 from sqlalchemy import text
@@ -18,9 +19,13 @@ from agent.viewing import FilmRoom
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.files import free_mebibytes
+from reports.people.passwords import Hasher
+from reports.people.service import People
+from reports.people.sessions import Limits
 from reports.viewer_link import ViewerLink
 from reports.web import Premises, make_app
 from reports.web.access import Access
+from reports.web.entrance import Entrance
 from reports.web.site import Equipment
 
 
@@ -34,6 +39,7 @@ def make_pages(config: Config, database: Database) -> Starlette:
         demonstration=config.reader.checkpoint is None,
         access=access(config.web),
     )
+    people = People(database, Hasher(), limits(config.web))
     exposition = Exposition(
         database,
         config.node.data_folder,
@@ -46,8 +52,17 @@ def make_pages(config: Config, database: Database) -> Starlette:
         database,
         not_ready=partial(not_ready, config.node, database),
         metrics=exposition.text,
-        equipment=Equipment(caretaker=Caretaker(config, database)),
+        equipment=Equipment(
+            porter=Entrance(people, secure=premises.secure),
+            people=people,
+            caretaker=Caretaker(config, database),
+        ),
     )
+
+
+def limits(web: WebConfig) -> Limits:
+    """How long a session lasts."""
+    return Limits(idle=timedelta(minutes=web.idle_minutes), lasts=timedelta(hours=web.session_hours))
 
 
 def access(web: WebConfig) -> Access:
