@@ -16,9 +16,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
-_PROBES: Final = frozenset(
-    {"/healthz", "/readyz", "/metrics"}
-)  # no patient; machines ask in the clear
+_PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # no patient; machines ask in the clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +96,16 @@ def address_of(text: str) -> Address | None:
 
 def _through_a_proxy(access: Access, scope: Scope, headers: Headers, peer: str, host: str) -> Response | None:
     from_proxy = _is_in(access.proxies, address_of(peer))
+    scheme = ",".join(headers.getlist("x-forwarded-proto")).rpartition(",")[2].strip().lower()
+    if from_proxy:
+        scope["client"] = (_client(access.proxies, peer, headers.getlist("x-forwarded-for")), 0)
+        if scheme == "https":
+            scope["scheme"] = "https"
+            return None
     if scope["path"] in _PROBES and (from_proxy or _is_loopback(peer)):
         return None
     if not from_proxy:
         return PlainTextResponse("These pages are reached through the proxy of this site only.\n", status_code=403)
-    scope["client"] = (_client(access.proxies, peer, headers.getlist("x-forwarded-for")), 0)
-    scheme = ",".join(headers.getlist("x-forwarded-proto")).rpartition(",")[2].strip().lower()
-    if scheme == "https":
-        scope["scheme"] = "https"
-        return None
     if scheme == "http" and scope["method"] in {"GET", "HEAD"}:
         query = scope.get("query_string", b"").decode("latin-1")
         path = scope.get("raw_path", b"/").decode("latin-1")
