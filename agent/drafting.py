@@ -5,40 +5,37 @@ Everything is built, checked, encoded and durable before the transaction that na
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import structlog
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from agent import gating
 from agent.desk import Desk
-from dicom_node import audit, worklist
+from dicom_node import worklist
 from dicom_node.database import clock
 from dicom_node.destinations import destinations
 from dicom_node.errors import NotFound, WetreadError
-from dicom_node.files import read_document, write_document
+from dicom_node.files import write_document
 from dicom_node.kinds import TAKES_BACK, Kind, Stage
 from dicom_node.rules.tables import Routing
 from dicom_node.tables import Book, Delivery, Mode, Revision
 from dicom_node.transports import Destination
 from dicom_node.worklist import Claim, Ending, Outgoing
-from reports import drafts, life, outbox
+from reports import drafts, life, outbox, shelf
 from reports.charset import SourceUnusable
 from reports.checks import DocumentRefused, check_draft
 from reports.config import ReportsConfig
-from reports.findings import Finding, extract
+from reports.findings import Finding
 from reports.messages.fhir import FhirSite
 from reports.messages.oru import Parties
 from reports.objects.basic_text import build_draft, build_notice
-from reports.objects.content import read_content
 from reports.objects.frame import encode
-from reports.outbox import LeftOut, Made, Packet, Taking, Workshop
+from reports.outbox import Made, Packet, Taking, Workshop
 from reports.provenance import Provenance
 from reports.source import normalize
 from reports.tables import Event, Report
@@ -91,7 +88,7 @@ def write(desk: Desk, claim: Claim, sources: Sequence[Dataset], text: DraftText,
         draft=master,
         drafted_at=claim.content_at,
         at=claim.content_at,
-        findings=findings_in(master),
+        findings=shelf.findings_in(master),
         formerly=formerly,
         films=_films_read(sources, provenance, desk.config.reports),
     )
@@ -123,7 +120,7 @@ def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
         # first: it may find the lease lost
         worklist.finish(tx, claim, [] if why else outgoing, nothing_leaves=ending, now=now)
         life.record(tx, report, now, actor="work")
-        tell_of(tx, claim.study_id, draft.made.left_out, now, actor="work")
+        shelf.tell_of(tx, claim.study_id, draft.made.left_out, now, actor="work")
         for revision_id, notes in void.items() if why is None else ():
             worklist.enqueue(tx, tx.get_one(Revision, revision_id), notes, now, actor="work")
 
@@ -179,37 +176,12 @@ def workshop_of(desk: Desk) -> Workshop:
 
 def store(desk: Desk, packets: Sequence[Packet]) -> list[Outgoing]:
     """Make the bytes durable; what several destinations get is written once."""
-    folder = desk.config.node.store_folder
-    return [
-        Outgoing(
-            destination=packet.destination,
-            kind=packet.kind,
-            stage=packet.stage,
-            sop_class_uid=packet.sop_class_uid,
-            sop_instance_uid=packet.sop_instance_uid,
-            device_uid=packet.device_uid,
-            digest=write_document(folder, packet.payload),
-        )
-        for packet in packets
-    ]
-
-
-def tell_of(tx: Session, study_id: int, left_out: Sequence[LeftOut], now: datetime, *, actor: str) -> None:
-    """Say in the log and in the audit trail what a destination does not get, and why."""
-    for one in left_out:
-        log.error("object_left_out", destination=one.destination, kind=one.kind.value, explanation=one.words)
-        detail = {"destination": one.destination, "kind": one.kind.value}
-        audit.append(tx, "object-left-out", at=now, actor=actor, study_id=study_id, **detail)
+    return shelf.store(desk.config.node.store_folder, packets)
 
 
 def load(desk: Desk, digest: str) -> Dataset:
     """Read one of our own documents from the store. Raises NotFound."""
-    return dcmread(io.BytesIO(read_document(desk.config.node.store_folder, digest)))
-
-
-def findings_in(document: Dataset) -> tuple[Finding, ...]:
-    """What the text of a narrative of ours says."""
-    return tuple(extract(read_content(document).narrative).by_label.values())
+    return shelf.load(desk.config.node.store_folder, digest)
 
 
 def _surroundings(desk: Desk, claim: Claim) -> tuple[tuple[Destination, ...], Earlier, tuple[Finding, ...]]:
@@ -225,7 +197,7 @@ def _surroundings(desk: Desk, claim: Claim) -> tuple[tuple[Destination, ...], Ea
     try:
         for name, of_kinds in digests.items():
             earlier[name] = {kind: load(desk, digest) for kind, digest in of_kinds.items()}
-        formerly = tuple(finding for report in before for finding in findings_in(load(desk, report.digest)))
+        formerly = tuple(finding for report in before for finding in shelf.findings_in(load(desk, report.digest)))
     except NotFound:  # a lost file must not keep a new draft back
         log.warning("predecessor_missing", workitem=claim.uid)
     return everyone, earlier, formerly

@@ -10,15 +10,17 @@ from pydicom import Dataset
 from agent import drafting
 from agent.desk import Desk
 from dicom_node.database import clock
-from dicom_node.kinds import Kind
+from dicom_node.kinds import FINAL, Kind
 from dicom_node.transports import Destination
-from reports import outbox, recalls
+from reports import outbox, recalls, shelf
+from reports.messages.subject import message_uid
 from reports.outbox import Made, Taking
-from reports.recalls import Recall
+from reports.recalls import Got, Recall
 
 log = structlog.get_logger("dispatch")
 
 _DOCUMENTS = frozenset({Kind.BASIC_TEXT, Kind.TID1500, Kind.PDF, Kind.SC})
+_REPLACING = frozenset({Kind.ORU, Kind.FHIR})  # of several that a destination got, the newest stands
 
 
 def take_back(desk: Desk, recall: Recall, everyone: Sequence[Destination]) -> int:
@@ -31,24 +33,50 @@ def take_back(desk: Desk, recall: Recall, everyone: Sequence[Destination]) -> in
     with desk.database.write() as tx:
         now = clock(tx)
         queued = recalls.finish(tx, recall, outgoing, now)
-        drafting.tell_of(tx, recall.study_id, made.left_out, now, actor="dispatch")
+        shelf.tell_of(tx, recall.study_id, made.left_out, now, actor="dispatch")
     for name in recalls.left_behind(recall, outgoing):
         log.error("report_left_behind", study=recall.study_id, revision=recall.number, destination=name)
     return queued
 
 
 def _made(desk: Desk, recall: Recall, everyone: Sequence[Destination]) -> Made:
-    master = drafting.load(desk, recall.digest)
-    taking = Taking(
+    """By what each destination has last of it: the draft, or what a person signed."""
+    draft, contents = drafting.load(desk, recall.digest), _contents(desk, recall)
+    having: dict[str, list[str]] = {}
+    for name, got in recall.got.items():
+        having.setdefault(_master_of(got, recall), []).append(name)
+    made = []
+    for digest, names in having.items():
+        master = draft if digest == recall.digest else drafting.load(desk, digest)
+        there = {name: contents[name] for name in names}
+        made.append(
+            outbox.take_back(master, there, everyone, drafting.workshop_of(desk), _taking(recall, master, draft))
+        )
+    return Made(
+        tuple(packet for one in made for packet in one.packets), tuple(words for one in made for words in one.left_out)
+    )
+
+
+def _taking(recall: Recall, master: Dataset, draft: Dataset) -> Taking:
+    return Taking(
         stage=recall.stage,
         event=recall.event,
         words=recall.words,
         drafted_at=recall.drafted_at,
         at=recall.at,
         number=recall.number,
-        findings=drafting.findings_in(master),
+        findings=shelf.findings_in(master),
+        draft=draft,
     )
-    return outbox.take_back(master, _contents(desk, recall), everyone, drafting.workshop_of(desk), taking)
+
+
+def _master_of(got: Sequence[Got], recall: Recall) -> str:
+    """Digest of the narrative that the destination's newest message was made from."""
+    there = {one.sop_instance_uid for one in got}
+    for final in recall.finals:
+        if any(message_uid(final.sop_instance_uid, kind, stage) in there for kind in _REPLACING for stage in FINAL):
+            return final.digest
+    return recall.digest
 
 
 def _contents(desk: Desk, recall: Recall) -> Mapping[str, tuple[Sequence[Dataset], frozenset[Kind]]]:

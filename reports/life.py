@@ -61,6 +61,10 @@ _ALSO_SIGNED = frozenset({*_OPEN, ReportState.VERIFIED})
 RULES: Final = MappingProxyType(
     {
         Event.DRAFTED: Rule(frozenset(), ReportState.DRAFT, Stage.DRAFT, ""),
+        # What people sign: `reports.signoff` moves these, `end` never does.
+        Event.ATTESTED: Rule(_DRAFT, ReportState.AWAITING_SECOND, Stage.DRAFT, ""),
+        Event.SENT_BACK: Rule(frozenset({ReportState.AWAITING_SECOND}), ReportState.DRAFT, Stage.DRAFT, ""),
+        Event.SIGNED: Rule(_OPEN, ReportState.VERIFIED, Stage.SIGNED, ""),
         Event.SUPERSEDED: Rule(
             _OPEN,
             ReportState.SUPERSEDED,
@@ -155,13 +159,13 @@ def silence(tx: Session, study_id: int, *, films: Collection[str] = ()) -> Event
     gone = tx.scalar(rejected.where(Sighting.study_id == study_id, Instance.digest.in_(films)).limit(1))
     if gone is not None:
         return Event(gone)
-    if _was_merged_away(tx, study):
+    if was_merged_away(tx, study):
         return Event.PATIENT_CHANGED
     signed = select(Report.id).join(Revision).where(Revision.study_id == study_id, Report.state == ReportState.VERIFIED)
     return Event.SIGNED_ALREADY if tx.scalar(signed.limit(1)) is not None else None
 
 
-def _was_merged_away(tx: Session, study: Study) -> bool:
+def was_merged_away(tx: Session, study: Study) -> bool:
     """Was its Patient ID merged into another one, and has no person released the study since?"""
     merged = Sighting.study_id.is_(None) & (Sighting.about == merged_digest(study.patient_id))
     heard = tx.scalar(select(func.max(Sighting.at)).where(merged, Sighting.event == Event.PATIENT_CHANGED))
@@ -256,7 +260,8 @@ def end_all(
 
 def expire(tx: Session, now: datetime, *, after: timedelta) -> Swept:
     """End the drafts that nobody has signed for so long."""
-    due = select(Report).where(Report.state == ReportState.DRAFT, Report.drafted_at <= now - after)
+    # the last change: what was sent back from its second signature is not as old as its draft
+    due = select(Report).where(Report.state == ReportState.DRAFT, Report.changed_at <= now - after)
     swept = Swept()
     for report in tx.scalars(due.order_by(Report.id).limit(100).with_for_update(of=Report, skip_locked=True)).all():
         study_id = tx.get_one(Revision, report.revision_id).study_id

@@ -178,7 +178,8 @@ def parcels(
 class Taking:
     """Why something is taken back. number: of the revision; words: for people, without a patient's data.
 
-    findings: what the text of the master says; servers that have it item by item are told of each.
+    findings: what the text of the master says; servers that have it item by item are told of each. draft: the
+    machine's, where the master is what a person signed.
     """
 
     stage: Stage
@@ -188,6 +189,7 @@ class Taking:
     at: datetime
     number: int
     findings: tuple[Finding, ...] = ()
+    draft: Dataset | None = None
 
 
 def take_back(
@@ -313,7 +315,8 @@ def _taken_back(kind: Kind, master: Dataset, workshop: Workshop, taking: Taking)
     if kind is Kind.OUTCOME:
         result = Result.REJECTED if taking.event in _REJECTED else Result.WITHDRAWN
         reason = taking.event.value
-        return _of_an_outcome(outcome_of(master, drafted_at=taking.drafted_at, at=at, result=result, reason=reason))
+        draft = taking.draft if taking.draft is not None else master
+        return _of_an_outcome(outcome_of(draft, drafted_at=taking.drafted_at, at=at, result=result, reason=reason))
     findings = _coded(taking.findings)
     if kind is Kind.ORU:
         payload = build_oru_withdrawal(master, stage, words, at, workshop.parties, config, findings=findings)

@@ -23,6 +23,7 @@ from dicom_node.tables import Delivery, DeliveryState, Revision
 from dicom_node.transports import Destination
 from dicom_node.worklist import Outgoing, deliveries_of, enqueue
 from reports.life import RULES, key_of
+from reports.signoff.tables import SignedDocument, SignedKind
 from reports.tables import ENDED, Event, Report, Sighting
 
 AT_ONCE: Final = 100
@@ -40,8 +41,19 @@ class Got:
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """One document that a person signed, as it was kept: what messages of it were made from."""
+
+    sop_instance_uid: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recall:
-    """One ended report, and by destination what must be taken back there."""
+    """One ended report, and by destination what must be taken back there.
+
+    digest: of the draft. finals: what was signed, the newest first.
+    """
 
     report_id: int
     revision_id: int
@@ -52,7 +64,8 @@ class Recall:
     words: str
     drafted_at: datetime
     at: datetime
-    digest: str  # of the master document
+    digest: str
+    finals: tuple[Signed, ...]
     got: Mapping[str, tuple[Got, ...]]
     unclear: bool  # a sender may still be transmitting: asked again later
 
@@ -126,9 +139,17 @@ def _recall(tx: Session, report: Report) -> Recall:
         drafted_at=report.drafted_at,
         at=report.changed_at,
         digest=report.digest,
+        finals=_finals(tx, report),
         got=got,
         unclear=unclear,
     )
+
+
+def _finals(tx: Session, report: Report) -> tuple[Signed, ...]:
+    signed = select(SignedDocument.sop_instance_uid, SignedDocument.digest).where(
+        SignedDocument.report_id == report.id, SignedDocument.kind != SignedKind.ATTESTED
+    )
+    return tuple(Signed(uid, digest) for uid, digest in tx.execute(signed.order_by(SignedDocument.number.desc())))
 
 
 def _is_final_in_place(tx: Session, delivery: Delivery, study_id: int) -> bool:

@@ -43,6 +43,9 @@ class Event(StrEnum):
     """What can happen to a report; `reports.life.RULES` says what follows. The books show these words as reasons."""
 
     DRAFTED = "drafted"
+    ATTESTED = "attested"
+    SENT_BACK = "sent-back"
+    SIGNED = "signed"
     SUPERSEDED = "superseded"
     EXPIRED = "expired"
     FINAL_ELSEWHERE = "final-elsewhere"

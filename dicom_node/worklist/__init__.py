@@ -32,7 +32,7 @@ from dicom_node.worklist.moves import (
     switch,
     switched,
 )
-from dicom_node.worklist.outgoing import Outgoing, enqueue
+from dicom_node.worklist.outgoing import Outgoing, drop_unsent_drafts, enqueue
 from dicom_node.worklist.overrulings import overrule, overruled
 from dicom_node.worklist.refusals import Refusal, mark_refused
 from dicom_node.worklist.releases import release_study
@@ -80,6 +80,7 @@ __all__ = [
     "current_revision",
     "decided",
     "deliveries_of",
+    "drop_unsent_drafts",
     "due_workitems",
     "ending_of",
     "enqueue",

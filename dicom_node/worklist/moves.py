@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.errors import NotFound, WrongState
-from dicom_node.kinds import TAKES_BACK, Stage
+from dicom_node.kinds import FINAL, TAKES_BACK, Stage
 from dicom_node.tables import (
     DELIVERY_TRANSITIONS,
     STUDY_TRANSITIONS,
@@ -37,7 +37,8 @@ CLOSED_BY_PERSON: Final = "closed-by-person"  # of a dead letter that was meant:
 CALLED_OFF: Final = "called-off"  # of a delivery that nobody wants any more: it is asked for, never sent again
 MAY_BE_THERE: Final = "may-be-there"  # of a dead letter that was called off; its destination did not say
 NOTHING_THERE: Final = "nothing-to-take-back"  # of what takes back where nothing came
-_DONE_WITHOUT: Final = frozenset({CLASS_REFUSED, CLOSED_BY_PERSON})
+SIGNED_INSTEAD: Final = "signed-instead"  # of a draft that had not left when a person signed it
+_DONE_WITHOUT: Final = frozenset({CLASS_REFUSED, CLOSED_BY_PERSON, SIGNED_INSTEAD})
 
 
 class Standing(NamedTuple):
@@ -175,26 +176,31 @@ def book_of(standings: Iterable[Standing]) -> Book | None:
     return Book.CLOSED if states else None
 
 
-def call_off(tx: Session, revision: Revision, ending: Ending, now: datetime, *, actor: str) -> None:
+def call_off(
+    tx: Session, revision: Revision, ending: Ending, now: datetime, *, actor: str, but: frozenset[Stage] = frozenset()
+) -> None:
     """Cancel what a revision still has to do: its workitem, a running claim, its queued deliveries.
 
-    What was sent already keeps its state until its proof settles the book; a closed book stays closed.
+    What was sent already keeps its state until its proof settles the book; a closed book stays closed. but: as for
+    `call_back`.
     """
     for workitem in tx.scalars(locked(Workitem).where(Workitem.revision_id == revision.id)):
         if workitem.state in {WorkitemState.SCHEDULED, WorkitemState.IN_PROGRESS}:
             move_workitem(workitem, WorkitemState.CANCELED)
-    call_back(tx, revision, ending, now, actor=actor)
+    call_back(tx, revision, ending, now, actor=actor, but=but)
 
 
-def call_back(tx: Session, revision: Revision, ending: Ending, now: datetime, *, actor: str) -> None:
+def call_back(
+    tx: Session, revision: Revision, ending: Ending, now: datetime, *, actor: str, but: frozenset[Stage] = frozenset()
+) -> None:
     """Cancel the queued deliveries of a revision, and close it unless something is on its way.
 
     `ending` holds where the deliveries themselves do not say how it ended. A revision in flight with a reason is one
-    that was called off while a destination had, or may have, its object.
+    that was called off while a destination had, or may have, its object. but: stages that go out all the same.
     """
     deliveries = tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id).order_by(Delivery.id)).all()
     for delivery in deliveries:
-        if delivery.stage in TAKES_BACK:
+        if delivery.stage in TAKES_BACK | but:
             continue
         if delivery.state is DeliveryState.QUEUED:
             cancel(delivery, now)
@@ -231,9 +237,12 @@ def ask_for(delivery: Delivery, now: datetime) -> None:
 
 
 def next_revision(tx: Session, study: Study, now: datetime, *, actor: str) -> Revision:
-    """Open the next revision of a complete study; what the old one still had to do is called off."""
+    """Open the next revision of a complete study; what the old one still had to do is called off.
+
+    What a person has signed goes out all the same: nothing replaces it but another signature.
+    """
     old = current_revision(tx, study)
-    call_off(tx, old, Ending(Book.CLOSED, "superseded", "a newer revision replaced it"), now, actor=actor)
+    call_off(tx, old, Ending(Book.CLOSED, "superseded", "a newer revision replaced it"), now, actor=actor, but=FINAL)
     move_study(study, StudyState.RECEIVING)
     study.revision += 1
     study.first_received_at = study.last_received_at = now

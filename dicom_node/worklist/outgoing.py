@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, Delivery, DeliveryState, Revision
-from dicom_node.worklist.moves import settle
+from dicom_node.worklist.moves import SIGNED_INSTEAD, locked, move_delivery, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +56,19 @@ def enqueue(tx: Session, revision: Revision, outgoing: Sequence[Outgoing], now: 
     if new and revision.book is not Book.IN_FLIGHT:
         settle(tx, revision, now, actor=actor)
     return len(new)
+
+
+def drop_unsent_drafts(tx: Session, revision: Revision) -> None:
+    """A person has signed: drafts of the revision that no sender has touched stay here, dead letters are called off.
+
+    What a destination may have goes its way: the signed document names it as its predecessor. The caller settles the
+    books.
+    """
+    drafts = locked(Delivery).where(Delivery.revision_id == revision.id, Delivery.stage == Stage.DRAFT)
+    for delivery in tx.scalars(drafts.order_by(Delivery.id)):
+        if delivery.state is DeliveryState.FAILED:
+            move_delivery(delivery, DeliveryState.QUEUED)
+        elif delivery.state is not DeliveryState.QUEUED or delivery.claim_token or delivery.sent_at is not None:
+            continue
+        move_delivery(delivery, DeliveryState.CANCELED)
+        delivery.reason = SIGNED_INSTEAD

@@ -6,7 +6,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from dicom_node.destinations import find, takes
-from dicom_node.kinds import TAKES_BACK, Kind, Stage
+from dicom_node.kinds import FINAL, TAKES_BACK, Kind, Stage
 from dicom_node.tables import Book, Delivery, DeliveryState, RemoteAE, Revision, Study
 from dicom_node.worklist.moves import CALLED_OFF, NOTHING_THERE
 
@@ -48,6 +48,8 @@ def is_called_off(tx: Session, delivery: Delivery) -> bool:
     hold_reason, newest, number, book, reason = tx.execute(
         asked.join(Study, Study.id == Revision.study_id).where(Revision.id == delivery.revision_id)
     ).one()
+    if delivery.stage in FINAL:  # a newer revision replaces no signature
+        return bool(hold_reason)
     return bool(hold_reason) or number != newest or (book is Book.IN_FLIGHT and bool(reason))
 
 

@@ -77,14 +77,35 @@ def take(copy: WorkingCopy, person: Person, now: datetime) -> bool:
     return True
 
 
-def must_take(copy: WorkingCopy, person: Person, version: int, now: datetime) -> None:
-    """Hold it for a change of the text of this version. Raises OpenedByAnother, StaleVersion."""
+def must_be_free(copy: WorkingCopy, person: Person, version: int, now: datetime) -> None:
+    """May this person change or sign the text of this version? Raises OpenedByAnother, StaleVersion."""
     held = holder_of(copy, now)
     if held is not None and held.user_id != person.user_id:
         raise OpenedByAnother(held.login, held.since)
     if copy.version != version:
         raise StaleVersion(copy.version, copy.edited_by or copy.holder_login)
-    take(copy, person, now)
+
+
+def must_be_ready(tx: Session, report: Report, person: Person, version: int, now: datetime, *, unasked: bool) -> None:
+    """Has this person looked at this text and this film, and does the PACS say that it is the patient's?
+
+    unasked: the site signs where nobody can be asked. Raises NotShown, IdentityUnproven, OpenedByAnother, StaleVersion.
+    """
+    copy = tx.get(WorkingCopy, report.id, populate_existing=True)
+    if copy is None or tx.get(FilmShown, (report.id, person.user_id)) is None:
+        raise NotShown
+    must_be_free(copy, person, version, now)
+    _must_be_proven(copy, now, unasked=unasked)
+
+
+def close(copy: WorkingCopy, text: DraftText | None) -> None:
+    """A signature ends the editing. text: what waits for a second one; None: the words lie in a document now."""
+    copy.findings, copy.impression = (text.findings, text.impression) if text is not None else ("", "")
+    if text is None:
+        copy.chips, copy.edited_by = "{}", ""
+    copy.version += 1
+    copy.offered_to = None
+    let_go(copy)
 
 
 def let_go(copy: WorkingCopy) -> None:
@@ -101,6 +122,13 @@ def write(copy: WorkingCopy, person: Person, text: DraftText, chips: Mapping[str
     copy.chips = json.dumps(dict(chips), sort_keys=True)
     copy.version += 1
     copy.edited_by, copy.edited_at = person.login[:64], now
+
+
+def text_of(copy: WorkingCopy | None) -> DraftText | None:
+    """The text as edited; None where nobody has edited it."""
+    if copy is None or not (copy.edited_by or copy.findings or copy.impression):
+        return None
+    return DraftText(copy.findings, copy.impression)
 
 
 def chips_of(copy: WorkingCopy | None) -> Mapping[str, str]:
@@ -122,13 +150,7 @@ def was_shown(tx: Session, report: Report, person: Person) -> bool:
     return tx.get(FilmShown, (report.id, person.user_id)) is not None
 
 
-def must_be_shown(tx: Session, report: Report, person: Person) -> None:
-    """Raises NotShown."""
-    if not was_shown(tx, report, person):
-        raise NotShown
-
-
-def must_be_proven(copy: WorkingCopy, now: datetime, *, unasked: bool) -> None:
+def _must_be_proven(copy: WorkingCopy, now: datetime, *, unasked: bool) -> None:
     """Was the study's identity proven lately? unasked: the site signs where nobody can be asked.
 
     Raises IdentityUnproven.

@@ -75,6 +75,11 @@ def compared(drafted: DraftText, signed: DraftText) -> Edit:
     return Edit(verdict, len(before), len(after), changed, said, says)
 
 
+def refused(drafted: DraftText) -> Edit:
+    """Of a draft that was rejected."""
+    return Edit(Verdict.REJECTED, len(_words(drafted)), 0, 0, states(drafted), {})
+
+
 def distance(before: Sequence[str], after: Sequence[str]) -> int:
     """Levenshtein distance on words: the least number that must be inserted, deleted or replaced.
 

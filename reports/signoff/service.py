@@ -7,73 +7,37 @@ audit row together. A crash before the commit leaves files that no row names, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
-from dicom_node.database import Database
+from pydicom import Dataset
+from sqlalchemy.orm import Session
+
+from dicom_node import audit
+from dicom_node.database import Database, clock
 from dicom_node.tables import DeliveryState
+from reports import drafts, life, shelf
 from reports.outbox import Workshop
-from reports.signoff import edits
-from reports.signoff.copies import Holder
+from reports.signoff import bookings, copies, documents, edits, permits
+from reports.signoff.documents import Written
 from reports.signoff.edits import Contradiction
+from reports.signoff.errors import NotAllowed, OpenedByAnother, Restless
+from reports.signoff.opened import FirstSignature, Opened, Signed, opened, signed
 from reports.signoff.person import Person
-from reports.signoff.reasons import Reason
-from reports.signoff.tables import Identity, SignedKind
-from reports.tables import ReportState
-from reports.text import DraftText
+from reports.signoff.reasons import WORDS, Reason
+from reports.signoff.scene import Scene, look, report_of, signed_report_of, standing, study_of
+from reports.signoff.tables import Identity, WorkingCopy
+from reports.tables import ENDED, Event, Report, ReportState
+from reports.text import DraftText, clean
 
+__all__ = ["FirstSignature", "Opened", "SignOff", "Signed"]
 
-@dataclass(frozen=True, slots=True)
-class FirstSignature:
-    """Who has signed first, where a second signature is awaited."""
-
-    user_id: int
-    login: str
-    name: str
-    at: datetime
-    may_verify: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A report as the page shows it to one person.
-
-    text: as edited, or as drafted where nobody has edited it. drafted: what the model wrote. chips: label to state,
-    those that a person has set. version: to be given back with every change. holder: who has it open; None: nobody.
-    mine: this person may edit it now. offered_to: user to whom it was handed over, until that one opens it.
-    """
-
-    report_id: int
-    study_id: int
-    state: ReportState
-    version: int
-    text: DraftText
-    drafted: DraftText
-    chips: Mapping[str, str]
-    holder: Holder | None
-    mine: bool
-    offered_to: int | None
-    edited_by: str
-    edited_at: datetime | None
-    film_shown: bool
-    identity: Identity | None
-    identity_at: datetime | None
-    first: FirstSignature | None
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """What a signature made. number: among the signatures of the study. destinations: who gets it; none: nobody."""
-
-    report_id: int
-    study_id: int
-    kind: SignedKind
-    number: int
-    sop_instance_uid: str
-    state: ReportState
-    destinations: tuple[str, ...]
+_TRIES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +55,56 @@ class SignOff:
 
     def look(self, report_id: int, person: Person, now: datetime) -> Opened:
         """Show a report to somebody who does not want to edit it."""
-        raise NotImplementedError
+        scene = self._look(report_id)
+        drafted, final = self._texts(scene)
+        with self.database.read() as tx:
+            return opened(tx, scene, person, drafted, final, now)
 
     def open_(self, report_id: int, person: Person, now: datetime) -> Opened:
-        """Open a report to edit and sign it; `mine` is False where somebody else has it open."""
-        raise NotImplementedError
+        """Open a report to edit and sign it; `mine` is False where somebody else has it open, or it is signed or over.
+
+        Who has been silent for two minutes has it open no longer.
+        """
+        scene = self._look(report_id)
+        drafted, final = self._texts(scene)
+        with self.database.write() as tx:
+            life.lock(tx, scene.study_id)
+            scene = look(tx, report_id)
+            if scene.state not in ENDED and scene.state is not ReportState.VERIFIED:
+                copy = copies.copy_of(tx, report_of(tx, report_id))
+                before = copy.holder_login if copy.holder_id not in {None, person.user_id} else ""
+                if copies.take(copy, person, now) and before:
+                    detail = {"silent": before}
+                    self._audit(tx, "report-taken-over", scene.study_id, person, **detail)
+            return opened(tx, scene, person, drafted, final, now)
 
     def touch(self, report_id: int, person: Person, now: datetime) -> bool:
         """A sign of life of whoever has it open, every half minute; False where it is not theirs any more."""
-        raise NotImplementedError
+        with self._locked(report_id) as (tx, report):
+            copy = tx.get(WorkingCopy, report.id)
+            mine = copy is not None and copy.holder_id == person.user_id
+            if copy is not None and mine:
+                copy.heard_at = now
+            return mine
 
     def leave(self, report_id: int, person: Person) -> None:
         """Give it free; nothing happens where somebody else has it."""
-        raise NotImplementedError
+        with self._locked(report_id) as (tx, report):
+            copy = tx.get(WorkingCopy, report.id)
+            if copy is not None and copy.holder_id == person.user_id:
+                copies.let_go(copy)
 
     def hand_over(self, report_id: int, person: Person, to_user_id: int, now: datetime) -> None:
         """Give it free for somebody: the worklist shows it to that one. Raises OpenedByAnother."""
-        raise NotImplementedError
+        with self._locked(report_id) as (tx, report):
+            copy = copies.copy_of(tx, report)
+            held = copies.holder_of(copy, now)
+            if held is not None and held.user_id != person.user_id:
+                raise OpenedByAnother(held.login, held.since)
+            copies.let_go(copy)
+            copy.offered_to = to_user_id
+            study_id = study_of(tx, report_id)
+            self._audit(tx, "report-handed-over", study_id, person, to=to_user_id)
 
     def save(
         self, report_id: int, person: Person, text: DraftText, chips: Mapping[str, str], version: int, now: datetime
@@ -116,21 +113,33 @@ class SignOff:
 
         Raises StaleVersion, OpenedByAnother, Unwritable, AlreadySigned, Ended.
         """
-        raise NotImplementedError
+        documents.must_fit(text)
+        with self._locked(report_id) as (tx, report):
+            permits.may_be_edited(look(tx, report_id))
+            copy = copies.copy_of(tx, report)
+            copies.must_be_free(copy, person, version, now)
+            copies.take(copy, person, now)
+            copies.write(copy, person, text, chips, now)
+            return copy.version
 
     def film_shown(self, report_id: int, person: Person, now: datetime) -> None:
         """The film was displayed to this person."""
-        raise NotImplementedError
+        with self._locked(report_id) as (tx, report):
+            copies.copy_of(tx, report)
+            copies.show(tx, report, person, now)
 
     def identity_checked(self, report_id: int, outcome: Identity, now: datetime) -> None:
         """The PACS was asked whose study it is."""
-        raise NotImplementedError
+        with self._locked(report_id) as (tx, report):
+            copy = copies.copy_of(tx, report)
+            copy.identity, copy.identity_at = outcome.value, now
 
     # --- acts ---------------------------------------------------------------------------------------------------------
 
     def accept(self, report_id: int, person: Person, version: int, now: datetime) -> Signed:
         """Sign the words of the draft as they are. Raises as `sign`."""
-        raise NotImplementedError
+        drafted = documents.text_of(shelf.load(self.store_folder, self._look(report_id).draft_digest))
+        return self._sign(report_id, person, drafted, version, now, permits.may_sign)
 
     def sign(self, report_id: int, person: Person, text: DraftText, version: int, now: datetime) -> Signed:
         """Sign: a radiologist's signature verifies, a trainee's attests and waits for a second one.
@@ -138,15 +147,30 @@ class SignOff:
         Raises AlreadySigned, StaleVersion, OpenedByAnother, PatientChanged, NotShown, IdentityUnproven, NotAllowed,
         Ended, NotCurrent, Unwritable; CannotSign, DocumentRefused, TextRefused.
         """
-        raise NotImplementedError
+        return self._sign(report_id, person, documents.cleaned(text), version, now, permits.may_sign)
 
     def cosign(self, report_id: int, person: Person, text: DraftText, version: int, now: datetime) -> Signed:
-        """Sign second what AWAITS it. Raises SamePerson, and as `sign`."""
-        raise NotImplementedError
+        """Sign second what awaits it. Raises SamePerson, and as `sign`."""
+        return self._sign(report_id, person, documents.cleaned(text), version, now, permits.may_cosign)
 
     def send_back(self, report_id: int, person: Person, words: str, now: datetime) -> None:
-        """Refuse the second signature: a draft again; its first signature lapses. Raises NotAllowed, Unwritable."""
-        raise NotImplementedError
+        """Refuse the second signature: a draft again, its words kept; the first signature lapses.
+
+        words: why, without a patient's data. now: aware. Raises NotAllowed, AlreadySigned, Ended, Unwritable,
+        OpenedByAnother.
+        """
+        said = documents.a_sentence(words, "sending a report back")
+        with self._locked(report_id) as (tx, report):
+            scene = look(tx, report_id)
+            permits.may_send_back(scene, person)
+            copy = copies.copy_of(tx, report)
+            copies.must_be_free(copy, person, copy.version, now)
+            copies.let_go(copy)
+            moment = clock(tx)
+            drafts.move(report, ReportState.DRAFT, Event.SENT_BACK, moment)
+            report.explanation = said
+            bookings.lapse(tx, report_id, moment)
+            self._audit(tx, "report-sent-back", scene.study_id, person)
 
     def reject(
         self, report_id: int, person: Person, reason: Reason, words: str, now: datetime, *, for_safety: bool = False
@@ -156,18 +180,55 @@ class SignOff:
         words: more than the reason says, without a patient's data; may be empty. Raises AlreadySigned, NotAllowed,
         Ended, OpenedByAnother.
         """
-        raise NotImplementedError
+        more = clean(words)
+        said = f"A radiologist has rejected this AI draft for {WORDS[reason]}."
+        scene = self._look(report_id)
+        permits.may_reject(scene)
+        edit = edits.refused(documents.text_of(shelf.load(self.store_folder, scene.draft_digest)))
+        film = documents.film_of(self.store_folder, scene)
+        with self._locked(report_id) as (tx, report):
+            scene = look(tx, report_id)
+            permits.may_reject(scene)
+            copy = copies.copy_of(tx, report)
+            copies.must_be_free(copy, person, copy.version, now)
+            moment = clock(tx)
+            event = Event.REJECTED_FOR_SAFETY if for_safety else Event.REJECTED
+            life.end(tx, report, event, moment, actor=person.actor, explanation=f"{said} {more}".strip())
+            bookings.decide(tx, scene, person, edit, film, moment, reason=reason.value)
+            copies.let_go(copy)
 
     def addendum(self, study_id: int, person: Person, words: str, now: datetime) -> Signed:
         """Add to the signed report of a study. Raises NotAllowed (a draft, a trainee), PatientChanged, Unwritable."""
-        raise NotImplementedError
+        said = documents.a_sentence(words, "an addendum")
+        report_id = self._signed_report(study_id, "an addendum")
+
+        for _ in range(_TRIES):
+            scene = self._look(report_id)
+            permits.may_add(scene, person)
+            draft = shelf.load(self.store_folder, scene.draft_digest)
+            documents.must_agree(self.store_folder, scene, draft, self.workshop)
+            written = documents.add(self.store_folder, scene, draft, person, said, now, self.workshop)
+            with self._locked(report_id) as (tx, _report):
+                again = look(tx, report_id)
+                permits.may_add(again, person)
+                if again == scene:
+                    state = bookings.enter(tx, scene, person, written, now, clock(tx))
+                    return signed(scene, written, state)
+        raise Restless
 
     def withdraw(self, study_id: int, person: Person, words: str, now: datetime, *, for_safety: bool = False) -> None:
         """Take the signed report of a study back, with its addenda and its draft, wherever they went.
 
         words: why; it goes to whoever has the report, so no patient's data. Raises NotAllowed, Unwritable.
         """
-        raise NotImplementedError
+        said = documents.a_sentence(words, "a withdrawal")
+        report_id = self._signed_report(study_id, "a withdrawal")
+        with self._locked(report_id) as (tx, report):
+            permits.may_withdraw(look(tx, report_id), person)
+            moment = clock(tx)
+            event = Event.WITHDRAWN_FOR_SAFETY if for_safety else Event.WITHDRAWN
+            life.end(tx, report, event, moment, actor=person.actor, explanation=said)
+            bookings.take_back(tx, report_id, now)
 
     # --- questions ----------------------------------------------------------------------------------------------------
 
@@ -177,4 +238,78 @@ class SignOff:
 
     def in_pacs(self, study_id: int) -> Mapping[str, DeliveryState]:
         """By destination how far the newest signed document is: the least of its objects. COMMITTED: it is there."""
-        raise NotImplementedError
+        with self.database.read() as tx:
+            return MappingProxyType(standing(tx, study_id))
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _sign(
+        self,
+        report_id: int,
+        person: Person,
+        text: DraftText,
+        version: int,
+        now: datetime,
+        permit: Callable[[Scene, Person], None],
+    ) -> Signed:
+        for _ in range(_TRIES):
+            scene = self._look(report_id)
+            permit(scene, person)
+            with self.database.read() as tx:
+                self._must_be_ready(tx, report_id, person, version, now)
+            draft = shelf.load(self.store_folder, scene.draft_digest)
+            documents.must_agree(self.store_folder, scene, draft, self.workshop)
+            edit = edits.compared(documents.text_of(draft), text)
+            film = documents.film_of(self.store_folder, scene)
+            written = self._write(scene, draft, person, text, now)
+            with self._locked(report_id) as (tx, report):
+                again = look(tx, report_id)
+                permit(again, person)
+                self._must_be_ready(tx, report_id, person, version, now)
+                if again != scene:
+                    continue
+                moment = clock(tx)
+                state = bookings.enter(tx, scene, person, written, now, moment)
+                if state is ReportState.VERIFIED:
+                    bookings.decide(tx, scene, person, edit, film, moment)
+                copies.close(copies.copy_of(tx, report), text if state is ReportState.AWAITING_SECOND else None)
+                return signed(scene, written, state)
+        raise Restless
+
+    def _write(self, scene: Scene, draft: Dataset, person: Person, text: DraftText, now: datetime) -> Written:
+        alone = scene.first is None
+        if alone and (not person.may_verify or self.workshop.config.second_signature == "always"):
+            return documents.attest(self.store_folder, scene, person, text, now)
+        return documents.verify(self.store_folder, scene, draft, person, text, now, self.workshop)
+
+    def _must_be_ready(self, tx: Session, report_id: int, person: Person, version: int, now: datetime) -> None:
+        unasked = self.workshop.config.sign_unasked
+        copies.must_be_ready(tx, report_of(tx, report_id), person, version, now, unasked=unasked)
+
+    def _look(self, report_id: int) -> Scene:
+        with self.database.read() as tx:
+            return look(tx, report_id)
+
+    def _texts(self, scene: Scene) -> tuple[DraftText, DraftText | None]:
+        """The words of the draft, and those that were signed last."""
+        drafted = documents.text_of(shelf.load(self.store_folder, scene.draft_digest))
+        if scene.last is None:
+            return drafted, None
+        return drafted, documents.text_of(shelf.load(self.store_folder, scene.last.digest))
+
+    def _signed_report(self, study_id: int, what: str) -> int:
+        with self.database.read() as tx:
+            report = signed_report_of(tx, study_id)
+        if report is None:
+            raise NotAllowed(f"{what} needs a signed report; study #{study_id} has none")
+        return report.id
+
+    @contextmanager
+    def _locked(self, report_id: int) -> Iterator[tuple[Session, Report]]:
+        """A transaction with the study locked before any other row."""
+        with self.database.write() as tx:
+            life.lock(tx, study_of(tx, report_id))
+            yield tx, tx.get_one(Report, report_id, populate_existing=True)
+
+    def _audit(self, tx: Session, event: str, study_id: int, person: Person, **detail: str | int) -> None:
+        audit.append(tx, event, at=clock(tx), actor=person.actor, study_id=study_id, **detail)

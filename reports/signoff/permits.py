@@ -1,0 +1,107 @@
+"""May this person do this now? Asked before documents are built, and again with the study locked."""
+
+from __future__ import annotations
+
+from reports.signoff.errors import AlreadySigned, Ended, NotAllowed, NotCurrent, PatientChanged, SamePerson
+from reports.signoff.person import Person
+from reports.signoff.scene import Scene, Signature
+from reports.tables import ENDED, Event, ReportState
+
+
+def may_be_edited(scene: Scene) -> None:
+    """Is it a draft, or waiting for a second signature? Raises AlreadySigned, Ended."""
+    if scene.state is ReportState.VERIFIED:
+        raise AlreadySigned(scene.last.login if scene.last is not None else "")
+    if scene.state in ENDED:
+        raise Ended(scene.state.value, scene.event)
+
+
+def may_sign(scene: Scene, person: Person) -> None:  # noqa: ARG001  the first signature is anybody's
+    """May it be signed as the first? Raises AlreadySigned, Ended, NotAllowed, NotCurrent, PatientChanged."""
+    may_be_edited(scene)
+    if scene.state is ReportState.AWAITING_SECOND:
+        raise NotAllowed("the report has a first signature; sign it second, or send it back")
+    _may_leave(scene)
+
+
+def may_cosign(scene: Scene, person: Person) -> None:
+    """May this person sign it as the second? Raises SamePerson, and as `may_sign`."""
+    may_be_edited(scene)
+    if scene.state is not ReportState.AWAITING_SECOND or scene.first is None:
+        raise NotAllowed("the report has no first signature yet; sign it")
+    if is_the_same(person, scene.first):
+        raise SamePerson
+    if not person.may_verify:
+        raise NotAllowed("a trainee's signature does not verify a report; a radiologist signs second")
+    _may_leave(scene)
+
+
+def may_add(scene: Scene, person: Person) -> None:
+    """May this person write an addendum? Raises NotAllowed, PatientChanged."""
+    must_be_verified(scene, "an addendum")
+    if not person.may_verify:
+        raise NotAllowed("a trainee's signature does not verify an addendum; a radiologist writes it")
+    _must_be_whose_it_was(scene)
+
+
+def may_send_back(scene: Scene, person: Person) -> None:
+    """May this person refuse the second signature, or take back the own first one? Raises NotAllowed, AlreadySigned."""
+    may_be_edited(scene)
+    if scene.state is not ReportState.AWAITING_SECOND or scene.first is None:
+        raise NotAllowed("the report has no first signature that could lapse")
+    if not person.may_verify and not is_the_same(person, scene.first):
+        raise NotAllowed("only a radiologist, or who signed first, sends a report back")
+
+
+def may_reject(scene: Scene) -> None:
+    """Is it a draft? Raises AlreadySigned, Ended, NotAllowed."""
+    may_be_edited(scene)
+    if scene.state is ReportState.AWAITING_SECOND:
+        raise NotAllowed("the report has a first signature; send it back, then reject it")
+
+
+def may_withdraw(scene: Scene, person: Person) -> None:
+    """Raises NotAllowed: it is not signed, or the person may not verify."""
+    must_be_verified(scene, "a withdrawal")
+    if not person.may_verify:
+        raise NotAllowed("a trainee cannot withdraw a signed report; a radiologist does")
+
+
+def must_be_verified(scene: Scene, what: str) -> None:
+    """Raises NotAllowed: a draft."""
+    if scene.state is not ReportState.VERIFIED or scene.last is None:
+        raise NotAllowed(f"{what} needs a signed report; this one is {scene.state.value.lower()}")
+
+
+def is_the_same(person: Person, first: Signature) -> bool:
+    """By user, by name and by staff number: any of them is enough."""
+    if person.user_id == first.user_id or person.login.casefold() == first.login.casefold():
+        return True
+    if _plain(person.name) == _plain(first.name):
+        return True
+    return bool(person.identifier) and (person.identifier, person.scheme) == (first.identifier, first.scheme)
+
+
+def _plain(name: str) -> str:
+    """`Kim^Minjun=김^민준` and `KIM^MINJUN ^^` are one name."""
+    groups = [group.casefold().replace(" ", "").rstrip("^") for group in name.split("=")]
+    return next((group for group in groups if group), "")
+
+
+def _may_leave(scene: Scene) -> None:
+    if scene.silence is Event.SIGNED_ALREADY:
+        raise AlreadySigned(scene.last.login if scene.last is not None else "")
+    if scene.silence is Event.FINAL_ELSEWHERE:
+        raise AlreadySigned("")
+    _must_be_whose_it_was(scene)
+    if scene.silence is not None:
+        raise Ended("no longer wanted", scene.silence.value)
+    if not scene.is_current:
+        raise NotCurrent
+
+
+def _must_be_whose_it_was(scene: Scene) -> None:
+    if scene.hold:
+        raise PatientChanged(f"the study is held ({scene.hold}) until a person has looked whose it is")
+    if scene.is_merged:
+        raise PatientChanged("the Patient ID of the study was merged into another one")
