@@ -83,6 +83,8 @@ class WebConfig(BaseModel):
     tls_certificate: Path | None = None  # PEM, ours; with it the port speaks https only
     tls_key: Path | None = None  # PEM, without password; None: it stands in the file of the certificate
     proxy: tuple[IPvAnyNetwork, ...] = ()  # who terminates TLS before us; only its X-Forwarded-* are believed
+    idle_minutes: float = Field(30, ge=1, le=480)  # without anything done; then the password is asked again
+    session_hours: float = Field(12, gt=0, le=24)  # whatever is done
     viewer_link: str = ""  # address of a study in the site's own viewer, with places in braces; empty: none
 
     @field_validator("viewer_link")

@@ -18,16 +18,20 @@ from starlette.routing import Route
 
 from dicom_node.database import Database
 from dicom_node.owner import in_words
+from reports.people.service import People
 from reports.provenance import NOTICE
+from reports.signoff.service import SignOff
 from reports.viewer_link import ViewerLink
 from reports.web.access import Access
 from reports.web.bodies import LARGEST_FORM
 from reports.web.caretaker import Caretaker
 from reports.web.doors import OpenHouse, Porter, door, visitor_of
 from reports.web.film import Films
+from reports.web.identity import IdentityCheck, ask_nobody
 from reports.web.rights import Right
 from reports.web.standing import age
 from reports.web.study import kind_of
+from reports.web.wording import Claims, no_claims
 
 _MEDIA_TYPES: Final = MappingProxyType(
     {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
@@ -56,9 +60,13 @@ class Equipment:
     """What the application lends to the pages; each thing may be missing, and then its pages say so."""
 
     porter: Porter = field(default_factory=OpenHouse)
+    people: People | None = None
     caretaker: Caretaker | None = None
     films: Films | None = None  # decodes stored films
     viewer_link: ViewerLink | None = None  # to the site's own viewer
+    signoff: SignOff | None = None
+    whose_study: IdentityCheck = ask_nobody
+    claims: Claims = no_claims
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,45 @@
+"""What a form or a script of ours sends, read before the page that needs it runs in its thread."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+Fields = Mapping[str, str]
+
+
+def typed(answer: Callable[[Request, Fields], Response]) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint of a function that takes what was typed as well. Passwords come as they are, with their spaces."""
+
+    async def endpoint(request: Request) -> Response:
+        return await run_in_threadpool(answer, request, await _fields(request))
+
+    return endpoint
+
+
+def wants_json(request: Request) -> bool:
+    """Does a script ask, and not a form?"""
+    return "application/json" in request.headers.get("accept", "")
+
+
+async def _fields(request: Request) -> Fields:
+    if request.headers.get("content-type", "").startswith("application/json"):
+        return MappingProxyType(_object(await request.body()))
+    form = await request.form(max_files=0, max_fields=50)
+    return MappingProxyType({name: value for name, value in form.items() if isinstance(value, str)})
+
+
+def _object(body: bytes) -> dict[str, str]:
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise HTTPException(400, "That is no JSON.") from error
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise HTTPException(400, "That is no JSON object of texts.")
+    return found

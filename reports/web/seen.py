@@ -1,0 +1,35 @@
+"""Who looked at which study: each look of a signed-in visitor is in the audit trail, but not each reload of a page."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import delete
+
+from dicom_node import audit
+from dicom_node.database import Database, clock
+from reports.people.rights import Visitor
+from reports.people.tables import StudyView
+
+AGAIN_AFTER: Final = timedelta(minutes=10)
+_KEPT: Final = timedelta(days=1)
+
+
+def seen(database: Database, visitor: Visitor, study_id: int, what: str) -> None:
+    """Write down that a visitor saw a study; once in ten minutes for the same session, study and `what`.
+
+    what: "study", "report", "film" or "search". Nobody is nobody: an open house has no names to write down.
+    Not inside a transaction.
+    """
+    viewer = f"session:{visitor.session}" if visitor.session else visitor.login
+    if visitor.user_id == 0 and not visitor.login.startswith("service:"):
+        return
+    with database.read() as tx:
+        now, last = clock(tx), tx.get(StudyView, (viewer, study_id, what))
+    if last is not None and now - last.at < AGAIN_AFTER:
+        return
+    with database.write() as tx:
+        tx.execute(delete(StudyView).where(StudyView.at < now - _KEPT))
+        tx.merge(StudyView(viewer=viewer, study_id=study_id, what=what, at=now))
+        audit.append(tx, "study-seen", at=now, actor=visitor.actor, study_id=study_id, what=what)
