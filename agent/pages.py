@@ -11,10 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 
 from agent import __version__, schema
+from agent.asking import WhoseStudy
 from agent.caretaker import Caretaker
 from agent.certificates import days_left
 from agent.config import Config, WebConfig
+from agent.desk import Desk
+from agent.drafting import workshop_of
 from agent.metrics import Exposition
+from agent.readers.guards import unsupported_claims
 from agent.viewing import FilmRoom
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
@@ -22,6 +26,7 @@ from dicom_node.files import free_mebibytes
 from reports.people.passwords import Hasher
 from reports.people.service import People
 from reports.people.sessions import Limits
+from reports.signoff.service import SignOff
 from reports.viewer_link import ViewerLink
 from reports.web import Premises, make_app
 from reports.web.access import Access
@@ -56,8 +61,19 @@ def make_pages(config: Config, database: Database) -> Starlette:
             porter=Entrance(people, secure=premises.secure),
             people=people,
             caretaker=Caretaker(config, database),
+            films=film_room(config),
+            viewer_link=ViewerLink(config.web.viewer_link) if config.web.viewer_link else None,
+            signoff=SignOff(database, config.node.store_folder, workshop_of(Desk(config, database))),
+            whose_study=WhoseStudy(config, database),
+            claims=unsupported_claims,
         ),
     )
+
+
+def film_room(config: Config) -> FilmRoom:
+    """Decodes films for the pages as it is done for the reader, in processes of its own."""
+    reader = config.reader
+    return FilmRoom(config.node.store_folder, seconds=reader.decode_seconds, mebibytes=reader.decode_mebibytes)
 
 
 def limits(web: WebConfig) -> Limits:
