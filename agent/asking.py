@@ -1,0 +1,76 @@
+"""Asking the PACS whose study a draft is about, while a radiologist looks at the film: by C-FIND or QIDO-RS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from pydicom import Dataset
+
+from agent.config import Config
+from agent.reconciling import searching
+from dicom_node.database import Database
+from dicom_node.destinations import destinations
+from dicom_node.errors import ConfigurationError, SendFailure
+from dicom_node.identity import differing
+from dicom_node.tables import Mode
+from dicom_node.transports import Destination
+from reports.signoff.tables import Identity
+from reports.web.identity import Checked
+
+SECONDS: Final = 5.0  # for each destination; a person waits
+_KEYS: Final = ("PatientID", "IssuerOfPatientID", "AccessionNumber")
+
+
+class WhoseStudy:
+    """Asks every destination that may be asked for identities. Used by several threads."""
+
+    def __init__(self, config: Config, database: Database) -> None:
+        node = config.node.model_copy(update={"dimse_timeout_seconds": min(SECONDS, config.node.dimse_timeout_seconds)})
+        self._config = config.model_copy(update={"node": node})
+        self._database = database
+
+    def __call__(self, draft: Dataset) -> Checked:
+        """Ask; one that differs outweighs all that agree."""
+        with self._database.read() as tx:
+            asked = [one for one in destinations(tx) if one.identity_check and one.mode is not Mode.SHADOW]
+        if not asked:
+            return Checked(Identity.NOBODY)
+        names: dict[str, None] = {}
+        trouble: list[str] = []
+        same: list[str] = []
+        for to in asked:
+            try:
+                answers = self._answers(to, draft)
+            except (SendFailure, ConfigurationError) as failure:
+                trouble.append(f"{failure}.")
+                continue
+            names.update(dict.fromkeys(differing(draft, answers)))
+            if not answers:
+                trouble.append(f"{to.name} does not know the study.")
+            elif _is_told(draft, answers):
+                same.append(to.name)
+            else:
+                trouble.append(f"{to.name} does not tell the Patient ID.")
+        if names:
+            return Checked(Identity.DIFFERS, tuple(one.name for one in asked), tuple(names))
+        if same:
+            return Checked(Identity.SAME, tuple(same))
+        return Checked(Identity.UNKNOWN, (), (), tuple(trouble))
+
+    def _answers(self, to: Destination, draft: Dataset) -> list[Dataset]:
+        keys = {"StudyInstanceUID": str(draft.StudyInstanceUID), **dict.fromkeys(_KEYS, "")}
+        with searching(self._config, to) as search:
+            return [_dataset(one) for one in search("STUDY", keys)]
+
+
+def _is_told(draft: Dataset, answers: Sequence[Dataset]) -> bool:
+    """Does an answer name the patient at all? An identifier beyond ASCII is not compared, as when sending."""
+    return not str(draft.PatientID).isascii() or any(str(one.get("PatientID", "")).strip(" \0") for one in answers)
+
+
+def _dataset(answer: Mapping[str, str]) -> Dataset:
+    made = Dataset()
+    for keyword in _KEYS:
+        setattr(made, keyword, answer.get(keyword, ""))
+    return made

@@ -1,0 +1,240 @@
+"""The report page's state as plain values: what a script shows, and why a button cannot be pressed.
+
+The reasons here are for people who look at a button; what may be done is decided by `reports.signoff` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from dicom_node.tables import DeliveryState
+from reports.page.sheet import person as in_letters
+from reports.page.sheet import visible
+from reports.signoff.copies import IDENTITY_HOLDS
+from reports.signoff.reasons import WORDS
+from reports.signoff.service import Opened
+from reports.signoff.tables import Identity, SignedKind
+from reports.tables import ReportState
+from reports.web.identity import Checked, in_words
+from reports.web.report import Neighbors, Papers
+from reports.web.rights import Right, Visitor
+
+_HAPPENED: Final = MappingProxyType(
+    {
+        ReportState.DRAFT: "A draft: nobody has signed it.",
+        ReportState.AWAITING_SECOND: "Signed once; it is a report when a second person has signed.",
+        ReportState.VERIFIED: "Signed.",
+        ReportState.REJECTED: "A radiologist has rejected this draft. Whoever had it is told.",
+        ReportState.SUPERSEDED: "A newer draft, which has read later images, replaces this one.",
+        ReportState.EXPIRED: "Nobody has signed this draft in time; it has expired.",
+        ReportState.WITHDRAWN: "Taken back.",
+    }
+)
+_SIGNED_AS: Final = MappingProxyType(
+    {
+        SignedKind.ATTESTED: "signed first by",
+        SignedKind.SIGNED: "signed by",
+        SignedKind.COSIGNED: "signed second by",
+        SignedKind.ADDENDUM: "addendum by",
+    }
+)
+_OPEN: Final = frozenset({ReportState.DRAFT, ReportState.AWAITING_SECOND})
+_NOT_YOURS: Final = "Your account has no right to this."
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Everything that a desk is made of, at one moment."""
+
+    visitor: Visitor
+    found: Papers
+    opened: Opened
+    near: Neighbors
+    unasked: bool  # the site signs where nobody can be asked
+    now: datetime
+    said: Checked | None = None  # by the PACS, just now
+
+
+def desk(scene: Scene) -> dict[str, Any]:
+    """The state for a script. Holds words of the report: for the page, never for a log."""
+    opened, found = scene.opened, scene.found
+    assert found.report is not None
+    return {
+        "report": opened.report_id,
+        "state": opened.state.value,
+        "open": opened.state in _OPEN,
+        "happened": happened(found),
+        "version": opened.version,
+        "text": {"findings": opened.text.findings, "impression": opened.text.impression},
+        "drafted": {"findings": opened.drafted.findings, "impression": opened.drafted.impression},
+        "chips": dict(opened.chips),
+        "editedBy": opened.edited_by,
+        "editedAt": _moment(opened.edited_at),
+        "mine": opened.mine,
+        "holder": _holder(opened),
+        "shown": opened.film_shown,
+        "identity": _identity(scene),
+        "first": _first(opened),
+        "obstacles": obstacles(scene),
+        "signed": [
+            {
+                "words": _SIGNED_AS[one.kind],
+                "by": visible(in_letters(one.name)) or one.login,
+                "at": _moment(one.at),
+                "number": one.number,
+            }
+            for one in found.signed
+        ],
+        "arrival": arrival(found),
+        "next": _address(scene.near.next),
+        "previous": _address(scene.near.previous),
+        "left": scene.near.left,
+    }
+
+
+def happened(found: Papers) -> str:
+    """What has become of the report, in a sentence."""
+    report = found.report
+    assert report is not None
+    said = _HAPPENED[report.state]
+    if report.state in _OPEN or report.state is ReportState.VERIFIED:
+        return said
+    why = report.explanation or report.event.replace("-", " ")
+    return f"{said} ({why})"
+
+
+def arrival(found: Papers) -> dict[str, Any]:
+    """How far what was signed is: words, whether it is there, and each destination."""
+    if not found.sendings:
+        return {
+            "there": False,
+            "words": "" if not found.signed else "Nothing is sent: no destination gets it.",
+            "to": [],
+        }
+    by: dict[str, list[str]] = {}
+    states: dict[str, set[DeliveryState]] = {}
+    for one in found.sendings:
+        states.setdefault(one.destination, set()).add(one.state)
+        if one.proven_by:
+            by.setdefault(one.destination, []).append(one.proven_by)
+    to = [
+        {
+            "name": name,
+            "there": all(state is DeliveryState.COMMITTED for state in there),
+            "failed": DeliveryState.FAILED in there,
+            "proof": ", ".join(dict.fromkeys(by.get(name, []))),
+        }
+        for name, there in states.items()
+    ]
+    there = all(one["there"] for one in to)
+    if there:
+        words = "In " + ", ".join(f"{one['name']} ({one['proof']})" if one["proof"] else str(one["name"]) for one in to)
+    elif any(one["failed"] for one in to):
+        failed = ", ".join(str(one["name"]) for one in to if one["failed"])
+        words = f"Signed, but {failed} did not take it; the administrator is told"
+    else:
+        waiting = ", ".join(str(one["name"]) for one in to if not one["there"])
+        words = f"Signed, not yet in {waiting}"
+    return {"there": there, "words": f"{words}.", "to": to}
+
+
+def obstacles(scene: Scene) -> Mapping[str, str]:
+    """Why each act cannot be done; empty where it can."""
+    opened, may = scene.opened, scene.visitor.may
+    is_draft, is_second = opened.state is ReportState.DRAFT, opened.state is ReportState.AWAITING_SECOND
+    is_signed = opened.state is ReportState.VERIFIED
+    held = _held(scene)
+    sign = _first_of(
+        ("" if may(Right.EDIT) else _NOT_YOURS), ("" if is_draft else "It is no open draft."), held, _unproven(scene)
+    )
+    changed = "" if opened.text == opened.drafted else "The text was changed; sign it instead."
+    own = opened.first is not None and opened.first.user_id == scene.visitor.user_id
+    second = _first_of(
+        ("" if may(Right.SIGN) else "A radiologist signs second."),
+        ("" if is_second else "No second signature is awaited."),
+        ("The first signature is yours; somebody else must sign second." if own else ""),
+        held,
+    )
+    signed = _first_of(
+        ("" if may(Right.SIGN) else "Only a radiologist may do this."), ("" if is_signed else "It is not signed.")
+    )
+    edit = _first_of(("" if may(Right.EDIT) else _NOT_YOURS), ("" if opened.state in _OPEN else "It is closed."), held)
+    return {
+        "edit": edit,
+        "accept": sign or changed,
+        "sign": sign,
+        "cosign": second or _unproven(scene),
+        "send-back": second,
+        "reject": _first_of(edit, ("" if is_draft else "It is signed once; send it back instead.")),
+        "hand-over": edit,
+        "addendum": signed,
+        "withdraw": signed,
+    }
+
+
+def reasons() -> list[tuple[str, str]]:
+    """Why a draft is rejected: code and words."""
+    return [(reason.value, words) for reason, words in WORDS.items()]
+
+
+def _held(scene: Scene) -> str:
+    opened = scene.opened
+    if opened.mine:
+        return ""
+    if opened.holder is None:
+        return "It is not opened for you; open it again."
+    return f"Opened by {visible(in_letters(opened.holder.name)) or opened.holder.login}."
+
+
+def _unproven(scene: Scene) -> str:
+    opened = scene.opened
+    if not opened.film_shown:
+        return "The film has not been shown to you yet."
+    if opened.identity is None or opened.identity_at is None:
+        return "The PACS has not been asked yet whose study this is."
+    if scene.now - opened.identity_at >= IDENTITY_HOLDS:
+        return "The PACS has to be asked again whose study this is."
+    if opened.identity is Identity.NOBODY and not scene.unasked:
+        return "There is no PACS to ask whose study this is; an administrator must allow it (reports.sign_unasked)."
+    if opened.identity in {Identity.DIFFERS, Identity.UNKNOWN}:
+        return f"{in_words(opened.identity)}."
+    return ""
+
+
+def _first_of(*obstacles: str) -> str:
+    return next((one for one in obstacles if one), "")
+
+
+def _identity(scene: Scene) -> dict[str, Any]:
+    opened = scene.opened
+    return {
+        "outcome": opened.identity.value if opened.identity else "",
+        "words": in_words(opened.identity, scene.said),
+        "at": _moment(opened.identity_at),
+        "blocks": bool(_unproven(scene)) and opened.film_shown,
+    }
+
+
+def _holder(opened: Opened) -> dict[str, Any] | None:
+    if opened.holder is None:
+        return None
+    name = visible(in_letters(opened.holder.name)) or opened.holder.login
+    return {"name": name, "since": _moment(opened.holder.since), "heard": _moment(opened.holder.heard_at)}
+
+
+def _first(opened: Opened) -> dict[str, Any] | None:
+    if opened.first is None:
+        return None
+    return {"name": visible(in_letters(opened.first.name)) or opened.first.login, "at": _moment(opened.first.at)}
+
+
+def _moment(at: datetime | None) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else ""
+
+
+def _address(study_id: int | None) -> str:
+    return f"/study/{study_id}/report" if study_id else ""

@@ -1,0 +1,374 @@
+"""The report page: the film beside the draft, and everything that a person can do with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from anyio import from_thread
+from pydicom import Dataset
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from dicom_node.errors import NotFound, WetreadError
+from dicom_node.files import stored_path
+from reports.page.sheet import compose
+from reports.page.sheet import person as in_letters
+from reports.people.errors import PasswordNeeded, ProofRefused, TooSoon
+from reports.signoff.errors import SignOffError, StaleVersion
+from reports.signoff.person import Person
+from reports.signoff.reasons import Reason
+from reports.signoff.service import Opened, SignOff
+from reports.text import DraftText
+from reports.web.desk import Scene, arrival, desk, happened, reasons
+from reports.web.doors import visitor_of
+from reports.web.identity import Checked
+from reports.web.proof import prove
+from reports.web.report import Label, Papers, document_of, film_label, latest_final, neighbors, papers, strip
+from reports.web.rights import Right, Visitor
+from reports.web.seen import seen
+from reports.web.site import Site
+from reports.web.wording import reading
+
+LARGEST_TEXT: Final = 512 * 1024  # bytes of a request; a report has at most 64 KiB in each section
+_NO_CHIPS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def routes(site: Site) -> list[Route]:
+    """Addresses of this module."""
+    page, acts = _Page(site), _Acts(site)
+    base = "/study/{number:int}/report"
+    return [
+        site.route(base, page.show, Right.SEE),
+        site.route(f"{base}/desk", page.desk, Right.SEE),
+        site.route("/report/next", page.next, Right.SEE),
+        *(
+            site.route(f"{base}/{name}", acts.answer(act), right, methods=("POST",), largest=LARGEST_TEXT)
+            for name, act, right in (
+                ("open", acts.open, Right.EDIT),
+                ("touch", acts.touch, Right.EDIT),
+                ("leave", acts.leave, Right.EDIT),
+                ("shown", acts.shown, Right.EDIT),
+                ("identity", acts.identity, Right.EDIT),
+                ("reading", acts.reading, Right.EDIT),
+                ("save", acts.save, Right.EDIT),
+                ("accept", acts.accept, Right.EDIT),
+                ("sign", acts.sign, Right.EDIT),
+                ("cosign", acts.cosign, Right.SIGN),
+                ("send-back", acts.send_back, Right.SIGN),
+                ("reject", acts.reject, Right.EDIT),
+                ("hand-over", acts.hand_over, Right.EDIT),
+                ("addendum", acts.addendum, Right.SIGN),
+                ("withdraw", acts.withdraw, Right.SIGN),
+            )
+        ),
+    ]
+
+
+def person_of(visitor: Visitor) -> Person:
+    """Who came, as the sign-off service needs to know one."""
+    return Person(
+        user_id=visitor.user_id,
+        login=visitor.login,
+        name=visitor.name,
+        organization=visitor.organization,
+        identifier=visitor.identifier,
+        scheme=visitor.scheme,
+        may_verify=visitor.may(Right.SIGN),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request about one report."""
+
+    request: Request
+    body: Mapping[str, Any]
+    found: Papers
+    report_id: int
+    person: Person
+    service: SignOff
+    now: datetime
+
+    @property
+    def version(self) -> int:
+        """Of the text that the browser shows."""
+        return _whole(self.body.get("version"))
+
+    @property
+    def text(self) -> DraftText:
+        """The words as the browser has them."""
+        return DraftText(str(self.body.get("findings") or ""), str(self.body.get("impression") or ""))
+
+    @property
+    def words(self) -> str:
+        """What the person said beside an act."""
+        return str(self.body.get("words") or "").strip()
+
+    @property
+    def chips(self) -> Mapping[str, str]:
+        """Label to state."""
+        chips = self.body.get("chips")
+        return {str(label): str(state) for label, state in chips.items()} if isinstance(chips, dict) else _NO_CHIPS
+
+
+class _Page:
+    """What is looked at."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def show(self, request: Request) -> Response:
+        """The page."""
+        visitor, found = visitor_of(request), _papers(self._site, request)
+        if visitor.user_id:
+            seen(self._site.database, visitor, found.study.id, "report")
+        if found.report is None or found.shadow:
+            return self._site.page(request, "report_absent.html", study=found.study, shadow=found.shadow)
+        store = self._site.premises.store_folder
+        draft, final = document_of(found.report.digest, store), latest_final(found)
+        signed = document_of(final.digest, store) if final else None
+        shown = signed or draft
+        scene = _scene(self._site, visitor, found, _look(self._site, visitor, found))
+        state = desk(scene) if scene else {}
+        chips = scene.opened.chips if scene else _NO_CHIPS
+        return self._site.page(
+            request,
+            "report.html",
+            study=found.study,
+            report=found.report,
+            revision=found.revision,
+            label=_label(store, found.report.film_digest, shown),
+            sheet=compose(shown) if shown is not None else None,
+            is_final=signed is not None,
+            happened=happened(found),
+            arrival=arrival(found),
+            signed=found.signed,
+            desk=state,
+            reading=reading(scene.opened.text, chips, self._site.equipment.claims) if scene else {},
+            reasons=reasons(),
+            colleagues=_colleagues(self._site, visitor),
+            in_letters=in_letters,
+        )
+
+    def desk(self, request: Request) -> Response:
+        """The state alone, for a page that waits: opened by somebody, or signed and on its way."""
+        visitor, found = visitor_of(request), _papers(self._site, request)
+        scene = _scene(self._site, visitor, found, _look(self._site, visitor, found))
+        if scene is None:
+            raise HTTPException(404)
+        return JSONResponse(desk(scene))
+
+    def next(self, request: Request) -> Response:
+        """To the first draft that waits for this person; to the worklist where none does."""
+        with self._site.database.read() as tx:
+            near = neighbors(tx, 0, visitor_of(request).user_id, _now())
+        return RedirectResponse(f"/study/{near.next}/report" if near.next else "/", status_code=303)
+
+
+class _Acts:
+    """What is done. Each answers with the new state, or says in words why not."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def answer(self, act: Callable[[_Call], dict[str, Any] | None]) -> Callable[[Request], Response]:
+        """An endpoint of an act: what it gives is added to the state."""
+
+        def endpoint(request: Request) -> Response:
+            call = self._call(request)
+            try:
+                more = act(call)
+            except WetreadError as error:
+                return _refusal(error)
+            if more is not None and "bare" in more:
+                return JSONResponse(more["bare"])
+            return JSONResponse({**self._state(call, (more or {}).get("said")), "done": True})
+
+        return endpoint
+
+    def open(self, call: _Call) -> None:
+        """Open it to edit; the state says who else has it."""
+        call.service.open_(call.report_id, call.person, call.now)
+
+    def touch(self, call: _Call) -> dict[str, Any]:
+        """A sign of life."""
+        return {"bare": {"mine": call.service.touch(call.report_id, call.person, call.now)}}
+
+    def leave(self, call: _Call) -> dict[str, Any]:
+        """Give it free."""
+        call.service.leave(call.report_id, call.person)
+        return {"bare": {}}
+
+    def shown(self, call: _Call) -> None:
+        """The film was painted in this person's browser."""
+        call.service.film_shown(call.report_id, call.person, call.now)
+
+    def identity(self, call: _Call) -> dict[str, Any]:
+        """Ask the PACS. It takes as long as the PACS takes, and no transaction waits for it."""
+        assert call.found.report is not None
+        draft = document_of(call.found.report.digest, self._site.premises.store_folder)
+        if draft is None:
+            raise NotFound("the draft's document is not in the store; run wetread check")
+        said = self._site.equipment.whose_study(draft)
+        call.service.identity_checked(call.report_id, said.outcome, _now())
+        return {"said": said}
+
+    def reading(self, call: _Call) -> dict[str, Any]:
+        """What the words say by now."""
+        return {"bare": reading(call.text, call.chips, self._site.equipment.claims)}
+
+    def save(self, call: _Call) -> dict[str, Any]:
+        """Keep what was typed."""
+        version = call.service.save(call.report_id, call.person, call.text, call.chips, call.version, call.now)
+        if call.body.get("leave"):
+            call.service.leave(call.report_id, call.person)
+        return {"bare": {"version": version}}
+
+    def accept(self, call: _Call) -> None:
+        """Sign the draft as it is."""
+        self._prove(call)
+        call.service.accept(call.report_id, call.person, call.version, _now())
+
+    def sign(self, call: _Call) -> None:
+        """Sign the text as it was edited."""
+        self._prove(call)
+        call.service.sign(call.report_id, call.person, call.text, call.version, _now())
+
+    def cosign(self, call: _Call) -> None:
+        """Sign second."""
+        self._prove(call, always_password=True)
+        call.service.cosign(call.report_id, call.person, call.text, call.version, _now())
+
+    def send_back(self, call: _Call) -> None:
+        """Refuse the second signature."""
+        call.service.send_back(call.report_id, call.person, call.words, call.now)
+
+    def reject(self, call: _Call) -> None:
+        """No report becomes of this draft."""
+        try:
+            reason = Reason(str(call.body.get("reason") or ""))
+        except ValueError as error:
+            raise HTTPException(422, "Choose a reason.") from error
+        for_safety = bool(call.body.get("safety"))
+        call.service.reject(call.report_id, call.person, reason, call.words, call.now, for_safety=for_safety)
+
+    def hand_over(self, call: _Call) -> None:
+        """Leave it to a colleague."""
+        to = _whole(call.body.get("to"))
+        if to not in {one[0] for one in _colleagues(self._site, visitor_of(call.request))}:
+            raise HTTPException(422, "Choose a colleague.")
+        call.service.hand_over(call.report_id, call.person, to, call.now)
+
+    def addendum(self, call: _Call) -> None:
+        """Add to what was signed."""
+        self._prove(call)
+        call.service.addendum(call.found.study.id, call.person, call.words, _now())
+
+    def withdraw(self, call: _Call) -> None:
+        """Take back what was signed."""
+        self._prove(call, always_password=True)
+        for_safety = bool(call.body.get("safety"))
+        call.service.withdraw(call.found.study.id, call.person, call.words, _now(), for_safety=for_safety)
+
+    def _prove(self, call: _Call, *, always_password: bool = False) -> None:
+        prove(self._site.equipment.people, call.request, call.body, always_password=always_password)
+
+    def _call(self, request: Request) -> _Call:
+        body = _body(request)
+        found = _papers(self._site, request)
+        service = self._site.equipment.signoff
+        if found.report is None or found.shadow or service is None:
+            raise HTTPException(404, "There is no report to work on.")
+        person = person_of(visitor_of(request))
+        if _whole(body.get("report")) != found.report.id:
+            raise HTTPException(409, "A newer draft has replaced this one; load the page again.")
+        return _Call(request, body, found, found.report.id, person, service, _now())
+
+    def _state(self, call: _Call, said: Checked | None) -> dict[str, Any]:
+        visitor = visitor_of(call.request)
+        found = _papers(self._site, call.request)
+        scene = _scene(self._site, visitor, found, _look(self._site, visitor, found))
+        assert scene is not None
+        return desk(replace(scene, said=said))
+
+
+def _papers(site: Site, request: Request) -> Papers:
+    with site.database.read() as tx:
+        found = papers(tx, request.path_params["number"])
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+def _look(site: Site, visitor: Visitor, found: Papers) -> Opened | None:
+    if site.equipment.signoff is None or found.report is None or found.shadow:
+        return None
+    try:
+        return site.equipment.signoff.look(found.report.id, person_of(visitor), _now())
+    except NotFound:  # its document is gone from the store; the page says so
+        return None
+
+
+def _scene(site: Site, visitor: Visitor, found: Papers, opened: Opened | None) -> Scene | None:
+    if opened is None or site.equipment.signoff is None:
+        return None
+    now = _now()
+    with site.database.read() as tx:
+        near = neighbors(tx, found.study.id, visitor.user_id, now)
+    unasked = site.equipment.signoff.workshop.config.sign_unasked
+    return Scene(visitor, found, opened, near, unasked, now)
+
+
+def _colleagues(site: Site, visitor: Visitor) -> Sequence[tuple[int, str]]:
+    """Who else may edit: number and name."""
+    people = site.equipment.people
+    if people is None or not visitor.may(Right.EDIT):
+        return ()
+    others = (one for one in people.colleagues(Right.EDIT) if one.user_id != visitor.user_id)
+    return tuple((one.user_id, in_letters(one.name) or one.login) for one in others)
+
+
+def _label(store: Path, film_digest: str, document: Dataset | None) -> tuple[Label, ...]:
+    of_film = film_label(stored_path(store, film_digest))
+    return (*strip(document), *of_film) if document is not None else of_film
+
+
+def _refusal(error: WetreadError) -> Response:
+    sentence = str(error)
+    said: dict[str, Any] = {"detail": f"{sentence[:1].upper()}{sentence[1:]}"}
+    if isinstance(error, SignOffError):
+        said["code"] = error.code
+        if isinstance(error, StaleVersion):
+            said["version"] = error.version
+        return JSONResponse(said, status_code=409)
+    if isinstance(error, ProofRefused):
+        said["code"] = "password-needed" if isinstance(error, PasswordNeeded) else "proof-refused"
+        return JSONResponse(said, status_code=403)
+    return JSONResponse({**said, "code": "refused"}, status_code=429 if isinstance(error, TooSoon) else 422)
+
+
+def _body(request: Request) -> Mapping[str, Any]:
+    try:
+        body = json.loads(from_thread.run(request.body))
+        json.dumps(body, ensure_ascii=False).encode()  # half a character cannot be kept
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, "This is no JSON.") from error
+    if not isinstance(body, dict):
+        raise HTTPException(400, "This is no JSON object.")
+    return body
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,190 @@
+"""What the page of one report asks: the draft, what was signed, how far that is on its way, and what comes next."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from dicom_node.errors import NotFound
+from dicom_node.files import read_document
+from dicom_node.headers import UNREADABLE
+from dicom_node.kinds import FINAL
+from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Study, Workitem
+from reports import drafts
+from reports.objects.tree import plain
+from reports.outline import NoReport, read_report
+from reports.page.sheet import day, person, visible
+from reports.signoff.copies import SILENCE
+from reports.signoff.tables import SignedDocument, SignedKind, WorkingCopy
+from reports.tables import Report, ReportState
+
+_NO_SUCH = 2**31
+_OF_FILM = ("Modality", "BodyPartExamined", "ViewPosition", "ImageLaterality", "StationName", "SpecificCharacterSet")
+_OPEN = (ReportState.DRAFT, ReportState.AWAITING_SECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """The report of a study that people care for: the signed one, else the newest. revision: the one it is of.
+
+    signed: signatures that hold, in order. shadow: nobody may see it. sendings: of the newest signed document.
+    """
+
+    study: Study
+    report: Report | None
+    revision: int
+    shadow: bool
+    signed: Sequence[SignedDocument]
+    sendings: Sequence[Delivery]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbors:
+    """Studies before and after this one in the order of the work: the most urgent, then the oldest draft first."""
+
+    previous: int | None
+    next: int | None
+    left: int  # open drafts besides this one
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One value of the identity strip. key: a word for styles and tests."""
+
+    key: str
+    name: str
+    value: str
+
+
+def papers(tx: Session, study_id: int) -> Papers | None:
+    """The papers of the study with this number, or None."""
+    study = tx.get(Study, study_id) if study_id < _NO_SUCH else None
+    if study is None:
+        return None
+    reports = drafts.of_study(tx, study.id)
+    signed = [one for one in reports if one.state is ReportState.VERIFIED]
+    report = next(iter([*signed, *reports]), None)
+    if report is None:
+        return Papers(study, None, 0, shadow=False, signed=(), sendings=())
+    revision = tx.get_one(Revision, report.revision_id)
+    rows = select(SignedDocument).where(SignedDocument.study_id == study.id, SignedDocument.ended_at.is_(None))
+    return Papers(
+        study=study,
+        report=report,
+        revision=revision.number,
+        shadow=revision.book is Book.CLOSED and revision.reason == "shadow",
+        signed=tx.scalars(rows.order_by(SignedDocument.number)).all(),
+        sendings=_sendings(tx, study.id),
+    )
+
+
+def _sendings(tx: Session, study_id: int) -> Sequence[Delivery]:
+    """By destination and form the newest delivery of what was signed."""
+    chosen = (
+        select(Delivery)
+        .join(Revision, Revision.id == Delivery.revision_id)
+        .where(Revision.study_id == study_id, Delivery.stage.in_(FINAL), Delivery.state != DeliveryState.CANCELED)
+        .order_by(Delivery.id)
+    )
+    newest = {(one.destination, one.kind): one for one in tx.scalars(chosen)}
+    return list(newest.values())
+
+
+def neighbors(tx: Session, study_id: int, user_id: int, now: datetime) -> Neighbors:
+    """What a person may open before and after: what nobody else has open, and what is offered to nobody else."""
+    chosen = (
+        select(Revision.study_id)
+        .join(Report, Report.revision_id == Revision.id)
+        .join(Workitem, Workitem.revision_id == Revision.id)
+        .outerjoin(WorkingCopy, WorkingCopy.report_id == Report.id)
+        .where(Report.state.in_(_OPEN), Revision.reason != "shadow", _is_free(user_id, now) | _is(study_id))
+        .order_by(Workitem.priority, Report.drafted_at, Report.id)
+        .limit(2000)
+    )
+    order = list(dict.fromkeys(tx.scalars(chosen)))
+    others = [one for one in order if one != study_id]
+    if study_id not in order:
+        return Neighbors(None, next(iter(others), None), len(others))
+    place = order.index(study_id)
+    before, after = order[:place], order[place + 1 :]
+    return Neighbors(
+        before[-1] if before else None, next(iter([*after, *(before if not after else [])]), None), len(others)
+    )
+
+
+def _is_free(user_id: int, now: datetime) -> ColumnElement[bool]:
+    free = WorkingCopy.holder_id.is_(None) | (WorkingCopy.holder_id == user_id)
+    silent = WorkingCopy.heard_at.is_(None) | (WorkingCopy.heard_at <= now - SILENCE)
+    offered = WorkingCopy.offered_to.is_(None) | (WorkingCopy.offered_to == user_id)
+    return WorkingCopy.report_id.is_(None) | ((free | silent) & offered)
+
+
+def _is(study_id: int) -> ColumnElement[bool]:
+    return Revision.study_id == study_id
+
+
+def document_of(digest: str, store: Path) -> Dataset | None:
+    """A document of ours from the store; None where it is gone. Not within a transaction: it may be slow."""
+    try:
+        return read_report(read_document(store, digest))
+    except (NotFound, NoReport):
+        return None
+
+
+def latest_final(found: Papers) -> SignedDocument | None:
+    """What was verified last; what a trainee attested is not verified."""
+    verified = [one for one in found.signed if one.kind is not SignedKind.ATTESTED]
+    return verified[-1] if verified else None
+
+
+def strip(document: Dataset) -> tuple[Label, ...]:
+    """Whose study this is, from the draft itself; absent values stay away. For people: it holds the patient's name."""
+    study_time = plain(document, "StudyTime").partition(".")[0]
+    clock = ":".join(study_time[at : at + 2] for at in range(0, min(len(study_time), 4), 2))
+    written = (
+        ("name", "Patient", person(plain(document, "PatientName"))),
+        ("id", "Patient ID", plain(document, "PatientID")),
+        ("issuer", "Issuer", plain(document, "IssuerOfPatientID")),
+        ("sex", "Sex", plain(document, "PatientSex")),
+        ("age", "Age then", age_then(plain(document, "PatientBirthDate"), plain(document, "StudyDate"))),
+        ("born", "Born", day(plain(document, "PatientBirthDate"))),
+        ("accession", "Accession", plain(document, "AccessionNumber")),
+        ("study", "Study", " ".join(filter(None, (day(plain(document, "StudyDate")), clock)))),
+        ("what", "Description", plain(document, "StudyDescription")),
+    )
+    always = {"name", "id", "accession"}
+    return tuple(
+        Label(key, name, visible(value).strip() or "-")
+        for key, name, value in written
+        if value.strip() or key in always
+    )
+
+
+def film_label(path: Path) -> tuple[Label, ...]:
+    """View and station from the header of a stored film; none where it is gone or cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote what stands in the header
+            header = dcmread(path, stop_before_pixels=True, specific_tags=list(_OF_FILM))
+            header.decode()
+            view = " ".join(filter(None, (plain(header, keyword) for keyword in _OF_FILM[:4])))
+            station = plain(header, "StationName")
+    except (OSError, *UNREADABLE):
+        return ()
+    written = (("view", "View", view), ("station", "Station", station))
+    return tuple(Label(key, name, visible(value).strip()) for key, name, value in written if value.strip())
+
+
+def age_then(born: str, studied: str) -> str:
+    """Age at the study in the unit that says something; empty where a date is missing or makes no sense."""
+    if not (len(born) == len(studied) == 8 and born.isdecimal() and studied.isdecimal() and born <= studied):
+        return ""
+    months = (int(studied[:4]) - int(born[:4])) * 12 + int(studied[4:6]) - int(born[4:6]) - (studied[6:] < born[6:])
+    return f"{months // 12} y" if months >= 24 else f"{months} mo"

@@ -1,0 +1,130 @@
+/* The dialogs of the report page: each asks what an act needs, does it, and says why where it is refused. */
+
+import { count, show } from "./difference.js";
+import { made } from "./keys.js";
+
+/** Show a dialog and do the act when its form is sent. perform(form data) may throw an error with a sentence. */
+export function asking(dialog, perform) {
+  const form = dialog.querySelector("form");
+  const fault = dialog.querySelector(".fault");
+  fault.textContent = "";
+  return new Promise((resolve) => {
+    let done = null;
+    form.onsubmit = async (event) => {
+      event.preventDefault();
+      const button = form.querySelector("button[value=do]");
+      if (button.disabled) return;
+      button.disabled = true;
+      fault.textContent = "";
+      try {
+        done = await perform(new FormData(form), form);
+        dialog.close();
+      } catch (error) {
+        if (!(error instanceof Error)) throw error;
+        fault.textContent = error.message;
+        form.querySelector("input[type=password]:not([hidden])")?.select();
+      } finally {
+        button.disabled = false;
+      }
+    };
+    form.querySelector("[data-close]").onclick = () => dialog.close();
+    dialog.onclose = () => {
+      for (const secret of form.querySelectorAll("input[type=password]")) secret.value = "";
+      resolve(done);
+    };
+    dialog.showModal();
+  });
+}
+
+/** The field for a PIN or a password beside an act; gives what turns it into the one that is needed. */
+export function proof(label, field) {
+  const become = (kind) => {
+    field.dataset.kind = kind;
+    field.inputMode = kind === "pin" ? "numeric" : "text";
+    field.autocomplete = kind === "pin" ? "off" : "current-password";
+    label.textContent = kind === "pin" ? "Your PIN" : "Your password";
+    field.value = "";
+  };
+  return {
+    become,
+    value: () => ({ [field.dataset.kind]: field.value }),
+    /** Do something with the proof; where a PIN is not enough, ask for the password. */
+    async with(act) {
+      try {
+        return await act({ [field.dataset.kind]: field.value });
+      } catch (error) {
+        if (error.code === "password-needed") {
+          become("password");
+          field.focus();
+        }
+        throw error;
+      }
+    },
+  };
+}
+
+/** The dialog before a signature. changes: [title, runs] of each section; against: sentences that warn. */
+export function signing(dialog, { title, changes, against, password, perform }) {
+  dialog.querySelector("h2").textContent = title;
+  const changed = changes.filter(([, runs]) => runs.some(({ mark }) => mark !== "="));
+  dialog.querySelector(".summary").textContent = changed.length
+    ? changed.map(([name, runs]) => `${name}: ${inWords(runs)}`).join("; ")
+    : "Every word is the AI's: you sign its text as your report.";
+  dialog.querySelector(".changed").replaceChildren(...changed.map(([name, runs]) => {
+    const text = made("p", { className: "changes" });
+    text.setAttribute("aria-label", `Changes in ${name}`);
+    show(text, runs);
+    return text;
+  }));
+  dialog.querySelector(".against").replaceChildren(...against.map((words) => made("li", { textContent: words })));
+  const field = dialog.querySelector("input[type=password]");
+  const asked = proof(dialog.querySelector("label"), field);
+  asked.become(password ? "password" : "pin");
+  return asking(dialog, () => asked.with(perform));
+}
+
+/** A dialog with words, and with a proof where `password` is not null. */
+export function wording(dialog, { title, explain, button, safety = false, password = null, grave = false, perform }) {
+  dialog.querySelector("h2").textContent = title;
+  dialog.querySelector(".explain").textContent = explain;
+  const send = dialog.querySelector("button[value=do]");
+  send.textContent = button;
+  send.className = grave ? "grave" : "main";
+  const text = dialog.querySelector("textarea");
+  text.value = "";
+  dialog.querySelector(".safety").hidden = !safety;
+  const [label, field] = dialog.querySelectorAll(".proof");
+  const asked = proof(label, field);
+  label.hidden = field.hidden = password === null;
+  field.required = password !== null;
+  asked.become(password ? "password" : "pin");
+  return asking(dialog, (data) => {
+    const body = { words: data.get("words"), safety: data.get("safety") === "on" };
+    return password === null ? perform(body) : asked.with((proven) => perform({ ...body, ...proven }));
+  });
+}
+
+/** Let the person choose between two texts. Gives "mine" or "theirs". */
+export function choosing(dialog, runs) {
+  show(dialog.querySelector(".compared"), runs);
+  return new Promise((resolve) => {
+    let chosen = "";
+    for (const button of dialog.querySelectorAll("[data-keep]")) {
+      button.onclick = () => {
+        chosen = button.dataset.keep;
+        dialog.close();
+      };
+    }
+    dialog.oncancel = (event) => event.preventDefault(); // one of them must be chosen
+    dialog.onclose = () => resolve(chosen || "mine");
+    dialog.showModal();
+  });
+}
+
+/** "3 words added, 1 removed" */
+export function inWords(runs) {
+  const { added, removed } = count(runs);
+  if (!added && !removed) return runs.some(({ mark }) => mark !== "=") ? "punctuation changed" : "";
+  const words = (number) => `${number} ${number === 1 ? "word" : "words"}`;
+  return [added && `${words(added)} added`, removed && `${words(removed)} removed`].filter(Boolean).join(", ");
+}

@@ -1,0 +1,113 @@
+/* Keeps what is typed: on the server a moment after the last key, and in this tab until the server has it. */
+
+import { Refused } from "./calls.js";
+
+const QUIET = 800; // ms after the last key
+const AGAIN = 5000; // ms after a failed attempt
+
+/**
+ * read(): {findings, impression, chips} as they are now. told(words, kind): what to show. conflict(refused): asks the
+ * person, and gives the version to go on with, or null where the other's text was taken.
+ */
+export class Autosave {
+  #timer = 0;
+  #busy = null;
+  #changed = 0;
+  #kept = 0;
+
+  constructor({ calls, version, read, told, conflict }) {
+    Object.assign(this, { calls, version, read, told, conflict });
+    this.name = `wetread-unsaved-${calls.report}`;
+  }
+
+  get isPending() {
+    return this.#changed !== this.#kept;
+  }
+
+  /** Something was typed. */
+  touch() {
+    this.#changed += 1;
+    remember(this.name, { ...this.read(), version: this.version });
+    this.told("Not saved yet", "wait");
+    this.#later(QUIET);
+  }
+
+  /** Save now what is not saved; true where nothing is left to save. */
+  async flush() {
+    clearTimeout(this.#timer);
+    while (this.#busy) await this.#busy;
+    if (!this.isPending) return true;
+    this.#busy = this.#save().finally(() => { this.#busy = null; });
+    return this.#busy;
+  }
+
+  /** What this tab still has from before, and the server never got. */
+  left() {
+    try {
+      return JSON.parse(sessionStorage.getItem(this.name) ?? "null");
+    } catch {
+      return null;
+    }
+  }
+
+  /** The text on the page is the server's. */
+  settle(version) {
+    this.version = version;
+    this.#kept = this.#changed;
+    remember(this.name, null);
+  }
+
+  /** The page goes away: the server gets what it has not, and the report is free. */
+  leave() {
+    clearTimeout(this.#timer);
+    if (this.isPending) this.calls.beacon("save", { ...this.read(), version: this.version, leave: true });
+    else this.calls.beacon("leave");
+  }
+
+  async #save() {
+    const mark = this.#changed;
+    this.told("Saving", "");
+    try {
+      const { version } = await this.calls.post("save", { ...this.read(), version: this.version });
+      this.version = version;
+      this.#kept = mark;
+      if (!this.isPending) {
+        remember(this.name, null);
+        this.told("Saved", "good");
+      } else this.#later(QUIET);
+      return !this.isPending;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      return this.#failed(error);
+    }
+  }
+
+  async #failed(error) {
+    if (error.code === "stale-version") {
+      const version = await this.conflict(error);
+      if (version !== null) {
+        this.version = version;
+        this.#later(0);
+      }
+      return false;
+    }
+    this.told(`Not saved: ${error.message}`, "bad");
+    if (error.status === 0 || error.status >= 500) this.#later(AGAIN);
+    return false;
+  }
+
+  #later(wait) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => { void this.flush(); }, wait);
+  }
+}
+
+/** Only while it is not saved: a tab outlives its person. */
+function remember(name, value) {
+  try {
+    if (value === null) sessionStorage.removeItem(name);
+    else sessionStorage.setItem(name, JSON.stringify(value));
+  } catch {
+    // no place: the page itself still has it
+  }
+}

@@ -1,0 +1,53 @@
+/* The report page's calls to its server. What is refused is an error with a sentence and a code. */
+
+import { ask } from "./session.js";
+
+/** An act that the server refuses. code: a word; message: a sentence for the person. */
+export class Refused extends Error {
+  constructor(status, { detail = "The server does not answer as it should; try again.", code = "", ...more } = {}) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+    this.more = more;
+  }
+}
+
+export class Calls {
+  constructor(study, report) {
+    this.base = `/study/${study}/report`;
+    this.report = report;
+  }
+
+  /** Do something; gives what the server says then. Raises Refused; code "offline" where nobody answers. */
+  async post(act, body = {}, { unattended = false } = {}) {
+    return this.#read(`${this.base}/${act}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Accept: "application/json" },
+      body: JSON.stringify({ ...body, report: this.report }),
+      unattended,
+    });
+  }
+
+  /** The state as it is now; asked by the page itself, so that it keeps no session awake. */
+  async look(base = this.base) {
+    return this.#read(`${base}/desk`, { headers: { Accept: "application/json" }, unattended: true });
+  }
+
+  /** Send without waiting for an answer, as the page goes away. */
+  beacon(act, body = {}) {
+    const parcel = new Blob([JSON.stringify({ ...body, report: this.report })], { type: "application/json" });
+    navigator.sendBeacon(`${this.base}/${act}`, parcel);
+  }
+
+  async #read(address, options) {
+    let answer;
+    try {
+      answer = await ask(address, options);
+    } catch {
+      throw new Refused(0, { detail: "The server cannot be reached. What you typed is kept here.", code: "offline" });
+    }
+    const said = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Refused(answer.status, said);
+    return said;
+  }
+}

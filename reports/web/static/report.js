@@ -1,0 +1,509 @@
+/* The report page: the film beside the draft, hands on the keyboard. */
+
+import { asking, choosing, inWords, signing, wording } from "./acts.js";
+import { Autosave } from "./autosave.js";
+import { Calls, Refused } from "./calls.js";
+import { Chips } from "./chips.js";
+import { difference, show } from "./difference.js";
+import { Editor } from "./editor.js";
+import { showFilms } from "./film.js";
+import { bind, keep, made } from "./keys.js";
+import { lately, signedJustNow } from "./lately.js";
+import { notice, say } from "./notice.js";
+
+const HEARTBEAT = 30_000; // ms; whoever has a report open is taken for gone after two minutes
+const WATCH = 2_000; // ms between two looks at what is on its way, or open elsewhere
+const READ_AFTER = 250; // ms after the last key
+const PACS_AGAIN = 8 * 60_000; // ms; what the PACS said holds for ten minutes
+const SECTIONS = ["findings", "impression"];
+const TITLES = { findings: "Findings", impression: "Impression" };
+
+const $ = (id) => document.getElementById(id);
+const read = (id) => JSON.parse($(id).textContent);
+
+class Page {
+  constructor() {
+    this.desk = read("desk");
+    this.reading = read("reading");
+    this.chosen = { ...this.desk.chips };
+    this.calls = new Calls(document.querySelector(".report").dataset.study, this.desk.report);
+    this.editors = Object.fromEntries(SECTIONS.map((name) =>
+      [name, new Editor($(name), $(`${name}-behind`), this.desk.drafted[name])]));
+    this.chips = new Chips($("chips"), {
+      set: (label, state) => this.setChip(label, state),
+      go: (finding) => this.goTo(finding),
+    });
+    this.saving = new Autosave({
+      calls: this.calls,
+      version: this.desk.version,
+      read: () => this.words(),
+      told: (words, kind) => { $("saved").textContent = words; $("saved").className = kind; },
+      conflict: (refused) => this.conflict(refused),
+    });
+    this.isGone = false;
+  }
+
+  async start() {
+    for (const name of SECTIONS) this.listen(name);
+    for (const button of document.querySelectorAll("[data-act]")) {
+      button.addEventListener("click", () => { void this.act(button.dataset.act); });
+      button.addEventListener("focus", () => { $("why").textContent = this.desk.obstacles[button.dataset.act] ?? ""; });
+    }
+    for (const button of document.querySelectorAll("[data-go]")) {
+      button.addEventListener("click", () => this.go(button.dataset.go));
+    }
+    $("onward").checked = localStorage.getItem("wetread-onward") === "on";
+    $("onward").addEventListener("change", () => keep("wetread-onward", $("onward").checked ? "on" : ""));
+    window.addEventListener("pagehide", () => this.leave());
+    window.addEventListener("beforeunload", (event) => { if (this.saving.isPending && this.isGone) event.preventDefault(); });
+    this.keys();
+    this.render(this.desk);
+    lately($("lately"), this.calls);
+    void showFilms($("film"), {
+      study: Number(this.calls.base.split("/")[2]),
+      shown: () => this.filmShown(),
+      next: Number(this.desk.next.split("/")[2] ?? 0),
+    });
+    await this.open();
+    this.beat();
+    this.watch();
+  }
+
+  // --- the state ---------------------------------------------------------------------------------------------------
+
+  /** Show what the server says. The words in the editors are the person's; they are not touched. */
+  render(desk) {
+    this.desk = desk;
+    document.querySelector(".report").dataset.state = desk.state;
+    const locked = Boolean(desk.obstacles.edit);
+    for (const name of SECTIONS) $(name).readOnly = locked;
+    if (!$("final")) $("writing").hidden = false;
+    $("happened").textContent = desk.happened;
+    this.strip(desk.identity);
+    this.banner(desk);
+    this.buttons(desk);
+    this.showReading();
+    $("signed").replaceChildren(...desk.signed.map(({ words, by, at }) =>
+      made("li", { textContent: `${words} ${by}, ${moment(at)}` })));
+    $("arrival").textContent = desk.arrival.words;
+    $("arrival").className = `arrival ${desk.arrival.there ? "good" : "wait"}`;
+    $("left").textContent = desk.left ? `${desk.left} more to read` : "nothing else waits";
+  }
+
+  strip({ outcome, words, at, blocks }) {
+    $("pacs").textContent = at ? `${words}, ${clock(at)}` : words;
+    $("pacs").className = `pacs ${outcome === "same" ? "good" : blocks ? "bad" : "wait"}`;
+  }
+
+  banner({ open, mine, holder, first }) {
+    const told = [];
+    if (open && !mine && holder) {
+      const line = made("p", { className: "said wait" });
+      line.append(made("strong", { textContent: `Opened by ${holder.name} since ${clock(holder.since)}.` }),
+        " You can read it. It is free when they leave it, hand it over, or are silent for two minutes. ");
+      line.append(this.button("Open it now", () => this.open({ loud: true })));
+      told.push(line);
+    }
+    if (first && open) told.push(made("p", { className: "said wait", textContent: `Signed first by ${first.name}, ${moment(first.at)}. It waits for a second signature.` }));
+    $("told").replaceChildren(...told);
+  }
+
+  buttons({ obstacles, state, next, previous }) {
+    const second = state === "AWAITING SECOND";
+    const wanted = {
+      sign: state === "DRAFT", accept: state === "DRAFT", reject: state === "DRAFT",
+      "hand-over": state === "DRAFT" || second, discard: state === "DRAFT" || second,
+      cosign: second, "send-back": second, addendum: state === "VERIFIED", withdraw: state === "VERIFIED",
+    };
+    const reasons = { ...obstacles, discard: obstacles.edit || (this.isUntouched ? "Nothing was changed." : "") };
+    if (!this.isUntouched && !reasons.accept) reasons.accept = "The text was changed; sign it instead.";
+    if (this.isUntouched && reasons.accept.startsWith("The text was changed")) reasons.accept = "";
+    this.reasons = reasons;
+    for (const button of document.querySelectorAll("[data-act]")) {
+      const why = reasons[button.dataset.act] ?? "";
+      button.hidden = !wanted[button.dataset.act];
+      button.setAttribute("aria-disabled", why ? "true" : "false"); // it keeps the focus, and says why
+      button.title = why;
+    }
+    const main = second ? "cosign" : "sign";
+    $("why").textContent = wanted[main] ? reasons[main] : "";
+    for (const [name, address] of [["next", next], ["previous", previous]]) {
+      document.querySelector(`[data-go=${name}]`).setAttribute("aria-disabled", address ? "false" : "true");
+    }
+  }
+
+  button(words, then) {
+    const one = made("button", { type: "button", textContent: words });
+    one.addEventListener("click", then);
+    return one;
+  }
+
+  // --- the words ---------------------------------------------------------------------------------------------------
+
+  words() {
+    return {
+      findings: this.editors.findings.text,
+      impression: this.editors.impression.text,
+      chips: this.chosen,
+    };
+  }
+
+  get isUntouched() {
+    return SECTIONS.every((name) => this.editors[name].isUntouched);
+  }
+
+  listen(name) {
+    const editor = this.editors[name];
+    editor.field.addEventListener("input", () => {
+      this.saving.touch();
+      this.showChanges();
+      this.readSoon();
+    });
+    for (const event of ["keyup", "click", "focus"]) {
+      editor.field.addEventListener(event, () => this.chips.point(name, editor.field.selectionStart));
+    }
+  }
+
+  readSoon() {
+    clearTimeout(this.readTimer);
+    this.readTimer = setTimeout(() => { void this.readNow(); }, READ_AFTER);
+  }
+
+  async readNow() {
+    const asked = this.words();
+    try {
+      const reading = await this.calls.post("reading", asked, { unattended: true });
+      if (JSON.stringify(asked) !== JSON.stringify(this.words())) return this.readSoon();
+      this.reading = reading;
+      this.showReading();
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error; // the chips stay as they were until the server is there again
+    }
+    return undefined;
+  }
+
+  showReading() {
+    const locked = Boolean(this.desk.obstacles.edit);
+    this.chips.show(this.reading.findings, this.chosen, locked);
+    for (const name of SECTIONS) {
+      this.editors[name].mark({ claims: this.reading.claims.filter(({ section }) => section === name) });
+    }
+    $("against").replaceChildren(...this.reading.contradictions.map(({ label, sentence, words, offer }) => {
+      const line = made("li");
+      line.append(made("strong", { textContent: sentence }), words ? ` “${words.trim()}” ` : " ");
+      if (!locked) {
+        line.append(this.button(`Insert “${offer}”`, () => this.editors.findings.append(offer)),
+          this.button("As the text says", () => this.setChip(label, "")));
+      }
+      return line;
+    }));
+    this.showChanges();
+  }
+
+  showChanges() {
+    for (const name of SECTIONS) {
+      const { runs, isUntouched } = this.editors[name];
+      $(`${name}-counted`).textContent = isUntouched ? "" : inWords(runs);
+      $(`${name}-changes`).hidden = isUntouched;
+      show($(`${name}-changes`), runs);
+    }
+    this.buttons(this.desk);
+  }
+
+  setChip(label, state) {
+    if (state) this.chosen[label] = state;
+    else delete this.chosen[label];
+    this.saving.touch();
+    void this.readNow();
+    this.showReading();
+  }
+
+  goTo(finding) {
+    const [first] = finding?.places ?? [];
+    for (const name of SECTIONS) {
+      this.editors[name].mark({ meant: (finding?.places ?? []).filter(({ section }) => section === name) });
+    }
+    if (first) this.editors[first.section].select(first);
+    else say("The text does not mention it.");
+  }
+
+  /** The server has another text than the one that was edited here. Gives the version to go on with, or null. */
+  async conflict() {
+    const desk = await this.calls.look();
+    const theirs = desk.text;
+    const whole = ({ findings, impression }) => `${findings}\n\n${impression}`;
+    const choice = whole(theirs) === whole(this.words())
+      ? "theirs"
+      : await choosing($("ask-conflict"), difference(whole(this.words()), whole(theirs)));
+    if (choice === "theirs") {
+      this.take(desk);
+      return null;
+    }
+    this.render(desk);
+    return desk.version;
+  }
+
+  /** Put the server's text into the editors. */
+  take(desk) {
+    for (const name of SECTIONS) this.editors[name].text = desk.text[name];
+    this.chosen = { ...desk.chips };
+    this.saving.settle(desk.version);
+    this.render(desk);
+    void this.readNow();
+  }
+
+  // --- opening, watching, leaving ----------------------------------------------------------------------------------
+
+  async open({ loud = false } = {}) {
+    if (!this.desk.open || this.desk.obstacles.edit.startsWith("Your account")) return;
+    try {
+      const before = this.desk;
+      const desk = await this.calls.post("open");
+      if (desk.mine && !this.saving.isPending && before.version !== desk.version) this.take(desk);
+      else this.render(desk);
+      if (!desk.mine) {
+        if (loud) notice(`${desk.obstacles.edit} It is not free yet.`, { kind: "wait", stays: false });
+        return;
+      }
+      this.saving.version = desk.version;
+      if (this.isFilmShown) await this.filmShown();
+      await Promise.all([this.restore(), this.askPacs()]);
+    } catch (error) {
+      this.tell(error);
+    }
+  }
+
+  /** What this tab had typed and the server never got. */
+  async restore() {
+    const left = this.saving.left();
+    if (!left) return;
+    const same = SECTIONS.every((name) => left[name] === this.desk.text[name]);
+    if (same && JSON.stringify(left.chips) === JSON.stringify(this.desk.chips)) return this.saving.settle(this.desk.version);
+    for (const name of SECTIONS) this.editors[name].text = left[name];
+    this.chosen = { ...left.chips };
+    this.saving.version = left.version;
+    this.saving.touch();
+    this.showReading();
+    void this.readNow();
+    notice("What you typed last and was not saved is here again.");
+    return undefined;
+  }
+
+  async askPacs() {
+    $("pacs").textContent = "Asking the PACS whose study this is";
+    try {
+      this.render(await this.calls.post("identity"));
+    } catch (error) {
+      $("pacs").className = "pacs bad";
+      $("pacs").textContent = `The PACS was not asked: ${error.message}`;
+    }
+  }
+
+  async filmShown() {
+    this.isFilmShown = true;
+    if (!this.desk.mine || this.desk.shown) return;
+    try {
+      this.render(await this.calls.post("shown"));
+    } catch (error) {
+      this.tell(error);
+    }
+  }
+
+  beat() {
+    setInterval(async () => {
+      if (!this.desk.mine || !this.desk.open) return;
+      try {
+        const { mine } = await this.calls.post("touch", {}, { unattended: true });
+        if (!mine) {
+          this.render(await this.calls.look());
+          notice("Somebody else has taken this report over. What you typed stays here.", { kind: "wait" });
+        }
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error; // it is silent then, and others may take it
+      }
+    }, HEARTBEAT);
+  }
+
+  watch() {
+    setInterval(async () => {
+      const { open, mine, state, arrival } = this.desk;
+      const waits = (state === "VERIFIED" && !arrival.there) || (open && !mine);
+      if (!waits || this.saving.isPending || document.hidden) return;
+      try {
+        const desk = await this.calls.look();
+        if (desk.report !== this.desk.report) return location.reload();
+        if (open && !mine && desk.version !== this.desk.version) this.take(desk);
+        else this.render(desk);
+        if (open && !mine && desk.open && !desk.holder) await this.open();
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+      }
+      return undefined;
+    }, WATCH);
+  }
+
+  leave() {
+    if (this.isGone || !this.desk.mine || !this.desk.open) return;
+    this.isGone = true;
+    this.saving.leave();
+  }
+
+  async go(which) {
+    const address = this.desk[which];
+    if (!address) {
+      notice(which === "next" ? "Nothing else waits." : "This is the first one.", { kind: "wait", stays: false });
+      return;
+    }
+    await this.saving.flush();
+    location.assign(address);
+  }
+
+  tell(error) {
+    if (!(error instanceof Refused)) throw error;
+    notice(error.message, { kind: "bad" });
+  }
+
+  // --- acts --------------------------------------------------------------------------------------------------------
+
+  async act(name) {
+    const why = this.reasons[name];
+    if (why && !/asked again/u.test(why)) {
+      $("why").textContent = why;
+      notice(why, { kind: "wait", stays: false });
+      return;
+    }
+    if (!(await this.saving.flush())) return;
+    const acts = {
+      sign: () => this.sign("sign"),
+      accept: () => this.sign("accept"),
+      cosign: () => this.sign("cosign"),
+      reject: () => this.reject(),
+      "hand-over": () => this.handOver(),
+      "send-back": () => this.sendBack(),
+      discard: () => this.discard(),
+      addendum: () => this.addendum(),
+      withdraw: () => this.withdraw(),
+    };
+    try {
+      await acts[name]();
+    } catch (error) {
+      this.tell(error);
+    }
+  }
+
+  async sign(act) {
+    if (Date.now() - Date.parse(this.desk.identity.at) > PACS_AGAIN) await this.askPacs();
+    const wanted = act === "sign" && this.isUntouched ? "accept" : act;
+    const titles = { sign: "Sign the report", accept: "Accept the draft as it is, and sign it", cosign: "Sign second" };
+    const body = { ...this.words(), version: this.saving.version };
+    const desk = await signing($("ask-sign"), {
+      title: titles[wanted],
+      changes: SECTIONS.map((name) => [TITLES[name], this.editors[name].runs]),
+      against: this.reading.contradictions.map(({ sentence }) => sentence),
+      password: act === "cosign",
+      perform: (proof) => this.calls.post(wanted, { ...body, ...proof }),
+    });
+    if (desk) this.ended(desk, act === "cosign" || desk.state === "VERIFIED" ? "Signed" : "Signed first; a second signature is awaited");
+  }
+
+  async reject() {
+    const dialog = $("ask-reject");
+    dialog.querySelector("form").reset();
+    dialog.onkeydown = (event) => {
+      if (event.target instanceof HTMLTextAreaElement || !/^[1-9]$/u.test(event.key)) return;
+      dialog.querySelectorAll("[name=reason]")[Number(event.key) - 1]?.click();
+    };
+    const desk = await asking(dialog, (data) => this.calls.post("reject", {
+      reason: data.get("reason") ?? "", words: data.get("words"), safety: data.get("safety") === "on",
+    }));
+    if (desk) this.ended(desk, "Rejected");
+  }
+
+  async handOver() {
+    const desk = await asking($("ask-hand-over"), (data) => this.calls.post("hand-over", { to: Number(data.get("to")) }));
+    if (desk) this.ended(desk, "Handed over");
+  }
+
+  async sendBack() {
+    const desk = await wording($("ask-words"), {
+      title: "Send back", explain: "The first signature lapses; it is a draft again. Say why.", button: "Send back",
+      perform: (body) => this.calls.post("send-back", body),
+    });
+    if (desk) this.ended(desk, "Sent back");
+  }
+
+  async addendum() {
+    const desk = await wording($("ask-words"), {
+      title: "Addendum", explain: "What was signed stays, word for word; this is added below it and signed.",
+      button: "Sign the addendum", password: false,
+      perform: (body) => this.calls.post("addendum", body),
+    });
+    if (desk) location.reload();
+  }
+
+  async withdraw() {
+    const desk = await wording($("ask-words"), {
+      title: "Withdraw the signed report", button: "Withdraw", safety: true, password: true, grave: true,
+      explain: "Everybody who has it is told that it is taken back. Say why; nothing of the patient.",
+      perform: (body) => this.calls.post("withdraw", body),
+    });
+    if (desk) location.reload();
+  }
+
+  async discard() {
+    for (const name of SECTIONS) this.editors[name].text = this.desk.drafted[name];
+    this.chosen = {};
+    this.saving.touch();
+    this.showChanges();
+    await this.readNow();
+    await this.saving.flush();
+    say("Your changes are gone; the AI's text is here again.");
+  }
+
+  /** The work on this one is done. */
+  ended(desk, words) {
+    this.saving.settle(desk.version);
+    const signed = desk.state === "VERIFIED";
+    if (signed) signedJustNow(this.calls.base);
+    if ($("onward").checked && desk.next) {
+      this.isGone = !desk.open || !desk.mine;
+      location.assign(desk.next);
+      return;
+    }
+    this.render(desk);
+    notice(signed ? `${words}. ${desk.arrival.words}` : `${words}.`);
+    document.querySelector("[data-go=next]").focus();
+  }
+
+  keys() {
+    const group = "Report";
+    const main = () => this.act(this.desk.state === "AWAITING SECOND" ? "cosign" : "sign");
+    bind("Ctrl+Enter", "Sign", main, { group });
+    bind("a", "Accept as is", () => this.act("accept"), { group });
+    bind("e", "Edit the findings", () => this.editors.findings.field.focus(), { group });
+    bind("E", "Edit the impression", () => this.editors.impression.field.focus(), { group });
+    bind("Escape", "Leave the text: letters are keys again", () => document.activeElement?.blur(), { group, typing: true });
+    bind("Ctrl+s", "Save now", () => { void this.saving.flush(); }, { group });
+    bind("x", "Reject", () => this.act("reject"), { group });
+    bind("o", "Hand over", () => this.act("hand-over"), { group });
+    bind("b", "Send back", () => this.act("send-back"), { group });
+    bind("d", "Addendum", () => this.act("addendum"), { group });
+    bind("n", "Next draft", () => this.go("next"), { group });
+    bind("p", "Previous draft", () => this.go("previous"), { group });
+  }
+}
+
+function clock(at) {
+  return new Date(at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+}
+
+function moment(at) {
+  const day = new Date(at);
+  const two = (number) => String(number).padStart(2, "0");
+  return `${day.getFullYear()}-${two(day.getMonth() + 1)}-${two(day.getDate())} ${clock(at)}`;
+}
+
+if ($("desk")) {
+  const page = new Page();
+  void page.start();
+}
