@@ -21,7 +21,7 @@ from dicom_node.database import Database
 from reports.web.doors import OnlyKnown, visitor_of
 from reports.web.guard import Guard
 from reports.web.navigation import navigation
-from reports.web.pages import entrance, films, letters, overview, peers, queues, report, services
+from reports.web.pages import account, entrance, films, letters, overview, peers, queues, report, services
 from reports.web.rights import Right
 from reports.web.site import Equipment, Premises, Site, StaticFile, make_templates, static_files
 
@@ -77,6 +77,7 @@ def _routes(site: Site, files: Mapping[str, StaticFile], metrics: Callable[[], b
         *overview.routes(site),
         *report.routes(site),
         *entrance.routes(site),
+        *account.routes(site),
         *peers.routes(site),
         *services.routes(site),
         *queues.routes(site),

@@ -47,7 +47,7 @@ async function again() {
   if (busy()) return;
   asking = true;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const answer = await fetch(location.href, { headers: { Accept: "text/html", "Wetread-Unattended": "1" } });
     if (!answer.ok || answer.redirected) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const [old, now] = [document.querySelector("main"), fresh.querySelector("main")];

@@ -1,0 +1,129 @@
+// A session that ends while somebody works: the dialog asks for the password, and what was to be sent is sent again.
+//
+//   import { ask, askPassword, signedIn } from "./session.js";
+//   const answer = await ask(url, options);                in place of fetch()
+//   await ask(url, { unattended: true });                  nobody asked for this: keeps no session awake, opens no dialog
+//   if (await askPassword("Withdraw this report")) ...     the password (or PIN, with {pin: true}) again, for what is grave
+//   await signedIn();                                      the dialog now; after a stream ended with 401
+
+import { made } from "./keys.js";
+
+let waiting = null;
+
+/** As fetch(). Where the session is over, it waits until the same person has signed in again, then asks once more. */
+export async function ask(url, options = {}) {
+  const { unattended = false, ...rest } = options;
+  const headers = new Headers(rest.headers);
+  if (!headers.has("Accept")) headers.set("Accept", "application/json");
+  if (unattended) headers.set("Wetread-Unattended", "1");
+  const answer = await fetch(url, { ...rest, headers });
+  if (answer.status !== 401 || unattended) return answer;
+  await signedIn();
+  return fetch(url, { ...rest, headers });
+}
+
+/** Show the dialog, and be done when this person is signed in. Several callers share one dialog. */
+export function signedIn() {
+  waiting ??= signInAgain().finally(() => {
+    waiting = null;
+  });
+  return waiting;
+}
+
+/** Ask for a proof that the same person is still here: true when it was given, false when it was called off. */
+export function askPassword(words, { pin = false } = {}) {
+  const field = pin ? "pin" : "password";
+  return new Promise((resolve) => {
+    const dialog = box(words, pin ? "Your PIN" : "Your password");
+    const input = secret(pin);
+    const send = () => post(ask, "/account/prove", { [field]: input.value });
+    fill(dialog, input, "Go on", send, () => done(true));
+    const cancel = made("button", { type: "button", textContent: "Cancel" });
+    cancel.addEventListener("click", () => done(false));
+    dialog.querySelector(".toolbar").append(cancel);
+    dialog.addEventListener("cancel", () => done(false));
+    function done(proven) {
+      dialog.remove();
+      resolve(proven);
+    }
+  });
+}
+
+function signInAgain() {
+  const login = document.querySelector("[data-login]")?.dataset.login ?? "";
+  return new Promise((resolve) => {
+    const dialog = box("Your session is over", `Nothing is lost. ${login}, your password:`);
+    const input = secret(false);
+    fill(dialog, input, "Sign in", () => post(fetch, "/sign-in", { login, password: input.value }), async (answer) => {
+      const told = await answer.json();
+      dialog.remove();
+      if (told.login === login) resolve();
+      else location.reload();
+    });
+    const elsewhere = made("a", { href: "/sign-in", target: "_blank", rel: "noopener", textContent: "Sign in another way" });
+    const again = made("button", { type: "button", textContent: "I have signed in" });
+    again.addEventListener("click", async () => {
+      const answer = await fetch("/account/who", { headers: { Accept: "application/json" } });
+      if (!answer.ok) return;
+      dialog.remove();
+      if ((await answer.json()).login === login) resolve();
+      else location.reload();
+    });
+    dialog.querySelector(".toolbar").append(elsewhere, again);
+    dialog.addEventListener("cancel", (event) => event.preventDefault()); // Escape would leave the page without a session
+  });
+}
+
+function box(title, words) {
+  const dialog = made("dialog");
+  dialog.setAttribute("aria-labelledby", "session-title");
+  const form = made("form", { className: "form" });
+  form.append(made("h2", { id: "session-title", textContent: title }));
+  form.append(made("label", { htmlFor: "session-secret", textContent: words }));
+  dialog.append(form);
+  return dialog;
+}
+
+function secret(pin) {
+  const input = made("input", { id: "session-secret", type: "password", required: true, maxLength: pin ? 8 : 256 });
+  input.autocomplete = pin ? "off" : "current-password";
+  if (pin) input.inputMode = "numeric";
+  return input;
+}
+
+function fill(dialog, input, words, send, then) {
+  const form = dialog.querySelector("form");
+  const fault = made("p", { className: "fault", hidden: true });
+  fault.setAttribute("role", "alert");
+  const bar = made("div", { className: "toolbar" });
+  const button = made("button", { className: "main", textContent: words });
+  bar.append(button);
+  form.append(input, fault, bar);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    const answer = await send().catch(() => null);
+    button.disabled = false;
+    if (answer?.ok) {
+      then(answer);
+      return;
+    }
+    fault.textContent = await detail(answer);
+    fault.hidden = false;
+    input.select();
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+  input.focus();
+}
+
+async function detail(answer) {
+  if (answer === null) return "The server does not answer. Try again.";
+  const told = await answer.json().catch(() => ({}));
+  return told.detail ?? "That was refused.";
+}
+
+function post(call, url, fields) {
+  const headers = { Accept: "application/json" };
+  return call(url, { method: "POST", headers, body: new URLSearchParams(fields) });
+}
