@@ -7,12 +7,16 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import pydicom
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -21,7 +25,7 @@ from agent.routing import facts_of
 from dicom_node import worklist
 from dicom_node.database import Database
 from dicom_node.errors import CannotUnderstand, ConfigurationError, NotFound
-from dicom_node.headers import open_header
+from dicom_node.headers import UNREADABLE, open_header
 from dicom_node.rules.decision import Asked, Decision, Standing, ask, decide
 from dicom_node.rules.facts import Facts
 from dicom_node.rules.forms import read
@@ -30,6 +34,9 @@ from dicom_node.tables import Instance, Revision, Study
 
 MOST_STUDIES: Final = 20_000
 _TOGETHER: Final = 200  # studies asked of the database at once
+_DEFLATED: Final = str(DeflatedExplicitVRLittleEndian).encode()
+_META_BYTES: Final = 4096  # the file meta information stands in these
+_FIRST_PIXELS: Final = 0x7FE00001
 _UNITS: Final = MappingProxyType({"m": 60, "h": 3600, "d": 86400})
 
 
@@ -71,27 +78,52 @@ def of_files(
         studies.setdefault(str(header.get("StudyInstanceUID", file)), []).append((file, header))
     trials = []
     for members in studies.values():
-        facts = Facts(
-            headers=tuple(header for _, header in members),
-            calling_ae_titles=(calling,) if calling else (),
-            called_ae_titles=(called,) if called else (),
-            images=len(members),
-            at=at.astimezone(ZoneInfo(time_zone)),
-        )
+        facts = _facts([header for _, header in members], calling, called, at, time_zone)
         trials.append(_trial(", ".join(file.name for file, _ in members), facts, rules))
     return trials
 
 
-def of_studies(config: Config, database: Database, rules: Sequence[Standing], since: datetime) -> Iterator[Trial]:
-    """Every study that came since then and is complete, with its newest revision, oldest first."""
+def of_content(
+    content: bytes, rules: Sequence[Standing], *, calling: str, called: str, at: datetime, time_zone: str
+) -> Trial:
+    """One dropped file, of which nothing is written down. Raises CannotUnderstand."""
+    if _DEFLATED in content[:_META_BYTES]:  # its header may inflate to any length
+        raise CannotUnderstand("a deflated file: try it with wetread rule test FILE")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote what stands in the header
+            header = read_partial(BytesIO(content), stop_when=_is_pixels)
+    except (*UNREADABLE, OSError) as error:
+        raise CannotUnderstand(f"that is no DICOM file ({type(error).__name__})") from error
+    return _trial("the file", _facts([header], calling, called, at, time_zone), rules)
+
+
+def _is_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return int(tag) >= _FIRST_PIXELS
+
+
+def _facts(headers: Sequence[pydicom.Dataset], calling: str, called: str, at: datetime, time_zone: str) -> Facts:
+    return Facts(
+        headers=tuple(headers),
+        calling_ae_titles=(calling,) if calling else (),
+        called_ae_titles=(called,) if called else (),
+        images=len(headers),
+        at=at.astimezone(ZoneInfo(time_zone)),
+    )
+
+
+def of_studies(
+    config: Config, database: Database, rules: Sequence[Standing], since: datetime, *, most: int = MOST_STUDIES
+) -> Iterator[Trial]:
+    """Every study that came since then and is complete, with its newest revision, oldest first; the newest `most`."""
     with database.read() as tx:
         chosen = (
             select(Revision.id)
             .join(Study, (Study.id == Revision.study_id) & (Study.revision == Revision.number))
             .where(Revision.opened_at >= since, Study.completed_at.is_not(None))
-            .order_by(Revision.id)
+            .order_by(Revision.id.desc())
         )
-        revisions = tx.scalars(chosen.limit(MOST_STUDIES)).all()
+        revisions = tx.scalars(chosen.limit(most)).all()[::-1]
     for first in range(0, len(revisions), _TOGETHER):
         for revision, images, then in _contents(database, revisions[first : first + _TOGETHER]):
             facts = facts_of(config, images, revision.study.completed_at or revision.opened_at)

@@ -16,6 +16,7 @@ from agent.commands.session import as_json, config_of, print_json, print_table
 
 if TYPE_CHECKING:
     from agent.cli import Surroundings
+    from agent.config import ReaderConfig
     from agent.readers.weights.origin import Origin
 
 _PRECISIONS = click.Choice(["fp32", "bf16", "int8", "nf4"])
@@ -135,11 +136,18 @@ def info(surroundings: Surroundings, model_folder: Path | None, precision: str |
 
     Memory is what to expect of the weights, and of each study that is read at the same time.
     """
+    document = describe(config_of(surroundings).reader, model_folder or _configured(surroundings), precision)
+    if as_json:
+        print_json(document)
+    else:
+        _show(document)
+
+
+def describe(settings: ReaderConfig, where: Path, precision: str | None) -> dict[str, object]:
+    """What `info` prints, and the page of models shows. Raises ConfigurationError, UsageError."""
     from agent.readers.checkpoint import Checkpoint
     from agent.readers.weights import licence, memory, origin, prequantized, structure
 
-    where = model_folder or _configured(surroundings)
-    settings = config_of(surroundings).reader
     card = prequantized.read(where)
     chosen = precision or (card.precision if card else settings.precision)
     if chosen == "auto":
@@ -147,7 +155,7 @@ def info(surroundings: Surroundings, model_folder: Path | None, precision: str |
     checkpoint = Checkpoint.open(where, chosen, settings.framing)
     found = structure.read(where, checkpoint.shards)
     identity, known = checkpoint.identity(), origin.read(where)
-    document = {
+    return {
         "name": identity.name,
         "version": identity.version,
         "manufacturer": identity.manufacturer,
@@ -164,10 +172,6 @@ def info(surroundings: Surroundings, model_folder: Path | None, precision: str |
         "licence": list(licence.NAMES) if not (where / origin.CARD).exists() else [],
         "folder": str(where.resolve()),
     }
-    if as_json:
-        print_json(document)
-    else:
-        _show(document)
 
 
 @model.command()

@@ -38,8 +38,8 @@ def probe_new(config: Config, database: Database, peer: RemoteAE, *, settle_proo
         click.echo(f"  {reason}")
 
 
-def ask(config: Config, database: Database, peer: RemoteAE, *, seconds: float) -> Probed:
-    """Ask, and keep the answer. Raises SendFailure."""
+def ask(config: Config, database: Database, peer: RemoteAE, *, seconds: float, actor: str = "") -> Probed:
+    """Ask, and keep the answer; `actor`: who, where nobody typed a command. Raises SendFailure."""
     from dicom_node.associations import keep_identifiers_out_of_logs
     from dicom_node.probe import probe, stored
 
@@ -48,7 +48,7 @@ def ask(config: Config, database: Database, peer: RemoteAE, *, seconds: float) -
         now = clock(tx)
     probed = probe(address_of(config, peer, seconds=seconds), now)
     with database.write() as tx:
-        peers.remember_probe(tx, peer.ae_title, stored(probed), now=now, actor=person())
+        peers.remember_probe(tx, peer.ae_title, stored(probed), now=now, actor=actor or person())
     return probed
 
 

@@ -1,0 +1,101 @@
+"""What a person typed into a form, read by a page in its thread; and how the person stands in the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from anyio import from_thread
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from dicom_node.errors import ConfigurationError
+from reports.web.doors import visitor_of
+
+LONGEST: Final = 256 * 1024  # bytes of a form without a file; a site's rules have 500 rules at most
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """One form as it was sent."""
+
+    values: Mapping[str, Sequence[str]]
+    files: Mapping[str, tuple[str, bytes]] = field(default_factory=lambda: MappingProxyType({}))  # name, content
+
+    def text(self, name: str) -> str:
+        """One line, without the blanks around it; empty where the field was not sent."""
+        return self.values.get(name, ("",))[-1].strip()
+
+    def flag(self, name: str) -> bool:
+        """Is the box checked?"""
+        return name in self.values
+
+    def several(self, name: str) -> list[str]:
+        """Everything that was chosen under this name."""
+        return [value.strip() for value in self.values.get(name, ()) if value.strip()]
+
+    def number(self, name: str, label: str) -> int:
+        """A whole number; 0 where the field is empty. Raises ConfigurationError."""
+        value = self.text(name)
+        if not value:
+            return 0
+        if not (value.isascii() and value.isdecimal() and len(value) <= 9):
+            raise ConfigurationError(f"{label}: {value!r} is no whole number")
+        return int(value)
+
+    def must_be_sure(self) -> None:
+        """Raises ConfigurationError: the box beside a button that cannot be undone is empty."""
+        if not self.flag("sure"):
+            raise ConfigurationError("check the box first: this cannot be undone")
+
+    def lines(self, name: str) -> list[str]:
+        """The lines of a text area that have something in them."""
+        return [line.strip() for line in self.text(name).splitlines() if line.strip()]
+
+
+def read_entries(request: Request, *, longest: int = LONGEST) -> Entries:
+    """Wait for the form. Raises HTTPException: 413 where it is larger than `longest` bytes, 400 where it is none."""
+    return from_thread.run(_read, request, longest)
+
+
+def actor_of(request: Request) -> str:
+    """How the visitor stands in the audit trail."""
+    return f"person:{visitor_of(request).login}"[:64]
+
+
+async def _read(request: Request, longest: int) -> Entries:
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > longest:
+            raise HTTPException(413, f"That is larger than {longest // 1024} KiB, which is all that this form takes.")
+    kind = request.headers.get("content-type", "")
+    parser = _InMemory if kind.startswith("multipart/form-data") else FormParser
+    try:
+        form = await parser(request.headers, _once(bytes(content))).parse()
+    except (MultiPartException, KeyError, ValueError) as error:
+        raise HTTPException(400, "That was no form of these pages.") from error
+    values: dict[str, list[str]] = {}
+    files: dict[str, tuple[str, bytes]] = {}
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            files[name] = (value.filename or "", await value.read())
+        else:
+            values.setdefault(name, []).append(value.replace("\r\n", "\n"))
+    await form.close()
+    return Entries(MappingProxyType(values), MappingProxyType(files))
+
+
+class _InMemory(MultiPartParser):
+    """A film that somebody drops here never touches the disk."""
+
+    spool_max_size = 1 << 31
+
+
+async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
+    yield content
+    yield b""
