@@ -34,7 +34,6 @@ from reports.findings import Finding
 from reports.messages.fhir import FhirSite
 from reports.messages.oru import Parties
 from reports.objects.basic_text import build_draft, build_notice
-from reports.objects.frame import encode
 from reports.outbox import Made, Packet, Taking, Workshop
 from reports.provenance import Provenance
 from reports.source import normalize
@@ -103,7 +102,7 @@ def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
     gating.Doubted where a film came in another patient's study meanwhile.
     """
     report.sop_instance_uid = str(draft.master.SOPInstanceUID)
-    report.digest = write_document(desk.config.node.store_folder, encode(draft.master))
+    report.digest = write_document(desk.config.node.store_folder, draft.made.payload_of(draft.master))
     outgoing = store(desk, draft.made.packets)
     void = {revision_id: store(desk, made.packets) for revision_id, made in draft.void.items()}
     with desk.database.write() as tx:

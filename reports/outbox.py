@@ -69,6 +69,11 @@ class Made:
     packets: tuple[Packet, ...]
     left_out: tuple[LeftOut, ...]
 
+    def payload_of(self, document: Dataset) -> bytes:
+        """The file of a document: as it goes out, where it does."""
+        uid = str(document.SOPInstanceUID)
+        return next((one.payload for one in self.packets if one.sop_instance_uid == uid), None) or encode(document)
+
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
@@ -287,9 +292,9 @@ class _Press:
         return outcome_of(report.draft, drafted_at=report.drafted_at, at=report.at, result=result, signed=signed)
 
     def _checked(self, document: Dataset, master: Dataset) -> _Piece:
-        if document is not master:
-            check_document(document, master, self._workshop.config)
-        return _of_a_document(document)
+        if document is master:  # was checked when it was made
+            return _of_a_document(document, encode(document))
+        return _of_a_document(document, check_document(document, master, self._workshop.config))
 
 
 def _coded(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -306,8 +311,7 @@ def _note(documents: Sequence[Dataset], workshop: Workshop, taking: Taking) -> _
         number=taking.number,
         config=workshop.config,
     )
-    check_document(note, documents[0], workshop.config)
-    return _of_a_document(note)
+    return _of_a_document(note, check_document(note, documents[0], workshop.config))
 
 
 def _taken_back(kind: Kind, master: Dataset, workshop: Workshop, taking: Taking) -> _Piece:
@@ -325,8 +329,8 @@ def _taken_back(kind: Kind, master: Dataset, workshop: Workshop, taking: Taking)
     return _Piece("", message_uid(master.SOPInstanceUID, kind, stage), payload)
 
 
-def _of_a_document(document: Dataset) -> _Piece:
-    return _Piece(str(document.SOPClassUID), str(document.SOPInstanceUID), encode(document))
+def _of_a_document(document: Dataset, payload: bytes) -> _Piece:
+    return _Piece(str(document.SOPClassUID), str(document.SOPInstanceUID), payload)
 
 
 def _of_an_outcome(outcome: Outcome) -> _Piece:

@@ -20,7 +20,7 @@ from dicom_node.errors import WetreadError
 from dicom_node.headers import UNREADABLE
 from dicom_node.kinds import Stage
 from reports.charset import UTF_8
-from reports.checks.elements import of_the_charset, of_the_elements, of_the_encoding, of_the_file_meta
+from reports.checks.elements import of_the_charset, of_the_elements, of_the_encoding, of_the_file_meta, written
 from reports.checks.key_object import of_a_key_object, of_the_rejected
 from reports.checks.measurement import of_a_measurement_report, of_the_master
 from reports.checks.narrative import of_a_narrative, stage_of
@@ -83,22 +83,25 @@ class DocumentRefused(WetreadError):
         self.problems = problems
 
 
-def check_draft(draft: Dataset, sources: Sequence[Dataset], config: ReportsConfig) -> None:
+def check_draft(draft: Dataset, sources: Sequence[Dataset], config: ReportsConfig) -> bytes:
     """Hold a draft or a notice against the images that it was made from, and against the rules for its kind.
 
-    sources: headers as received, as `build_draft` got them.
+    sources: headers as received, as `build_draft` got them. Returns the file that was checked (`frame.encode`).
 
     Raises DocumentRefused, with every problem at once; SourceUnusable.
     """
     normal = [normalize(source, config) for source in sources]
     claim = [] if stage_of(draft) in {Stage.DRAFT, Stage.NOTICE} else ["VerificationFlag is not UNVERIFIED"]
-    _refuse([*claim, *_of_the_document(draft), *_of_the_source(draft, normal), *_of_the_claim(draft, config)])
+    payload, lossy = written(draft)
+    _refuse([*claim, *_of_the_content(draft), *lossy, *_of_the_source(draft, normal), *_of_the_claim(draft, config)])
+    return payload
 
 
-def check_document(document: Dataset, master: Dataset, config: ReportsConfig) -> None:
+def check_document(document: Dataset, master: Dataset, config: ReportsConfig) -> bytes:
     """Hold a document that was made from another one of ours against that one.
 
     master: the narrative that was signed or coded, or one of the documents that a note takes back.
+    Returns the file that was checked (`frame.encode`): what leaves is what was checked.
 
     Raises DocumentRefused, with every problem at once.
     """
@@ -109,7 +112,9 @@ def check_document(document: Dataset, master: Dataset, config: ReportsConfig) ->
     ]
     agreement = _AGREEMENTS.get(plain(document, "SOPClassUID"))
     disagreeing = agreement(document, master) if agreement else ()
-    _refuse([*_of_the_document(document), *differing, *disagreeing, *_of_the_claim(document, config)])
+    payload, lossy = written(document)
+    _refuse([*_of_the_content(document), *lossy, *differing, *disagreeing, *_of_the_claim(document, config)])
+    return payload
 
 
 def check_payload(
@@ -165,6 +170,12 @@ def _refuse(problems: list[str]) -> None:
 
 def _of_the_document(document: Dataset) -> Iterator[str]:
     """What must hold of every document of its kind, whoever it is about."""
+    yield from _of_the_content(document)
+    if plain(document, "SOPClassUID") in _RULES:
+        yield from of_the_encoding(document)
+
+
+def _of_the_content(document: Dataset) -> Iterator[str]:
     rules = _RULES.get(plain(document, "SOPClassUID"))
     if rules is None:
         yield "SOPClassUID is none of those that are made here"
@@ -172,7 +183,6 @@ def _of_the_document(document: Dataset) -> Iterator[str]:
     yield from rules(document)
     yield from of_the_elements(document)
     yield from of_the_charset(document)
-    yield from of_the_encoding(document)
 
 
 def _of_the_source(draft: Dataset, sources: list[Dataset]) -> Iterator[str]:

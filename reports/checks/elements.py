@@ -46,10 +46,15 @@ def _of_an_element(element: DataElement) -> Iterator[str]:
 
 def of_the_encoding(document: Dataset) -> Iterator[str]:
     """It can be written, and reads back as it was."""
+    yield from written(document)[1]
+
+
+def written(document: Dataset) -> tuple[bytes, tuple[str, ...]]:
+    """The file, and what is wrong with it: one phrase, and no file, where something would be lost."""
     try:
-        encode(document)
+        return encode(document), ()
     except (NotEncodable, AttributeError, ValueError, TypeError) as error:
-        yield f"it cannot be written without loss ({type(error).__name__})"
+        return b"", (f"it cannot be written without loss ({type(error).__name__})",)
 
 
 def of_the_charset(document: Dataset) -> Iterator[str]:
