@@ -1,4 +1,4 @@
-"""The pages that show where every study is: worklist, study, peers."""
+"""The pages that show where every study is: worklist and study."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dicom_node import books, destinations, peers, turned_away
+from dicom_node import books, peers
 from dicom_node.database import clock
 from dicom_node.forecast import forecast
-from dicom_node.tables import Way
 from reports.web.alarms import alarms, is_silent, pulses
 from reports.web.rights import Right
 from reports.web.site import Site
@@ -21,7 +20,6 @@ from reports.web.study import MOST_INSTANCES, dossier, draft_of
 from reports.web.worklist import Wish, newest
 
 PAGE = 50  # studies on a page
-MOST_REFUSED = 50  # callers on the page of peers
 _LIVE_SECONDS = 20  # between two looks of a page that shows something moving
 _MOVING = frozenset({Status.RECEIVING, Status.WAITING, Status.READING, Status.DRAFTED})
 
@@ -32,7 +30,6 @@ def routes(site: Site) -> list[Route]:
     return [
         site.route("/", pages.worklist, Right.SEE),
         site.route("/study/{number:int}", pages.study, Right.SEE),
-        site.route("/peers", pages.peers, Right.SEE),
     ]
 
 
@@ -89,25 +86,4 @@ class _Pages:
             draft=draft_of(found, self._site.premises.store_folder),
             most_instances=MOST_INSTANCES,
             live=_LIVE_SECONDS if live else None,
-        )
-
-    def peers(self, request: Request) -> Response:
-        """Who may send to us, where we send to."""
-        not_ready = self._site.not_ready()
-        with self._site.database.read() as tx:
-            now = clock(tx)
-            everyone, targets = peers.everyone(tx), destinations.destinations(tx)
-            warnings = alarms(tx, now, books.backlog(tx), not_ready)
-            refused = turned_away.newest(tx, limit=MOST_REFUSED)
-        objects = {to.name: destinations.in_words(to.objects).replace(",", ", ") for to in targets}
-        services = [to for to in targets if to.way is not Way.DIMSE]
-        return self._site.page(
-            request,
-            "peers.html",
-            now=now,
-            alarms=warnings,
-            peers=everyone,
-            services=services,
-            objects=objects,
-            refused=refused,
         )
