@@ -1,0 +1,89 @@
+"""How much was changed, and where chips contradict the text."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from reports.findings import State
+from reports.signoff.edits import compared, distance, refused, warnings
+from reports.signoff.tables import Verdict
+from reports.text import DraftText
+
+DRAFT = DraftText(
+    "The lungs are clear. There is no pneumothorax. The heart is of normal size, and the bones are intact.",
+    "No acute process in the chest.",
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "steps"),
+    [
+        ("", "", 0),
+        ("a b c", "a b c", 0),
+        ("a b c", "a x c", 1),
+        ("a b c", "a c", 1),
+        ("a c", "a b c", 1),
+        ("a b", "c d e", 3),
+        ("", "a b", 2),
+        ("kitten sitting on", "on sitting kitten", 2),
+    ],
+)
+def test_the_distance_is_the_least_number_of_words(before: str, after: str, steps: int) -> None:
+    assert distance(before.split(), after.split()) == steps
+
+
+def test_the_distance_is_a_metric() -> None:
+    """Against the plain table of Wagner and Fischer, on texts made by chance."""
+    chance = random.Random(7)
+    for _ in range(200):
+        one, two = ([chance.choice("abcd") for _ in range(chance.randrange(9))] for _ in range(2))
+        rows = [[max(i, j) if not (i and j) else 0 for j in range(len(two) + 1)] for i in range(len(one) + 1)]
+        for i, first in enumerate(one, 1):
+            for j, second in enumerate(two, 1):
+                rows[i][j] = min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + (first != second))
+        assert distance(one, two) == distance(two, one) == rows[-1][-1]
+
+
+def test_two_long_texts_take_no_time() -> None:
+    assert distance(["a"] * 20000, ["b"] * 20000) == 20000
+    assert distance(["a"] * 20000 + ["b"], ["a"] * 20000 + ["c"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("findings", "impression", "verdict"),
+    [
+        (DRAFT.findings, DRAFT.impression, Verdict.ACCEPTED),
+        (DRAFT.findings.replace("intact", "unremarkable"), DRAFT.impression, Verdict.MINOR),
+        (DRAFT.findings.replace("no pneumothorax", "a pneumothorax"), DRAFT.impression, Verdict.MAJOR),
+        (DRAFT.findings + " There is a small pleural effusion.", DRAFT.impression, Verdict.MAJOR),
+        (f"{DRAFT.findings} {'Nothing else is to be said. ' * 9}", DRAFT.impression, Verdict.MAJOR),
+    ],
+    ids=["nothing", "a word", "a finding", "one more finding", "many words"],
+)
+def test_the_verdict_follows_the_rule(findings: str, impression: str, verdict: Verdict) -> None:
+    edit = compared(DRAFT, DraftText(findings, impression))
+    assert edit.verdict is verdict
+    assert edit.drafted["Pneumothorax"] == "absent"
+
+
+def test_a_rejected_draft_has_no_words_of_a_person() -> None:
+    edit = refused(DRAFT)
+    assert (edit.verdict, edit.words_signed, edit.words_changed, dict(edit.signed)) == (Verdict.REJECTED, 0, 0, {})
+    assert edit.words_drafted > 10
+
+
+def test_chips_that_contradict_the_text_are_named_with_the_sentence() -> None:
+    chips = {"Pneumothorax": "present", "Cardiomegaly": "absent", "Fracture": "present", "Pleural Effusion": "absent"}
+    found = {one.label: one for one in warnings(DRAFT, chips)}
+    assert found["Pneumothorax"].said is State.ABSENT
+    assert found["Pneumothorax"].words == "There is no pneumothorax"
+    assert found["Pneumothorax"].sentence == "Pneumothorax is set to present, the text says absent."
+    assert "Pleural Effusion" not in found, "the text does not mention it, and absent does not contradict that"
+
+
+def test_a_finding_that_the_text_does_not_mention_is_not_present() -> None:
+    (one,) = warnings(DRAFT, {"Edema": "present"})
+    assert (one.said, one.words) == (None, "")
+    assert one.sentence == "Edema is set to present, the text does not mention it."
