@@ -40,6 +40,8 @@ _COMMANDS = MappingProxyType(
         "queue": "agent.commands.queue",
         "pause": "agent.commands.queue",
         "resume": "agent.commands.queue",
+        "user": "agent.commands.user",
+        "token": "agent.commands.token",
         "ae": "agent.commands.ae",
         "destination": "agent.commands.destination",
         "rule": "agent.commands.rule",

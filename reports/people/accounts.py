@@ -79,6 +79,14 @@ def enable(tx: Session, account: Account, *, now: datetime, actor: str) -> None:
     audit.append(tx, "user-enabled", at=now, actor=actor, user=account.login)
 
 
+def sign_out(tx: Session, account: Account, *, now: datetime, actor: str, but: int | None = None) -> int:
+    """End every session of a person, or all but one; returns how many."""
+    ended = sessions.end_all(tx, account.id, but=but)
+    if ended:
+        audit.append(tx, "sessions-ended", at=now, actor=actor, user=account.login, count=ended)
+    return ended
+
+
 def find(tx: Session, login: str) -> Account:
     """By login. Raises NotFound."""
     account = known(tx, login)

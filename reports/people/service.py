@@ -199,10 +199,7 @@ class People:
         """End every session of a person, or all but one; returns how many."""
         with self.database.write() as tx:
             account = tx.get_one(Account, user_id)
-            ended = sessions.end_all(tx, user_id, but=but)
-            if ended:
-                audit.append(tx, "sessions-ended", at=self.now(tx), actor=actor, user=account.login, count=ended)
-            return ended
+            return accounts.sign_out(tx, account, now=self.now(tx), actor=actor, but=but)
 
     def colleagues(self, right: Right) -> list[Colleague]:
         """Who may do this."""
