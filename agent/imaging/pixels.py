@@ -258,7 +258,7 @@ def _first_usable(scales: Iterator[_Scale], counts: NDArray[np.int64], otherwise
     discarded: tuple[str, ...] = ()
     for scale in scales:
         if _is_usable(scale.grays, counts):
-            return _Scale(scale.grays, discarded + scale.notes)
+            return _Scale(scale.grays, discarded + scale.notes, scale.curve)
         discarded = ("the film's own window or VOI LUT makes it blank and was not taken",)
     if otherwise is not None:
         return otherwise

@@ -81,13 +81,22 @@ export function halved({ width, height, across, down, places }) {
 
 async function ask(address, signal) {
   for (let tried = 1; ; tried++) {
-    const answer = await fetch(address, { signal, credentials: "same-origin", headers: { Accept: "image/jpeg, application/octet-stream, application/json" } });
+    const answer = await fetched(address, { signal, credentials: "same-origin", headers: { Accept: "image/jpeg, application/octet-stream, application/json" } });
     const kind = answer.headers.get("Content-Type") ?? "";
     if (answer.ok && !kind.startsWith("text/")) return answer;
     if (answer.ok || answer.status === 401) throw new FilmFailure("signed-out", "The session has ended. Sign in again to see the film.");
     const said = kind.startsWith("application/json") ? await answer.json() : {};
     if (answer.status !== 503 || tried === TRIES) throw new FilmFailure(said.code ?? `http-${answer.status}`, said.detail ?? `The film could not be fetched (${answer.status}).`);
     await new Promise((resolve) => setTimeout(resolve, 1000 * Number(answer.headers.get("Retry-After") ?? 1)));
+  }
+}
+
+async function fetched(address, how) {
+  try {
+    return await fetch(address, how);
+  } catch (error) {
+    if (how.signal?.aborted) throw error;
+    throw new FilmFailure("network", "The film could not be fetched. Is the network there? Reload the page.");
   }
 }
 

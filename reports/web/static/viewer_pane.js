@@ -55,10 +55,10 @@ export class Pane {
       await this.take(await fetchPixels(film.pixels, signal));
     } catch (error) {
       if (signal.aborted) return;
-      const words = error instanceof FilmFailure ? error.message : "The film could not be fetched. Is the network there? Reload the page.";
+      const words = error instanceof FilmFailure ? error.message : "The film cannot be shown by this browser. Use the site's viewer.";
       this.say(words);
-      this.tell("film-failed", { code: error.code ?? "network", words });
-      if (!(error instanceof FilmFailure || error instanceof TypeError)) throw error;
+      this.tell("film-failed", { code: error.code ?? "broken", words });
+      if (!(error instanceof FilmFailure)) throw error;
     }
   }
 
