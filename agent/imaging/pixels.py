@@ -175,7 +175,8 @@ def _histogram(
 def _modality(table: NDArray[np.int64], header: pydicom.Dataset) -> tuple[_Values, tuple[str, ...]]:
     """Modality LUT or rescale (PS3.3 C.11.1)."""
     try:
-        values = np.asarray(apply_modality_lut(table, header), dtype=np.float64)
+        with np.errstate(all="ignore"):  # a slope of 1e400 gives no numbers, which is found below
+            values = np.asarray(apply_modality_lut(table, header), dtype=np.float64)
     except BROKEN:
         return table.astype(np.float64), ("broken modality LUT or rescale ignored",)
     if not np.isfinite(values).all():

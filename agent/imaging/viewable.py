@@ -191,7 +191,7 @@ def _lossy(header: pydicom.Dataset) -> dict[str, Any] | None:
     if said != "01" and syntax not in _LOSSY_SYNTAXES:
         return None
     ratios = _numbers(header, "LossyImageCompressionRatio")
-    return {"ratio": float(np.prod(ratios)) if ratios and min(ratios) > 0 else None}
+    return {"ratio": float(np.prod(ratios)) if ratios and min(ratios) >= 1 else None}
 
 
 _LOSSY_SYNTAXES: Final = frozenset(
