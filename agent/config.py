@@ -36,6 +36,7 @@ from dicom_node.config import NodeConfig
 from dicom_node.credentials import Credential
 from dicom_node.errors import ConfigurationError
 from reports.config import FhirConfig, Hl7Config, ReportsConfig
+from reports.people.config import OidcConfig
 from reports.viewer_link import ViewerLink
 
 DEFAULT_FILE = Path("/etc/wetread/wetread.toml")
@@ -173,6 +174,7 @@ class Config(BaseSettings):
     reader: ReaderConfig = ReaderConfig()
     broker: BrokerConfig = BrokerConfig()
     web: WebConfig = WebConfig()
+    oidc: OidcConfig = OidcConfig()
     delivery: DeliveryConfig = DeliveryConfig()
     log: LogConfig = LogConfig()
 

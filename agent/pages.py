@@ -24,6 +24,7 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.files import free_mebibytes
 from reports.people.passwords import Hasher
+from reports.people.provider import Provider
 from reports.people.service import People
 from reports.people.sessions import Limits
 from reports.signoff.service import SignOff
@@ -60,6 +61,7 @@ def make_pages(config: Config, database: Database) -> Starlette:
         equipment=Equipment(
             porter=Entrance(people, secure=premises.secure),
             people=people,
+            oidc=Provider(config.oidc) if config.oidc.issuer else None,
             caretaker=Caretaker(config, database),
             films=film_room(config),
             viewer_link=ViewerLink(config.web.viewer_link) if config.web.viewer_link else None,

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from dicom_node.database import Database
 from dicom_node.owner import in_words
+from reports.people.provider import Provider
 from reports.people.service import People
 from reports.provenance import NOTICE
 from reports.signoff.service import SignOff
@@ -61,6 +62,7 @@ class Equipment:
 
     porter: Porter = field(default_factory=OpenHouse)
     people: People | None = None
+    oidc: Provider | None = None  # where people sign in elsewhere
     caretaker: Caretaker | None = None
     films: Films | None = None  # decodes stored films
     viewer_link: ViewerLink | None = None  # to the site's own viewer
@@ -136,6 +138,7 @@ def make_templates(premises: Premises, files: Mapping[str, StaticFile]) -> Envir
         "here": "",
         "alarms": (),
         "said": "",
+        "scripted": False,
         "navigation": (),
     }
     return templates
