@@ -44,12 +44,16 @@ report.add_command(assess)
 @click.argument("what")
 @as_json
 @click.option("--width", default=100, show_default=True, help="Of a line, in characters.")
+@click.option("--document", "number", type=int, help="Of a study: one of its signed documents; 0: the draft.")
 @click.pass_obj
-def show(surroundings: Surroundings, what: str, as_json: bool, width: int) -> None:
-    """Print a report as text: flags first, then its items in the order of the document."""
+def show(surroundings: Surroundings, what: str, as_json: bool, width: int, number: int | None) -> None:
+    """Print a report as text: flags first, then its items in the order of the document.
+
+    Of a study that was signed here the newest document is shown, below a list of all that were signed.
+    """
     from reports import render as pages
 
-    document, state = _document(surroundings, what)
+    document, state = _document(surroundings, what, number)
     if as_json:
         click.echo(json.dumps(_plain(document, state), indent=2, ensure_ascii=False))
         return
@@ -115,13 +119,16 @@ def diff(ctx: click.Context, first: str, second: str, as_json: bool) -> None:
         ctx.exit(EXIT_FAILED)
 
 
-def _document(surroundings: Surroundings, what: str) -> tuple[Dataset, str]:
-    """The document and, of a study's newest one, where it stands now. A file alone cannot say that: empty."""
+def _document(surroundings: Surroundings, what: str, number: int | None = None) -> tuple[Dataset, str]:
+    """The document and, of a study, where its report stands now. A file alone cannot say that: empty.
+
+    number: of a signed document; 0 is the draft, None the newest of all.
+    """
     from reports.outline import NoReport, read_report
 
     file = Path(what)
     if not file.is_file():
-        payload, state = _newest(surroundings, what)
+        payload, state = _of_a_study(surroundings, what, number)
         return read_report(payload), state
     try:
         return read_report(file.read_bytes()), ""
@@ -129,20 +136,23 @@ def _document(surroundings: Surroundings, what: str) -> tuple[Dataset, str]:
         raise WetreadError(f"{file}: {error}") from None
 
 
-def _newest(surroundings: Surroundings, key: str) -> tuple[bytes, str]:
+def _of_a_study(surroundings: Surroundings, key: str, number: int | None) -> tuple[bytes, str]:
     from dicom_node import worklist
     from dicom_node.files import read_document
-    from reports import drafts
     from reports.render import state_line
+    from reports.signoff.chain import chain_of, one_of, standing_report
 
     config = config_of(surroundings)
     with open_database(config) as database, database.read() as tx:
         study = worklist.find_study(tx, key)
-        documents = drafts.of_study(tx, study.id)
-        number = study.id
-    if not documents:
-        raise NotFound(f"study #{number} has no report; wetread study show '#{number}' says why")
-    return read_document(config.node.store_folder, documents[0].digest), state_line(documents[0])
+        report = standing_report(tx, study.id)
+        if report is None:
+            raise NotFound(f"study #{study.id} has no report; wetread study show '#{study.id}' says why")
+        chain = chain_of(tx, report)
+    digest = one_of(report, chain, number)
+    listed = [("0: draft", report.digest), *((link.line, link.digest) for link in chain)] if chain else []
+    lines = [f"Document {line}{' (shown)' if one == digest else ''}" for line, one in listed]
+    return read_document(config.node.store_folder, digest), "\n".join([state_line(report), *lines])
 
 
 def _stated(state: str) -> str:
@@ -152,7 +162,9 @@ def _stated(state: str) -> str:
 def _plain(document: Dataset, state: str) -> dict[str, object]:
     from reports.render import as_json
 
-    return {**({"state": state} if state else {}), **as_json(document)}
+    stated, *documents = state.split("\n")
+    more = {"documents": documents} if documents else {}
+    return {**({"state": stated} if stated else {}), **more, **as_json(document)}
 
 
 def _rendered(document: Dataset, state: str, form: str) -> bytes:
@@ -166,7 +178,7 @@ def _rendered(document: Dataset, state: str, form: str) -> bytes:
 
     sheet = compose_any(document)
     if state:
-        sheet = replace(sheet, banner=(state, *sheet.banner), loud=sheet.loud + 1)
+        sheet = replace(sheet, banner=(state.partition("\n")[0], *sheet.banner), loud=sheet.loud + 1)
     if form == "html":
         from reports.html import as_html
 
