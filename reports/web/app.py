@@ -21,7 +21,21 @@ from dicom_node.database import Database
 from reports.web.doors import OnlyKnown, visitor_of
 from reports.web.guard import Guard
 from reports.web.navigation import navigation
-from reports.web.pages import account, entrance, films, letters, overview, peers, queues, report, services
+from reports.web.pages import (
+    account,
+    entrance,
+    events,
+    films,
+    letters,
+    oidc,
+    overview,
+    peers,
+    queues,
+    report,
+    services,
+    users,
+    worklist,
+)
 from reports.web.rights import Right
 from reports.web.site import Equipment, Premises, Site, StaticFile, make_templates, static_files
 
@@ -74,10 +88,14 @@ def make_app(
 def _routes(site: Site, files: Mapping[str, StaticFile], metrics: Callable[[], bytes]) -> list[BaseRoute]:
     probes = _Probes(site.not_ready, metrics)
     return [
+        *worklist.routes(site),
+        *events.routes(site),
         *overview.routes(site),
         *report.routes(site),
         *entrance.routes(site),
+        *oidc.routes(site),
         *account.routes(site),
+        *users.routes(site),
         *peers.routes(site),
         *services.routes(site),
         *queues.routes(site),
