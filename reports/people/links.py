@@ -33,7 +33,14 @@ def make(
         expires_at=now + LASTS[purpose],
     )
     tx.add(link)
-    audit.append(tx, "link-made", at=now, actor=actor, purpose=purpose.value, user=account.login if account else "the first administrator")
+    audit.append(
+        tx,
+        "link-made",
+        at=now,
+        actor=actor,
+        purpose=purpose.value,
+        user=account.login if account else "the first administrator",
+    )
     return link
 
 

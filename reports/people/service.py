@@ -187,13 +187,14 @@ class People:
             account = tx.get(Account, who.user_id)
             return account is not None and account.pin != ""
 
-    def sign_out(self, token: str) -> None:
-        """End the session of this cookie; nothing where it is none."""
+    def sign_out(self, token: str) -> bool:
+        """End the session of this cookie, where it is one. Did it begin at an OpenID provider?"""
         with self.database.write() as tx:
             found = sessions.find(tx, token, self.limits, now=self.now(tx))
             if found is not None:
                 sessions.end(tx, found[0])
                 audit.append(tx, "user-signed-out", at=self.now(tx), actor=f"person:{found[1].login}")
+            return found is not None and found[0].provider
 
     def sign_out_everywhere(self, user_id: int, *, actor: str, but: int | None = None) -> int:
         """End every session of a person, or all but one; returns how many."""

@@ -15,6 +15,7 @@ from reports.people.errors import LinkRefused, SignInRefused, TooSoon
 from reports.people.service import People, SignedIn
 from reports.web.entrance import address_of, admit, dismiss, local_path, token_of
 from reports.web.fields import Fields, typed, wants_json
+from reports.web.pages import oidc
 from reports.web.rights import Right
 from reports.web.site import Site
 
@@ -69,9 +70,9 @@ class _Pages:
     def sign_out(self, request: Request) -> Response:
         """End this session."""
         token = token_of(request, secure=self._secure)
-        if token:
-            self._people.sign_out(token)
-        response = RedirectResponse("/sign-in", status_code=303)
+        by_provider = bool(token) and self._people.sign_out(token)
+        farewell = oidc.farewell(self._site, request) if by_provider else None
+        response = farewell or RedirectResponse("/sign-in", status_code=303)
         dismiss(response, secure=self._secure)
         return response
 
