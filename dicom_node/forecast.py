@@ -41,6 +41,11 @@ def forecast(tx: Session, waiting: Backlog, now: datetime) -> Forecast:
     )
 
 
+def readings_per_hour(tx: Session, now: datetime) -> float:
+    """How many studies an hour were read lately; 0 where none was."""
+    return _per_hour(tx, _READ, now)
+
+
 def _per_hour(tx: Session, events: tuple[str, ...], now: datetime) -> float:
     done = select(func.count(AuditRow.id), func.min(AuditRow.at)).where(
         AuditRow.event.in_(events), AuditRow.at >= now - WINDOW

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
+from dicom_node.kinds import FINAL
 from dicom_node.owner import in_words
 from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Workitem, WorkitemState
 from dicom_node.worklist.holds import HOLDS, what_to_do
 from dicom_node.worklist.moves import EXCLUDED_BY_PERSON
 from dicom_node.worklist.overrulings import WORTH_OVERRULING
 from reports.elapsed import age as age  # noqa: PLC0414  the pages take it from here
+from reports.glance import Glance
+from reports.signoff.copies import Holder
+from reports.tables import Report, ReportState
 from reports.web.older import taken_back, who_has_it
 
 
@@ -24,6 +30,12 @@ class Status(StrEnum):
     READING = "reading"
     DRAFTED = "drafted, on its way"
     SIGNOFF = "awaiting sign-off"
+    SECOND = "awaiting second"
+    SIGNED = "signed"
+    IN_PACS = "signed, in PACS"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
     DELIVERED = "delivered"
     EXCLUDED = "excluded"
     HELD = "held"
@@ -44,6 +56,11 @@ class Facts:
     place: int | None  # in the queue of readings, 1 for the next one; None where it does not wait there
     waiting: int  # readings in that queue
     paused: frozenset[str]  # names of the switches that are on
+    an_hour: float = 0.0  # readings that ended in an hour, lately; 0: nobody can say
+    sender: str = ""  # AE title
+    report: Report | None = None  # the newest of the study; none of shadow mode
+    holder: Holder | None = None  # who has that open now
+    glance: Glance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +75,57 @@ class Standing:
 _LEFT = frozenset({DeliveryState.SENT, DeliveryState.COMMITTED})
 
 
+_ENDS: Final = MappingProxyType(
+    {
+        ReportState.REJECTED: Status.REJECTED,
+        ReportState.EXPIRED: Status.EXPIRED,
+        ReportState.WITHDRAWN: Status.WITHDRAWN,
+    }
+)
+
+
 def standing(facts: Facts, now: datetime) -> Standing:
     """The status of the study."""
-    book = facts.revision.book
-    if book is Book.IN_FLIGHT:
-        return _in_flight(facts, now)
-    return _with_hold(facts, _ended(facts))
+    by_book = _in_flight(facts, now) if facts.revision.book is Book.IN_FLIGHT else _with_hold(facts, _ended(facts))
+    if facts.report is None:
+        return by_book
+    if facts.report.revision_id != facts.revision.id:
+        return _with_older(facts.report, by_book)
+    return _by_report(facts, facts.report, by_book)
+
+
+def _with_older(report: Report, by_book: Standing) -> Standing:
+    """Of a study whose newest revision has no report of its own."""
+    if report.state is not ReportState.VERIFIED:
+        return by_book
+    return replace(by_book, sentence=f"{by_book.sentence} A report of an older revision is signed.")
+
+
+def _by_report(facts: Facts, report: Report, by_book: Standing) -> Standing:
+    """What people did with the draft says more than the books, unless something waits for a person."""
+    status, sentence, commands = by_book.status, by_book.sentence, by_book.commands
+    if status in {Status.DEAD_LETTER, Status.HELD, Status.UNCLEAR}:
+        signed = "Signed. " if report.state is ReportState.VERIFIED else ""
+        return Standing(status, f"{signed}{sentence}", commands)
+    if report.state is ReportState.AWAITING_SECOND:
+        return Standing(Status.SECOND, f"One person has signed, a second one must. {sentence}", commands)
+    if report.state is ReportState.VERIFIED:
+        return _signed(facts, by_book)
+    if report.state in _ENDS and status in {Status.CLOSED, Status.TAKEN_BACK}:
+        return Standing(_ENDS[report.state], sentence, commands)
+    if status is Status.DELIVERED and facts.holder is None:
+        return Standing(status, f"{sentence} Nobody has signed it here.", commands)
+    return by_book
+
+
+def _signed(facts: Facts, by_book: Standing) -> Standing:
+    final = [delivery for delivery in facts.deliveries if delivery.stage in FINAL]
+    if by_book.status is Status.DELIVERED and final:
+        return Standing(Status.IN_PACS, _proofs(final, "The signed report"), by_book.commands)
+    if by_book.status is Status.DRAFTED:
+        sentence = by_book.sentence.replace("Drafted.", "Signed, not yet in PACS.", 1)
+        return Standing(Status.SIGNED, sentence, by_book.commands)
+    return Standing(Status.SIGNED, f"Signed. {by_book.sentence}", by_book.commands)
 
 
 def _ended(facts: Facts) -> Standing:
@@ -71,7 +133,7 @@ def _ended(facts: Facts) -> Standing:
     why = revision.explanation or revision.reason or "no reason was recorded"
     match revision.book:
         case Book.DELIVERED:
-            return Standing(Status.DELIVERED, _proofs(facts.deliveries))
+            return Standing(Status.DELIVERED, _proofs(facts.deliveries, "The draft"))
         case Book.EXCLUDED:
             overrule = f"{_command('confirm', facts)} --overrule {revision.reason}"
             commands = (overrule,) if revision.reason in WORTH_OVERRULING else ()
@@ -145,6 +207,8 @@ def _queueing(facts: Facts, workitem: Workitem, now: datetime) -> str:
         parts.append(f"Next attempt in {age(now, workitem.next_attempt_at)}.")
     if "pause-work" in facts.paused:
         parts.append("Reading is paused by a person.")
+    elif facts.place and facts.an_hour and workitem.next_attempt_at <= now:
+        parts.append(f"Expected in {age(now, now + timedelta(hours=facts.place / facts.an_hour))}.")
     return " ".join(parts)
 
 
@@ -172,13 +236,13 @@ def _leg(delivery: Delivery, now: datetime) -> str:
     return f"{to} did not take it yet: {_sentence(delivery.last_error)}{again}"
 
 
-def _proofs(deliveries: Sequence[Delivery]) -> str:
+def _proofs(deliveries: Sequence[Delivery], what: str) -> str:
     by_destination: dict[str, list[Delivery]] = {}
     for delivery in deliveries:
         if delivery.state is DeliveryState.COMMITTED:
             by_destination.setdefault(delivery.destination, []).append(delivery)
     proven = [f"{name} ({_forms(there)})" for name, there in by_destination.items()]
-    return f"The draft is in {', '.join(proven)}."
+    return f"{what} is in {', '.join(proven)}."
 
 
 def _forms(there: Sequence[Delivery]) -> str:

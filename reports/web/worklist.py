@@ -1,15 +1,19 @@
-"""What the worklist page asks the database: studies, the newest first, each with the facts of its newest revision."""
+"""What the worklist page asks the database: studies, each with the facts of its newest revision."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
+from dicom_node.books import Backlog
 from dicom_node.database import clock
+from dicom_node.forecast import readings_per_hour
+from dicom_node.rules.decision import BACKLOG, ROUTINE
 from dicom_node.tables import (
     Book,
     Delivery,
@@ -22,64 +26,167 @@ from dicom_node.tables import (
     WorkitemState,
 )
 from dicom_node.worklist.urgency import order_of_claims
+from reports.glance import Glance, Urgency, marked
+from reports.signoff.copies import SILENCE, holder_of
+from reports.signoff.tables import WorkingCopy
+from reports.tables import ENDED, Report, ReportState
 from reports.web.standing import Facts
+from reports.web.wish import Priority, Show, Sort, Wish
 
-_LONGEST_SEARCH = 64  # characters; longer than any UID, accession number or usual Patient ID
-
-
-class Show(StrEnum):
-    """Which studies: the rest of the page's address names one."""
-
-    ALL = "all"
-    HELD = "held"
-    DEAD_LETTERS = "dead-letters"
+OPEN: Final = (ReportState.DRAFT, ReportState.AWAITING_SECOND)
+_SHADOW: Final = "shadow"
+_urgency: Final = func.coalesce(Glance.urgency, int(Urgency.PLAIN))
+# Whose turn it is to be read by a person: what may be critical whoever ordered it, then what was ordered as stat.
+_turn: Final = case(
+    (_urgency == int(Urgency.CRITICAL), 0),
+    (Workitem.priority < ROUTINE, 1),
+    (_urgency == int(Urgency.DOUBTFUL), 2),
+    (Workitem.priority >= BACKLOG, 4),
+    else_=3,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a person asked for. `before`: only studies with a smaller number, which is how pages are turned."""
+class Found:
+    """A page of studies. older: where the next page begins; empty where there is none."""
 
-    search: str = ""
-    show: Show = Show.ALL
-    before: int | None = None
-
-    @classmethod
-    def of(cls, search: str, show: str, before: str) -> Wish:
-        """Read it from a page's address; what makes no sense is left out."""
-        printable = "".join(character for character in search if character.isprintable())
-        number = int(before) if before.isdecimal() and len(before) <= 9 else None
-        shown = Show(show) if show in set(Show) else Show.ALL
-        return cls(printable.strip()[:_LONGEST_SEARCH], shown, number)
-
-    @property
-    def is_plain(self) -> bool:
-        """Is it the first page of everything?"""
-        return self == Wish()
+    facts: Sequence[Facts]
+    older: tuple[int, ...]
 
 
-def newest(tx: Session, wish: Wish, *, limit: int) -> list[Facts]:
-    """At most `limit` studies, the newest first."""
+def find(tx: Session, wish: Wish, now: datetime, *, user_id: int, limit: int) -> Found:
+    """One page of the studies that fit, in the order that was asked for."""
+    chosen = _after(_fitting(wish, now, user_id), wish)
+    order: tuple[Any, ...] = (_turn, _urgency, Study.id) if wish.sort is Sort.URGENT else (Study.id.desc(),)
+    if wish.sort is Sort.OLDEST:
+        order = (Study.id,)
+    rows = tx.execute(chosen.add_columns(_turn, _urgency).order_by(*order).limit(limit + 1)).all()
+    older: tuple[int, ...] = ()
+    if len(rows) > limit:
+        last, turn, urgency = rows[limit - 1]
+        older = (turn, urgency, last.study_id) if wish.sort is Sort.URGENT else (last.study_id,)
+    return Found(facts_of(tx, [revision for revision, _, _ in rows[:limit]]), older)
+
+
+def fitting(tx: Session, wish: Wish, now: datetime, *, user_id: int, among: Iterable[int]) -> frozenset[int]:
+    """Which of these studies fit."""
+    chosen = _fitting(wish, now, user_id).where(Study.id.in_(tuple(among)))
+    return frozenset(revision.study_id for revision in tx.scalars(chosen))
+
+
+def revisions(tx: Session, studies: Iterable[int]) -> Sequence[Revision]:
+    """The newest revisions of these studies."""
+    newest = (Revision.study_id == Study.id) & (Revision.number == Study.revision)
+    return tx.scalars(select(Revision).join(Study, newest).where(Study.id.in_(tuple(studies)))).all()
+
+
+def next_draft(tx: Session, now: datetime, *, user_id: int, but: int = 0) -> int | None:
+    """The study whose draft a person should read next: not `but`, and none that somebody else has open."""
+    free = or_(
+        WorkingCopy.report_id.is_(None),
+        WorkingCopy.holder_id.is_(None),
+        WorkingCopy.holder_id == user_id,
+        WorkingCopy.heard_at.is_(None),
+        WorkingCopy.heard_at <= now - SILENCE,
+    )
+    chosen = _fitting(Wish(show=Show.DRAFTS), now, user_id).outerjoin(WorkingCopy, WorkingCopy.report_id == Report.id)
+    chosen = chosen.where(free, Study.id != but, Report.state == ReportState.DRAFT)
+    found = tx.scalars(chosen.order_by(_turn, _urgency, Study.id).limit(1)).first()
+    return found.study_id if found is not None else None
+
+
+def counts(tx: Session, waiting: Backlog, now: datetime, *, user_id: int) -> dict[Show, int]:
+    """How many studies wait for somebody or something, by tab."""
+    found = {
+        Show.COMING: waiting.receiving + waiting.scheduled + waiting.in_progress,
+        Show.HELD: waiting.held,
+        Show.DEAD_LETTERS: waiting.dead_letters,
+    }
+    for show in (Show.DRAFTS, Show.MINE) if user_id else (Show.DRAFTS,):
+        ids = _fitting(Wish(show=show), now, user_id).with_only_columns(func.count())
+        found[show] = tx.scalar(ids) or 0
+    return found
+
+
+def readers(tx: Session) -> Sequence[str]:
+    """Names of the readers that wrote reports."""
+    return tx.scalars(select(Report.reader).distinct().order_by(Report.reader)).all()
+
+
+def _fitting(wish: Wish, now: datetime, user_id: int) -> Select[Any]:
+    """The newest revision of every study that fits; report and glance of that revision are joined, if there are any."""
     chosen = (
         select(Revision)
-        .join(Study, (Study.id == Revision.study_id) & (Study.revision == Revision.number))
-        .order_by(Study.id.desc())
-        .limit(limit)
+        .select_from(Study)
+        .join(Revision, (Revision.study_id == Study.id) & (Revision.number == Study.revision))
+        .outerjoin(Report, Report.revision_id == Revision.id)
+        .outerjoin(Glance, Glance.report_id == Report.id)
+        .outerjoin(Workitem, Workitem.revision_id == Revision.id)
     )
+    return chosen.where(*_shown(wish.show, user_id), *_filters(wish, now))
+
+
+def _shown(show: Show, user_id: int) -> tuple[ColumnElement[bool], ...]:
+    held = or_(Study.hold_reason != "", and_(Workitem.id.is_not(None), Workitem.hold_reason != ""))
+    mine = or_(WorkingCopy.holder_id == user_id, WorkingCopy.offered_to == user_id)
+    older, signed = aliased(Revision), aliased(Report)
+    final = select(signed.id).join(older, older.id == signed.revision_id).where(older.study_id == Study.id)
+    conditions: dict[Show, tuple[ColumnElement[bool], ...]] = {
+        Show.DRAFTS: (Report.taken_back_at.is_(None), Report.state.in_(OPEN), Revision.reason != _SHADOW),
+        Show.MINE: (
+            Report.state.in_(OPEN),
+            select(WorkingCopy.report_id).where(WorkingCopy.report_id == Report.id, mine).exists(),
+        ),
+        Show.COMING: (Revision.book == Book.IN_FLIGHT, Report.id.is_(None), ~held),
+        Show.HELD: (Revision.book == Book.IN_FLIGHT, held),
+        Show.DEAD_LETTERS: (Revision.book == Book.DEAD_LETTERED,),
+        Show.EXCLUDED: (Revision.book == Book.EXCLUDED,),
+        Show.SIGNED: (final.where(signed.state == ReportState.VERIFIED).exists(),),
+        Show.ENDED: (or_(Report.state.in_(ENDED), Revision.book == Book.CLOSED),),
+    }
+    return conditions.get(show, ())
+
+
+def _filters(wish: Wish, now: datetime) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = []
     if wish.search:
         columns = (Study.accession_number, Study.study_instance_uid, Study.patient_id)
-        chosen = chosen.where(or_(*(column.istartswith(wish.search, autoescape=True) for column in columns)))
-    if wish.before is not None:
-        chosen = chosen.where(Study.id < wish.before)
-    if wish.show is Show.DEAD_LETTERS:
-        chosen = chosen.where(Revision.book == Book.DEAD_LETTERED)
-    if wish.show is Show.HELD:
-        held = select(Workitem.id).where(Workitem.revision_id == Revision.id, Workitem.hold_reason != "")
-        chosen = chosen.where(Revision.book == Book.IN_FLIGHT, or_(Study.hold_reason != "", held.exists()))
-    return facts_of(tx, tx.scalars(chosen).all())
+        wanted.append(or_(*(column.istartswith(wish.search, autoescape=True) for column in columns)))
+    if wish.priority is not Priority.ANY:
+        rank = Workitem.priority
+        wanted.append({"stat": rank < ROUTINE, "routine": rank == ROUTINE, "backlog": rank > ROUTINE}[wish.priority])
+    if wish.finding == "any":
+        wanted.append(Glance.urgency <= int(Urgency.DOUBTFUL))
+    elif wish.finding:
+        label = marked([wish.finding])
+        wanted.append(or_(*(column.contains(label, autoescape=True) for column in (Glance.present, Glance.uncertain))))
+    if wish.reader:
+        wanted.append(Report.reader == wish.reader)
+    since, until, drafted = wish.moments(now)
+    if since is not None:
+        wanted.append(Revision.opened_at >= since)
+    if until is not None:
+        wanted.append(Revision.opened_at < until)
+    if drafted is not None:
+        wanted.append(func.coalesce(Report.drafted_at, Revision.opened_at) <= drafted)
+    return wanted
+
+
+def _after(chosen: Select[Any], wish: Wish) -> Select[Any]:
+    """Only what comes behind the end of the page before."""
+    if not wish.before:
+        return chosen
+    if wish.sort is Sort.URGENT:
+        turn, urgency, number = wish.before
+        same = and_(_turn == turn, or_(_urgency > urgency, and_(_urgency == urgency, Study.id > number)))
+        return chosen.where(or_(_turn > turn, same))
+    (number,) = wish.before
+    return chosen.where(Study.id > number if wish.sort is Sort.OLDEST else Study.id < number)
 
 
 def facts_of(tx: Session, revisions: Sequence[Revision]) -> list[Facts]:
     """The facts of these revisions, in their order, with a fixed number of questions."""
+    now = clock(tx)
     wanted = [revision.id for revision in revisions]
     studies = [revision.study_id for revision in revisions]
     workitems = {
@@ -89,9 +196,12 @@ def facts_of(tx: Session, revisions: Sequence[Revision]) -> list[Facts]:
     deliveries: dict[int, list[Delivery]] = {}
     for delivery in tx.scalars(select(Delivery).where(Delivery.revision_id.in_(wanted)).order_by(Delivery.id)):
         deliveries.setdefault(delivery.revision_id, []).append(delivery)
-    images = _images(tx, studies)
+    images, senders = _images(tx, studies)
     places, waiting = _queue(tx, wanted)
+    reports = _reports(tx, studies)
+    copies, glances = _beside(tx, [report.id for report in reports.values()])
     paused = frozenset(tx.scalars(select(Switch.name).where(Switch.on)))
+    an_hour = readings_per_hour(tx, now) if places else 0.0
     return [
         Facts(
             revision=revision,
@@ -101,19 +211,42 @@ def facts_of(tx: Session, revisions: Sequence[Revision]) -> list[Facts]:
             place=places.get(revision.id),
             waiting=waiting,
             paused=paused,
+            an_hour=an_hour,
+            sender=senders.get(revision.study_id, ""),
+            report=(report := reports.get(revision.study_id)),
+            holder=holder_of(copies.get(report.id), now) if report is not None else None,
+            glance=glances.get(report.id) if report is not None else None,
         )
         for revision in revisions
     ]
 
 
-def _images(tx: Session, studies: Sequence[int]) -> dict[int, int]:
-    """How many images each study has."""
+def _images(tx: Session, studies: Sequence[int]) -> tuple[dict[int, int], dict[int, str]]:
+    """How many images each study has, and who sent the first of them."""
     counted = (
-        select(Instance.study_id, func.count())
+        select(Instance.study_id, func.count(), func.min(Instance.calling_ae_title))
         .where(Instance.study_id.in_(studies), Instance.role == Role.IMAGE, Instance.conflict.is_(False))
         .group_by(Instance.study_id)
     )
-    return {study_id: count for study_id, count in tx.execute(counted)}  # noqa: C416  dict() loses the types
+    rows = tx.execute(counted).all()
+    return {study_id: number for study_id, number, _ in rows}, {study_id: sender for study_id, _, sender in rows}
+
+
+def _reports(tx: Session, studies: Sequence[int]) -> dict[int, Report]:
+    """The newest report of each study. Those of shadow mode are shown to nobody."""
+    chosen = (
+        select(Revision.study_id, Report)
+        .join(Report, Report.revision_id == Revision.id)
+        .where(Revision.study_id.in_(studies), Revision.reason != _SHADOW)
+        .order_by(Revision.number)
+    )
+    return {study_id: report for study_id, report in tx.execute(chosen)}  # noqa: C416  dict() loses the types
+
+
+def _beside(tx: Session, reports: Sequence[int]) -> tuple[dict[int, WorkingCopy], dict[int, Glance]]:
+    copies = tx.scalars(select(WorkingCopy).where(WorkingCopy.report_id.in_(reports)))
+    glances = tx.scalars(select(Glance).where(Glance.report_id.in_(reports)))
+    return {copy.report_id: copy for copy in copies}, {glance.report_id: glance for glance in glances}
 
 
 def _queue(tx: Session, revisions: Sequence[int]) -> tuple[dict[int, int], int]:

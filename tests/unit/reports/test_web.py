@@ -797,7 +797,7 @@ class OpenElements(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
         self.count += 1
-        if tag not in {"meta", "link", "input"}:
+        if tag not in {"br", "col", "hr", "img", "input", "link", "meta", "wbr"}:
             self.path.append(tag)
 
     def handle_endtag(self, tag: str) -> None:

@@ -1,0 +1,167 @@
+"""What changed lately: one look at the database a second for all browsers that listen, however many they are.
+
+Every change of a study writes an audit row, and every object that comes in a reception; who has a draft open is in the
+working copies. Commits may pass each other, so a number that is missing may still come: the last numbers are looked at
+again each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+
+from dicom_node.database import Database
+from dicom_node.tables import AuditRow, Instance, Reception, Revision
+from reports.signoff.tables import WorkingCopy
+from reports.tables import Report
+
+_LOOK_BACK: Final = 500  # numbers behind the newest
+MOST_STUDIES: Final = 200  # more than a page shows: then the browser asks for all it shows
+
+
+class Full(Exception):
+    """All seats are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often and how long. looks: seconds between two. seats: browsers at once, in this process."""
+
+    looks: float = 1.0
+    beats: float = 15.0  # seconds between two signs of life, at each of which the session is asked for
+    lasts: float = 1800.0  # seconds until the browser is asked to come again
+    seats: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What one browser is told. studies: None where there are too many to count. silent: no word from the database."""
+
+    studies: frozenset[int] | None = frozenset()
+    silent: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Seat:
+    """One listener: what it has not been told yet."""
+
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    studies: set[int] = field(default_factory=set)
+    silent: bool = False
+    was_silent: bool = False
+
+    def take(self) -> News:
+        """What is new; it counts as told."""
+        self.bell.clear()
+        told, self.studies = frozenset(self.studies), set()
+        if self.silent != self.was_silent:
+            self.was_silent = self.silent
+            return News(None, silent=self.silent)
+        return News(told if len(told) <= MOST_STUDIES else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Where a look left off. audit, receptions: numbers of rows seen; holders: who has which report open."""
+
+    audit: frozenset[int]
+    receptions: frozenset[int]
+    holders: frozenset[tuple[int, int | None]]
+
+
+class Newsroom:
+    """Looks while somebody listens."""
+
+    def __init__(self, database: Database, pace: Pace) -> None:
+        self.pace = pace
+        self._database = database
+        self._seats: set[Seat] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Is every seat taken?"""
+        return len(self._seats) >= self.pace.seats
+
+    @contextmanager
+    def seat(self) -> Iterator[Seat]:
+        """A seat for one browser, within the event loop. Raises Full."""
+        if self.is_full:
+            raise Full
+        taken = Seat()
+        self._seats.add(taken)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._look_on())
+        try:
+            yield taken
+        finally:
+            self._seats.discard(taken)
+
+    async def _look_on(self) -> None:
+        before: _Seen | None = None
+        while self._seats:
+            try:
+                before, studies = await run_in_threadpool(self._look, before)
+                self._tell(studies, silent=False)
+            except SQLAlchemyError:
+                self._tell(frozenset(), silent=True)
+            await asyncio.sleep(self.pace.looks)
+
+    def _tell(self, studies: frozenset[int], *, silent: bool) -> None:
+        for seat in self._seats:
+            seat.studies |= studies
+            seat.silent = silent
+            if studies or seat.silent != seat.was_silent:
+                seat.bell.set()
+
+    def _look(self, before: _Seen | None) -> tuple[_Seen, frozenset[int]]:
+        """What is there now, and which studies changed since the look before; the first one finds nothing new."""
+        with self._database.read() as tx:
+            since = tx.scalar(select(func.max(AuditRow.id))) or 0
+            rows = select(AuditRow.id, AuditRow.study_id).where(AuditRow.id > since - _LOOK_BACK)
+            audit = {number: study for number, study in tx.execute(rows)}  # noqa: C416
+            last = tx.scalar(select(func.max(Reception.id))) or 0
+            came = (
+                select(Reception.id, Instance.study_id)
+                .join(Instance, Instance.id == Reception.instance_id)
+                .where(Reception.id > last - _LOOK_BACK)
+            )
+            receptions = {number: study for number, study in tx.execute(came)}  # noqa: C416
+            held = (
+                select(WorkingCopy.report_id, WorkingCopy.holder_id, Revision.study_id)
+                .join(Report, Report.id == WorkingCopy.report_id)
+                .join(Revision, Revision.id == Report.revision_id)
+                .where(WorkingCopy.holder_id.is_not(None))
+            )
+            holders = {(report, holder): study for report, holder, study in tx.execute(held)}
+            of_reports = {report: study for (report, _), study in holders.items()}
+        seen = _Seen(frozenset(audit), frozenset(receptions), frozenset(holders))
+        if before is None:
+            return seen, frozenset()
+        oldest = min(before.audit, default=0)
+        studies = {audit[number] for number in seen.audit - before.audit if number > oldest}
+        earliest = min(before.receptions, default=0)
+        studies |= {receptions[number] for number in seen.receptions - before.receptions if number > earliest}
+        studies |= {of_reports[report] for report, _ in seen.holders - before.holders}
+        return seen, frozenset(study for study in studies if study is not None)
+
+
+async def told(room: Newsroom, seat: Seat) -> AsyncIterator[News | None]:
+    """What is new, as it comes; None every now and then, as a sign of life. Ends after a while."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + room.pace.lasts
+    while loop.time() < end:
+        try:
+            async with asyncio.timeout(min(room.pace.beats, max(end - loop.time(), 0.01))):
+                await seat.bell.wait()
+        except TimeoutError:
+            yield None
+        else:
+            yield seat.take()
