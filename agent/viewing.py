@@ -105,7 +105,7 @@ class FilmRoom:
         seconds: float = 60,
         mebibytes: int = 4096,
         children: int = 2,
-        most_waiting: int = 32,
+        most_waiting: int = 12,
         room_mebibytes: int = 256,
     ) -> None:
         self._store = store

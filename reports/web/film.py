@@ -118,12 +118,21 @@ def shelf(tx: Session, study_id: int) -> Shelf | None:
     return Shelf(study, _films(tx, study), _priors(tx, study), held)
 
 
-def film(tx: Session, instance_id: int) -> tuple[Instance, bool] | None:
-    """A stored film and whether its file was deleted; None where there is none, or it is no film."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where one film is, and of which study. purged: its file was deleted."""
+
+    study_id: int
+    digest: str
+    purged: bool
+
+
+def film(tx: Session, instance_id: int) -> Found | None:
+    """One stored film; None where there is none, or it is no film."""
     found = tx.get(Instance, instance_id) if instance_id < _NO_SUCH else None
     if found is None or found.role is Role.OTHER:
         return None
-    return found, _is_purged(tx, tx.get_one(Study, found.study_id))
+    return Found(found.study_id, found.digest, _is_purged(tx, tx.get_one(Study, found.study_id)))
 
 
 def as_json(

@@ -10,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from reports.web.doors import visitor_of
 from reports.web.film import Films, FilmsBusy, FilmTrouble, Picture, Shelved, as_json, film, shelf
 from reports.web.rights import Right
+from reports.web.seen import seen
 from reports.web.site import Site
 
 _KEEP: Final = "private, max-age=300"  # in the browser of who saw it, by the pixels' digest; no proxy keeps it
@@ -92,9 +94,9 @@ class _Films:
     def _answer(self, request: Request, product: str, make: Callable[[Films, str], Response]) -> Response:
         with self._site.database.read() as tx:
             found = film(tx, request.path_params["number"])
-            digest, purged = (found[0].digest, found[1]) if found else ("", False)
         if found is None:
             raise HTTPException(404)
+        digest, purged = found.digest, found.purged
         tag = f'"{product}-{digest}"'
         headers = {"ETag": tag, "Cache-Control": _KEEP, "Vary": "Cookie"}
         try:
@@ -104,6 +106,8 @@ class _Films:
             response = make(films, digest)
         except FilmTrouble as trouble:
             return _refused(trouble)
+        if request.method == "GET":  # HEAD only lets it be decoded, before somebody looks
+            seen(self._site.database, visitor_of(request), found.study_id, "film")
         response.headers.update(headers)
         return response
 

@@ -263,11 +263,11 @@ export async function openStudy(element, number, settings = {}) {
   return viewer;
 }
 
-/** Let the server make the first picture of a study that somebody is about to open. What fails is tried again then. */
+/** Let the server make the first picture of a study that somebody may open next; it stays there. Failures come up then. */
 export async function prefetch(number) {
   try {
     const [film] = (await filmsOf(number)).films;
-    if (film && !film.trouble) await fetch(film.preview, { credentials: "same-origin" });
+    if (film && !film.trouble) await fetch(film.preview, { method: "HEAD", credentials: "same-origin" });
   } catch (error) {
     if (!(error instanceof FilmFailure || error instanceof TypeError)) throw error;
   }
