@@ -11,8 +11,10 @@ from starlette.requests import Request
 
 from reports.people.errors import PasswordNeeded
 from reports.people.service import People
+from reports.people.tables import Attendance
 from reports.web.doors import visitor_of
 from reports.web.entrance import address_of
+from reports.web.rights import Visitor
 
 FRESH: Final = timedelta(minutes=2)  # since somebody who has no PIN or password here has signed in elsewhere
 
@@ -32,5 +34,14 @@ def prove(people: People | None, request: Request, body: Mapping[str, Any], *, a
         people.prove_password(visitor, password, address=address_of(request))
     elif pin and not always_password:
         people.prove_pin(visitor, pin)
-    elif not (always_password or not people.has_pin(visitor)) or not people.proven_recently(visitor, FRESH):
-        raise PasswordNeeded("Type your password once more.")
+    elif not _by_provider(people, visitor):
+        raise PasswordNeeded("This takes your password." if always_password else "Type your PIN or your password.")
+    elif (not always_password and people.has_pin(visitor)) or not people.proven_recently(visitor, FRESH):
+        raise PasswordNeeded("Sign in once more where you signed in, then do this within two minutes.")
+
+
+def _by_provider(people: People, visitor: Visitor) -> bool:
+    """Was it not here that the password was typed? Then there is none to ask for."""
+    with people.database.read() as tx:
+        attendance = tx.get(Attendance, int(visitor.session or 0))
+        return attendance is not None and attendance.provider

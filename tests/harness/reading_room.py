@@ -1,0 +1,85 @@
+"""A reading room: the real pages on a real database, with films that have pixels and drafts as they are written."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import numpy as np
+from pydicom import Dataset
+from sqlalchemy import select
+
+from agent import schema
+from agent.config import Config
+from agent.pages import make_pages
+from dicom_node.config import NodeConfig
+from dicom_node.database import Database
+from dicom_node.tables import Revision
+from reports.tables import Report
+from tests.unit.agent.ward import Ward
+from tests.unit.reports import films
+
+TEXT: Final = (
+    "FINDINGS: The heart is mildly enlarged. No pneumothorax. Small left pleural effusion, unchanged compared to the "
+    "prior radiograph.\nIMPRESSION: Small left pleural effusion."
+)
+
+
+class ReadingRoom(Ward):
+    """No PACS can be asked unless a test registers one; the site signs all the same."""
+
+    def __init__(self, folder: Path, *, sign_unasked: bool = True, **reports: Any) -> None:
+        (folder / "wetread.db").write_bytes(_empty_database())
+        self.made = Database(Config(node=NodeConfig(data_folder=folder)).node.database_url)
+        super().__init__(folder, self.made, sign_unasked=sign_unasked, **reports)
+        self.app = make_pages(self.desk.config, self.made)
+        self._studies = 0
+
+    def close(self) -> None:
+        self.made.close()
+
+    def study(self, text: str = TEXT, **changes: Any) -> Report:
+        """A study with one film and its draft. changes: of the film's header."""
+        self._studies += 1
+        root = f"{films.STUDY}.{self._studies}"
+        header = {
+            "StudyInstanceUID": root,
+            "SeriesInstanceUID": f"{root}.1",
+            "SOPInstanceUID": f"{root}.1.1",
+            "PatientID": f"EX-{self._studies:04d}",
+            "AccessionNumber": f"ACC{self._studies:04d}",
+            "StationName": "ROOM-4",
+        }
+        self.receive(with_pixels(films.film(**{**header, **changes})))
+        return self.draft(text=text)
+
+    def number(self, report: Report) -> int:
+        """Of the study of a report, as it stands in addresses."""
+        chosen = select(Revision.study_id).where(Revision.id == report.revision_id)
+        return self.ask(lambda tx: tx.scalars(chosen).one())
+
+
+@cache
+def _empty_database() -> bytes:
+    """A file of SQLite with all tables: made once, since the migrations take longer than a test."""
+    with TemporaryDirectory() as folder:
+        made = Database(Config(node=NodeConfig(data_folder=Path(folder))).node.database_url)
+        schema.upgrade(made)
+        made.close()  # the last connection puts everything into the one file
+        return (Path(folder) / "wetread.db").read_bytes()
+
+
+def with_pixels(header: Dataset, *, rows: int = 160, columns: int = 128) -> Dataset:
+    """Something like a chest in 12 bits: two dark fields beside a bright middle."""
+    y, x = np.mgrid[0:rows, 0:columns] / max(rows, columns)
+    fields = sum(np.exp(-(((x - at) / 0.12) ** 2) - ((y - 0.5) / 0.28) ** 2) for at in (0.22, 0.58))
+    pixels = np.clip(3000 - 2200 * np.asarray(fields), 0, 4095).astype(np.uint16)
+    header.Rows, header.Columns = pixels.shape
+    header.SamplesPerPixel, header.PhotometricInterpretation = 1, "MONOCHROME2"
+    header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 16, 12, 11, 0
+    header.WindowCenter, header.WindowWidth = "1800", "2600"
+    header.PixelData = pixels.tobytes()
+    header["PixelData"].VR = "OW"
+    return header

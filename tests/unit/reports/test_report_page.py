@@ -1,0 +1,465 @@
+"""The report page without a browser: what it shows, what it lets do, and why it does not."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from dicom_node.tables import Proof
+from reports.findings import State, extract
+from reports.people.rights import Role
+from reports.signoff.reasons import Reason
+from reports.tables import Report, ReportState
+from reports.text import DraftText
+from reports.web.report import age_then
+from reports.web.wording import SHOWN, reading, sentence_for
+from tests.harness.people import PASSWORD, add_user, signed_in
+from tests.harness.reading_room import ReadingRoom
+
+PIN = {"pin": "2580"}
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[ReadingRoom]:
+    made = ReadingRoom(tmp_path)
+    add_user(made.database, "rita", Role.RADIOLOGIST, name="Reader^Rita")
+    add_user(made.database, "carl", Role.RADIOLOGIST, name="Chief^Carl")
+    add_user(made.database, "tom", Role.TRAINEE, name="Trainee^Tom")
+    add_user(made.database, "ada", Role.ADMINISTRATOR, name="Admin^Ada")
+    yield made
+    made.close()
+
+
+class Hand:
+    """A person at the page of one report."""
+
+    def __init__(self, room: ReadingRoom, login: str, report: Report) -> None:
+        self.client = signed_in(room.app, room.database, login)
+        self.address = f"/study/{room.number(report)}/report"
+        self.report = report.id
+
+    def page(self) -> str:
+        answer = self.client.get(self.address)
+        assert answer.status_code == 200
+        return answer.text
+
+    def desk(self) -> dict[str, Any]:
+        return dict(self.client.get(f"{self.address}/desk").json())
+
+    def do(self, act: str, **body: Any) -> Any:
+        return self.client.post(f"{self.address}/{act}", json={"report": self.report, **body})
+
+    def must(self, act: str, **body: Any) -> dict[str, Any]:
+        answer = self.do(act, **body)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def ready(self) -> dict[str, Any]:
+        self.must("open")
+        self.must("shown")
+        return self.must("identity")
+
+
+def words(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
+
+
+# --- what is shown --------------------------------------------------------------------------------------------------
+
+
+def test_page_shows_whose_study_it_is_the_notice_and_the_words(room: ReadingRoom) -> None:
+    page = Hand(room, "rita", room.study(IssuerOfPatientID="HOSPITAL")).page()
+
+    shown = words(page)
+    for expected in (
+        "Example Film",
+        "EX-0001",
+        "HOSPITAL",
+        "65 y",
+        "ACC0001",
+        "2025-03-01 10:15",
+        "DX CHEST PA",
+        "ROOM-4",
+    ):
+        assert expected in shown
+    assert "AI-GENERATED DRAFT - NOT VERIFIED" in shown
+    assert "The heart is mildly enlarged. No pneumothorax." in page
+    assert "script-src 'self'" in Hand(room, "rita", room.study()).client.get("/").headers["content-security-policy"]
+
+
+def test_hostile_name_is_text_and_nothing_else(room: ReadingRoom) -> None:
+    name = "<script>alert('x')</script>^\u202eEvil"
+    page = Hand(room, "rita", room.study(SpecificCharacterSet="ISO_IR 192", PatientName=name)).page()
+
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; Evil" in page
+
+
+@pytest.mark.parametrize(
+    ("charset", "name", "shown"),
+    [
+        ("ISO_IR 192", "Hong^Gildong=洪^吉洞=홍^길동", "Hong Gildong = 洪 吉洞 = 홍 길동"),
+        ("ISO_IR 192", "مثال^صورة", "مثال صورة"),
+    ],
+)
+def test_names_of_all_scripts_stand_apart(room: ReadingRoom, charset: str, name: str, shown: str) -> None:
+    page = Hand(room, "rita", room.study(SpecificCharacterSet=charset, PatientName=name)).page()
+
+    assert f"<bdi>{shown}</bdi>" in page
+
+
+def test_text_that_ends_a_script_block_stays_text(room: ReadingRoom) -> None:
+    hand = Hand(room, "rita", room.study())
+    opened = hand.ready()
+
+    hand.must(
+        "save", findings="</script><img src=x onerror=alert(1)>", impression="i", chips={}, version=opened["version"]
+    )
+
+    page = hand.page()
+    assert "<img src=x" not in page
+    block = re.search(r'<script type="application/json" id="desk">(.*?)</script>', page, re.DOTALL)
+    assert block is not None
+    assert json.loads(block[1])["text"]["findings"] == "</script><img src=x onerror=alert(1)>"
+
+
+def test_page_says_that_there_is_no_draft(room: ReadingRoom) -> None:
+    from tests.unit.reports import films
+
+    room.receive(films.film())
+    client = signed_in(room.app, room.database, "rita")
+
+    assert "There is no draft of this study." in words(client.get("/study/1/report").text)
+    assert client.get("/study/99/report").status_code == 404
+    assert client.post("/study/1/report/open", json={}).status_code == 404
+
+
+def test_every_look_is_in_the_audit_trail(room: ReadingRoom) -> None:
+    hand = Hand(room, "rita", room.study())
+    hand.page()
+    hand.page()
+
+    assert room.events().count("study-seen") == 1
+
+
+# --- findings in the words ------------------------------------------------------------------------------------------
+
+
+def test_chips_know_where_the_text_says_so() -> None:
+    text = DraftText("😀 No pneumothorax. Mild edema.", "Small left pleural effusion compared to the prior.")
+
+    found = reading(text, {}, lambda whole: [(whole.index("compared"), whole.index("compared") + 8)])
+
+    chips = {one["label"]: one for one in found["findings"]}
+    assert [chips[label]["state"] for label in ("Pneumothorax", "Edema", "Pleural Effusion", "Fracture")] == [
+        "absent",
+        "present",
+        "present",
+        "",
+    ]
+    (place,) = chips["Pneumothorax"]["places"]
+    assert in_utf16(text.findings, place) == "No pneumothorax"
+    (other,) = chips["Pleural Effusion"]["places"]
+    assert other["section"] == "impression"
+    assert in_utf16(text.impression, other).startswith("Small left pleural effusion")
+    assert chips["Pleural Effusion"]["detail"] == "mild left"
+    (claim,) = found["claims"]
+    assert in_utf16(text.impression, claim) == "compared"
+
+
+def in_utf16(text: str, place: dict[str, Any]) -> str:
+    units = text.encode("utf-16-le")
+    return units[2 * place["start"] : 2 * place["end"]].decode("utf-16-le")
+
+
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("label", SHOWN)
+def test_offered_sentence_says_what_the_chip_says(label: str, state: State) -> None:
+    found = extract(sentence_for(label, state)).by_label
+
+    assert found[label].state is state
+
+
+def test_contradiction_warns_and_changes_no_word(room: ReadingRoom) -> None:
+    hand = Hand(room, "rita", room.study())
+    hand.must("open")
+
+    said = hand.must("reading", findings="No pneumothorax.", impression="x", chips={"Pneumothorax": "present"})
+
+    (warning,) = said["contradictions"]
+    assert warning["sentence"] == "Pneumothorax is set to present, the text says absent."
+    assert warning["words"] == "No pneumothorax"
+    assert warning["offer"] == "Pneumothorax is present."
+    assert hand.desk()["text"]["findings"].startswith("The heart is mildly enlarged.")
+
+
+@pytest.mark.parametrize(
+    ("born", "studied", "age"),
+    [
+        ("19600102", "20250301", "65 y"),
+        ("19600302", "20250301", "64 y"),
+        ("20240115", "20250301", "13 mo"),
+        ("", "20250301", ""),
+        ("2025030", "20250301", ""),
+        ("20250302", "20250301", ""),
+    ],
+)
+def test_age_is_that_of_the_day_of_the_study(born: str, studied: str, age: str) -> None:
+    assert age_then(born, studied) == age
+
+
+# --- buttons say why ------------------------------------------------------------------------------------------------
+
+
+def test_nothing_can_be_signed_before_the_film_was_shown_and_the_pacs_asked(room: ReadingRoom) -> None:
+    hand = Hand(room, "rita", room.study())
+
+    opened = hand.must("open")
+    assert opened["obstacles"]["sign"] == "The film has not been shown to you yet."
+    assert hand.do("accept", version=opened["version"], **PIN).json()["code"] == "not-shown"
+    shown = hand.must("shown")
+    assert shown["obstacles"]["accept"] == "The PACS has not been asked yet whose study this is."
+    asked = hand.must("identity")
+    assert asked["obstacles"]["accept"] == ""
+    assert asked["identity"]["words"] == "There is no PACS to ask"
+
+
+def test_where_nobody_can_be_asked_the_site_must_allow_it(tmp_path: Path) -> None:
+    room = ReadingRoom(tmp_path, sign_unasked=False)
+    add_user(room.database, "rita", Role.RADIOLOGIST)
+    hand = Hand(room, "rita", room.study())
+
+    assert "reports.sign_unasked" in hand.ready()["obstacles"]["sign"]
+    assert hand.do("accept", version=hand.desk()["version"], **PIN).json()["code"] == "identity-unproven"
+    room.close()
+
+
+def test_pacs_that_cannot_be_reached_is_named(room: ReadingRoom) -> None:
+    room.peer("PACS")
+    hand = Hand(room, "rita", room.study())
+
+    said = hand.ready()
+
+    assert said["identity"]["outcome"] == "unknown"
+    assert "PACS at 127.0.0.1:104" in said["identity"]["words"]
+    assert said["obstacles"]["sign"] == "The PACS does not say whose study this is."
+
+
+def test_administrator_looks_and_changes_nothing(room: ReadingRoom) -> None:
+    hand = Hand(room, "ada", room.study())
+
+    assert hand.desk()["obstacles"]["sign"] == "Your account has no right to this."
+    assert hand.do("open").status_code == 403
+
+
+# --- the acts -------------------------------------------------------------------------------------------------------
+
+
+def test_accept_signs_the_draft_as_it_is_and_follows_it_to_the_pacs(room: ReadingRoom) -> None:
+    room.peer("PACS", proof=Proof.ACKNOWLEDGEMENT)  # it cannot be asked for identities
+    hand = Hand(room, "rita", room.study())
+    opened = hand.ready()
+
+    signed = hand.must("accept", version=opened["version"], **PIN)
+
+    assert signed["state"] == "VERIFIED"
+    assert signed["arrival"]["words"] == "Signed, not yet in PACS."
+    room.deliver()
+    assert hand.desk()["arrival"]["words"] == "In PACS (acknowledgement)."
+    page = words(hand.page())
+    assert "VERIFIED REPORT" in page
+    assert "AI-GENERATED DRAFT" not in page
+    assert "Rita" in page
+
+
+def test_edited_text_is_kept_and_signed(room: ReadingRoom) -> None:
+    hand = Hand(room, "rita", room.study())
+    opened = hand.ready()
+    text = {"findings": "No pneumothorax. The lungs are clear.", "impression": "Normal chest."}
+
+    saved = hand.must("save", **text, chips={"Pneumothorax": "absent"}, version=opened["version"])
+    assert hand.desk()["text"] == text
+    assert hand.desk()["obstacles"]["accept"] == "The text was changed; sign it instead."
+    hand.must("sign", **text, version=saved["version"], **PIN)
+
+    assert "Normal chest." in hand.page()
+    assert room.ask(lambda tx: tx.get_one(Report, hand.report).state) is ReportState.VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("proof", "code"),
+    [
+        ({"pin": "0000"}, "proof-refused"),
+        ({}, "password-needed"),
+        ({"password": "a wrong one"}, "proof-refused"),
+    ],
+)
+def test_nothing_is_signed_without_the_persons_proof(room: ReadingRoom, proof: dict[str, str], code: str) -> None:
+    hand = Hand(room, "rita", room.study())
+    opened = hand.ready()
+
+    refused = hand.do("accept", version=opened["version"], **proof)
+
+    assert (refused.status_code, refused.json()["code"]) == (403, code)
+    assert hand.desk()["state"] == "DRAFT"
+
+
+def test_second_signature_is_another_persons_and_takes_the_password(room: ReadingRoom) -> None:
+    report = room.study()
+    tom, rita = Hand(room, "tom", report), Hand(room, "rita", report)
+    first = tom.must("accept", version=tom.ready()["version"], **PIN)
+    assert first["state"] == "AWAITING SECOND"
+    assert first["obstacles"]["cosign"] == "A radiologist signs second."
+    assert tom.do("cosign", version=1, password=PASSWORD).status_code == 403
+
+    opened = rita.ready()
+    assert opened["first"]["name"] == "Trainee Tom"
+    body = {**opened["text"], "version": opened["version"]}
+    assert rita.do("cosign", **body, **PIN).json()["code"] == "password-needed"
+    assert rita.must("cosign", **body, password=PASSWORD)["state"] == "VERIFIED"
+
+
+def test_what_was_signed_first_can_be_sent_back(room: ReadingRoom) -> None:
+    report = room.study()
+    tom, rita = Hand(room, "tom", report), Hand(room, "rita", report)
+    tom.must("accept", version=tom.ready()["version"], **PIN)
+    rita.ready()
+
+    assert rita.must("send-back", words="The effusion is on the right.")["state"] == "DRAFT"
+
+
+def test_rejected_draft_says_so_and_cannot_be_signed(room: ReadingRoom) -> None:
+    hand = Hand(room, "rita", room.study())
+    opened = hand.ready()
+
+    assert hand.do("reject", reason="because").status_code == 422
+    ended = hand.must("reject", reason=Reason.WRONG_FINDING.value, words="", safety=True)
+
+    assert ended["state"] == "REJECTED"
+    assert ended["happened"].startswith("A radiologist has rejected this draft.")
+    assert ended["obstacles"]["edit"] == "It is closed."
+    assert hand.do("accept", version=opened["version"], **PIN).json()["code"] == "ended"
+
+
+def test_addendum_and_withdrawal_follow_a_signature(room: ReadingRoom) -> None:
+    hand = Hand(room, "rita", room.study())
+    opened = hand.ready()
+    assert hand.do("addendum", words="More.", **PIN).status_code == 409
+    hand.must("accept", version=opened["version"], **PIN)
+
+    assert [one["words"] for one in hand.must("addendum", words="A rib fracture as well.", **PIN)["signed"]] == [
+        "signed by",
+        "addendum by",
+    ]
+    assert "A rib fracture as well." in hand.page()
+    assert hand.do("withdraw", words="Wrong patient.", **PIN).json()["code"] == "password-needed"
+    assert hand.must("withdraw", words="Wrong patient.", password=PASSWORD, safety=True)["state"] == "WITHDRAWN"
+
+
+def test_two_people_on_one_draft(room: ReadingRoom) -> None:
+    report = room.study()
+    rita, carl = Hand(room, "rita", report), Hand(room, "carl", report)
+    rita.ready()
+
+    opened = carl.must("open")
+
+    assert not opened["mine"]
+    assert "Rita" in opened["holder"]["name"]
+    assert opened["obstacles"]["sign"].startswith("Opened by ")
+    rita.must("leave")
+    assert carl.must("open")["mine"]
+    assert rita.must("touch") == {"mine": False}
+
+
+def test_text_of_somebody_else_is_never_overwritten(room: ReadingRoom) -> None:
+    hand = Hand(room, "rita", room.study())
+    opened = hand.ready()
+    body = {"findings": "One.", "impression": "Two.", "chips": {}}
+    hand.must("save", **body, version=opened["version"])
+
+    stale = hand.do("save", **body, version=opened["version"])
+
+    assert (stale.status_code, stale.json()["code"]) == (409, "stale-version")
+
+
+def test_page_that_goes_away_saves_and_leaves(room: ReadingRoom) -> None:
+    report = room.study()
+    rita, carl = Hand(room, "rita", report), Hand(room, "carl", report)
+    opened = rita.ready()
+
+    rita.must("save", findings="One.", impression="Two.", chips={}, version=opened["version"], leave=True)
+
+    there = carl.must("open")
+    assert there["mine"]
+    assert there["text"] == {"findings": "One.", "impression": "Two."}
+
+
+def test_hand_over_is_for_one_colleague(room: ReadingRoom) -> None:
+    first, second = room.study(), room.study()
+    rita = Hand(room, "rita", first)
+    rita.ready()
+    carl_id = int(re.search(r'<option value="(\d+)">[^<]*Carl', rita.page())[1])  # type: ignore[index]
+
+    assert rita.do("hand-over", to=9999).status_code == 422
+    rita.must("hand-over", to=carl_id)
+
+    assert rita.client.get("/report/next").headers["location"] == Hand(room, "rita", second).address
+    assert Hand(room, "carl", first).client.get("/report/next").headers["location"] == rita.address
+
+
+def test_next_is_the_oldest_draft_that_waits_for_this_person(room: ReadingRoom) -> None:
+    reports = [room.study() for _ in range(3)]
+    rita, carl = Hand(room, "rita", reports[0]), Hand(room, "carl", reports[1])
+    carl.ready()
+
+    desk = rita.must("open")
+
+    assert desk["next"] == Hand(room, "rita", reports[2]).address
+    assert desk["left"] == 1
+    for one in (reports[0], reports[2]):
+        hand = Hand(room, "rita", one)
+        hand.must("accept", version=hand.ready()["version"], **PIN)
+    carl.must("leave")
+    assert rita.client.get("/report/next").headers["location"] == carl.address
+    carl.ready()
+    carl.must("reject", reason="quality", words="")
+    assert rita.client.get("/report/next").headers["location"] == "/"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"report": 1, "findings": "\\ud800"}', b"[" * 100_000])
+def test_nonsense_is_refused_in_words(room: ReadingRoom, body: bytes) -> None:
+    hand = Hand(room, "rita", room.study())
+
+    answer = hand.client.post(f"{hand.address}/save", content=body, headers={"Accept": "application/json"})
+
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith("This is no JSON")
+
+
+def test_page_of_another_site_cannot_sign(room: ReadingRoom) -> None:
+    hand = Hand(room, "rita", room.study())
+    hand.ready()
+
+    refused = hand.client.post(f"{hand.address}/accept", json={}, headers={"Sec-Fetch-Site": "cross-site"})
+
+    assert refused.status_code == 403
+
+
+def test_newer_draft_is_never_signed_in_place_of_the_one_that_was_read(room: ReadingRoom) -> None:
+    hand = Hand(room, "rita", room.study())
+
+    assert hand.client.post(f"{hand.address}/open", json={"report": hand.report + 7}).status_code == 409
+
+
+def test_nobody_sees_a_page_before_signing_in(room: ReadingRoom) -> None:
+    room.study()
+    client = TestClient(room.app, base_url="http://localhost:8080", follow_redirects=False)
+
+    assert client.get("/study/1/report", headers={"Accept": "text/html"}).status_code == 303
+    assert client.get("/study/1/report/desk").status_code == 401
