@@ -132,6 +132,10 @@ class Caretaker:
         """What `wetread check` says."""
         return [Verdict(found.subject, found.verdict, found.words) for found in findings(self._config)]
 
+    def quarantine_folder(self) -> Path:
+        """Where the bytes of refused objects lie."""
+        return self._config.node.quarantine_folder
+
     def sheet(self, host: str) -> Handout:
         """The sheet for the administrator of the PACS. Raises ConfigurationError."""
         offers = Directory(tuple(services(self._config, self._database))).offers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from dicom_node.rules.decision import Standing
@@ -118,6 +119,9 @@ class Caretaker(Protocol):
 
     def check(self) -> Sequence[Verdict]:
         """What `wetread check` says."""
+
+    def quarantine_folder(self) -> Path:
+        """Where the bytes of refused objects lie."""
 
     def sheet(self, host: str) -> Handout:
         """The sheet for the administrator of the PACS. Raises ConfigurationError."""

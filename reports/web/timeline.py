@@ -81,6 +81,8 @@ WORDS: Final = MappingProxyType(
         "pin-set": "A PIN was set.",
         "token-added": "Program {service} got a token: {scopes}.",
         "token-removed": "Program {service} lost its token.",
+        "audit-exported": "The audit trail was taken out as a file, {rows} rows.",
+        "switched": "{switch} was switched ({on}).",
         "pixels-deleted": "The received files were deleted; the books stayed.",
     }
 )
@@ -107,10 +109,11 @@ def timeline(tx: Session, study_id: int) -> list[Happening]:
     rows = tx.scalars(
         select(AuditRow).where(AuditRow.study_id == study_id).order_by(AuditRow.id.desc()).limit(_MOST)
     ).all()
-    return [Happening(row.at, in_words(row.actor), _in_words(row)) for row in reversed(rows)]
+    return [Happening(row.at, in_words(row.actor), sentence(row)) for row in reversed(rows)]
 
 
-def _in_words(row: AuditRow) -> str:
+def sentence(row: AuditRow) -> str:
+    """One row of the audit trail in words."""
     detail = _Detail({name: value for name, value in json.loads(row.detail).items() if value != ""})
     if row.event in WORDS:
         return WORDS[row.event].format_map(detail)
