@@ -62,6 +62,7 @@ def is_safe(address: str) -> bool:
     if parts.scheme == "https":
         return True
     try:
-        return parts.scheme == "http" and ipaddress.ip_address(parts.hostname).is_loopback
+        here = parts.hostname == "localhost" or ipaddress.ip_address(parts.hostname).is_loopback
     except ValueError:
         return False
+    return parts.scheme == "http" and here
