@@ -42,7 +42,7 @@ _TRIES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class SignOff:
-    """Passed down; holds nothing that changes. store_folder: where documents lie (`node.store_folder`).
+    """Passed down; holds nothing that changes. store_folder: where documents lie.
 
     All moments are aware. Every method raises NotFound for a report or study that there is not.
     """

@@ -15,6 +15,21 @@ depends_on = None
 
 def upgrade() -> None:
     """Apply."""
+    _make_decision()
+    _make_film_shown()
+    _make_signed_document()
+    _make_working_copy()
+
+
+def downgrade() -> None:
+    """Take back."""
+    op.drop_table("working_copy")
+    op.drop_table("signed_document")
+    op.drop_table("film_shown")
+    op.drop_table("decision")
+
+
+def _make_decision() -> None:
     op.create_table(
         "decision",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -50,6 +65,8 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_decision_decided_at"), ["decided_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_decision_verdict"), ["verdict"], unique=False)
 
+
+def _make_film_shown() -> None:
     op.create_table(
         "film_shown",
         sa.Column("report_id", sa.Integer(), nullable=False),
@@ -58,6 +75,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["report_id"], ["report.id"], name=op.f("fk_film_shown_report_id")),
         sa.PrimaryKeyConstraint("report_id", "user_id", name=op.f("pk_film_shown")),
     )
+
+
+def _make_signed_document() -> None:
     op.create_table(
         "signed_document",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -93,6 +113,8 @@ def upgrade() -> None:
     with op.batch_alter_table("signed_document", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_signed_document_report_id"), ["report_id"], unique=False)
 
+
+def _make_working_copy() -> None:
     op.create_table(
         "working_copy",
         sa.Column("report_id", sa.Integer(), nullable=False),
@@ -114,11 +136,3 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["report_id"], ["report.id"], name=op.f("fk_working_copy_report_id")),
         sa.PrimaryKeyConstraint("report_id", name=op.f("pk_working_copy")),
     )
-
-
-def downgrade() -> None:
-    """Take back."""
-    op.drop_table("working_copy")
-    op.drop_table("signed_document")
-    op.drop_table("film_shown")
-    op.drop_table("decision")

@@ -20,8 +20,6 @@ class Case:
     open: str = ""
 
 
-SIGN_OFF = "later: sign-off pages"
-
 CASES = (
     # A. Source and patient
     Case(
@@ -419,41 +417,58 @@ CASES = (
         ),
     ),
     # F. Sign-off
-    Case(50, "two people sign at once", (), open="later: sign-off pages"),
+    Case(
+        50,
+        "two people sign at once",
+        (
+            "unit/agent/signing::of_two_who_sign_at_once_one_wins_and_the_other_is_told_by_whom",
+            "unit/agent/signing::what_somebody_else_has_open_is_not_signed",
+            "unit/agent/working_copy::one_has_it_open_and_the_other_is_told_by_whom_since_when",
+        ),
+    ),
     Case(
         51,
         "the same person cosigns",
-        ("unit/reports/signed::signature_that_cannot_stand_is_refused",),
-        open="later: sign-off pages that ask it",
+        (
+            "unit/agent/signing::the_same_person_cannot_sign_second",
+            "unit/agent/signing::a_trainees_signature_waits_and_the_second_one_verifies",
+            "unit/reports/signed::signature_that_cannot_stand_is_refused",
+        ),
     ),
     Case(
         52,
         "signing after the patient changed",
         (
+            "unit/agent/signing::nothing_is_signed_after_the_patient_changed",
+            "unit/agent/signing::nothing_is_signed_while_the_study_is_held",
+            "unit/agent/signing::nothing_is_signed_once_an_image_came_again_with_another_name",
+            "unit/agent/signing::the_pacs_must_have_said_lately_whose_study_it_is",
             "unit/agent/incoming::a_changed_patient_holds_the_study_and_takes_the_draft_back",
             "unit/reports/failure_list::what_has_ended_cannot_be_signed",
         ),
-        open="later: sign-off pages that compare the study again",
     ),
     Case(
         53,
         "rejection",
         (
+            "unit/agent/taking_back_signed::a_rejected_draft_is_taken_back_and_cannot_be_signed",
+            "integration/sign_off::no_validator_finds_an_error_in_what_sign_off_sends",
             "integration/sr_validators::no_validator_finds_an_error_in_any_object_of_any_film",
             "unit/reports/key_object::rejection_and_withdrawal_have_their_titles_and_series",
             "unit/reports/failure_list::what_has_ended_cannot_be_signed",
             "unit/agent/incoming::a_draft_that_was_rejected_in_the_pacs_is_rejected_here",
         ),
-        open="later: sign-off pages with a button for it",
     ),
     Case(
         54,
         "addenda",
         (
+            "unit/agent/taking_back_signed::a_draft_has_no_addendum",
+            "unit/agent/taking_back_signed::addenda_are_a_chain_at_each_destination",
+            "unit/agent/signed_report_command::a_chain_of_three_is_readable",
             "unit/reports/signed::signature_that_cannot_stand_is_refused",
             "unit/reports/signed::addenda_keep_what_was_signed_and_form_a_chain",
         ),
-        open="later: sign-off pages that write them",
     ),
     Case(
         55,

@@ -33,7 +33,7 @@ from reports.tables import ENDED, REPORT_TRANSITIONS, ReportState
 from tests.golden.every_object import SOURCES, pages, structured
 from tests.harness.node import free_port
 from tests.harness.parcels import destination
-from tests.unit.reports.failure_cases import CASES, SIGN_OFF, Case
+from tests.unit.reports.failure_cases import CASES, Case
 from tests.unit.reports.films import MOMENT, as_received, draft, film, ordered_cr
 from tests.unit.reports.mutants import MUTANTS
 from tests.unit.reports.test_check import DEFECTS
@@ -56,7 +56,7 @@ def names_in(module: str) -> frozenset[str]:
 def test_there_are_fifty_eight_cases_with_a_proof_or_a_reason_each() -> None:
     assert [case.number for case in CASES] == list(range(1, 59))
     assert [case.number for case in CASES if not (case.tests or case.broken or case.open)] == []
-    assert all(case.open.startswith(("not built: ", SIGN_OFF)) for case in CASES if case.open)
+    assert all(case.open.startswith("not built: ") for case in CASES if case.open)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.number} {case.name}")
@@ -76,7 +76,9 @@ def test_broken_documents_of_a_case_exist() -> None:
 def test_what_is_open_stands_in_the_manual() -> None:
     """WETREAD_WRITE_DOCS=1 writes it anew."""
     rows = [f"| {case.number} | {case.name} | {case.open} |" for case in CASES if case.open]
-    table = "\n".join(["| | case | not proven |", "| --- | --- | --- |", *rows])
+    table = (
+        "\n".join(["| | case | not proven |", "| --- | --- | --- |", *rows]) if rows else "Nothing: every case has its proofs."
+    )
     before, rest = PAGE.read_text(encoding="utf-8").split(f"{BEGIN}\n")
     current = f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}"
     if os.environ.get("WETREAD_WRITE_DOCS") == "1":
