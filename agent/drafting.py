@@ -26,11 +26,12 @@ from dicom_node.rules.tables import Routing
 from dicom_node.tables import Book, Delivery, Mode, Revision
 from dicom_node.transports import Destination
 from dicom_node.worklist import Claim, Ending, Outgoing
-from reports import drafts, life, outbox, shelf
+from reports import drafts, glance, life, outbox, shelf
 from reports.charset import SourceUnusable
 from reports.checks import DocumentRefused, check_draft
 from reports.config import ReportsConfig
 from reports.findings import Finding
+from reports.glance import Glance
 from reports.messages.fhir import FhirSite
 from reports.messages.oru import Parties
 from reports.objects.basic_text import build_draft, build_notice
@@ -51,13 +52,15 @@ Earlier = Mapping[str, Mapping[Kind, Dataset]]
 class Draft:
     """A draft in every form that leaves, not stored yet. master: what is kept, whether it leaves or not.
 
-    void: by id of an older revision what takes back its notice, which says that there is no draft.
+    void: by id of an older revision what takes back its notice, which says that there is no draft. summary: what the
+    worklist page shows of it.
     """
 
     master: Dataset
     made: Made
     modes: frozenset[Mode]
     void: Mapping[int, Made]
+    summary: Glance
 
 
 def write(desk: Desk, claim: Claim, sources: Sequence[Dataset], text: DraftText, provenance: Provenance) -> Draft:
@@ -92,7 +95,9 @@ def write(desk: Desk, claim: Claim, sources: Sequence[Dataset], text: DraftText,
         films=_films_read(sources, provenance, desk.config.reports),
     )
     made = outbox.parcels(masters, Stage.DRAFT, everyone, workshop_of(desk), report, earlier)
-    return Draft(master, made, frozenset(one.mode for one in everyone), _void_notices(desk, claim, everyone, made))
+    modes, void = frozenset(one.mode for one in everyone), _void_notices(desk, claim, everyone, made)
+    read = [source for source in sources if _uid(source) in provenance.films]
+    return Draft(master, made, modes, void, glance.glance_of(report.findings, read))
 
 
 def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
@@ -119,6 +124,7 @@ def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
         # first: it may find the lease lost
         worklist.finish(tx, claim, [] if why else outgoing, nothing_leaves=ending, now=now)
         life.record(tx, report, now, actor="work")
+        glance.keep(tx, draft.summary, report.id)
         shelf.tell_of(tx, claim.study_id, draft.made.left_out, now, actor="work")
         for revision_id, notes in void.items() if why is None else ():
             worklist.enqueue(tx, tx.get_one(Revision, revision_id), notes, now, actor="work")
