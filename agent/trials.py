@@ -95,6 +95,8 @@ def of_content(
             header = read_partial(BytesIO(content), stop_when=_is_pixels)
     except (*UNREADABLE, OSError) as error:
         raise CannotUnderstand(f"that is no DICOM file ({type(error).__name__})") from error
+    if "SOPClassUID" not in header:
+        raise CannotUnderstand("that is no DICOM file (it names no SOP Class)")
     return _trial("the file", _facts([header], calling, called, at, time_zone), rules)
 
 
