@@ -84,9 +84,9 @@ def check_password(password: str, *, login: str, name: str) -> None:
         )
     if len(folded) > LONGEST:
         raise WeakPassword(f"The password is too long: {LONGEST} characters at most.")
-    parts = {part for part in (login, *name.casefold().replace("^", " ").replace("=", " ").split()) if len(part) > 3}
+    parts = {part for part in (login, *name.casefold().replace("^", " ").replace("=", " ").split()) if len(part) > 2}
     rest = folded
-    for part in parts:
+    for part in sorted(parts, key=len, reverse=True):
         rest = rest.replace(part, "")
     if len(rest) < SHORTEST // 2:
         raise WeakPassword("The password is little more than your name: take words that have nothing to do with you.")
