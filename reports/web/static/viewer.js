@@ -52,6 +52,7 @@ export class FilmViewer {
     this.painter = painter;
     this.others = others;
     this.linked = linked;
+    element.replaceChildren();
     element.classList.add("film-viewer");
     this.bar = element.appendChild(made("div", "viewer-bar"));
     this.bar.setAttribute("role", "toolbar");
@@ -293,13 +294,8 @@ function options(select, pairs) {
 
 /** The place of one view in a film of another size. */
 function alike(pane, other) {
-  const share = pane.view.scale / fitScale(pane);
-  return { ...other.view, x: (pane.view.x / pane.film.width) * other.film.width, y: (pane.view.y / pane.film.height) * other.film.height, scale: share * fitScale(other) };
-}
-
-function fitScale({ film, canvas, view }) {
-  const [width, height] = view.turns % 2 ? [film.height, film.width] : [film.width, film.height];
-  return Math.min(canvas.width / width, canvas.height / height);
+  const share = pane.view.scale / pane.fitScale;
+  return { ...other.view, x: (pane.view.x / pane.film.width) * other.film.width, y: (pane.view.y / pane.film.height) * other.film.height, scale: share * other.fitScale };
 }
 
 function outside(link) {

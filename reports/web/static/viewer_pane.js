@@ -1,7 +1,7 @@
 // One film on one canvas: fetched, painted, moved by mouse and keys, with what must be read beside it in its corners.
 
 import { fetchPixels, fetchPreview, FilmFailure, levelFor } from "./viewer_film.js";
-import { fitted, matrix, moved, sides, zoomed } from "./viewer_geometry.js";
+import { apply, fitted, inverse, matrix, moved, sides, zoomed } from "./viewer_geometry.js";
 import { lookup, narrowest, presets } from "./viewer_gray.js";
 import { makePainter } from "./viewer_paint.js";
 
@@ -221,6 +221,17 @@ export class Pane {
     });
   }
 
+  /** Point of the film under a point of the page. */
+  under(clientX, clientY) {
+    const box = this.canvas.getBoundingClientRect();
+    return apply(inverse(matrix(this.view, this.canvas)), (clientX - box.x) * this.ratio, (clientY - box.y) * this.ratio);
+  }
+
+  /** The scale at which the whole film fits. */
+  get fitScale() {
+    return fitted(this.film, this.canvas, this.view).scale;
+  }
+
   /** The film that was painted, or null. */
   paint() {
     const { canvas, film, view, painter } = this;
@@ -242,7 +253,11 @@ export class Pane {
 
   watch() {
     this.sizes = new ResizeObserver(([entry]) => this.resized(entry));
-    this.sizes.observe(this.root);
+    try {
+      this.sizes.observe(this.root, { box: "device-pixel-content-box" });
+    } catch {
+      this.sizes.observe(this.root); // Safari
+    }
     this.sight = new IntersectionObserver((entries) => {
       this.inSight = entries.at(-1).isIntersecting;
       this.draw();
@@ -265,10 +280,12 @@ export class Pane {
   }
 
   resized(entry) {
-    const size = entry.devicePixelContentBoxSize?.[0];
     const ratio = window.devicePixelRatio;
-    const width = Math.round(size ? size.inlineSize : entry.contentRect.width * ratio);
-    const height = Math.round(size ? size.blockSize : entry.contentRect.height * ratio);
+    const [wide, high] = [entry.contentRect.width * ratio, entry.contentRect.height * ratio];
+    const exact = entry.devicePixelContentBoxSize?.[0]; // says how a half pixel was rounded; wrong while a screen is emulated
+    const isExact = exact && Math.abs(exact.inlineSize - wide) < 1.5 && Math.abs(exact.blockSize - high) < 1.5;
+    const width = isExact ? exact.inlineSize : Math.round(wide);
+    const height = isExact ? exact.blockSize : Math.round(high);
     if (!width || !height || (width === this.canvas.width && height === this.canvas.height)) return;
     [this.canvas.width, this.canvas.height] = [width, height];
     this.place({});
