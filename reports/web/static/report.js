@@ -1,22 +1,21 @@
 /* The report page: the film beside the draft, hands on the keyboard. */
 
-import { asking, choosing, inWords, signing, wording } from "./acts.js";
+import { choosing, inWords } from "./acts.js";
 import { Autosave } from "./autosave.js";
 import { Calls, Refused } from "./calls.js";
 import { Chips } from "./chips.js";
+import { ACTS } from "./deeds.js";
 import { difference, show } from "./difference.js";
 import { Editor } from "./editor.js";
 import { showFilms } from "./film.js";
 import { bind, keep, made } from "./keys.js";
-import { lately, signedJustNow } from "./lately.js";
+import { lately } from "./lately.js";
 import { notice, say } from "./notice.js";
 
 const HEARTBEAT = 30_000; // ms; whoever has a report open is taken for gone after two minutes
 const WATCH = 2_000; // ms between two looks at what is on its way, or open elsewhere
 const READ_AFTER = 250; // ms after the last key
-const PACS_AGAIN = 8 * 60_000; // ms; what the PACS said holds for ten minutes
 const SECTIONS = ["findings", "impression"];
-const TITLES = { findings: "Findings", impression: "Impression" };
 
 const $ = (id) => document.getElementById(id);
 const read = (id) => JSON.parse($(id).textContent);
@@ -78,7 +77,7 @@ class Page {
     const locked = Boolean(desk.obstacles.edit);
     for (const name of SECTIONS) $(name).readOnly = locked;
     if (!$("final")) $("writing").hidden = false;
-    $("happened").textContent = desk.happened;
+    $("happened").textContent = desk.state === "DRAFT" ? "" : desk.happened; // the notice says that it is a draft
     this.strip(desk.identity);
     this.banner(desk);
     this.buttons(desk);
@@ -87,7 +86,7 @@ class Page {
       made("li", { textContent: `${words} ${by}, ${moment(at)}` })));
     $("arrival").textContent = desk.arrival.words;
     $("arrival").className = `arrival ${desk.arrival.there ? "good" : "wait"}`;
-    $("left").textContent = desk.left ? `${desk.left} more to read` : "nothing else waits";
+    $("left").textContent = desk.left ? `${desk.left} more` : "nothing else waits";
   }
 
   strip({ outcome, words, at, blocks }) {
@@ -112,7 +111,7 @@ class Page {
     const second = state === "AWAITING SECOND";
     const wanted = {
       sign: state === "DRAFT", accept: state === "DRAFT", reject: state === "DRAFT",
-      "hand-over": state === "DRAFT" || second, discard: state === "DRAFT" || second,
+      "hand-over": state === "DRAFT" || second, discard: (state === "DRAFT" || second) && !this.isUntouched,
       cosign: second, "send-back": second, addendum: state === "VERIFIED", withdraw: state === "VERIFIED",
     };
     const reasons = { ...obstacles, discard: obstacles.edit || (this.isUntouched ? "Nothing was changed." : "") };
@@ -373,106 +372,11 @@ class Page {
       return;
     }
     if (!(await this.saving.flush())) return;
-    const acts = {
-      sign: () => this.sign("sign"),
-      accept: () => this.sign("accept"),
-      cosign: () => this.sign("cosign"),
-      reject: () => this.reject(),
-      "hand-over": () => this.handOver(),
-      "send-back": () => this.sendBack(),
-      discard: () => this.discard(),
-      addendum: () => this.addendum(),
-      withdraw: () => this.withdraw(),
-    };
     try {
-      await acts[name]();
+      await ACTS[name](this);
     } catch (error) {
       this.tell(error);
     }
-  }
-
-  async sign(act) {
-    if (Date.now() - Date.parse(this.desk.identity.at) > PACS_AGAIN) await this.askPacs();
-    const wanted = act === "sign" && this.isUntouched ? "accept" : act;
-    const titles = { sign: "Sign the report", accept: "Accept the draft as it is, and sign it", cosign: "Sign second" };
-    const body = { ...this.words(), version: this.saving.version };
-    const desk = await signing($("ask-sign"), {
-      title: titles[wanted],
-      changes: SECTIONS.map((name) => [TITLES[name], this.editors[name].runs]),
-      against: this.reading.contradictions.map(({ sentence }) => sentence),
-      password: act === "cosign",
-      perform: (proof) => this.calls.post(wanted, { ...body, ...proof }),
-    });
-    if (desk) this.ended(desk, act === "cosign" || desk.state === "VERIFIED" ? "Signed" : "Signed first; a second signature is awaited");
-  }
-
-  async reject() {
-    const dialog = $("ask-reject");
-    dialog.querySelector("form").reset();
-    dialog.onkeydown = (event) => {
-      if (event.target instanceof HTMLTextAreaElement || !/^[1-9]$/u.test(event.key)) return;
-      dialog.querySelectorAll("[name=reason]")[Number(event.key) - 1]?.click();
-    };
-    const desk = await asking(dialog, (data) => this.calls.post("reject", {
-      reason: data.get("reason") ?? "", words: data.get("words"), safety: data.get("safety") === "on",
-    }));
-    if (desk) this.ended(desk, "Rejected");
-  }
-
-  async handOver() {
-    const desk = await asking($("ask-hand-over"), (data) => this.calls.post("hand-over", { to: Number(data.get("to")) }));
-    if (desk) this.ended(desk, "Handed over");
-  }
-
-  async sendBack() {
-    const desk = await wording($("ask-words"), {
-      title: "Send back", explain: "The first signature lapses; it is a draft again. Say why.", button: "Send back",
-      perform: (body) => this.calls.post("send-back", body),
-    });
-    if (desk) this.ended(desk, "Sent back");
-  }
-
-  async addendum() {
-    const desk = await wording($("ask-words"), {
-      title: "Addendum", explain: "What was signed stays, word for word; this is added below it and signed.",
-      button: "Sign the addendum", password: false,
-      perform: (body) => this.calls.post("addendum", body),
-    });
-    if (desk) location.reload();
-  }
-
-  async withdraw() {
-    const desk = await wording($("ask-words"), {
-      title: "Withdraw the signed report", button: "Withdraw", safety: true, password: true, grave: true,
-      explain: "Everybody who has it is told that it is taken back. Say why; nothing of the patient.",
-      perform: (body) => this.calls.post("withdraw", body),
-    });
-    if (desk) location.reload();
-  }
-
-  async discard() {
-    for (const name of SECTIONS) this.editors[name].text = this.desk.drafted[name];
-    this.chosen = {};
-    this.saving.touch();
-    this.showChanges();
-    await this.readNow();
-    await this.saving.flush();
-    say("Your changes are gone; the AI's text is here again.");
-  }
-
-  /** The work on this one is done. */
-  ended(desk, words) {
-    this.saving.settle(desk.version);
-    const signed = desk.state === "VERIFIED";
-    if (signed) signedJustNow(this.calls.base);
-    if ($("onward").checked && desk.next) {
-      this.isGone = !desk.open || !desk.mine;
-      location.assign(desk.next);
-      return;
-    }
-    this.render(desk);
-    notice(signed ? `${words}. ${desk.arrival.words}` : `${words}.`);
-    document.querySelector("[data-go=next]").focus();
   }
 
   keys() {
