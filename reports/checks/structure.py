@@ -185,14 +185,18 @@ def _has_value(item: Dataset, kind: str) -> bool:
 
 
 def of_the_evidence(document: Dataset) -> Iterator[str]:
-    """What the content refers to is what the evidence lists, all of the document's own study."""
+    """What the content refers to is what the evidence lists, all of the document's own study.
+
+    A complete report may list more: every image of its requested procedure (PS3.3 C.17.2.3).
+    """
     evidence = document.get("CurrentRequestedProcedureEvidenceSequence") or []
     if [plain(study, "StudyInstanceUID") for study in evidence] != [plain(document, "StudyInstanceUID")]:
         yield "the evidence is not exactly the draft's own study"
     listed = set(_listed(evidence))
     if not referenced(document):
         yield "no image is referenced"
-    if {_pair(reference) for reference in _references(document)} != listed:
+    named = {_pair(reference) for reference in _references(document)}
+    if not named <= listed or (named != listed and plain(document, "CompletionFlag") != "COMPLETE"):
         yield "the images in the text are not those in the evidence"
     if listed & set(_listed(document.get("PertinentOtherEvidenceSequence") or [])):
         yield "an image is in both kinds of evidence"  # PS3.3 C.17.2.3

@@ -6,7 +6,7 @@ can be signed for another patient than the one whose draft was read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,6 +70,7 @@ def build_signed(
     config: ReportsConfig,
     predecessor: Dataset | None,
     attested_by: Signature | None = None,
+    images: Sequence[Dataset] = (),
 ) -> Dataset:
     """Write the verified report: one signature makes it signed, two make it cosigned.
 
@@ -78,11 +79,14 @@ def build_signed(
     not_before: aware; when the document that is signed was written, or last signed.
     predecessor: the document that this one replaces at its destination; None where the destination never got one.
     attested_by: a trainee whose signature alone does not verify (participant, PS3.3 C.17.2, ATTEST).
+    images: headers of the images of the requested procedure. A complete report lists them all as evidence, also those
+    that its text does not name (PS3.3 C.17.2.3); what the draft names as other evidence stays that.
 
     Raises CannotSign: no signature, two by one person, an older one than the draft, a naive moment.
     """
     _check_signatures(signatures, attested_by, not_before)
     report = _verified(draft, signatures, attested_by, number, config)
+    report.CurrentRequestedProcedureEvidenceSequence = _whole_evidence(draft, images)
     if predecessor is not None:
         report.PredecessorDocumentsSequence = evidence([predecessor])
     sections = (
@@ -183,6 +187,26 @@ def _verified(
     if "PertinentOtherEvidenceSequence" in document:
         report.PertinentOtherEvidenceSequence = document.PertinentOtherEvidenceSequence
     return report
+
+
+def _whole_evidence(draft: Dataset, images: Sequence[Dataset]) -> list[Dataset]:
+    """The images that the draft names, in its order, and after them those that it does not."""
+    listed = [*_instances(draft.CurrentRequestedProcedureEvidenceSequence)]
+    there = {str(one.SOPInstanceUID) for one in listed}
+    there |= {str(one.SOPInstanceUID) for one in _instances(draft.get("PertinentOtherEvidenceSequence") or [])}
+    return evidence([*listed, *(image for image in images if str(image.SOPInstanceUID) not in there)])
+
+
+def _instances(studies: Iterable[Dataset]) -> Iterator[Dataset]:
+    """The images of a sequence of evidence, each with the UIDs that say where it belongs."""
+    for study in studies:
+        for series in study.ReferencedSeriesSequence:
+            for one in series.ReferencedSOPSequence:
+                instance = Dataset()
+                instance.StudyInstanceUID, instance.SeriesInstanceUID = study.StudyInstanceUID, series.SeriesInstanceUID
+                instance.SOPClassUID = one.ReferencedSOPClassUID
+                instance.SOPInstanceUID = one.ReferencedSOPInstanceUID
+                yield instance
 
 
 def _observer(signature: Signature, document: Dataset, config: ReportsConfig) -> Dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from reports import outbox, shelf
 from reports.charset import SourceUnusable
 from reports.checks import check_document
 from reports.checks.narrative import stage_of
+from reports.departures import of_other_requests
 from reports.messages.subject import read_subject
 from reports.objects.content import read_content
 from reports.objects.frame import encode
@@ -145,6 +147,7 @@ def verify(
     own = Signing(person.signer, now)
     first = Signing(_signer(scene.first), scene.first.at) if scene.first is not None else None
     both = scene.first is not None and scene.first.may_verify
+    images = _of_the_request(folder, scene, workshop)
 
     def build(predecessor: Dataset | None) -> Dataset:
         return build_signed(
@@ -156,6 +159,7 @@ def verify(
             config=workshop.config,
             predecessor=predecessor,
             attested_by=None if both else first,
+            images=images,
         )
 
     return _write(folder, scene, draft, None, build, Stage.COSIGNED if both else Stage.SIGNED, now, workshop)
@@ -253,6 +257,21 @@ def _films(folder: Path, scene: Scene, workshop: Workshop) -> tuple[Dataset, ...
     """Headers of the films that were read, without those whose files are gone: they are listed without details."""
     headers = [_header(folder, digest) for digest in scene.films]
     return tuple(normalize(header, workshop.config) for header in headers if header is not None)
+
+
+def _of_the_request(folder: Path, scene: Scene, workshop: Workshop) -> list[Dataset]:
+    """Headers of the images of the film's requested procedure, the film among them; none where its file is gone."""
+    read = _films(folder, scene, workshop)
+    if not read:
+        return []
+    images = []
+    for digest in scene.images:
+        header = _header(folder, digest)
+        if header is not None:
+            with suppress(SourceUnusable):  # of no patient or study: of no procedure either
+                images.append(normalize(header, workshop.config))
+    others = {id(one) for one in of_other_requests(images, read[0])}
+    return [image for image in images if id(image) not in others]
 
 
 def _header(folder: Path, digest: str) -> Dataset | None:

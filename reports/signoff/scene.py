@@ -58,6 +58,7 @@ class Signature:
 class Scene:
     """A report with everything that its signed documents depend on.
 
+    films: digests of the images that were read; images: of all that are in use and that no PACS has rejected.
     whose: Study Instance UID, Patient ID, issuer and accession number, as the books have them. newest: id and digest of
     the image that came last, also one that is not used. silence: why no draft of the study may leave. is_merged: its
     Patient ID was merged away. earlier: by destination and form, digest of the newest document of ours that it has or
@@ -73,6 +74,7 @@ class Scene:
     draft_digest: str
     drafted_at: datetime
     films: tuple[str, ...]
+    images: tuple[str, ...]
     is_current: bool
     hold: str
     whose: tuple[str, str, str, str]
@@ -125,6 +127,7 @@ def look(tx: Session, report_id: int) -> Scene:
         draft_digest=report.digest,
         drafted_at=report.drafted_at,
         films=report.films,
+        images=_images(tx, study.id),
         is_current=_is_current(tx, revision),
         hold=study.hold_reason,
         whose=(study.study_instance_uid, study.patient_id, study.issuer_of_patient_id, study.accession_number),
@@ -160,6 +163,12 @@ def _is_current(tx: Session, revision: Revision) -> bool:
     """Is there no newer revision, or only such as stand beside it, with late images of their own?"""
     newer = select(Revision.id).where(Revision.study_id == revision.study_id, Revision.number > revision.number)
     return all(worklist.stands_beside(tx, one) for one in tx.scalars(newer).all())
+
+
+def _images(tx: Session, study_id: int) -> tuple[str, ...]:
+    rejected = drafts.rejected_images(tx, study_id)
+    everyone = worklist.images_of(tx, study_id)
+    return tuple(one.digest for one in everyone if one.sop_instance_uid not in rejected)
 
 
 def _newest(tx: Session, study_id: int) -> tuple[int, str] | None:

@@ -171,6 +171,29 @@ def test_messages_say_final_and_take_the_drafts_notice_back(ward: Ward) -> None:
     assert json.loads(said["QUALITY"])["result"] == "modified"
 
 
+def test_a_complete_report_lists_every_image_of_its_procedure(ward: Ward) -> None:
+    """Read was the newest; the draft names that one alone."""
+    ward.peer("PACS", Kind.BASIC_TEXT, Kind.TID1500)
+    first, second, third = (films.film(SOPInstanceUID=f"{films.FILM}.{number}") for number in (1, 2, 3))
+    first.RequestAttributesSequence = [films.item(RequestedProcedureID="ANOTHER")]
+    third.RequestAttributesSequence = [films.item(RequestedProcedureID="RP1")]
+    for image in (first, second, third):
+        ward.receive(image)
+    ward.draft()
+    ward.deliver()
+
+    sign(ward)
+
+    for sent in ward.deliver():
+        (study,) = ward.document(sent).CurrentRequestedProcedureEvidenceSequence
+        listed = [
+            one.ReferencedSOPInstanceUID
+            for part in study.ReferencedSeriesSequence
+            for one in part.ReferencedSOPSequence
+        ]
+        assert listed == [third.SOPInstanceUID, second.SOPInstanceUID]
+
+
 def test_accepted_as_is_says_so(ward: Ward) -> None:
     ward.service("QUALITY", Way.WEBHOOK)
     ward.study_with_draft()

@@ -19,7 +19,7 @@ from reports.objects.frame import encode
 from reports.objects.signed import CannotSign, Signature, Signer, build_addendum, build_signed
 from reports.provenance import NOTICE
 from reports.text import DraftText
-from tests.unit.reports.films import CONFIG, MOMENT, draft, film, ordered_cr, provenance
+from tests.unit.reports.films import CONFIG, FILM, MOMENT, STUDY, draft, film, ordered_cr, provenance
 
 READER = Signer("Reader^Rita", "Example Hospital", "R-7", "99EXAMPLE")
 CHIEF = Signer("Chief^Carl", "Example Hospital")
@@ -273,3 +273,25 @@ def test_report_is_signed_from_a_draft_that_was_read_from_its_file() -> None:
     again = dcmread(io.BytesIO(encode(report)))
     added = build_addendum(again, "More.", SECOND, number=2, not_before=FIRST.at, config=CONFIG, predecessor=again)
     check_document(added, again, CONFIG)
+
+
+def test_a_complete_report_lists_every_image_of_its_procedure() -> None:
+    """Also one that its text does not name; each once, and what the draft names as other evidence stays there."""
+    lateral = film(SOPInstanceUID=f"{STUDY}.2.1", SeriesInstanceUID=f"{STUDY}.2")
+    source = draft(film(), lateral)
+
+    report = signed(source, images=[film(), lateral])
+
+    check_document(report, source, CONFIG)
+    (study,) = report.CurrentRequestedProcedureEvidenceSequence
+    listed = [
+        one.ReferencedSOPInstanceUID
+        for series in study.ReferencedSeriesSequence
+        for one in series.ReferencedSOPSequence
+    ]
+    assert listed == [FILM, lateral.SOPInstanceUID]
+    assert signed(source).SOPInstanceUID != report.SOPInstanceUID
+    other = draft(film())
+    other.CurrentRequestedProcedureEvidenceSequence = report.CurrentRequestedProcedureEvidenceSequence
+    with pytest.raises(DocumentRefused, match="not those in the evidence"):
+        check_draft(other, [film(), lateral], CONFIG)
