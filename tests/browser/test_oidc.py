@@ -1,0 +1,63 @@
+"""Away to the hospital's provider and back, in a browser that keeps cookies from navigations that begin elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from agent.config import Config, WebConfig
+from agent.pages import make_pages
+from agent.serving import make_server
+from dicom_node.config import NodeConfig
+from dicom_node.database import Database
+from reports.people.config import OidcConfig
+from reports.people.rights import Role
+from tests.harness.node import free_port, wait_until
+from tests.harness.oidc import CLIENT, SECRET, provider
+from tests.harness.people import add_user
+
+PEOPLE = {"kim-17": {"preferred_username": "kim", "family_name": "Kim", "given_name": "Minjun", "groups": ["rads"]}}
+
+
+def test_person_signs_in_at_the_provider_and_comes_back_to_the_page_that_was_wanted(
+    page: Page, tmp_path: Path, sqlite_url: str
+) -> None:
+    port = free_port()
+    pages = f"http://127.0.0.1:{port}"  # another site than localhost, where the provider is
+    with provider(PEOPLE, pages=pages) as issuer:
+        oidc = OidcConfig.model_validate(
+            {
+                "issuer": issuer,
+                "client_id": CLIENT,
+                "client_secret": SECRET,
+                "roles": {"rads": "radiologist"},
+                "organization": "Example Hospital",
+            }
+        )
+        node = NodeConfig(data_folder=tmp_path, reserve_mebibytes=1)
+        config = Config(node=node, web=WebConfig(port=port), oidc=oidc)
+        database = Database(sqlite_url)
+        add_user(database, "administrator", Role.ADMINISTRATOR)
+        server = make_server(make_pages(config, database), config.web)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        wait_until(lambda: server.started, "the pages are served")
+
+        page.goto(f"{pages}/account")
+        page.get_by_role("link", name="Sign in with the hospital's account").click()
+        page.get_by_placeholder("Enter any login").fill("kim-17")
+        page.get_by_placeholder("and password").fill("x")
+        page.get_by_role("button", name="Sign-in").click()
+        page.get_by_role("button", name="Continue").click()
+        page.wait_for_url(f"{pages}/account")
+        expect(page.locator("[data-login]")).to_have_attribute("data-login", "kim")
+        cookies = {cookie["name"]: cookie["sameSite"] for cookie in page.context.cookies(pages)}
+        page.get_by_role("button", name="Sign out", exact=True).first.click()
+        page.wait_for_url(f"{issuer}/session/end?**")
+
+        server.should_exit = True
+        thread.join(60)
+        database.close()
+    assert cookies["wetread"] == "Strict"
