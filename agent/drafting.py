@@ -174,6 +174,7 @@ def workshop_of(desk: Desk) -> Workshop:
         receiving_application=hl7.receiving_application,
         receiving_facility=hl7.receiving_facility,
         filler_from_accession=hl7.filler_from_accession,
+        authorities=hl7.authorities,
     )
     site = FhirSite(fhir.patient_systems, fhir.order_system, fhir.create_patient)
     return Workshop(desk.config.reports, parties, site)

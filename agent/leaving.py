@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from pydicom import dcmread
 from pydicom.uid import Comprehensive3DSRStorage
@@ -18,7 +19,7 @@ from dicom_node.worklist import Consignment, Outgoing
 from reports.checks import check_payload
 from reports.checks.messages import Booked, check_message
 from reports.messages.fhir_elements import NoIdentifierSystem, patient_system
-from reports.messages.identity import PatientId
+from reports.messages.identity import PatientId, as_hl7_names_it
 from reports.messages.subject import message_uid
 from reports.objects.frame import encode
 from reports.objects.measurement import as_comprehensive
@@ -27,13 +28,20 @@ _MESSAGES = frozenset({Kind.ORU, Kind.FHIR, Kind.OUTCOME})
 _UID = re.compile(rb"[0-9]+(?:\.[0-9]+)+")
 
 
-def agrees_with_the_books(payload: bytes, held: Consignment, *, patient_systems: Mapping[str, str]) -> None:
+def agrees_with_the_books(
+    payload: bytes,
+    held: Consignment,
+    *,
+    patient_systems: Mapping[str, str],
+    authorities: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Hold the bytes against the study that they were queued for. Raises DocumentRefused.
 
-    patient_systems: the configured FHIR identifier system of each issuer of patients' identifiers.
+    patient_systems: the configured FHIR identifier system of each issuer of patients' identifiers. authorities: the
+    configured issuer of each assigning authority of HL7.
     """
     if held.kind in _MESSAGES:
-        check_message(payload, held.kind, _booked(payload, held, patient_systems))
+        check_message(payload, held.kind, _booked(payload, held, patient_systems, authorities))
         return
     check_payload(
         payload,
@@ -65,7 +73,9 @@ def another_form(payload: bytes, held: Consignment, store_folder: Path) -> Outgo
     )
 
 
-def _booked(payload: bytes, held: Consignment, patient_systems: Mapping[str, str]) -> Booked:
+def _booked(
+    payload: bytes, held: Consignment, patient_systems: Mapping[str, str], authorities: Mapping[str, str]
+) -> Booked:
     """What must stand in a message. The UID that it is booked under proves which document it was made from."""
     return Booked(
         stage=held.stage,
@@ -75,6 +85,7 @@ def _booked(payload: bytes, held: Consignment, patient_systems: Mapping[str, str
         accession_number=held.accession_number,
         document_uid=next(_made_from(payload, held), ""),
         patient_system=_patient_system(held, patient_systems),
+        authority=as_hl7_names_it(PatientId(held.patient_id, held.issuer_of_patient_id, "", ""), authorities).issuer,
     )
 
 

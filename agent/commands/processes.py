@@ -149,7 +149,11 @@ def _deliver(config: Config, database: Database, stop: threading.Event, threads:
             config.node,
             database,
             transports,
-            partial(agrees_with_the_books, patient_systems=config.fhir.patient_systems),
+            partial(
+                agrees_with_the_books,
+                patient_systems=config.fhir.patient_systems,
+                authorities=config.hl7.authorities,
+            ),
             new_token,
             fallback=partial(another_form, store_folder=config.node.store_folder),
             commitment=commitment,

@@ -53,7 +53,7 @@ _TAKEN_BACK: Final = frozenset({oru.DELETED, oru.WRONG})
 class Booked:
     """What the books say about a message. document_uid: SOP Instance UID of the document that it was made from.
 
-    patient_system: FHIR identifier system of the issuer; empty: any.
+    patient_system: FHIR identifier system of the issuer; empty: any. authority: as HL7 may name the issuer as well.
     """
 
     stage: Stage
@@ -63,6 +63,7 @@ class Booked:
     accession_number: str
     document_uid: str
     patient_system: str = ""
+    authority: str = ""
 
 
 def check_message(payload: bytes, kind: Kind, booked: Booked) -> None:
@@ -86,11 +87,13 @@ def _of_an_oru(payload: bytes, booked: Booked) -> Iterator[str]:
 
 
 def _of_the_segments(reader: Reader, booked: Booked) -> Iterator[str]:
+    issuer = reader.value("PID", 3, 4)
+    names = {booked.issuer_of_patient_id, booked.authority or booked.issuer_of_patient_id}  # it may be older
     expected = {
         "MSH-9": (reader.field("MSH", 9), "ORU^R01^ORU_R01"),
         "MSH-18": (reader.field("MSH", 18), UTF_8),
         "PID-3": (reader.value("PID", 3, 1), booked.patient_id),
-        "the issuer of PID-3": (reader.value("PID", 3, 4), booked.issuer_of_patient_id),
+        "the issuer of PID-3": (issuer, issuer if issuer in names else booked.issuer_of_patient_id),
         "OBR-18": (reader.value("OBR", 18, 1), booked.accession_number),
     }
     yield from (f"{name} is not that of the books" for name, (said, wanted) in expected.items() if said != wanted)

@@ -5,8 +5,8 @@ A draft is `R`, never `P`: table 0123 reads P as verified early results, and arc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -19,6 +19,7 @@ from reports import codes
 from reports.config import ReportsConfig
 from reports.findings import Finding
 from reports.hl7.er7 import SEPARATORS, UTF_8, components, escape, moment, segment
+from reports.messages.identity import as_hl7_names_it
 from reports.messages.subject import (
     Name,
     Subject,
@@ -55,7 +56,10 @@ _TAKEN_BACK: Final = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """MSH-3 to MSH-6, MSH-11. filler_from_accession: fill an absent OBR-3, for systems that match by nothing else."""
+    """MSH-3 to MSH-6, MSH-11. filler_from_accession: fill an absent OBR-3, for systems that match by nothing else.
+
+    authorities: assigning authority, as HL7 names it, to Issuer of Patient ID, as the images do.
+    """
 
     sending_application: str = "WETREAD"
     sending_facility: str = ""
@@ -63,6 +67,7 @@ class Parties:
     receiving_facility: str = ""
     processing: str = "P"
     filler_from_accession: bool = False
+    authorities: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +212,7 @@ def _message(
 ) -> bytes:
     segments = [
         _msh(parties, uid, at),
-        _pid(subject),
+        _pid(subject, parties),
         segment("ORC", ("RE", *_numbers(subject, parties))),
         _obr(subject, parties, status, at, verified_by),
         *(_obx(number, item) for number, item in enumerate(said, start=1)),
@@ -231,8 +236,8 @@ def _msh(parties: Parties, uid: str, at: datetime) -> str:
     )
 
 
-def _pid(subject: Subject) -> str:
-    patient = subject.patient
+def _pid(subject: Subject, parties: Parties) -> str:
+    patient = as_hl7_names_it(subject.patient, parties.authorities)
     issuer = components(*map(escape, (patient.issuer, patient.universal, patient.kind)), separator="&")
     identifier = components(escape(patient.value), "", "", issuer)
     called = "~".join(_xpn(name) for name in subject.names)

@@ -6,12 +6,14 @@ import pytest
 
 from agent import incoming
 from agent.desk import Desk
+from agent.recalling import Recaller
+from dicom_node.tables import Way
 from reports import life
 from reports.config import Hl7Config
 from reports.hl7.incoming import parse
 from reports.tables import Event
 from tests.unit.agent.test_incoming import final, merge, update
-from tests.unit.agent.ward import Ward
+from tests.unit.agent.ward import Ward, now
 from tests.unit.reports import films
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -70,3 +72,48 @@ def test_merges_and_updates_are_of_the_same_issuer(ward: Ward, lines: list[str],
     ward.receive(films.film(IssuerOfPatientID="HOSPITAL"))
     hear(ward, *lines)
     assert ward.study().hold_reason == ("patient-changed" if held else "")
+
+
+def with_authorities(ward: Ward, authorities: dict[str, str]) -> None:
+    hl7 = ward.desk.config.hl7.model_copy(update={"authorities": authorities})
+    ward.desk = Desk(ward.desk.config.model_copy(update={"hl7": hl7}), ward.database)
+    ward.recaller = Recaller(ward.desk)
+
+
+def sent(ward: Ward) -> list[str]:
+    """PID-3 of each message, after the sender's last look."""
+    found = [ward.payload(one).decode() for one in ward.deliver()]
+    return [message.split("\r")[1].split("|")[3] for message in found]
+
+
+@pytest.mark.parametrize(
+    ("authorities", "issuer", "identifier"),
+    [
+        ({}, "HOSPITAL", "EX-0001^^^HOSPITAL"),
+        (AUTHORITIES, "HOSPITAL", "EX-0001^^^ADT1&1.2.3.4&ISO"),
+        (AUTHORITIES, "ELSEWHERE", "EX-0001^^^ELSEWHERE"),
+        ({"1.2.3.4": "HOSPITAL"}, "HOSPITAL", "EX-0001^^^HOSPITAL&1.2.3.4&ISO"),
+        ({"ADT1": ""}, "", "EX-0001^^^ADT1"),
+        ({"": "HOSPITAL"}, "HOSPITAL", "EX-0001^^^HOSPITAL"),
+    ],
+)
+def test_what_we_send_names_the_issuer_as_the_hospital_does(
+    ward: Ward, authorities: dict[str, str], issuer: str, identifier: str
+) -> None:
+    with_authorities(ward, authorities)
+    ward.service("RIS", Way.MLLP)
+    ward.study_with_draft(IssuerOfPatientID=issuer)
+    assert sent(ward) == [identifier]
+    ward.do(lambda tx: life.end_all(tx, 1, Event.WITHDRAWN, now(), actor="person:x"))
+    ward.recaller.step()
+    assert sent(ward) == [identifier], "what takes it back as well"
+    said = parse("\r".join([*final(patient=identifier)]).encode())
+    back = incoming.with_our_issuers(said, authorities).patient
+    assert {one.issuer for one in back} == {issuer}, "heard back, it is the same issuer"
+
+
+def test_what_was_queued_before_the_table_was_written_still_goes_out(ward: Ward) -> None:
+    ward.service("RIS", Way.MLLP)
+    ward.study_with_draft(IssuerOfPatientID="HOSPITAL")
+    with_authorities(ward, AUTHORITIES)
+    assert sent(ward) == ["EX-0001^^^HOSPITAL"]

@@ -172,7 +172,12 @@ class Ward:
         sent = []
         while held := self.take():
             if held.state is DeliveryState.QUEUED:
-                agrees_with_the_books(self.payload(held), held, patient_systems=self.desk.config.fhir.patient_systems)
+                agrees_with_the_books(
+                    self.payload(held),
+                    held,
+                    patient_systems=self.desk.config.fhir.patient_systems,
+                    authorities=self.desk.config.hl7.authorities,
+                )
                 sent.append(held)
                 self.do(lambda tx, held=held: worklist.mark_sent(tx, held, now()))  # type: ignore[misc]
             else:
