@@ -18,8 +18,8 @@ from dicom_node.database import clock
 from dicom_node.forecast import forecast
 from dicom_node.rules.decision import ROUTINE
 from reports import saved_views
-from reports.findings import CHEXPERT
-from reports.glance import Urgency, unmarked
+from reports.findings import CHEXPERT, State
+from reports.glance import URGENCIES, Glance, Urgency, unmarked
 from reports.saved_views import SavedView, ViewRefused
 from reports.tables import ReportState
 from reports.web import worklist
@@ -41,13 +41,15 @@ _MOST_SHOWN = 4 * PAGE
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One study as the page shows it. since: what its age counts from."""
+    """One study as the page shows it.
+
+    since: what its age counts from. named: findings of the AI's text with their class, the urgent ones first.
+    """
 
     facts: Facts
     standing: Standing
     since: datetime
-    present: tuple[str, ...]
-    uncertain: tuple[str, ...]
+    named: tuple[tuple[str, str], ...]
 
     @property
     def is_critical(self) -> bool:
@@ -215,8 +217,19 @@ def _row(facts: Facts, now: datetime) -> Row:
         facts=facts,
         standing=standing(facts, now),
         since=drafted or facts.revision.opened_at,
-        present=unmarked(glance.present) if glance is not None else (),
-        uncertain=unmarked(glance.uncertain) if glance is not None else (),
+        named=_named(glance) if glance is not None else (),
+    )
+
+
+def _named(glance: Glance) -> tuple[tuple[str, str], ...]:
+    said = [(label, State.PRESENT) for label in unmarked(glance.present)]
+    said += [(label, State.UNCERTAIN) for label in unmarked(glance.uncertain)]
+    said.sort(key=lambda one: URGENCIES.get(one, Urgency.PLAIN))
+    return tuple(
+        (f"{label}?", "doubtful")
+        if state is State.UNCERTAIN
+        else (label, "urgent" if URGENCIES.get((label, state)) is Urgency.CRITICAL else "found")
+        for label, state in said
     )
 
 
