@@ -1,0 +1,284 @@
+"""A radiologist's day at the report page: a real browser, the real pages, real documents, hands on the keyboard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from starlette.types import ASGIApp
+
+from dicom_node.tables import Proof
+from reports.people.rights import Role
+from reports.people.tables import Attendance
+from reports.tables import Report
+from tests.harness.axe import violations
+from tests.harness.people import PASSWORD, add_user, cookie_for
+from tests.harness.reading_room import ReadingRoom
+
+SLOW = 60_000  # ms; a busy machine
+FRACTURE = " Fracture of the left sixth rib."
+
+
+class Day:
+    """The room, where it is served, and who sits there."""
+
+    def __init__(self, room: ReadingRoom, base: str, browser: Browser) -> None:
+        self.room = room
+        self.base = base
+        self._browser = browser
+
+    def sit_down(self, page: Page, login: str) -> Page:
+        name, value = cookie_for(self.room.database, login)
+        page.context.clear_cookies()
+        page.context.add_cookies([{"name": name, "value": value, "url": self.base}])
+        page.context.set_default_timeout(SLOW)
+        expect.set_options(timeout=SLOW)
+        return page
+
+    def colleague(self, login: str) -> Page:
+        """Another person at another browser."""
+        return self.sit_down(self._browser.new_context(viewport={"width": 1280, "height": 800}).new_page(), login)
+
+    def open(self, page: Page, report: Report) -> None:
+        page.goto(f"{self.base}/study/{self.room.number(report)}/report")
+
+    def ready(self, page: Page, report: Report, act: str = "sign") -> None:
+        """Open a report; the film is painted and the PACS was asked."""
+        self.open(page, report)
+        expect(page.locator(f"[data-act={act}]")).to_have_attribute("aria-disabled", "false")
+
+    def text(self, report: Report) -> str:
+        """As it is signed, in the store."""
+        from reports.objects.content import read_content
+        from reports.web.report import document_of, latest_final, papers
+
+        final = self.room.ask(lambda tx: latest_final(papers(tx, self.room.number(report))))  # type: ignore[arg-type]
+        assert final is not None
+        document = document_of(final.digest, self.room.desk.config.node.store_folder)
+        assert document is not None
+        return read_content(document).narrative
+
+
+@pytest.fixture
+def day(tmp_path: Path, served: Callable[[ASGIApp], str], browser: Browser) -> Iterator[Day]:
+    room = ReadingRoom(tmp_path)
+    room.peer("PACS", proof=Proof.ACKNOWLEDGEMENT)
+    add_user(room.database, "rita", Role.RADIOLOGIST, name="Reader^Rita")
+    add_user(room.database, "carl", Role.RADIOLOGIST, name="Chief^Carl")
+    add_user(room.database, "tom", Role.TRAINEE, name="Trainee^Tom")
+    yield Day(room, served(room.app), browser)
+    room.close()
+
+
+def saved(page: Page) -> None:
+    expect(page.locator("#saved")).to_have_text("Saved")
+
+
+def sign(page: Page, secret: str = "2580") -> None:
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#ask-sign")).to_be_visible()
+    page.keyboard.type(secret)
+    page.keyboard.press("Enter")
+
+
+def test_morning_from_signing_in_to_the_second_draft_by_keyboard_alone(day: Day, page: Page) -> None:
+    first, second = day.room.study(), day.room.study()
+    page.context.set_default_timeout(SLOW)
+    expect.set_options(timeout=SLOW)
+
+    page.goto(f"{day.base}/report/next")
+    page.get_by_label("Name").fill("rita")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{day.base}/study/{day.room.number(first)}/report")
+
+    # the first one is right as it is
+    expect(page.locator("[data-act=accept]")).to_have_attribute("aria-disabled", "false")
+    page.keyboard.press("a")
+    expect(page.locator("#ask-sign .summary")).to_have_text("Every word is the AI's: you sign its text as your report.")
+    page.keyboard.type("2580")
+    page.keyboard.press("Enter")
+    expect(page.locator("#final")).to_contain_text("No pneumothorax.")
+    expect(page.locator("#arrival")).to_have_text("Signed, not yet in PACS.")
+    day.room.deliver()
+    expect(page.locator("#arrival")).to_have_text("In PACS (acknowledgement).")
+
+    # the next one lacks a fracture
+    page.keyboard.press("n")
+    expect(page).to_have_url(f"{day.base}/study/{day.room.number(second)}/report")
+    expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
+    page.keyboard.press("e")
+    page.keyboard.press("Control+End")
+    page.keyboard.type(FRACTURE)
+    expect(page.locator("#findings-changes ins")).to_have_text(FRACTURE)
+    expect(page.locator(".finding[data-label=Fracture]")).to_have_class(re.compile("is-present"))
+    saved(page)
+    sign(page)
+    expect(page.locator("#final")).to_contain_text(FRACTURE.strip())
+    assert day.text(second).count(FRACTURE.strip()) == 1
+    assert FRACTURE.strip() not in day.text(first)
+
+
+def test_draft_is_rejected_with_a_reason(day: Day, page: Page) -> None:
+    report = day.room.study()
+    day.sit_down(page, "rita")
+    day.ready(page, report)
+
+    page.keyboard.press("x")
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+
+    expect(page.locator("#happened")).to_contain_text("A radiologist has rejected this draft.")
+    expect(page.locator("[data-act=sign]")).to_be_hidden()
+
+
+def test_trainee_signs_first_and_a_radiologist_second_who_adds_to_it(day: Day, page: Page) -> None:
+    report = day.room.study()
+    day.sit_down(page, "tom")
+    day.ready(page, report)
+    sign(page)
+    expect(page.locator("#told")).to_contain_text("Signed first by Trainee Tom")
+
+    rita = day.colleague("rita")
+    day.ready(rita, report, "cosign")
+    sign(rita, "2580")
+    expect(rita.locator("#ask-sign .fault")).to_have_text("The password does not fit.")
+    rita.keyboard.type(PASSWORD)
+    rita.keyboard.press("Enter")
+    expect(rita.locator("#final")).to_be_visible()
+    assert "VERIFIED REPORT - COSIGNED" in rita.inner_text(".notice")
+
+    rita.keyboard.press("d")
+    rita.locator("#words").fill("A rib fracture as well.")
+    rita.locator("#words-proof").fill("2580")
+    rita.keyboard.press("Enter")
+    expect(rita.locator("#final")).to_contain_text("A rib fracture as well.")
+    rita.context.close()
+
+
+def test_two_people_on_one_draft(day: Day, page: Page) -> None:
+    report = day.room.study()
+    day.sit_down(page, "rita")
+    day.ready(page, report)
+    carl = day.colleague("carl")
+    day.open(carl, report)
+
+    expect(carl.locator("#told")).to_contain_text("Opened by Reader Rita since ")
+    expect(carl.locator("#findings")).to_have_attribute("readonly", "")
+    page.keyboard.press("e")
+    page.keyboard.press("Control+End")
+    page.keyboard.type(FRACTURE)
+    saved(page)
+    expect(carl.locator("#findings")).to_have_value(re.compile("sixth rib"))  # he sees it as it is written
+    page.goto(f"{day.base}/")  # leaves it
+    expect(carl.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
+    expect(carl.locator("#findings")).to_be_editable()
+    carl.context.close()
+
+
+def test_session_that_ends_in_the_middle_of_an_edit_loses_nothing(day: Day, page: Page) -> None:
+    report = day.room.study()
+    day.sit_down(page, "rita")
+    day.ready(page, report)
+    page.keyboard.press("e")
+    page.keyboard.press("Control+End")
+    with day.room.database.write() as tx:
+        tx.query(Attendance).delete()
+
+    page.keyboard.type(FRACTURE)
+    dialog = page.get_by_role("dialog", name="Your session is over")
+    dialog.locator("input").fill(PASSWORD)
+    page.keyboard.press("Enter")
+
+    expect(dialog).to_be_hidden()
+    saved(page)
+    page.reload()
+    expect(page.locator("#findings")).to_have_value(re.compile("sixth rib"))
+    assert page.evaluate("() => Object.keys(sessionStorage).filter((name) => name.startsWith('wetread-unsaved'))") == []
+
+
+def test_words_that_never_reached_the_server_are_there_after_a_reload(day: Day, page: Page) -> None:
+    report = day.room.study()
+    day.sit_down(page, "rita")
+    day.ready(page, report)
+    page.route("**/report/save", lambda route: route.abort())
+    page.keyboard.press("e")
+    page.keyboard.press("Control+End")
+    page.keyboard.type(FRACTURE)
+    expect(page.locator("#saved")).to_contain_text("cannot be reached")
+
+    page.unroute("**/report/save")
+    page.evaluate("() => { navigator.sendBeacon = () => true; }")  # as if the machine had lost its power
+    page.reload()
+
+    expect(page.locator("#findings")).to_have_value(re.compile("sixth rib"))
+    saved(page)
+
+
+def test_chip_against_the_text_warns_and_inserts_only_when_told(day: Day, page: Page) -> None:
+    report = day.room.study()
+    day.sit_down(page, "rita")
+    day.ready(page, report)
+    before = page.input_value("#findings")
+
+    page.get_by_label("Pneumothorax: what it is").select_option("present")
+    warning = page.locator("#against li")
+    expect(warning).to_contain_text("Pneumothorax is set to present, the text says absent. “No pneumothorax”")
+    assert page.input_value("#findings") == before
+    page.get_by_role("button", name="As the text says").click()
+    expect(warning).to_have_count(0)
+
+    page.get_by_label("Add a finding").select_option("Fracture")
+    page.get_by_role("button", name="Insert “Fracture is present.”").click()
+    expect(page.locator("#findings")).to_have_value(f"{before} Fracture is present.")
+    expect(warning).to_have_count(0)
+    page.get_by_role("button", name="Pleural Effusion").click()
+    assert page.evaluate(
+        "() => { const field = document.activeElement;"
+        " return field.value.slice(field.selectionStart, field.selectionEnd); }"
+    ).startswith("Small left pleural effusion")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("<img src=x onerror=alert(1)>^\u202e<b>Evil", "<img src=x onerror=alert(1)> <b>Evil"),
+        ("Hong^Gildong=洪^吉洞=홍^길동", "Hong Gildong = 洪 吉洞 = 홍 길동"),
+        ("مثال^صورة", "مثال صورة"),
+    ],
+)
+def test_names_are_text_in_every_script(day: Day, page: Page, name: str, shown: str) -> None:
+    report = day.room.study(SpecificCharacterSet="ISO_IR 192", PatientName=name)
+    day.sit_down(page, "rita")
+    day.ready(page, report)
+
+    assert page.inner_text(".of-name dd") == shown
+    page.keyboard.press("Control+Enter")
+    assert shown in page.inner_text("#ask-sign .whose")
+    assert page.locator("img[src=x]").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nobody_stumbles(day: Day, page: Page, scheme: str) -> None:
+    report = day.room.study()
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    day.sit_down(page, "rita")
+    day.ready(page, report)
+    page.keyboard.press("e")
+    page.keyboard.press("Control+End")
+    page.keyboard.type(FRACTURE)
+    page.get_by_label("Pneumothorax: what it is").select_option("present")
+    expect(page.locator("#against li")).to_have_count(1)
+    saved(page)
+
+    assert violations(page) == []
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#ask-sign")).to_be_visible()
+    assert violations(page) == []
+    page.keyboard.type("2580")
+    page.keyboard.press("Enter")
+    expect(page.locator("#final")).to_be_visible()
+    assert violations(page) == []
