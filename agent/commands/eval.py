@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.cli import EXIT_FAILED
+from agent.commands.live import live
 from agent.commands.session import config_of, print_json, print_table
 
 if TYPE_CHECKING:
@@ -274,3 +275,6 @@ def _show(evaluation: Evaluation, output: Path, *, as_json: bool) -> None:
 
 def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.2f}"
+
+
+eval.add_command(live)
