@@ -70,6 +70,7 @@ class BrokerConfig(BaseModel):
     url: SecretStr = SecretStr("")  # empty: an own Redis on a unix socket in the data folder
 
 
+Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:\d{1,5})?$")]
 HostName = Annotated[str, Field(pattern=r"^[a-z0-9:]([a-z0-9.:-]*[a-z0-9])?$")]  # an address has no brackets
 
 
@@ -83,6 +84,7 @@ class WebConfig(BaseModel):
     hosts: tuple[HostName, ...] = ()  # names by which others call these pages; the first stands in links
     tls_certificate: Path | None = None  # PEM, ours; with it the port speaks https only
     tls_key: Path | None = None  # PEM, without password; None: it stands in the file of the certificate
+    frame_origins: tuple[Origin, ...] = ()  # whose pages may show the badge of a study in a frame
     proxy: tuple[IPvAnyNetwork, ...] = ()  # who terminates TLS before us; only its X-Forwarded-* are believed
     idle_minutes: float = Field(30, ge=1, le=480)  # without anything done; then the password is asked again
     session_hours: float = Field(12, gt=0, le=24)  # whatever is done

@@ -90,6 +90,7 @@ def access(web: WebConfig) -> Access:
         is_loopback=web.is_loopback,
         has_certificate=web.tls_certificate is not None,
         proxies=web.proxy,
+        framers=web.frame_origins,
     )
 
 

@@ -23,13 +23,15 @@ _PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # no patient; m
 class Access:
     """How this installation's pages are reached. hosts: names for others than this machine, in lower case.
 
-    proxies: who speaks https for us, and is believed what it says of its clients.
+    proxies: who speaks https for us, and is believed what it says of its clients. framers: origins whose pages may show
+    the badge of a study in a frame.
     """
 
     hosts: frozenset[str] = frozenset()
     is_loopback: bool = True  # the port opens for this machine alone
     has_certificate: bool = False
     proxies: tuple[Network, ...] = ()
+    framers: tuple[str, ...] = ()
 
     @property
     def is_secure(self) -> bool:

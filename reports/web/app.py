@@ -18,11 +18,13 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute
 
 from dicom_node.database import Database
+from reports.web.api.problems import PREFIX, problem
 from reports.web.doors import OnlyKnown, visitor_of
 from reports.web.guard import Guard
 from reports.web.navigation import navigation
 from reports.web.pages import (
     account,
+    api,
     audit,
     entrance,
     events,
@@ -109,6 +111,7 @@ def _routes(site: Site, files: Mapping[str, StaticFile], metrics: Callable[[], b
         *installation.routes(site),
         *quality.routes(site),
         *films.routes(site),
+        *api.routes(site),
         site.route("/healthz", probes.healthz, Right.OPEN),
         site.route("/readyz", probes.readyz, Right.OPEN),
         site.route("/metrics", probes.metrics, Right.OPEN),
@@ -128,6 +131,8 @@ class _Refusals:
         title = _TITLES.get(error.status_code, "Not possible")
         usual = error.detail in {"", HTTPStatus(error.status_code).phrase}
         sentence = _SENTENCES.get(error.status_code, error.detail) if usual else error.detail
+        if request.url.path.startswith(PREFIX):
+            return problem(error.status_code, sentence, headers=error.headers)
         if "application/json" in request.headers.get("accept", ""):
             return JSONResponse({"detail": sentence}, status_code=error.status_code, headers=error.headers)
         page = self._templates.get_template("error.html").render(

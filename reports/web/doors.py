@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route, request_response
 from starlette.types import Receive, Scope, Send
 
+from reports.web.api.problems import PREFIX, problem
 from reports.web.bodies import LARGEST_FORM, measured
 from reports.web.rights import NOBODY, Right, Visitor
 
@@ -114,4 +115,6 @@ def _sign_in_first(request: Request) -> Response:
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?next={quote(wanted, safe='')}", status_code=303)
+    if request.url.path.startswith(PREFIX):
+        return problem(401, "Bring a token (Authorization: Bearer ...), or sign in.")
     return JSONResponse({"detail": "Sign in first."}, status_code=401)

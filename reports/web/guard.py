@@ -7,10 +7,11 @@ from typing import Final
 
 import structlog
 from starlette.datastructures import MutableHeaders
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reports.web.access import Access, arrive, is_known_to_be_safe
+from reports.web.api.problems import PREFIX, problem
 
 log = structlog.get_logger("web")
 
@@ -53,8 +54,10 @@ class Guard:
             if message["type"] == "http.response.start":
                 answered = True
                 headers = MutableHeaders(scope=message)
+                framed = "frame-ancestors http" in headers.get("content-security-policy", "")
                 for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                    if name != "X-Frame-Options" or not framed:
+                        headers.setdefault(name, value)
                 if always:
                     headers.setdefault("Strict-Transport-Security", _HSTS)
             await send(message)
@@ -67,4 +70,9 @@ class Guard:
         except Exception:
             log.exception("page_failed", method=scope["method"])
             if not answered:
-                await HTMLResponse(self._error_page, status_code=500)(scope, receive, locked)
+                await self._broken(scope)(scope, receive, locked)
+
+    def _broken(self, scope: Scope) -> Response:
+        if scope["path"].startswith(PREFIX):
+            return problem(500, "The answer could not be made. The log of the web process says where.")
+        return HTMLResponse(self._error_page, status_code=500)
