@@ -62,7 +62,8 @@ def served() -> Iterator[Callable[[ASGIApp], str]]:
     running: list[tuple[uvicorn.Server, threading.Thread, socket.socket]] = []
 
     def serve(app: ASGIApp) -> str:
-        door = socket.create_server(("127.0.0.1", 0))
+        door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio keeps Nagle's delay
+        door.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=5))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
         running.append((server, thread, door))

@@ -208,7 +208,7 @@ export class FilmViewer {
       ["Fit", "0"], ["1:1", "1"], ["Invert", "i"], ["Mirror", "m"], ["Turn", "t"], ["Reset", "."],
     ].map(([words, key]) => this.tool(words, key));
     this.windows = this.choice("Window", (name) => this.preset(name));
-    this.chooser = this.choice("Beside it", (place) => this.showPrior(this.others[Number(place)]?.film ?? null, this.others[Number(place)]?.words));
+    this.chooser = this.choice("Compare with", (place) => this.showPrior(this.others[Number(place)]?.film ?? null, this.others[Number(place)]?.words));
     options(this.chooser, [["", "No second film"], ...this.others.map(({ words }, place) => [String(place), words])]);
     this.chooser.parentElement.hidden = !this.others.length;
     this.link = this.tool("Linked", "l");

@@ -65,7 +65,7 @@ export function presets(film) {
   return [
     ...own,
     { name: "full", words: "Full range", look: between(film.least, film.most) },
-    { name: "lung", words: "Lung (relative)", look: share(0.35, 0.6) },
+    { name: "lung", words: "Lung (relative)", look: share(0.4, 0.75) },
     { name: "soft", words: "Mediastinum (relative)", look: share(0.65, 0.5) },
     { name: "bone", words: "Bone (relative)", look: share(0.75, 0.75) },
   ];

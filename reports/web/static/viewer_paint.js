@@ -67,11 +67,11 @@ export class TexturePainter {
     this.prepare();
   }
 
-  /** Anew after the context was lost. */
+  /** Anew after the context was lost. The program is compiled beside us; who asks for it too early waits for it. */
   prepare() {
     const gl = this.gl;
-    this.program = linked(gl);
-    this.places = Object.fromEntries(["film", "grays", "back", "canvasHeight", "isSmooth"].map((name) => [name, gl.getUniformLocation(this.program, name)]));
+    this.program = begun(gl);
+    this.places = null;
     this.film = texture(gl);
     this.table = texture(gl);
     this.shown = null;
@@ -97,6 +97,7 @@ export class TexturePainter {
 
   draw(matrix, smooth) {
     const { gl, canvas, shown } = this;
+    this.places ??= finished(gl, this.program);
     const back = inverse(matrix);
     const [across, down] = [shown.across, shown.down];
     gl.viewport(0, 0, canvas.width, canvas.height);
@@ -182,7 +183,7 @@ export class PixelPainter {
   }
 }
 
-function linked(gl) {
+function begun(gl) {
   const program = gl.createProgram();
   for (const [kind, source] of [[gl.VERTEX_SHADER, CORNERS], [gl.FRAGMENT_SHADER, PIXELS]]) {
     const shader = gl.createShader(kind);
@@ -191,8 +192,13 @@ function linked(gl) {
     gl.attachShader(program, shader);
   }
   gl.linkProgram(program);
-  if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) throw new Error(`the shader does not link: ${gl.getProgramInfoLog(program)}`);
   return program;
+}
+
+/** Where its uniforms are. */
+function finished(gl, program) {
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) throw new Error(`the shader does not link: ${gl.getProgramInfoLog(program)}`);
+  return Object.fromEntries(["film", "grays", "back", "canvasHeight", "isSmooth"].map((name) => [name, gl.getUniformLocation(program, name)]));
 }
 
 function texture(gl) {
