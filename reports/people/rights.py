@@ -27,6 +27,8 @@ class Right(StrEnum):
     SEE = "see"  # worklist, studies, films, drafts
     EDIT = "edit"  # write in a draft, attest it, reject it
     SIGN = "sign"  # verify, sign second, withdraw
+    HANDLE = "handle"  # complete, requeue, read again, release, exclude a study
+    OVERRULE = "overrule"  # let a film be read that the gate held or excluded
     ASK = "ask"  # put a question about a film to the reader
     QUALITY = "quality"
     AUDIT = "audit"
@@ -36,10 +38,29 @@ class Right(StrEnum):
 HELD_BY: Final = MappingProxyType(
     {
         Role.RADIOLOGIST: frozenset(
-            {Right.ACCOUNT, Right.SEE, Right.EDIT, Right.SIGN, Right.ASK, Right.QUALITY},
+            {
+                Right.ACCOUNT,
+                Right.SEE,
+                Right.EDIT,
+                Right.SIGN,
+                Right.HANDLE,
+                Right.OVERRULE,
+                Right.ASK,
+                Right.QUALITY,
+            },
         ),
-        Role.TRAINEE: frozenset({Right.ACCOUNT, Right.SEE, Right.EDIT, Right.ASK}),
-        Role.ADMINISTRATOR: frozenset({Right.ACCOUNT, Right.SEE, Right.QUALITY, Right.AUDIT, Right.ADMINISTER}),
+        Role.TRAINEE: frozenset({Right.ACCOUNT, Right.SEE, Right.EDIT, Right.HANDLE, Right.ASK}),
+        Role.ADMINISTRATOR: frozenset(
+            {
+                Right.ACCOUNT,
+                Right.SEE,
+                Right.HANDLE,
+                Right.OVERRULE,
+                Right.QUALITY,
+                Right.AUDIT,
+                Right.ADMINISTER,
+            },
+        ),
         Role.AUDITOR: frozenset({Right.ACCOUNT, Right.QUALITY, Right.AUDIT}),
         Role.SERVICE: frozenset[Right](),  # the scopes of its token
     }

@@ -1,30 +1,42 @@
-"""The page of one study: what it is, where it is, and everything that happened to it."""
+"""The page of one study: what it is, where it is, everything that happened to it, and what a person can do with it."""
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Final
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from dicom_node import books
 from dicom_node.database import clock
+from dicom_node.errors import ConfigurationError, WetreadError
+from dicom_node.tables import Study
 from reports.web.alarms import alarms
+from reports.web.doors import visitor_of
+from reports.web.entries import actor_of, read_entries
+from reports.web.handling import ACTS, act, offered
 from reports.web.rights import Right
+from reports.web.seen import seen
 from reports.web.site import Site
 from reports.web.standing import Status
 from reports.web.study import MOST_INSTANCES, dossier, draft_of
 
 _LIVE_SECONDS = 20  # between two looks of a page that shows something moving
-_MOVING = frozenset({Status.RECEIVING, Status.WAITING, Status.READING, Status.DRAFTED})
+_MOVING: Final = frozenset({Status.RECEIVING, Status.WAITING, Status.READING, Status.DRAFTED, Status.SIGNED})
 
 
 def routes(site: Site) -> list[Route]:
     """Addresses of this module."""
     pages = _Pages(site)
-    return [
-        site.route("/study/{number:int}", pages.study, Right.SEE),
+    page = "/study/{number:int}"
+    acts = [
+        site.route(f"{page}/{verb}", partial(pages.act, verb), one.right, methods=("POST",))
+        for verb, one in ACTS.items()
     ]
+    return [site.route(page, pages.study, Right.SEE), *acts]
 
 
 class _Pages:
@@ -33,6 +45,27 @@ class _Pages:
 
     def study(self, request: Request) -> Response:
         """One study: what it is, where it is, its draft, and everything that happened to it."""
+        visitor, number = visitor_of(request), request.path_params["number"]
+        answer = self._show(request)
+        seen(self._site.database, visitor, number, "study")
+        return answer
+
+    def act(self, verb: str, request: Request) -> Response:
+        """Do something with it; then show it, or why that was not possible."""
+        entries, number = read_entries(request), request.path_params["number"]
+        try:
+            if ACTS[verb].sure and not entries.flag("sure"):
+                raise ConfigurationError(f"Not done. Check the box first: {ACTS[verb].sure}.")
+            with self._site.database.write() as tx:
+                found = tx.get(Study, number) if number < 1 << 31 else None
+                if found is None:
+                    raise HTTPException(404)
+                act(tx, found, verb, clock(tx), actor=actor_of(request), reason=entries.text("reason"))
+        except WetreadError as error:
+            return self._show(request, fault=str(error), status=422)
+        return RedirectResponse(f"/study/{number}?done={verb}", status_code=303)
+
+    def _show(self, request: Request, *, fault: str = "", status: int = 200) -> Response:
         not_ready = self._site.not_ready()
         with self._site.database.read() as tx:
             now = clock(tx)
@@ -40,14 +73,19 @@ class _Pages:
             warnings = alarms(tx, now, books.backlog(tx), not_ready)
         if found is None:
             raise HTTPException(404)
-        live = found.standing.status in _MOVING and request.query_params.get("refresh") != "off"
+        live = found.standing.status in _MOVING and request.query_params.get("refresh") != "off" and not fault
+        done = ACTS.get(request.query_params.get("done", ""))
         return self._site.page(
             request,
             "study.html",
+            status=status,
             now=now,
             alarms=warnings,
             found=found,
             draft=draft_of(found, self._site.premises.store_folder),
             most_instances=MOST_INSTANCES,
+            acts=offered(found, visitor_of(request)),
+            fault=fault,
+            said=f"Done: {done.words}." if done else "",
             live=_LIVE_SECONDS if live else None,
         )

@@ -56,7 +56,7 @@ BELONGS = {
     "/sign-in": {Right.OPEN},
     "/sign-out": {Right.OPEN},
     "/static": {Right.OPEN},
-    "/study": {Right.SEE, Right.EDIT, Right.SIGN, Right.ASK, Right.ADMINISTER},
+    "/study": {Right.SEE, Right.EDIT, Right.SIGN, Right.HANDLE, Right.OVERRULE, Right.ASK, Right.ADMINISTER},
     "/users": {Right.ADMINISTER},
     "/welcome": {Right.OPEN},
     "/worklist": {Right.SEE},
