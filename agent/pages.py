@@ -35,8 +35,8 @@ from reports.web.entrance import Entrance
 from reports.web.site import Equipment
 
 
-def make_pages(config: Config, database: Database) -> Starlette:
-    """The app that uvicorn serves."""
+def make_pages(config: Config, database: Database, films: FilmRoom | None = None) -> Starlette:
+    """The app that uvicorn serves. films: None: a room of its own."""
     premises = Premises(
         ae_title=config.node.ae_title,
         port=config.node.port,
@@ -63,7 +63,7 @@ def make_pages(config: Config, database: Database) -> Starlette:
             people=people,
             oidc=Provider(config.oidc) if config.oidc.issuer else None,
             caretaker=Caretaker(config, database),
-            films=film_room(config),
+            films=films or film_room(config),
             viewer_link=ViewerLink(config.web.viewer_link) if config.web.viewer_link else None,
             signoff=SignOff(database, config.node.store_folder, workshop_of(Desk(config, database))),
             whose_study=WhoseStudy(config, database),

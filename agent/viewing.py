@@ -11,7 +11,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -128,6 +128,11 @@ class FilmRoom:
         """See `viewable.facts`."""
         found: dict[str, Any] = json.loads(self._answer("describe", digest))
         return found
+
+    def start(self) -> None:
+        """Start one process now, for the first film not to wait for it; trouble comes up with that film."""
+        with suppress(DecoderUnavailableError), self._bench.decoder("") as decoder:
+            decoder.start()
 
     def close(self) -> None:
         """End the processes; they end with this object as well."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -179,13 +180,14 @@ def _deliver(config: Config, database: Database, stop: threading.Event, threads:
 @click.pass_obj
 def web(surroundings: Surroundings) -> None:
     """Serve the pages, /healthz and /metrics on web.port; beyond 127.0.0.1 by TLS, to those who have signed in."""
-    from agent.pages import make_pages
+    from agent.pages import film_room, make_pages
     from agent.serving import make_server
 
     config = _begin(surroundings)
-    with open_database(config) as database:
-        server = make_server(make_pages(config, database), config.web)
+    with open_database(config) as database, closing(film_room(config)) as films:
+        server = make_server(make_pages(config, database, films), config.web)
         loop.Heart("web", database, loop.stop_on_signals()).start()
+        threading.Thread(target=films.start, name="films", daemon=True).start()
         server.run()
         if not server.started:
             raise SystemExit(_NO_PORT)

@@ -64,6 +64,10 @@ class DecoderProcess:
         """The child's process id; None where none runs."""
         return None if self._child is None else self._child.pid
 
+    def start(self) -> None:
+        """Start the child now, for the first film not to wait for it. Raises DecoderUnavailableError."""
+        self._ready_pipe()
+
     def render(self, path: Path) -> Film:
         """Like `pixels.render`, and raises UndecodableImage on time-out, crash and lack of memory as well."""
         answer, pixels = self._ask("render", path)

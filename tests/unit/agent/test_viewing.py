@@ -122,6 +122,18 @@ def test_the_same_question_at_once_is_answered_once(store: Path) -> None:
     room.close()
 
 
+def test_a_room_that_was_started_has_its_process_before_the_first_film(store: Path) -> None:
+    room = FilmRoom(store, children=2)
+    before = len(children())
+
+    room.start()
+
+    assert len(children()) == before + 1
+    room.describe(DIGESTS[0])
+    assert len(children()) == before + 1  # it is the one that is taken
+    room.close()
+
+
 def test_nothing_stays_when_the_room_is_closed_or_forgotten(store: Path) -> None:
     before = {child.pid for child in children()}
     closed, forgotten = FilmRoom(store, children=1), FilmRoom(store, children=1)
