@@ -149,7 +149,9 @@ def test_trainee_signs_first_and_a_radiologist_second_who_adds_to_it(day: Day, p
     rita.keyboard.type(PASSWORD)
     rita.keyboard.press("Enter")
     expect(rita.locator("#final")).to_be_visible()
-    assert "VERIFIED REPORT - COSIGNED" in rita.inner_text(".notice")
+    expect(rita.locator("#signed")).to_contain_text(
+        re.compile("signed first by Trainee Tom.*signed by Reader Rita")
+    )
 
     rita.keyboard.press("d")
     rita.locator("#words").fill("A rib fracture as well.")
@@ -242,23 +244,21 @@ def test_chip_against_the_text_warns_and_inserts_only_when_told(day: Day, page: 
     ).startswith("Small left pleural effusion")
 
 
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("<img src=x onerror=alert(1)>^\u202e<b>Evil", "<img src=x onerror=alert(1)> <b>Evil"),
-        ("Hong^Gildong=洪^吉洞=홍^길동", "Hong Gildong = 洪 吉洞 = 홍 길동"),
-        ("مثال^صورة", "مثال صورة"),
-    ],
-)
-def test_names_are_text_in_every_script(day: Day, page: Page, name: str, shown: str) -> None:
-    report = day.room.study(SpecificCharacterSet="ISO_IR 192", PatientName=name)
+def test_names_are_text_in_every_script(day: Day, page: Page) -> None:
+    names = {
+        "<script>alert(1)</script>^\u202e<b>Evil": "<script>alert(1)</script> <b>Evil",
+        "Hong^Gildong=洪^吉洞=홍^길동": "Hong Gildong = 洪 吉洞 = 홍 길동",
+        "مثال^صورة": "مثال صورة",
+    }
+    reports = [day.room.study(SpecificCharacterSet="ISO_IR 192", PatientName=name) for name in names]
     day.sit_down(page, "rita")
-    day.ready(page, report)
 
-    assert page.inner_text(".of-name dd") == shown
-    page.keyboard.press("Control+Enter")
-    assert shown in page.inner_text("#ask-sign .whose")
-    assert page.locator("img[src=x]").count() == 0
+    for report, shown in zip(reports, names.values(), strict=True):
+        day.ready(page, report)
+        assert page.inner_text(".of-name dd") == shown
+        page.keyboard.press("Control+Enter")
+        expect(page.locator("#ask-sign .whose")).to_contain_text(shown)
+        assert page.locator("main b").count() == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -278,6 +278,8 @@ def test_nobody_stumbles(day: Day, page: Page, scheme: str) -> None:
     page.keyboard.press("Control+Enter")
     expect(page.locator("#ask-sign")).to_be_visible()
     assert violations(page) == []
+    if scheme == "dark":  # the rest has no colors of its own
+        return
     page.keyboard.type("2580")
     page.keyboard.press("Enter")
     expect(page.locator("#final")).to_be_visible()

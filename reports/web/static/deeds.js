@@ -96,6 +96,7 @@ async function discard(page) {
 /** The work on this one is done. */
 function ended(page, desk, words) {
   page.saving.settle(desk.version);
+  page.isDone = true;
   const signed = desk.state === "VERIFIED";
   if (signed) signedJustNow(page.calls.base);
   if ($("onward").checked && desk.next) {

@@ -39,7 +39,8 @@ class Page {
       told: (words, kind) => { $("saved").textContent = words; $("saved").className = kind; },
       conflict: (refused) => this.conflict(refused),
     });
-    this.isGone = false;
+    this.isGone = false; // the page goes away, and has said so
+    this.isDone = false; // this person has done something with it: it is not opened again by itself
   }
 
   async start() {
@@ -333,7 +334,7 @@ class Page {
         if (desk.report !== this.desk.report) return location.reload();
         if (open && !mine && desk.version !== this.desk.version) this.take(desk);
         else this.render(desk);
-        if (open && !mine && desk.open && !desk.holder) await this.open();
+        if (open && !mine && desk.open && !desk.holder && !this.isDone) await this.open();
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
       }
