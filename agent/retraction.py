@@ -67,6 +67,7 @@ def _taking(recall: Recall, master: Dataset, draft: Dataset) -> Taking:
         number=recall.number,
         findings=shelf.findings_in(master),
         draft=draft,
+        reason=recall.reason,
     )
 
 

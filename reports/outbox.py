@@ -184,7 +184,7 @@ class Taking:
     """Why something is taken back. number: of the revision; words: for people, without a patient's data.
 
     findings: what the text of the master says; servers that have it item by item are told of each. draft: the
-    machine's, where the master is what a person signed.
+    machine's, where the master is what a person signed. reason: of a person, as a code word; empty: the event is all.
     """
 
     stage: Stage
@@ -195,6 +195,7 @@ class Taking:
     number: int
     findings: tuple[Finding, ...] = ()
     draft: Dataset | None = None
+    reason: str = ""
 
 
 def take_back(
@@ -318,7 +319,7 @@ def _taken_back(kind: Kind, master: Dataset, workshop: Workshop, taking: Taking)
     stage, words, at, config = taking.stage, taking.words, taking.at, workshop.config
     if kind is Kind.OUTCOME:
         result = Result.REJECTED if taking.event in _REJECTED else Result.WITHDRAWN
-        reason = taking.event.value
+        reason = taking.reason or taking.event.value
         draft = taking.draft if taking.draft is not None else master
         return _of_an_outcome(outcome_of(draft, drafted_at=taking.drafted_at, at=at, result=result, reason=reason))
     findings = _coded(taking.findings)

@@ -23,7 +23,7 @@ from dicom_node.tables import Delivery, DeliveryState, Revision
 from dicom_node.transports import Destination
 from dicom_node.worklist import Outgoing, deliveries_of, enqueue
 from reports.life import RULES, key_of
-from reports.signoff.tables import SignedDocument, SignedKind
+from reports.signoff.tables import Decision, SignedDocument, SignedKind
 from reports.tables import ENDED, Event, Report, Sighting
 
 AT_ONCE: Final = 100
@@ -52,7 +52,7 @@ class Signed:
 class Recall:
     """One ended report, and by destination what must be taken back there.
 
-    digest: of the draft. finals: what was signed, the newest first.
+    digest: of the draft. finals: what was signed, the newest first. reason: of whoever rejected it here, a code word.
     """
 
     report_id: int
@@ -66,6 +66,7 @@ class Recall:
     at: datetime
     digest: str
     finals: tuple[Signed, ...]
+    reason: str
     got: Mapping[str, tuple[Got, ...]]
     unclear: bool  # a sender may still be transmitting: asked again later
 
@@ -140,6 +141,7 @@ def _recall(tx: Session, report: Report) -> Recall:
         at=report.changed_at,
         digest=report.digest,
         finals=_finals(tx, report),
+        reason=tx.scalar(select(Decision.reason).where(Decision.report_id == report.id)) or "",
         got=got,
         unclear=unclear,
     )

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, Delivery, DeliveryState, Revision
-from dicom_node.worklist.moves import SIGNED_INSTEAD, locked, move_delivery, settle
+from dicom_node.worklist.moves import CALLED_OFF, SIGNED_INSTEAD, locked, move_delivery, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,10 @@ def drop_unsent_drafts(tx: Session, revision: Revision) -> None:
     for delivery in tx.scalars(drafts.order_by(Delivery.id)):
         if delivery.state is DeliveryState.FAILED:
             move_delivery(delivery, DeliveryState.QUEUED)
-        elif delivery.state is not DeliveryState.QUEUED or delivery.claim_token or delivery.sent_at is not None:
+        elif delivery.claim_token or delivery.sent_at is not None:
             continue
-        move_delivery(delivery, DeliveryState.CANCELED)
-        delivery.reason = SIGNED_INSTEAD
+        if delivery.state is DeliveryState.QUEUED:
+            move_delivery(delivery, DeliveryState.CANCELED)
+            delivery.reason = SIGNED_INSTEAD
+        elif delivery.reason == CALLED_OFF:  # by a newer revision, of which there is no draft
+            delivery.reason = SIGNED_INSTEAD

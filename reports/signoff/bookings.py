@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from dicom_node import audit, worklist
 from dicom_node.tables import Book, Instance, Revision
 from dicom_node.worklist import Ending
-from dicom_node.worklist.moves import close, locked, settle
+from dicom_node.worklist.moves import close, settle
 from reports import drafts, shelf
 from reports.signoff.documents import Film, Written
 from reports.signoff.edits import Edit
@@ -121,7 +121,7 @@ def _add_row(tx: Session, scene: Scene, person: Person, written: Written, at: da
 
 def _send(tx: Session, scene: Scene, written: Written, now: datetime, *, actor: str) -> None:
     """Queue it in place of drafts that had not left; in flight until every destination has proven it."""
-    revision = tx.scalars(locked(Revision).where(Revision.id == scene.revision_id)).one()
+    revision = tx.get_one(Revision, scene.revision_id)  # locked last, as senders do
     worklist.drop_unsent_drafts(tx, revision)
     worklist.enqueue(tx, revision, written.outgoing, now, actor=actor)
     settle(tx, revision, now, actor=actor)

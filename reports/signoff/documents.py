@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -203,7 +203,8 @@ def _write(
         return document
 
     earlier = _load(folder, scene.earlier)
-    master, masters = outbox.editions(checked, scene.everyone, stage, earlier)
+    everyone = [_as_taker(one, stage) for one in scene.everyone]
+    master, masters = outbox.editions(checked, everyone, stage, earlier)
     report = outbox.Report(
         draft=draft,
         drafted_at=scene.drafted_at,
@@ -215,7 +216,7 @@ def _write(
         messaged=scene.messaged,
     )
     made = [
-        outbox.parcels(masters, stage, _those(scene.everyone, names), workshop, what, earlier)
+        outbox.parcels(masters, stage, _those(everyone, names), workshop, what, earlier)
         for names, what in _by_what_they_know(scene, report)
     ]
     return Written(
@@ -242,6 +243,13 @@ def _by_what_they_know(scene: Scene, report: outbox.Report) -> list[tuple[frozen
         messaged=report.messaged,
     )
     return [(everyone & knowing, report), (everyone - knowing, fresh)]
+
+
+def _as_taker(destination: Destination, stage: Stage) -> Destination:
+    """What became of the draft is told once: an addendum does not change it."""
+    if stage is not Stage.ADDENDUM:
+        return destination
+    return replace(destination, objects=destination.objects - {Kind.OUTCOME})
 
 
 def _those(everyone: Sequence[Destination], names: frozenset[str]) -> list[Destination]:

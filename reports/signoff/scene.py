@@ -18,7 +18,7 @@ from dicom_node import worklist
 from dicom_node.destinations import destinations
 from dicom_node.errors import NotFound
 from dicom_node.kinds import FINAL, Kind, Stage
-from dicom_node.tables import Delivery, DeliveryState, Instance, Revision, Role, Study
+from dicom_node.tables import Book, Delivery, DeliveryState, Instance, Revision, Role, Study
 from dicom_node.transports import Destination
 from dicom_node.worklist.moves import CLASS_REFUSED
 from reports import drafts, life
@@ -160,9 +160,13 @@ def standing(tx: Session, study_id: int) -> dict[str, DeliveryState]:
 
 
 def _is_current(tx: Session, revision: Revision) -> bool:
-    """Is there no newer revision, or only such as stand beside it, with late images of their own?"""
+    """Is no newer revision about to be read, but for such as stand beside it, with late images of their own?
+
+    One that was excluded, or could not be read, gives no draft that could be waited for.
+    """
     newer = select(Revision.id).where(Revision.study_id == revision.study_id, Revision.number > revision.number)
-    return all(worklist.stands_beside(tx, one) for one in tx.scalars(newer).all())
+    coming = tx.scalars(newer.where(Revision.book == Book.IN_FLIGHT)).all()
+    return all(worklist.stands_beside(tx, one) for one in coming)
 
 
 def _images(tx: Session, study_id: int) -> tuple[str, ...]:

@@ -306,10 +306,10 @@ class SignOff:
 
     @contextmanager
     def _locked(self, report_id: int) -> Iterator[tuple[Session, Report]]:
-        """A transaction with the study locked before any other row."""
+        """A transaction with the study locked before any other row, and its report: a draft may be expiring."""
         with self.database.write() as tx:
             life.lock(tx, study_of(tx, report_id))
-            yield tx, tx.get_one(Report, report_id, populate_existing=True)
+            yield tx, tx.get_one(Report, report_id, populate_existing=True, with_for_update=True)
 
     def _audit(self, tx: Session, event: str, study_id: int, person: Person, **detail: str | int) -> None:
         audit.append(tx, event, at=clock(tx), actor=person.actor, study_id=study_id, **detail)

@@ -42,6 +42,8 @@ from tests.unit.agent.test_incoming import merge
 from tests.unit.agent.ward import Ward, now
 from tests.unit.reports import films
 
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # no question of locks
+
 
 def decision(ward: Ward) -> Decision:
     return ward.ask(lambda tx: tx.scalars(select(Decision)).one())
@@ -111,6 +113,7 @@ def test_a_held_draft_waits_in_its_book_until_it_is_signed_and_proven(ward: Ward
     assert ward.revision().book is Book.DELIVERED
 
 
+@ON_SQLITE
 def test_where_nobody_gets_it_the_books_say_so(ward: Ward) -> None:
     ward.peer("HOLDS", mode=Mode.HOLD)
     ward.study_with_draft()
@@ -194,6 +197,7 @@ def test_a_complete_report_lists_every_image_of_its_procedure(ward: Ward) -> Non
         assert listed == [third.SOPInstanceUID, second.SOPInstanceUID]
 
 
+@ON_SQLITE
 def test_accepted_as_is_says_so(ward: Ward) -> None:
     ward.service("QUALITY", Way.WEBHOOK)
     ward.study_with_draft()
@@ -276,6 +280,7 @@ def test_a_trainees_signature_waits_and_the_second_one_verifies(ward: Ward) -> N
     assert [one.VerifyingObserverName for one in document.VerifyingObserverSequence] == [RITA.name]
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     "same",
     [
@@ -294,6 +299,7 @@ def test_the_same_person_cannot_sign_second(ward: Ward, same: Person) -> None:
     assert ward.report().state is ReportState.AWAITING_SECOND
 
 
+@ON_SQLITE
 def test_a_trainee_cannot_sign_second_and_nobody_signs_first_twice(ward: Ward) -> None:
     ward.study_with_draft()
     sign(ward, TOM)
@@ -361,6 +367,7 @@ def test_nothing_is_signed_while_the_study_is_held(ward: Ward) -> None:
     refused(ward, PatientChanged)
 
 
+@ON_SQLITE
 def test_nothing_is_signed_once_an_image_came_again_with_another_name(ward: Ward) -> None:
     """Corrected in the PACS and sent again: other bytes under the same UID, which are kept and not used."""
     ward.study_with_draft()
@@ -369,6 +376,7 @@ def test_nothing_is_signed_once_an_image_came_again_with_another_name(ward: Ward
     assert "PatientName" in str(refused(ward, PatientChanged))
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("outcome", "age", "unasked", "words"),
     [
@@ -402,6 +410,7 @@ def test_the_pacs_must_have_said_lately_whose_study_it_is(
 # --- who is refused, and why ------------------------------------------------------------------------------------------
 
 
+@ON_SQLITE
 def test_nobody_signs_whom_the_film_was_not_shown_to(ward: Ward) -> None:
     ward.study_with_draft()
     ready(ward)
@@ -409,6 +418,7 @@ def test_nobody_signs_whom_the_film_was_not_shown_to(ward: Ward) -> None:
     refused(ward, NotShown, CARL)
 
 
+@ON_SQLITE
 def test_another_version_than_the_newest_is_not_signed(ward: Ward) -> None:
     ward.study_with_draft()
     opened = ready(ward)
@@ -418,6 +428,7 @@ def test_another_version_than_the_newest_is_not_signed(ward: Ward) -> None:
     assert (raised.value.version, raised.value.by) == (newer, "rita")
 
 
+@ON_SQLITE
 def test_what_somebody_else_has_open_is_not_signed(ward: Ward) -> None:
     ward.study_with_draft()
     ready(ward)
@@ -432,6 +443,7 @@ ENDINGS: dict[str, Callable[[Ward], object]] = {
 }
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("what", ENDINGS)
 def test_what_has_ended_is_not_signed(ward: Ward, what: str) -> None:
     ward.study_with_draft()
@@ -447,6 +459,20 @@ def test_newer_images_must_be_read_first(ward: Ward) -> None:
     refused(ward, NotCurrent)
 
 
+def test_newer_images_that_were_excluded_are_not_waited_for(ward: Ward) -> None:
+    ward.peer("PACS")
+    ward.study_with_draft()
+    ward.receive(films.film(SOPInstanceUID=f"{films.FILM}.2"))
+    claim = ward.claim()
+    ward.do(lambda tx: worklist.exclude(tx, claim, reason="not-a-chest", explanation="No chest.", now=now()))
+
+    assert sign(ward).state is ReportState.VERIFIED
+
+    assert [one.stage for one in ward.deliver()] == [Stage.SIGNED]
+    assert [ward.revision(number).book for number in (1, 2)] == [Book.DELIVERED, Book.EXCLUDED]
+
+
+@ON_SQLITE
 @pytest.mark.parametrize("text", [DraftText("", "x"), DraftText("x", " . "), DraftText("x" * 70000, "x")])
 def test_a_section_needs_words_and_not_too_many(ward: Ward, text: DraftText) -> None:
     ward.study_with_draft()

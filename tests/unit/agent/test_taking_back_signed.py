@@ -23,6 +23,8 @@ from tests.unit.reports import films
 
 PNEUMOTHORAX = "FINDINGS: There is a pneumothorax.\nIMPRESSION: Pneumothorax."
 
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # no question of locks
+
 
 def everywhere(ward: Ward) -> None:
     """A PACS that gets drafts, one that does not, and whoever takes messages."""
@@ -52,6 +54,7 @@ def named_in(note: object) -> set[str]:
 @pytest.mark.parametrize(("for_safety", "title"), [(False, "113001"), (True, "113037")])
 def test_a_rejected_draft_is_taken_back_and_cannot_be_signed(ward: Ward, for_safety: bool, title: str) -> None:
     ward.peer("PACS")
+    ward.service("QUALITY", Way.WEBHOOK)
     ward.study_with_draft()
     ward.deliver()
     opened = ready(ward)
@@ -60,8 +63,10 @@ def test_a_rejected_draft_is_taken_back_and_cannot_be_signed(ward: Ward, for_saf
     service(ward).reject(opened.report_id, RITA, reason, "No effusion at all.", now(), for_safety=for_safety)
     ward.recaller.step()
 
-    (note,) = ward.deliver()
+    note, outcome = ward.deliver()
     assert tree.name_of(ward.document(note))[0] == title
+    told = json.loads(ward.payload(outcome))
+    assert (told["result"], told["reason"]) == ("rejected", "invented-finding")
     words = tree.section_text(ward.document(note))
     assert "a finding that is not on the film. No effusion at all." in words
     assert ward.report().state is ReportState.REJECTED
@@ -73,6 +78,7 @@ def test_a_rejected_draft_is_taken_back_and_cannot_be_signed(ward: Ward, for_saf
         service(ward).reject(opened.report_id, RITA, reason, "", now())
 
 
+@ON_SQLITE
 def test_what_is_signed_is_not_rejected_but_withdrawn(ward: Ward) -> None:
     ward.study_with_draft()
     sign(ward)
@@ -116,6 +122,7 @@ def test_addenda_are_a_chain_at_each_destination(ward: Ward) -> None:
     assert signed["PACS"].sop_instance_uid != signed["HOLDS"].sop_instance_uid
     assert [b"|C|" in ward.payload(one).split(b"\r")[3] for one in sent if one.kind is Kind.ORU] == [True, True]
     assert [status_of(ward.payload(one)) for one in sent if one.kind is Kind.FHIR] == ["appended", "appended"]
+    assert Kind.OUTCOME not in {one.kind for one in sent}, "what became of the draft is told once"
     assert ward.revision().book is Book.DELIVERED
     rows = ward.ask(lambda tx: tx.scalars(select(SignedDocument).order_by(SignedDocument.number)).all())
     assert [(row.number, row.kind.value, row.predecessor_id) for row in rows] == [
@@ -125,6 +132,7 @@ def test_addenda_are_a_chain_at_each_destination(ward: Ward) -> None:
     ]
 
 
+@ON_SQLITE
 def test_an_addendum_is_a_radiologists_and_has_words(ward: Ward) -> None:
     ward.study_with_draft()
     sign(ward)
@@ -170,6 +178,7 @@ def test_a_withdrawal_reaches_everybody_who_got_the_signed_report(ward: Ward, fo
     assert row.withdrawn_at is not None
 
 
+@ON_SQLITE
 def test_the_withdrawal_takes_back_the_findings_of_the_signature_not_those_of_the_draft(ward: Ward) -> None:
     ward.service("RIS", Way.MLLP)
     draft_of(ward, PNEUMOTHORAX)
@@ -194,6 +203,7 @@ def test_what_was_signed_and_not_sent_is_called_off(ward: Ward) -> None:
     assert ward.revision().book is Book.CLOSED
 
 
+@ON_SQLITE
 def test_a_withdrawal_needs_a_signed_report_a_radiologist_and_words(ward: Ward) -> None:
     ward.study_with_draft()
     study_id = ward.study().id

@@ -19,6 +19,8 @@ from tests.unit.agent.ward import Ward, now
 HALF = DraftText("Small left pl", "")
 CHIPS = {"Pleural Effusion": "present"}
 
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # no question of locks
+
 
 def test_one_has_it_open_and_the_other_is_told_by_whom_since_when(ward: Ward) -> None:
     ward.study_with_draft()
@@ -67,6 +69,7 @@ def test_what_is_left_or_handed_over_is_free(ward: Ward) -> None:
         service(ward).hand_over(report_id, CARL, 9, now())
 
 
+@ON_SQLITE
 def test_half_a_sentence_is_kept_with_its_chips(ward: Ward) -> None:
     ward.study_with_draft()
     report_id = ward.report().id
@@ -82,6 +85,7 @@ def test_half_a_sentence_is_kept_with_its_chips(ward: Ward) -> None:
     assert raised.value.version == emptied
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("chips", [{"Nonsense": "present"}, {"Edema": "perhaps"}])
 def test_chips_are_labels_with_states(ward: Ward, chips: dict[str, str]) -> None:
     ward.study_with_draft()
@@ -104,6 +108,7 @@ def test_what_is_signed_or_over_is_read_only_and_its_words_lie_in_documents(ward
     assert (copy.findings, copy.impression, copy.chips, copy.holder_id) == ("", "", "{}", None)
 
 
+@ON_SQLITE
 def test_what_was_typed_survives_the_end_of_the_draft(ward: Ward) -> None:
     ward.study_with_draft()
     opened = ready(ward)
@@ -114,6 +119,7 @@ def test_what_was_typed_survives_the_end_of_the_draft(ward: Ward) -> None:
         service(ward).save(opened.report_id, RITA, EDITED, {}, 9, now())
 
 
+@ON_SQLITE
 def test_the_page_is_told_what_is_still_missing(ward: Ward) -> None:
     ward.study_with_draft()
     report_id = ward.report().id
@@ -124,6 +130,7 @@ def test_the_page_is_told_what_is_still_missing(ward: Ward) -> None:
     assert not service(ward).look(report_id, CARL, now()).film_shown, "it was shown to somebody else"
 
 
+@ON_SQLITE
 def test_a_report_that_there_is_not_is_not_found(ward: Ward) -> None:
     with pytest.raises(NotFound):
         service(ward).open_(4711, RITA, now())
