@@ -13,6 +13,8 @@ from dicom_node.errors import WetreadError
 
 PREFIX: Final = "/api/"  # of all addresses that answer so
 MEDIA_TYPE: Final = "application/problem+json"
+_CODES: Final = MappingProxyType({413: "too-large"})
+_PHRASES: Final = MappingProxyType({413: "Content Too Large"})  # RFC 9110; Python said it otherwise before 3.13
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -36,9 +38,9 @@ def problem(
     more: Mapping[str, object] = MappingProxyType({}),
 ) -> Response:
     """The answer. code: empty where the status says everything. more: members beside the standard's."""
-    phrase = HTTPStatus(status).phrase
+    phrase = _PHRASES.get(status) or HTTPStatus(status).phrase
     said = {"type": "about:blank", "title": phrase, "status": status, "detail": sentence}
-    said |= {"code": code or phrase.lower().replace(" ", "-"), **more}
+    said |= {"code": code or _CODES.get(status) or phrase.lower().replace(" ", "-"), **more}
     beside = dict(headers or _NO_HEADERS)
     if status == HTTPStatus.UNAUTHORIZED:
         beside["WWW-Authenticate"] = 'Bearer realm="wetread"'

@@ -1,0 +1,365 @@
+"""The JSON API on a real database: what a program gets, what it is refused, and what its document promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+from sqlalchemy import update
+from starlette.testclient import TestClient
+
+from dicom_node.database import clock
+from dicom_node.tables import AuditRow, Delivery, DeliveryState
+from reports.people import tokens
+from reports.people.rights import Right, Role
+from reports.provenance import NOTICE
+from reports.tables import Report
+from reports.web.access import Access
+from reports.web.api.table import OPERATIONS
+from tests.harness.people import add_user, signed_in
+from tests.harness.reading_room import TEXT, ReadingRoom, with_pixels
+from tests.unit.reports import films
+
+PIN = {"pin": "2580"}
+SEE = frozenset({Right.SEE})
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[ReadingRoom]:
+    made = ReadingRoom(tmp_path)
+    add_user(made.database, "rita", Role.RADIOLOGIST, name="Reader^Rita")
+    add_user(made.database, "ada", Role.ADMINISTRATOR)
+    yield made
+    made.close()
+
+
+def program(room: ReadingRoom, *scopes: Right, service: str = "ris") -> TestClient:
+    """A program with a token."""
+    token = f"{tokens.PREFIX}{service}-token-of-a-test"
+    with room.database.write() as tx:
+        tokens.add(tx, service, token, scopes, expires_at=None, now=clock(tx), actor="test")
+    return TestClient(room.app, base_url="http://localhost", headers={"Authorization": f"Bearer {token}"})
+
+
+def sign(room: ReadingRoom, report: Report) -> None:
+    """As a radiologist does it."""
+    rita = signed_in(room.app, room.database, "rita")
+    address = f"/study/{room.number(report)}/report"
+
+    def act(name: str, **body: Any) -> dict[str, Any]:
+        answer = rita.post(f"{address}/{name}", json={"report": report.id, **body})
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    for name in ("open", "shown"):
+        act(name)
+    act("accept", version=act("identity")["version"], **PIN)
+
+
+def problem_of(answer: Any, status: int, code: str) -> dict[str, Any]:
+    """Every refusal has one form."""
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    told: dict[str, Any] = answer.json()
+    assert {"type", "title", "status", "detail", "code"} <= told.keys()
+    assert (told["type"], told["status"], told["code"]) == ("about:blank", status, code)
+    return told
+
+
+# --- studies ------------------------------------------------------------------------------------------------------
+
+
+def test_worklist_is_paged_and_filtered_as_the_page_is(room: ReadingRoom) -> None:
+    numbers = [room.number(room.study()) for _ in range(3)]
+    ris = program(room, Right.SEE)
+
+    first = ris.get("/api/v1/studies", params={"limit": 2}).json()
+    second = ris.get("/api/v1/studies", params={"limit": 2, "before": first["next"]}).json()
+    by_urgency = ris.get("/api/v1/studies", params={"show": "drafts", "limit": 2}).json()
+    rest = ris.get("/api/v1/studies", params={"show": "drafts", "limit": 2, "before": by_urgency["next"]}).json()
+    found = ris.get("/api/v1/studies", params={"q": "ACC0002"}).json()
+
+    assert [one["number"] for one in first["items"] + second["items"]] == numbers[::-1]
+    assert second["next"] is None
+    assert sorted(one["number"] for one in by_urgency["items"] + rest["items"]) == numbers
+    assert [one["accession_number"] for one in found["items"]] == ["ACC0002"]
+
+
+def test_study_says_where_it_is_and_what_the_draft_names(room: ReadingRoom) -> None:
+    number = room.number(room.study())
+
+    study = program(room, Right.SEE).get(f"/api/v1/studies/{number}").json()
+
+    assert (study["number"], study["patient_id"], study["page"]) == (number, "EX-0001", f"/study/{number}")
+    assert study["status"] in {"drafted, on its way", "awaiting sign-off", "dead letter"}
+    assert study["report"]["state"] == "DRAFT"
+    assert "Pleural Effusion" in study["report"]["present"]
+    assert study["report"]["critical"] is False
+    assert 0 <= study["age_seconds"] < 600
+
+
+def test_study_is_found_by_what_others_know(room: ReadingRoom) -> None:
+    number = room.number(room.study())
+    ris = program(room, Right.SEE)
+
+    def find(**known: str) -> Any:
+        return ris.get("/api/v1/study", params=known)
+
+    uid = ris.get(f"/api/v1/studies/{number}").json()["study_instance_uid"]
+    assert find(accession_number="ACC0001").json()["number"] == number
+    assert find(study_instance_uid=uid).json()["number"] == number
+    assert find(study_instance_uid=uid, patient_id="EX-0001").json()["number"] == number
+    problem_of(find(accession_number="ACC9"), 404, "unknown-study")
+    problem_of(find(patient_id="EX-0001"), 422, "invalid")
+    assert (
+        "EX-" not in problem_of(find(accession_number="ACC0001", patient_id="EX-2"), 409, "another-patient")["detail"]
+    )
+
+
+def test_accession_number_of_two_studies_is_not_guessed(room: ReadingRoom) -> None:
+    numbers = [room.number(room.study(AccessionNumber="SAME", PatientID=patient)) for patient in ("P1", "P2")]
+    ris = program(room, Right.SEE)
+
+    both = ris.get("/api/v1/study", params={"accession_number": "SAME"})
+    one = ris.get("/api/v1/study", params={"accession_number": "SAME", "patient_id": "P1"})
+
+    assert problem_of(both, 409, "several-studies")["studies"] == numbers[::-1]
+    assert one.json()["number"] == numbers[0]
+
+
+def test_draft_says_in_every_form_that_it_is_one(room: ReadingRoom) -> None:
+    address = f"/api/v1/studies/{room.number(room.study())}/report"
+    ris = program(room, Right.SEE)
+
+    told, text, file = ris.get(address).json(), ris.get(f"{address}.txt"), ris.get(f"{address}.dcm")
+
+    assert (told["verified"], told["mark"], told["signatures"]) == (False, NOTICE, [])
+    assert told["impression"] == "Small left pleural effusion."
+    assert "NOT VERIFIED" in text.text
+    assert text.headers["content-type"] == "text/plain; charset=utf-8"
+    document = dcmread(BytesIO(file.content))
+    assert document.VerificationFlag == "UNVERIFIED"
+    assert (document.SOPInstanceUID, file.headers["content-type"]) == (told["sop_instance_uid"], "application/dicom")
+
+
+def test_signed_report_takes_the_place_of_the_draft(room: ReadingRoom) -> None:
+    report = room.study()
+    ris = program(room, Right.SEE)
+    address = f"/api/v1/studies/{room.number(report)}/report"
+    draft = ris.get(address).json()
+
+    sign(room, report)
+
+    told = ris.get(address).json()
+    assert (told["verified"], told["mark"]) == (True, "Verified by a radiologist.")
+    assert [(one["kind"], one["login"]) for one in told["signatures"]] == [("signed", "rita")]
+    assert told["sop_instance_uid"] == told["signatures"][0]["sop_instance_uid"] != draft["sop_instance_uid"]
+    assert dcmread(BytesIO(ris.get(f"{address}.dcm").content)).VerificationFlag == "VERIFIED"
+
+
+def test_report_that_is_not_valid_any_more_is_not_given(room: ReadingRoom) -> None:
+    report = room.study()
+    rita = signed_in(room.app, room.database, "rita")
+    address = f"/study/{room.number(report)}/report"
+    for act, body in (("open", {}), ("shown", {}), ("reject", {"reason": "quality", "words": "Too dark."})):
+        answer = rita.post(f"{address}/{act}", json={"report": report.id, **body})
+        assert answer.status_code == 200, answer.text
+    ris = program(room, Right.SEE)
+
+    for form in ("report", "report.txt", "report.dcm"):
+        refused = ris.get(f"/api/v1/studies/{room.number(report)}/{form}")
+        assert problem_of(refused, 410, "not-valid")["state"] == "REJECTED"
+        assert "effusion" not in refused.text
+
+
+def test_nothing_is_reported_of_a_study_without_a_draft(room: ReadingRoom) -> None:
+    room.receive(with_pixels(films.film()))
+    ris = program(room, Right.SEE)
+
+    assert ris.get("/api/v1/studies/1").json()["report"] is None
+    problem_of(ris.get("/api/v1/studies/1/report"), 404, "no-report")
+    problem_of(ris.get("/api/v1/studies/999/report"), 404, "unknown-study")
+    problem_of(ris.get("/api/v1/studies/99999999999999999999"), 404, "unknown-study")
+
+
+def test_views_of_a_program_are_in_the_audit_trail(room: ReadingRoom) -> None:
+    number = room.number(room.study())
+    ris = program(room, Right.SEE)
+
+    for _ in range(2):
+        ris.get(f"/api/v1/studies/{number}")
+        ris.get(f"/api/v1/studies/{number}/report")
+        ris.get("/api/v1/studies", params={"q": "EX-0001"})
+
+    with room.database.read() as tx:
+        rows = tx.query(AuditRow).filter(AuditRow.event == "study-seen").all()
+    assert sorted((row.actor, row.study_id, row.detail) for row in rows) == [
+        ("service:ris", number, f'{{"what": "{what}"}}') for what in ("report", "search", "study")
+    ]
+
+
+# --- running the node ---------------------------------------------------------------------------------------------
+
+
+def test_brakes_are_pulled_and_let_go(room: ReadingRoom) -> None:
+    operator = program(room, Right.ADMINISTER)
+    room.peer("PACS")
+
+    pulled = operator.post("/api/v1/pauses", json={"what": "send", "peer": "PACS", "on": True}).json()
+    listed = operator.get("/api/v1/pauses").json()
+    queues = operator.get("/api/v1/queues").json()
+    gone = operator.post("/api/v1/pauses", json={"what": "send", "peer": "PACS", "on": False}).json()
+
+    assert [(one["what"], one["peer"], one["by"]) for one in pulled["items"]] == [("send", "PACS", "service:ris")]
+    assert listed == pulled
+    assert [(one["name"], one["paused"]) for one in queues["destinations"]] == [("PACS", True)]
+    assert gone == {"items": []}
+
+
+@pytest.mark.parametrize(
+    ("order", "status", "code"),
+    [
+        ({"what": "send", "peer": "NOBODY", "on": True}, 404, "unknown-peer"),
+        ({"what": "work", "peer": "PACS", "on": True}, 409, "refused"),
+        ({"what": "everything", "on": True}, 422, "invalid"),
+        ({"what": "send"}, 422, "invalid"),
+        ({"what": "send", "on": "yes"}, 422, "invalid"),
+        ({"what": "send", "on": True, "more": 1}, 422, "invalid"),
+        ([], 422, "invalid"),
+    ],
+)
+def test_orders_that_make_no_sense_are_refused(room: ReadingRoom, order: Any, status: int, code: str) -> None:
+    problem_of(program(room, Right.ADMINISTER).post("/api/v1/pauses", json=order), status, code)
+
+
+def test_body_that_is_no_json_is_refused(room: ReadingRoom) -> None:
+    operator = program(room, Right.ADMINISTER)
+    json_type = {"Content-Type": "application/json"}
+
+    problem_of(operator.post("/api/v1/pauses", data={"what": "send"}), 415, "no-json")
+    problem_of(operator.post("/api/v1/pauses", content=b"{", headers=json_type), 422, "invalid")
+    problem_of(operator.post("/api/v1/pauses", content=b"[" * 100_000, headers=json_type), 422, "invalid")
+    problem_of(operator.post("/api/v1/pauses", content=b" " * (1 << 21), headers=json_type), 413, "too-large")
+
+
+def test_dead_letters_are_listed_with_a_cure_and_requeued(room: ReadingRoom) -> None:
+    room.peer("PACS")
+    number = room.number(room.study())
+    with room.database.write() as tx:
+        tx.execute(update(Delivery).values(state=DeliveryState.FAILED, reason="undeliverable", last_error="No answer."))
+    operator = program(room, Right.ADMINISTER)
+
+    found = operator.get("/api/v1/dead-letters", params={"destination": "PACS"}).json()["items"]
+    nothing = operator.get("/api/v1/dead-letters", params={"destination": "OTHER"}).json()["items"]
+    done = operator.post(f"/api/v1/studies/{number}/requeue")
+
+    assert {(one["study"], one["explanation"], one["can_be_requeued"]) for one in found} == {
+        (number, "No answer.", True)
+    }
+    assert found[0]["cure"].startswith("Mend the destination")
+    assert nothing == []
+    assert (done.status_code, "queued again" in done.json()["detail"]) == (200, True)
+    states = program(room, Right.SEE, service="viewer").get(f"/api/v1/studies/{number}/deliveries").json()["items"]
+    assert {one["state"] for one in states} == {"QUEUED"}
+
+
+# --- who may ------------------------------------------------------------------------------------------------------
+
+
+def test_every_operation_is_behind_its_scope(room: ReadingRoom) -> None:
+    without = TestClient(room.app, base_url="http://localhost")
+    having = {scope: program(room, scope, service=f"has-{scope}") for scope in tokens.SCOPES}
+    lacking = {
+        scope: program(room, *(one for one in tokens.SCOPES if one is not scope), service=f"not-{scope}")
+        for scope in tokens.SCOPES
+    }
+
+    for one in OPERATIONS:
+        address = one.path.replace("{number:int}", "1")
+        nobody = without.request(one.method, address)
+        problem_of(nobody, 401, "unauthorized")
+        assert nobody.headers["www-authenticate"] == 'Bearer realm="wetread"'
+        problem_of(lacking[one.right].request(one.method, address), 403, "forbidden")
+        assert having[one.right].request(one.method, address).status_code in {200, 404, 415, 422}, one.name
+
+
+def test_signed_in_people_use_it_too_and_other_sites_cannot(room: ReadingRoom) -> None:
+    ada = signed_in(room.app, room.database, "ada")
+
+    assert ada.get("/api/v1/queues").status_code == 200
+    order = {"what": "work", "on": True}
+    assert ada.post("/api/v1/pauses", json=order).status_code == 200
+    elsewhere = ada.post("/api/v1/pauses", json=order, headers={"Sec-Fetch-Site": "cross-site"})
+    problem_of(elsewhere, 403, "forbidden")
+    problem_of(signed_in(room.app, room.database, "rita").get("/api/v1/queues"), 403, "forbidden")
+
+
+def test_unknown_addresses_and_methods_are_told_as_problems(room: ReadingRoom) -> None:
+    ris = program(room, Right.SEE)
+
+    problem_of(ris.get("/api/v2"), 404, "not-found")
+    refused = ris.delete("/api/v1/studies")
+    problem_of(refused, 405, "method-not-allowed")
+    assert "GET" in refused.headers["allow"]
+    problem_of(ris.get("/api/v1/studies", params=[("limit", "1"), ("limit", "2")]), 422, "invalid")
+    problem_of(ris.get("/api/v1/studies", params={"limit": "0"}), 422, "invalid")
+    problem_of(ris.get("/api/v1/studies", params={"sesame": "open"}), 422, "invalid")
+    problem_of(ris.get("/api/v1/studies", params={"before": "1.2.3.4"}), 422, "invalid")
+
+
+# --- links and badges ---------------------------------------------------------------------------------------------
+
+
+def test_link_of_a_ris_leads_to_the_report(room: ReadingRoom) -> None:
+    number = room.number(room.study())
+    rita = signed_in(room.app, room.database, "rita")
+
+    there = rita.get("/go", params={"accession_number": "ACC0001", "patient_id": "EX-0001"})
+    wrong = rita.get("/go", params={"accession_number": "ACC0001", "patient_id": "EX-2"})
+    unknown = rita.get("/go", params={"accession_number": "<script>"})
+    stranger = TestClient(room.app, base_url="http://localhost", follow_redirects=False).get(
+        "/go?accession_number=ACC0001", headers={"Accept": "text/html"}
+    )
+
+    assert (there.status_code, there.headers["Location"]) == (303, f"/study/{number}/report")
+    assert (wrong.status_code, "another Patient ID" in wrong.text) == (409, True)
+    assert (unknown.status_code, "<script>" in unknown.text) == (404, False)
+    assert stranger.headers["Location"] == "/sign-in?next=%2Fgo%3Faccession_number%3DACC0001"
+
+
+@pytest.mark.parametrize("origin", ["", "https://ris.hospital.example"])
+def test_badge_is_framed_by_configured_origins_alone(room: ReadingRoom, origin: str) -> None:
+    from agent.config import WebConfig
+    from agent.pages import access, make_pages
+
+    room.study()
+    web = WebConfig(frame_origins=(origin,) if origin else ())
+    app = make_pages(room.desk.config.model_copy(update={"web": web}), room.database)
+    rita = signed_in(app, room.database, "rita")
+
+    badge = rita.get("/badge", params={"accession_number": "ACC0001"})
+    other = rita.get("/")
+
+    assert access(web) == Access(framers=(origin,) if origin else ())
+    assert "AI draft: <strong>" in badge.text
+    policy = badge.headers["Content-Security-Policy"]
+    assert policy.endswith(f"frame-ancestors {origin or chr(39) + 'none' + chr(39)}")
+    assert ("X-Frame-Options" in badge.headers) is not bool(origin)
+    assert other.headers["X-Frame-Options"] == "DENY"
+    assert "frame-ancestors 'none'" in other.headers["Content-Security-Policy"]
+    assert rita.get("/badge", params={"accession_number": "ACC9"}).status_code == 404
+
+
+def test_text_of_the_draft_is_that_of_the_model(room: ReadingRoom) -> None:
+    told = program(room, Right.SEE).get(f"/api/v1/studies/{room.number(room.study())}/report").json()
+
+    assert TEXT.startswith(f"FINDINGS: {told['findings'].partition('.')[0]}")
+
+
+def test_page_lists_the_operations(room: ReadingRoom) -> None:
+    page = TestClient(room.app, base_url="http://localhost").get("/api/v1").text
+
+    assert [one.name for one in OPERATIONS if one.path.replace(":int", "") not in page] == []
