@@ -9,6 +9,7 @@ from pathlib import Path
 
 from httpx import Response
 from sqlalchemy import select
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
@@ -44,19 +45,22 @@ class Office(House):
 
     def __init__(self, folder: Path, *roles: Role, reserve_mebibytes: int = 1) -> None:
         super().__init__(folder, reserve_mebibytes=reserve_mebibytes)
-        self.web = self.as_(*(roles or (Role.ADMINISTRATOR,)))
+        self.app = self.app_of(*(roles or (Role.ADMINISTRATOR,)))
+        self.web = client(self.app)
 
     def as_(self, *roles: Role) -> TestClient:
         """The pages, to somebody with these roles."""
+        return client(self.app_of(*roles))
+
+    def app_of(self, *roles: Role) -> Starlette:
         node = self.config.node
-        app = make_app(
+        return make_app(
             Premises(node.ae_title, node.port, node.store_folder, "0"),
             self.database,
             not_ready=list,
             metrics=bytes,
             equipment=Equipment(porter=Badge(frozenset(roles)), caretaker=Caretaker(self.config, self.database)),
         )
-        return TestClient(app, base_url="http://localhost:8080", headers={"Sec-Fetch-Site": "same-origin"})
 
     def draft_of(self, number: int) -> None:
         """Claim the next reading and record a draft of its own for every destination that gets drafts."""
@@ -98,6 +102,10 @@ class Office(House):
 
     def events_of_kim(self) -> list[str]:
         return [event for event, actor in self.events() if actor == "person:kim"]
+
+
+def client(app: Starlette) -> TestClient:
+    return TestClient(app, base_url="http://localhost:8080", headers={"Sec-Fetch-Site": "same-origin"})
 
 
 def words(answer: Response) -> str:
