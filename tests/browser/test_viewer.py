@@ -44,7 +44,7 @@ window.keys = KEYS.map(({ key }) => key);
 const others = films.slice(1).map((film) => ({ words: "Prior", film }));
 window.start = (settings) => (window.viewer = new FilmViewer(element, { film: films[0], others, ...settings }));
 """
-TALL, BROAD = 300, 240
+TALL, BROAD = 160, 130
 RNG = np.random.default_rng(7)
 
 
@@ -306,7 +306,7 @@ def test_keys_turn_mirror_and_reset_and_every_mirrored_view_says_so(open_viewer:
 
 
 def test_a_prior_beside_it_is_linked_until_it_is_freed(open_viewer: Callable[..., Page]) -> None:
-    small = make(noise()[:150, :120], WindowCenter=1000, WindowWidth=900)
+    small = make(noise()[:80, :65], WindowCenter=1000, WindowWidth=900)
     page = open_viewer(make(noise(), WindowCenter=2048, WindowWidth=2000), small)
     page.locator(".viewer-pane").focus()
     page.keyboard.press("p")
