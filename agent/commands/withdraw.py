@@ -22,6 +22,7 @@ def withdraw(surroundings: Surroundings, key: str, reason: str, safety: bool) ->
     from dicom_node.database import clock
     from dicom_node.errors import NotFound, WrongState
     from reports import drafts, life
+    from reports.signoff import endings
     from reports.tables import Event
     from reports.text import clean
 
@@ -34,7 +35,10 @@ def withdraw(surroundings: Surroundings, key: str, reason: str, safety: bool) ->
         reports = drafts.of_study(tx, study.id)
         if not reports:
             raise NotFound(f"study #{study.id} has no report; wetread study show '#{study.id}' says why")
-        ended = life.end_all(tx, study.id, event, clock(tx), actor=person(), explanation=words)
+        now = clock(tx)
+        ended = life.end_all(tx, study.id, event, now, actor=person(), explanation=words)
+        for report in ended:
+            endings.take_back(tx, report.id, now)
         if not ended:
             raise WrongState(
                 f"the report of study #{study.id} is {reports[0].state} already: nothing is left to withdraw"

@@ -7,7 +7,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit, worklist
@@ -78,22 +78,6 @@ def decide(
             user_id=person.user_id,
         )
     )
-
-
-def lapse(tx: Session, report_id: int, now: datetime) -> None:
-    """The first signature of a report that is a draft again counts no more."""
-    _end_rows(tx, report_id, now)
-
-
-def take_back(tx: Session, report_id: int, now: datetime) -> None:
-    """What was signed was withdrawn."""
-    _end_rows(tx, report_id, now)
-    tx.execute(update(Decision).where(Decision.report_id == report_id).values(withdrawn_at=now))
-
-
-def _end_rows(tx: Session, report_id: int, now: datetime) -> None:
-    rows = update(SignedDocument).where(SignedDocument.report_id == report_id, SignedDocument.ended_at.is_(None))
-    tx.execute(rows.values(ended_at=now))
 
 
 def _add_row(tx: Session, scene: Scene, person: Person, written: Written, at: datetime) -> None:

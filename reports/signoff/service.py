@@ -23,7 +23,7 @@ from dicom_node.database import Database, clock
 from dicom_node.tables import DeliveryState
 from reports import drafts, life, shelf
 from reports.outbox import Workshop
-from reports.signoff import bookings, copies, documents, edits, permits
+from reports.signoff import bookings, copies, documents, edits, endings, permits
 from reports.signoff.documents import Written
 from reports.signoff.edits import Contradiction
 from reports.signoff.errors import NotAllowed, OpenedByAnother, Restless
@@ -169,7 +169,7 @@ class SignOff:
             moment = clock(tx)
             drafts.move(report, ReportState.DRAFT, Event.SENT_BACK, moment)
             report.explanation = said
-            bookings.lapse(tx, report_id, moment)
+            endings.lapse(tx, report_id, moment)
             self._audit(tx, "report-sent-back", scene.study_id, person)
 
     def reject(
@@ -228,7 +228,7 @@ class SignOff:
             moment = clock(tx)
             event = Event.WITHDRAWN_FOR_SAFETY if for_safety else Event.WITHDRAWN
             life.end(tx, report, event, moment, actor=person.actor, explanation=said)
-            bookings.take_back(tx, report_id, now)
+            endings.take_back(tx, report_id, now)
 
     # --- questions ----------------------------------------------------------------------------------------------------
 

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import select
 
 from agent import schema
 from agent.cli import wetread
 from dicom_node.database import Database
+from reports.signoff.tables import Decision, SignedDocument
+from reports.tables import ReportState
 from tests.unit.agent.desk_of_readers import CARL, EDITED, RITA, service, sign
 from tests.unit.agent.ward import Ward, now
 
@@ -73,3 +76,13 @@ def test_what_was_withdrawn_says_so_first(signed: Ward) -> None:
     shown = show(signed)
     assert shown.splitlines()[0].startswith("WITHDRAWN ")
     assert "do not use" in shown.splitlines()[0]
+
+
+def test_a_withdrawal_by_command_is_counted_as_one_on_the_page_is(signed: Ward) -> None:
+    config = str(signed.folder / "wetread.toml")
+    done = CliRunner().invoke(wetread, ["--config", config, "report", "withdraw", "#1", "--reason", "Wrong."])
+    assert done.exit_code == 0, done.output
+    assert signed.report().state is ReportState.WITHDRAWN
+    with signed.database.read() as tx:
+        assert tx.scalars(select(Decision)).one().withdrawn_at is not None
+        assert None not in tx.scalars(select(SignedDocument.ended_at)).all()
