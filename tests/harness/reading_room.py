@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from sqlalchemy import select
 
@@ -40,7 +41,7 @@ class ReadingRoom(Ward):
     def close(self) -> None:
         self.made.close()
 
-    def study(self, text: str = TEXT, **changes: Any) -> Report:
+    def study(self, text: str = TEXT, pixels: NDArray[np.uint16] | None = None, **changes: Any) -> Report:
         """A study with one film and its draft. changes: of the film's header."""
         self._studies += 1
         root = f"{films.STUDY}.{self._studies}"
@@ -52,7 +53,7 @@ class ReadingRoom(Ward):
             "AccessionNumber": f"ACC{self._studies:04d}",
             "StationName": "ROOM-4",
         }
-        self.receive(with_pixels(films.film(**{**header, **changes})))
+        self.receive(with_pixels(films.film(**{**header, **changes}), chest() if pixels is None else pixels))
         return self.draft(text=text)
 
     def number(self, report: Report) -> int:
@@ -71,15 +72,19 @@ def _empty_database() -> bytes:
         return (Path(folder) / "wetread.db").read_bytes()
 
 
-def with_pixels(header: Dataset, *, rows: int = 160, columns: int = 128) -> Dataset:
+def chest(rows: int = 160, columns: int = 128) -> NDArray[np.uint16]:
     """Something like a chest in 12 bits: two dark fields beside a bright middle."""
     y, x = np.mgrid[0:rows, 0:columns] / max(rows, columns)
     fields = sum(np.exp(-(((x - at) / 0.12) ** 2) - ((y - 0.5) / 0.28) ** 2) for at in (0.22, 0.58))
-    pixels = np.clip(3000 - 2200 * np.asarray(fields), 0, 4095).astype(np.uint16)
+    return np.clip(3000 - 2200 * np.asarray(fields), 0, 4095).astype(np.uint16)
+
+
+def with_pixels(header: Dataset, pixels: NDArray[np.uint16]) -> Dataset:
+    """A header becomes a film of 12 bits."""
     header.Rows, header.Columns = pixels.shape
     header.SamplesPerPixel, header.PhotometricInterpretation = 1, "MONOCHROME2"
     header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 16, 12, 11, 0
-    header.WindowCenter, header.WindowWidth = "1800", "2600"
+    header.WindowCenter, header.WindowWidth = "2000", "3600"
     header.PixelData = pixels.tobytes()
     header["PixelData"].VR = "OW"
     return header
