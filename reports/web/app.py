@@ -46,7 +46,7 @@ from reports.web.rights import Right
 from reports.web.site import Equipment, Premises, Site, StaticFile, make_templates, static_files
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_TITLES: Final = MappingProxyType({403: "Not allowed", 404: "Not found", 405: "Not possible"})
+_TITLES: Final = MappingProxyType({401: "Sign in first", 403: "Not allowed", 404: "Not found", 405: "Not possible"})
 _SENTENCES: Final = MappingProxyType(
     {
         403: "Your account has no right to this. An administrator can give it: wetread user --help.",

@@ -18,6 +18,10 @@ from reports.web.bodies import LARGEST_FORM, measured
 from reports.web.rights import NOBODY, Right, Visitor
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_OVER = (
+    "Your session is over, and nothing was changed. Sign in again in another tab, come back here, and reload this "
+    "page: the browser sends what you typed once more."
+)
 
 
 class Porter(Protocol):
@@ -65,11 +69,11 @@ class Door:
         if visitor is None:
             await _sign_in_first(request)(scope, receive, send)
             return
+        scope.setdefault("state", {})["visitor"] = visitor
         if not visitor.may(self.right):
             raise HTTPException(403)
         if request.method not in _SAFE and not is_from_our_pages(request):
             raise HTTPException(403, "This did not come from a page of this site.")
-        scope.setdefault("state", {})["visitor"] = visitor
         await self._app(scope, measured(request.headers, receive, self.largest), send)
 
 
@@ -112,9 +116,12 @@ def is_from_our_pages(request: Request) -> bool:
 
 
 def _sign_in_first(request: Request) -> Response:
-    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+    for_people = "text/html" in request.headers.get("accept", "")
+    if for_people and request.method == "GET":
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?next={quote(wanted, safe='')}", status_code=303)
     if request.url.path.startswith(PREFIX):
         return problem(401, "Bring a token (Authorization: Bearer ...), or sign in.")
+    if for_people:
+        raise HTTPException(401, _OVER)
     return JSONResponse({"detail": "Sign in first."}, status_code=401)

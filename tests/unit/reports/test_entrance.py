@@ -256,6 +256,25 @@ def test_scripts_hear_that_the_session_is_over(reception: Reception, path: str) 
     assert answer.json() == {"detail": "Sign in first."}
 
 
+def test_a_form_sent_too_late_is_answered_in_words(reception: Reception) -> None:
+    add_user(reception.database, "kim", Role.RADIOLOGIST)
+
+    answer = reception.browser.post("/account/pin", data={"pin": "9630"})
+
+    assert answer.status_code == 401
+    assert "Sign in again in another tab" in words(answer.text)
+
+
+def test_who_has_no_right_still_sees_who_is_signed_in(reception: Reception) -> None:
+    add_user(reception.database, "kim", Role.RADIOLOGIST)
+    client = signed_in(reception.app, reception.database, "kim")
+
+    answer = client.get("/users")
+
+    assert answer.status_code == 403
+    assert 'data-login="kim"' in answer.text
+
+
 def make_link(database: Database, purpose: Purpose, login: str = "") -> str:
     with database.write() as tx:
         account = accounts.find(tx, login) if login else None

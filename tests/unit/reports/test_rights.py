@@ -35,6 +35,7 @@ BELONGS = {
     "/account": {Right.ACCOUNT},
     "/api": {Right.SEE, Right.QUALITY, Right.AUDIT, Right.ADMINISTER, Right.OPEN},
     "/audit": {Right.AUDIT},
+    "/badge": {Right.SEE},
     "/check": {Right.ADMINISTER},
     "/conformance": {Right.ADMINISTER},
     "/dead-letters": {Right.ADMINISTER},
