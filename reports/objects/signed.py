@@ -130,6 +130,7 @@ def build_addendum(
     return report
 
 
+_LONGEST_CODE = 16  # characters of a Code Value (PS3.3 8.1), VR SH
 _NARRATIVE = frozenset({tree.FINDINGS.value, tree.IMPRESSIONS.value, tree.ADDENDUM.value})
 
 
@@ -250,7 +251,10 @@ def _identification(signer: Signer) -> list[Dataset]:
     if not (signer.identifier and signer.scheme):
         return []
     item = Dataset()
-    item.CodeValue = signer.identifier
+    if len(signer.identifier) <= _LONGEST_CODE:
+        item.CodeValue = signer.identifier
+    else:
+        item.LongCodeValue = signer.identifier
     item.CodingSchemeDesignator = signer.scheme
     item.CodeMeaning = "Staff identifier"
     return [item]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,6 +29,7 @@ from reports.signoff.errors import (
     NotShown,
     OpenedByAnother,
     PatientChanged,
+    Restless,
     SamePerson,
     SignOffError,
     StaleVersion,
@@ -529,6 +531,22 @@ def test_a_sender_that_takes_the_draft_meanwhile_makes_it_a_predecessor(
     assert len(written) == 2
     assert signed.sop_instance_uid == written[1].sop_instance_uid != written[0].sop_instance_uid
     assert draft.sop_instance_uid
+
+
+@ON_SQLITE
+def test_where_everything_changes_all_the_time_the_person_is_told(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    ward.study_with_draft()
+    opened = ready(ward)
+    verify = documents.verify
+
+    def slowly(*arguments: object) -> documents.Written:
+        ward.peer(f"NEW{secrets.token_hex(4)}")
+        return verify(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(documents, "verify", slowly)
+    with pytest.raises(Restless):
+        service(ward).sign(opened.report_id, RITA, EDITED, opened.version, now())
+    assert ward.report().state is ReportState.DRAFT
 
 
 def test_late_images_only_flag_a_signed_study(ward: Ward) -> None:

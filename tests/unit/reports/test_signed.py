@@ -295,3 +295,12 @@ def test_a_complete_report_lists_every_image_of_its_procedure() -> None:
     other.CurrentRequestedProcedureEvidenceSequence = report.CurrentRequestedProcedureEvidenceSequence
     with pytest.raises(DocumentRefused, match="not those in the evidence"):
         check_draft(other, [film(), lateral], CONFIG)
+
+
+def test_a_long_staff_number_is_a_long_code() -> None:
+    long = Signer("Reader^Rita", "Example Hospital", "EX-2026-000000004711", "99EXAMPLE")
+    report = signed(draft(), Signature(long, FIRST.at))
+
+    check_document(report, draft(), CONFIG)
+    (code,) = report.VerifyingObserverSequence[0].VerifyingObserverIdentificationCodeSequence
+    assert (code.get("CodeValue"), code.LongCodeValue) == (None, long.identifier)
