@@ -120,7 +120,7 @@ def _fitting(wish: Wish, now: datetime, user_id: int) -> Select[Any]:
         .select_from(Study)
         .join(Revision, (Revision.study_id == Study.id) & (Revision.number == Study.revision))
         .outerjoin(Report, Report.revision_id == Revision.id)
-        .outerjoin(Glance, Glance.report_id == Report.id)
+        .outerjoin(Glance, (Glance.report_id == Report.id) & (Revision.reason != _SHADOW))
         .outerjoin(Workitem, Workitem.revision_id == Revision.id)
     )
     return chosen.where(*_shown(wish.show, user_id), *_filters(wish, now))

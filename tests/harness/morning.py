@@ -15,7 +15,7 @@ from reports.signoff.reasons import Reason
 from reports.tables import Event, Report
 from reports.text import DraftText
 from reports.web.alarms import PROCESSES
-from tests.harness.reading_room import ReadingRoom, with_pixels
+from tests.harness.reading_room import ReadingRoom
 from tests.unit.agent.desk_of_readers import RITA, ready, service
 from tests.unit.agent.ward import now
 from tests.unit.reports import films
@@ -82,7 +82,7 @@ class Morning:
             "PatientID": f"EX-9{self._arrivals:03d}",
             "AccessionNumber": f"ACC9{self._arrivals:03d}",
         }
-        self.room.receive(with_pixels(films.film(**{**header, **changes})))
+        self.room.receive(films.film(**{**header, **changes}))
 
     def complete(self) -> None:
         """No more images are expected of any study."""
