@@ -21,7 +21,7 @@ from reports.tables import Report
 from reports.web.access import Access
 from reports.web.api.table import OPERATIONS
 from tests.harness.people import add_user, signed_in
-from tests.harness.reading_room import TEXT, ReadingRoom, with_pixels
+from tests.harness.reading_room import TEXT, ReadingRoom
 from tests.unit.reports import films
 
 PIN = {"pin": "2580"}
@@ -176,7 +176,7 @@ def test_report_that_is_not_valid_any_more_is_not_given(room: ReadingRoom) -> No
 
 
 def test_nothing_is_reported_of_a_study_without_a_draft(room: ReadingRoom) -> None:
-    room.receive(with_pixels(films.film()))
+    room.receive(films.film())
     ris = program(room, Right.SEE)
 
     assert ris.get("/api/v1/studies/1").json()["report"] is None
