@@ -8,7 +8,7 @@
 //   prefetch(18);                                              so that the next one is there at once
 //   viewer.close();
 //
-// `film-shown` comes once for each film, when every pixel of it was painted where somebody can see it; what must not be
+// `film-shown` comes once for each film, when every pixel of it was painted on a canvas in sight; what must not be
 // done unseen waits for it. `film-failed` has detail.words. The element gets its height from the page (viewer.css).
 
 import { FilmFailure } from "./viewer_film.js";
