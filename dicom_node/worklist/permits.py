@@ -44,12 +44,12 @@ def is_called_off(tx: Session, delivery: Delivery) -> bool:
         return False
     if delivery.reason == CALLED_OFF or _is_taken_back(tx, delivery):
         return True
+    if delivery.stage in FINAL:  # a newer revision replaces no signature, and a hold only makes it wait
+        return False
     asked = select(Study.hold_reason, Study.revision, Revision.number, Revision.book, Revision.reason)
     hold_reason, newest, number, book, reason = tx.execute(
         asked.join(Study, Study.id == Revision.study_id).where(Revision.id == delivery.revision_id)
     ).one()
-    if delivery.stage in FINAL:  # a newer revision replaces no signature
-        return bool(hold_reason)
     return bool(hold_reason) or number != newest or (book is Book.IN_FLIGHT and bool(reason))
 
 

@@ -18,6 +18,7 @@ from dicom_node.rules.tables import Late
 from dicom_node.tables import Book, DeliveryState, Mode, Study, Way
 from dicom_node.worklist.moves import next_revision
 from reports import life
+from reports.checks import DocumentRefused
 from reports.objects.content import read_content
 from reports.signoff import bookings, documents
 from reports.signoff.errors import (
@@ -574,3 +575,29 @@ def test_a_newer_revision_calls_no_signature_off(ward: Ward) -> None:
     assert [one.stage for one in ward.deliver()] == [Stage.SIGNED]
     assert [ward.report(number).state for number in (1, 2)] == [ReportState.VERIFIED, ReportState.WITHDRAWN]
     assert [ward.revision(number).book for number in (1, 2)] == [Book.DELIVERED, Book.CLOSED]
+
+
+def test_what_is_signed_waits_while_its_study_is_held(ward: Ward) -> None:
+    ward.peer("PACS")
+    ward.study_with_draft()
+    ward.deliver()
+    sign(ward)
+    ward.hear(*merge(films.film().PatientID))
+    assert (ward.deliver(), ward.study().hold_reason) == ([], "patient-changed")
+
+    ward.do(lambda tx: worklist.release_study(tx, tx.get_one(Study, 1), now(), actor="person:x"))
+
+    assert [one.stage for one in ward.deliver()] == [Stage.SIGNED]
+    assert (ward.revision(1).book, ward.revision(1).reason) == (Book.DELIVERED, "")
+
+
+def test_what_is_signed_does_not_leave_for_another_patient(ward: Ward) -> None:
+    ward.peer("PACS")
+    ward.study_with_draft()
+    ward.deliver()
+    sign(ward)
+    ward.receive(films.film(PatientID="OTHER"))
+    assert ward.deliver() == []
+    ward.do(lambda tx: worklist.release_study(tx, tx.get_one(Study, 1), now(), actor="person:x"))
+    with pytest.raises(DocumentRefused, match="PatientID is not that of the books"):
+        ward.deliver()
