@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 from dicom_node import audit
 from reports.people import accounts, links, sessions
 from reports.people.accounts import Particulars
-from reports.people.errors import LinkRefused
+from reports.people.errors import LinkRefused, ProofRefused
 from reports.people.passwords import check_password, check_pin
 from reports.people.rights import Role, Visitor
 from reports.people.service import People, SignedIn
 from reports.people.tables import Account, OneTimeLink, Purpose
+
+FRESH: Final = timedelta(minutes=5)  # since a provider has asked who it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +85,24 @@ def change_password(people: People, who: Visitor, old: str, new: str, *, address
 
 
 def change_pin(people: People, who: Visitor, password: str, pin: str, *, address: str) -> None:
-    """Raises ProofRefused, TooSoon, WeakPassword."""
+    """Who has no password here has signed in at the provider just now. Raises ProofRefused, TooSoon, WeakPassword."""
     check_pin(pin)
-    people.prove_password(who, password, address=address)
+    if has_password(people, who):
+        people.prove_password(who, password, address=address)
+    elif not people.proven_recently(who, FRESH):
+        raise ProofRefused("Sign in once more where you signed in, then set the PIN within five minutes.")
     kept = people.hasher.hash(pin)
     with people.database.write() as tx:
         now, account = people.now(tx), tx.get_one(Account, who.user_id, with_for_update=True)
         account.pin, account.changed_at = kept, now
         audit.append(tx, "pin-set", at=now, actor=who.actor)
+
+
+def has_password(people: People, who: Visitor) -> bool:
+    """Has this person a password here, and not only at a provider?"""
+    with people.database.read() as tx:
+        account = tx.get(Account, who.user_id)
+        return account is not None and account.password != ""
 
 
 def set_password(people: People, login: str, password: str, *, actor: str) -> None:

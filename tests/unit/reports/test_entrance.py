@@ -17,9 +17,10 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.tables import AuditRow
 from reports.people import accounts, links
+from reports.people.accounts import Particulars
 from reports.people.passwords import Hasher
 from reports.people.rights import NOBODY, Role, Visitor
-from reports.people.service import People
+from reports.people.service import Identity, People
 from reports.people.tables import Attendance, Purpose, StudyView
 from reports.web import Equipment, Premises, make_app
 from reports.web.access import Access
@@ -446,6 +447,20 @@ def test_only_what_a_person_does_keeps_a_session_awake(
 
     with reception.database.read() as tx:
         assert (tx.scalars(select(Attendance)).one().seen_at > before) is counts
+
+
+def test_who_comes_by_a_provider_sets_a_pin_without_a_password(reception: Reception) -> None:
+    who = Particulars("Park^Jiwoo", frozenset({Role.RADIOLOGIST}), "Example Hospital")
+    signed = reception.people.sign_in_elsewhere(Identity("https://id.example", "1", "park", who), address="x")
+    reception.browser.cookies.set("wetread", signed.token)
+
+    page = reception.browser.get("/account").text
+    answer = reception.browser.post("/account/pin", data={"pin": "9630", "pin_again": "9630"})
+
+    assert "Change the password" not in page
+    assert "/oidc/begin?again=1" in page
+    assert answer.headers["location"] == "/account?done=pin"
+    assert reception.browser.post("/account/prove", data={"pin": "9630"}).status_code == 204
 
 
 def looks(database: Database) -> list[tuple[str, int | None, str]]:

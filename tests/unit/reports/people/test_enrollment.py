@@ -44,12 +44,12 @@ def test_the_first_link_makes_an_administrator_who_is_signed_in(lobby: Lobby) ->
     assert [event for event, _ in lobby.audited()][:3] == ["link-made", "user-added", "password-set"]
 
 
-def test_a_link_is_good_once(lobby: Lobby) -> None:
-    make_link(lobby, Purpose.FIRST)
-    use(lobby, login="kim", name="Kim^Minjun")
+def test_a_link_is_good_once(porch: Lobby) -> None:
+    make_link(porch, Purpose.FIRST)
+    use(porch, login="kim", name="Kim^Minjun")
 
     with pytest.raises(LinkRefused):
-        use(lobby, login="lee", name="Lee^Sora")
+        use(porch, login="lee", name="Lee^Sora")
 
 
 def test_of_two_at_once_one_gets_in(lobby: Lobby) -> None:
@@ -82,14 +82,14 @@ def test_a_link_ends_with_its_time(porch: Lobby, purpose: Purpose, lasts: dict[s
     assert invitation(porch.people, TOKEN).purpose is purpose
 
 
-def test_looking_at_a_link_does_not_use_it_up(lobby: Lobby) -> None:
-    add_user(lobby.database, "kim", Role.RADIOLOGIST)
-    make_link(lobby, Purpose.INVITE, "kim")
+def test_looking_at_a_link_does_not_use_it_up(porch: Lobby) -> None:
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
+    make_link(porch, Purpose.INVITE, "kim")
 
-    known = [invitation(lobby.people, TOKEN) for _ in range(3)][-1]
+    known = [invitation(porch.people, TOKEN) for _ in range(3)][-1]
 
     assert (known.login, known.name, known.has_pin) == ("kim", "Kim^Test", True)
-    assert use(lobby).user.login == "kim"
+    assert use(porch).user.login == "kim"
 
 
 def test_a_refused_password_leaves_the_link_good(porch: Lobby) -> None:
@@ -104,24 +104,24 @@ def test_a_refused_password_leaves_the_link_good(porch: Lobby) -> None:
     assert use(porch, login="kim", name="Kim^Minjun").user.login == "kim"
 
 
-def test_a_new_link_voids_the_one_before(lobby: Lobby) -> None:
-    add_user(lobby.database, "kim", Role.RADIOLOGIST)
-    make_link(lobby, Purpose.RESET, "kim")
-    make_link(lobby, Purpose.RESET, "kim", token="u" * 43)
+def test_a_new_link_voids_the_one_before(porch: Lobby) -> None:
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
+    make_link(porch, Purpose.RESET, "kim")
+    make_link(porch, Purpose.RESET, "kim", token="u" * 43)
 
     with pytest.raises(LinkRefused):
-        use(lobby)
-    assert use(lobby, token="u" * 43).user.login == "kim"
+        use(porch)
+    assert use(porch, token="u" * 43).user.login == "kim"
 
 
-def test_a_link_is_void_for_who_was_switched_off_since(lobby: Lobby) -> None:
-    add_user(lobby.database, "kim", Role.RADIOLOGIST)
-    make_link(lobby, Purpose.RESET, "kim")
-    with lobby.database.write() as tx:
-        accounts.disable(tx, accounts.find(tx, "kim"), now=lobby.moment, actor="person:test")
+def test_a_link_is_void_for_who_was_switched_off_since(porch: Lobby) -> None:
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
+    make_link(porch, Purpose.RESET, "kim")
+    with porch.database.write() as tx:
+        accounts.disable(tx, accounts.find(tx, "kim"), now=porch.moment, actor="person:test")
 
     with pytest.raises(LinkRefused):
-        use(lobby)
+        use(porch)
 
 
 def test_the_token_of_a_link_is_kept_nowhere(porch: Lobby) -> None:
@@ -144,42 +144,42 @@ def test_a_reset_ends_every_session_and_keeps_the_pin(lobby: Lobby) -> None:
         lobby.sign_in("kim", PASSWORD)
 
 
-def test_a_new_password_ends_the_other_sessions(lobby: Lobby) -> None:
-    add_user(lobby.database, "kim", Role.RADIOLOGIST)
-    here, there = lobby.sign_in("kim"), lobby.sign_in("kim")
+def test_a_new_password_ends_the_other_sessions(porch: Lobby) -> None:
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
+    here, there = porch.sign_in("kim"), porch.sign_in("kim")
 
     with pytest.raises(ProofRefused):
-        change_password(lobby.people, here.user, "wrong wrong wrong", NEW, address=HERE)
+        change_password(porch.people, here.user, "wrong wrong wrong", NEW, address=HERE)
     with pytest.raises(WeakPassword):
-        change_password(lobby.people, here.user, PASSWORD, "short", address=HERE)
-    change_password(lobby.people, here.user, PASSWORD, NEW, address=HERE)
+        change_password(porch.people, here.user, PASSWORD, "short", address=HERE)
+    change_password(porch.people, here.user, PASSWORD, NEW, address=HERE)
 
-    assert lobby.who(here) is not None
-    assert lobby.who(there) is None
-    assert lobby.sign_in("kim", NEW).user.login == "kim"
+    assert porch.who(here) is not None
+    assert porch.who(there) is None
+    assert porch.sign_in("kim", NEW).user.login == "kim"
 
 
-def test_a_new_pin_needs_the_password(lobby: Lobby) -> None:
-    add_user(lobby.database, "kim", Role.RADIOLOGIST)
-    visitor = lobby.sign_in("kim").user
+def test_a_new_pin_needs_the_password(porch: Lobby) -> None:
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
+    visitor = porch.sign_in("kim").user
 
     with pytest.raises(ProofRefused):
-        change_pin(lobby.people, visitor, "wrong wrong wrong", "9630", address=HERE)
-    change_pin(lobby.people, visitor, PASSWORD, "9630", address=HERE)
+        change_pin(porch.people, visitor, "wrong wrong wrong", "9630", address=HERE)
+    change_pin(porch.people, visitor, PASSWORD, "9630", address=HERE)
 
-    lobby.people.prove_pin(visitor, "9630")
+    porch.people.prove_pin(visitor, "9630")
     with pytest.raises(ProofRefused):
-        lobby.people.prove_pin(visitor, "2580")
+        porch.people.prove_pin(visitor, "2580")
 
 
-def test_a_script_sets_a_password(lobby: Lobby) -> None:
-    add_user(lobby.database, "kim", Role.RADIOLOGIST)
+def test_a_script_sets_a_password(porch: Lobby) -> None:
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
 
-    set_password(lobby.people, "KIM", NEW, actor="person:root")
+    set_password(porch.people, "KIM", NEW, actor="person:root")
 
-    assert lobby.sign_in("kim", NEW).user.login == "kim"
+    assert porch.sign_in("kim", NEW).user.login == "kim"
     with pytest.raises(NotFound):
-        set_password(lobby.people, "nobody", NEW, actor="person:root")
+        set_password(porch.people, "nobody", NEW, actor="person:root")
 
 
 @pytest.mark.parametrize("login", ["", " ", "a b", "a" * 57, "a/b", "-x", "a\x00", "<script>"])

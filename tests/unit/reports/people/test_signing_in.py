@@ -78,51 +78,51 @@ def test_wrong_passwords_unknown_names_and_disabled_people_hear_the_same(lobby: 
     assert len(said) == 1
 
 
-def test_an_unknown_name_costs_as_much_work_as_a_wrong_password(lobby: Lobby) -> None:
+def test_an_unknown_name_costs_as_much_work_as_a_wrong_password(porch: Lobby) -> None:
     """The comparison is what takes time: it is made for nobody as well, against a hash of the same cost."""
-    add_user(lobby.database, "kim", Role.RADIOLOGIST)
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
     for login in ("kim", "nobody"):
         with pytest.raises(SignInRefused):
-            lobby.sign_in(login, "wrong wrong wrong")
+            porch.sign_in(login, "wrong wrong wrong")
 
-    assert lobby.hasher.compared == [True, False]  # one each, the second without a hash of a person
-    assert not lobby.hasher.is_outdated(lobby.hasher._nobody)
+    assert porch.hasher.compared == [True, False]  # one each, the second without a hash of a person
+    assert not porch.hasher.is_outdated(porch.hasher._nobody)
 
 
-def test_the_token_is_kept_nowhere(lobby: Lobby) -> None:
-    add_user(lobby.database, "kim", Role.RADIOLOGIST)
+def test_the_token_is_kept_nowhere(porch: Lobby) -> None:
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
 
-    signed_in = lobby.sign_in("kim")
+    signed_in = porch.sign_in("kim")
 
-    with lobby.database.read() as tx:
+    with porch.database.read() as tx:
         row = tx.scalars(select(Attendance)).one()
     assert len(signed_in.token) >= 43  # 256 bits
     assert signed_in.token not in str(vars(row))
-    assert lobby.sign_in("kim").token != signed_in.token
+    assert porch.sign_in("kim").token != signed_in.token
 
 
-def test_what_was_typed_as_a_name_is_nowhere_in_the_books(lobby: Lobby) -> None:
+def test_what_was_typed_as_a_name_is_nowhere_in_the_books(porch: Lobby) -> None:
     typed = "my-password-typed-into-the-wrong-field"
-    add_user(lobby.database, "kim", Role.RADIOLOGIST)
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
     with pytest.raises(SignInRefused):
-        lobby.sign_in(typed, "x")
+        porch.sign_in(typed, "x")
     with pytest.raises(SignInRefused):
-        lobby.sign_in("kim", typed)
+        porch.sign_in("kim", typed)
 
-    with lobby.database.read() as tx:
+    with porch.database.read() as tx:
         tries = " ".join(row.key for row in tx.scalars(select(FailedTries)))
-    assert lobby.audited()[-2:] == [("sign-in-refused", "nobody"), ("sign-in-refused", "person:kim")]
-    assert lobby.details("sign-in-refused") == [{"address": HERE}] * 2
+    assert porch.audited()[-2:] == [("sign-in-refused", "nobody"), ("sign-in-refused", "person:kim")]
+    assert porch.details("sign-in-refused") == [{"address": HERE}] * 2
     assert typed not in tries
 
 
-def test_a_password_is_hashed_anew_when_the_cost_changes(lobby: Lobby) -> None:
-    add_user(lobby.database, "kim", Role.RADIOLOGIST)
-    dearer = People(lobby.database, Hasher(Profile(2, 128, 1)), now=lobby.now)
+def test_a_password_is_hashed_anew_when_the_cost_changes(porch: Lobby) -> None:
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
+    dearer = People(porch.database, Hasher(Profile(2, 128, 1)), now=porch.now)
 
     dearer.sign_in("kim", PASSWORD, address=HERE)
 
-    with lobby.database.read() as tx:
+    with porch.database.read() as tx:
         kept = accounts.find(tx, "kim").password
     assert "m=128,t=2,p=1" in kept
     assert dearer.sign_in("kim", PASSWORD, address=HERE).user.login == "kim"
@@ -144,14 +144,14 @@ def test_waits_grow_with_failed_tries_and_end(porch: Lobby) -> None:
     assert porch.sign_in("kim").user.login == "kim"
 
 
-def test_a_try_during_the_wait_is_not_looked_at_and_does_not_prolong_it(lobby: Lobby) -> None:
-    add_user(lobby.database, "kim", Role.RADIOLOGIST)
-    fail(lobby, "kim", 6)
-    compared = len(lobby.hasher.compared)
-    wait = wait_told(lobby, "kim")
+def test_a_try_during_the_wait_is_not_looked_at_and_does_not_prolong_it(porch: Lobby) -> None:
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
+    fail(porch, "kim", 6)
+    compared = len(porch.hasher.compared)
+    wait = wait_told(porch, "kim")
 
-    assert wait_told(lobby, "kim") == wait
-    assert len(lobby.hasher.compared) == compared
+    assert wait_told(porch, "kim") == wait
+    assert len(porch.hasher.compared) == compared
 
 
 def test_names_that_nobody_has_wait_as_long(porch: Lobby) -> None:
@@ -210,11 +210,11 @@ def test_many_tries_at_once_are_all_counted(lobby: Lobby) -> None:
     assert outcomes.count(TooSoon) == 12
 
 
-def test_nobody_is_nobody_only_until_there_is_a_user(lobby: Lobby) -> None:
-    assert not lobby.people.anybody()
-    add_user(lobby.database, "kim", Role.RADIOLOGIST)
+def test_nobody_is_nobody_only_until_there_is_a_user(porch: Lobby) -> None:
+    assert not porch.people.anybody()
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
 
-    assert lobby.people.anybody()
+    assert porch.people.anybody()
     assert NOBODY.rights == {Right.OPEN, Right.SEE}
 
 
@@ -229,9 +229,9 @@ def test_colleagues_are_those_who_may_and_can_come_in(lobby: Lobby) -> None:
     assert {one.login for one in lobby.people.colleagues(Right.EDIT)} == {"kim", "lee"}
 
 
-def test_an_account_without_roles_may_only_come_in(lobby: Lobby) -> None:
-    add_user(lobby.database, "kim")
+def test_an_account_without_roles_may_only_come_in(porch: Lobby) -> None:
+    add_user(porch.database, "kim")
 
-    assert lobby.sign_in("kim").user.rights == {Right.OPEN}
-    with lobby.database.read() as tx:
+    assert porch.sign_in("kim").user.rights == {Right.OPEN}
+    with porch.database.read() as tx:
         assert tx.scalars(select(Account)).one().roles == ""
