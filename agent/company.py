@@ -33,6 +33,11 @@ class Company:
         """Whether a new reading could begin now: false while one reads alone, or waits to."""
         return not self._alone
 
+    @property
+    def is_empty(self) -> bool:
+        """Does nobody read, or wait to?"""
+        return not self._alone and self._beside == 0
+
     @contextmanager
     def reading(self, waiting: Callable[[], None], *, alone: bool) -> Iterator[None]:
         """Read; alone once the others are done, for which `waiting` is called each second. What it raises ends it.

@@ -31,6 +31,7 @@ from agent.company import Company, Occupied
 from agent.config import Config, ReaderConfig
 from agent.imaging.decoder import DecoderProcess
 from agent.imaging.pixels import Film
+from agent.questions import Answerer
 from agent.readers.protocol import Reader, ReaderBroken, Serves
 from agent.reading import Interrupted, Room, fail, read_study
 from agent.routing import is_backlog_time
@@ -108,11 +109,15 @@ class Engine:
         self._pulse.beat()
         self._heart.say(f"{reader.identity.name} {reader.identity.precision}")
         log.info("model_loaded", reader=reader.identity.name, digest=reader.identity.digest[:12])
+        spare = DecoderProcess(self._config.reader.decode_seconds, self._config.reader.decode_mebibytes)
+        self._resources.callback(spare.close)
+        self._answerer = Answerer(self._room, self._company, spare)
         urgent = [False] * (count + ahead) + [True] * bool(ahead)
         self._threads = [
             threading.Thread(target=self._run, args=(one,), daemon=True, name=f"engine-{i}")
             for i, one in enumerate(urgent)
         ]
+        self._threads.append(threading.Thread(target=self._answer, daemon=True, name="engine-questions"))
         for thread in self._threads:
             thread.start()
 
@@ -137,6 +142,19 @@ class Engine:
                 if thread is not threading.current_thread():
                     thread.join(_BOOKING_SECONDS)
             os._exit(1)
+
+    def _answer(self) -> None:
+        loop.run("work", self._answer_one, self._stop, idle_seconds=_IDLE_SECONDS)
+
+    def _answer_one(self) -> bool:
+        try:
+            return self._answerer.step()
+        except ReaderBroken:
+            log.exception("answering_failed")
+            self._broken.set()
+            self._stop.set()
+            self._bell.set()
+            return False
 
     def _step(self, *, urgent: bool) -> bool:
         if os.getppid() != self._parent:  # the Celery parent was killed; its successor has a child of its own

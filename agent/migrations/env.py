@@ -8,6 +8,7 @@ import dicom_node.film_tables
 import dicom_node.rules.tables  # noqa: F401
 import reports.glance
 import reports.people.tables
+import reports.questions
 import reports.saved_views
 import reports.signoff.tables
 import reports.tables

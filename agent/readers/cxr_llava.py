@@ -222,6 +222,12 @@ class CxrLlavaReader:
         with closing(self.submit(film, user, generation, seconds=seconds, urgent=urgent).stream()) as tokens:
             yield from self._words.pieces(tokens)
 
+    def answering(
+        self, film: Film, question: str, generation: Generation = _GREEDY, *, seconds: float | None = None
+    ) -> Iterator[str]:
+        """The raw answer to a question, piece by piece; as `stream`."""
+        return self.stream(film, prompt.question(question), generation, seconds=seconds)
+
     def text(self, ids: Sequence[int]) -> str:
         """The words of an answer's tokens."""
         return self._words.text(ids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -125,6 +125,16 @@ class Asks(Protocol):
         progress: Callable[[int], None] = lambda _tokens: None,
     ) -> Reading:
         """Answer in words; otherwise like Reader.report."""
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """Can answer piece by piece, as it writes."""
+
+    def answering(
+        self, film: NDArray[np.uint8], question: str, generation: Generation, *, seconds: float | None = None
+    ) -> Iterator[str]:
+        """The raw answer to a question; it has passed no guard. Closing the iterator ends it. Else like Asks.ask."""
 
 
 @runtime_checkable

@@ -67,6 +67,13 @@ def due_workitems(tx: Session, now: datetime, *, ring_again: timedelta) -> Seque
     ).all()
 
 
+def is_due(tx: Session, now: datetime, *, reader: str) -> bool:
+    """Could this reader claim anything now? False also while reading is paused by a person."""
+    if switched(tx, "pause-work"):
+        return False
+    return tx.scalar(select(Workitem.id).where(*_claimable(now), is_for(reader)).limit(1)) is not None
+
+
 def mark_rung(tx: Session, workitem_ids: Sequence[int], now: datetime) -> None:
     """Remember when a bell was rung; a lost message costs only the time until it is rung again."""
     tx.execute(update(Workitem).where(Workitem.id.in_(workitem_ids)).values(rung_at=now))

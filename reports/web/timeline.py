@@ -65,6 +65,9 @@ WORDS: Final = MappingProxyType(
         "revision-dead-lettered": "Revision {revision} became a dead letter: {reason}.",
         "revision-awaiting-sign-off": "Revision {revision} was drafted, to wait for a radiologist's signature.",
         "revision-closed-undelivered": "Revision {revision} was closed: {reason}.",
+        "question-asked": "A question about the film was put to the reader.",
+        "question-answered": "The reader answered a question about the film.",
+        "question-failed": "A question about the film got no answer.",
         "study-seen": "Somebody looked at it: {what}.",
         "user-signed-in": "Signed in from {address}, by {way}.",
         "user-signed-out": "Signed out.",
@@ -82,7 +85,7 @@ WORDS: Final = MappingProxyType(
         "token-added": "Program {service} got a token: {scopes}.",
         "token-removed": "Program {service} lost its token.",
         "audit-exported": "The audit trail was taken out as a file, {rows} rows.",
-        "switched": "{switch} was switched ({on}).",
+        "switched": "The switch {switch} was set to {on}.",
         "pixels-deleted": "The received files were deleted; the books stayed.",
     }
 )

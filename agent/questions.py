@@ -1,0 +1,120 @@
+"""Answering questions about films, in the worker's child beside the readings, when no study wants the reader.
+
+A question never delays a study: it is taken only while nothing is read and nothing is due, and given up for the first
+study that comes. It never uses up a study's attempt with one of its own: it is tried once, and nobody reads beside it
+as it begins.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Final
+
+import structlog
+
+from agent.company import Company, Occupied
+from agent.imaging.decoder import DecoderProcess
+from agent.imaging.pixels import UndecodableImage
+from agent.readers import guards
+from agent.readers.protocol import Generation, ReaderBroken, Streams, UnreadableText
+from agent.reading import Room
+from dicom_node import worklist
+from dicom_node.database import clock
+from dicom_node.errors import WetreadError
+from dicom_node.files import stored_path
+from reports import questions
+from reports.questions import Question
+
+log = structlog.get_logger("work")
+
+SECONDS: Final = 120.0  # for one answer; a person waits
+_TOKENS: Final = 256
+_TURN: Final = 0.3  # seconds between two looks at whether a study is due, and two pieces for the page
+
+
+class GaveWay(WetreadError):
+    """A study is due, the worker stops, or the question is not ours any more."""
+
+
+class Answerer:
+    """Answers one question after the other. decoder: of its own, so that no film waits for one. For one thread."""
+
+    def __init__(
+        self,
+        room: Room,
+        company: Company,
+        decoder: DecoderProcess,
+        new_token: Callable[[], str] = lambda: secrets.token_hex(16),
+    ) -> None:
+        self._room = room
+        self._company = company
+        self._decoder = decoder
+        self._new_token = new_token
+
+    def step(self) -> bool:
+        """Answer one question; False where there is none, or it has to wait. Raises ReaderBroken."""
+        reader = self._room.reader
+        if not isinstance(reader, Streams) or not self._is_wanted() or not self._is_calm():
+            return False
+        token, identity = self._new_token(), reader.identity
+        with self._room.database.write() as tx:
+            asked = questions.claim(tx, token=token, reader=f"{identity.name} {identity.version}", now=clock(tx))
+        if asked is None:
+            return False
+        try:
+            with self._company.reading(lambda: None, alone=False):
+                answer = guards.check_answer(self._written(reader, asked, token), ended=True)
+        except (GaveWay, Occupied):
+            with self._room.database.write() as tx:
+                questions.give_back(tx, asked.id, token, clock(tx))
+            return False
+        except ReaderBroken:
+            self._fail(asked, token, "The reader broke down while it answered.")
+            raise
+        except (UnreadableText, UndecodableImage) as error:
+            self._fail(asked, token, str(error))
+            return True
+        with self._room.database.write() as tx:
+            questions.finish(tx, asked.id, token, answer, clock(tx))
+        log.info("question_answered", question=asked.id, characters=len(answer))
+        return True
+
+    def _written(self, reader: Streams, asked: Question, token: str) -> str:
+        film = self._decoder.render(stored_path(self._room.config.node.store_folder, asked.film_digest))
+        self._look(asked, token, "")
+        answer, looked = "", time.monotonic()
+        generation = Generation(max_new_tokens=_TOKENS)
+        with closing(reader.answering(film.pixels, asked.words, generation, seconds=SECONDS)) as pieces:  # type: ignore[type-var]
+            for piece in pieces:
+                answer += piece
+                if time.monotonic() - looked >= _TURN:
+                    self._look(asked, token, answer)
+                    looked = time.monotonic()
+        return answer
+
+    def _look(self, asked: Question, token: str, answer: str) -> None:
+        """Show what there is by now, and go on only while no study is due. Raises GaveWay."""
+        self._room.pulse()
+        with self._room.database.write() as tx:
+            ours = questions.write(tx, asked.id, token, answer, clock(tx))
+        if not ours or self._room.stopping() or not self._company.is_open or self._is_due():
+            raise GaveWay("a study comes first")
+
+    def _fail(self, asked: Question, token: str, trouble: str) -> None:
+        log.warning("question_failed", question=asked.id, explanation=trouble)
+        with self._room.database.write() as tx:
+            questions.fail(tx, asked.id, token, trouble, clock(tx))
+
+    def _is_wanted(self) -> bool:
+        with self._room.database.read() as tx:
+            return questions.is_waiting(tx)
+
+    def _is_calm(self) -> bool:
+        return self._company.is_empty and not self._is_due()
+
+    def _is_due(self) -> bool:
+        with self._room.database.read() as tx:
+            return worklist.is_due(tx, clock(tx), reader=self._room.config.reader.name)
