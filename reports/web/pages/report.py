@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,7 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from anyio import from_thread
 from pydicom import Dataset
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -30,6 +28,7 @@ from reports.text import DraftText
 from reports.web.desk import Scene, arrival, desk, happened, reasons
 from reports.web.doors import visitor_of
 from reports.web.identity import Checked
+from reports.web.json_body import json_of
 from reports.web.proof import prove
 from reports.web.report import Label, Papers, document_of, film_label, latest_final, neighbors, papers, strip
 from reports.web.rights import Right, Visitor
@@ -282,7 +281,7 @@ class _Acts:
         prove(self._site.equipment.people, call.request, call.body, always_password=always_password)
 
     def _call(self, request: Request) -> _Call:
-        body = _body(request)
+        body = json_of(request)
         found = _papers(self._site, request)
         service = self._site.equipment.signoff
         if found.report is None or found.shadow or service is None:
@@ -353,17 +352,6 @@ def _refusal(error: WetreadError) -> Response:
         said["code"] = "password-needed" if isinstance(error, PasswordNeeded) else "proof-refused"
         return JSONResponse(said, status_code=403)
     return JSONResponse({**said, "code": "refused"}, status_code=429 if isinstance(error, TooSoon) else 422)
-
-
-def _body(request: Request) -> Mapping[str, Any]:
-    try:
-        body = json.loads(from_thread.run(request.body))
-        json.dumps(body, ensure_ascii=False).encode()  # half a character cannot be kept
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(400, "This is no JSON.") from error
-    if not isinstance(body, dict):
-        raise HTTPException(400, "This is no JSON object.")
-    return body
 
 
 def _whole(value: Any) -> int:

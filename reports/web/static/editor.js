@@ -9,6 +9,7 @@ import { difference } from "./difference.js";
 export class Editor {
   #claims = [];
   #meant = [];
+  #answers = [];
 
   constructor(field, behind, written) {
     this.field = field;
@@ -42,6 +43,11 @@ export class Editor {
     this.paint();
   }
 
+  /** Words that are the machine's as well, once they are inserted. */
+  knows(answer) {
+    this.#answers.push(answer);
+  }
+
   /** Add a sentence at the end, and leave the caret behind it. */
   append(sentence) {
     const base = this.field.value.replace(/\s+$/u, "");
@@ -63,13 +69,14 @@ export class Editor {
 
   paint() {
     this.runs = difference(this.written, this.field.value);
-    const marks = [...own(this.runs), ...named(this.#claims, "claim"), ...named(this.#meant, "meant")];
+    const marks = [...own(this.runs, this.field.value, this.#answers), ...named(this.#claims, "claim"), ...named(this.#meant, "meant")];
     this.behind.replaceChildren(...slices(this.field.value, marks), document.createTextNode("\n"));
   }
 }
 
-function own(runs) {
-  const marks = [];
+function own(runs, value, answers) {
+  const marks = answers.map((answer) => ({ start: value.indexOf(answer), end: value.indexOf(answer) + answer.length, name: "ai" }))
+    .filter(({ start }) => start >= 0);
   let place = 0;
   for (const { mark, text } of runs) {
     if (mark === "-") continue;

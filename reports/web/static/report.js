@@ -11,6 +11,7 @@ import { showFilms } from "./film.js";
 import { bind, keep, made } from "./keys.js";
 import { lately } from "./lately.js";
 import { notice, say } from "./notice.js";
+import { Questions } from "./questions.js";
 
 const HEARTBEAT = 30_000; // ms; whoever has a report open is taken for gone after two minutes
 const WATCH = 2_000; // ms between two looks at what is on its way, or open elsewhere
@@ -58,6 +59,7 @@ class Page {
     window.addEventListener("beforeunload", (event) => { if (this.saving.isPending && this.isGone) event.preventDefault(); });
     this.keys();
     this.render(this.desk);
+    new Questions($("questions"), { base: this.calls.base, insert: (answer) => this.insert(answer) });
     lately($("lately"), this.calls);
     void showFilms($("film"), {
       study: Number(this.calls.base.split("/")[2]),
@@ -208,6 +210,16 @@ class Page {
       show($(`${name}-changes`), runs);
     }
     this.buttons(this.desk);
+  }
+
+  /** Words of the machine that the person wants: they stay marked as its words. */
+  insert(answer) {
+    if (this.desk.obstacles.edit) {
+      notice(this.desk.obstacles.edit, { kind: "wait", stays: false });
+      return;
+    }
+    this.editors.findings.knows(answer);
+    this.editors.findings.append(answer);
   }
 
   setChip(label, state) {
@@ -380,6 +392,11 @@ class Page {
     }
   }
 
+  openQuestions() {
+    $("questions").open = true;
+    $("question")?.focus();
+  }
+
   keys() {
     const group = "Report";
     const main = () => this.act(this.desk.state === "AWAITING SECOND" ? "cosign" : "sign");
@@ -389,6 +406,7 @@ class Page {
     bind("E", "Edit the impression", () => this.editors.impression.field.focus(), { group });
     bind("Escape", "Leave the text: letters are keys again", () => document.activeElement?.blur(), { group, typing: true });
     bind("Ctrl+s", "Save now", () => { void this.saving.flush(); }, { group });
+    bind("q", "Ask the model about the film", () => this.openQuestions(), { group });
     bind("x", "Reject", () => this.act("reject"), { group });
     bind("o", "Hand over", () => this.act("hand-over"), { group });
     bind("b", "Send back", () => this.act("send-back"), { group });

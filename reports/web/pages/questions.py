@@ -1,0 +1,80 @@
+"""Questions about the film of a report: put here, answered by `work`, shown as they are written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from dicom_node.database import clock
+from reports import questions
+from reports.questions import Question, QuestionRefused
+from reports.web.doors import visitor_of
+from reports.web.json_body import json_of
+from reports.web.report import Papers, papers
+from reports.web.rights import Right
+from reports.web.site import Site
+
+
+def routes(site: Site) -> list[Route]:
+    """Addresses of this module."""
+    desk = _Questions(site)
+    address = "/study/{number:int}/report/questions"
+    return [
+        site.route(address, desk.listed, Right.SEE),
+        site.route(address, desk.put, Right.ASK, methods=("POST",)),
+    ]
+
+
+class _Questions:
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def listed(self, request: Request) -> Response:
+        """All of a study, with the answers so far."""
+        return JSONResponse(self._told(self._papers(request).study.id))
+
+    def put(self, request: Request) -> Response:
+        """Ask about the film that the draft is about."""
+        found, visitor = self._papers(request), visitor_of(request)
+        assert found.report is not None
+        words = str(json_of(request).get("words") or "")
+        try:
+            with self._site.database.write() as tx:
+                film = found.report.film_digest
+                questions.put(tx, found.study.id, film, visitor.user_id, visitor.login, words, clock(tx))
+        except QuestionRefused as error:
+            return JSONResponse({"detail": str(error), "code": "refused"}, status_code=422)
+        return JSONResponse(self._told(found.study.id))
+
+    def _papers(self, request: Request) -> Papers:
+        with self._site.database.read() as tx:
+            found = papers(tx, request.path_params["number"])
+        if found is None or found.report is None or found.shadow:
+            raise HTTPException(404)
+        return found
+
+    def _told(self, study_id: int) -> dict[str, Any]:
+        with self._site.database.read() as tx:
+            return {"questions": [_plain(one) for one in questions.of_study(tx, study_id)]}
+
+
+def _plain(one: Question) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "by": one.login,
+        "words": one.words,
+        "answer": one.answer,
+        "state": one.state.value,
+        "trouble": one.trouble,
+        "reader": one.reader,
+        "at": _moment(one.asked_at),
+    }
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,73 @@
+/* Questions about the film: asked here, answered by the model, put into the report by nobody but a person. */
+
+import { ask } from "./session.js";
+import { made } from "./keys.js";
+
+const EVERY = 700; // ms, while an answer is being written
+const STATES = {
+  waiting: "Waits until the model reads no film",
+  answering: "The model is writing",
+  answered: "AI answer, not verified",
+  failed: "No answer",
+};
+
+/** panel: the section. base: address of the report. insert(answer): put it into the findings; null where that cannot be. */
+export class Questions {
+  #timer = 0;
+  #shown = "";
+
+  constructor(panel, { base, insert }) {
+    this.address = `${base}/questions`;
+    this.insert = insert;
+    this.list = panel.querySelector("ol");
+    this.fault = panel.querySelector(".fault");
+    const form = panel.querySelector("form");
+    form?.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.put(form.elements.words);
+    });
+    panel.addEventListener("toggle", () => { if (panel.open) void this.look(); });
+    if (panel.open) void this.look();
+  }
+
+  async put(field) {
+    const headers = { "Content-Type": "application/json" };
+    const answer = await ask(this.address, { method: "POST", headers, body: JSON.stringify({ words: field.value }) }).catch(() => null);
+    const told = (await answer?.json().catch(() => null)) ?? {};
+    this.fault.textContent = answer?.ok ? "" : (told.detail ?? "The server does not answer. Try again.");
+    if (!answer?.ok) return;
+    field.value = "";
+    this.show(told.questions);
+  }
+
+  async look() {
+    const answer = await ask(this.address, { unattended: true }).catch(() => null);
+    if (answer?.ok) this.show((await answer.json()).questions);
+  }
+
+  show(questions) {
+    clearTimeout(this.#timer);
+    if (questions.some(({ state }) => state === "waiting" || state === "answering")) {
+      this.#timer = setTimeout(() => { void this.look(); }, EVERY);
+    }
+    const now = JSON.stringify(questions);
+    if (now === this.#shown) return;
+    this.#shown = now;
+    this.list.replaceChildren(...questions.map((one) => this.#line(one)));
+  }
+
+  #line({ by, words, answer, state, trouble, reader }) {
+    const line = made("li");
+    const question = made("p", { className: "asked" });
+    question.append(made("bdi", { textContent: words }), made("span", { className: "quiet", textContent: ` ${by}` }));
+    line.append(question, made("p", { className: `answer is-${state}`, textContent: trouble || answer }));
+    const told = made("p", { className: "quiet", textContent: `${STATES[state]}${reader ? `: ${reader}` : ""} ` });
+    if (state === "answered" && this.insert) {
+      const button = made("button", { type: "button", textContent: "Insert into the findings" });
+      button.addEventListener("click", () => this.insert(answer));
+      told.append(button);
+    }
+    line.append(told);
+    return line;
+  }
+}
