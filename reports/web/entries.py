@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
 
 from anyio import from_thread
 from starlette.datastructures import UploadFile
@@ -15,8 +14,6 @@ from starlette.requests import Request
 
 from dicom_node.errors import ConfigurationError
 from reports.web.doors import visitor_of
-
-LONGEST: Final = 256 * 1024  # bytes of a form without a file; a site's rules have 500 rules at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +54,22 @@ class Entries:
         return [line.strip() for line in self.text(name).splitlines() if line.strip()]
 
 
-def read_entries(request: Request, *, longest: int = LONGEST) -> Entries:
-    """Wait for the form. Raises HTTPException: 413 where it is larger than `longest` bytes, 400 where it is none."""
-    return from_thread.run(_read, request, longest)
+def read_entries(request: Request) -> Entries:
+    """Wait for the form; the door limits its length. Raises HTTPException: 400 where it is none."""
+    return from_thread.run(_read, request)
 
 
 def actor_of(request: Request) -> str:
     """How the visitor stands in the audit trail."""
-    return f"person:{visitor_of(request).login}"[:64]
+    return visitor_of(request).actor
 
 
-async def _read(request: Request, longest: int) -> Entries:
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > longest:
-            raise HTTPException(413, f"That is larger than {longest // 1024} KiB, which is all that this form takes.")
+async def _read(request: Request) -> Entries:
+    content = await request.body()
     kind = request.headers.get("content-type", "")
     parser = _InMemory if kind.startswith("multipart/form-data") else FormParser
     try:
-        form = await parser(request.headers, _once(bytes(content))).parse()
+        form = await parser(request.headers, _once(content)).parse()
     except (MultiPartException, KeyError, ValueError) as error:
         raise HTTPException(400, "That was no form of these pages.") from error
     values: dict[str, list[str]] = {}

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from dicom_node.rules import book
 from dicom_node.worklist import pauses
+from tests.harness import axe
 from tests.unit.reports.busy_office import BusyOffice
 
 PAGES = {
@@ -74,12 +75,14 @@ def test_forms_work_without_scripts(office: BusyOffice, browser: Browser, served
         assert pauses.pauses(tx) == []
 
 
-def test_no_page_is_wider_than_its_window(office: BusyOffice, page: Page, served: Callable[[ASGIApp], str]) -> None:
+def test_no_page_is_too_wide_or_hard_to_use(office: BusyOffice, page: Page, served: Callable[[ASGIApp], str]) -> None:
     address = served(office.app)
-    wide = {}
+    wide, stumbled = {}, {}
     for name, path in PAGES.items():
         page.goto(address + path)
         page.get_by_role("heading", level=1).wait_for()
+        if found := axe.violations(page):
+            stumbled[name] = found
         for width in (1280, 2560):
             page.set_viewport_size({"width": width, "height": 900})
             over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -89,6 +92,7 @@ def test_no_page_is_wider_than_its_window(office: BusyOffice, page: Page, served
         write_pictures(page, address)
 
     assert wide == {}
+    assert stumbled == {}
 
 
 def write_pictures(page: Page, address: str) -> None:

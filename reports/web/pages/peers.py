@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from dicom_node import destinations, peers, turned_away, worklist
+from dicom_node.access_tables import RefusedCaller
 from dicom_node.database import clock
 from dicom_node.errors import WetreadError
 from dicom_node.tables import Mode, Proof, RemoteAE, Way
@@ -153,10 +154,12 @@ class _Pages:
         try:
             with self._site.database.read() as tx:
                 peer = peers.find(tx, title)
+                refused = [one for one in turned_away.newest(tx) if one.calling_ae_title == title]
         except WetreadError as error:
             blank = {**registration.BLANK_PEER, "title": title}
             return self._form(request, blank, new=True, mistake=str(error), status=404)
-        return self._form(request, registration.shown_peer(peer), peer=peer, tried=tried, advised=advised)
+        values = registration.shown_peer(peer)
+        return self._form(request, values, peer=peer, refused=refused, tried=tried, advised=advised)
 
     def _form(
         self,
@@ -166,6 +169,7 @@ class _Pages:
         new: bool = False,
         mistake: str = "",
         peer: RemoteAE | None = None,
+        refused: Sequence[RefusedCaller] = (),
         tried: Tried | None = None,
         advised: Advised | None = None,
         status: int = 200,
@@ -179,6 +183,7 @@ class _Pages:
             mistake=mistake,
             tried=tried,
             advised=advised,
+            refused=refused,
             recommended=registration.recommended(peer) if peer is not None else None,
             modes=[*Mode],
             proofs=[*Proof],

@@ -125,7 +125,7 @@ class _Pages:
 
     def try_out(self, request: Request) -> Response:
         """What would the rules do? Nothing is stored or changed."""
-        entries = read_entries(request, longest=LARGEST_UPLOAD)
+        entries = read_entries(request)
         span = entries.text("span")
         try:
             with self._site.database.read() as tx:

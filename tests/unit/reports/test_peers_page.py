@@ -164,6 +164,7 @@ def test_known_caller_without_the_right_gets_it_and_keeps_the_rest(office: Offic
         turned_away.record(tx, Caller("RIS", "WETREAD", "10.0.0.9", frozenset()), refusal, clock(tx))
 
     assert "Let it send RIS" in office.read("/peers")
+    assert "Refused 1 time from 10.0.0.9" in office.read("/peers/edit?title=RIS")
     office.send_form("/peers/admit", title="RIS", address="10.0.0.9")
 
     made = find(office, "RIS")
