@@ -23,11 +23,11 @@ class Entrance:
 
     def visitor(self, request: Request) -> Visitor | None:
         """Who asks; None where that person or program must be known first."""
-        if not self._people.anybody():
-            return NOBODY
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind:
             return self._people.by_token(token.strip()) if kind.lower() == "bearer" else None
+        if not self._people.anybody():
+            return NOBODY
         cookie = token_of(request, secure=self._secure)
         return self._people.by_session(cookie, attended=is_attended(request)) if cookie else None
 

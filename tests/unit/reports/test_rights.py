@@ -187,9 +187,13 @@ def test_in_an_open_house_everybody_sees_and_nobody_changes(house: tuple[Starlet
 
 
 @pytest.mark.parametrize("scope", tokens.SCOPES)
-def test_a_program_comes_in_where_its_scope_reaches(house: tuple[Starlette, Database], scope: Right) -> None:
+@pytest.mark.parametrize("users", [True, False])
+def test_a_program_comes_in_where_its_scope_reaches(
+    house: tuple[Starlette, Database], scope: Right, users: bool
+) -> None:
     app, database = house
-    add_user(database, "kim", Role.ADMINISTRATOR)
+    if users:
+        add_user(database, "kim", Role.ADMINISTRATOR)
     with database.write() as tx:
         tokens.add(tx, "ris", "t" * 43, [scope], expires_at=None, now=clock(tx), actor="person:test")
     headers = {"Authorization": f"Bearer {'t' * 43}", "Accept": "application/json"}
