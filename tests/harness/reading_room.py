@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,11 +16,12 @@ from sqlalchemy import select
 from agent import schema
 from agent.config import Config
 from agent.pages import make_pages
+from dicom_node import worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
-from dicom_node.tables import Revision
+from dicom_node.tables import AuditRow, Revision
 from reports.tables import Report
-from tests.unit.agent.ward import Ward
+from tests.unit.agent.ward import LEASE, Ward, now
 from tests.unit.reports import films
 
 TEXT: Final = (
@@ -43,6 +45,11 @@ class ReadingRoom(Ward):
 
     def study(self, text: str = TEXT, pixels: NDArray[np.uint16] | None = None, **changes: Any) -> Report:
         """A study with one film and its draft. changes: of the film's header."""
+        self.receive_film(pixels, **changes)
+        return self.draft(text=text)
+
+    def receive_film(self, pixels: NDArray[np.uint16] | None = None, **changes: Any) -> None:
+        """The only film of a new study arrives."""
         self._studies += 1
         root = f"{films.STUDY}.{self._studies}"
         header = {
@@ -54,7 +61,18 @@ class ReadingRoom(Ward):
             "StationName": "ROOM-4",
         }
         self.receive(with_pixels(films.film(**{**header, **changes}), chest() if pixels is None else pixels))
-        return self.draft(text=text)
+
+    def complete(self) -> None:
+        """No more images are expected: what has come is due."""
+        self.do(lambda tx: worklist.complete_studies(tx, now(), quiet=timedelta(), deadline=timedelta()))
+
+    def take_reading(self) -> worklist.Claim | None:
+        """Claim what is due."""
+        return self.do(lambda tx: worklist.claim(tx, worker="w", token=self._token(), lease=LEASE, now=now()))
+
+    def details(self) -> list[str]:
+        """What the audit trail says beside each event."""
+        return self.ask(lambda tx: list(tx.scalars(select(AuditRow.detail))))
 
     def number(self, report: Report) -> int:
         """Of the study of a report, as it stands in addresses."""
