@@ -89,7 +89,7 @@ def ask(document: Any, name: str, mode: GenerationMode) -> set[int]:
     operation, answers = document.find_operation_by_id(name), set()
 
     @given(case=operation.as_strategy(generation_mode=mode))
-    @settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     def one(case: Any) -> None:
         if mode is GenerationMode.POSITIVE:
             lead_to_what_is_there(name, case)

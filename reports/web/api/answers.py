@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from dicom_node.worklist.pauses import What
-from reports.signoff.tables import SignedKind
+from reports.signoff.tables import SignedKind, Verdict
 from reports.tables import ReportState
 from reports.web.standing import Status
 from reports.web.wish import Priority, Show, Sort
@@ -224,6 +224,51 @@ class Queues(Strict):
     read_by: AwareDatetime | None
     sent_by: AwareDatetime | None
     destinations: list[OutboundAnswer]
+
+
+class QualityQuery(Strict):
+    """Of which time."""
+
+    days: int = Field(90, ge=1, le=3650)
+
+
+class Part(Strict):
+    """A part of a whole with its 95 % interval (Wilson); null where the whole is empty."""
+
+    count: int
+    of: int
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Lasting(Strict):
+    """Seconds: the median, and what nine of ten do not exceed; null where there is none."""
+
+    median: float | None
+    ninth: float | None
+
+
+class QualityGroup(Strict):
+    """What people made of some drafts. few: too few to say much."""
+
+    name: str
+    drafts: int
+    few: bool
+    verdicts: dict[Verdict, Part]
+    success: Part = Field(description="Signed as it was, or with a minor change, and not withdrawn")
+    reasons: dict[str, int] = Field(description="Why drafts were rejected, by code")
+    withdrawn: int
+    film_to_draft: Lasting
+    draft_to_decision: Lasting
+    film_to_decision: Lasting
+
+
+class Quality(Strict):
+    """All drafts that somebody decided about in that time, and by week."""
+
+    whole: QualityGroup
+    weeks: list[QualityGroup]
 
 
 class ProblemAnswer(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-from reports.web.api import control, studies
+from reports.web.api import control, figures, studies
 from reports.web.api.answers import (
     Deliveries,
     Done,
@@ -14,6 +14,8 @@ from reports.web.api.answers import (
     Lookup,
     PauseOrder,
     Pauses,
+    Quality,
+    QualityQuery,
     Queues,
     ReportAnswer,
     StudyAnswer,
@@ -111,6 +113,16 @@ OPERATIONS: Final = (
         answer=studies.requeue,
         returns=Done,
         problems=MappingProxyType({404: "There is no such study.", 409: "It is held, or there is nothing to do."}),
+    ),
+    Operation(
+        name="getQuality",
+        method="GET",
+        path="/api/v1/quality",
+        right=Right.QUALITY,
+        summary="What radiologists made of the drafts, in figures",
+        answer=figures.drafts,
+        returns=Quality,
+        query=QualityQuery,
     ),
     Operation(
         name="getQueues",

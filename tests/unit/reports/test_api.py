@@ -201,6 +201,20 @@ def test_views_of_a_program_are_in_the_audit_trail(room: ReadingRoom) -> None:
     ]
 
 
+def test_figures_of_quality_are_those_of_the_decisions(room: ReadingRoom) -> None:
+    office = program(room, Right.QUALITY)
+    before = office.get("/api/v1/quality").json()
+    report = room.study()
+    sign(room, report)
+
+    after = office.get("/api/v1/quality", params={"days": 1}).json()
+
+    assert (before["whole"]["drafts"], before["whole"]["success"]["value"], before["weeks"]) == (0, None, [])
+    assert (after["whole"]["drafts"], after["whole"]["few"], after["whole"]["success"]["value"]) == (1, True, 1.0)
+    assert after["whole"]["verdicts"]["accepted"]["count"] == 1
+    assert [week["drafts"] for week in after["weeks"]] == [1]
+
+
 # --- running the node ---------------------------------------------------------------------------------------------
 
 

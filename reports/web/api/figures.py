@@ -1,0 +1,50 @@
+"""The operation on quality: the sums of the page of quality, as data."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+from dicom_node.database import clock
+from reports import quality
+from reports.quality import Outcome, Share, Spread
+from reports.web.api.answers import Lasting, Part, Quality, QualityGroup, QualityQuery
+from reports.web.api.operations import Asked
+
+
+def drafts(asked: Asked) -> Quality:
+    """What radiologists made of the drafts."""
+    query: QualityQuery = asked.query
+    with asked.site.database.read() as tx:
+        found = quality.cases(tx, clock(tx) - timedelta(days=query.days))
+    weeks = [_group(one) for one in quality.grouped(found, quality.week_of)]
+    return Quality(whole=_group(quality.outcome("all", found)), weeks=weeks)
+
+
+def _group(one: Outcome) -> QualityGroup:
+    return QualityGroup(
+        name=one.name,
+        drafts=one.drafts,
+        few=one.few,
+        verdicts={verdict: _part(share) for verdict, share in one.verdicts.items()},
+        success=_part(one.success),
+        reasons=dict(one.reasons),
+        withdrawn=one.withdrawn,
+        film_to_draft=_lasting(one.drafting),
+        draft_to_decision=_lasting(one.deciding),
+        film_to_decision=_lasting(one.whole),
+    )
+
+
+def _part(share: Share) -> Part:
+    value, low, high = (_number(one) for one in (share.value, share.low, share.high))
+    return Part(count=share.count, of=share.of, value=value, low=low, high=high)
+
+
+def _lasting(spread: Spread) -> Lasting:
+    return Lasting(median=_number(spread.median), ninth=_number(spread.ninth))
+
+
+def _number(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return None if math.isnan(value) else value
