@@ -27,7 +27,7 @@ from dicom_node.errors import DatabaseNotReady, SendFailure
 from dicom_node.files import free_mebibytes
 from dicom_node.kinds import TAKES_BACK
 from dicom_node.rules import book
-from dicom_node.tables import AuditRow, Delivery, DeliveryState, Mode, ProcessBeat, RemoteAE, Way
+from dicom_node.tables import AuditRow, Delivery, DeliveryState, ProcessBeat, RemoteAE, Way
 from dicom_node.transports import Destination
 from dicom_node.worklist import gaps
 from dicom_node.worklist.pauses import pauses
@@ -252,9 +252,6 @@ def _peers(config: Config, known: Sequence[RemoteAE]) -> Iterator[Finding]:
     if not any(remote.may_send for remote in known):
         yield Finding("peers", "warning", "nobody may send; wetread ae add PACS@HOST:PORT --may-send")
     for remote in known:
-        if remote.send_to and remote.mode is Mode.HOLD:
-            words = "in mode hold: drafts stay here, since there are no sign-off pages yet"
-            yield Finding(f"peer {remote.ae_title}", "warning", words)
         if not remote.host:
             continue
         try:
