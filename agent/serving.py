@@ -47,6 +47,12 @@ class Patience(H11Protocol):
         super().on_response_complete()
         self._watch()
 
+    def shutdown(self) -> None:
+        """The process is to end. News for an open page never end by themselves: hang up, the page comes again."""
+        super().shutdown()
+        if (b"accept", b"text/event-stream") in getattr(self, "headers", ()) and self.conn.our_state is h11.SEND_BODY:
+            self.transport.close()
+
     def _watch(self) -> None:
         unread = self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
         if self.conn.their_state is not h11.IDLE and not unread:

@@ -12,6 +12,7 @@ import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from starlette.types import ASGIApp
 
+from agent.serving import Patience
 from tests.harness.node import wait_until
 
 SWITCHES = (
@@ -64,7 +65,9 @@ def served() -> Iterator[Callable[[ASGIApp], str]]:
     def serve(app: ASGIApp) -> str:
         door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio keeps Nagle's delay
         door.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=5))
+        server = uvicorn.Server(
+            uvicorn.Config(app, http=Patience, log_level="warning", ws="none", timeout_graceful_shutdown=5)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
         running.append((server, thread, door))
         thread.start()

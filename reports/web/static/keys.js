@@ -82,7 +82,7 @@ function heard(event) {
   const two = pending && event.timeStamp - pendingSince < PAUSE ? `${pending} ${key}` : "";
   pending = "";
   const found = bound.get(two) ?? bound.get(key);
-  if (found) {
+  if (found && !(under && key === "Escape")) { // Escape closes the dialog, by itself
     if ((typing && !found.typing) || (under && !(event.target instanceof Element && under.contains(event.target) && found.typing))) return;
     event.preventDefault();
     found.action(event);

@@ -58,6 +58,10 @@ document.querySelectorAll("a[data-view]").forEach((link) => {
   bind(link.dataset.view, `My view: ${link.textContent}`, () => location.assign(link.href), { group: "Views" });
 });
 
+document.querySelector("form.search")?.addEventListener("formdata", ({ formData }) => {
+  for (const [name, value] of [...formData]) if (value === "") formData.delete(name); // a short address
+});
+
 // --- what is new ---------------------------------------------------------------------------------------------------
 
 const changed = new Set();
