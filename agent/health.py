@@ -34,6 +34,7 @@ from dicom_node.worklist.pauses import pauses
 from reports import recalls
 from reports.config import ReportsConfig
 from reports.elapsed import age
+from reports.people import accounts
 
 _LONG = timedelta(minutes=30)
 _FORGOTTEN = timedelta(hours=1)  # a pause for a repair does not last so long
@@ -68,6 +69,7 @@ def findings(config: Config) -> Iterator[Finding]:
         with database.read() as tx:
             yield from _database(tx)
             yield from _rules(tx, config.reader.name)
+            yield from _web(config, tx)
             known, services = peers.everyone(tx), destinations(tx)
         if database.file is not None:
             yield from _doubles(database.file)
@@ -105,6 +107,14 @@ def _rules(tx: Session, reader: str) -> Iterator[Finding]:
             if standing.rule.reader in READERS and standing.rule.reader != reader:
                 words = f"its studies wait for a worker with reader {standing.rule.reader}; here it is {reader}"
                 yield Finding(subject, "warning", words)
+
+
+def _web(config: Config, tx: Session) -> Iterator[Finding]:
+    """Pages that others reach are shut until somebody can sign in."""
+    others = not config.web.is_loopback or bool(config.web.proxy)
+    if others and not config.oidc.issuer and not accounts.are_there_any(tx):
+        words = f"{config.web.address} shows nothing, since there are no users; make the first: wetread user first"
+        yield Finding("pages", "warning", words)
 
 
 def _disk(config: Config) -> Finding:

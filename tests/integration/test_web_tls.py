@@ -14,8 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
-from agent import certificates, serving
+from agent import certificates, health, serving
 from agent.config import Config, WebConfig, read_config
 from agent.pages import make_pages
 from agent.serving import make_server
@@ -23,8 +24,10 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.errors import ConfigurationError
 from dicom_node.tls import Files
+from reports.people.rights import Role
 from tests.harness.certificates import DAY, Authority
 from tests.harness.node import free_port, wait_until
+from tests.harness.people import add_user
 
 NAME = "wetread.hospital.example"
 
@@ -149,6 +152,22 @@ def test_words_of_an_expired_certificate_and_of_one_for_another_name(authority: 
     ]
     assert "has expired on" in told[0][2]
     assert "is not for wetread: browsers will refuse it" in told[1][2]  # the star covers the other
+
+
+def test_check_says_that_pages_for_others_are_shut_without_users(tmp_path: Path, sqlite_url: str) -> None:
+    node = NodeConfig(data_folder=tmp_path, database=SecretStr(sqlite_url))
+    behind = WebConfig(hosts=(NAME,), proxy=("10.0.0.3/32",))  # type: ignore[arg-type]
+
+    def told(web: WebConfig) -> list[str]:
+        return [one.words for one in health.findings(Config(node=node, web=web)) if one.subject == "pages"]
+
+    here, shut = told(WebConfig()), told(behind)
+    database = Database(sqlite_url)
+    add_user(database, "ada", Role.ADMINISTRATOR)
+    database.close()
+
+    assert shut == [f"https://{NAME} shows nothing, since there are no users; make the first: wetread user first"]
+    assert here == told(behind) == []
 
 
 def test_wrong_key_is_told_in_words(authority: Authority) -> None:
