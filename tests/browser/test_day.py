@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from sqlalchemy.orm import Session
 from starlette.types import ASGIApp
 
 from dicom_node.tables import Proof
+from reports import questions
 from reports.people.rights import Role
 from reports.people.tables import Attendance
 from reports.tables import Report
 from tests.harness.axe import violations
 from tests.harness.people import PASSWORD, add_user, cookie_for
 from tests.harness.reading_room import ReadingRoom
+from tests.unit.agent.ward import now
 
 SLOW = 60_000  # ms; a busy machine
 FRACTURE = " Fracture of the left sixth rib."
@@ -149,9 +152,7 @@ def test_trainee_signs_first_and_a_radiologist_second_who_adds_to_it(day: Day, p
     rita.keyboard.type(PASSWORD)
     rita.keyboard.press("Enter")
     expect(rita.locator("#final")).to_be_visible()
-    expect(rita.locator("#signed")).to_contain_text(
-        re.compile("signed first by Trainee Tom.*signed by Reader Rita")
-    )
+    expect(rita.locator("#signed")).to_contain_text(re.compile("signed first by Trainee Tom.*signed by Reader Rita"))
 
     rita.keyboard.press("d")
     rita.locator("#words").fill("A rib fracture as well.")
@@ -242,6 +243,32 @@ def test_chip_against_the_text_warns_and_inserts_only_when_told(day: Day, page: 
         "() => { const field = document.activeElement;"
         " return field.value.slice(field.selectionStart, field.selectionEnd); }"
     ).startswith("Small left pleural effusion")
+
+
+def test_answer_of_the_model_is_in_the_report_only_when_a_person_puts_it_there(day: Day, page: Page) -> None:
+    report = day.room.study()
+    day.sit_down(page, "rita")
+    day.ready(page, report)
+    page.keyboard.press("q")
+    page.keyboard.type("Is there a fracture?")
+    page.keyboard.press("Enter")
+    line = page.locator("#questions li")
+    expect(line).to_contain_text("Waits until the model reads no film")
+
+    def answer(tx: Session) -> None:
+        asked = questions.claim(tx, token="t", reader="parrot 1", now=now())
+        assert asked is not None
+        questions.finish(tx, asked.id, "t", "No fracture is seen.", now())
+
+    day.room.do(answer)
+
+    expect(line).to_contain_text("No fracture is seen.")
+    expect(line).to_contain_text("AI answer, not verified: parrot 1")
+    assert "fracture" not in page.input_value("#findings")
+    page.get_by_role("button", name="Insert into the findings").click()
+    expect(page.locator("#findings")).to_have_value(re.compile("No fracture is seen.$"))
+    expect(page.locator("#findings-behind .ai.own")).to_have_text("No fracture is seen.")  # it stays the machine's
+    saved(page)
 
 
 def test_names_are_text_in_every_script(day: Day, page: Page) -> None:

@@ -463,3 +463,20 @@ def test_nobody_sees_a_page_before_signing_in(room: ReadingRoom) -> None:
 
     assert client.get("/study/1/report", headers={"Accept": "text/html"}).status_code == 303
     assert client.get("/study/1/report/desk").status_code == 401
+
+
+# --- questions about the film ---------------------------------------------------------------------------------------
+
+
+def test_question_is_put_and_shown_with_its_answer(room: ReadingRoom) -> None:
+    hand = Hand(room, "tom", room.study())
+
+    asked = hand.must("questions", words="Is there a rib fracture?")["questions"]
+
+    assert [(one["words"], one["by"], one["state"], one["answer"]) for one in asked] == [
+        ("Is there a rib fracture?", "tom", "waiting", "")
+    ]
+    assert hand.do("questions", words=" ").json()["detail"] == "Type a question."
+    ada = Hand(room, "ada", Report(id=hand.report, revision_id=1))
+    assert ada.client.get(f"{ada.address}/questions").json()["questions"] == asked
+    assert ada.do("questions", words="May I?").status_code == 403
