@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from agent.imaging.decoder import DecoderProcess
@@ -20,15 +21,18 @@ from dicom_node import worklist
 from dicom_node.database import Database, clock
 from dicom_node.files import stored_path
 from dicom_node.headers import Header
-from dicom_node.tables import Instance, Revision, Study
+from dicom_node.tables import AuditRow, Instance, Revision, Study
 from reports.viewer_link import ViewerLink
 from reports.web import Premises, make_app
+from reports.web.doors import OpenHouse
 from reports.web.film import FilmsBusy, FilmTrouble
+from reports.web.rights import Role
 from reports.web.site import Equipment
 from tests.harness.node import wait_until
 from tests.unit.agent.test_pixels import RAMP, make
 from tests.unit.agent.test_viewable import values_of
 from tests.unit.reports.films import DX
+from tests.unit.reports.office import Badge
 
 DIGESTS = ("a" * 64, "b" * 64, "c" * 64)
 
@@ -198,15 +202,16 @@ def test_who_waits_gets_what_is_free_again_or_is_refused_in_time() -> None:
 class Reading:
     """The addresses of films, on a database and a store of their own."""
 
-    def __init__(self, database: Database, store: Path, room: FilmRoom | None) -> None:
-        self.database = database
+    def __init__(self, database: Database, store: Path, room: FilmRoom | None, *roles: Role) -> None:
+        self.database, self.room = database, room
+        porter = Badge(frozenset(roles)) if roles else OpenHouse()
         link = ViewerLink("https://pacs.example/v?uid={study_instance_uid}")
         app = make_app(
             Premises("WETREAD", 104, store, "0"),
             database,
             not_ready=list,
             metrics=bytes,
-            equipment=Equipment(films=room, viewer_link=link),
+            equipment=Equipment(porter=porter, films=room, viewer_link=link),
         )
         self.web = TestClient(app, base_url="http://localhost:8080")
 
@@ -280,6 +285,25 @@ def test_a_film_is_sent_once_and_then_known_by_its_tag(reading: Reading) -> None
     again = reading.web.get("/film/1/pixels", headers={"If-None-Match": pixels.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert reading.web.head("/film/1/preview").content == b""
+
+
+def test_who_looks_at_a_film_is_written_down_but_not_who_only_prepares_it(reading: Reading, store: Path) -> None:
+    assert reading.room is not None
+    kim = Reading(reading.database, store, reading.room, Role.RADIOLOGIST)
+
+    def looks() -> list[str]:
+        with reading.database.read() as tx:
+            rows = tx.scalars(select(AuditRow).where(AuditRow.event == "study-seen")).all()
+            return [f"{row.actor} {row.study_id} {row.detail}" for row in rows]
+
+    assert kim.web.head("/film/1/preview").status_code == 200
+    assert looks() == []
+    kim.web.get("/film/1/preview")
+    kim.web.get("/film/1/pixels")
+    assert looks() == ['person:kim 1 {"what": "film"}']
+    auditor = Reading(reading.database, store, reading.room, Role.AUDITOR)
+    assert auditor.web.get("/film/1/pixels").status_code == 403
+    assert auditor.web.get("/study/1/films.json").status_code == 403
 
 
 def test_a_film_that_cannot_be_shown_says_why(reading: Reading) -> None:
