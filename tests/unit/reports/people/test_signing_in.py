@@ -128,6 +128,23 @@ def test_a_password_is_hashed_anew_when_the_cost_changes(porch: Lobby) -> None:
     assert dearer.sign_in("kim", PASSWORD, address=HERE).user.login == "kim"
 
 
+@pytest.mark.parametrize("change", ["disabled", "password"])
+def test_who_is_switched_off_while_the_password_is_compared_does_not_come_in(porch: Lobby, change: str) -> None:
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
+
+    def meanwhile() -> None:
+        with porch.database.write() as tx:
+            account = accounts.find(tx, "kim")
+            account.disabled, account.password = change == "disabled", account.password + "x" * (change == "password")
+
+    porch.hasher.meanwhile = meanwhile
+
+    with pytest.raises(SignInRefused):
+        porch.sign_in("kim")
+    with porch.database.read() as tx:
+        assert tx.scalar(select(Attendance)) is None
+
+
 def test_waits_grow_with_failed_tries_and_end(porch: Lobby) -> None:
     add_user(porch.database, "kim", Role.RADIOLOGIST)
     told = []
