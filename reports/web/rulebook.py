@@ -53,6 +53,21 @@ def whole(rule: Rule) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in rule if key != "name"}
 
 
+def version_of(entries: Entries) -> int:
+    """The version of the rule that the form was made from; 0 where it says none."""
+    text = entries.text("version")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+
+
+def must_be_the_version(entries: Entries, standing: Standing) -> None:
+    """Raises ConfigurationError: somebody else has changed the rule since the form was shown."""
+    if standing.rule is not None and version_of(entries) != standing.version:
+        raise ConfigurationError(
+            f"rule {standing.name!r} has version {standing.version} now: somebody else changed it meanwhile. "
+            "Look at it on the page of rules, then change it there"
+        )
+
+
 def drafted(text: str, in_force: Sequence[Standing]) -> Sequence[Standing]:
     """The rules of a text that nobody has applied yet; where it is empty, those in force. Raises ConfigurationError."""
     if not text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
@@ -53,7 +53,8 @@ class _Pages:
     def quality(self, request: Request) -> Response:
         """All of it."""
         days, chosen = self._chosen(request)
-        weeks = quality.grouped(chosen, quality.week_of)
+        tables = _tables(chosen)
+        weeks = tables[0][1]
         with self._site.database.read() as tx:
             now = clock(tx)
         return self._site.page(
@@ -65,7 +66,7 @@ class _Pages:
             whole=quality.outcome("all", chosen),
             weeks=weeks,
             verdicts=list(Verdict),
-            tables=[("Week", weeks), *((name, grouped) for name, grouped in _tables(chosen) if name != "Week")],
+            tables=tables,
             findings=quality.agreement(chosen),
             by_verdict=plots.verdicts(weeks) if weeks else "",
             by_time=plots.times(weeks) if weeks else "",
@@ -104,7 +105,8 @@ def _since(tx: Session, days: str) -> list[Case]:
     return quality.cases(tx, clock(tx) - timedelta(days=int(days)))
 
 
-def _tables(chosen: Sequence[Case]) -> Iterable[tuple[str, list[Outcome]]]:
+def _tables(chosen: Sequence[Case]) -> tuple[tuple[str, list[Outcome]], ...]:
+    """Heading and rows; the weeks come first."""
     return (
         ("Week", quality.grouped(chosen, quality.week_of)),
         ("Device (station)", quality.grouped(chosen, quality.device_of)),

@@ -83,7 +83,8 @@ class _Pages:
                 _save(tx, rule, entries, actor_of(request))
         except WetreadError as error:
             typed = {**rulebook.BLANK, "name": name} if toml else rulebook.typed(entries)
-            return self._form(request, typed, new=new, toml=toml, mistake=str(error), status=422)
+            version = rulebook.version_of(entries)
+            return self._form(request, typed, new=new, toml=toml, version=version, mistake=str(error), status=422)
         return _back("added" if new else "edited", rule.name)
 
     def move(self, request: Request) -> Response:
@@ -228,6 +229,7 @@ def _save(tx: Session, rule: Rule, entries: Entries, actor: str) -> None:
     if entries.flag("new"):
         book.add(tx, rule, now=now, actor=actor, before=entries.text("before"))
     else:
+        rulebook.must_be_the_version(entries, book.find(tx, rule.name))
         book.edit(tx, rule.name, now=now, actor=actor, **rulebook.whole(rule))
 
 

@@ -7,7 +7,6 @@ import io
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -44,7 +43,7 @@ SIGNED = Case(
     station="ER1",
     withdrawn=False,
 )
-REJECTED = replace(SIGNED, verdict=Verdict.REJECTED, reason="missed-finding", words_signed=0, signed={})
+REJECTED = SIGNED._replace(verdict=Verdict.REJECTED, reason="missed-finding", words_signed=0, signed={})
 
 
 @pytest.fixture
@@ -82,9 +81,9 @@ def test_nothing_decided_has_no_figures() -> None:
 
 
 def test_verdicts_reasons_and_success_are_counted() -> None:
-    minor = replace(SIGNED, verdict=Verdict.MINOR, words_changed=4)
-    major = replace(SIGNED, verdict=Verdict.MAJOR, words_changed=80, words_signed=50)
-    whole = quality.outcome("all", [SIGNED, minor, major, REJECTED, replace(SIGNED, withdrawn=True)])
+    minor = SIGNED._replace(verdict=Verdict.MINOR, words_changed=4)
+    major = SIGNED._replace(verdict=Verdict.MAJOR, words_changed=80, words_signed=50)
+    whole = quality.outcome("all", [SIGNED, minor, major, REJECTED, SIGNED._replace(withdrawn=True)])
 
     assert {verdict.value: share.count for verdict, share in whole.verdicts.items()} == {
         "accepted": 2,
@@ -99,8 +98,8 @@ def test_verdicts_reasons_and_success_are_counted() -> None:
 
 
 def test_times_are_values_that_occur() -> None:
-    cases = [replace(SIGNED, decided_at=SIGNED.drafted_at + timedelta(seconds=n)) for n in range(1, 11)]
-    cases.append(replace(SIGNED, received_at=None))
+    cases = [SIGNED._replace(decided_at=SIGNED.drafted_at + timedelta(seconds=n)) for n in range(1, 11)]
+    cases.append(SIGNED._replace(received_at=None))
     whole = quality.outcome("all", cases)
 
     assert (whole.deciding.median, whole.deciding.ninth) == (6, 10)
@@ -108,8 +107,8 @@ def test_times_are_values_that_occur() -> None:
 
 
 def test_groups_are_by_week_device_and_reader() -> None:
-    later = replace(SIGNED, decided_at=MONDAY + timedelta(days=7), device="", station="", reader_digest="e" * 64)
-    new_year = replace(SIGNED, decided_at=datetime(2027, 1, 1, 12, tzinfo=UTC))
+    later = SIGNED._replace(decided_at=MONDAY + timedelta(days=7), device="", station="", reader_digest="e" * 64)
+    new_year = SIGNED._replace(decided_at=datetime(2027, 1, 1, 12, tzinfo=UTC))
 
     assert [one.name for one in quality.grouped([later, SIGNED, new_year], quality.week_of)] == [
         "2026-W47",
@@ -124,9 +123,9 @@ def test_groups_are_by_week_device_and_reader() -> None:
 
 
 def test_agreement_counts_what_people_added_and_took_out() -> None:
-    added = replace(SIGNED, drafted={}, signed={"Edema": "present"})
-    dropped = replace(SIGNED, drafted={"Edema": "present"}, signed={"Edema": "uncertain"})
-    neither = replace(SIGNED, drafted={}, signed={})
+    added = SIGNED._replace(drafted={}, signed={"Edema": "present"})
+    dropped = SIGNED._replace(drafted={"Edema": "present"}, signed={"Edema": "uncertain"})
+    neither = SIGNED._replace(drafted={}, signed={})
     (row,) = quality.agreement([SIGNED, SIGNED, added, dropped, neither, neither, REJECTED])
 
     assert (row.label, row.drafted, row.signed, row.both, row.added, row.dropped) == ("Edema", 3, 3, 2, 1, 1)

@@ -83,7 +83,7 @@ def test_rule_is_written_as_toml_and_what_it_lacks_goes_back_to_its_default(offi
     add(office, "er-first", comment="old", when=["images > 1"])
     assert "images &gt; 1" in office.web.get("/rules/edit?name=er-first").text
 
-    office.send_form("/rules/edit", name="er-first", toml=STAT)
+    office.send_form("/rules/edit", name="er-first", version="1", toml=STAT)
 
     (made,) = rules(office)
     assert made is not None
@@ -112,6 +112,17 @@ def test_mistake_is_told_and_nothing_is_kept(office: Office, fields: dict[str, s
     assert told in office.send_form("/rules/edit", code=422, new="yes", **fields)
     assert rules(office) == []
     assert office.events_of_kim() == []
+
+
+def test_rule_that_somebody_else_changed_meanwhile_is_not_overwritten(office: Office) -> None:
+    add(office, "er-first", comment="old")
+    assert 'name="version" value="1"' in office.web.get("/rules/edit?name=er-first").text
+    office.send_form("/rules/edit", name="er-first", version="1", comment="new", enabled="yes")
+
+    for fields in ({"comment": "mine"}, {"toml": STAT}):
+        page = office.send_form("/rules/edit", code=422, name="er-first", version="1", **fields)
+        assert "has version 2 now: somebody else changed it meanwhile" in page
+    assert [one.comment for one in rules(office) if one] == ["new"]
 
 
 def test_toml_of_another_rule_is_refused(office: Office) -> None:
