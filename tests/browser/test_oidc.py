@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
+from sqlalchemy import select
 
 from agent.config import Config, WebConfig
 from agent.pages import make_pages
@@ -14,11 +16,18 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from reports.people.config import OidcConfig
 from reports.people.rights import Role
+from reports.people.tables import Attendance
 from tests.harness.node import free_port, wait_until
 from tests.harness.oidc import CLIENT, SECRET, provider
 from tests.harness.people import add_user
 
 PEOPLE = {"kim-17": {"preferred_username": "kim", "family_name": "Kim", "given_name": "Minjun", "groups": ["rads"]}}
+
+
+def proven(database: Database) -> datetime:
+    """When the person in the one session that there is last proved it."""
+    with database.read() as tx:
+        return tx.scalars(select(Attendance.proven_at)).one()
 
 
 def test_person_signs_in_at_the_provider_and_comes_back_to_the_page_that_was_wanted(
@@ -54,6 +63,20 @@ def test_person_signs_in_at_the_provider_and_comes_back_to_the_page_that_was_wan
         page.wait_for_url(f"{pages}/account")
         expect(page.locator("[data-login]")).to_have_attribute("data-login", "kim")
         cookies = {cookie["name"]: cookie["sameSite"] for cookie in page.context.cookies(pages)}
+        before = proven(database)
+        asking = "import('/static/session.js').then((they) => they.askPassword('To withdraw'))"
+        page.evaluate(f"void {asking}.then((answer) => window.proven = answer)")  # goes on when the dialog is closed
+        with page.expect_popup() as opened:
+            page.get_by_role("dialog").get_by_role("link", name="Sign in with the hospital's account").click()
+        again = opened.value
+        again.get_by_placeholder("Enter any login").fill("kim-17")
+        again.get_by_placeholder("and password").fill("x")
+        again.get_by_role("button", name="Sign-in").click()
+        expect(again.get_by_text("The provider has said that it is you.")).to_be_visible()
+        again.close()
+        page.get_by_role("button", name="I have signed in there").click()
+        page.wait_for_function("window.proven === true")
+        assert proven(database) > before
         page.get_by_role("button", name="Sign out", exact=True).first.click()
         page.wait_for_url(f"{issuer}/session/end?**")
 

@@ -39,6 +39,7 @@ def routes(site: Site) -> list[Route]:
     people, provider = site.equipment.people, site.equipment.oidc
     if people is None or provider is None:
         return []
+    site.templates.globals["oidc_words"] = provider.words
     pages = _Pages(site, people, provider)
     return [
         site.route("/oidc/begin", pages.begin, Right.OPEN),

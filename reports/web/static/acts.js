@@ -2,6 +2,7 @@
 
 import { count, show } from "./difference.js";
 import { made } from "./keys.js";
+import { elsewhere } from "./session.js";
 
 /** Show a dialog and do the act when its form is sent. perform(form data) may throw an error with a sentence. */
 export function asking(dialog, perform) {
@@ -43,6 +44,11 @@ export function proof(label, field) {
     field.inputMode = kind === "pin" ? "numeric" : "text";
     field.autocomplete = kind === "pin" ? "off" : "current-password";
     label.textContent = kind === "pin" ? "Your PIN" : "Your password";
+    const link = kind === "password" ? elsewhere() : null;
+    if (link) {
+      field.required = false; // who has none here leaves it empty: the server knows when the provider last asked
+      label.append(", or leave this empty after: ", link);
+    }
     field.value = "";
   };
   return {

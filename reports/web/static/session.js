@@ -30,6 +30,13 @@ export function signedIn() {
   return waiting;
 }
 
+/** A link to the hospital's provider, in a tab of its own, where a person proves it who has no password here; or null. */
+export function elsewhere() {
+  const words = document.querySelector("[data-oidc]")?.dataset.oidc;
+  if (!words) return null;
+  return made("a", { href: "/oidc/begin?again=1&next=%2Foidc%2Fdone", target: "_blank", rel: "noopener", textContent: words });
+}
+
 /** Ask for a proof that the same person is still here: true when it was given, false when it was called off. */
 export function askPassword(words, { pin = false } = {}) {
   const field = pin ? "pin" : "password";
@@ -40,7 +47,13 @@ export function askPassword(words, { pin = false } = {}) {
     fill(dialog, input, "Go on", send, () => done(true));
     const cancel = made("button", { type: "button", textContent: "Cancel" });
     cancel.addEventListener("click", () => done(false));
-    dialog.querySelector(".toolbar").append(cancel);
+    const bar = dialog.querySelector(".toolbar"), link = pin ? null : elsewhere();
+    if (link) {
+      const told = made("button", { type: "button", textContent: "I have signed in there" });
+      told.addEventListener("click", () => done(true)); // the server knows when the provider last asked
+      bar.append(link, told);
+    }
+    bar.append(cancel);
     dialog.addEventListener("cancel", () => done(false));
     function done(proven) {
       dialog.remove();
