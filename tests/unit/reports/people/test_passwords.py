@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
+from argon2 import PasswordHasher, extract_parameters
 
 from reports.people.errors import WeakPassword
 from reports.people.passwords import PROFILE, SHORTEST, Hasher, Profile, check_password, check_pin
@@ -85,6 +88,29 @@ def test_no_password_fits_where_none_was_set() -> None:
     assert not hasher.fits("", "nobody has this password")
     assert not hasher.fits("not a hash", "violet tractor")
     assert not hasher.fits(hasher.hash("x"), "\ud800")  # half a character, as JSON can carry it
+
+
+class Watched(PasswordHasher):
+    """The real one, which tells what it compares with."""
+
+    compared: tuple[str | bytes, ...] = ()
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:  # noqa: A002  its own name
+        self.compared = (*self.compared, hash)
+        return super().verify(hash, password)
+
+
+def test_nobody_takes_as_long_as_somebody() -> None:
+    """The same comparison is made, with a hash of the same cost: time tells nobody whether there is such a user."""
+    hasher = Hasher(CHEAP)
+    watched = hasher._argon2 = Watched(time_cost=1, memory_cost=64, parallelism=1)
+    kept = hasher.hash("violet tractor")
+
+    assert not hasher.fits(kept, "wrong")
+    assert not hasher.fits("", "wrong")
+
+    first, second = (extract_parameters(str(one)) for one in watched.compared)
+    assert first == second
 
 
 def test_a_hash_of_another_cost_is_known_to_be_outdated() -> None:
