@@ -35,7 +35,7 @@ def everyone(tx: Session) -> Sequence[Standing]:
 
 def find(tx: Session, name: str) -> Standing:
     """The rule of this name. Raises NotFound."""
-    return _standing(_row(tx, name))
+    return _standing(_found(tx.scalar(select(RuleRow).where(RuleRow.name == name)), name))
 
 
 def add(tx: Session, rule: Rule, *, now: datetime, actor: str, before: str = "") -> None:
@@ -165,7 +165,11 @@ def _rows(tx: Session) -> Sequence[RuleRow]:
 
 
 def _row(tx: Session, name: str) -> RuleRow:
-    row = tx.scalar(select(RuleRow).where(RuleRow.name == name).with_for_update(of=RuleRow))
+    """To be changed: a reader cannot lock it."""
+    return _found(tx.scalar(select(RuleRow).where(RuleRow.name == name).with_for_update(of=RuleRow)), name)
+
+
+def _found(row: RuleRow | None, name: str) -> RuleRow:
     if row is None:
         raise NotFound(f"there is no rule {name!r}; those there are: wetread rule list")
     return row

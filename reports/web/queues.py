@@ -75,11 +75,11 @@ class Inbound:
 
 def readings(tx: Session) -> list[Readings]:
     """By priority, the most urgent first; nothing where nothing waits."""
-    held = Workitem.hold_reason != ""
+    held = (Workitem.hold_reason != "").label("is_held")
     rows = tx.execute(
         select(Workitem.priority, Workitem.state, held, func.count(), func.min(Workitem.next_attempt_at))
         .where(Workitem.state.in_((WorkitemState.SCHEDULED, WorkitemState.IN_PROGRESS)))
-        .group_by(Workitem.priority, Workitem.state, held)
+        .group_by(Workitem.priority, Workitem.state, "is_held")
     ).all()
     counts: dict[int, dict[str, int]] = defaultdict(lambda: {"scheduled": 0, "in_progress": 0, "held": 0})
     soonest: dict[int, datetime] = {}

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from dicom_node import audit, endpoints, peers, turned_away, worklist
 from dicom_node.access import Caller, Refusal
-from dicom_node.database import clock
+from dicom_node.database import Database, clock
 from dicom_node.rules import book
 from dicom_node.rules.decision import Decision as ByRule
 from dicom_node.rules.forms import make
@@ -27,8 +27,8 @@ DEVICES = (("Acme DigiRay 300", "ER1"), ("Acme DigiRay 300", "ROOM4"), ("Boreali
 
 
 class BusyOffice(Office):
-    def __init__(self, folder: Path, *, decided: int = 150) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, decided: int = 150, database: Database | None = None) -> None:
+        super().__init__(folder, database=database)
         self.folder = folder
         self.beat()
         self._register()

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from httpx import Response
+from pydantic import SecretStr
 from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from agent.caretaker import Caretaker
+from agent.config import Config
 from dicom_node import worklist
-from dicom_node.database import clock
+from dicom_node.config import NodeConfig
+from dicom_node.database import Database, clock
 from dicom_node.destinations import destinations, takes
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import AuditRow, Book
@@ -43,8 +46,14 @@ class Badge:
 class Office(House):
     """A node, and an administrator in front of its pages."""
 
-    def __init__(self, folder: Path, *roles: Role, reserve_mebibytes: int = 1) -> None:
-        super().__init__(folder, reserve_mebibytes=reserve_mebibytes)
+    def __init__(self, folder: Path, *roles: Role, database: Database | None = None) -> None:
+        """database: another one than SQLite in the folder, with our tables and nothing in them."""
+        super().__init__(folder)
+        if database is not None:
+            self.database.close()
+            url = database.url.render_as_string(hide_password=False)
+            self.config = Config(node=NodeConfig(data_folder=folder, reserve_mebibytes=1, database=SecretStr(url)))
+            self.database = database
         self.app = self.app_of(*(roles or (Role.ADMINISTRATOR,)))
         self.web = client(self.app)
 
