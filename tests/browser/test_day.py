@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -65,15 +64,23 @@ class Day:
         return read_content(document).narrative
 
 
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadingRoom]:
+    """One for all: what decodes its films takes longer to start than a test."""
+    made = ReadingRoom(tmp_path_factory.mktemp("room"))
+    made.peer("PACS", proof=Proof.ACKNOWLEDGEMENT)
+    add_user(made.database, "rita", Role.RADIOLOGIST, name="Reader^Rita")
+    add_user(made.database, "carl", Role.RADIOLOGIST, name="Chief^Carl")
+    add_user(made.database, "tom", Role.TRAINEE, name="Trainee^Tom")
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def day(tmp_path: Path, served: Callable[[ASGIApp], str], browser: Browser) -> Iterator[Day]:
-    room = ReadingRoom(tmp_path)
-    room.peer("PACS", proof=Proof.ACKNOWLEDGEMENT)
-    add_user(room.database, "rita", Role.RADIOLOGIST, name="Reader^Rita")
-    add_user(room.database, "carl", Role.RADIOLOGIST, name="Chief^Carl")
-    add_user(room.database, "tom", Role.TRAINEE, name="Trainee^Tom")
-    yield Day(room, served(room.app), browser)
-    room.close()
+def day(room: ReadingRoom, served: Callable[[ASGIApp], str], browser: Browser) -> Day:
+    """A new one: nothing is left of the day before."""
+    room.end_all()
+    return Day(room, served(room.app), browser)
 
 
 def saved(page: Page) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from agent import schema
 from agent.config import Config
@@ -20,7 +21,8 @@ from dicom_node import worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.tables import AuditRow, Revision
-from reports.tables import Report
+from reports import life
+from reports.tables import Event, Report
 from tests.unit.agent.ward import LEASE, Ward, now
 from tests.unit.reports import films
 
@@ -61,6 +63,16 @@ class ReadingRoom(Ward):
             "StationName": "ROOM-4",
         }
         self.receive(with_pixels(films.film(**{**header, **changes}), chest() if pixels is None else pixels))
+
+    def end_all(self) -> None:
+        """Take back whatever is open or signed."""
+        moment = now()
+
+        def end(tx: Session) -> None:
+            for report in tx.scalars(select(Report)).all():
+                life.end(tx, report, Event.WITHDRAWN, moment, actor="person:test")
+
+        self.do(end)
 
     def complete(self) -> None:
         """No more images are expected: what has come is due."""
