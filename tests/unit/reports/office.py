@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from httpx import Response
 from pydantic import SecretStr
@@ -14,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
+from agent import schema
 from agent.caretaker import Caretaker
 from agent.config import Config
 from dicom_node import worklist
@@ -48,6 +51,7 @@ class Office(House):
 
     def __init__(self, folder: Path, *roles: Role, database: Database | None = None) -> None:
         """database: another one than SQLite in the folder, with our tables and nothing in them."""
+        (folder / "wetread.db").write_bytes(_empty_database())
         super().__init__(folder)
         if database is not None:
             self.database.close()
@@ -111,6 +115,16 @@ class Office(House):
 
     def events_of_kim(self) -> list[str]:
         return [event for event, actor in self.events() if actor == "person:kim"]
+
+
+@cache
+def _empty_database() -> bytes:
+    """A file of SQLite with all tables, made once: the migrations take longer than most tests."""
+    with TemporaryDirectory() as folder:
+        made = Database(Config(node=NodeConfig(data_folder=Path(folder))).node.database_url)
+        schema.upgrade(made)
+        made.close()
+        return (Path(folder) / "wetread.db").read_bytes()
 
 
 def client(app: Starlette) -> TestClient:
