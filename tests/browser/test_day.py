@@ -16,7 +16,8 @@ from reports.people.rights import Role
 from reports.people.tables import Attendance
 from reports.tables import Report
 from tests.harness.axe import violations
-from tests.harness.people import PASSWORD, add_user, cookie_for
+from tests.harness.node import wait_until
+from tests.harness.people import PASSWORD, add_user, cookie_for, signed_in
 from tests.harness.reading_room import ReadingRoom
 from tests.unit.agent.ward import now
 
@@ -226,6 +227,29 @@ def test_words_that_never_reached_the_server_are_there_after_a_reload(day: Day, 
 
     expect(page.locator("#findings")).to_have_value(re.compile("sixth rib"))
     saved(page)
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("Keep mine", "Mine."), ("Take theirs", "Theirs.")])
+def test_text_that_was_changed_elsewhere_is_shown_and_a_person_chooses(
+    day: Day, page: Page, keep: str, kept: str
+) -> None:
+    report = day.room.study()
+    day.sit_down(page, "rita")
+    day.ready(page, report)
+    elsewhere = signed_in(day.room.app, day.room.database, "rita")  # her other machine
+    address = f"/study/{day.room.number(report)}/report"
+    version = elsewhere.get(f"{address}/desk").json()["version"]
+    theirs = {"report": report.id, "findings": "Theirs.", "impression": "i", "chips": {}, "version": version}
+    assert elsewhere.post(f"{address}/save", json=theirs).status_code == 200
+
+    page.locator("#findings").fill("Mine.")
+    expect(page.locator("#ask-conflict del").first).to_contain_text("Mine")
+    expect(page.locator("#ask-conflict ins").first).to_contain_text("Theirs")
+    page.get_by_role("button", name=keep).click()
+
+    expect(page.locator("#findings")).to_have_value(kept)
+    page.keyboard.press("Control+s")
+    wait_until(lambda: elsewhere.get(f"{address}/desk").json()["text"]["findings"] == kept, "the choice is kept")
 
 
 def test_chip_against_the_text_warns_and_inserts_only_when_told(day: Day, page: Page) -> None:
