@@ -126,7 +126,9 @@ class Newsroom:
         """What is there now, and which studies changed since the look before; the first one finds nothing new."""
         with self._database.read() as tx:
             since = tx.scalar(select(func.max(AuditRow.id))) or 0
-            rows = select(AuditRow.id, AuditRow.study_id).where(AuditRow.id > since - _LOOK_BACK, AuditRow.event != _LOOKED_AT)
+            rows = select(AuditRow.id, AuditRow.study_id).where(
+                AuditRow.id > since - _LOOK_BACK, AuditRow.event != _LOOKED_AT
+            )
             audit = {number: study for number, study in tx.execute(rows)}  # noqa: C416
             last = tx.scalar(select(func.max(Reception.id))) or 0
             came = (

@@ -18,12 +18,14 @@ from dicom_node.headers import UNREADABLE
 from dicom_node.kinds import FINAL
 from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Study, Workitem
 from reports import drafts
+from reports.glance import Glance
 from reports.objects.tree import plain
 from reports.outline import NoReport, read_report
 from reports.page.sheet import day, person, visible
 from reports.signoff.copies import SILENCE
 from reports.signoff.tables import SignedDocument, SignedKind, WorkingCopy
 from reports.tables import Report, ReportState
+from reports.web.worklist import ORDER_OF_READING
 
 _NO_SUCH = 2**31
 _OF_FILM = ("Modality", "BodyPartExamined", "ViewPosition", "ImageLaterality", "StationName", "SpecificCharacterSet")
@@ -98,14 +100,17 @@ def _sendings(tx: Session, study_id: int) -> Sequence[Delivery]:
 
 
 def neighbors(tx: Session, study_id: int, user_id: int, now: datetime) -> Neighbors:
-    """What a person may open before and after: what nobody else has open, and what is offered to nobody else."""
+    """What a person may open before and after, in the order of the worklist: what nobody else has open, and what is
+    offered to nobody else.
+    """
     chosen = (
         select(Revision.study_id)
         .join(Report, Report.revision_id == Revision.id)
         .join(Workitem, Workitem.revision_id == Revision.id)
         .outerjoin(WorkingCopy, WorkingCopy.report_id == Report.id)
+        .outerjoin(Glance, Glance.report_id == Report.id)
         .where(Report.state.in_(_OPEN), Revision.reason != "shadow", _is_free(user_id, now) | _is(study_id))
-        .order_by(Workitem.priority, Report.drafted_at, Report.id)
+        .order_by(*ORDER_OF_READING)
         .limit(2000)
     )
     order = list(dict.fromkeys(tx.scalars(chosen)))

@@ -27,7 +27,7 @@ from dicom_node.tables import (
 )
 from dicom_node.worklist.urgency import order_of_claims
 from reports.glance import Glance, Urgency, marked
-from reports.signoff.copies import SILENCE, holder_of
+from reports.signoff.copies import holder_of
 from reports.signoff.tables import WorkingCopy
 from reports.tables import ENDED, Report, ReportState
 from reports.web.standing import Facts
@@ -46,6 +46,9 @@ _turn: Final = case(
 )
 
 
+ORDER_OF_READING: Final = (_turn, _urgency, Revision.study_id)  # columns of workitem, glance and revision
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A page of studies. older: where the next page begins; empty where there is none."""
@@ -57,7 +60,7 @@ class Found:
 def find(tx: Session, wish: Wish, now: datetime, *, user_id: int, limit: int) -> Found:
     """One page of the studies that fit, in the order that was asked for."""
     chosen = _after(_fitting(wish, now, user_id), wish)
-    order: tuple[Any, ...] = (_turn, _urgency, Study.id) if wish.sort is Sort.URGENT else (Study.id.desc(),)
+    order: tuple[Any, ...] = ORDER_OF_READING if wish.sort is Sort.URGENT else (Study.id.desc(),)
     if wish.sort is Sort.OLDEST:
         order = (Study.id,)
     rows = tx.execute(chosen.add_columns(_turn, _urgency).order_by(*order).limit(limit + 1)).all()
@@ -78,21 +81,6 @@ def revisions(tx: Session, studies: Iterable[int]) -> Sequence[Revision]:
     """The newest revisions of these studies."""
     newest = (Revision.study_id == Study.id) & (Revision.number == Study.revision)
     return tx.scalars(select(Revision).join(Study, newest).where(Study.id.in_(tuple(studies)))).all()
-
-
-def next_draft(tx: Session, now: datetime, *, user_id: int, but: int = 0) -> int | None:
-    """The study whose draft a person should read next: not `but`, and none that somebody else has open."""
-    free = or_(
-        WorkingCopy.report_id.is_(None),
-        WorkingCopy.holder_id.is_(None),
-        WorkingCopy.holder_id == user_id,
-        WorkingCopy.heard_at.is_(None),
-        WorkingCopy.heard_at <= now - SILENCE,
-    )
-    chosen = _fitting(Wish(show=Show.DRAFTS), now, user_id).outerjoin(WorkingCopy, WorkingCopy.report_id == Report.id)
-    chosen = chosen.where(free, Study.id != but, Report.state == ReportState.DRAFT)
-    found = tx.scalars(chosen.order_by(_turn, _urgency, Study.id).limit(1)).first()
-    return found.study_id if found is not None else None
 
 
 def counts(tx: Session, waiting: Backlog, now: datetime, *, user_id: int) -> dict[Show, int]:

@@ -76,7 +76,6 @@ def routes(site: Site) -> list[Route]:
     return [
         site.route("/", pages.worklist, Right.SEE),
         site.route("/worklist/rows", pages.rows, Right.SEE),
-        site.route("/worklist/next", pages.next, Right.SEE),
         site.route("/worklist/views", typed(views.save), Right.SEE, methods=("POST",)),
         site.route("/worklist/views/default", typed(views.make_default), Right.SEE, methods=("POST",)),
         site.route("/worklist/views/remove", typed(views.remove), Right.SEE, methods=("POST",)),
@@ -131,14 +130,6 @@ class _Pages:
             gone=sorted(shown - fit),
             counts=counts,
         )
-
-    def next(self, request: Request) -> Response:
-        """To the draft that this person should read next; to the worklist where there is none."""
-        but = request.query_params.get("after", "")
-        with self._site.database.read() as tx:
-            user_id = visitor_of(request).user_id
-            number = worklist.next_draft(tx, clock(tx), user_id=user_id, but=int(but) if _is_number(but) else 0)
-        return RedirectResponse(f"/study/{number}/report" if number else "/?show=drafts", status_code=303)
 
     def _context(self, tx: Session, now: datetime, visitor: Visitor, not_ready: Sequence[str]) -> dict[str, Any]:
         waiting = books.backlog(tx)

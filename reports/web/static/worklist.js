@@ -50,7 +50,7 @@ bind("k", "Study before", () => move(-1), here);
 bind("o", "Open the draft, or the study where there is none", () => open("draft"), here);
 bind("Enter", "The same", (event) => { if (event.target.closest?.("a, button, summary, input, select")) event.target.click(); else open("draft"); }, here);
 bind("i", "Open the page of the study", () => open("study"), here);
-bind("n", "Next draft to read", () => location.assign("/worklist/next"), here);
+bind("n", "Next draft to read", () => location.assign("/report/next"), here);
 bind("/", "Search", () => { search.focus(); search.select(); }, here);
 bind("Escape", "Leave the search field", () => { if (document.activeElement === search) search.blur(); }, { ...here, typing: true });
 bind("r", "Show what is new", () => refresh(), here);

@@ -319,16 +319,11 @@ def test_empty_answers_say_what_to_do(place: Place) -> None:
 
 
 def test_next_draft_is_the_most_urgent_that_nobody_else_has_open(five: Place) -> None:
-    assert five.rita.get("/worklist/next").headers["location"] == "/study/2/report"
+    assert five.rita.get("/report/next").headers["location"] == "/study/2/report"
     service(five.room).open_(2, five.morning.reader, now())
 
-    assert five.lee.get("/worklist/next").headers["location"] == "/study/5/report"
-    assert five.rita.get("/worklist/next").headers["location"] == "/study/2/report"
-    assert five.rita.get("/worklist/next?after=2").headers["location"] == "/study/5/report"
-
-
-def test_without_drafts_the_next_is_the_worklist(place: Place) -> None:
-    assert place.rita.get("/worklist/next").headers["location"] == "/?show=drafts"
+    assert five.lee.get("/report/next").headers["location"] == "/study/5/report"
+    assert five.rita.get("/report/next").headers["location"] == "/study/2/report"
 
 
 def test_search_that_names_a_patient_is_in_the_trail_and_a_list_is_not(five: Place) -> None:
