@@ -76,9 +76,10 @@ def test_broken_documents_of_a_case_exist() -> None:
 def test_what_is_open_stands_in_the_manual() -> None:
     """WETREAD_WRITE_DOCS=1 writes it anew."""
     rows = [f"| {case.number} | {case.name} | {case.open} |" for case in CASES if case.open]
-    table = (
-        "\n".join(["| | case | not proven |", "| --- | --- | --- |", *rows]) if rows else "Nothing: every case has its proofs."
+    lines = (
+        ["| | case | not proven |", "| --- | --- | --- |", *rows] if rows else ["Nothing: every case has its proofs."]
     )
+    table = "\n".join(lines)
     before, rest = PAGE.read_text(encoding="utf-8").split(f"{BEGIN}\n")
     current = f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}"
     if os.environ.get("WETREAD_WRITE_DOCS") == "1":

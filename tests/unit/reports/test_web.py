@@ -31,8 +31,8 @@ from reports.objects.frame import encode
 from reports.provenance import NOTICE
 from reports.tables import Event, Report
 from reports.web import Premises, make_app
-from reports.web.alarms import PROCESSES
 from reports.web.access import is_loopback_name
+from reports.web.alarms import PROCESSES
 from reports.web.timeline import WORDS
 from tests.unit.reports import films
 
@@ -193,7 +193,7 @@ def test_open_study_is_receiving(house: House) -> None:
     house.receive(instance=1)
     house.receive(instance=2)
 
-    assert "receiving 2 images so far, the last object 0 s ago" in house.shown()
+    assert re.search(r"receiving 2 images so far, the last object \d+ s ago", house.shown())
 
 
 def test_waiting_studies_know_their_place_in_the_queue(house: House) -> None:
@@ -456,7 +456,7 @@ def test_living_processes_raise_none(house: House) -> None:
     house.beat()
 
     assert "sign of life" not in house.shown()
-    assert "alive listen@host 0 s ago" in house.shown()
+    assert re.search(r"alive listen@host \d+ s ago", house.shown())
 
 
 def test_host_that_is_long_gone_is_forgotten_when_another_does_its_work(house: House) -> None:
