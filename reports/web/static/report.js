@@ -8,16 +8,17 @@ import { ACTS } from "./deeds.js";
 import { difference, show } from "./difference.js";
 import { Editor } from "./editor.js";
 import { showFilms } from "./film.js";
-import { bind, keep, made } from "./keys.js";
+import { keep, made } from "./keys.js";
 import { lately } from "./lately.js";
+import { clock, moment } from "./moments.js";
 import { notice, say } from "./notice.js";
 import { Questions } from "./questions.js";
+import { bindKeys } from "./report_keys.js";
 
 const HEARTBEAT = 30_000; // ms; whoever has a report open is taken for gone after two minutes
 const WATCH = 2_000; // ms between two looks at what is on its way, or open elsewhere
 const READ_AFTER = 250; // ms after the last key
 const SECTIONS = ["findings", "impression"];
-
 const $ = (id) => document.getElementById(id);
 const read = (id) => JSON.parse($(id).textContent);
 
@@ -57,7 +58,7 @@ class Page {
     $("onward").addEventListener("change", () => keep("wetread-onward", $("onward").checked ? "on" : ""));
     window.addEventListener("pagehide", () => this.leave());
     window.addEventListener("beforeunload", (event) => { if (this.saving.isPending && this.isGone) event.preventDefault(); });
-    this.keys();
+    bindKeys(this);
     this.render(this.desk);
     new Questions($("questions"), { base: this.calls.base, insert: (answer) => this.insert(answer) });
     lately($("lately"), this.calls);
@@ -391,39 +392,6 @@ class Page {
       this.tell(error);
     }
   }
-
-  openQuestions() {
-    $("questions").open = true;
-    $("question")?.focus();
-  }
-
-  keys() {
-    const group = "Report";
-    const main = () => this.act(this.desk.state === "AWAITING SECOND" ? "cosign" : "sign");
-    bind("Ctrl+Enter", "Sign", main, { group });
-    bind("a", "Accept as is", () => this.act("accept"), { group });
-    bind("e", "Edit the findings", () => this.editors.findings.field.focus(), { group });
-    bind("E", "Edit the impression", () => this.editors.impression.field.focus(), { group });
-    bind("Escape", "Leave the text: letters are keys again", () => document.activeElement?.blur(), { group, typing: true });
-    bind("Ctrl+s", "Save now", () => { void this.saving.flush(); }, { group });
-    bind("q", "Ask the model about the film", () => this.openQuestions(), { group });
-    bind("x", "Reject", () => this.act("reject"), { group });
-    bind("o", "Hand over", () => this.act("hand-over"), { group });
-    bind("b", "Send back", () => this.act("send-back"), { group });
-    bind("d", "Addendum", () => this.act("addendum"), { group });
-    bind("n", "Next draft", () => this.go("next"), { group });
-    bind("p", "Previous draft", () => this.go("previous"), { group });
-  }
-}
-
-function clock(at) {
-  return new Date(at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
-}
-
-function moment(at) {
-  const day = new Date(at);
-  const two = (number) => String(number).padStart(2, "0");
-  return `${day.getFullYear()}-${two(day.getMonth() + 1)}-${two(day.getDate())} ${clock(at)}`;
 }
 
 if ($("desk")) {

@@ -1,0 +1,27 @@
+/* The keys of the report page; those of the film are bound with it. */
+
+import { bind } from "./keys.js";
+
+function ask() {
+  document.getElementById("questions").open = true;
+  document.getElementById("question")?.focus();
+}
+
+/** page: the report page. */
+export function bindKeys(page) {
+  const group = "Report";
+  const main = () => page.act(page.desk.state === "AWAITING SECOND" ? "cosign" : "sign");
+  bind("Ctrl+Enter", "Sign", main, { group });
+  bind("a", "Accept as is", () => page.act("accept"), { group });
+  bind("e", "Edit the findings", () => page.editors.findings.field.focus(), { group });
+  bind("E", "Edit the impression", () => page.editors.impression.field.focus(), { group });
+  bind("Escape", "Leave the text: letters are keys again", () => document.activeElement?.blur(), { group, typing: true });
+  bind("Ctrl+s", "Save now", () => { void page.saving.flush(); }, { group });
+  bind("q", "Ask the model about the film", ask, { group });
+  bind("x", "Reject", () => page.act("reject"), { group });
+  bind("o", "Hand over", () => page.act("hand-over"), { group });
+  bind("b", "Send back", () => page.act("send-back"), { group });
+  bind("d", "Addendum", () => page.act("addendum"), { group });
+  bind("n", "Next draft", () => page.go("next"), { group });
+  bind("p", "Previous draft", () => page.go("previous"), { group });
+}
