@@ -29,7 +29,7 @@ label();
 bind("?", "Show the keys", help, { group: "Everywhere" });
 bind("t", "Light, dark, or as the system says", nextTheme, { group: "Everywhere" });
 for (const link of document.querySelectorAll("nav a[data-key]")) {
-  bind(`g ${link.dataset.key}`, `Go to: ${link.textContent.trim()}`, () => location.assign(link.href), { group: "Go to" });
+  bind(`g ${link.dataset.key}`, link.textContent.trim(), () => location.assign(link.href), { group: "Go to" });
 }
 
 // A page with data-live asks for itself every so many seconds, and leaves alone what somebody is at.
