@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from agent.readers import prompt
@@ -135,6 +136,19 @@ class Checkpoint:
             digest=self._digest(),
             notice=str(card.get("notice", "")),
         )
+
+    def score_pairs(self) -> Mapping[str, tuple[str, str]] | None:
+        """The sentences whose likelihoods are the model's scores, where its card names them. Raises CheckpointError."""
+        card_file = self.folder / "wetread.json"
+        pairs = _read_object(card_file, ()).get("score_pairs") if card_file.exists() else None
+        if pairs is None:
+            return None
+        try:
+            return MappingProxyType({str(label): (str(says), str(denies)) for label, (says, denies) in pairs.items()})
+        except (AttributeError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f'{card_file}: score_pairs is no table of labels, each with ["says it", "denies it"].'
+            ) from error
 
     def measure(self) -> Mapping[str, str]:
         """SHA-256 of every file that decides what the model writes. Raises CheckpointError: not as it was installed."""

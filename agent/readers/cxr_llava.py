@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -125,6 +125,7 @@ class CxrLlavaReader:
         self._framing = checkpoint.framing
         self._words = checkpoint.words()
         self._identity = checkpoint.identity()
+        self._pairs = checkpoint.score_pairs()
         self._native = NativeLlama(model.llama, model.lm_head)
         usual = limits if isinstance(limits, Limits) else Limits(limits, checkpoint.positions, seconds=seconds)
         self._engine = Engine(self._native, self._embedded, usual)
@@ -134,6 +135,11 @@ class CxrLlavaReader:
     def identity(self) -> ReaderIdentity:
         """Which model, exactly."""
         return self._identity
+
+    @property
+    def score_pairs(self) -> Mapping[str, tuple[str, str]] | None:
+        """For each label a sentence that says it and one that denies it, where the checkpoint's card names them."""
+        return self._pairs
 
     @property
     def load(self) -> Load:

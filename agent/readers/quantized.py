@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 import torch
-from bitsandbytes.functional import QuantState
+from bitsandbytes.functional import QuantState, dequantize_4bit, quantize_4bit
 from bitsandbytes.nn.modules import Int8Params, Linear4bit, Linear8bitLt, Params4bit
 from torch import Tensor, nn
 
@@ -32,6 +32,14 @@ def quantize(tensor: Tensor, precision: str, device: torch.device) -> nn.Module:
         weight = Params4bit(values, requires_grad=False, compress_statistics=True, quant_type="nf4", module=layer)
     layer.weight = weight.to(device)
     return cast("nn.Module", layer)
+
+
+def rounded(tensor: Tensor) -> Tensor:
+    """What nf4 leaves of a matrix, in its own type: for whoever learns to bear that."""
+    values = tensor.detach().to(torch.bfloat16).contiguous()
+    numbers, state = quantize_4bit(values, compress_statistics=True, quant_type="nf4")
+    whole: Tensor = dequantize_4bit(numbers, state)
+    return whole.to(tensor)
 
 
 def pieces(name: str, layer: Any) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from reports.findings import State
 
 UNKNOWN: Final = -1.0  # in an array of labels
 IGNORED: Final = -100  # in an array of tokens, as torch's cross entropy has it
+PROJECTION: Final = "AP"  # as a label: 1 for AP films, 0 for PA films; from the view
 _SHIFT, _SIZE, _TURN, _GRAY = 0.06, 0.10, 6.0, 0.2  # shares of the side, degrees, share of the gray scale
 
 
@@ -58,11 +59,16 @@ def digest(cases: Sequence[Case], squares: NDArray[np.uint8]) -> str:
 
 def label_array(cases: Sequence[Case], labels: Sequence[str]) -> NDArray[np.float32]:
     """(films, labels): 1 present, 0 absent, UNKNOWN where it is uncertain or not said."""
-    values = {State.PRESENT: 1.0, State.ABSENT: 0.0}
     return np.array(
-        [[values.get(case.labels.get(label), UNKNOWN) for label in labels] for case in cases],  # type: ignore[arg-type]
+        [[_value(case, label) for label in labels] for case in cases],
         dtype=np.float32,
     ).reshape(len(cases), len(labels))
+
+
+def _value(case: Case, label: str) -> float:
+    if label == PROJECTION:
+        return {"AP": 1.0, "PA": 0.0}.get(case.view, UNKNOWN)
+    return {State.PRESENT: 1.0, State.ABSENT: 0.0}.get(case.labels.get(label, State.UNCERTAIN), UNKNOWN)
 
 
 class Films(Dataset[dict[str, Tensor]]):

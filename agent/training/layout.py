@@ -15,6 +15,8 @@ from torch import Tensor
 from agent.readers.cxr_llava import CxrLlavaModel
 from agent.training.settings import Card, Shape
 
+MEAN: Final = 0.5518136078431373  # of a film's grays from 0 to 1, as published
+STD: Final = 0.3821719215686275
 _USUAL_HEAD: Final = 64  # OpenCLIP's, which the published configuration does not name
 _SHARD_BYTES: Final = 4 << 30
 # From CLIPVisionModel's names to OpenCLIP's, which the published checkpoint has.
@@ -58,7 +60,7 @@ def configuration(shape: Shape) -> dict[str, Any]:
             "width": shape.tower_width,
         },
         "image_aspect_ratio": "square",
-        "image_preprocess_cfg": {"mean": 0.5518136078431373, "std": 0.3821719215686275},
+        "image_preprocess_cfg": {"mean": MEAN, "std": STD},
         "llama": _llama(shape),
         "mm_projector_dim": shape.tower_width,
         "model_type": "CXR-LLAVA",

@@ -68,6 +68,7 @@ class Encoder(Stage):
     """Stage 1: the vision tower learns labels."""
 
     learning_rate: Positive = 5e-4
+    solved: bool = False  # the tower is written by least squares, and only the head descends: for a few hundred films
 
 
 class Align(Stage):
@@ -94,6 +95,7 @@ class Finetune(Stage):
     lora: Lora | None = None
     train_projector: bool = True
     train_tower: bool = False
+    bear: Literal["", "nf4"] = ""  # every second step is of weights rounded so: a small model has to learn to bear it
 
     @model_validator(mode="after")
     def _quantized_in_bf16(self) -> Self:

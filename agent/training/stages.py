@@ -24,10 +24,11 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
 from agent.manifest import Case, known_labels, read_manifest
-from agent.readers import prompt
+from agent.readers import prompt, quantized
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import CxrLlavaModel, load
 from agent.training import adapters, curves, films, layout
+from agent.training.closed_form import ClosedForm
 from agent.training.modules import LabelledTower, ReportWriter, answer_array, learn_only
 from agent.training.settings import Stage, Training
 from agent.training.words import train_tokenizer
@@ -70,6 +71,9 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     _write_data(out, settings, prepared, squares)
     words = _words(tokenizer)
     learner, targets = _learner(stage, settings, model, words, prepared, _patches(config))
+    if stage == "encoder" and settings.encoder.solved:
+        _solve(settings, model, config, squares["train"], targets["train"]["labels"])
+        learn_only(learner, "norm.", "head.")
     say(f"{stage}: {len(prepared.train)} films, {_learning(learner):,} numbers learn")
     sets = {
         name: films.Films(
@@ -87,7 +91,7 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
         args=_arguments(course, out, validates=bool(prepared.validation)),
         train_dataset=sets["train"],
         eval_dataset=sets["validation"] if prepared.validation else None,
-        callbacks=[_Watch(sets["train"], out, stage)],
+        callbacks=[_Watch(sets["train"], out, stage), *_rounding(stage, settings, model)],
     )
     trainer.train(resume_from_checkpoint=_last_whole(out))
     metrics = _metrics(trainer)
@@ -181,6 +185,22 @@ def _learner(
     return writer, {name: {"labels": array} for name, array in answers.items()}
 
 
+def _solve(
+    settings: Training,
+    model: CxrLlavaModel,
+    config: Mapping[str, Any],
+    squares: NDArray[np.uint8],
+    labels: NDArray[np.float32],
+) -> None:
+    """Write the tower by least squares; what is not known of a film counts as the mean of the others."""
+    known = np.where(labels == films.UNKNOWN, np.nan, labels)
+    gray = config["image_preprocess_cfg"]
+    solver = ClosedForm(
+        model, labels.shape[1], mean=float(gray["mean"]), std=float(gray["std"]), seed=settings.encoder.seed
+    )
+    solver.solve(squares, np.where(np.isnan(known), np.nanmean(known, axis=0), known).astype(np.float32))
+
+
 def _patches(config: Mapping[str, Any]) -> int:
     tower = config["clip_vision_cfg"]
     return int(int(tower["image_size"]) // int(tower["patch_size"])) ** 2
@@ -239,6 +259,35 @@ class _Watch(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         del args, control, kwargs
         curves.draw(state.log_history, self._stage, self._out / "loss.png")
+
+
+def _rounding(stage: Name, settings: Training, model: CxrLlavaModel) -> list[TrainerCallback]:
+    return [_Rounding(model)] if stage == "finetune" and settings.finetune.bear else []
+
+
+class _Rounding(TrainerCallback):
+    """Every second step the loss is that of weights in four bits; what it teaches goes to the whole ones."""
+
+    def __init__(self, model: CxrLlavaModel) -> None:
+        layers = model.llama.layers.named_parameters()
+        self._matrices = [matrix for _, matrix in layers if matrix.ndim == 2]
+        self._whole: list[torch.Tensor] = []
+
+    @torch.no_grad()
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        del args, control, kwargs
+        if state.global_step % 2:
+            for matrix in self._matrices:
+                self._whole.append(matrix.clone())
+                matrix.copy_(quantized.rounded(matrix))
+
+    @torch.no_grad()
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        del args, state, control, kwargs
+        if self._whole:
+            for matrix, whole in zip(self._matrices, self._whole, strict=True):
+                matrix.copy_(whole)
+            self._whole.clear()
 
 
 def _metrics(trainer: Trainer) -> dict[str, Any]:
