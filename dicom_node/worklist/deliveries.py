@@ -18,7 +18,7 @@ from dicom_node import audit
 from dicom_node.database import UTCDateTime
 from dicom_node.destinations import find
 from dicom_node.errors import LeaseLost
-from dicom_node.kinds import TAKES_BACK, Kind, Stage
+from dicom_node.kinds import FINAL, TAKES_BACK, Kind, Stage
 from dicom_node.tables import Delivery, DeliveryState, Proof, Revision, Study
 from dicom_node.transports import Destination
 from dicom_node.worklist.moves import (
@@ -37,6 +37,7 @@ from dicom_node.worklist.turns import take_turn
 AT_ONCE: Final = 2  # live claims for one destination, over all senders: a silent one leaves the other threads free
 TOGETHER: Final = timedelta(seconds=1)  # until commitment is asked for: the other objects of the study come, too
 RESEND_SECONDS: Final = (30, 300, 3600)  # waits before an object that is not found is sent again
+_WAITED_FOR: Final = FINAL | {Stage.WITHDRAWAL}  # by whoever has just signed, or taken back
 _NEVER_FOUND: Final = (
     "it answers success but never finds the object: it may change UIDs; if it does, try "
     "wetread ae edit --proof acknowledgement, then requeue"
@@ -315,7 +316,9 @@ def _full(now: datetime) -> Select[str]:
 
 
 def _due(now: datetime) -> Select[int]:
-    """Ids of due deliveries: proofs first, and none that overtakes an older one of its study and destination."""
+    """Ids of due deliveries: what a person waits for before drafts, then by time; none that overtakes an older one of
+    its study and destination.
+    """
     older, older_revision = aliased(Delivery), aliased(Revision)
     # coalesce keeps SQLite from walking the whole queue by state or destination: a study has few revisions
     overtakes = exists().where(
@@ -344,7 +347,7 @@ def _due(now: datetime) -> Select[int]:
                 Delivery.stage.in_(TAKES_BACK),  # wanted all the more
             )
         )
-        .order_by(Delivery.next_attempt_at, Delivery.id)
+        .order_by(case((Delivery.stage.in_(_WAITED_FOR), 0), else_=1), Delivery.next_attempt_at, Delivery.id)
     )
 
 
