@@ -111,7 +111,10 @@ def is_from_our_pages(request: Request) -> bool:
         return site == "same-origin"
     origin = request.headers.get("origin")
     if origin is not None:
-        return urlsplit(origin).netloc == request.headers.get("host")
+        try:
+            return urlsplit(origin).netloc == request.headers.get("host")
+        except ValueError:  # "http://["
+            return False
     return "cookie" not in request.headers and "authorization" in request.headers
 
 

@@ -67,7 +67,10 @@ def is_attended(request: Request) -> bool:
 
 def local_path(wanted: str) -> str:
     """Where to go after signing in: a place of ours, whoever wrote the link; the worklist for anything else."""
-    parts = urlsplit(wanted) if wanted.isprintable() else None
+    try:
+        parts = urlsplit(wanted) if wanted.isprintable() else None
+    except ValueError:  # "//[" and characters that NFKC turns into separators
+        return "/"
     if parts is None or parts.scheme or parts.netloc or "\\" in wanted or not wanted.startswith("/"):
         return "/"
     return "/" if wanted.startswith("//") or parts.path in {"/sign-in", "/sign-out"} else wanted

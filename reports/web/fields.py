@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
@@ -10,6 +9,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+from reports.web.json_body import object_in
 
 Fields = Mapping[str, str]
 
@@ -36,10 +37,7 @@ async def _fields(request: Request) -> Fields:
 
 
 def _object(body: bytes) -> dict[str, str]:
-    try:
-        found = json.loads(body)
-    except ValueError as error:
-        raise HTTPException(400, "That is no JSON.") from error
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+    found = object_in(body)
+    if not all(isinstance(value, str) for value in found.values()):
         raise HTTPException(400, "That is no JSON object of texts.")
     return found

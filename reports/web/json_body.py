@@ -12,9 +12,14 @@ from starlette.requests import Request
 
 
 def json_of(request: Request) -> Mapping[str, Any]:
-    """Wait for the object. Raises HTTPException: it is none, or holds half a character, which cannot be kept."""
+    """Wait for the object. Raises HTTPException as `object_in`."""
+    return object_in(from_thread.run(request.body))
+
+
+def object_in(content: bytes) -> dict[str, Any]:
+    """Read a JSON object. Raises HTTPException: it is none, or holds half a character, which cannot be kept."""
     try:
-        body = json.loads(from_thread.run(request.body))
+        body = json.loads(content)
         json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, "This is no JSON.") from error

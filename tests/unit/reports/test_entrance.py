@@ -108,6 +108,8 @@ def test_the_page_that_was_wanted_comes_after_signing_in(reception: Reception) -
         "/sign-in?next=/",
         "http:/evil.example",
         "",
+        "//[",
+        "//a\u2100b",
     ],
 )
 def test_signing_in_leads_to_our_own_places_only(reception: Reception, wanted: str) -> None:
@@ -135,6 +137,21 @@ def test_a_refusal_keeps_the_name_and_says_no_more_than_it_must(reception: Recep
     assert all("set-cookie" not in answer.headers for answer in answers.values())
     assert answers["kim"].text.replace('value="kim"', "") == answers["nobody"].text.replace('value="nobody"', "")
     assert "wrong wrong wrong" not in answers["kim"].text
+
+
+def test_link_that_is_no_address_does_not_keep_anybody_out(reception: Reception) -> None:
+    add_user(reception.database, "kim", Role.RADIOLOGIST)
+
+    assert reception.browser.get("/sign-in?next=//[").status_code == 200
+    assert reception.sign_in(next="//[")
+    assert reception.browser.get("/peers").status_code == 200
+
+
+@pytest.mark.parametrize("content", [pytest.param("[" * 200_000, id="deep"), '{"login": "\\ud800", "password": "x"}', "[]", '{"login": 1}', "{"])
+def test_json_that_no_text_can_be_made_of_is_refused(reception: Reception, content: str) -> None:
+    answer = reception.browser.post("/sign-in", content=content, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 400
 
 
 def test_markup_typed_as_a_name_is_shown_as_it_is(reception: Reception) -> None:
