@@ -52,6 +52,7 @@ class Node:
 @contextmanager
 def node(folder: Path, settings: str, peer: Sequence[str]) -> Iterator[Node]:
     """All processes of a node. settings: more of its configuration; peer: what `wetread ae add` is told."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the node is stopped as well
     port, web, data = free_port(), free_port(), folder / "data"
     config = folder / "wetread.toml"
     config.write_text(

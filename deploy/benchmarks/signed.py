@@ -55,7 +55,7 @@ class Signed:
 @contextmanager
 def orthanc(folder: Path) -> Iterator[int]:
     """Orthanc with an empty archive; its DICOM port."""
-    folder.mkdir(parents=True)
+    folder.mkdir()
     port = free_port()
     settings = {
         "StorageDirectory": str(folder / "storage"),
@@ -156,6 +156,7 @@ def sign(person: Person, association: Association, study: int, study_uid: str) -
 
 def measure(number: int, folder: Path) -> list[Signed]:
     """One after the other, by one person."""
+    folder.mkdir(parents=True, exist_ok=True)
     with orthanc(folder / "pacs") as pacs:
         peer = [f"{PACS}@127.0.0.1:{pacs}", "--may-send", "--send-to"]
         with node(folder, READER, peer) as at:
