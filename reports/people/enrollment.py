@@ -13,7 +13,7 @@ from reports.people.errors import LinkRefused, ProofRefused
 from reports.people.passwords import check_password, check_pin
 from reports.people.rights import Role, Visitor
 from reports.people.service import People, SignedIn
-from reports.people.tables import Account, OneTimeLink, Purpose
+from reports.people.tables import Account, Purpose
 
 FRESH: Final = timedelta(minutes=5)  # since a provider has asked who it is
 
@@ -61,6 +61,7 @@ def enroll(people: People, token: str, typed: Enrollment, *, address: str) -> Si
     with people.database.write() as tx:
         now = people.now(tx)
         link = links.use(tx, token, now=now)
+        way = f"link-{link.purpose.value}"
         if link.account_id is None:
             who = Particulars(typed.name, frozenset({Role.ADMINISTRATOR}), typed.organization)
             account = accounts.add(tx, typed.login, who, now=now, actor="person:first")
@@ -68,12 +69,13 @@ def enroll(people: People, token: str, typed: Enrollment, *, address: str) -> Si
             account = tx.get_one(Account, link.account_id, with_for_update=True)
         account.password, account.pin, account.changed_at = password, pin or account.pin, now
         sessions.end_all(tx, account.id)
-        audit.append(tx, "password-set", at=now, actor=f"person:{account.login}", by=_way(link))
+        links.void(tx, account)
+        audit.append(tx, "password-set", at=now, actor=f"person:{account.login}", by=way)
         return people.open(tx, account, address)
 
 
 def change_password(people: People, who: Visitor, old: str, new: str, *, address: str) -> None:
-    """Every other session ends. Raises ProofRefused, TooSoon, WeakPassword."""
+    """Every other session ends, and no link holds any more. Raises ProofRefused, TooSoon, WeakPassword."""
     check_password(new, login=who.login, name=who.name)
     people.prove_password(who, old, address=address)
     kept = people.hasher.hash(new)
@@ -81,6 +83,7 @@ def change_password(people: People, who: Visitor, old: str, new: str, *, address
         now, account = people.now(tx), tx.get_one(Account, who.user_id, with_for_update=True)
         account.password, account.changed_at = kept, now
         sessions.end_all(tx, account.id, but=int(who.session))
+        links.void(tx, account)
         audit.append(tx, "password-set", at=now, actor=who.actor, by="password")
 
 
@@ -106,7 +109,7 @@ def has_password(people: People, who: Visitor) -> bool:
 
 
 def set_password(people: People, login: str, password: str, *, actor: str) -> None:
-    """For scripts: an administrator gives a password. Sessions end. Raises NotFound, WeakPassword."""
+    """For scripts: an administrator gives a password. Sessions and links end. Raises NotFound, WeakPassword."""
     with people.database.read() as tx:
         account = accounts.find(tx, login)
     check_password(password, login=account.login, name=account.name)
@@ -115,8 +118,5 @@ def set_password(people: People, login: str, password: str, *, actor: str) -> No
         now, row = people.now(tx), tx.get_one(Account, account.id, with_for_update=True)
         row.password, row.changed_at = kept, now
         sessions.end_all(tx, row.id)
+        links.void(tx, row)
         audit.append(tx, "password-set", at=now, actor=actor, by="administrator", user=row.login)
-
-
-def _way(link: OneTimeLink) -> str:
-    return f"link-{link.purpose.value}"

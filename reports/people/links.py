@@ -64,3 +64,8 @@ def use(tx: Session, token: str, *, now: datetime) -> OneTimeLink:
     if used is None:
         raise LinkRefused
     return link
+
+
+def void(tx: Session, account: Account) -> None:
+    """Those of a person open nothing any more, as when that person sets a password."""
+    tx.execute(delete(OneTimeLink).where(OneTimeLink.account_id == account.id))

@@ -159,6 +159,25 @@ def test_a_new_password_ends_the_other_sessions(porch: Lobby) -> None:
     assert porch.sign_in("kim", NEW).user.login == "kim"
 
 
+@pytest.mark.parametrize("way", ["own", "script", "link"])
+def test_no_link_outlives_a_new_password(porch: Lobby, way: str) -> None:
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
+    visitor = porch.sign_in("kim").user
+    make_link(porch, Purpose.RESET, "kim")
+
+    if way == "own":
+        change_password(porch.people, visitor, PASSWORD, NEW, address=HERE)
+    elif way == "script":
+        set_password(porch.people, "kim", NEW, actor="person:root")
+    else:
+        use(porch)
+
+    with pytest.raises(LinkRefused):
+        invitation(porch.people, TOKEN)
+    with porch.database.read() as tx:
+        assert tx.scalars(select(OneTimeLink)).all() == []
+
+
 def test_a_new_pin_needs_the_password(porch: Lobby) -> None:
     add_user(porch.database, "kim", Role.RADIOLOGIST)
     visitor = porch.sign_in("kim").user
