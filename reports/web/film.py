@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import WetreadError
@@ -164,11 +164,12 @@ def _is_purged(tx: Session, study: Study) -> bool:
     return tx.scalar(select(Revision.purged_at).where(current)) is not None
 
 
-def _films(tx: Session, study: Study) -> list[Shelved]:
+def _films(tx: Session, study: Study, wanted: ColumnElement[bool] | None = None) -> list[Shelved]:
     report = next(iter(drafts.of_study(tx, study.id)), None)
     places = {digest: place for place, digest in enumerate(report.films, start=1)} if report else {}
     purged = _is_purged(tx, study)
-    found = tx.scalars(select(Instance).where(_is_film(study.id)).order_by(Instance.id).limit(MOST_FILMS)).all()
+    which = _is_film(study.id) if wanted is None else _is_film(study.id) & wanted
+    found = tx.scalars(select(Instance).where(which).order_by(Instance.id).limit(MOST_FILMS)).all()
     films = [
         Shelved(
             instance_id=one.id,
@@ -186,16 +187,21 @@ def _films(tx: Session, study: Study) -> list[Shelved]:
 
 
 def _priors(tx: Session, study: Study) -> list[Prior]:
-    """Other studies with the same Patient ID and issuer; none where the study names no patient."""
+    """Other studies with the same Patient ID and issuer; none where the study names no patient.
+
+    A held study may be of somebody else, and so may a single film: neither is shown beside another patient's.
+    """
     if not study.patient_id:
         return []
     same = (Study.patient_id == study.patient_id) & (Study.issuer_of_patient_id == study.issuer_of_patient_id)
     has_films = select(Instance.id).where(Instance.study_id == Study.id, Instance.role != Role.OTHER).exists()
     others = tx.scalars(
         select(Study)
-        .where(same, Study.id != study.id, has_films)
+        .where(same, Study.id != study.id, Study.hold_reason == "", has_films)
         .order_by(Study.first_received_at.desc(), Study.id.desc())
         .limit(MOST_PRIORS)
     ).all()
-    priors = [Prior(other.id, other.first_received_at, _films(tx, other)) for other in others]
+    issuers = {"", study.issuer_of_patient_id}  # within a study an absent issuer agrees with any one
+    its = (Instance.patient_id == study.patient_id) & Instance.issuer_of_patient_id.in_(issuers)
+    priors = [Prior(other.id, other.first_received_at, _films(tx, other, its)) for other in others]
     return [prior for prior in priors if not all(one.purged for one in prior.films)]

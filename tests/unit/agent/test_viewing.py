@@ -271,6 +271,20 @@ def test_priors_are_of_the_same_patient_and_issuer_newest_first(reading: Reading
     assert reading.web.get("/study/6/films.json").json()["priors"] == []
 
 
+def test_film_of_another_patient_is_no_prior(reading: Reading) -> None:
+    reading.receive(2, DIGESTS[1])
+    reading.receive(2, DIGESTS[2], patient="EX-2")  # now it is held: whose is it?
+    reading.receive(3, DIGESTS[1])
+
+    assert [prior["study"] for prior in reading.web.get("/study/1/films.json").json()["priors"]] == [3]
+
+    with reading.database.write() as tx:  # a person has decided
+        tx.get_one(Study, 2).hold_reason = ""
+    of_three, of_two = reading.web.get("/study/1/films.json").json()["priors"]
+    assert (of_three["study"], of_two["study"]) == (3, 2)
+    assert [film["id"] for film in of_two["films"]] == [reading.number(DIGESTS[1], 2)]
+
+
 def test_a_film_is_sent_once_and_then_known_by_its_tag(reading: Reading) -> None:
     picture = reading.web.get("/film/1/preview")
     pixels = reading.web.get("/film/1/pixels")
