@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.database import Database, clock
@@ -25,11 +27,29 @@ def seen(database: Database, visitor: Visitor, study_id: int, what: str) -> None
     viewer = f"session:{visitor.session}" if visitor.session else visitor.login
     if visitor.user_id == 0 and not visitor.login.startswith("service:"):
         return
+    key = (viewer, study_id, what)
     with database.read() as tx:
-        now, last = clock(tx), tx.get(StudyView, (viewer, study_id, what))
+        now, last = clock(tx), tx.get(StudyView, key)
     if last is not None and now - last.at < AGAIN_AFTER:
         return
     with database.write() as tx:
         tx.execute(delete(StudyView).where(StudyView.at < now - _KEPT))
-        tx.merge(StudyView(viewer=viewer, study_id=study_id, what=what, at=now))
-        audit.append(tx, "study-seen", at=now, actor=visitor.actor, study_id=study_id, what=what)
+        if _is_first(tx, key, now):
+            audit.append(tx, "study-seen", at=now, actor=visitor.actor, study_id=study_id, what=what)
+
+
+def _is_first(tx: Session, key: tuple[str, int, str], now: datetime) -> bool:
+    """Keep the time of this look; False where another request has written it down since we asked."""
+    last = tx.get(StudyView, key, with_for_update=True)
+    if last is not None:
+        if now - last.at < AGAIN_AFTER:
+            return False
+        last.at = now
+        return True
+    viewer, study_id, what = key
+    try:
+        with tx.begin_nested():
+            tx.add(StudyView(viewer=viewer, study_id=study_id, what=what, at=now))
+    except IntegrityError:
+        return False
+    return True
