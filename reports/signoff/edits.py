@@ -105,15 +105,15 @@ def distance(before: Sequence[str], after: Sequence[str]) -> int:
 
 
 def warnings(text: DraftText, chips: Mapping[str, str]) -> tuple[Contradiction, ...]:
-    """Chips that contradict the text, in the order of the chips. Silence contradicts only what is set to present."""
+    """Chips that the text does not bear out, in the order of the chips: what is set must be said, also "absent"."""
     whole = narrative(text)
     found = extract(whole).by_label
     contradictions = []
     for label, word in chips.items():
         chip, finding = State(word), found.get(label)
-        if finding is None and chip is State.PRESENT:
+        if finding is None:
             contradictions.append(Contradiction(label, chip, None, ""))
-        elif finding is not None and finding.state is not chip:
+        elif finding.state is not chip:
             contradictions.append(Contradiction(label, chip, finding.state, _said_in(whole, finding)))
     return tuple(contradictions)
 
