@@ -2,7 +2,8 @@
 
 Three counters see each try: the name from this address, the address, and the name from anywhere. So one who guesses
 somebody's password from elsewhere slows that person down by a minute at most. A try is counted before the password is
-looked at, so that many at once gain nothing, and taken back when it succeeds.
+looked at, so that many at once gain nothing, and taken back when it succeeds: as if it had not been. Counts halve with
+each hour without a failure.
 """
 
 from __future__ import annotations
@@ -28,30 +29,48 @@ class _Pace:
     forgotten: timedelta  # after the last one
 
 
+_HALVED: Final = timedelta(hours=1)
 _PAIR: Final = _Pace(4, timedelta(minutes=5), timedelta(hours=24))
 _ADDRESS: Final = _Pace(20, timedelta(minutes=5), timedelta(hours=1))
 _LOGIN: Final = _Pace(40, timedelta(minutes=1), timedelta(hours=24))
 
 
-def begin(tx: Session, login: str, address: str, now: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One that is counted. before: up to when each counter, of those that `_keys` gives, had faded until then."""
+
+    login: str
+    address: str
+    at: datetime
+    before: tuple[datetime, ...]
+
+
+def begin(tx: Session, login: str, address: str, now: datetime) -> Try:
     """Count one try. Raises TooSoon while an earlier one makes it wait; that is not counted."""
     rows = [(pace, _row(tx, key, now)) for pace, key in _keys(login, address)]
     wait = max(_wait(pace, row, now) for pace, row in rows)
     if wait > timedelta(0):
         raise TooSoon(int(wait.total_seconds()) + 1)
+    before = []
     for pace, row in rows:
-        row.count = 1 if now - row.last_at > pace.forgotten else row.count + 1
-        row.last_at = now
+        faded, until = _faded(pace, row, now)
+        before.append(until)
+        row.count, row.last_at = faded + 1, now
+    return Try(login, address, now, tuple(before))
 
 
-def succeeded(tx: Session, login: str, address: str) -> None:
-    """Take the try back, and forget how often this name failed from this address."""
-    (_, pair), *others = _keys(login, address)
+def succeeded(tx: Session, this: Try) -> None:
+    """Take the try back, and forget how often this name failed from this address.
+
+    The others wait for the last failure, not for somebody's success.
+    """
+    (_, pair), *others = _keys(this.login, this.address)
     tx.execute(delete(FailedTries).where(FailedTries.key == pair))
-    for _, key in others:
+    for (_, key), before in zip(others, this.before[1:], strict=True):
         row = tx.get(FailedTries, key, with_for_update=True)
         if row is not None:
             row.count = max(0, row.count - 1)
+            row.last_at = before if row.last_at == this.at else row.last_at  # unless somebody else tried meanwhile
 
 
 def forget(tx: Session, now: datetime) -> None:
@@ -71,6 +90,14 @@ def _row(tx: Session, key: str, now: datetime) -> FailedTries:
     except IntegrityError:
         return tx.get_one(FailedTries, key, with_for_update=True)
     return made
+
+
+def _faded(pace: _Pace, row: FailedTries, now: datetime) -> tuple[int, datetime]:
+    """What is left of a count, and the last full hour at which it was halved."""
+    hours = max(0, (now - row.last_at) // _HALVED)
+    if now - row.last_at > pace.forgotten:
+        return 0, now
+    return row.count >> hours, row.last_at + hours * _HALVED
 
 
 def _wait(pace: _Pace, row: FailedTries, now: datetime) -> timedelta:

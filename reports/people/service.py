@@ -110,7 +110,7 @@ class People:
 
     def sign_in(self, login: str, password: str, *, address: str) -> SignedIn:
         """Open a session. Raises SignInRefused, and TooSoon where tries failed before."""
-        account, kept = self._try(login, address)
+        account, kept, this = self._try(login, address)
         if not self.hasher.fits(kept, password) or account is None:
             self._refused(account, address)
             raise SignInRefused
@@ -120,7 +120,7 @@ class People:
             if row.disabled or row.password != kept:
                 raise SignInRefused
             row.password = fresh
-            delays.succeeded(tx, accounts.as_login(login), address)
+            delays.succeeded(tx, this)
             return self.open(tx, row, address)
 
     def sign_in_elsewhere(self, identity: Identity, *, address: str) -> SignedIn:
@@ -144,12 +144,12 @@ class People:
 
     def prove_password(self, who: Visitor, password: str, *, address: str) -> None:
         """The same person is still here. Raises ProofRefused, TooSoon."""
-        account, kept = self._try(who.login, address)
+        account, kept, this = self._try(who.login, address)
         if account is None or not self.hasher.fits(kept, password):
             self._refused(account, address)
             raise ProofRefused("The password does not fit.")
         with self.database.write() as tx:
-            delays.succeeded(tx, who.login, address)
+            delays.succeeded(tx, this)
             self._prove(tx, who)
 
     def proven_elsewhere(self, who: Visitor) -> None:
@@ -208,16 +208,16 @@ class People:
             found = accounts.holders(tx, right)
         return [Colleague(one.id, one.login, one.name, accounts.as_roles(one.roles)) for one in found]
 
-    def _try(self, login: str, address: str) -> tuple[Account | None, str]:
+    def _try(self, login: str, address: str) -> tuple[Account | None, str, delays.Try]:
         """Count the try; who it may be, and the hash to hold the password against, empty for nobody. Raises TooSoon."""
         typed = accounts.as_login(login)
         with self.database.write() as tx:
             now = self.now(tx)
-            delays.begin(tx, typed, address, now)
+            this = delays.begin(tx, typed, address, now)
             delays.forget(tx, now)
             account = accounts.known(tx, typed)
         able = account if account is not None and not account.disabled else None
-        return able, able.password if able is not None else ""
+        return able, able.password if able is not None else "", this
 
     def _refused(self, account: Account | None, address: str) -> None:
         """What was typed as a name stays out of the books: it may be a password."""

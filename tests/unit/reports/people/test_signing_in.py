@@ -175,7 +175,7 @@ def test_names_that_nobody_has_wait_as_long(porch: Lobby) -> None:
     add_user(porch.database, "kim", Role.RADIOLOGIST)
     fail(porch, "kim", 6)
     fail(porch, "nobody", 6, address=ELSEWHERE)
-    porch.wait(hours=2)
+    porch.wait(minutes=50)
     fail(porch, "kim", 1)
     fail(porch, "nobody", 1, address=ELSEWHERE)
 
@@ -199,6 +199,54 @@ def test_guessing_from_elsewhere_hardly_slows_the_owner(porch: Lobby) -> None:
     fail(porch, "kim", 40, address=ELSEWHERE)
 
     assert wait_told(porch, "kim", address=HERE) <= 61
+
+
+def test_a_success_makes_nobody_wait_who_shares_the_address(lobby: Lobby) -> None:
+    add_user(lobby.database, "kim", Role.RADIOLOGIST)
+    for number in range(24):
+        fail(lobby, f"guess{number}", 1)
+    lobby.wait(minutes=6)
+
+    for _ in range(10):
+        assert lobby.sign_in("kim").user.login == "kim"
+        lobby.wait(seconds=50)
+
+
+def test_who_came_in_while_others_guess_the_password_proves_it_at_once(porch: Lobby) -> None:
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
+    fail(porch, "kim", 50, address=ELSEWHERE)
+    porch.wait(seconds=61)
+    visitor = porch.sign_in("kim").user
+
+    porch.people.prove_password(visitor, PASSWORD, address=HERE)
+
+    fail(porch, "kim", 1, address="10.9.9.10")
+    assert wait_told(porch, "kim") > 30  # what failed still counts
+
+
+def test_successes_do_not_keep_old_failures_alive(porch: Lobby) -> None:
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
+    for number in range(24):
+        fail(porch, f"guess{number}", 1)
+    for _ in range(7):
+        porch.wait(minutes=10)
+        porch.sign_in("kim")
+
+    fail(porch, "guess", 1)
+
+    assert porch.sign_in("kim").user.login == "kim"
+
+
+def test_half_of_the_failures_are_forgotten_in_an_hour(porch: Lobby) -> None:
+    add_user(porch.database, "kim", Role.RADIOLOGIST)
+    fail(porch, "kim", 7)
+    porch.wait(minutes=61)
+    fail(porch, "kim", 1)  # after three
+    assert wait_told(porch, "kim") <= 3
+    porch.wait(minutes=121)
+    fail(porch, "kim", 2)  # after one
+
+    assert porch.sign_in("kim").user.login == "kim"
 
 
 def test_one_address_that_tries_many_names_is_slowed_down(porch: Lobby) -> None:
