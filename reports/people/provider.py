@@ -44,6 +44,7 @@ _NEW_KEYS_SECONDS = 60.0  # between two questions for keys because of an unknown
 _SILENT_SECONDS = 5.0  # in which nobody waits once more for one that does not answer
 _LARGEST = 1 << 20  # bytes of an answer
 _SILENT = "The provider does not answer. Try again in a minute, or sign in with a password."
+_BEING_ASKED = "The provider is being asked just now. Try again in a few seconds, or sign in with a password."
 _TRY_AGAIN = "The sign-in did not work. Start it once more; if it fails again, tell the administrator: {reason}."
 
 
@@ -98,7 +99,7 @@ class Provider:
         self._context: ssl.SSLContext = tls.client_context(tls.Files(authorities=config.tls_ca))
         self._known: _Known | None = None
         self._silent_until = 0.0
-        self._lock = threading.Lock()
+        self._asking = threading.Lock()  # held by who asks; nobody waits for it
 
     @property
     def words(self) -> str:
@@ -222,31 +223,49 @@ class Provider:
         return self._fresh().about
 
     def _fresh(self) -> _Known:
-        """Raises ProviderRefused."""
-        with self._lock:
-            if self._known is None or self._now() - self._known.asked_at > _FRESH_SECONDS:
-                self._known = self._met()
-            return replace(self._known)
+        """What was heard last stands where it cannot be asked just now; nobody waits for somebody else's question.
 
-    def _met(self) -> _Known:
-        if self._now() < self._silent_until:
-            raise ProviderRefused("no answer", _SILENT)
-        self._silent_until = self._now() + _SILENT_SECONDS
-        about = self._asked("GET", self.config.issuer.rstrip("/") + "/.well-known/openid-configuration")
-        if about.get("issuer") != self.config.issuer:
-            raise ProviderRefused("issuer of its configuration")
-        known = _Known(about, self._keys(about), self._now(), self._now())
-        self._silent_until = 0.0
-        return known
+        Raises ProviderRefused.
+        """
+        known, now = self._known, self._now()
+        if known is not None and now - known.asked_at <= _FRESH_SECONDS:
+            return replace(known)
+        silent = now < self._silent_until
+        if silent or not self._asking.acquire(blocking=False):
+            if known is None:
+                raise ProviderRefused("no answer", _SILENT if silent else _BEING_ASKED)
+            return replace(known)
+        try:
+            return replace(self._met(known))
+        finally:
+            self._asking.release()
+
+    def _met(self, known: _Known | None) -> _Known:
+        try:
+            about = self._asked("GET", self.config.issuer.rstrip("/") + "/.well-known/openid-configuration")
+            if about.get("issuer") != self.config.issuer:
+                raise ProviderRefused("issuer of its configuration")
+            self._known = _Known(about, self._keys(about), self._now(), self._now())
+        except ProviderRefused as error:
+            self._silent_until = self._now() + _SILENT_SECONDS  # from now on: asking may have taken longer than that
+            if known is None:
+                raise
+            log.warning("provider_not_asked_anew", reason=error.reason)
+            return known
+        return self._known
 
     def _new_keys(self, known: _Known) -> KeySet:
         """It may have changed its keys; whoever invents names of keys does not make us ask all the time."""
-        with self._lock:
+        if not self._asking.acquire(blocking=False):
+            return known.keys
+        try:
             if self._known is None or self._now() - self._known.keys_at < _NEW_KEYS_SECONDS:
                 return known.keys
             self._known.keys_at = self._now()
             self._known.keys = self._keys(self._known.about)
             return self._known.keys
+        finally:
+            self._asking.release()
 
     def _keys(self, about: Mapping[str, Any]) -> KeySet:
         told = self._asked("GET", _endpoint(about, "jwks_uri")).get("keys")

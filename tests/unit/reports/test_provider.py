@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hmac
 import json
+import socket
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -19,6 +23,7 @@ from reports.people.provider import Errand, Provider, ProviderRefused, claim_at
 from reports.people.rights import Role
 from reports.people.vouched import identity_of
 from tests.harness.liar import Liar
+from tests.harness.node import wait_until
 
 NOW = 1_790_000_000.0
 BACK = "http://127.0.0.1/oidc/callback"
@@ -238,6 +243,76 @@ def test_provider_that_does_not_answer_is_not_waited_for_twice(clock: Clock) -> 
         with pytest.raises(ProviderRefused, match="does not answer"):
             gone.begin(BACK, "/", again=False)
     assert gone.leave("http://127.0.0.1/sign-in") is None
+
+
+class Mute:
+    """Takes connections and says nothing, until it hangs up."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.callers: list[socket.socket] = []
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self.callers.append(self._listening.accept()[0])
+
+    def hang_up(self) -> None:
+        """On everybody who called; it goes on taking calls."""
+        for caller in self.callers:
+            caller.close()
+
+    def close(self) -> None:
+        """For good."""
+        self.hang_up()
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+
+@pytest.fixture
+def mute(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mute]:
+    monkeypatch.setattr("reports.people.provider._PATIENCE_SECONDS", 120.0)
+    with contextlib.closing(Mute()) as server:
+        yield server
+
+
+def test_nobody_waits_while_somebody_else_asks_a_silent_provider(mute: Mute, clock: Clock) -> None:
+    silent = Provider(OidcConfig.model_validate(SETTINGS | {"issuer": mute.address}), now=clock)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(silent.begin, BACK, "/", again=False)
+        wait_until(lambda: len(mute.callers) == 1, "the provider is being asked")
+        for _ in range(3):
+            with pytest.raises(ProviderRefused, match="being asked just now"):
+                silent.begin(BACK, "/", again=False)
+        assert not first.done()
+
+        clock.now += 10  # that long it took
+        mute.hang_up()
+        with pytest.raises(ProviderRefused, match="does not answer"):
+            first.result(120)
+    with pytest.raises(ProviderRefused, match="does not answer"):
+        silent.begin(BACK, "/", again=False)
+
+    assert len(mute.callers) == 1
+
+
+def test_what_a_provider_said_stands_while_it_does_not_answer(provider: Provider, liar: Liar, clock: Clock) -> None:
+    come_back(provider, liar)
+    clock.now += 3601
+    liar.now = clock.now
+    truth, liar.about = liar.about, {"issuer": "https://evil.example"}
+
+    for _ in range(3):
+        assert come_back(provider, liar)["sub"] == "kim-17"
+    asked = [path for path, _, _ in liar.asked].count("/.well-known/openid-configuration")
+    liar.about = truth
+    clock.now += 6
+    come_back(provider, liar)
+
+    assert asked == 2  # not once more within five seconds
+    assert [path for path, _, _ in liar.asked].count("/.well-known/openid-configuration") == 3
 
 
 def test_refusals_tell_nothing_of_the_person(provider: Provider, liar: Liar) -> None:
