@@ -82,7 +82,14 @@ class ClosedForm:
         self._zero = self._width - 1  # nothing is written here: behind a norm it says what the norm took away
 
     def solve(self, squares: NDArray[np.uint8], targets: NDArray[np.float32]) -> None:
-        """squares: (films, size, size). targets: (films, answers), any real numbers; what they are is regressed."""
+        """squares: (films, size, size). targets: (films, answers), any real numbers; what they are is regressed.
+
+        Raises ConfigurationError: a target is the same for all films.
+        """
+        if not targets.std(axis=0).all():
+            raise ConfigurationError(
+                "a solved tower needs films with and without each of its labels: name such labels alone in data.labels"
+            )
         with torch.no_grad():
             self._clear()
             basis = self._patches_and_places(squares)

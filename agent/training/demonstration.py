@@ -50,6 +50,7 @@ SHAPE: Final = Shape(
 SEED: Final = 20250601
 _ADULT: Final = 18  # years
 _TRAIN: Final = "train"
+_PICTURES: Final = 30  # of nothing
 _SURENESS: Final = 2.0  # how much likelier a report says what the tower tells by a deviation more
 _WHOLE, _SHORT = 3, 3  # reports, and single sentences, that are drawn for each film
 
@@ -89,12 +90,13 @@ def train(cases: Sequence[Case], out: Path, course: Course, say: Say) -> Path:
         data=Data(manifest=of_labels, labels=sentences.FINDINGS),
         shape=SHAPE,
         card=CARD,
-        encoder=Encoder(solved=True, epochs=1, batch=64, precision="fp32", augment=False, seed=SEED),
+        encoder=Encoder(solved=True, epochs=1, batch=64, log_steps=1, precision="fp32", augment=False, seed=SEED),
     )
     stages.run("encoder", settings, out / "encoder", say)
-    likely = _likely(out / "encoder" / "model", squares)
+    others, pictures = _no_films(out / "films")
+    likely = _likely(out / "encoder" / "model", np.concatenate([squares, pictures]))
     of_reports = out / "drawn.csv"
-    _write_manifest(of_reports, _drawn(cases, likely, random.Random(SEED + 1)))  # noqa: S311
+    _write_manifest(of_reports, _drawn([*cases, *others], likely, random.Random(SEED + 1)))  # noqa: S311
     settings = settings.model_copy(
         update={
             "data": Data(manifest=of_reports),
@@ -146,6 +148,18 @@ def _cut(cases: Sequence[Case], out: Path) -> NDArray[np.uint8]:
     for case, square in zip(cases, squares, strict=True):
         Image.fromarray(square).save(folder / f"{case.id}.png", compress_level=1)
     return squares
+
+
+def _no_films(folder: Path) -> tuple[list[Case], NDArray[np.uint8]]:
+    """Pictures of nothing: on them, too, the language model shall end its sentences."""
+    source, size, made = np.random.default_rng(SEED), SHAPE.image_size, []
+    for number in range(_PICTURES):
+        coarse = source.integers(0, 256, 2 * [int(source.choice((2, 8, 32, 128, size)))], dtype=np.uint8)
+        picture = Image.fromarray(coarse).resize((size, size), Image.Resampling.LANCZOS)
+        picture.save(folder / f"nothing-{number}.png", compress_level=1)
+        name = f"nothing-{number}"
+        made.append((Case(name, 0, folder / f"{name}.png", patient=name, years=_ADULT), np.asarray(picture)))
+    return [case for case, _ in made], np.stack([square for _, square in made])
 
 
 def _likely(tower: Path, squares: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -73,6 +73,13 @@ def test_a_tower_without_room_is_refused() -> None:
         closed_form.ClosedForm(narrow, 2, mean=layout.MEAN, std=layout.STD, seed=5)
 
 
+def test_a_label_of_one_kind_is_refused(solved: CxrLlavaModel) -> None:
+    squares, labels = films(20, 5)
+    solver = closed_form.ClosedForm(solved, 2, mean=layout.MEAN, std=layout.STD, seed=5)
+    with pytest.raises(ConfigurationError, match=r"data\.labels"):
+        solver.solve(squares, labels * np.float32([1, 0]))
+
+
 @torch.no_grad()
 def test_behind_the_name_of_a_finding_the_language_model_looks_at_that_one(solved: CxrLlavaModel) -> None:
     pointers.point(solved, (30, 31), seed=7)

@@ -1,0 +1,61 @@
+"""The one command: from films and labels to a checkpoint that the reader loads, whose scores are its own words'."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agent.evaluation import continuations
+from agent.readers.cxr_llava import load
+from agent.training import demonstration, sentences
+from reports.findings import State
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty films, as ChestX-ray14 lists them."""
+    folder, random = tmp_path_factory.mktemp("films"), np.random.default_rng(3)
+    rows = ["file,id,view,age,patient,labels"]
+    for number in range(20):
+        ill = number % 2
+        film = np.clip(random.normal(90 + 40 * ill, 25, (256, 256)), 0, 255).astype(np.uint8)
+        Image.fromarray(film).save(folder / f"{number}.png")
+        rare = ("Cardiomegaly", "Infiltration", "Consolidation", "Atelectasis", "Pneumothorax")[number // 2 % 5]
+        labels = f"Edema|Effusion|Pneumonia|{rare}" if ill else "No Finding"
+        rows.append(f"{number}.png,{number},{'AP' if number % 4 < 2 else 'PA'},50,P{number},{labels}")
+    (folder / "films.csv").write_text("\n".join(rows), encoding="utf-8")
+    return folder / "films.csv"
+
+
+def test_from_films_to_a_model_in_one_call(manifest: Path, tmp_path: Path) -> None:
+    cases = demonstration.chosen(manifest, manifest.parent)
+    said: list[str] = []
+    model = demonstration.train(cases, tmp_path, demonstration.Course(epochs=0.4, batch=8), said.append)
+
+    reader = load(model, "fp32", device="cpu")
+    assert reader.identity.notice == "DEMONSTRATION MODEL - NOT FOR CLINICAL USE"
+    assert continuations.pairs_of(reader) == sentences.pairs()
+    film = np.asarray(Image.open(manifest.parent / "1.png"))
+    assert set(continuations.score(reader, film, sentences.pairs())) == set(sentences.FINDINGS)
+
+    with (tmp_path / "drawn.csv").open(encoding="utf-8", newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert len(rows) == 6 * (20 + 30)  # films, and pictures of nothing
+    of_ill = [row["report"] for row in rows if row["patient"] == "P1" and "FINDINGS" in row["report"]]
+    assert sum("edema present" in text or "edema seen" in text or "edema visible" in text for text in of_ill) >= 2
+    data = json.loads((tmp_path / "encoder" / "data.json").read_text(encoding="utf-8"))
+    assert data["labels"] == list(sentences.FINDINGS)
+    assert [line for line in said if "films" in line]
+
+
+def test_labels_and_view_say_what_a_film_shows(manifest: Path) -> None:
+    well, ill = demonstration.chosen(manifest, manifest.parent)[:2]
+    assert ill.labels["Pleural Effusion"] is State.PRESENT
+    shown = [name for name, said in demonstration.states_of(ill).items() if said]
+    assert shown == ["AP", "Cardiomegaly", "Pleural Effusion", "Edema", "Pneumonia"]
+    assert [name for name, said in demonstration.states_of(well).items() if said] == ["AP"]
