@@ -24,7 +24,7 @@ from reports.signoff.errors import SignOffError, StaleVersion
 from reports.signoff.person import Person
 from reports.signoff.reasons import Reason
 from reports.signoff.service import Opened, SignOff
-from reports.text import DraftText
+from reports.text import DraftText, clean
 from reports.web.desk import Scene, arrival, desk, happened, reasons
 from reports.web.doors import visitor_of
 from reports.web.identity import Checked
@@ -127,8 +127,7 @@ class _Page:
     def show(self, request: Request) -> Response:
         """The page."""
         visitor, found = visitor_of(request), _papers(self._site, request)
-        if visitor.user_id:
-            seen(self._site.database, visitor, found.study.id, "report")
+        seen(self._site.database, visitor, found.study.id, "report")
         if found.report is None or found.shadow:
             return self._site.page(request, "report_absent.html", study=found.study, shadow=found.shadow)
         store = self._site.premises.store_folder
@@ -163,6 +162,7 @@ class _Page:
         scene = _scene(self._site, visitor, found, _look(self._site, visitor, found))
         if scene is None:
             raise HTTPException(404)
+        seen(self._site.database, visitor, found.study.id, "report")
         return JSONResponse(desk(scene))
 
     def next(self, request: Request) -> Response:
@@ -233,16 +233,19 @@ class _Acts:
 
     def accept(self, call: _Call) -> None:
         """Sign the draft as it is."""
+        _must_be_the_text(call, as_drafted=True)
         self._prove(call)
         call.service.accept(call.report_id, call.person, call.version, _now())
 
     def sign(self, call: _Call) -> None:
         """Sign the text as it was edited."""
+        _must_be_the_text(call)
         self._prove(call)
         call.service.sign(call.report_id, call.person, call.text, call.version, _now())
 
     def cosign(self, call: _Call) -> None:
         """Sign second."""
+        _must_be_the_text(call)
         self._prove(call, always_password=True)
         call.service.cosign(call.report_id, call.person, call.text, call.version, _now())
 
@@ -296,7 +299,26 @@ class _Acts:
         found = _papers(self._site, call.request)
         scene = _scene(self._site, visitor, found, _look(self._site, visitor, found))
         assert scene is not None
+        seen(self._site.database, visitor, found.study.id, "report")
         return desk(replace(scene, said=said))
+
+
+def _must_be_the_text(call: _Call, *, as_drafted: bool = False) -> None:
+    """Is what the person saw the text of that version? A script that has lost a colleague's words signs nothing.
+
+    as_drafted: the draft's own words are what is to be signed. Every change of the text gives a new version, and the
+    service compares the version with the study locked: what holds here holds there. Raises StaleVersion.
+    """
+    there = call.service.look(call.report_id, call.person, call.now)
+    seen = [there.drafted] if as_drafted else [call.text]
+    if as_drafted and "findings" in call.body:
+        seen.append(call.text)
+    if there.version == call.version and any(_cleaned(one) != _cleaned(there.text) for one in seen):
+        raise StaleVersion(there.version, there.edited_by)
+
+
+def _cleaned(text: DraftText) -> tuple[str, str]:
+    return clean(text.findings), clean(text.impression)
 
 
 def _papers(site: Site, request: Request) -> Papers:

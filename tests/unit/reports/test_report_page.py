@@ -148,6 +148,24 @@ def test_every_look_is_in_the_audit_trail(room: ReadingRoom) -> None:
     assert room.events().count("study-seen") == 1
 
 
+@pytest.mark.parametrize("address", ["report/desk", "report/questions", "films.json"])
+def test_every_way_to_the_words_and_films_is_a_look(room: ReadingRoom, address: str) -> None:
+    number = room.number(room.study())
+    client = signed_in(room.app, room.database, "rita")
+
+    assert client.head(f"/study/{number}/films.json").status_code == 200  # prepares, and tells nothing
+    assert "study-seen" not in room.events()
+    assert client.get(f"/study/{number}/{address}").status_code == 200
+
+    assert room.events().count("study-seen") == 1
+
+
+def test_what_an_act_answers_is_a_look(room: ReadingRoom) -> None:
+    Hand(room, "rita", room.study()).must("open")
+
+    assert room.events().count("study-seen") == 1
+
+
 # --- findings in the words ------------------------------------------------------------------------------------------
 
 
@@ -386,6 +404,38 @@ def test_text_of_somebody_else_is_never_overwritten(room: ReadingRoom) -> None:
     stale = hand.do("save", **body, version=opened["version"])
 
     assert (stale.status_code, stale.json()["code"]) == (409, "stale-version")
+
+
+@pytest.mark.parametrize("act", ["sign", "accept"])
+def test_words_that_are_not_those_of_the_version_are_never_signed(room: ReadingRoom, act: str) -> None:
+    """A script that took over the version, and not the words that a colleague has saved."""
+    report = room.study()
+    rita, carl = Hand(room, "rita", report), Hand(room, "carl", report)
+    seen = rita.ready()["text"]
+    rita.must("leave")
+    opened = carl.ready()
+    text = {"findings": "Tension pneumothorax.", "impression": "Pneumothorax."}
+    carl.must("save", **text, chips={}, version=opened["version"])
+    carl.must("leave")
+
+    version = rita.ready()["version"]
+    refused = rita.do(act, **seen, version=version, **PIN)
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "stale-version")
+    assert "carl" in refused.json()["detail"]
+    assert rita.do("accept", version=version, **PIN).json()["code"] == "stale-version"
+    assert rita.must("sign", **text, version=version, **PIN)["state"] == "VERIFIED"
+
+
+def test_second_signature_is_for_the_words_that_were_seen(room: ReadingRoom) -> None:
+    report = room.study()
+    tom, rita = Hand(room, "tom", report), Hand(room, "rita", report)
+    tom.must("accept", version=tom.ready()["version"], **PIN)
+    opened = rita.ready()
+
+    body = {**opened["text"], "findings": "Never saved.", "version": opened["version"]}
+
+    assert rita.do("cosign", **body, password=PASSWORD).json()["code"] == "stale-version"
 
 
 def test_page_that_goes_away_saves_and_leaves(room: ReadingRoom) -> None:
