@@ -12,6 +12,7 @@ from starlette.types import Message, Receive
 
 LARGEST_FORM: Final = 1 << 20  # bytes
 LARGEST_UPLOAD: Final = 64 << 20  # bytes, of a film that rules are tried on
+NOTHING_HAS_NUL: Final = "There is a character in it that no text has (U+0000)."  # PostgreSQL keeps none
 
 _PART_SECONDS = 30.0  # between two parts of a body
 _BODY_SECONDS = 300.0  # for all of it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -14,7 +14,7 @@ from starlette.routing import Route, request_response
 from starlette.types import Receive, Scope, Send
 
 from reports.web.api.problems import PREFIX, problem
-from reports.web.bodies import LARGEST_FORM, measured
+from reports.web.bodies import LARGEST_FORM, NOTHING_HAS_NUL, measured
 from reports.web.rights import NOBODY, Right, Visitor
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -65,6 +65,8 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
         request = Request(scope, receive)
+        if "\0" in scope["path"] or "\0" in unquote_to_bytes(scope["query_string"]).decode("latin-1"):
+            raise HTTPException(400, NOTHING_HAS_NUL)
         visitor = NOBODY if self.right is Right.OPEN else await run_in_threadpool(self._porter.visitor, request)
         if visitor is None:
             await _sign_in_first(request)(scope, receive, send)

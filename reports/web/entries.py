@@ -13,6 +13,7 @@ from starlette.formparsers import FormParser, MultiPartException, MultiPartParse
 from starlette.requests import Request
 
 from dicom_node.errors import ConfigurationError
+from reports.web.bodies import NOTHING_HAS_NUL
 from reports.web.doors import visitor_of
 
 
@@ -80,6 +81,8 @@ async def _read(request: Request) -> Entries:
         else:
             values.setdefault(name, []).append(value.replace("\r\n", "\n"))
     await form.close()
+    if any("\0" in value for several in values.values() for value in several):
+        raise HTTPException(400, NOTHING_HAS_NUL)
     return Entries(MappingProxyType(values), MappingProxyType(files))
 
 

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from reports.web.bodies import NOTHING_HAS_NUL
 from reports.web.json_body import object_in
 
 Fields = Mapping[str, str]
@@ -31,9 +32,13 @@ def wants_json(request: Request) -> bool:
 
 async def _fields(request: Request) -> Fields:
     if request.headers.get("content-type", "").startswith("application/json"):
-        return MappingProxyType(_object(await request.body()))
-    form = await request.form(max_files=0, max_fields=50)
-    return MappingProxyType({name: value for name, value in form.items() if isinstance(value, str)})
+        found = _object(await request.body())
+    else:
+        form = await request.form(max_files=0, max_fields=50)
+        found = {name: value for name, value in form.items() if isinstance(value, str)}
+    if any("\0" in value for value in found.values()):
+        raise HTTPException(400, NOTHING_HAS_NUL)
+    return MappingProxyType(found)
 
 
 def _object(body: bytes) -> dict[str, str]:

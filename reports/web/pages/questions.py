@@ -16,7 +16,8 @@ from reports.questions import Question, QuestionRefused
 from reports.web.doors import visitor_of
 from reports.web.json_body import json_of
 from reports.web.report import Papers, papers
-from reports.web.rights import Right
+from reports.web.rights import Right, Visitor
+from reports.web.seen import seen
 from reports.web.site import Site
 
 
@@ -36,20 +37,20 @@ class _Questions:
 
     def listed(self, request: Request) -> Response:
         """All of a study, with the answers so far."""
-        return JSONResponse(self._told(self._papers(request).study.id))
+        return JSONResponse(self._told(self._papers(request).study.id, visitor_of(request)))
 
     def put(self, request: Request) -> Response:
         """Ask about the film that the draft is about."""
         found, visitor = self._papers(request), visitor_of(request)
         assert found.report is not None
-        words = str(json_of(request).get("words") or "")
+        words = str(json_of(request).get("words") or "").replace("\0", " ")
         try:
             with self._site.database.write() as tx:
                 film = found.report.film_digest
                 questions.put(tx, found.study.id, film, visitor.user_id, visitor.login, words, clock(tx))
         except QuestionRefused as error:
             return JSONResponse({"detail": str(error), "code": "refused"}, status_code=422)
-        return JSONResponse(self._told(found.study.id))
+        return JSONResponse(self._told(found.study.id, visitor))
 
     def _papers(self, request: Request) -> Papers:
         with self._site.database.read() as tx:
@@ -58,7 +59,8 @@ class _Questions:
             raise HTTPException(404)
         return found
 
-    def _told(self, study_id: int) -> dict[str, Any]:
+    def _told(self, study_id: int, visitor: Visitor) -> dict[str, Any]:
+        seen(self._site.database, visitor, study_id, "report")
         with self._site.database.read() as tx:
             return {"questions": [_plain(one) for one in questions.of_study(tx, study_id)]}
 

@@ -147,7 +147,17 @@ def test_link_that_is_no_address_does_not_keep_anybody_out(reception: Reception)
     assert reception.browser.get("/peers").status_code == 200
 
 
-@pytest.mark.parametrize("content", [pytest.param("[" * 200_000, id="deep"), '{"login": "\\ud800", "password": "x"}', "[]", '{"login": 1}', "{"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("[" * 200_000, id="deep"),
+        '{"login": "\\ud800", "password": "x"}',
+        '{"login": "\\u0000"}',
+        '{"login": 1}',
+        "[]",
+        "{",
+    ],
+)
 def test_json_that_no_text_can_be_made_of_is_refused(reception: Reception, content: str) -> None:
     answer = reception.browser.post("/sign-in", content=content, headers={"Content-Type": "application/json"})
 
@@ -472,8 +482,11 @@ def test_who_comes_by_a_provider_sets_a_pin_without_a_password(reception: Recept
     reception.browser.cookies.set("wetread", signed.token)
 
     page = reception.browser.get("/account").text
+    silent = reception.browser.post("/account/pin", data={"pin": "9630", "pin_again": "9630"})
+    reception.people.proven_elsewhere(signed.user)
     answer = reception.browser.post("/account/pin", data={"pin": "9630", "pin_again": "9630"})
 
+    assert silent.status_code == 403
     assert "Change the password" not in page
     assert "/oidc/begin?again=1" in page
     assert answer.headers["location"] == "/account?done=pin"
