@@ -35,6 +35,8 @@ from dicom_node.worklist.moves import (
 from dicom_node.worklist.sweeps import alone
 from reports import drafts
 from reports.messages.identity import PatientId
+from reports.signoff import endings
+from reports.signoff.tables import SILENCE, WorkingCopy
 from reports.tables import ENDED, Event, Report, ReportState, Sighting
 
 
@@ -234,8 +236,10 @@ def end(tx: Session, report: Report, event: Event, now: datetime, *, actor: str,
         return False
     if report.state is ReportState.AWAITING_SECOND:  # the first signature lapses
         drafts.move(report, ReportState.DRAFT, event, now)
+        endings.lapse(tx, report.id, now)
     drafts.move(report, rule.to, event, now)
     report.explanation, report.taken_back_at = explanation, None
+    held = _locked_deliveries(tx, report.revision_id)  # before the revision, as senders do
     revision = tx.scalars(locked(Revision).where(Revision.id == report.revision_id)).one()
     audit.append(
         tx,
@@ -246,7 +250,7 @@ def end(tx: Session, report: Report, event: Event, now: datetime, *, actor: str,
         revision=revision.number,
         reason=event.value,
     )
-    _stop(tx, revision, Ending(Book.CLOSED, event.value, explanation or rule.words), now, actor=actor)
+    _stop(tx, revision, held, Ending(Book.CLOSED, event.value, explanation or rule.words), now, actor=actor)
     return True
 
 
@@ -259,11 +263,22 @@ def end_all(
 
 
 def expire(tx: Session, now: datetime, *, after: timedelta) -> Swept:
-    """End the drafts that nobody has signed for so long."""
+    """End the drafts that nobody has signed, edited or held open for so long."""
     # the last change: what was sent back from its second signature is not as old as its draft
-    due = select(Report).where(Report.state == ReportState.DRAFT, Report.changed_at <= now - after)
+    due = (
+        select(Report)
+        .outerjoin(WorkingCopy, WorkingCopy.report_id == Report.id)
+        .where(
+            Report.state == ReportState.DRAFT,
+            Report.changed_at <= now - after,
+            WorkingCopy.edited_at.is_(None) | (WorkingCopy.edited_at <= now - after),
+            WorkingCopy.holder_id.is_(None) | WorkingCopy.heard_at.is_(None) | (WorkingCopy.heard_at <= now - SILENCE),
+        )
+    )
     swept = Swept()
     for report in tx.scalars(due.order_by(Report.id).limit(100).with_for_update(of=Report, skip_locked=True)).all():
+        if tx.scalar(due.where(Report.id == report.id)) is None:  # somebody has saved it while it was being locked
+            continue
         study_id = tx.get_one(Revision, report.revision_id).study_id
         swept += alone(tx, study_id, partial(_expire, tx, report, now))
     return swept
@@ -273,12 +288,14 @@ def _expire(tx: Session, report: Report, now: datetime) -> None:
     end(tx, report, Event.EXPIRED, now, actor="dispatch")
 
 
-def _stop(tx: Session, revision: Revision, ending: Ending, now: datetime, *, actor: str) -> None:
+def _stop(
+    tx: Session, revision: Revision, deliveries: Sequence[Delivery], ending: Ending, now: datetime, *, actor: str
+) -> None:
     """Call off what is queued or a dead letter, and close the book of what was delivered.
 
     A dead letter is called off as well: a person who requeues it later must not send what was withdrawn.
     """
-    dead = [one for one in _locked_deliveries(tx, revision) if one.state is DeliveryState.FAILED]
+    dead = [one for one in deliveries if one.state is DeliveryState.FAILED]
     for delivery in dead:
         if delivery.stage not in TAKES_BACK:
             move_delivery(delivery, DeliveryState.QUEUED)
@@ -292,8 +309,8 @@ def _stop(tx: Session, revision: Revision, ending: Ending, now: datetime, *, act
         close(tx, revision, ending, now, actor=actor)
 
 
-def _locked_deliveries(tx: Session, revision: Revision) -> Sequence[Delivery]:
-    return tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id).order_by(Delivery.id)).all()
+def _locked_deliveries(tx: Session, revision_id: int) -> Sequence[Delivery]:
+    return tx.scalars(locked(Delivery).where(Delivery.revision_id == revision_id).order_by(Delivery.id)).all()
 
 
 def has_ended(report: Report) -> bool:

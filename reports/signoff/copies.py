@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 from reports.findings import LABELS, State
 from reports.signoff.errors import IdentityUnproven, NotShown, OpenedByAnother, StaleVersion, Unwritable
 from reports.signoff.person import Person
+from reports.signoff.tables import SILENCE as SILENCE  # noqa: PLC0414  pages take it from here
 from reports.signoff.tables import FilmShown, Identity, WorkingCopy
 from reports.tables import Report
 from reports.text import DraftText
 
-SILENCE: Final = timedelta(minutes=2)  # of the one who has it open, until somebody else may take it
 IDENTITY_HOLDS: Final = timedelta(minutes=10)  # how long a check against the PACS is believed
 _NO_CHIPS: Final[Mapping[str, str]] = MappingProxyType({})
 

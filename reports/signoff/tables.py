@@ -6,13 +6,16 @@ and none has anything of a patient.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy import Enum, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dicom_node.tables import Base
+
+SILENCE: Final = timedelta(minutes=2)  # of the one who has it open, until somebody else may take it
 
 
 class Identity(StrEnum):

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from dicom_node import worklist
 from dicom_node.kinds import Kind, Stage
@@ -13,7 +14,9 @@ from dicom_node.tables import Book, DeliveryState, Mode
 from reports import drafts, life
 from reports.life import RULES
 from reports.objects import tree
+from reports.signoff.tables import SignedDocument
 from reports.tables import ENDED, REPORT_TRANSITIONS, Event, Report, ReportState
+from tests.unit.agent.desk_of_readers import EDITED, RITA, TOM, ready, service, sign
 from tests.unit.agent.ward import Ward, now
 from tests.unit.reports import films
 
@@ -216,6 +219,34 @@ def test_a_draft_expires_when_nobody_signs_it(ward: Ward, hours: float, state: R
     later = ward.report().drafted_at + timedelta(hours=hours)
     ward.do(lambda tx: life.expire(tx, later, after=timedelta(hours=24)))
     assert ward.report().state is state
+
+
+def test_a_draft_does_not_expire_under_the_hands_of_who_edits_it(ward: Ward) -> None:
+    """Nor before it has lain untouched for as long as any other."""
+    ward.study_with_draft()
+    opened = ready(ward)
+    later, day = ward.report().drafted_at + timedelta(hours=25), timedelta(hours=24)
+    service(ward).touch(opened.report_id, RITA, later - timedelta(seconds=90))
+    ward.do(lambda tx: life.expire(tx, later, after=day))
+    assert ward.report().state is ReportState.DRAFT, "it is open"
+
+    service(ward).save(opened.report_id, RITA, EDITED, {}, opened.version, later)
+    service(ward).leave(opened.report_id, RITA)
+    ward.do(lambda tx: life.expire(tx, later + timedelta(hours=23), after=day))
+    assert ward.report().state is ReportState.DRAFT, "it was edited less than a day ago"
+
+    ward.do(lambda tx: life.expire(tx, later + timedelta(hours=25), after=day))
+    assert ward.report().state is ReportState.EXPIRED
+
+
+def test_the_first_signature_lapses_with_its_report(ward: Ward) -> None:
+    ward.study_with_draft()
+    sign(ward, TOM)
+    ward.receive(films.film(SOPInstanceUID=f"{films.FILM}.2"))
+    ward.draft()
+    assert ward.report(1).state is ReportState.SUPERSEDED
+    (first,) = ward.ask(lambda tx: tx.scalars(select(SignedDocument)).all())
+    assert first.ended_at is not None
 
 
 def test_what_a_person_has_signed_once_does_not_expire(ward: Ward) -> None:
