@@ -11,9 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit, worklist
-from dicom_node.tables import Book, Instance, Revision
+from dicom_node.kinds import Stage
+from dicom_node.tables import Book, Delivery, Instance, Revision
 from dicom_node.worklist import Ending
-from dicom_node.worklist.moves import close, settle
+from dicom_node.worklist.moves import close, locked, settle
 from reports import drafts, shelf
 from reports.signoff.documents import Film, Written
 from reports.signoff.edits import Edit
@@ -45,6 +46,12 @@ def enter(tx: Session, scene: Scene, person: Person, written: Written, at: datet
     )
     shelf.tell_of(tx, scene.study_id, written.left_out, now, actor=person.actor)
     return state
+
+
+def hold_drafts(tx: Session, revision_id: int) -> None:
+    """No sender takes a draft of this revision until the transaction ends: what was seen of them stays true."""
+    drafts_of_it = locked(Delivery).where(Delivery.revision_id == revision_id, Delivery.stage == Stage.DRAFT)
+    tx.scalars(drafts_of_it.order_by(Delivery.id)).all()
 
 
 def decide(

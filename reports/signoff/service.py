@@ -263,6 +263,7 @@ class SignOff:
             film = documents.film_of(self.store_folder, scene)
             written = self._write(scene, draft, person, text, now)
             with self._locked(report_id) as (tx, report):
+                bookings.hold_drafts(tx, report.revision_id)
                 again = look(tx, report_id)
                 permit(again, person)
                 self._must_be_ready(tx, report_id, person, version, now)
