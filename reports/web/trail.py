@@ -125,7 +125,7 @@ def _chosen(tx: Session, wish: Wish) -> Select[AuditRow]:
     if wish.since:
         conditions.append(AuditRow.at >= _moment(wish.since))
     if wish.until:
-        conditions.append(AuditRow.at < _moment(wish.until) + _length(wish.until))
+        conditions.append(AuditRow.at < _end(wish.until))
     return select(AuditRow).where(*conditions)
 
 
@@ -142,11 +142,14 @@ def _moment(text: str) -> datetime:
     """Raises ConfigurationError."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
         raise ConfigurationError(f"{text!r} is no time: write 2026-11-22 or 2026-11-22T14:05, in UTC") from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _length(text: str) -> timedelta:
-    """Until a day means to its end, until a minute the same."""
-    return timedelta(days=1) if len(text) <= 10 else timedelta(minutes=1)
+def _end(text: str) -> datetime:
+    """Until a day means to its end, until a minute the same. Raises ConfigurationError."""
+    try:
+        return _moment(text) + (timedelta(days=1) if len(text) <= 10 else timedelta(minutes=1))
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
