@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from io import StringIO
@@ -10,6 +11,8 @@ from typing import Final
 
 BYTE_ORDER_MARK: Final = "\ufeff"  # without it spreadsheets on Windows read UTF-8 as Latin 1
 _BEGINS_A_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+# Where the semicolon separates (many countries of Europe), quotes that stand within a cell hold nothing together.
+_FORMULA_FOLLOWS: Final = re.compile(r"[;\t\r\n]\s*(?=[=+\-@])")
 
 
 def line(cells: Sequence[object]) -> str:
@@ -25,7 +28,7 @@ def document(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> str | int | float:
-    """A text that a spreadsheet would compute gets an apostrophe (OWASP, CSV injection); a number stays one."""
+    """What a spreadsheet would compute gets an apostrophe (OWASP, CSV injection); a number stays one."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -34,5 +37,5 @@ def _cell(value: object) -> str | int | float:
         return value
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    text = str(value).replace("\0", "")
+    text = _FORMULA_FOLLOWS.sub(r"\g<0>'", str(value).replace("\0", ""))
     return f"'{text}" if text.startswith(_BEGINS_A_FORMULA) else text

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from agent.health import findings
 from dicom_node import audit, worklist
-from dicom_node.database import clock
+from dicom_node.database import Database, clock
 from dicom_node.tables import AuditRow
 from reports.web import spreadsheet, trail
 from reports.web.rights import Role
@@ -47,6 +47,8 @@ def filled(office: Office) -> None:
         ("study=none", set()),
         ("since=2999-01-01", set()),
         ("until=2000-01-01T10:00", set()),
+        ("since=9999-12-31&until=9999-12-31", set()),
+        ("since=0001-01-01&until=0001-01-01", set()),
     ],
 )
 def test_trail_is_searched_by_study_person_event_and_time(office: Office, query: str, events: set[str]) -> None:
@@ -59,7 +61,29 @@ def test_trail_is_searched_by_study_person_event_and_time(office: Office, query:
 
 def test_time_that_is_none_is_told(office: Office) -> None:
     assert "'yesterday' is no time" in office.read("/audit?since=yesterday", code=422)
+    assert "is no time" in office.read("/audit?since=0001-01-01T00:00%2B10:00", code=422)
+    assert "is no time" in office.read("/audit?until=9999-12-31T23:59-10:00", code=422)
     assert office.web.post("/audit/export", data={"form": "csv", "since": "yesterday"}).status_code == 400
+    assert office.web.post("/audit/export", data={"form": "csv", "until": "9999-12-31"}).status_code == 200
+
+
+NUL = [
+    *("/audit?who=kim%00", "/audit?event=%00", "/peers?name=%00", "/rules/edit?name=%00", "/dead-letters?q=a%00b"),
+    *("/go?accession_number=%00", "/badge?accession_number=%00", "/?%00=1", "/sheet.%00"),
+    *("/api/v1/study?accession_number=%00", "/api/v1/dead-letters?destination=%00"),
+]
+
+
+def test_what_no_database_keeps_is_refused_before_it_is_asked(tmp_path: Path, database: Database) -> None:
+    office = Office(tmp_path, *Role, database=database)
+
+    answers = {address: office.web.get(address).status_code for address in NUL}
+    form = office.web.post("/peers/edit", data={"ae_title": "PACS\0", "host": "a", "port": "104"})
+    export = office.web.post("/audit/export", data={"form": "csv", "who": "kim\0"})
+
+    assert {address: code for address, code in answers.items() if code != 400} == {}
+    assert (form.status_code, export.status_code) == (400, 400)
+    assert office.web.get("/audit?who=%2500").status_code == 200
 
 
 def test_pages_of_the_trail_neither_lose_nor_repeat_a_row(office: Office) -> None:
@@ -114,7 +138,18 @@ def test_no_cell_of_an_export_is_a_formula(office: Office) -> None:
 
 @pytest.mark.parametrize(
     ("cell", "written"),
-    [(-1.5, "-1.5"), (None, ""), (True, "yes"), ('a"b,c', '"a""b,c"'), ("two\nlines", '"two\nlines"'), ("=A1", "'=A1")],
+    [
+        (-1.5, "-1.5"),
+        (None, ""),
+        (True, "yes"),
+        ('a"b,c', '"a""b,c"'),
+        ("two\nlines", '"two\nlines"'),
+        ("=A1", "'=A1"),
+        ("a;=1+1;b", "a;'=1+1;b"),
+        ("a; \t@x", "a; \t'@x"),
+        ("a\n-1", '"a\n\'-1"'),
+        ("up - down; then", "up - down; then"),
+    ],
 )
 def test_cells_are_written_as_spreadsheets_read_them(cell: object, written: str) -> None:
     assert spreadsheet.line([cell, 1]) == f"{written},1\r\n"
