@@ -664,7 +664,7 @@ def test_every_page_says_what_it_is_and_is_locked_down(house: House, address: st
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self';")
     assert page.headers["Cache-Control"] == "no-store"
     assert page.headers["X-Content-Type-Options"] == "nosniff"
-    assert page.headers["Referrer-Policy"] == "no-referrer"
+    assert page.headers["Referrer-Policy"] == "same-origin"
     assert not INLINE_SCRIPT.search(page.text)
     assert not re.search(r" style=| on\w+=|(?:src|href)=\"(?:https?:)?//", page.text)
 
@@ -849,7 +849,7 @@ def test_every_page_says_that_a_demonstration_model_runs(house: House, tmp_path:
     real = Config(node=house.config.node, reader=ReaderConfig(checkpoint=tmp_path))
     with_a_model = TestClient(make_pages(real, house.database), base_url="http://localhost:8080")
 
-    assert "Demonstration model. It does not see the films" in house.shown(address)
+    assert "Demonstration model. It has seen 746 public films and is weak" in house.shown(address)
     assert "Demonstration model." not in words(with_a_model.get(address).text)
 
 
