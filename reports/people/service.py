@@ -21,6 +21,8 @@ from reports.people.sessions import Limits
 from reports.people.tables import Account, ApiToken, Attendance
 
 MOST_PINS: Final = 5  # wrong ones, until the password is asked
+_SKEW: Final = timedelta(minutes=1)  # between our clock and a provider's
+_LONG_AGO: Final = timedelta(days=1)  # longer than any proof holds
 new_token: Final = partial(secrets.token_urlsafe, 32)
 
 
@@ -40,6 +42,7 @@ class Identity:
     subject: str
     login: str
     who: accounts.Particulars
+    proven_at: datetime | None = None  # when it asked for the password (auth_time); None where it does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +129,32 @@ class People:
     def sign_in_elsewhere(self, identity: Identity, *, address: str) -> SignedIn:
         """Open a session for whom an OpenID provider has vouched; roles and name are what it says now.
 
+        It may have known the browser, and asked nothing: that lets in, and proves nothing for a signature.
+
         Raises SignInRefused, ConfigurationError where what it says of the person cannot stand in a document.
         """
         with self.database.write() as tx:
             account = self._vouched(tx, identity)
             if account.disabled:
                 raise SignInRefused("Your account here is switched off. Ask an administrator.")
-            return self.open(tx, account, address, provider=True)
+            now = self.now(tx)
+            proven_at = identity.proven_at
+            if proven_at is None or proven_at - now > _SKEW:
+                proven_at = now - _LONG_AGO
+            return self.open(tx, account, address, proven_at=min(proven_at, now), provider=True)
 
-    def open(self, tx: Session, account: Account, address: str, *, provider: bool = False) -> SignedIn:
-        """Open a session in a transaction at hand, for a person who has just proven who it is."""
+    def open(
+        self,
+        tx: Session,
+        account: Account,
+        address: str,
+        *,
+        proven_at: datetime | None = None,
+        provider: bool = False,
+    ) -> SignedIn:
+        """Open a session in a transaction at hand. proven_at: by default the person has just proven who it is."""
         now, token = self.now(tx), self._token()
-        attendance = sessions.begin(tx, account, token, self.limits, now=now, provider=provider)
+        attendance = sessions.begin(tx, account, token, self.limits, now=now, proven_at=proven_at, provider=provider)
         way = "provider" if provider else "password"
         audit.append(tx, "user-signed-in", at=now, actor=f"person:{account.login}", address=address, way=way)
         return SignedIn(token, visitor(account, attendance))

@@ -23,9 +23,19 @@ class Limits:
 
 
 def begin(
-    tx: Session, account: Account, token: str, limits: Limits, *, now: datetime, provider: bool = False
+    tx: Session,
+    account: Account,
+    token: str,
+    limits: Limits,
+    *,
+    now: datetime,
+    proven_at: datetime | None = None,
+    provider: bool = False,
 ) -> Attendance:
-    """Open one. token: new and random; a session never takes one that came from a browser."""
+    """Open one. token: new and random; a session never takes one that came from a browser.
+
+    proven_at: when the person proved who it is, where that is not now.
+    """
     tx.execute(delete(Attendance).where(Attendance.ends_at < now - limits.lasts))
     made = Attendance(
         digest=digest_of(token),
@@ -33,7 +43,7 @@ def begin(
         began_at=now,
         ends_at=now + limits.lasts,
         seen_at=now,
-        proven_at=now,
+        proven_at=proven_at or now,
         provider=provider,
     )
     tx.add(made)

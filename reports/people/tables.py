@@ -56,7 +56,7 @@ class Attendance(Base):
     began_at: Mapped[datetime]
     ends_at: Mapped[datetime]  # whatever is done
     seen_at: Mapped[datetime]  # the last time that the person did something
-    proven_at: Mapped[datetime]  # the last password, or sign-in at the provider
+    proven_at: Mapped[datetime]  # the last password, here or at the provider; long ago where that does not say
     wrong_pins: Mapped[int] = mapped_column(default=0)  # since then
     provider: Mapped[bool] = mapped_column(default=False)  # signed in at an OpenID provider
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from reports.people.accounts import Particulars
 from reports.people.config import OidcConfig
@@ -11,6 +12,7 @@ from reports.people.provider import ProviderRefused, claim_at
 from reports.people.rights import Role
 from reports.people.service import Identity
 
+_LATEST: Final = 1 << 33  # seconds since 1970, in the year 2242
 _SIGNS_OF_NAMES = str.maketrans(dict.fromkeys("^=\\", " "))
 
 
@@ -31,7 +33,7 @@ def identity_of(claims: Mapping[str, Any], config: OidcConfig) -> Identity:
     number = str(number) if isinstance(number, str | int) and not isinstance(number, bool) else ""
     scheme = config.scheme if number else ""
     who = Particulars(_name(claims, login), roles, config.organization, number, scheme)
-    return Identity(config.issuer, claims["sub"], login, who)
+    return Identity(config.issuer, claims["sub"], login, who, _asked_at(claims))
 
 
 def roles_of(claims: Mapping[str, Any], config: OidcConfig) -> frozenset[Role]:
@@ -39,6 +41,14 @@ def roles_of(claims: Mapping[str, Any], config: OidcConfig) -> frozenset[Role]:
     told = claim_at(claims, config.role_claim)
     values = told if isinstance(told, list) else [told]
     return frozenset(config.roles[value] for value in values if isinstance(value, str) and value in config.roles)
+
+
+def _asked_at(claims: Mapping[str, Any]) -> datetime | None:
+    """When the provider asked for the password (OpenID Connect Core 2, auth_time)."""
+    told = claims.get("auth_time")
+    if not isinstance(told, int | float) or isinstance(told, bool) or not 0 <= told < _LATEST:
+        return None
+    return datetime.fromtimestamp(told, UTC)
 
 
 def _name(claims: Mapping[str, Any], login: str) -> str:

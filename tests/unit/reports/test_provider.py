@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -367,6 +368,16 @@ def test_name_becomes_a_person_name(told: dict[str, Any], name: str) -> None:
     claims = {"sub": "1", "preferred_username": "kim", "groups": "rads"} | told
 
     assert identity_of(claims, config()).who.name == name
+
+
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [(int(NOW), datetime.fromtimestamp(NOW, UTC)), *((told, None) for told in (None, True, "now", -1, 1e300, 1 << 80))],
+)
+def test_moment_of_the_password_is_what_the_provider_says(told: Any, asked: datetime | None) -> None:
+    claims = {"sub": "1", "preferred_username": "kim", "groups": "rads", "auth_time": told}
+
+    assert identity_of(claims, config()).proven_at == asked
 
 
 def test_claims_are_found_by_name_before_they_are_looked_for_inside() -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from dicom_node.errors import ConfigurationError
 from reports.people import accounts, sessions
 from reports.people.accounts import Particulars
-from reports.people.enrollment import change_pin
+from reports.people.enrollment import FRESH, change_pin
 from reports.people.errors import PasswordNeeded, ProofRefused, SignInRefused, TooSoon
 from reports.people.rights import Right, Role, Visitor
 from reports.people.service import MOST_PINS, Identity
@@ -243,10 +243,27 @@ def test_what_a_provider_says_must_fit_into_a_document(porch: Lobby) -> None:
         porch.people.sign_in_elsewhere(Identity("https://id.example", "1", "park", nameless), address=HERE)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "proves"), [(None, False), (7200, False), (301, False), (100, True), (-30, True), (-7200, False)]
+)
+def test_a_sign_in_elsewhere_proves_what_the_provider_says_it_asked(
+    lobby: Lobby, seconds: int | None, proves: bool
+) -> None:
+    asked = None if seconds is None else lobby.moment - timedelta(seconds=seconds)
+    identity = Identity("https://id.example", "1", "park", ELSEWHERE, asked)
+
+    visitor = lobby.people.sign_in_elsewhere(identity, address=HERE).user
+
+    assert lobby.people.proven_recently(visitor, FRESH) is proves
+    lobby.wait(minutes=6)
+    assert not lobby.people.proven_recently(visitor, FRESH)
+    lobby.people.proven_elsewhere(visitor)
+    assert lobby.people.proven_recently(visitor, FRESH)
+
+
 def test_who_has_no_password_here_sets_a_pin_after_signing_in_at_the_provider(porch: Lobby) -> None:
     identity = Identity("https://id.example", "1", "park", ELSEWHERE)
     visitor = porch.people.sign_in_elsewhere(identity, address=HERE).user
-    porch.wait(minutes=6)
     with pytest.raises(ProofRefused, match="once more"):
         change_pin(porch.people, visitor, "", PIN, address=HERE)
 
