@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -11,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from reports.web.doors import visitor_of
-from reports.web.film import Films, FilmsBusy, FilmTrouble, Picture, Shelved, as_json, film, shelf
+from reports.web.film import Films, FilmsBusy, FilmTrouble, Picture, Shelf, Shelved, as_json, film, shelf
 from reports.web.rights import Right
 from reports.web.seen import seen
 from reports.web.site import Site
@@ -39,11 +40,18 @@ class _Films:
         self._site = site
 
     def of_study(self, request: Request) -> Response:
-        """The films of a study, those of other studies of the patient, and the way to the site's own viewer."""
+        """The films of a study, those of other studies of the patient, and the way to the site's own viewer.
+
+        HEAD lets the first picture be made, before somebody looks: nothing is told, so that is no look.
+        """
         with self._site.database.read() as tx:
             found = shelf(tx, request.path_params["number"])
         if found is None:
             raise HTTPException(404)
+        if request.method == "HEAD":
+            self._prepare(found)
+            return Response()
+        seen(self._site.database, visitor_of(request), found.study.id, "film")
         link = self._site.equipment.viewer_link
         study = found.study
         return JSONResponse(
@@ -75,6 +83,11 @@ class _Films:
         """Every value."""
         return self._answer(request, "pixels", lambda films, digest: _sent(films.pixels(digest)))
 
+    def _prepare(self, found: Shelf) -> None:
+        with suppress(FilmTrouble):  # comes up with the film
+            for first in found.films[:1]:
+                self._films(purged=first.purged).preview(first.digest)
+
     def _with_facts(self, shelved: Sequence[Shelved]) -> list[dict[str, Any]]:
         told = []
         for one in shelved:
@@ -101,9 +114,8 @@ class _Films:
         headers = {"ETag": tag, "Cache-Control": _KEEP, "Vary": "Cookie"}
         try:
             films = self._films(purged=purged)
-            if request.headers.get("if-none-match") == tag:
-                return Response(status_code=304, headers=headers)
-            response = make(films, digest)
+            is_known = request.headers.get("if-none-match") == tag
+            response = Response(status_code=304) if is_known else make(films, digest)
         except FilmTrouble as trouble:
             return _refused(trouble)
         if request.method == "GET":  # HEAD only lets it be decoded, before somebody looks

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from starlette.testclient import TestClient
 
 from agent.imaging.decoder import DecoderProcess
@@ -22,6 +22,7 @@ from dicom_node.database import Database, clock
 from dicom_node.files import stored_path
 from dicom_node.headers import Header
 from dicom_node.tables import AuditRow, Instance, Revision, Study
+from reports.people.tables import StudyView
 from reports.viewer_link import ViewerLink
 from reports.web import Premises, make_app
 from reports.web.doors import OpenHouse
@@ -315,6 +316,12 @@ def test_who_looks_at_a_film_is_written_down_but_not_who_only_prepares_it(readin
     kim.web.get("/film/1/preview")
     kim.web.get("/film/1/pixels")
     assert looks() == ['person:kim 1 {"what": "film"}']
+
+    with reading.database.write() as tx:
+        tx.execute(delete(StudyView))
+    tag = kim.web.head("/film/1/pixels").headers["etag"]
+    assert kim.web.get("/film/1/pixels", headers={"If-None-Match": tag}).status_code == 304  # the browser shows it
+    assert len(looks()) == 2
     auditor = Reading(reading.database, store, reading.room, Role.AUDITOR)
     assert auditor.web.get("/film/1/pixels").status_code == 403
     assert auditor.web.get("/study/1/films.json").status_code == 403

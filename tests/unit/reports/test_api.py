@@ -201,6 +201,14 @@ def test_views_of_a_program_are_in_the_audit_trail(room: ReadingRoom) -> None:
     ]
 
 
+def test_page_of_a_report_that_a_program_asks_for_is_a_look(room: ReadingRoom) -> None:
+    number = room.number(room.study())
+
+    assert program(room, Right.SEE).get(f"/study/{number}/report").status_code == 200
+
+    assert room.events().count("study-seen") == 1
+
+
 def test_figures_of_quality_are_those_of_the_decisions(room: ReadingRoom) -> None:
     office = program(room, Right.QUALITY)
     before = office.get("/api/v1/quality").json()

@@ -166,6 +166,24 @@ def test_what_an_act_answers_is_a_look(room: ReadingRoom) -> None:
     assert room.events().count("study-seen") == 1
 
 
+@pytest.mark.parametrize("address", ["report/desk", "report/questions", "films.json"])
+def test_every_way_to_the_words_and_films_is_a_look(room: ReadingRoom, address: str) -> None:
+    number = room.number(room.study())
+    client = signed_in(room.app, room.database, "rita")
+
+    assert client.head(f"/study/{number}/films.json").status_code == 200  # prepares, and tells nothing
+    assert "study-seen" not in room.events()
+    assert client.get(f"/study/{number}/{address}").status_code == 200
+
+    assert room.events().count("study-seen") == 1
+
+
+def test_what_an_act_answers_is_a_look(room: ReadingRoom) -> None:
+    Hand(room, "rita", room.study()).must("open")
+
+    assert room.events().count("study-seen") == 1
+
+
 # --- findings in the words ------------------------------------------------------------------------------------------
 
 
