@@ -107,14 +107,12 @@ RULES: Final = MappingProxyType(
             Stage.WITHDRAWAL,
             "The patient was merged or changed after this AI draft was written.",
         ),
-        Event.REJECTED: Rule(
-            _DRAFT, ReportState.REJECTED, Stage.REJECTION, "A radiologist has rejected this AI draft."
-        ),
+        Event.REJECTED: Rule(_DRAFT, ReportState.REJECTED, Stage.REJECTION, "A person has rejected this AI draft."),
         Event.REJECTED_FOR_SAFETY: Rule(
             _DRAFT,
             ReportState.REJECTED,
             Stage.WITHDRAWAL,
-            "A radiologist has rejected this AI draft for the patient's safety.",
+            "A person has rejected this AI draft for the patient's safety.",
         ),
     }
 )

@@ -7,6 +7,7 @@ SignOffError
  +- PatientChanged    the study is not, or may not be, of the patient whose film was read
  +- NotShown          this person has not seen the film beside the draft
  +- IdentityUnproven  no destination has said lately whose study it is
+ +- SignedSince       an addendum to what is no longer the newest document
  +- SamePerson        a second signature by the person of the first
  +- NotAllowed        the person's role, or the state of the report, does not allow it
  +- Ended             the report was rejected, replaced, withdrawn, or has expired
@@ -88,6 +89,16 @@ class IdentityUnproven(SignOffError):
     """The check against the PACS is absent, too old, or has failed."""
 
     code = "identity-unproven"
+
+
+class SignedSince(SignOffError):
+    """Something was signed since the person looked, maybe this very addendum, sent twice. by: login of who signed."""
+
+    code = "signed-since"
+
+    def __init__(self, by: str) -> None:
+        super().__init__(f"{by} has signed since you loaded this report; load it again, then add what is still missing")
+        self.by = by
 
 
 class SamePerson(SignOffError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from reports.signoff.errors import AlreadySigned, Ended, NotAllowed, NotCurrent, PatientChanged, SamePerson
+import unicodedata
+
+from reports.signoff.errors import AlreadySigned, Ended, NotAllowed, NotCurrent, PatientChanged, SamePerson, SignedSince
 from reports.signoff.person import Person
 from reports.signoff.scene import Scene, Signature
 from reports.tables import ENDED, Event, ReportState
@@ -36,11 +38,16 @@ def may_cosign(scene: Scene, person: Person) -> None:
     _may_leave(scene)
 
 
-def may_add(scene: Scene, person: Person) -> None:
-    """May this person write an addendum? Raises NotAllowed, PatientChanged."""
+def may_add(scene: Scene, person: Person, seen: int | None) -> None:
+    """May this person write an addendum? seen: number of the document that it is made from; None: nobody says.
+
+    Raises NotAllowed, PatientChanged, SignedSince.
+    """
     must_be_verified(scene, "an addendum")
     if not person.may_verify:
         raise NotAllowed("a trainee's signature does not verify an addendum; a radiologist writes it")
+    if seen is not None and scene.last is not None and scene.last.number != seen:
+        raise SignedSince(scene.last.login)
     _must_be_whose_it_was(scene)
 
 
@@ -53,11 +60,13 @@ def may_send_back(scene: Scene, person: Person) -> None:
         raise NotAllowed("only a radiologist, or who signed first, sends a report back")
 
 
-def may_reject(scene: Scene) -> None:
-    """Is it a draft? Raises AlreadySigned, Ended, NotAllowed."""
+def may_reject(scene: Scene, person: Person, *, for_safety: bool) -> None:
+    """Is it a draft, and does a radiologist speak for the patient's safety? Raises AlreadySigned, Ended, NotAllowed."""
     may_be_edited(scene)
     if scene.state is ReportState.AWAITING_SECOND:
         raise NotAllowed("the report has a first signature; send it back, then reject it")
+    if for_safety and not person.may_verify:
+        raise NotAllowed("only a radiologist rejects for the patient's safety; reject it without that, or ask one")
 
 
 def may_withdraw(scene: Scene, person: Person) -> None:
@@ -77,15 +86,16 @@ def is_the_same(person: Person, first: Signature) -> bool:
     """By user, by name and by staff number: any of them is enough."""
     if person.user_id == first.user_id or person.login.casefold() == first.login.casefold():
         return True
-    if _plain(person.name) == _plain(first.name):
+    if _plain(person.name) & _plain(first.name):
         return True
     return bool(person.identifier) and (person.identifier, person.scheme) == (first.identifier, first.scheme)
 
 
-def _plain(name: str) -> str:
-    """`Kim^Minjun=김^민준` and `KIM^MINJUN ^^` are one name."""
-    groups = [group.casefold().replace(" ", "").rstrip("^") for group in name.split("=")]
-    return next((group for group in groups if group), "")
+def _plain(name: str) -> frozenset[tuple[str, str]]:
+    """Family and given name in each script: `Kim^Minjun=김^민준` and `KIM^MINJUN ^^Dr` share one."""
+    groups = [unicodedata.normalize("NFKC", group).casefold().split("^") for group in name.split("=")]
+    pairs = [tuple("".join(part.split()) for part in [*group, ""][:2]) for group in groups]
+    return frozenset((family, given) for family, given in pairs if family or given)
 
 
 def _may_leave(scene: Scene) -> None:

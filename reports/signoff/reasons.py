@@ -1,4 +1,4 @@
-"""Why a radiologist rejects a draft."""
+"""Why a person rejects a draft."""
 
 from __future__ import annotations
 

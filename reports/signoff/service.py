@@ -181,14 +181,14 @@ class SignOff:
         Ended, OpenedByAnother.
         """
         more = clean(words)
-        said = f"A radiologist has rejected this AI draft for {WORDS[reason]}."
+        said = f"A person has rejected this AI draft for {WORDS[reason]}."
         scene = self._look(report_id)
-        permits.may_reject(scene)
+        permits.may_reject(scene, person, for_safety=for_safety)
         edit = edits.refused(documents.text_of(shelf.load(self.store_folder, scene.draft_digest)))
         film = documents.film_of(self.store_folder, scene)
         with self._locked(report_id) as (tx, report):
             scene = look(tx, report_id)
-            permits.may_reject(scene)
+            permits.may_reject(scene, person, for_safety=for_safety)
             copy = copies.copy_of(tx, report)
             copies.must_be_free(copy, person, copy.version, now)
             moment = clock(tx)
@@ -197,20 +197,24 @@ class SignOff:
             bookings.decide(tx, scene, person, edit, film, moment, reason=reason.value)
             copies.let_go(copy)
 
-    def addendum(self, study_id: int, person: Person, words: str, now: datetime) -> Signed:
-        """Add to the signed report of a study. Raises NotAllowed (a draft, a trainee), PatientChanged, Unwritable."""
+    def addendum(self, study_id: int, person: Person, words: str, now: datetime, *, seen: int | None = None) -> Signed:
+        """Add to the signed report of a study.
+
+        seen: number of the signed document that the person saw: one that was sent twice is added once. Raises
+        NotAllowed (a draft, a trainee), SignedSince, PatientChanged, Unwritable.
+        """
         said = documents.a_sentence(words, "an addendum")
         report_id = self._signed_report(study_id, "an addendum")
 
         for _ in range(_TRIES):
             scene = self._look(report_id)
-            permits.may_add(scene, person)
+            permits.may_add(scene, person, seen)
             draft = shelf.load(self.store_folder, scene.draft_digest)
             documents.must_agree(self.store_folder, scene, draft, self.workshop)
             written = documents.add(self.store_folder, scene, draft, person, said, now, self.workshop)
             with self._locked(report_id) as (tx, _report):
                 again = look(tx, report_id)
-                permits.may_add(again, person)
+                permits.may_add(again, person, seen)
                 if again == scene:
                     state = bookings.enter(tx, scene, person, written, now, clock(tx))
                     return signed(scene, written, state)

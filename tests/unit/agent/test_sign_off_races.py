@@ -13,6 +13,7 @@ from dicom_node.kinds import Stage
 from dicom_node.worklist import Consignment
 from dicom_node.worklist.deliveries import own_delivery
 from dicom_node.worklist.moves import settle
+from reports.signoff import scene as scenes
 from reports.signoff import service as signing
 from reports.signoff.reasons import Reason
 from reports.signoff.scene import Scene
@@ -78,7 +79,7 @@ def test_a_sender_cannot_take_the_draft_once_the_signature_has_looked_at_it(
     ward.peer("PACS")
     ward.study_with_draft()
     opened = ready(ward)
-    look, looks = signing.look, [0]
+    look, looks = scenes.look, [0]
     taken: list[Consignment | None] = []
     sender = threading.Thread(target=lambda: taken.append(ward.take()))
 

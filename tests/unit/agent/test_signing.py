@@ -289,9 +289,11 @@ def test_a_trainees_signature_waits_and_the_second_one_verifies(ward: Ward) -> N
     [
         replace(RITA, user_id=TOM.user_id),
         replace(RITA, name="TRAINEE^TOM^"),
+        replace(RITA, name="Trainee^Tom^^Dr"),
+        replace(RITA, name="훈련생^톰=Ｔｒａｉｎｅｅ^Tom"),
         replace(RITA, identifier=TOM.identifier, scheme=TOM.scheme),
     ],
-    ids=["user", "name", "staff number"],
+    ids=["user", "name", "title", "script", "staff number"],
 )
 def test_the_same_person_cannot_sign_second(ward: Ward, same: Person) -> None:
     ward.study_with_draft()

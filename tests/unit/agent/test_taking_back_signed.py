@@ -13,7 +13,7 @@ from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, Mode, Way
 from reports.objects import tree
 from reports.objects.content import read_content
-from reports.signoff.errors import AlreadySigned, Ended, NotAllowed, Unwritable
+from reports.signoff.errors import AlreadySigned, Ended, NotAllowed, SignedSince, Unwritable
 from reports.signoff.reasons import Reason
 from reports.signoff.tables import Decision, SignedDocument, SignedKind, Verdict
 from reports.tables import ReportState
@@ -86,6 +86,16 @@ def test_what_is_signed_is_not_rejected_but_withdrawn(ward: Ward) -> None:
         service(ward).reject(ward.report().id, CARL, Reason.QUALITY, "", now())
 
 
+@ON_SQLITE
+def test_a_trainee_rejects_but_not_for_the_patients_safety(ward: Ward) -> None:
+    ward.study_with_draft()
+    opened = ready(ward, TOM)
+    with pytest.raises(NotAllowed, match="only a radiologist"):
+        service(ward).reject(opened.report_id, TOM, Reason.QUALITY, "", now(), for_safety=True)
+    service(ward).reject(opened.report_id, TOM, Reason.QUALITY, "", now())
+    assert ward.report().explanation == "A person has rejected this AI draft for poor quality."
+
+
 # --- case 54: addenda -------------------------------------------------------------------------------------------------
 
 
@@ -140,6 +150,18 @@ def test_an_addendum_is_a_radiologists_and_has_words(ward: Ward) -> None:
         service(ward).addendum(ward.study().id, TOM, "More.", now())
     with pytest.raises(Unwritable):
         service(ward).addendum(ward.study().id, RITA, " \n ", now())
+
+
+@ON_SQLITE
+def test_an_addendum_that_is_sent_twice_is_added_once(ward: Ward) -> None:
+    ward.study_with_draft()
+    done = sign(ward)
+    for words in ("A rib fracture.", "Compared with the CT."):
+        later = now() + timedelta(minutes=done.number)
+        done = service(ward).addendum(done.study_id, RITA, words, later, seen=done.number)
+    with pytest.raises(SignedSince, match="rita has signed since"):
+        service(ward).addendum(done.study_id, RITA, words, now() + timedelta(minutes=9), seen=done.number - 1)
+    assert len(ward.ask(lambda tx: tx.scalars(select(SignedDocument)).all())) == 3
 
 
 # --- withdrawal -------------------------------------------------------------------------------------------------------
