@@ -32,6 +32,7 @@ class _Pace:
 _HALVED: Final = timedelta(hours=1)
 _PAIR: Final = _Pace(4, timedelta(minutes=5), timedelta(hours=24))
 _ADDRESS: Final = _Pace(20, timedelta(minutes=5), timedelta(hours=1))
+_PROVIDER: Final = _Pace(20, timedelta(minutes=5), timedelta(hours=1))
 _LOGIN: Final = _Pace(40, timedelta(minutes=1), timedelta(hours=24))
 
 
@@ -71,6 +72,15 @@ def succeeded(tx: Session, this: Try) -> None:
         if row is not None:
             row.count = max(0, row.count - 1)
             row.last_at = before if row.last_at == this.at else row.last_at  # unless somebody else tried meanwhile
+
+
+def refused_elsewhere(tx: Session, address: str, now: datetime) -> bool:
+    """Count one that came from a provider and was not let in; False where so many did that no more is written down."""
+    row = _row(tx, f"provider {address}"[:64], now)
+    if _wait(_PROVIDER, row, now) > timedelta(0):
+        return False
+    row.count, row.last_at = _faded(_PROVIDER, row, now)[0] + 1, now
+    return True
 
 
 def forget(tx: Session, now: datetime) -> None:

@@ -159,6 +159,14 @@ class People:
         audit.append(tx, "user-signed-in", at=now, actor=f"person:{account.login}", address=address, way=way)
         return SignedIn(token, visitor(account, attendance))
 
+    def refused_elsewhere(self, address: str) -> None:
+        """Write down who came back from a provider and was not let in; from one address not without end."""
+        with self.database.write() as tx:
+            now = self.now(tx)
+            delays.forget(tx, now)
+            if delays.refused_elsewhere(tx, address, now):
+                audit.append(tx, "sign-in-refused", at=now, actor="nobody", address=address, way="provider")
+
     def prove_password(self, who: Visitor, password: str, *, address: str) -> None:
         """The same person is still here. Raises ProofRefused, TooSoon."""
         account, kept, this = self._try(who.login, address)

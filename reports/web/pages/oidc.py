@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from dicom_node import audit
 from dicom_node.errors import ConfigurationError
 from reports.people import accounts
 from reports.people.errors import ProofRefused, SignInRefused
@@ -86,12 +85,16 @@ class _Pages:
 
     def finish(self, request: Request) -> Response:
         """Look at what it brought, and let in."""
+        state = ""
         try:
-            response = self._finished(request, self._errand(request))
-        except ProviderRefused as error:
-            response = self._refusal(request, error.reason, str(error))
-        except (SignInRefused, ProofRefused, ConfigurationError) as error:
-            response = self._refusal(request, type(error).__name__, str(error))
+            errand = self._errand(request)
+            state = errand.state
+            response = self._finished(request, errand)
+        except (ProviderRefused, SignInRefused, ProofRefused, ConfigurationError) as error:
+            reason = error.reason if isinstance(error, ProviderRefused) else type(error).__name__
+            response = self._refusal(request, reason, str(error))
+            if state and state == request.query_params.get("state"):  # it was on an errand: anybody can call this page
+                self._people.refused_elsewhere(address_of(request))
         response.delete_cookie(self._cookie, secure=self._secure, httponly=True, samesite="strict")
         return response
 
@@ -141,9 +144,6 @@ class _Pages:
 
     def _refusal(self, request: Request, reason: str, sentence: str) -> Response:
         log.warning("provider_sign_in_refused", reason=reason)
-        with self._people.database.write() as tx:
-            now = self._people.now(tx)
-            audit.append(tx, "sign-in-refused", at=now, actor="nobody", address=address_of(request), way="provider")
         return self._site.page(request, "error.html", status=403, title="Not signed in", sentence=sentence)
 
     @property
