@@ -139,7 +139,7 @@ def _model(config: Config) -> Finding:
         return Finding("model", "wrong", f"{folder} lacks {wanted}; get the model with: wetread model pull")
     if config.reader.checkpoint is None:
         return Finding(
-            "model", "warning", "the demonstration model, which does not see the film; set reader.checkpoint"
+            "model", "warning", "the demonstration model, which is not for clinical use; set reader.checkpoint"
         )
     return Finding("model", "ok", str(folder))
 

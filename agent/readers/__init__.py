@@ -54,5 +54,5 @@ def hush() -> None:
 
 
 def demonstration_checkpoint() -> Path:
-    """The folder of the small checkpoint that comes with the program. It does not see the film, and says so."""
+    """The folder of the small model that comes with the program. It is not for clinical use, and says so."""
     return Path(__file__).parent / "demo_checkpoint"

@@ -16,8 +16,8 @@ SEED = 7
 
 # tower: width, layers, size, patch; language model: hidden, intermediate, layers, heads, vocabulary
 SHAPES = {
-    "tiny": ((64, 2, 96, 16), (96, 192, 2, 3, 480)),
-    "demo": ((64, 2, 128, 32), (128, 256, 2, 4, 480)),
+    "tiny": ((64, 2, 96, 16), (96, 192, 2, 3, 700)),
+    "demo": ((64, 2, 128, 32), (128, 256, 2, 4, 700)),
     "medium": ((256, 4, 256, 16), (1024, 2752, 8, 16, 4000)),
     "real": ((1024, 24, 512, 16), (4096, 11008, 32, 32, 32000)),
 }
@@ -35,7 +35,7 @@ def write_checkpoint(shape: str, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer_config.json").write_bytes((demonstration / "tokenizer_config.json").read_bytes())
     words = (demonstration / "tokenizer.model").read_bytes()
-    (folder / "tokenizer.model").write_bytes(words + filling_words(480, llama[4]))
+    (folder / "tokenizer.model").write_bytes(words + filling_words(700, llama[4]))
     index: dict[str, str] = {}
     source = torch.Generator().manual_seed(SEED)
     parts = [first_tensors(tower, llama), *layer_tensors(tower, llama)]

@@ -47,7 +47,7 @@ class Premises:
     port: int  # of the DICOM listener
     store_folder: Path
     version: str
-    demonstration: bool = False  # the model that runs does not see the film
+    demonstration: bool = False  # the model that runs is not for clinical use
     access: Access = field(default_factory=Access)
 
     @property

@@ -1,4 +1,1 @@
-"""Data only: the demonstration checkpoint, written by `python -m agent.training.demo_checkpoint`.
-
-It has the layout of CXR-LLaVA-v2 and none of its weights; its projector is zero, so it cannot see a film.
-"""
+"""Data only: the demonstration model, made by `python -m agent.training.demonstration`; see MODEL_CARD.md."""

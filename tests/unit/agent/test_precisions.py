@@ -84,7 +84,7 @@ def test_logits_along_an_answer_choose_that_answer() -> None:
     reader = load(demonstration_checkpoint(), "fp32", device="cpu")
     ids = reader.token_ids(FILM, prompt.REPORT, Generation(max_new_tokens=12))
     logits = reader.answer_logits(FILM, ids)
-    assert logits.shape == (len(ids), 480)
+    assert logits.shape == (len(ids), 700)
     assert logits.argmax(axis=1).tolist() == ids
     np.testing.assert_allclose(logits[0], reader.next_logits(FILM, prompt.REPORT), atol=1e-4)
 

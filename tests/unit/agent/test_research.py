@@ -28,14 +28,14 @@ def test_the_notebook_runs_and_its_shapes_are_true(
 
     assert len(cells) == 10
     assert found["film"].ndim == 2
-    assert found["pixels"].shape == (1, 1, 128, 128)
-    assert found["features"].shape == (1, 16, 128)
-    assert found["logits"].shape == (480,)
-    assert found["vector"].shape == (64,)
+    assert found["pixels"].shape == (1, 1, 224, 224)
+    assert found["features"].shape == (1, 64, 96)
+    assert found["logits"].shape == (700,)
+    assert found["vector"].shape == (160,)
     assert found["prompted"].count(-200) == 1
     assert found["present"].log_probabilities.shape == (len(found["present"].ids),)
-    assert found["chosen_from"].shape == (len(found["ids"]), 480)
+    assert found["chosen_from"].shape == (len(found["ids"]), 700)
     assert found["chosen_from"].argmax(axis=1).tolist() == found["ids"]
     assert all(answer.ending in {"eos", "tokens"} for answer in found["answers"])
-    assert found["unit"].shape == (3, 64)
+    assert found["unit"].shape == (3, 160)
     assert "demonstration" in capsys.readouterr().out

@@ -13,6 +13,7 @@ from PIL import Image
 
 from agent.cli import wetread
 from agent.evaluation.continuations import USUAL
+from agent.training.sentences import FINDINGS
 from reports.findings import State, extract
 
 ROWS = (
@@ -105,10 +106,10 @@ def test_a_reader_is_run_once_and_its_readings_serve_again(manifest: Path, tmp_p
     kept = (tmp_path / "out" / "readings.jsonl").read_bytes()
     readings = [json.loads(line) for line in kept.splitlines()][1:]
     assert [one["id"] for one in readings] == ["a", "b", "c", "d"]
-    assert all(set(one["scores"]) == set(USUAL) and one["text"] for one in readings)
+    assert all(set(one["scores"]) == set(FINDINGS) and one["text"] for one in readings)
     with Image.open(tmp_path / "out" / "roc.png") as picture:
         assert picture.width > 500
-    assert "DOES NOT SEE THE FILM" in (tmp_path / "out" / "evaluation.md").read_text(encoding="utf-8")
+    assert "NOT FOR CLINICAL USE" in (tmp_path / "out" / "evaluation.md").read_text(encoding="utf-8")
 
     assert run(*arguments).exit_code == 0
     assert (tmp_path / "out" / "readings.jsonl").read_bytes() == kept
