@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,9 @@ from dicom_node.files import stored_path
 from reports.web.film import FilmsBusy, FilmTrouble, Picture
 
 _MEBIBYTE: Final = 1 << 20
+_HOPELESS_SECONDS: Final = 300.0
+_MOST_HOPELESS: Final = 500
+_PASSING: Final = frozenset({"file-missing", "decoder-crashed"})  # quickly found out, or no fault of the film
 _OVERHEAD: Final = 512  # bytes of an entry beside its content; a description has about 600
 
 
@@ -52,6 +56,30 @@ class Recollection:
         while self._bytes > self._most:
             _, forgotten = self._answers.popitem(last=False)
             self._bytes -= len(forgotten) + _OVERHEAD
+
+
+class Hopeless:
+    """What could not be decoded, for some minutes: each try holds a decoding process as long as one film may take."""
+
+    def __init__(self, seconds_of: Callable[[], float]) -> None:
+        self._seconds_of = seconds_of
+        self._found: OrderedDict[tuple[str, str], tuple[float, FilmTrouble]] = OrderedDict()
+
+    def refuse(self, key: tuple[str, str]) -> None:
+        """Raise FilmTrouble where it was tried in vain a moment ago."""
+        until, trouble = self._found.get(key, (0.0, None))
+        if trouble is not None and self._seconds_of() < until:
+            raise FilmTrouble(trouble.code, trouble.explanation)
+
+    def put(self, key: tuple[str, str], error: BaseException) -> None:
+        """Remember what the film itself is to blame for; the oldest are forgotten beyond some hundreds."""
+        if not isinstance(error, FilmTrouble) or isinstance(error, FilmsBusy) or error.code in _PASSING:
+            return
+        self._found.pop(key, None)
+        trouble = FilmTrouble(error.code, error.explanation)  # without the frames that the error came through
+        self._found[key] = (self._seconds_of() + _HOPELESS_SECONDS, trouble)
+        while len(self._found) > _MOST_HOPELESS:
+            self._found.popitem(last=False)
 
 
 class Bench:
@@ -96,6 +124,7 @@ class FilmRoom:
     """`reports.web.film.Films` of this installation: films of the store, decoded with the limits given here.
 
     seconds, mebibytes: for one film. children: at most, each started when it is needed. room_mebibytes: for answers.
+    seconds_of: a clock; what cannot be decoded is not tried again for some minutes.
     """
 
     def __init__(
@@ -107,11 +136,13 @@ class FilmRoom:
         children: int = 2,
         most_waiting: int = 12,
         room_mebibytes: int = 256,
+        seconds_of: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         decoders = [DecoderProcess(seconds, mebibytes) for _ in range(children)]
         self._bench = Bench(decoders, most_waiting=most_waiting, patience_seconds=seconds)
         self._known = Recollection(room_mebibytes * _MEBIBYTE)
+        self._hopeless = Hopeless(seconds_of)
         self._asked: dict[tuple[str, str], Future[bytes]] = {}
         self._lock = threading.Lock()
         self._closing = weakref.finalize(self, _close, decoders)
@@ -145,6 +176,7 @@ class FilmRoom:
             known = self._known.get(key)
             if known is not None:
                 return known
+            self._hopeless.refuse(key)
             asked, first = self._asked.get(key), key not in self._asked
             if asked is None:
                 asked = self._asked[key] = Future()
@@ -158,6 +190,7 @@ class FilmRoom:
         except BaseException as error:  # whoever waits must not wait for ever
             with self._lock:
                 del self._asked[key]
+                self._hopeless.put(key, error)
             asked.set_exception(error)
             raise
         with self._lock:

@@ -117,6 +117,25 @@ def test_what_cannot_be_decoded_says_why(room: FilmRoom) -> None:
     assert "3 frames" in frames.value.explanation
 
 
+def test_what_could_not_be_decoded_is_not_tried_again_for_some_minutes(store: Path, tmp_path: Path) -> None:
+    path = stored_path(tmp_path, DIGESTS[0])
+    path.parent.mkdir()
+    path.write_bytes(stored_path(store, DIGESTS[2]).read_bytes())  # of several frames
+    now = [1000.0]
+    room = FilmRoom(tmp_path, children=1, seconds_of=lambda: now[0])
+    with pytest.raises(FilmTrouble, match="3 frames"):
+        room.preview(DIGESTS[0])
+    path.write_bytes(stored_path(store, DIGESTS[0]).read_bytes())  # now a try would succeed
+
+    with pytest.raises(FilmTrouble, match="3 frames") as again:
+        room.preview(DIGESTS[0])
+    assert again.value.code == "multi-frame"
+    assert room.pixels(DIGESTS[0]).content  # another question
+    now[0] += 301
+    assert room.preview(DIGESTS[0]).content
+    room.close()
+
+
 def test_the_same_question_at_once_is_answered_once(store: Path) -> None:
     room = FilmRoom(store, children=2)
     with ThreadPoolExecutor(8) as pool:
