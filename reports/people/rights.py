@@ -33,6 +33,7 @@ class Right(StrEnum):
     QUALITY = "quality"
     AUDIT = "audit"
     ADMINISTER = "administer"
+    PEOPLE = "people"  # who may come in as what; for people alone, as it leads to every other right
 
 
 HELD_BY: Final = MappingProxyType(
@@ -59,6 +60,7 @@ HELD_BY: Final = MappingProxyType(
                 Right.QUALITY,
                 Right.AUDIT,
                 Right.ADMINISTER,
+                Right.PEOPLE,
             },
         ),
         Role.AUDITOR: frozenset({Right.ACCOUNT, Right.QUALITY, Right.AUDIT}),

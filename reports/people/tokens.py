@@ -18,7 +18,7 @@ from reports.people.sessions import digest_of
 from reports.people.tables import ApiToken
 
 SCOPES: Final = (Right.SEE, Right.QUALITY, Right.AUDIT, Right.ADMINISTER)
-"""What a program may be given. It signs nothing and edits nothing: that is for people."""
+"""What a program may be given. It signs nothing, edits nothing and lets nobody in: that is for people."""
 
 PREFIX: Final = "wetread_"  # so that a token that got into a file is recognized as one
 _SERVICE: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,55}")

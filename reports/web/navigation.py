@@ -30,7 +30,7 @@ PLACES: Final = (
     Place("/queues", "Queues", Right.ADMINISTER, "queues", "u"),
     Place("/dead-letters", "Dead letters", Right.ADMINISTER, "dead-letters", "d"),
     Place("/models", "Models", Right.ADMINISTER, "models", "m"),
-    Place("/users", "Users", Right.ADMINISTER, "users", "s"),
+    Place("/users", "Users", Right.PEOPLE, "users", "s"),
     Place("/audit", "Audit", Right.AUDIT, "audit", "a"),
     Place("/check", "Check", Right.ADMINISTER, "check", "c"),
 )

@@ -36,14 +36,14 @@ def routes(site: Site) -> list[Route]:
         return []
     pages = _Pages(site, people)
     return [
-        site.route("/users", pages.users, Right.ADMINISTER),
-        site.route("/users", typed(pages.add), Right.ADMINISTER, methods=("POST",)),
-        site.route("/users/{number:int}", pages.user, Right.ADMINISTER),
-        site.route("/users/{number:int}", typed(pages.edit), Right.ADMINISTER, methods=("POST",)),
-        site.route("/users/{number:int}/reset", pages.reset, Right.ADMINISTER, methods=("POST",)),
-        site.route("/users/{number:int}/disable", pages.disable, Right.ADMINISTER, methods=("POST",)),
-        site.route("/users/{number:int}/enable", pages.enable, Right.ADMINISTER, methods=("POST",)),
-        site.route("/users/{number:int}/sign-out", pages.sign_out, Right.ADMINISTER, methods=("POST",)),
+        site.route("/users", pages.users, Right.PEOPLE),
+        site.route("/users", typed(pages.add), Right.PEOPLE, methods=("POST",)),
+        site.route("/users/{number:int}", pages.user, Right.PEOPLE),
+        site.route("/users/{number:int}", typed(pages.edit), Right.PEOPLE, methods=("POST",)),
+        site.route("/users/{number:int}/reset", pages.reset, Right.PEOPLE, methods=("POST",)),
+        site.route("/users/{number:int}/disable", pages.disable, Right.PEOPLE, methods=("POST",)),
+        site.route("/users/{number:int}/enable", pages.enable, Right.PEOPLE, methods=("POST",)),
+        site.route("/users/{number:int}/sign-out", pages.sign_out, Right.PEOPLE, methods=("POST",)),
     ]
 
 

@@ -20,6 +20,7 @@ from agent.pages import make_pages
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from reports.people import tokens
+from reports.people.config import OidcConfig
 from reports.people.rights import HELD_BY, NOBODY, Right, Role, rights_of
 from reports.web.doors import Door
 from tests.harness.people import add_user, browser, signed_in
@@ -58,7 +59,7 @@ BELONGS = {
     "/sign-out": {Right.OPEN},
     "/static": {Right.OPEN},
     "/study": {Right.SEE, Right.EDIT, Right.SIGN, Right.HANDLE, Right.OVERRULE, Right.ASK, Right.ADMINISTER},
-    "/users": {Right.ADMINISTER},
+    "/users": {Right.PEOPLE},
     "/welcome": {Right.OPEN},
     "/worklist": {Right.SEE},
 }
@@ -100,7 +101,15 @@ async def let_in(scope: Scope, receive: Receive, send: Send) -> None:
 def house(sqlite_url: str, tmp_path: Path, open_database: Callable[[str], Database]) -> tuple[Starlette, Database]:
     """The whole app as it is served, with empty rooms behind its doors."""
     database = open_database(sqlite_url)
-    app = make_pages(Config(node=NodeConfig(data_folder=tmp_path, reserve_mebibytes=1)), database)
+    oidc = OidcConfig.model_validate(
+        {
+            "issuer": "https://login.example",
+            "client_id": "wetread",
+            "roles": {"rads": "radiologist"},
+            "organization": "Hospital",
+        }
+    )
+    app = make_pages(Config(node=NodeConfig(data_folder=tmp_path, reserve_mebibytes=1), oidc=oidc), database)
     for address in addresses(app.routes):
         address.door._app = let_in
     return app, database
@@ -120,6 +129,7 @@ def test_there_are_addresses_and_each_is_where_it_belongs(house: tuple[Starlette
         beginning = "/" + re.split(r"[.{]", parts[1])[0]
         assert beginning in BELONGS, f"{address.path}: write into BELONGS which right it may need"
         assert address.door.right in BELONGS[beginning], address.path
+    assert BELONGS.keys() == {"/" + re.split(r"[.{]", address.path.split("/")[1])[0] for address in found}
 
 
 def test_who_only_looks_changes_nothing(house: tuple[Starlette, Database]) -> None:
@@ -202,6 +212,20 @@ def test_a_program_comes_in_where_its_scope_reaches(
     for address in addresses(app.routes):
         reaches = address.door.right in {scope, Right.OPEN}
         assert set(asked(client, address).values()) == {204 if reaches else 403}, address.path
+
+
+def test_no_program_lets_anybody_in(house: tuple[Starlette, Database]) -> None:
+    """Whoever makes a link for a radiologist can sign as one."""
+    app, database = house
+    with database.write() as tx:
+        tokens.add(tx, "ris", "t" * 43, tokens.SCOPES, expires_at=None, now=clock(tx), actor="person:test")
+    headers = {"Authorization": f"Bearer {'t' * 43}", "Accept": "application/json"}
+    client = TestClient(app, base_url="http://localhost:8080", headers=headers, follow_redirects=False)
+
+    users = [address for address in addresses(app.routes) if address.path.startswith("/users")]
+
+    assert {status for address in users for status in asked(client, address).values()} == {403}
+    assert not set(tokens.SCOPES) & {Right.EDIT, Right.SIGN, Right.PEOPLE}
 
 
 @pytest.mark.parametrize("shown", ["Bearer wrong", "Bearer ", "Bearer", "Basic a2ltOnB3", "Digest x"])

@@ -295,7 +295,9 @@ def test_a_removed_token_opens_nothing(lobby: Lobby) -> None:
         tokens.remove(tx, "ris", now=lobby.moment, actor="person:test")
 
 
-@pytest.mark.parametrize("scopes", [[], [Right.SIGN], [Right.EDIT, Right.SEE], [Right.ACCOUNT], [Right.OPEN]])
+@pytest.mark.parametrize(
+    "scopes", [[], [Right.SIGN], [Right.EDIT, Right.SEE], [Right.ACCOUNT], [Right.OPEN], [Right.PEOPLE]]
+)
 def test_no_program_gets_the_rights_of_people(porch: Lobby, scopes: list[Right]) -> None:
     with porch.database.write() as tx, pytest.raises(ConfigurationError, match="scopes"):
         tokens.add(tx, "ris", TOKEN, scopes, expires_at=None, now=porch.moment, actor="person:test")
