@@ -85,6 +85,7 @@ class Newsroom:
         self._database = database
         self._seats: set[Seat] = set()
         self._task: asyncio.Task[None] | None = None
+        self._looked = asyncio.Event()
 
     @property
     def is_full(self) -> bool:
@@ -99,11 +100,16 @@ class Newsroom:
         taken = Seat()
         self._seats.add(taken)
         if self._task is None or self._task.done():
+            self._looked = asyncio.Event()
             self._task = asyncio.get_running_loop().create_task(self._look_on())
         try:
             yield taken
         finally:
             self._seats.discard(taken)
+
+    async def ready(self) -> None:
+        """Wait for the first look since somebody listens: every change from then on is heard."""
+        await self._looked.wait()
 
     async def _look_on(self) -> None:
         before: _Seen | None = None
@@ -113,6 +119,7 @@ class Newsroom:
                 self._tell(studies, silent=False)
             except SQLAlchemyError:
                 self._tell(frozenset(), silent=True)
+            self._looked.set()
             await asyncio.sleep(self.pace.looks)
 
     def _tell(self, studies: frozenset[int], *, silent: bool) -> None:
@@ -157,14 +164,16 @@ class Newsroom:
 
 
 async def told(room: Newsroom, seat: Seat) -> AsyncIterator[News | None]:
-    """What is new, as it comes; None every now and then, as a sign of life. Ends after a while."""
+    """What is new, as it comes; None at each beat, however much is new, to ask for the session. Ends after a while."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + room.pace.lasts
+    end, beat = loop.time() + room.pace.lasts, loop.time() + room.pace.beats
     while loop.time() < end:
+        if loop.time() >= beat:
+            beat = loop.time() + room.pace.beats
+            yield None
         try:
-            async with asyncio.timeout(min(room.pace.beats, max(end - loop.time(), 0.01))):
+            async with asyncio.timeout_at(min(beat, end)):
                 await seat.bell.wait()
         except TimeoutError:
-            yield None
-        else:
-            yield seat.take()
+            continue
+        yield seat.take()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
@@ -16,7 +17,7 @@ from starlette.requests import Request
 
 from agent.config import WebConfig
 from agent.serving import make_server
-from reports.web.news import Pace
+from reports.web.news import News, Newsroom, Pace, Seat, told
 from reports.web.pages import events
 from reports.web.rights import NOBODY, Visitor
 from reports.web.site import Equipment, Premises, Site, make_templates, static_files
@@ -88,6 +89,22 @@ def test_browser_hears_what_changed_and_that_its_session_ended(room: ReadingRoom
         attendant.closed = True
 
         assert "event: ended" in list(heard)
+
+
+def test_sign_of_life_comes_however_much_is_new(room: ReadingRoom) -> None:
+    """At each of them the session is asked for: one that ended must not go on listening while there is news."""
+
+    async def listen() -> News | None:
+        newsroom, seat = Newsroom(room.database, Pace(beats=0.05, lasts=5)), Seat()
+        news: News | None = News()
+        seat.bell.set()
+        async for news in told(newsroom, seat):
+            if news is None:
+                break
+            seat.bell.set()  # there is always more
+        return news
+
+    assert asyncio.run(listen()) is None
 
 
 def test_process_that_ends_hangs_up_without_a_complaint(room: ReadingRoom, caplog: pytest.LogCaptureFixture) -> None:

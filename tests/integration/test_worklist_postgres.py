@@ -96,7 +96,7 @@ def test_listener_hears_what_changed(
     async def listen() -> News:
         room = Newsroom(ward.database, Pace(looks=0.05))
         with room.seat() as seat:
-            await asyncio.sleep(0.5)
+            await room.ready()
             await asyncio.to_thread(expire)
             async for news in told(room, seat):
                 if news is not None:

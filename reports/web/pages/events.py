@@ -40,7 +40,9 @@ class _Events:
     async def _stream(self, request: Request) -> AsyncIterator[str]:
         try:
             with self._room.seat() as seat:
-                yield "retry: 3000\n\nevent: well\ndata: {}\n\n"
+                yield "retry: 3000\n\n"
+                await self._room.ready()  # the browser asks for all once more: no change falls between
+                yield "event: well\ndata: {}\n\n"
                 async for news in told(self._room, seat):
                     if news is not None:
                         yield _written(news)

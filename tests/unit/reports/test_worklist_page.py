@@ -405,7 +405,7 @@ def look(room: Newsroom, change: Callable[[], None], *, answers: int = 1) -> lis
     async def listen() -> list[News | None]:
         with room.seat() as seat:
             found: list[News | None] = []
-            await asyncio.sleep(0.3)
+            await room.ready()
             change()
             async for news in told(room, seat):
                 if news is not None:
@@ -467,7 +467,7 @@ def test_listener_hears_of_silence_and_of_its_end(five: Place) -> None:
         room = Newsroom(database, QUICK)
         with room.seat() as seat:
             found: list[News] = []
-            await asyncio.sleep(0.2)
+            await room.ready()
             break_it()
             async for news in told(room, seat):
                 if news is None:
