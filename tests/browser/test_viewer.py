@@ -53,6 +53,7 @@ class Hanging:
 
     def __init__(self, room: FilmRoom, folder: Path) -> None:
         self.room = room
+        self.busy = 0  # answers that tell the viewer to ask again
         self._folder = folder
         self._digests: list[str] = []
 
@@ -83,6 +84,10 @@ class Hanging:
 
     def product(self, request: Request) -> Response:
         digest = self._digests[request.path_params["place"]]
+        if self.busy:
+            self.busy -= 1
+            busy = {"code": "busy", "detail": "Too many films are being decoded at this moment."}
+            return JSONResponse(busy, status_code=503, headers={"Retry-After": "0"})
         try:
             picture = getattr(self.room, request.path_params["product"])(digest)
         except FilmTrouble as trouble:
@@ -92,7 +97,8 @@ class Hanging:
 
     def _told(self, place: int) -> dict[str, Any]:
         addresses = {"preview": f"/preview/{place}", "pixels": f"/pixels/{place}"}
-        return {"id": place + 1, **addresses, "facts": dict(self.room.describe(self._digests[place])), "words": []}
+        facts = None if self.busy else dict(self.room.describe(self._digests[place]))
+        return {"id": place + 1, **addresses, "facts": facts, "words": []}
 
 
 class _Headers:
@@ -329,6 +335,20 @@ def test_a_film_that_cannot_be_shown_says_why_and_never_counts_as_shown(open_vie
 
     assert page.get_by_role("alert").inner_text() == "The object has 3 frames; a radiograph has one."
     assert page.evaluate("window.events") == [["film-failed", "multi-frame"]]
+
+
+def test_a_film_that_nobody_is_free_to_decode_is_asked_for_until_it_comes(
+    open_viewer: Callable[..., Page], hanging: Hanging
+) -> None:
+    hanging.busy = 8
+
+    page = open_viewer(make(noise(), ViewPosition="PA"))
+
+    assert "film-failed" not in names(page)
+    name = page.locator(".viewer-pane").get_attribute("aria-label")
+    assert name is not None
+    assert "PA" in name  # the list knew nothing of it
+    assert hanging.busy == 0
 
 
 def test_a_film_out_of_sight_is_not_shown_until_somebody_can_see_it(

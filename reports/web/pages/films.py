@@ -93,6 +93,8 @@ class _Films:
         for one in shelved:
             try:
                 told.append(as_json(one, self._films(purged=one.purged).describe(one.digest)))
+            except FilmsBusy:  # the film itself is asked for again until it is free; then it says all this
+                told.append(as_json(one))
             except FilmTrouble as trouble:
                 told.append(as_json(one, trouble=trouble))
         return told

@@ -1,7 +1,8 @@
 // Films as they come from the server: a small picture first, then every value. The formats: deploy/docs/viewer.md.
 
 const MAGIC = 0x4d4c4657; // "WFLM"
-const TRIES = 4; // where the server is busy
+const TRIES = 4; // where the server does not show films at this moment
+const BUSY_TRIES = 60; // where others are being decoded: that passes, and without the film nothing can be signed
 
 /** Why a film is not shown, in words for people. */
 export class FilmFailure extends Error {
@@ -86,7 +87,8 @@ async function ask(address, signal) {
     if (answer.ok && !kind.startsWith("text/")) return answer;
     if (answer.ok || answer.status === 401) throw new FilmFailure("signed-out", "The session has ended. Sign in again to see the film.");
     const said = kind.startsWith("application/json") ? await answer.json() : {};
-    if (answer.status !== 503 || tried === TRIES) throw new FilmFailure(said.code ?? `http-${answer.status}`, said.detail ?? `The film could not be fetched (${answer.status}).`);
+    const tries = said.code === "busy" ? BUSY_TRIES : TRIES;
+    if (answer.status !== 503 || tried >= tries) throw new FilmFailure(said.code ?? `http-${answer.status}`, said.detail ?? `The film could not be fetched (${answer.status}).`);
     await new Promise((resolve) => setTimeout(resolve, 1000 * Number(answer.headers.get("Retry-After") ?? 1)));
   }
 }

@@ -362,6 +362,22 @@ def test_a_film_that_cannot_be_shown_says_why(reading: Reading) -> None:
     assert reading.web.get(f"/film/{2**40}/pixels").status_code == 404
 
 
+def test_list_of_a_busy_moment_has_no_trouble_that_would_last(sqlite_url: str, store: Path) -> None:
+    database = Database(sqlite_url)
+    busy = FilmRoom(store, children=1, most_waiting=0)
+    made = Reading(database, store, busy)
+    made.receive(1, DIGESTS[0])
+
+    with busy._bench.decoder("another film"):
+        (film,) = made.web.get("/study/1/films.json").json()["films"]
+        assert made.web.get(film["preview"]).status_code == 503  # the viewer asks again
+
+    assert (film["facts"], film["trouble"]) == (None, None)
+    assert made.web.get(film["preview"]).status_code == 200
+    busy.close()
+    database.close()
+
+
 def test_what_was_deleted_is_gone_and_no_prior(reading: Reading) -> None:
     reading.receive(2, DIGESTS[1])
     with reading.database.write() as tx:
