@@ -114,10 +114,17 @@ def train(cases: Sequence[Case], out: Path, course: Course, say: Say) -> Path:
         }
     )
     stages.run("finetune", settings, out / "finetune", say)
-    model = out / "finetune" / "model"
+    return _finished(out / "finetune" / "model", out / "model")
+
+
+def _finished(trained: Path, out: Path) -> Path:
+    """The checkpoint as it ships: with what it is scored by, and with the unused matrix that published ones have."""
+    config = Checkpoint.open(trained, "fp32").config
+    weights = dict(layout.published(load(trained, "fp32", device="cpu").parts))
+    weights["vision_tower.proj"] = torch.zeros(SHAPE.tower_width, int(config["clip_embed_dim"]))
     pairs = {finding: list(pair) for finding, pair in sentences.pairs().items()}
-    layout.write_json(model / "wetread.json", {**CARD.model_dump(), "score_pairs": pairs})
-    return model
+    layout.write(out, sorted(weights.items()), config, CARD, tokenizer=trained, extra={"score_pairs": pairs})
+    return out
 
 
 def _pointed(tower: Path, out: Path) -> Path:

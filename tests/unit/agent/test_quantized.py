@@ -107,7 +107,7 @@ def test_it_is_smaller_and_holds_the_other_files_unchanged(made: dict[str, Path]
 
 def test_without_a_name_it_comes_to_lie_beside_the_model(tmp_path: Path) -> None:
     source = shutil.copytree(
-        demonstration_checkpoint(), tmp_path / "ours", ignore=shutil.ignore_patterns("*.py*", "__*")
+        demonstration_checkpoint(), tmp_path / "ours", ignore=shutil.ignore_patterns("*.py*", "*.md", "__*")
     )
     result = model("quantize", source, "--precision", "int8")
     assert (tmp_path / "ours-int8" / QUANTIZED).is_file()
@@ -135,7 +135,7 @@ def test_what_is_quantized_is_not_quantized_again(folder: Path, tmp_path: Path) 
 
 def test_the_model_is_not_overwritten_by_itself_and_nothing_else_is_replaced(folder: Path, tmp_path: Path) -> None:
     source = shutil.copytree(
-        demonstration_checkpoint(), tmp_path / "ours", ignore=shutil.ignore_patterns("*.py*", "__*")
+        demonstration_checkpoint(), tmp_path / "ours", ignore=shutil.ignore_patterns("*.py*", "*.md", "__*")
     )
     assert "is the model itself" in str(model("quantize", source, "--precision", "nf4", "--output", source).exception)
     (tmp_path / "letters").mkdir()
