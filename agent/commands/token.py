@@ -36,7 +36,7 @@ def add(surroundings: Surroundings, service: str, scopes: tuple[str, ...], days:
     """Print a new token for a program. It is shown this once; only its digest is kept.
 
     Scopes: see (worklist, studies, films, drafts), quality (figures), audit (the audit trail), administer (requeue,
-    pause, set up). No program signs or edits a report.
+    pause, set up). No program signs or edits a report, or lets anybody in.
     """
     secret = tokens.PREFIX + new_token()
     with open_database(config_of(surroundings)) as database, database.write() as tx:
