@@ -13,7 +13,7 @@ from types import MappingProxyType
 from pydicom import Dataset
 
 from dicom_node.errors import CannotUnderstand
-from dicom_node.files import stored_path, write_document
+from dicom_node.files import read_document, stored_path, write_document
 from dicom_node.headers import open_header
 from dicom_node.kinds import Kind, Stage
 from dicom_node.transports import Destination
@@ -143,10 +143,14 @@ def attest(folder: Path, scene: Scene, person: Person, text: DraftText, now: dat
 def verify(
     folder: Path, scene: Scene, draft: Dataset, person: Person, text: DraftText, now: datetime, workshop: Workshop
 ) -> Written:
-    """Write the verified report in every form for every destination; `scene.first` is the first signature, if any."""
+    """Write the verified report in every form for every destination.
+
+    Who signed first is named only for the words that were signed first: nobody vouches for those of another person.
+    """
     own = Signing(person.signer, now)
-    first = Signing(_signer(scene.first), scene.first.at) if scene.first is not None else None
-    both = scene.first is not None and scene.first.may_verify
+    other = scene.first if scene.first is not None and _signed_words(folder, scene.first) == text else None
+    first = Signing(_signer(other), other.at) if other is not None else None
+    both = other is not None and other.may_verify
     images = _of_the_request(folder, scene, workshop)
 
     def build(predecessor: Dataset | None) -> Dataset:
@@ -287,6 +291,12 @@ def _header(folder: Path, digest: str) -> Dataset | None:
         return open_header(stored_path(folder, digest))
     except (FileNotFoundError, CannotUnderstand):
         return None
+
+
+def _signed_words(folder: Path, first: Signature) -> DraftText:
+    """What `attest` kept."""
+    kept = json.loads(read_document(folder, first.digest))
+    return DraftText(kept["findings"], kept["impression"])
 
 
 def _signer(first: Signature) -> Signer:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 
-from reports.signoff.errors import AlreadySigned, Ended, NotAllowed, NotCurrent, PatientChanged, SamePerson, SignedSince
+from reports.signoff.errors import (
+    AlreadySigned,
+    Ended,
+    NotAllowed,
+    NotCurrent,
+    PatientChanged,
+    SamePerson,
+    SignedSince,
+    SignOffError,
+)
 from reports.signoff.person import Person
 from reports.signoff.scene import Scene, Signature
 from reports.tables import ENDED, Event, ReportState
@@ -16,6 +25,26 @@ def may_be_edited(scene: Scene) -> None:
         raise AlreadySigned(scene.last.login if scene.last is not None else "")
     if scene.state in ENDED:
         raise Ended(scene.state.value, scene.event)
+
+
+def may_save(scene: Scene, person: Person) -> None:
+    """May this person change the text? Once it is signed first, only who could sign second: else the first signer
+    would have signed words of a third person.
+
+    Raises AlreadySigned, Ended, NotAllowed, SamePerson.
+    """
+    may_be_edited(scene)
+    if scene.first is not None:
+        _may_be_second(scene.first, person)
+
+
+def could_save(scene: Scene, person: Person) -> bool:
+    """`may_save`, as a question."""
+    try:
+        may_save(scene, person)
+    except SignOffError:
+        return False
+    return True
 
 
 def may_sign(scene: Scene, person: Person) -> None:  # noqa: ARG001  the first signature is anybody's
@@ -31,10 +60,7 @@ def may_cosign(scene: Scene, person: Person) -> None:
     may_be_edited(scene)
     if scene.state is not ReportState.AWAITING_SECOND or scene.first is None:
         raise NotAllowed("the report has no first signature yet; sign it")
-    if is_the_same(person, scene.first):
-        raise SamePerson
-    if not person.may_verify:
-        raise NotAllowed("a trainee's signature does not verify a report; a radiologist signs second")
+    _may_be_second(scene.first, person)
     _may_leave(scene)
 
 
@@ -89,6 +115,13 @@ def is_the_same(person: Person, first: Signature) -> bool:
     if _plain(person.name) & _plain(first.name):
         return True
     return bool(person.identifier) and (person.identifier, person.scheme) == (first.identifier, first.scheme)
+
+
+def _may_be_second(first: Signature, person: Person) -> None:
+    if is_the_same(person, first):
+        raise SamePerson
+    if not person.may_verify:
+        raise NotAllowed("a trainee's signature does not verify a report; a radiologist signs second, or sends it back")
 
 
 def _plain(name: str) -> frozenset[tuple[str, str]]:

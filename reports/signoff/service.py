@@ -32,7 +32,7 @@ from reports.signoff.person import Person
 from reports.signoff.reasons import WORDS, Reason
 from reports.signoff.scene import Scene, look, report_of, signed_report_of, standing, study_of
 from reports.signoff.tables import Identity, WorkingCopy
-from reports.tables import ENDED, Event, Report, ReportState
+from reports.tables import Event, Report, ReportState
 from reports.text import DraftText, clean
 
 __all__ = ["FirstSignature", "Opened", "SignOff", "Signed"]
@@ -61,7 +61,8 @@ class SignOff:
             return opened(tx, scene, person, drafted, final, now)
 
     def open_(self, report_id: int, person: Person, now: datetime) -> Opened:
-        """Open a report to edit and sign it; `mine` is False where somebody else has it open, or it is signed or over.
+        """Open a report to edit and sign it; `mine` is False where somebody else has it open, or it is signed or over,
+        or waits for a second signature that cannot be this person's.
 
         Who has been silent for two minutes has it open no longer.
         """
@@ -70,7 +71,7 @@ class SignOff:
         with self.database.write() as tx:
             life.lock(tx, scene.study_id)
             scene = look(tx, report_id)
-            if scene.state not in ENDED and scene.state is not ReportState.VERIFIED:
+            if permits.could_save(scene, person):
                 copy = copies.copy_of(tx, report_of(tx, report_id))
                 before = copy.holder_login if copy.holder_id not in {None, person.user_id} else ""
                 if copies.take(copy, person, now) and before:
@@ -111,11 +112,12 @@ class SignOff:
     ) -> int:
         """Keep the text as edited, also half-finished; returns the new version.
 
-        Raises StaleVersion, OpenedByAnother, Unwritable, AlreadySigned, Ended.
+        Raises StaleVersion, OpenedByAnother, Unwritable, AlreadySigned, Ended; NotAllowed and SamePerson where it has a
+        first signature and this person could not be the second.
         """
         documents.must_fit(text)
         with self._locked(report_id) as (tx, report):
-            permits.may_be_edited(look(tx, report_id))
+            permits.may_save(look(tx, report_id), person)
             copy = copies.copy_of(tx, report)
             copies.must_be_free(copy, person, version, now)
             copies.take(copy, person, now)
