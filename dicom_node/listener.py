@@ -112,6 +112,7 @@ class Listener:
             association.join(max(0.0, deadline - time.monotonic()))
         self._ae.shutdown()
         self._servers.clear()
+        self._register.close()
         log.info("stopped")
 
     def sweep(self) -> None:

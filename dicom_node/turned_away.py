@@ -25,13 +25,17 @@ KEPT: Final = timedelta(days=30)
 
 
 class Register:
-    """Counts for one listener. A caller that knocks again and again is written down every few seconds."""
+    """Counts for one listener. A caller that knocks again and again is written down every few seconds.
+
+    What was said last is never lost: a timer writes it down, and `close` what is left.
+    """
 
     def __init__(self, database: Database, *, every_seconds: float = 5) -> None:
         self._database = database
         self._every = every_seconds
         self._lock = threading.Lock()
         self._pending: dict[tuple[str, str, str, str], _Pending] = {}
+        self._timer: threading.Timer | None = None
 
     def note(self, caller: Caller, refusal: Refusal) -> None:
         """Count it; that the database does not answer is told in the log alone."""
@@ -40,11 +44,38 @@ class Register:
         with self._lock:
             if len(self._pending) > MOST:
                 self._pending.clear()
-            pending = self._pending.setdefault(key, _Pending())
-            pending.times += 1
+            pending = self._pending.setdefault(key, _Pending(caller, refusal))
+            pending.times, pending.refusal = pending.times + 1, refusal
             if now < pending.quiet_until:
+                self._write_later()
                 return
             times, pending.times, pending.quiet_until = pending.times, 0, now + self._every
+        self._keep(caller, refusal, times)
+
+    def close(self) -> None:
+        """Write down what was only counted so far."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+        self._write_pending()
+
+    def _write_later(self) -> None:
+        """Start the timer, unless it runs; the lock is held."""
+        if self._timer is None:
+            self._timer = threading.Timer(self._every, self._write_pending)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _write_pending(self) -> None:
+        with self._lock:
+            self._timer = None
+            waiting = [(one.caller, one.refusal, one.times) for one in self._pending.values() if one.times]
+            for pending in self._pending.values():
+                pending.times = 0
+        for caller, refusal, times in waiting:
+            self._keep(caller, refusal, times)
+
+    def _keep(self, caller: Caller, refusal: Refusal, times: int) -> None:
         try:
             self._write(caller, refusal, times)
         except IntegrityError:  # another listener met the same caller at the same moment
@@ -59,8 +90,10 @@ class Register:
 
 @dataclass(slots=True)
 class _Pending:
-    """What was not written down yet, and until when nothing is."""
+    """What was not written down yet, the newest cause, and until when nothing is."""
 
+    caller: Caller
+    refusal: Refusal
     times: int = 0
     quiet_until: float = 0.0
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from dicom_node import turned_away
 from dicom_node.access import Caller, Refusal
+from tests.harness.node import wait_until
 from tests.unit.dicom_node.desk import Desk
 
 REFUSAL = Refusal(1, 1, 3, "calling-ae-title-not-recognized", "only the case differs from 'PACS'")
@@ -45,3 +47,22 @@ def test_what_is_old_is_forgotten(desk: Desk) -> None:
 def test_control_characters_of_a_stranger_do_not_reach_a_terminal(desk: Desk) -> None:
     desk.do(lambda tx: turned_away.record(tx, caller("A\x1b[2J\x00"), REFUSAL, desk.now))
     assert [row.calling_ae_title for row in desk.ask(turned_away.newest)] == ["A?[2J?"]
+
+
+def test_newest_cause_wins_within_seconds_and_every_one_is_counted(desk: Desk) -> None:
+    register = turned_away.Register(desk.database, every_seconds=0.1)
+    for words in ("first", "second", "third"):
+        register.note(caller(), replace(REFUSAL, explanation=words))
+
+    def told() -> bool:
+        return [(row.times, row.explanation) for row in desk.ask(turned_away.newest)] == [(3, "third")]
+
+    wait_until(told, "the newest cause", seconds=30)
+
+
+def test_stop_writes_down_what_was_only_counted(desk: Desk) -> None:
+    register = turned_away.Register(desk.database, every_seconds=3600)
+    for words in ("first", "second", "third"):
+        register.note(caller(), replace(REFUSAL, explanation=words))
+    register.close()
+    assert [(row.times, row.explanation) for row in desk.ask(turned_away.newest)] == [(3, "third")]
