@@ -38,7 +38,7 @@ _VERIFIED: Final = MappingProxyType(
         9: "is not valid yet: is a clock wrong, here or there?",
         10: "has expired: it must be renewed there (or a clock is wrong)",
         18: "is self-signed: put that very certificate into node.tls_ca, if it is the right one",
-        19: "is self-signed: put its CA into node.tls_ca, if it is the right one",
+        19: "is signed by a CA that we do not trust: put that CA into node.tls_ca, if it is the right one",
         20: _UNTRUSTED,
         21: _UNTRUSTED,
         62: "is for another name",

@@ -89,12 +89,20 @@ def test_peer_that_must_use_tls_is_refused_in_the_clear(tls_door: OpenTls, autho
     assert (code, "must use TLS: let it call node.tls_port" in words) == ("tls-required", True)
 
 
+def with_its_ca(files: Files, authority: Authority) -> Files:
+    """The same, where the file of the certificate holds its CA as well, so that the handshake shows both."""
+    assert files.certificate is not None
+    files.certificate.write_bytes(files.certificate.read_bytes() + authority.file.read_bytes())
+    return files
+
+
 @ON_ONE
 @pytest.mark.parametrize(
     ("caller", "words"),
     [
         ("nameless", "it showed no certificate"),
         ("of another CA", "is signed by nobody that we trust: put the CA that signed it into node.tls_ca"),
+        ("with the other CA", "is signed by a CA that we do not trust: put that CA into node.tls_ca"),
         ("self-signed", "is self-signed"),
         ("expired", "has expired"),
         ("not yet valid", "is not valid yet: is a clock wrong"),
@@ -109,6 +117,7 @@ def test_caller_that_is_not_let_in_is_told_to_us_in_words(
     callers: dict[str, Callable[[], Files | None]] = {
         "nameless": lambda: None,
         "of another CA": lambda: stranger.issue("pacs", trusts=authority.file),
+        "with the other CA": lambda: with_its_ca(stranger.issue("pacs", trusts=authority.file), stranger),
         "self-signed": lambda: authority.issue("pacs", self_signed=True),
         "expired": lambda: authority.issue("pacs", begins=-9 * DAY, ends=-DAY),
         "not yet valid": lambda: authority.issue("pacs", begins=DAY),
@@ -195,6 +204,7 @@ def test_peer_is_called_by_tls_with_certificates_on_both_sides(authority: Author
             "of another CA",
             "its certificate is signed by nobody that we trust: put the CA that signed it into node.tls_",
         ),
+        ("with the other CA", "its certificate is signed by a CA that we do not trust: put that CA into node.tls_ca"),
         ("in the clear", "does it speak TLS on that port?"),
     ],
 )
@@ -207,6 +217,7 @@ def test_peer_that_is_not_the_right_one_gets_nothing_and_we_are_told_why(
         "expired": lambda: authority.issue("pacs", begins=-9 * DAY, ends=-timedelta(hours=1)),
         "self-signed": lambda: authority.issue("pacs", self_signed=True),
         "of another CA": lambda: stranger.issue("pacs", trusts=authority.file),
+        "with the other CA": lambda: with_its_ca(stranger.issue("pacs", trusts=authority.file), stranger),
         "in the clear": lambda: None,
     }
     with pacs(tmp_path, peers_there[theirs]()) as port, pytest.raises(SendFailure) as raised:
