@@ -237,6 +237,7 @@ def test_signing_out_ends_the_session_and_not_only_the_cookie(reception: Recepti
     token = reception.sign_in()
 
     answer = reception.browser.post("/sign-out")
+    assert answer.headers["clear-site-data"] == '"cache"'  # films
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
     assert "Max-Age=0" in answer.headers["set-cookie"]
