@@ -1,6 +1,7 @@
-"""What a worklist shows of a draft at a glance: which findings its text names, how urgent they are, and of which film.
+"""What a worklist shows of a report at a glance: which findings its text names, how urgent they are, and of which film.
 
-Kept beside the report, in the commit that records it: ten thousand drafts cannot be read for one page. No word of the
+Kept beside the report, in the commit that records it, and in that of each signature: what a person has signed counts,
+not what the AI had said. Ten thousand drafts cannot be read for one page. No word of the
 report and nothing of the patient is in it.
 """
 
@@ -23,7 +24,7 @@ _HEADER: Final = 64
 
 
 class Urgency(IntEnum):
-    """How soon a person should look, by what the AI's text says: the smaller, the sooner."""
+    """How soon a person should look, by what the text says: the smaller, the sooner."""
 
     CRITICAL = 0
     DOUBTFUL = 1  # critical if it is true; the text is not sure
@@ -70,22 +71,34 @@ def glance_of(findings: Iterable[Finding], films: Sequence[Dataset]) -> Glance:
 
     A label that both label sets have in other words (Pleural Effusion, Effusion) is named once, as CheXpert does.
     """
-    said = {finding.label: finding.state for finding in findings if finding.label in CHEXPERT[1:]}
-    return Glance(
-        urgency=int(min((URGENCIES.get(one, Urgency.PLAIN) for one in said.items()), default=Urgency.PLAIN)),
-        present=marked(label for label, state in said.items() if state is State.PRESENT),
-        uncertain=marked(label for label, state in said.items() if state is State.UNCERTAIN),
+    glance = Glance(
         modality=_element(films, "Modality")[:16],
         view=_element(films, "ViewPosition")[:16],
         body_part=_element(films, "BodyPartExamined"),
         station=_element(films, "StationName"),
     )
+    _say(glance, findings)
+    return glance
 
 
 def keep(tx: Session, glance: Glance, report_id: int) -> None:
     """Keep it beside a report that was just recorded."""
     glance.report_id = report_id
     tx.add(glance)
+
+
+def say_anew(tx: Session, report_id: int, findings: Iterable[Finding]) -> None:
+    """The report says something else now. findings: what its text says. Older reports have no row, and get none."""
+    glance = tx.get(Glance, report_id)
+    if glance is not None:
+        _say(glance, findings)
+
+
+def _say(glance: Glance, findings: Iterable[Finding]) -> None:
+    said = {finding.label: finding.state for finding in findings if finding.label in CHEXPERT[1:]}
+    glance.urgency = int(min((URGENCIES.get(one, Urgency.PLAIN) for one in said.items()), default=Urgency.PLAIN))
+    glance.present = marked(label for label, state in said.items() if state is State.PRESENT)
+    glance.uncertain = marked(label for label, state in said.items() if state is State.UNCERTAIN)
 
 
 def marked(labels: Iterable[str]) -> str:

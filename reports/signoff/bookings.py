@@ -15,7 +15,7 @@ from dicom_node.kinds import Stage
 from dicom_node.tables import Book, Delivery, Instance, Revision
 from dicom_node.worklist import Ending
 from dicom_node.worklist.moves import close, locked, settle
-from reports import drafts, shelf
+from reports import drafts, glance, shelf
 from reports.signoff.documents import Film, Written
 from reports.signoff.edits import Edit
 from reports.signoff.person import Person
@@ -37,6 +37,7 @@ def enter(tx: Session, scene: Scene, person: Person, written: Written, at: datet
     if report.state is not state:
         drafts.move(report, state, _EVENTS[state], now)
     _add_row(tx, scene, person, written, at)
+    glance.say_anew(tx, report.id, written.findings)
     if written.kind is not SignedKind.ATTESTED:
         _send(tx, scene, written, now, actor=person.actor)
     detail = {"kind": written.kind.value, "number": scene.next_number, "document": written.sop_instance_uid}

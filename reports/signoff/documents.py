@@ -24,6 +24,7 @@ from reports.charset import SourceUnusable
 from reports.checks import check_document
 from reports.checks.narrative import stage_of
 from reports.departures import of_other_requests
+from reports.findings import Finding
 from reports.messages.subject import read_subject
 from reports.objects.content import read_content
 from reports.objects.frame import encode
@@ -31,6 +32,7 @@ from reports.objects.signed import Signature as Signing
 from reports.objects.signed import Signer, build_addendum, build_signed
 from reports.objects.tree import plain
 from reports.outbox import LeftOut, Workshop
+from reports.signoff.edits import findings_of
 from reports.signoff.errors import PatientChanged, Unwritable
 from reports.signoff.person import Person
 from reports.signoff.scene import Scene, Signature
@@ -51,11 +53,12 @@ _WHOSE = ("StudyInstanceUID", "PatientID", "IssuerOfPatientID", "AccessionNumber
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a signature made, durable and named by no row yet."""
+    """What a signature made, durable and named by no row yet. findings: what its text says."""
 
     kind: SignedKind
     digest: str
     sop_instance_uid: str
+    findings: tuple[Finding, ...]
     outgoing: tuple[Outgoing, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
@@ -137,7 +140,7 @@ def attest(folder: Path, scene: Scene, person: Person, text: DraftText, now: dat
         {"draft": scene.draft_digest, "findings": text.findings, "impression": text.impression}, ensure_ascii=False
     ).encode("utf-8")
     uid = derived_uid("attested", scene.draft_digest, str(person.user_id), now.isoformat())
-    return Written(SignedKind.ATTESTED, write_document(folder, payload), uid)
+    return Written(SignedKind.ATTESTED, write_document(folder, payload), uid, findings_of(text))
 
 
 def verify(
@@ -227,6 +230,7 @@ def _write(
         kind=_KINDS[stage],
         digest=write_document(folder, encode(master)),
         sop_instance_uid=str(master.SOPInstanceUID),
+        findings=report.findings,
         outgoing=tuple(one for part in made for one in shelf.store(folder, part.packets)),
         left_out=tuple(one for part in made for one in part.left_out),
     )

@@ -56,9 +56,14 @@ def narrative(text: DraftText) -> str:
     return f"{text.findings}\n\n{text.impression}"
 
 
+def findings_of(text: DraftText) -> tuple[Finding, ...]:
+    """Of all labels that the text mentions."""
+    return tuple(extract(narrative(text)).by_label.values())
+
+
 def states(text: DraftText) -> Mapping[str, str]:
     """Label to state, of all labels that the text mentions."""
-    return {label: found.state.value for label, found in extract(narrative(text)).by_label.items()}
+    return {found.label: found.state.value for found in findings_of(text)}
 
 
 def compared(drafted: DraftText, signed: DraftText) -> Edit:

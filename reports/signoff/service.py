@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from dicom_node import audit
 from dicom_node.database import Database, clock
 from dicom_node.tables import DeliveryState
-from reports import drafts, life, shelf
+from reports import drafts, glance, life, shelf
 from reports.outbox import Workshop
 from reports.signoff import bookings, copies, documents, edits, endings, permits
 from reports.signoff.documents import Written
@@ -162,6 +162,7 @@ class SignOff:
         OpenedByAnother.
         """
         said = documents.a_sentence(words, "sending a report back")
+        drafted = shelf.findings_in(shelf.load(self.store_folder, self._look(report_id).draft_digest))
         with self._locked(report_id) as (tx, report):
             scene = look(tx, report_id)
             permits.may_send_back(scene, person)
@@ -172,6 +173,7 @@ class SignOff:
             drafts.move(report, ReportState.DRAFT, Event.SENT_BACK, moment)
             report.explanation = said
             endings.lapse(tx, report_id, moment)
+            glance.say_anew(tx, report_id, drafted)
             self._audit(tx, "report-sent-back", scene.study_id, person)
 
     def reject(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from agent import schema
 from dicom_node.database import Database
 from reports.glance import Glance, Urgency, unmarked
-from tests.unit.agent.ward import Ward
+from reports.text import DraftText
+from tests.unit.agent.desk_of_readers import RITA, TOM, service, sign
+from tests.unit.agent.ward import Ward, now
 from tests.unit.reports import films
 
 
@@ -31,3 +35,27 @@ def test_draft_leaves_its_findings_and_its_film_beside_the_report(tmp_path: Path
     assert (kept.modality, kept.view, kept.station) == ("DX", "AP", "ROOM7")
     assert kept.urgency == Urgency.CRITICAL
     assert set(unmarked(kept.present)) >= {"Pneumothorax", "Cardiomegaly"}
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_row_says_what_a_person_signed_and_the_draft_again_where_that_lapsed(ward: Ward) -> None:
+    ward.peer()
+    ward.receive(films.film(StationName="ROOM7"))
+    ward.draft(text="FINDINGS: There is a large left pneumothorax.\nIMPRESSION: Pneumothorax.")
+    assert says(ward) == (Urgency.CRITICAL, ("Pneumothorax",), "ROOM7")
+
+    sign(ward, TOM, DraftText("No pneumothorax.", "Normal."))
+    assert says(ward) == (Urgency.PLAIN, (), "ROOM7")
+    service(ward).send_back(ward.report().id, RITA, "Look at the left apex.", now())
+    assert says(ward) == (Urgency.CRITICAL, ("Pneumothorax",), "ROOM7")
+
+    done = sign(ward, RITA, DraftText("No pneumothorax. There is a rib fracture.", "Fracture."))
+    assert says(ward) == (Urgency.PLAIN, ("Fracture",), "ROOM7")
+    words = "There is pulmonary edema."
+    service(ward).addendum(done.study_id, RITA, words, now() + timedelta(minutes=1))
+    assert says(ward) == (Urgency.NOTABLE, ("Edema", "Fracture"), "ROOM7")
+
+
+def says(ward: Ward) -> tuple[Urgency, tuple[str, ...], str]:
+    row = ward.ask(lambda tx: tx.scalars(select(Glance)).one())
+    return Urgency(row.urgency), tuple(sorted(unmarked(row.present))), row.station
