@@ -32,6 +32,7 @@ from reports.web.identity import IdentityCheck, ask_nobody
 from reports.web.rights import Right
 from reports.web.standing import age
 from reports.web.study import kind_of
+from reports.web.sums import Ledger
 from reports.web.wording import Claims, no_claims
 
 _MEDIA_TYPES: Final = MappingProxyType(
@@ -80,6 +81,7 @@ class Site:
     templates: Environment
     not_ready: Callable[[], Sequence[str]]
     equipment: Equipment
+    ledger: Ledger = field(default_factory=Ledger)
 
     def page(self, request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
         """Render a template for who asks. In it: `visitor`, and what `make_templates` gives to all."""

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
 
-from dicom_node.database import clock
-from reports import quality
 from reports.quality import Outcome, Share, Spread
 from reports.web.api.answers import Lasting, Part, Quality, QualityGroup, QualityQuery
 from reports.web.api.operations import Asked
@@ -15,10 +12,8 @@ from reports.web.api.operations import Asked
 def drafts(asked: Asked) -> Quality:
     """What radiologists made of the drafts."""
     query: QualityQuery = asked.query
-    with asked.site.database.read() as tx:
-        found = quality.cases(tx, clock(tx) - timedelta(days=query.days))
-    weeks = [_group(one) for one in quality.grouped(found, quality.week_of)]
-    return Quality(whole=_group(quality.outcome("all", found)), weeks=weeks)
+    sums = asked.site.ledger.sums(asked.site.database, query.days)
+    return Quality(whole=_group(sums.whole), weeks=[_group(one) for one in sums.weeks])
 
 
 def _group(one: Outcome) -> QualityGroup:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dicom_node.database import clock
 from reports import quality
 from reports.quality import Case, Outcome, Share, Spread
 from reports.signoff.reasons import WORDS
@@ -22,6 +19,7 @@ from reports.signoff.tables import Verdict
 from reports.web import plots, spreadsheet
 from reports.web.rights import Right
 from reports.web.site import Site
+from reports.web.sums import Sums
 
 SPANS: Final = MappingProxyType({"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year", "3650": "all"})
 _USUAL: Final = "90"
@@ -52,24 +50,21 @@ class _Pages:
 
     def quality(self, request: Request) -> Response:
         """All of it."""
-        days, chosen = self._chosen(request)
-        tables = _tables(chosen)
-        weeks = tables[0][1]
-        with self._site.database.read() as tx:
-            now = clock(tx)
+        days = _days(request)
+        sums = self._sums(days)
         return self._site.page(
             request,
             "quality.html",
-            now=now,
+            now=sums.at,
             days=days,
             spans=SPANS,
-            whole=quality.outcome("all", chosen),
-            weeks=weeks,
+            whole=sums.whole,
+            weeks=sums.weeks,
             verdicts=list(Verdict),
-            tables=tables,
-            findings=quality.agreement(chosen),
-            by_verdict=plots.verdicts(weeks) if weeks else "",
-            by_time=plots.times(weeks) if weeks else "",
+            tables=_tables(sums),
+            findings=sums.findings,
+            by_verdict=plots.verdicts(sums.weeks) if sums.weeks else "",
+            by_time=plots.times(sums.weeks) if sums.weeks else "",
             reasons=WORDS,
             paper=quality.PAPER,
             few=quality.FEW,
@@ -81,37 +76,29 @@ class _Pages:
 
     def drafts(self, request: Request) -> Response:
         """One draft a row, for a spreadsheet."""
-        _, chosen = self._chosen(request)
+        chosen = self._site.ledger.cases(self._site.database, int(_days(request)))
         return _file("drafts.csv", spreadsheet.document(_CASE, (_row(case) for case in chosen)))
 
     def groups(self, request: Request) -> Response:
         """The tables of the page, one below the other."""
-        _, chosen = self._chosen(request)
+        sums = self._sums(_days(request))
         rows = [
-            (group, *_figures(one))
-            for group, grouped in (("All", [quality.outcome("all", chosen)]), *_tables(chosen))
-            for one in grouped
+            (group, *_figures(one)) for group, grouped in (("All", (sums.whole,)), *_tables(sums)) for one in grouped
         ]
         return _file("groups.csv", spreadsheet.document(_OUTCOME, rows))
 
-    def _chosen(self, request: Request) -> tuple[str, list[Case]]:
-        days = request.query_params.get("days", _USUAL)
-        days = days if days in SPANS else _USUAL
-        with self._site.database.read() as tx:
-            return days, _since(tx, days)
+    def _sums(self, days: str) -> Sums:
+        return self._site.ledger.sums(self._site.database, int(days))
 
 
-def _since(tx: Session, days: str) -> list[Case]:
-    return quality.cases(tx, clock(tx) - timedelta(days=int(days)))
+def _days(request: Request) -> str:
+    days = request.query_params.get("days", _USUAL)
+    return days if days in SPANS else _USUAL
 
 
-def _tables(chosen: Sequence[Case]) -> tuple[tuple[str, list[Outcome]], ...]:
-    """Heading and rows; the weeks come first."""
-    return (
-        ("Week", quality.grouped(chosen, quality.week_of)),
-        ("Device (station)", quality.grouped(chosen, quality.device_of)),
-        ("Reader [digest]", quality.grouped(chosen, quality.reader_of)),
-    )
+def _tables(sums: Sums) -> tuple[tuple[str, Sequence[Outcome]], ...]:
+    """Heading and rows."""
+    return (("Week", sums.weeks), ("Device (station)", sums.devices), ("Reader [digest]", sums.readers))
 
 
 def _row(case: Case) -> tuple[object, ...]:

@@ -7,11 +7,13 @@ import io
 import json
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import event
 
 from agent.cli import wetread
 from dicom_node.database import clock
@@ -21,6 +23,7 @@ from reports.signoff.tables import Decision, Verdict
 from reports.tables import Report
 from reports.web import plots, spreadsheet
 from reports.web.rights import Role
+from reports.web.sums import KEPT_SECONDS, Ledger
 from tests.unit.reports.office import Office
 
 MONDAY = datetime(2026, 11, 16, 8, tzinfo=UTC)
@@ -208,6 +211,30 @@ def test_page_shows_figures_with_intervals_and_the_words_of_the_paper(office: Of
     assert "Cardiomegaly few 0 2 0 2 0" in page
     assert "4 drafts decided about" in office.read("/quality?days=90")
     assert "4 drafts decided about" in office.read("/quality?days=none")
+
+
+def test_sums_are_kept_for_a_minute_and_made_by_one_at_a_time(office: Office) -> None:
+    """A page that many open must not be counted for each of them."""
+    ticks = [0.0]
+    ledger = Ledger(lambda: ticks[0])
+    counted: list[int] = []
+
+    @event.listens_for(office.database._reader, "before_cursor_execute")
+    def count(_: object, __: object, statement: str, *___: object) -> None:
+        if "FROM decision" in statement:
+            counted.append(1)
+
+    decide(office, 1, Verdict.ACCEPTED)
+    with ThreadPoolExecutor(8) as readers:
+        made = list(readers.map(lambda _: ledger.sums(office.database, 30), range(8)))
+    assert {one.whole.drafts for one in made} == {1}
+    assert len(counted) == 1
+    decide(office, 2, Verdict.REJECTED)
+    ticks[0] = KEPT_SECONDS - 1
+    assert ledger.sums(office.database, 30) is made[0]
+    assert ledger.sums(office.database, 90).whole.drafts == 2
+    ticks[0] = KEPT_SECONDS + 1
+    assert ledger.sums(office.database, 30).whole.drafts == 2
 
 
 def test_files_hold_the_same_and_no_formula(office: Office) -> None:
