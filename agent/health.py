@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -41,6 +43,7 @@ _FORGOTTEN = timedelta(hours=1)  # a pause for a repair does not last so long
 _RECENT = timedelta(hours=24)
 _SOON = timedelta(minutes=10)
 _WEEK = timedelta(days=7)  # long enough for a weekend and a holiday
+_ASKED_AT_ONCE = 8  # who is away takes seconds to say so
 _SHOWN = 10  # numbers of studies in one line
 _PROCESSES = ("listen", "dispatch", "work", "send", "web")
 _ALONE = ("listen", "dispatch")
@@ -261,30 +264,34 @@ def _peers(config: Config, known: Sequence[RemoteAE]) -> Iterator[Finding]:
     keep_identifiers_out_of_logs()
     if not any(remote.may_send for remote in known):
         yield Finding("peers", "warning", "nobody may send; wetread ae add PACS@HOST:PORT --may-send")
-    for remote in known:
-        if not remote.host:
-            continue
-        try:
-            peer.echo(peer.address_of(of_peer(remote), config.node, seconds=5))
-        except SendFailure as failure:
-            yield Finding(f"peer {remote.ae_title}", "wrong", str(failure))
-        else:
-            yield Finding(f"peer {remote.ae_title}", "ok", "answers C-ECHO")
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as askers:
+        yield from askers.map(partial(_peer, config), [remote for remote in known if remote.host])
+
+
+def _peer(config: Config, remote: RemoteAE) -> Finding:
+    try:
+        peer.echo(peer.address_of(of_peer(remote), config.node, seconds=5))
+    except SendFailure as failure:
+        return Finding(f"peer {remote.ae_title}", "wrong", str(failure))
+    return Finding(f"peer {remote.ae_title}", "ok", "answers C-ECHO")
 
 
 def _services(config: Config, services: Sequence[Destination], *, nobody: bool) -> Iterator[Finding]:
     """Destinations that are no AE titles: is each there, and does it accept us?"""
     if nobody:
         yield Finding("peers", "warning", "no destination for drafts; wetread ae add PACS@HOST:PORT --send-to")
-    for to in services:
-        if to.credential and to.credential not in config.delivery.credentials:
-            words = f"delivery.credentials has no {to.credential!r}: nothing can be sent there"
-            yield Finding(f"destination {to.name}", "wrong", words)
-            continue
-        try:
-            yield Finding(f"destination {to.name}", "ok", try_out(config, to))
-        except SendFailure as failure:
-            yield Finding(f"destination {to.name}", "wrong", str(failure))
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as askers:
+        yield from askers.map(partial(_service, config), services)
+
+
+def _service(config: Config, to: Destination) -> Finding:
+    if to.credential and to.credential not in config.delivery.credentials:
+        words = f"delivery.credentials has no {to.credential!r}: nothing can be sent there"
+        return Finding(f"destination {to.name}", "wrong", words)
+    try:
+        return Finding(f"destination {to.name}", "ok", try_out(config, to))
+    except SendFailure as failure:
+        return Finding(f"destination {to.name}", "wrong", str(failure))
 
 
 def _not_taken_back(tx: Session) -> Iterator[Finding]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,7 +19,7 @@ from dicom_node import worklist
 from dicom_node.beats import STARTING, STOPPED
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
-from dicom_node.tables import ProcessBeat
+from dicom_node.tables import ProcessBeat, RemoteAE
 from reports.config import ReportsConfig
 
 
@@ -58,6 +60,59 @@ def test_a_silent_process_is_wrong_even_while_it_starts(opened: Database) -> Non
     found = beat(opened, age=31, detail=f"{STARTING}: loads its model")
 
     assert (found.verdict, "no sign of life for 31 s" in found.words) == ("wrong", True)
+
+
+class Silent:
+    """A peer that takes connections and says nothing. most: how many were open at once when the second caller came."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.settimeout(60)
+        self._open: list[socket.socket] = []
+        self.most = 0
+
+    def __enter__(self) -> int:
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        return int(self._listening.getsockname()[1])
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+        self._listening.close()
+
+    def _serve(self) -> None:
+        for _ in range(2):
+            connection, _ = self._listening.accept()
+            self._open = [one for one in self._open if not _has_hung_up(one)] + [connection]
+            self.most = max(self.most, len(self._open))
+        for one in self._open:
+            one.close()
+
+
+def _has_hung_up(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        while connection.recv(4096):
+            pass
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    connection.close()
+    return True
+
+
+def test_peers_are_asked_at_the_same_time() -> None:
+    silent = Silent()
+    with silent as port:
+        known = [
+            RemoteAE(ae_title=name, host="127.0.0.1", port=port, may_send=True, send_to=False, comment="")
+            for name in ("FIRST", "SECOND")
+        ]
+        found = list(health._peers(Config(), known))
+
+    assert silent.most == 2
+    assert [(one.subject, one.verdict) for one in found] == [("peer FIRST", "wrong"), ("peer SECOND", "wrong")]
 
 
 @pytest.mark.parametrize(("minutes", "verdict"), [(59, "warning"), (61, "wrong")])
