@@ -7,11 +7,13 @@ can be signed for another patient than the one whose draft was read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 
 from highdicom.sr import ObserverContext, PersonObserverIdentifyingAttributes
 from pydicom import Dataset
+from pydicom.sequence import Sequence as Items
 from pydicom.sr.codedict import codes
 from pydicom.uid import BasicTextSRStorage
 
@@ -32,6 +34,7 @@ from reports.objects.frame import (
     series_uid,
     stamp,
 )
+from reports.provenance import NOTICE
 from reports.text import DraftText
 
 
@@ -271,12 +274,32 @@ def _grow(
     sections: Iterable[Dataset],
     config: ReportsConfig,
 ) -> None:
-    kept = [item for item in tree.sections_of(document) if tree.name_of(item)[0] in _KEPT]
+    kept = [_with_notice(item, document) for item in tree.sections_of(document) if tree.name_of(item)[0] in _KEPT]
     device = [item for item in document.ContentSequence if tree.plain(item, "RelationshipType") == "HAS OBS CONTEXT"]
     device = [item for item in device if tree.name_of(item)[0] not in _PERSON and not _says_person(item)]
     people = _person(signatures[-1])  # who answers for it; template 1001 takes one person, the flags name them all
     tree.grow(report, root(), [*preamble(config.language), *people, *device, *sections, *kept])
     settle_charset(report, config)
+
+
+def _with_notice(section: Dataset, draft: Dataset) -> Dataset:
+    """How the draft was made, below the reader's own notice: a demonstration stays one under whatever signature."""
+    lines = [line for item in tree.sections_of(draft) if _is_summary(item) for line in _lines(item)]
+    own = lines[: lines.index(NOTICE)] if NOTICE in lines else []
+    if not own or tree.name_of(section)[0] != tree.PROCEDURE_DESCRIPTIONS.value:
+        return section
+    told = tree.text(codes.cid7002.ProcedureDescription, "\n".join(own))
+    noted = deepcopy(section)
+    noted.ContentSequence = Items([told, *section.ContentSequence])
+    return noted
+
+
+def _is_summary(section: Dataset) -> bool:
+    return tree.name_of(section)[0] == tree.SUMMARY.value
+
+
+def _lines(section: Dataset) -> list[str]:
+    return tree.section_text(section).splitlines()
 
 
 _KEPT = frozenset({tree.KEY_IMAGES.value, tree.PROCEDURE_DESCRIPTIONS.value})

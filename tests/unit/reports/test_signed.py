@@ -60,6 +60,22 @@ def test_signed_report_holds_the_edited_words_and_no_notice() -> None:
     assert NOTICE not in str(signed(draft()))
 
 
+def test_demonstration_stays_one_in_the_signed_the_cosigned_and_the_supplemented_report() -> None:
+    source = draft(provenance=provenance(notice="DEMONSTRATION MODEL - NOT FOR CLINICAL USE"))
+    first = signed(source)
+    second = signed(first, FIRST, SECOND, number=2)
+    third = build_addendum(
+        first, "Compared with CT.", SECOND, number=2, not_before=FIRST.at, config=CONFIG, predecessor=first
+    )
+
+    for document in (first, second, third):
+        making = read_content(document).making
+        assert making.splitlines()[0] == "DEMONSTRATION MODEL - NOT FOR CLINICAL USE"
+        assert making.count("DEMONSTRATION MODEL") == 1
+    check_document(first, source, CONFIG)
+    assert not read_content(signed(draft(provenance=provenance(notice="")))).making.startswith("\n")
+
+
 def test_signer_stands_before_the_reader_and_the_reader_stays_named() -> None:
     report = signed(draft())
     observers = [tree.name_of(item)[0] for item in report.ContentSequence if item.RelationshipType == "HAS OBS CONTEXT"]
