@@ -17,7 +17,8 @@ export class Autosave {
 
   constructor({ calls, version, read, told, conflict }) {
     Object.assign(this, { calls, version, read, told, conflict });
-    this.name = `wetread-unsaved-${calls.report}`;
+    const { login } = document.querySelector("[data-login]")?.dataset ?? {};
+    this.name = `wetread-unsaved-${login ?? ""}-${calls.report}`; // the next person in this tab has words of their own
   }
 
   get isPending() {
