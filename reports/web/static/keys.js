@@ -7,8 +7,8 @@
 //   bind("Escape", "Close", close, { typing: true, group: "Report" });
 //
 // Import it as "./keys.js" and never by asset(): a second address would be a second module with other bindings.
-// Letters and digits alone never act while somebody types, nor under an open dialog, and can be switched off in the
-// list of keys (WCAG 2.1.4).
+// Letters and digits alone never act while somebody types, and can be switched off in the list of keys (WCAG 2.1.4).
+// Under an open dialog none of them acts: it has the browser's keys and its own, and Ctrl+Enter sends its form.
 
 const bound = new Map();
 const OFF = "wetread-letters-off";
@@ -76,20 +76,33 @@ function heard(event) {
   if (event.defaultPrevented || event.isComposing || ["Shift", "Control", "Alt", "Meta", "AltGraph"].includes(event.key)) return;
   const key = nameOf(event);
   const typing = event.target instanceof Element && event.target.closest(TYPED) !== null;
-  const under = document.querySelector("dialog[open]");
+  const under = dialogOf(event);
+  if (under) {
+    if (key !== "Ctrl+Enter") return;
+    event.preventDefault();
+    const form = under.querySelector("form");
+    form?.requestSubmit(form.querySelector("button[value=do]"));
+    return;
+  }
   const plain = !/^(Ctrl|Alt|Meta)\+/.test(key);
   if (plain && key !== "?" && key.length === 1 && lettersOff()) return;
   const two = pending && event.timeStamp - pendingSince < PAUSE ? `${pending} ${key}` : "";
   pending = "";
   const found = bound.get(two) ?? bound.get(key);
-  if (found && !(under && key === "Escape")) { // Escape closes the dialog, by itself
-    if ((typing && !found.typing) || (under && !(event.target instanceof Element && under.contains(event.target) && found.typing))) return;
+  if (found) {
+    if (typing && !found.typing) return;
     event.preventDefault();
     found.action(event);
-  } else if (!typing && !under && [...bound.keys()].some((one) => one.startsWith(`${key} `))) {
+  } else if (!typing && [...bound.keys()].some((one) => one.startsWith(`${key} `))) {
     pending = key;
     pendingSince = event.timeStamp;
   }
+}
+
+/** The dialog that the keys are for; null where none is open. */
+function dialogOf({ target }) {
+  const open = document.querySelectorAll("dialog[open]");
+  return (target instanceof Element && target.closest("dialog[open]")) || (open[open.length - 1] ?? null);
 }
 
 /** The key as people call it. Where a layout has no Latin letters (Korean, Russian, Arabic), its place on the keyboard. */
