@@ -24,8 +24,8 @@ export async function showFilms(place, { study, shown, next }) {
     const viewer = await openStudy(place, study);
     const { films } = viewer.list;
     const readOnes = films.filter(({ read }) => read > 0);
-    for (const { id } of readOnes.length ? readOnes : films.slice(0, 1)) waiting.add(id);
-    isListed = films.length > 0;
+    for (const { id } of readOnes) waiting.add(id);
+    isListed = readOnes.length > 0; // where none of them is there, no other film stands in for it
     if (readOnes.length > 1) viewer.showPrior(readOnes[1], "Second film that was read");
     keys(viewer);
     look();
