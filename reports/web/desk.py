@@ -18,7 +18,8 @@ from reports.signoff.copies import IDENTITY_HOLDS
 from reports.signoff.reasons import WORDS
 from reports.signoff.service import Opened
 from reports.signoff.tables import Identity, SignedKind
-from reports.tables import ReportState
+from reports.tables import Event, Report, ReportState
+from reports.text import DraftText
 from reports.web.identity import Checked, in_words
 from reports.web.report import Neighbors, Papers
 from reports.web.rights import Right, Visitor
@@ -48,7 +49,10 @@ _NOT_YOURS: Final = "Your account has no right to this."
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything that a desk is made of, at one moment."""
+    """Everything that a desk is made of, at one moment.
+
+    first: the words of the first signature. older: what this person wrote into a draft that was replaced.
+    """
 
     visitor: Visitor
     found: Papers
@@ -57,6 +61,8 @@ class Scene:
     unasked: bool  # the site signs where nobody can be asked
     now: datetime
     said: Checked | None = None  # by the PACS, just now
+    first: DraftText | None = None
+    older: DraftText | None = None
 
 
 def desk(scene: Scene) -> dict[str, Any]:
@@ -68,17 +74,20 @@ def desk(scene: Scene) -> dict[str, Any]:
         "state": opened.state.value,
         "open": opened.state in _OPEN,
         "happened": happened(found),
+        "sentBack": _is_sent_back(found.report),
         "version": opened.version,
-        "text": {"findings": opened.text.findings, "impression": opened.text.impression},
-        "drafted": {"findings": opened.drafted.findings, "impression": opened.drafted.impression},
+        "text": _sections(opened.text),
+        "drafted": _sections(opened.drafted),
+        "older": _sections(scene.older),
         "chips": dict(opened.chips),
         "editedBy": opened.edited_by,
         "editedAt": _moment(opened.edited_at),
         "mine": opened.mine,
+        "you": visible(in_letters(scene.visitor.name)) or scene.visitor.login,
         "holder": _holder(opened),
         "shown": opened.film_shown,
         "identity": _identity(scene),
-        "first": _first(opened),
+        "first": _first(scene),
         "obstacles": obstacles(scene),
         "signed": [
             {
@@ -101,6 +110,8 @@ def happened(found: Papers) -> str:
     report = found.report
     assert report is not None
     said = _HAPPENED[report.state]
+    if _is_sent_back(report):
+        return f"It was signed once and sent back: {report.explanation}"
     if report.state in _OPEN or report.state is ReportState.VERIFIED:
         return said
     why = report.explanation or report.event.replace("-", " ")
@@ -226,10 +237,21 @@ def _holder(opened: Opened) -> dict[str, Any] | None:
     return {"name": name, "since": _moment(opened.holder.since), "heard": _moment(opened.holder.heard_at)}
 
 
-def _first(opened: Opened) -> dict[str, Any] | None:
-    if opened.first is None:
+def _first(scene: Scene) -> dict[str, Any] | None:
+    first = scene.opened.first
+    if first is None:
         return None
-    return {"name": visible(in_letters(opened.first.name)) or opened.first.login, "at": _moment(opened.first.at)}
+    name = visible(in_letters(first.name)) or first.login
+    return {"name": name, "at": _moment(first.at), "text": _sections(scene.first)}
+
+
+def _sections(text: DraftText | None) -> dict[str, str] | None:
+    return None if text is None else {"findings": text.findings, "impression": text.impression}
+
+
+def _is_sent_back(report: Report) -> bool:
+    is_back = report.state is ReportState.DRAFT and report.event == Event.SENT_BACK
+    return is_back and bool(report.explanation)
 
 
 def _moment(at: datetime | None) -> str:

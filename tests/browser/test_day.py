@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from sqlalchemy.orm import Session
 from starlette.types import ASGIApp
 
@@ -14,6 +14,8 @@ from dicom_node.tables import Proof
 from reports import questions
 from reports.people.rights import Role
 from reports.people.tables import Attendance
+from reports.signoff.copies import SILENCE
+from reports.signoff.tables import WorkingCopy
 from reports.tables import Report
 from tests.harness.axe import violations
 from tests.harness.node import wait_until
@@ -133,15 +135,34 @@ def test_morning_from_signing_in_to_the_second_draft_by_keyboard_alone(day: Day,
     assert FRACTURE.strip() not in day.text(first)
 
 
-def test_draft_is_rejected_with_a_reason(day: Day, page: Page) -> None:
+def test_draft_is_rejected_with_a_reason_by_who_saw_another_film_only(day: Day, page: Page) -> None:
     report = day.room.study()
     day.sit_down(page, "rita")
-    day.ready(page, report)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page.add_init_script(
+        'addEventListener("film-shown", () => { document.documentElement.dataset.painted = ""; }, true)'
+    )
+
+    def unread(route: Route) -> None:  # as if the film that was read were not there
+        answer = route.fetch()
+        told = answer.json()
+        route.fulfill(response=answer, json={**told, "films": [{**one, "read": 0} for one in told["films"]]})
+
+    page.route("**/films.json", unread)
+    day.open(page, report)
+    expect(page.locator("html[data-painted]")).to_have_count(1)
+    expect(page.locator("#pacs")).to_contain_text("There is no PACS to ask")
 
     page.keyboard.press("x")
-    page.keyboard.press("3")
-    page.keyboard.press("Enter")
+    page.keyboard.press("Control+Enter")  # no reason: nothing happens, and no other dialog opens
+    expect(page.locator("#ask-reject")).to_be_visible()
+    expect(page.locator("#ask-sign")).to_be_hidden()
+    page.locator("#reject-words").fill("The wrong side.")
+    page.locator("#ask-reject [value=missed-finding]").check()
+    page.keyboard.press("Control+Enter")
 
+    assert "shown" not in asked
     expect(page.locator("#happened")).to_contain_text("A radiologist has rejected this draft.")
     expect(page.locator("[data-act=sign]")).to_be_hidden()
 
@@ -155,10 +176,16 @@ def test_trainee_signs_first_and_a_radiologist_second_who_adds_to_it(day: Day, p
 
     rita = day.colleague("rita")
     day.ready(rita, report, "cosign")
+    rita.locator("#findings").fill(f"{rita.input_value('#findings')}{FRACTURE}")
+    saved(rita)
     sign(rita, "2580")
     expect(rita.locator("#ask-sign .fault")).to_have_text("The password does not fit.")
+    expect(rita.locator("#ask-sign .who")).to_have_text("Signed first by Trainee Tom. You sign second: Reader Rita.")
+    expect(rita.locator("#ask-sign .summary").first).to_contain_text(
+        "Against what Trainee Tom signed: Findings: 6 words"
+    )
     rita.keyboard.type(PASSWORD)
-    rita.keyboard.press("Enter")
+    rita.keyboard.press("Control+Enter")
     expect(rita.locator("#final")).to_be_visible()
     expect(rita.locator("#signed")).to_contain_text(re.compile("signed first by Trainee Tom.*signed by Reader Rita"))
 
@@ -228,6 +255,65 @@ def test_words_that_never_reached_the_server_are_there_after_a_reload(day: Day, 
     expect(page.locator("#findings")).to_have_value(re.compile("sixth rib"))
     saved(page)
 
+    day.room.late_film()
+    day.room.draft(text="FINDINGS: Newer.\nIMPRESSION: Newer.")
+    page.reload()
+    expect(page.locator("#told")).to_contain_text("You had written")
+    page.get_by_role("button", name="Insert into the findings").click()
+    expect(page.locator("#findings")).to_have_value(re.compile("^Newer. The heart .* sixth rib.$"))
+    saved(page)
+
+
+def test_words_of_a_colleague_who_took_over_are_what_is_signed(day: Day, page: Page) -> None:
+    report = day.room.study()
+    page.clock.install()
+    day.sit_down(page, "rita")
+    day.ready(page, report)
+    carl = signed_in(day.room.app, day.room.database, "carl")
+    address = f"/study/{day.room.number(report)}/report"
+
+    def take_over() -> int:
+        def fall_silent(tx: Session) -> None:
+            tx.get_one(WorkingCopy, report.id).heard_at = now() - SILENCE
+
+        day.room.do(fall_silent)
+        return int(carl.post(f"{address}/open", json={"report": report.id}).json()["version"])
+
+    def write(words: str, version: int) -> None:
+        body = {"report": report.id, "findings": words, "impression": "Carl.", "chips": {}, "version": version}
+        assert carl.post(f"{address}/save", json=body).status_code == 200
+        carl.post(f"{address}/leave", json={"report": report.id})
+
+    # her words never reach the server, and are too many for what a browser sends as it leaves
+    page.route("**/report/save", lambda route: route.abort())
+    page.locator("#findings").fill("Rita.")
+    expect(page.locator("#saved")).to_contain_text("cannot be reached")
+    version = take_over()
+    page.evaluate(
+        "() => { navigator.sendBeacon = (address) => {"
+        " localStorage.setItem('sent', `${localStorage.getItem('sent') ?? ''} ${address.split('/').at(-1)}`);"
+        " return address.endsWith('leave'); }; }"
+    )
+    page.reload()
+    assert page.evaluate("() => localStorage.getItem('sent')") == " save leave"
+    expect(page.locator("#told")).to_contain_text("Opened by Chief Carl")
+    page.unroute("**/report/save")
+    write("Carl wrote this.", version)
+    expect(page.locator("#ask-conflict ins").first).to_contain_text("Carl")
+    expect(page.locator("#ask-conflict del").first).to_contain_text("Rita")
+    page.get_by_role("button", name="Take theirs").click()
+    expect(page.locator("#findings")).to_have_value("Carl wrote this.")
+    expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
+
+    # he takes over once more, while her tab sleeps
+    write("Carl has corrected it.", take_over())
+    page.clock.fast_forward(31_000)
+    expect(page.locator("#findings")).to_have_value("Carl has corrected it.")
+    expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
+    sign(page)
+    expect(page.locator("#final")).to_contain_text("Carl has corrected it.")
+    assert "Carl has corrected it." in day.text(report)
+
 
 @pytest.mark.parametrize(("keep", "kept"), [("Keep mine", "Mine."), ("Take theirs", "Theirs.")])
 def test_text_that_was_changed_elsewhere_is_shown_and_a_person_chooses(
@@ -274,6 +360,12 @@ def test_chip_against_the_text_warns_and_inserts_only_when_told(day: Day, page: 
         "() => { const field = document.activeElement;"
         " return field.value.slice(field.selectionStart, field.selectionEnd); }"
     ).startswith("Small left pleural effusion")
+
+    page.route("**/report/reading", lambda route: route.abort())
+    page.get_by_label("Pneumothorax: what it is").select_option("present")
+    saved(page)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#ask-sign .against li")).to_contain_text("were not compared with the text")
 
 
 def test_answer_of_the_model_is_in_the_report_only_when_a_person_puts_it_there(day: Day, page: Page) -> None:

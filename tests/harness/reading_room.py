@@ -64,6 +64,13 @@ class ReadingRoom(Ward):
         }
         self.receive(with_pixels(films.film(**{**header, **changes}), chest() if pixels is None else pixels))
 
+    def late_film(self) -> None:
+        """One more film of the newest study."""
+        root = f"{films.STUDY}.{self._studies}"
+        header = {"StudyInstanceUID": root, "SeriesInstanceUID": f"{root}.1", "SOPInstanceUID": f"{root}.1.2"}
+        whose = {"PatientID": f"EX-{self._studies:04d}", "AccessionNumber": f"ACC{self._studies:04d}"}
+        self.receive(with_pixels(films.film(**header, **whose), chest()))
+
     def end_all(self) -> None:
         """Take back whatever is open or signed."""
         moment = now()

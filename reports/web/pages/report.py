@@ -29,6 +29,7 @@ from reports.web.desk import Scene, arrival, desk, happened, reasons
 from reports.web.doors import visitor_of
 from reports.web.identity import Checked
 from reports.web.json_body import json_of
+from reports.web.kept import signed_first, written_before
 from reports.web.proof import prove
 from reports.web.report import Label, Papers, document_of, film_label, latest_final, neighbors, papers, strip
 from reports.web.rights import Right, Visitor
@@ -344,8 +345,10 @@ def _scene(site: Site, visitor: Visitor, found: Papers, opened: Opened | None) -
     now = _now()
     with site.database.read() as tx:
         near = neighbors(tx, found.study.id, visitor.user_id, now)
+        older = written_before(tx, found.study.id, found.report, visitor.login) if found.report else None
     unasked = site.equipment.signoff.workshop.config.sign_unasked
-    return Scene(visitor, found, opened, near, unasked, now)
+    first = signed_first(found, site.premises.store_folder)
+    return Scene(visitor, found, opened, near, unasked, now, first=first, older=older)
 
 
 def _colleagues(site: Site, visitor: Visitor) -> Sequence[tuple[int, str]]:

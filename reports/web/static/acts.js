@@ -69,24 +69,32 @@ export function proof(label, field) {
   };
 }
 
-/** The dialog before a signature. changes: [title, runs] of each section; against: sentences that warn. */
-export function signing(dialog, { title, changes, against, password, perform }) {
+/**
+ * The dialog before a signature. who: whose signatures; comparisons: each {name, same, changes}, where changes are
+ * [title, runs] of each section, and same is what is said where there are none; against: sentences that warn.
+ */
+export function signing(dialog, { title, who, comparisons, against, password, perform }) {
   dialog.querySelector("h2").textContent = title;
-  const changed = changes.filter(([, runs]) => runs.some(({ mark }) => mark !== "="));
-  dialog.querySelector(".summary").textContent = changed.length
-    ? changed.map(([name, runs]) => `${name}: ${inWords(runs)}`).join("; ")
-    : "Every word is the AI's: you sign its text as your report.";
-  dialog.querySelector(".changed").replaceChildren(...changed.map(([name, runs]) => {
-    const text = made("p", { className: "changes" });
-    text.setAttribute("aria-label", `Changes in ${name}`);
-    show(text, runs);
-    return text;
-  }));
+  dialog.querySelector(".who").textContent = who;
+  dialog.querySelector(".changed").replaceChildren(...comparisons.flatMap((one) => beside(one, comparisons.length > 1)));
   dialog.querySelector(".against").replaceChildren(...against.map((words) => made("li", { textContent: words })));
   const field = dialog.querySelector("input[type=password]");
   const asked = proof(dialog.querySelector("label"), field);
   asked.become(password ? "password" : "pin");
   return asking(dialog, () => asked.with(perform));
+}
+
+/** What is signed beside one other text: a line that counts, and the changes. */
+function beside({ name, same, changes }, isNamed) {
+  const changed = changes.filter(([, runs]) => runs.some(({ mark }) => mark !== "="));
+  const counted = changed.map(([title, runs]) => `${title}: ${inWords(runs)}`).join("; ");
+  const summary = made("p", { className: "summary", textContent: counted ? `${isNamed ? `Against ${name}: ` : ""}${counted}` : same });
+  return [summary, ...changed.map(([title, runs]) => {
+    const text = made("p", { className: "changes" });
+    text.setAttribute("aria-label", isNamed ? `Changes in ${title} against ${name}` : `Changes in ${title}`);
+    show(text, runs);
+    return text;
+  })];
 }
 
 /** A dialog with words, and with a proof where `password` is not null. */

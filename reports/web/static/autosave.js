@@ -51,18 +51,22 @@ export class Autosave {
     }
   }
 
-  /** The text on the page is the server's. */
+  /** The text on the page is the server's. What this tab has left from before stays, until a person has chosen. */
   settle(version) {
     this.version = version;
     this.#kept = this.#changed;
+  }
+
+  /** The server has what was typed here, or a person has chosen against it. */
+  forget() {
     remember(this.name, null);
   }
 
   /** The page goes away: the server gets what it has not, and the report is free. */
   leave() {
     clearTimeout(this.#timer);
-    if (this.isPending) this.calls.beacon("save", { ...this.read(), version: this.version, leave: true });
-    else this.calls.beacon("leave");
+    const isTaken = this.isPending && this.calls.beacon("save", { ...this.read(), version: this.version, leave: true });
+    if (!isTaken) this.calls.beacon("leave"); // longer words stay in this tab
   }
 
   async #save() {
@@ -73,7 +77,7 @@ export class Autosave {
       this.version = version;
       this.#kept = mark;
       if (!this.isPending) {
-        remember(this.name, null);
+        this.forget();
         this.told("Saved", "good");
       } else this.#later(QUIET);
       return !this.isPending;

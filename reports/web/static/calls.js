@@ -33,10 +33,10 @@ export class Calls {
     return this.#read(`${base}/desk`, { headers: { Accept: "application/json" }, unattended: true });
   }
 
-  /** Send without waiting for an answer, as the page goes away. */
+  /** Send without waiting for an answer, as the page goes away; false where it is more than the browser takes (64 KiB). */
   beacon(act, body = {}) {
     const parcel = new Blob([JSON.stringify({ ...body, report: this.report })], { type: "application/json" });
-    navigator.sendBeacon(`${this.base}/${act}`, parcel);
+    return navigator.sendBeacon(`${this.base}/${act}`, parcel);
   }
 
   async #read(address, options) {

@@ -1,6 +1,7 @@
 /* What a person does with a report: each asks, tells the server, and shows what came of it. */
 
 import { asking, signing, wording } from "./acts.js";
+import { difference } from "./difference.js";
 import { signedJustNow } from "./lately.js";
 import { notice, say } from "./notice.js";
 
@@ -24,17 +25,51 @@ export const ACTS = Object.freeze({
 
 async function sign(page, act) {
   if (Date.now() - Date.parse(page.desk.identity.at) > PACS_AGAIN) await page.askPacs();
+  await page.readNow();
+  if (!(await page.saving.flush())) return; // what was typed while they were asked
   const wanted = act === "sign" && page.isUntouched ? "accept" : act;
   const titles = { sign: "Sign the report", accept: "Accept the draft as it is, and sign it", cosign: "Sign second" };
   const body = { ...page.words(), version: page.saving.version };
+  const { first, you } = page.desk;
   const desk = await signing($("ask-sign"), {
     title: titles[wanted],
-    changes: Object.entries(page.editors).map(([name, editor]) => [TITLES[name], editor.runs]),
-    against: page.reading.contradictions.map(({ sentence }) => sentence),
+    who: first ? `Signed first by ${first.name}. You sign second: ${you}.` : "",
+    comparisons: [...(first ? [withFirst(page, first)] : []), withDraft(page)],
+    against: against(page),
     password: act === "cosign",
-    perform: (proof) => page.calls.post(wanted, { ...body, ...proof }),
+    perform: (proof) => page.calls.post(wanted, { ...body, ...proof }).catch((error) => lost(page, error)),
   });
   if (desk) ended(page, desk, desk.state === "VERIFIED" ? "Signed" : "Signed first; a second signature is awaited");
+}
+
+function withDraft({ editors }) {
+  return {
+    name: "the AI's text",
+    same: "Every word is the AI's: you sign its text as your report.",
+    changes: Object.entries(editors).map(([name, editor]) => [TITLES[name], editor.runs]),
+  };
+}
+
+/** What the second person signs, beside what the first one has signed. */
+function withFirst({ editors }, { name: who, text }) {
+  if (!text) return { name: who, same: `What ${who} has signed is not in the store: it cannot be compared.`, changes: [] };
+  return {
+    name: `what ${who} signed`,
+    same: `Every word is as ${who} signed it.`,
+    changes: Object.entries(editors).map(([name, editor]) => [TITLES[name], difference(text[name], editor.text)]),
+  };
+}
+
+/** Sentences that warn before a signature. */
+function against({ isRead, chosen, reading }) {
+  if (isRead) return reading.contradictions.map(({ sentence }) => sentence);
+  return Object.keys(chosen).length ? ["The findings that you set were not compared with the text: the server did not answer."] : [];
+}
+
+/** Somebody's newer words are there: the person sees them before anything is signed. */
+async function lost(page, error) {
+  if (error.code === "stale-version") page.take(await page.calls.look());
+  throw error;
 }
 
 async function reject(page) {
@@ -96,6 +131,7 @@ async function discard(page) {
 /** The work on this one is done. */
 function ended(page, desk, words) {
   page.saving.settle(desk.version);
+  page.saving.forget();
   page.isDone = true;
   const signed = desk.state === "VERIFIED";
   if (signed) signedJustNow(page.calls.base);

@@ -14,6 +14,7 @@ import { clock, moment } from "./moments.js";
 import { notice, say } from "./notice.js";
 import { Questions } from "./questions.js";
 import { bindKeys } from "./report_keys.js";
+import { button, told } from "./told.js";
 
 const HEARTBEAT = 30_000; // ms; whoever has a report open is taken for gone after two minutes
 const WATCH = 2_000; // ms between two looks at what is on its way, or open elsewhere
@@ -30,6 +31,7 @@ class Page {
     this.calls = new Calls(document.querySelector(".report").dataset.study, this.desk.report);
     this.editors = Object.fromEntries(SECTIONS.map((name) =>
       [name, new Editor($(name), $(`${name}-behind`), this.desk.drafted[name])]));
+    this.readOf = JSON.stringify(this.words()); // what `reading` is of
     this.chips = new Chips($("chips"), {
       set: (label, state) => this.setChip(label, state),
       go: (finding) => this.goTo(finding),
@@ -81,9 +83,12 @@ class Page {
     const locked = Boolean(desk.obstacles.edit);
     for (const name of SECTIONS) $(name).readOnly = locked;
     if (!$("final")) $("writing").hidden = false;
-    $("happened").textContent = desk.state === "DRAFT" ? "" : desk.happened; // the notice says that it is a draft
+    $("happened").textContent = desk.state === "DRAFT" && !desk.sentBack ? "" : desk.happened; // the notice says that it is a draft
     this.strip(desk.identity);
-    this.banner(desk);
+    $("told").replaceChildren(...told(desk, {
+      open: () => this.open({ loud: true }),
+      use: (name, words) => this.editors[name].append(words),
+    }));
     this.buttons(desk);
     this.showReading();
     $("signed").replaceChildren(...desk.signed.map(({ words, by, at }) =>
@@ -96,19 +101,6 @@ class Page {
   strip({ outcome, words, at, blocks }) {
     $("pacs").textContent = at ? `${words}, ${clock(at)}` : words;
     $("pacs").className = `pacs ${outcome === "same" ? "good" : blocks ? "bad" : "wait"}`;
-  }
-
-  banner({ open, mine, holder, first }) {
-    const told = [];
-    if (open && !mine && holder) {
-      const line = made("p", { className: "said wait" });
-      line.append(made("strong", { textContent: `Opened by ${holder.name} since ${clock(holder.since)}.` }),
-        " You can read it. It is free when they leave it, hand it over, or are silent for two minutes. ");
-      line.append(this.button("Open it now", () => this.open({ loud: true })));
-      told.push(line);
-    }
-    if (first && open) told.push(made("p", { className: "said wait", textContent: `Signed first by ${first.name}, ${moment(first.at)}. It waits for a second signature.` }));
-    $("told").replaceChildren(...told);
   }
 
   buttons({ obstacles, state, next, previous }) {
@@ -135,12 +127,6 @@ class Page {
     }
   }
 
-  button(words, then) {
-    const one = made("button", { type: "button", textContent: words });
-    one.addEventListener("click", then);
-    return one;
-  }
-
   // --- the words ---------------------------------------------------------------------------------------------------
 
   words() {
@@ -149,6 +135,11 @@ class Page {
       impression: this.editors.impression.text,
       chips: this.chosen,
     };
+  }
+
+  /** Is what is shown of findings and chips that of the words as they are now? */
+  get isRead() {
+    return this.readOf === JSON.stringify(this.words());
   }
 
   get isUntouched() {
@@ -178,6 +169,7 @@ class Page {
       const reading = await this.calls.post("reading", asked, { unattended: true });
       if (JSON.stringify(asked) !== JSON.stringify(this.words())) return this.readSoon();
       this.reading = reading;
+      this.readOf = JSON.stringify(asked);
       this.showReading();
     } catch (error) {
       if (!(error instanceof Refused)) throw error; // the chips stay as they were until the server is there again
@@ -195,8 +187,8 @@ class Page {
       const line = made("li");
       line.append(made("strong", { textContent: sentence }), words ? ` “${words.trim()}” ` : " ");
       if (!locked) {
-        line.append(this.button(`Insert “${offer}”`, () => this.editors.findings.append(offer)),
-          this.button("As the text says", () => this.setChip(label, "")));
+        line.append(button(`Insert “${offer}”`, () => this.editors.findings.append(offer)),
+          button("As the text says", () => this.setChip(label, "")));
       }
       return line;
     }));
@@ -250,6 +242,7 @@ class Page {
       : await choosing($("ask-conflict"), difference(whole(this.words()), whole(theirs)));
     if (choice === "theirs") {
       this.take(desk);
+      this.saving.forget();
       return null;
     }
     this.render(desk);
@@ -265,20 +258,23 @@ class Page {
     void this.readNow();
   }
 
+  /** Show what the server says, and its words as well where they are newer than those here and all of these are saved. */
+  follow(desk) {
+    if (desk.version > this.saving.version && !this.saving.isPending) this.take(desk);
+    else this.render(desk);
+  }
+
   // --- opening, watching, leaving ----------------------------------------------------------------------------------
 
   async open({ loud = false } = {}) {
     if (!this.desk.open || this.desk.obstacles.edit.startsWith("Your account")) return;
     try {
-      const before = this.desk;
       const desk = await this.calls.post("open");
-      if (desk.mine && !this.saving.isPending && before.version !== desk.version) this.take(desk);
-      else this.render(desk);
+      this.follow(desk);
       if (!desk.mine) {
         if (loud) notice(`${desk.obstacles.edit} It is not free yet.`, { kind: "wait", stays: false });
         return;
       }
-      this.saving.version = desk.version;
       if (this.isFilmShown) await this.filmShown();
       await Promise.all([this.restore(), this.askPacs()]);
     } catch (error) {
@@ -291,7 +287,10 @@ class Page {
     const left = this.saving.left();
     if (!left) return;
     const same = SECTIONS.every((name) => left[name] === this.desk.text[name]);
-    if (same && JSON.stringify(left.chips) === JSON.stringify(this.desk.chips)) return this.saving.settle(this.desk.version);
+    if (same && JSON.stringify(left.chips) === JSON.stringify(this.desk.chips)) {
+      this.saving.settle(this.desk.version);
+      return this.saving.forget();
+    }
     for (const name of SECTIONS) this.editors[name].text = left[name];
     this.chosen = { ...left.chips };
     this.saving.version = left.version;
@@ -305,7 +304,7 @@ class Page {
   async askPacs() {
     $("pacs").textContent = "Asking the PACS whose study this is";
     try {
-      this.render(await this.calls.post("identity"));
+      this.follow(await this.calls.post("identity"));
     } catch (error) {
       $("pacs").className = "pacs bad";
       $("pacs").textContent = `The PACS was not asked: ${error.message}`;
@@ -316,7 +315,7 @@ class Page {
     this.isFilmShown = true;
     if (!this.desk.mine || this.desk.shown) return;
     try {
-      this.render(await this.calls.post("shown"));
+      this.follow(await this.calls.post("shown"));
     } catch (error) {
       this.tell(error);
     }
@@ -328,7 +327,7 @@ class Page {
       try {
         const { mine } = await this.calls.post("touch", {}, { unattended: true });
         if (!mine) {
-          this.render(await this.calls.look());
+          this.follow(await this.calls.look());
           notice("Somebody else has taken this report over. What you typed stays here.", { kind: "wait" });
         }
       } catch (error) {
@@ -345,8 +344,7 @@ class Page {
       try {
         const desk = await this.calls.look();
         if (desk.report !== this.desk.report) return location.reload();
-        if (open && !mine && desk.version !== this.desk.version) this.take(desk);
-        else this.render(desk);
+        this.follow(desk);
         if (open && !mine && desk.open && !desk.holder && !this.isDone) await this.open();
       } catch (error) {
         if (!(error instanceof Refused)) throw error;

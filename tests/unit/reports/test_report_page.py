@@ -20,7 +20,7 @@ from reports.text import DraftText
 from reports.web.report import age_then
 from reports.web.wording import SHOWN, reading, sentence_for
 from tests.harness.people import PASSWORD, add_user, signed_in
-from tests.harness.reading_room import ReadingRoom
+from tests.harness.reading_room import TEXT, ReadingRoom
 
 PIN = {"pin": "2580"}
 
@@ -355,7 +355,12 @@ def test_second_signature_is_another_persons_and_takes_the_password(room: Readin
     assert tom.do("cosign", version=1, password=PASSWORD).status_code == 403
 
     opened = rita.ready()
-    assert opened["first"]["name"] == "Trainee Tom"
+    assert (opened["first"]["name"], opened["you"]) == ("Trainee Tom", "Reader Rita")
+    assert opened["first"]["text"] == opened["text"] == opened["drafted"]
+    edited = {**opened["text"], "findings": "Tension pneumothorax."}
+    opened["version"] = rita.must("save", **edited, chips={}, version=opened["version"])["version"]
+    assert rita.desk()["first"]["text"] == opened["text"] != rita.desk()["text"]
+    opened["text"] = edited
     body = {**opened["text"], "version": opened["version"]}
     assert rita.do("cosign", **body, **PIN).json()["code"] == "password-needed"
     assert rita.must("cosign", **body, password=PASSWORD)["state"] == "VERIFIED"
@@ -368,6 +373,10 @@ def test_what_was_signed_first_can_be_sent_back(room: ReadingRoom) -> None:
     rita.ready()
 
     assert rita.must("send-back", words="The effusion is on the right.")["state"] == "DRAFT"
+
+    told = "It was signed once and sent back: The effusion is on the right."
+    assert (tom.desk()["happened"], tom.desk()["sentBack"]) == (told, True)
+    assert told in words(tom.page())
 
 
 def test_rejected_draft_says_so_and_cannot_be_signed(room: ReadingRoom) -> None:
@@ -454,6 +463,21 @@ def test_second_signature_is_for_the_words_that_were_seen(room: ReadingRoom) -> 
     body = {**opened["text"], "findings": "Never saved.", "version": opened["version"]}
 
     assert rita.do("cosign", **body, password=PASSWORD).json()["code"] == "stale-version"
+
+
+def test_words_for_a_draft_that_was_replaced_are_offered_to_who_wrote_them(room: ReadingRoom) -> None:
+    hand = Hand(room, "rita", room.study())
+    typed = {"findings": "Dictated for ten minutes.", "impression": "Long."}
+    hand.must("save", **typed, chips={}, version=hand.ready()["version"])
+    assert hand.desk()["older"] is None
+
+    room.late_film()
+    newer = room.draft(text=TEXT)
+
+    assert newer.id != hand.report
+    assert hand.desk()["report"] == newer.id
+    assert hand.desk()["older"] == typed
+    assert Hand(room, "carl", newer).desk()["older"] is None
 
 
 def test_page_that_goes_away_saves_and_leaves(room: ReadingRoom) -> None:

@@ -1,0 +1,58 @@
+"""Words of people that no other part of a page would show: of a draft that was replaced, and of a first signature."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dicom_node.errors import NotFound
+from dicom_node.files import read_document
+from dicom_node.tables import Revision
+from reports.signoff import copies
+from reports.signoff.tables import SignedDocument, SignedKind, WorkingCopy
+from reports.tables import Report, ReportState
+from reports.text import DraftText
+from reports.web.report import Papers
+
+_REPLACED: Final = (ReportState.SUPERSEDED, ReportState.EXPIRED)
+
+
+def written_before(tx: Session, study_id: int, report: Report, login: str) -> DraftText | None:
+    """What this person last wrote into an older draft of the study, which a newer one has replaced."""
+    if report.state is not ReportState.DRAFT or not login:
+        return None
+    chosen = (
+        select(WorkingCopy)
+        .join(Report, Report.id == WorkingCopy.report_id)
+        .join(Revision, Revision.id == Report.revision_id)
+        .where(
+            Revision.study_id == study_id,
+            Report.id < report.id,
+            Report.state.in_(_REPLACED),
+            WorkingCopy.edited_by == login[:64],
+        )
+        .order_by(Report.id.desc())
+        .limit(1)
+    )
+    return copies.text_of(tx.scalars(chosen).first())
+
+
+def signed_first(found: Papers, store: Path) -> DraftText | None:
+    """The words of the first signature, as they were signed; None where there is none, or it is gone. Reads a file."""
+    assert found.report is not None
+    first = [one for one in found.signed if one.report_id == found.report.id and one.kind is SignedKind.ATTESTED]
+    if found.report.state is not ReportState.AWAITING_SECOND or not first:
+        return None
+    return _words_of(first[-1], store)
+
+
+def _words_of(signature: SignedDocument, store: Path) -> DraftText | None:
+    try:
+        kept = json.loads(read_document(store, signature.digest))
+    except NotFound:
+        return None
+    return DraftText(kept["findings"], kept["impression"])

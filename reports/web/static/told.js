@@ -1,0 +1,41 @@
+/* What the report page tells above the text: who has it open, who signed first, what this person wrote before. */
+
+import { made } from "./keys.js";
+import { clock, moment } from "./moments.js";
+
+const TITLES = { findings: "Findings", impression: "Impression" };
+
+/** A button that does something. */
+export function button(words, then) {
+  const one = made("button", { type: "button", textContent: words });
+  one.addEventListener("click", then);
+  return one;
+}
+
+/** desk: the state. open(): try to open it now. use(name, words): put words into a section. Gives the lines. */
+export function told({ open, mine, holder, first, older, obstacles }, { open: openNow, use }) {
+  const lines = [];
+  if (open && !mine && holder) {
+    const line = made("p", { className: "said wait" });
+    line.append(made("strong", { textContent: `Opened by ${holder.name} since ${clock(holder.since)}.` }),
+      " You can read it. It is free when they leave it, hand it over, or are silent for two minutes. ",
+      button("Open it now", openNow));
+    lines.push(line);
+  }
+  if (first && open) lines.push(made("p", { className: "said wait", textContent: `Signed first by ${first.name}, ${moment(first.at)}. It waits for a second signature.` }));
+  if (older) lines.push(written(older, obstacles.edit ? null : use));
+  return lines;
+}
+
+/** The words that were typed for a draft which a newer one has replaced. */
+function written(older, use) {
+  const box = made("div", { className: "said wait older" });
+  box.append(made("strong", { textContent: "A newer draft has replaced the one that you edited. You had written:" }));
+  for (const [name, title] of Object.entries(TITLES)) {
+    const line = made("p");
+    line.append(made("b", { textContent: `${title}: ` }), made("span", { className: "text", dir: "auto", textContent: older[name] }));
+    if (use) line.append(" ", button(`Insert into the ${name}`, () => use(name, older[name])));
+    box.append(line);
+  }
+  return box;
+}
