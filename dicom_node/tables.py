@@ -337,7 +337,7 @@ class AuditRow(Base):
     __tablename__ = "audit"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime]
+    at: Mapped[datetime] = mapped_column(index=True)
     actor: Mapped[str] = mapped_column(String(64))
     event: Mapped[str] = mapped_column(String(48), index=True)
     study_id: Mapped[int | None] = mapped_column(index=True)
