@@ -79,6 +79,7 @@ class Visitor:
     """Who asks. user_id: 0 where nobody has signed in. login: stands in the audit trail.
 
     name: DICOM Person Name. session: names the session; empty for a program with a token.
+    by_provider: it began at an OpenID provider.
     """
 
     user_id: int
@@ -90,6 +91,7 @@ class Visitor:
     identifier: str = ""
     scheme: str = ""
     session: str = ""
+    by_provider: bool = False
 
     @property
     def actor(self) -> str:

@@ -289,4 +289,5 @@ def visitor(account: Account, attendance: Attendance) -> Visitor:
         account.identifier,
         account.scheme,
         str(attendance.id),
+        attendance.provider,
     )

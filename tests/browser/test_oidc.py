@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from agent.config import Config, WebConfig
 from agent.pages import make_pages
@@ -77,6 +77,23 @@ def test_person_signs_in_at_the_provider_and_comes_back_to_the_page_that_was_wan
         page.get_by_role("button", name="I have signed in there").click()
         page.wait_for_function("window.proven === true")
         assert proven(database) > before
+        with database.write() as tx:
+            tx.execute(delete(Attendance))
+        asking = "import('/static/session.js').then((they) => they.signedIn())"
+        page.evaluate(f"void {asking}.then(() => window.back = true)")
+        over = page.get_by_role("dialog", name="Your session is over")
+        link = over.get_by_role("link", name="Sign in with the hospital's account")
+        expect(link).to_be_visible()
+        expect(over.locator("input")).to_have_count(0)  # there is no password to type
+        with page.expect_popup() as opened:
+            link.click()
+        opened.value.get_by_placeholder("Enter any login").fill("kim-17")
+        opened.value.get_by_placeholder("and password").fill("x")
+        opened.value.get_by_role("button", name="Sign-in").click()
+        expect(opened.value.get_by_text("The provider has said that it is you.")).to_be_visible()
+        opened.value.close()
+        over.get_by_role("button", name="I have signed in").click()
+        page.wait_for_function("window.back === true")
         page.get_by_role("button", name="Sign out", exact=True).first.click()
         page.wait_for_url(f"{issuer}/session/end?**")
 

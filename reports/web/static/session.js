@@ -64,16 +64,27 @@ export function askPassword(words, { pin = false } = {}) {
 
 function signInAgain() {
   const login = document.querySelector("[data-login]")?.dataset.login ?? "";
+  const theirs = document.querySelector("[data-by-provider]") ? elsewhere() : null; // no password is known here
   return new Promise((resolve) => {
-    const dialog = box("Your session is over", `Nothing is lost. ${login}, your password:`);
-    const input = secret(false);
-    fill(dialog, input, "Sign in", () => post(fetch, "/sign-in", { login, password: input.value }), async (answer) => {
-      const told = await answer.json();
-      dialog.remove();
-      if (told.login === login) resolve();
-      else location.reload();
-    });
-    const elsewhere = made("a", { href: "/sign-in", target: "_blank", rel: "noopener", textContent: "Sign in another way" });
+    const wanted = theirs ? "sign in there once more, and come back:" : "your password:";
+    const dialog = box("Your session is over", `Nothing is lost. ${login}, ${wanted}`, theirs ? "p" : "label");
+    if (theirs) {
+      const bar = made("div", { className: "toolbar" });
+      theirs.className = "button main";
+      bar.append(theirs);
+      dialog.querySelector("form").append(bar);
+      document.body.append(dialog);
+      dialog.showModal();
+    } else {
+      const input = secret(false);
+      fill(dialog, input, "Sign in", () => post(fetch, "/sign-in", { login, password: input.value }), async (answer) => {
+        const told = await answer.json();
+        dialog.remove();
+        if (told.login === login) resolve();
+        else location.reload();
+      });
+    }
+    const another = made("a", { href: "/sign-in", target: "_blank", rel: "noopener", textContent: "Sign in another way" });
     const again = made("button", { type: "button", textContent: "I have signed in" });
     again.addEventListener("click", async () => {
       const answer = await fetch("/account/who", { headers: { Accept: "application/json" } });
@@ -82,17 +93,19 @@ function signInAgain() {
       if ((await answer.json()).login === login) resolve();
       else location.reload();
     });
-    dialog.querySelector(".toolbar").append(elsewhere, again);
+    dialog.querySelector(".toolbar").append(another, again);
     dialog.addEventListener("cancel", (event) => event.preventDefault()); // Escape would leave the page without a session
   });
 }
 
-function box(title, words) {
+function box(title, words, tag = "label") {
   const dialog = made("dialog");
   dialog.setAttribute("aria-labelledby", "session-title");
   const form = made("form", { className: "form" });
   form.append(made("h2", { id: "session-title", textContent: title }));
-  form.append(made("label", { htmlFor: "session-secret", textContent: words }));
+  const told = made(tag, { textContent: words });
+  if (tag === "label") told.htmlFor = "session-secret";
+  form.append(told);
   dialog.append(form);
   return dialog;
 }
