@@ -17,9 +17,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from dicom_node.database import Database
+from dicom_node.database import Database, clock
 from dicom_node.tables import AuditRow, Instance, Reception, Revision
-from reports.signoff.tables import WorkingCopy
+from reports.signoff.tables import SILENCE, WorkingCopy
 from reports.tables import Report
 
 _LOOK_BACK: Final = 500  # numbers behind the newest
@@ -70,11 +70,14 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """Where a look left off. audit, receptions: numbers of rows seen; holders: who has which report open."""
+    """Where a look left off. audit, receptions: numbers of rows seen; holders: report, who has it open, and its study.
+
+    Who is silent has nothing open any more, though nobody wrote that down.
+    """
 
     audit: frozenset[int]
     receptions: frozenset[int]
-    holders: frozenset[tuple[int, int | None]]
+    holders: frozenset[tuple[int, int | None, int]]
 
 
 class Newsroom:
@@ -148,18 +151,17 @@ class Newsroom:
                 select(WorkingCopy.report_id, WorkingCopy.holder_id, Revision.study_id)
                 .join(Report, Report.id == WorkingCopy.report_id)
                 .join(Revision, Revision.id == Report.revision_id)
-                .where(WorkingCopy.holder_id.is_not(None))
+                .where(WorkingCopy.holder_id.is_not(None), WorkingCopy.heard_at > clock(tx) - SILENCE)
             )
-            holders = {(report, holder): study for report, holder, study in tx.execute(held)}
-            of_reports = {report: study for (report, _), study in holders.items()}
-        seen = _Seen(frozenset(audit), frozenset(receptions), frozenset(holders))
+            holders = frozenset((report, holder, study) for report, holder, study in tx.execute(held))
+        seen = _Seen(frozenset(audit), frozenset(receptions), holders)
         if before is None:
             return seen, frozenset()
         oldest = min(before.audit, default=0)
         studies = {audit[number] for number in seen.audit - before.audit if number > oldest}
         earliest = min(before.receptions, default=0)
         studies |= {receptions[number] for number in seen.receptions - before.receptions if number > earliest}
-        studies |= {of_reports[report] for report, _ in seen.holders - before.holders}
+        studies |= {study for _, _, study in seen.holders ^ before.holders}
         return seen, frozenset(study for study in studies if study is not None)
 
 

@@ -19,6 +19,7 @@ from dicom_node.database import clock
 from dicom_node.kinds import Kind
 from dicom_node.tables import AuditRow, Mode
 from reports.people.rights import Role
+from reports.signoff.tables import WorkingCopy
 from reports.tables import Event, Report
 from reports.web.news import News, Newsroom, Pace, told
 from reports.web.wish import Show, Sort, Wish
@@ -436,6 +437,22 @@ def test_listener_hears_of_another_image_and_of_who_opened_a_draft(five: Place) 
 
     assert image == News(frozenset({6}))
     assert opened == News(frozenset({1}))
+
+
+def test_listener_hears_that_a_draft_is_free_again(five: Place) -> None:
+    room, reader = Newsroom(five.room.database, QUICK), five.morning.reader
+
+    def silence() -> None:
+        with five.room.database.write() as tx:
+            tx.get_one(WorkingCopy, 2).heard_at = clock(tx) - timedelta(minutes=3)
+
+    for number in (1, 2):
+        service(five.room).open_(number, reader, now())
+    (left,) = look(room, lambda: service(five.room).leave(1, reader))
+    (silent,) = look(room, silence)
+
+    assert left == News(frozenset({1}))
+    assert silent == News(frozenset({2}))
 
 
 def test_listener_hears_of_a_commit_that_was_passed_by_a_later_one(five: Place) -> None:
