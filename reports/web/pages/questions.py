@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,7 +38,7 @@ class _Questions:
 
     def listed(self, request: Request) -> Response:
         """All of a study, with the answers so far."""
-        return JSONResponse(self._told(self._papers(request).study.id, visitor_of(request)))
+        return JSONResponse(self._told(self._papers(request), visitor_of(request)))
 
     def put(self, request: Request) -> Response:
         """Ask about the film that the draft is about."""
@@ -50,7 +51,7 @@ class _Questions:
                 questions.put(tx, found.study.id, film, visitor.user_id, visitor.login, words, clock(tx))
         except QuestionRefused as error:
             return JSONResponse({"detail": str(error), "code": "refused"}, status_code=422)
-        return JSONResponse(self._told(found.study.id, visitor))
+        return JSONResponse(self._told(found, visitor))
 
     def _papers(self, request: Request) -> Papers:
         with self._site.database.read() as tx:
@@ -59,13 +60,15 @@ class _Questions:
             raise HTTPException(404)
         return found
 
-    def _told(self, study_id: int, visitor: Visitor) -> dict[str, Any]:
-        seen(self._site.database, visitor, study_id, "report")
+    def _told(self, found: Papers, visitor: Visitor) -> dict[str, Any]:
+        seen(self._site.database, visitor, found.study.id, "report")
+        films = found.report.films if found.report is not None else ()
         with self._site.database.read() as tx:
-            return {"questions": [_plain(one) for one in questions.of_study(tx, study_id)]}
+            return {"questions": [_plain(one, films) for one in questions.of_study(tx, found.study.id)]}
 
 
-def _plain(one: Question) -> dict[str, Any]:
+def _plain(one: Question, films: Collection[str]) -> dict[str, Any]:
+    """films: digests of those that the report is about; an answer about another one must not get into it."""
     return {
         "id": one.id,
         "by": one.login,
@@ -74,6 +77,7 @@ def _plain(one: Question) -> dict[str, Any]:
         "state": one.state.value,
         "trouble": one.trouble,
         "reader": one.reader,
+        "elsewhere": one.film_digest not in films,
         "at": _moment(one.asked_at),
     }
 

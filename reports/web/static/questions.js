@@ -56,13 +56,14 @@ export class Questions {
     this.list.replaceChildren(...questions.map((one) => this.#line(one)));
   }
 
-  #line({ by, words, answer, state, trouble, reader }) {
+  #line({ by, words, answer, state, trouble, reader, elsewhere }) {
     const line = made("li");
     const question = made("p", { className: "asked" });
     question.append(made("bdi", { textContent: words }), made("span", { className: "quiet", textContent: ` ${by}` }));
+    if (elsewhere) question.append(made("strong", { textContent: " About another film, not the one of this report." }));
     line.append(question, made("p", { className: `answer is-${state}`, textContent: trouble || answer }));
     const told = made("p", { className: "quiet", textContent: `${STATES[state]}${reader ? `: ${reader}` : ""} ` });
-    if (state === "answered" && this.insert) {
+    if (state === "answered" && this.insert && !elsewhere) {
       const button = made("button", { type: "button", textContent: "Insert into the findings" });
       button.addEventListener("click", () => this.insert(answer));
       told.append(button);
