@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
@@ -12,6 +13,8 @@ from dicom_node.errors import WrongState
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Delivery, Revision
 from reports.tables import REPORT_TRANSITIONS, Event, Report, ReportState, Sighting
+
+OPEN: Final = (ReportState.DRAFT, ReportState.AWAITING_SECOND)
 
 
 def add(tx: Session, report: Report, now: datetime) -> None:
@@ -35,6 +38,17 @@ def of_study(tx: Session, study_id: int, *, lock: bool = False) -> Sequence[Repo
     if lock:
         chosen = chosen.with_for_update(of=Report).execution_options(populate_existing=True)
     return tx.scalars(chosen).all()
+
+
+def foremost(reports: Sequence[Report]) -> Report | None:
+    """The one of a study that people care for: what waits for them, the oldest first; else what is signed; else any.
+
+    A draft of late images may stand beside an older one: both wait, and the older one would be forgotten.
+    reports: newest first.
+    """
+    waiting = [one for one in reversed(reports) if one.state in OPEN]
+    signed = [one for one in reports if one.state is ReportState.VERIFIED]
+    return next(iter([*waiting, *signed, *reports]), None)
 
 
 def earlier_drafts(tx: Session, study_id: int, *, before: int) -> Mapping[str, Mapping[Kind, str]]:

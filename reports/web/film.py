@@ -63,7 +63,7 @@ class Films(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shelved:
-    """One stored film. read: its place among the films that the newest draft is about, from 1; 0: it was not read."""
+    """One stored film. read: its place among the films that the report shown is about, from 1; 0: it was not read."""
 
     instance_id: int
     digest: str
@@ -165,11 +165,12 @@ def _is_purged(tx: Session, study: Study) -> bool:
 
 
 def _films(tx: Session, study: Study, wanted: ColumnElement[bool] | None = None) -> list[Shelved]:
-    report = next(iter(drafts.of_study(tx, study.id)), None)
+    report = drafts.foremost(drafts.of_study(tx, study.id))
     places = {digest: place for place, digest in enumerate(report.films, start=1)} if report else {}
     purged = _is_purged(tx, study)
     which = _is_film(study.id) if wanted is None else _is_film(study.id) & wanted
-    found = tx.scalars(select(Instance).where(which).order_by(Instance.id).limit(MOST_FILMS)).all()
+    of_many = Instance.digest.not_in(places), Instance.id  # what was read is never beyond the limit
+    found = tx.scalars(select(Instance).where(which).order_by(*of_many).limit(MOST_FILMS)).all()
     films = [
         Shelved(
             instance_id=one.id,

@@ -25,18 +25,17 @@ from reports.page.sheet import day, person, visible
 from reports.signoff.copies import SILENCE
 from reports.signoff.tables import SignedDocument, SignedKind, WorkingCopy
 from reports.tables import Report, ReportState
-from reports.web.worklist import ORDER_OF_READING
+from reports.web.worklist import ORDER_OF_READING, first_open
 
 _NO_SUCH = 2**31
 _OF_FILM = ("Modality", "BodyPartExamined", "ViewPosition", "ImageLaterality", "StationName", "SpecificCharacterSet")
-_OPEN = (ReportState.DRAFT, ReportState.AWAITING_SECOND)
 
 
 @dataclass(frozen=True, slots=True)
 class Papers:
-    """The report of a study that people care for: the signed one, else the newest. revision: the one it is of.
+    """The report of a study that people care for, as `drafts.foremost` says. revision: the one it is of.
 
-    signed: signatures that hold, in order. shadow: nobody may see it. sendings: of the newest signed document.
+    signed: signatures of it that hold, in order. shadow: nobody may see it. sendings: of the newest signed document.
     """
 
     study: Study
@@ -65,14 +64,18 @@ class Label:
     value: str
 
 
-def papers(tx: Session, study_id: int) -> Papers | None:
-    """The papers of the study with this number, or None."""
+def papers(tx: Session, study_id: int, report_id: int = 0) -> Papers | None:
+    """The papers of the study with this number, or None.
+
+    report_id: one of its reports that is open or signed; any other number is as good as none.
+    """
     study = tx.get(Study, study_id) if study_id < _NO_SUCH else None
     if study is None:
         return None
     reports = drafts.of_study(tx, study.id)
-    signed = [one for one in reports if one.state is ReportState.VERIFIED]
-    report = next(iter([*signed, *reports]), None)
+    alive = (*drafts.OPEN, ReportState.VERIFIED)
+    meant = [one for one in reports if one.id == report_id and one.state in alive]
+    report = next(iter(meant), None) or drafts.foremost(reports)
     if report is None:
         return Papers(study, None, 0, shadow=False, signed=(), sendings=())
     revision = tx.get_one(Revision, report.revision_id)
@@ -109,7 +112,7 @@ def neighbors(tx: Session, study_id: int, user_id: int, now: datetime) -> Neighb
         .join(Workitem, Workitem.revision_id == Revision.id)
         .outerjoin(WorkingCopy, WorkingCopy.report_id == Report.id)
         .outerjoin(Glance, Glance.report_id == Report.id)
-        .where(Report.state.in_(_OPEN), Revision.reason != "shadow", _is_free(user_id, now) | _is(study_id))
+        .where(Report.id.in_(first_open()), _is_free(user_id, now) | _is(study_id))
         .order_by(*ORDER_OF_READING)
         .limit(2000)
     )

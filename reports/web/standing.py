@@ -15,6 +15,7 @@ from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Workitem,
 from dicom_node.worklist.holds import HOLDS, what_to_do
 from dicom_node.worklist.moves import EXCLUDED_BY_PERSON
 from dicom_node.worklist.overrulings import WORTH_OVERRULING
+from reports.drafts import OPEN
 from reports.elapsed import age as age  # noqa: PLC0414  the pages take it from here
 from reports.glance import Glance
 from reports.signoff.copies import Holder
@@ -58,7 +59,7 @@ class Facts:
     paused: frozenset[str]  # names of the switches that are on
     an_hour: float = 0.0  # readings that ended in an hour, lately; 0: nobody can say
     sender: str = ""  # AE title
-    report: Report | None = None  # the newest of the study; none of shadow mode
+    report: Report | None = None  # of the study, as `drafts.foremost` says; none of shadow mode
     holder: Holder | None = None  # who has that open now
     glance: Glance | None = None
 
@@ -90,12 +91,17 @@ def standing(facts: Facts, now: datetime) -> Standing:
     if facts.report is None:
         return by_book
     if facts.report.revision_id != facts.revision.id:
-        return _with_older(facts.report, by_book)
+        return _with_older(facts, facts.report, by_book)
     return _by_report(facts, facts.report, by_book)
 
 
-def _with_older(report: Report, by_book: Standing) -> Standing:
-    """Of a study whose newest revision has no report of its own."""
+def _with_older(facts: Facts, report: Report, by_book: Standing) -> Standing:
+    """Of a study whose newest revision has no report of its own, or one that people care less for."""
+    if report.state in OPEN:
+        final = any(one.stage in FINAL and one.state is not DeliveryState.CANCELED for one in facts.deliveries)
+        sentence = f"An older draft is open, not signed. {(_signed(facts, by_book) if final else by_book).sentence}"
+        status = by_book.status if facts.revision.book is Book.IN_FLIGHT and not final else Status.SIGNOFF
+        return Standing(status, sentence, by_book.commands)
     if report.state is not ReportState.VERIFIED:
         return by_book
     return replace(by_book, sentence=f"{by_book.sentence} A report of an older revision is signed.")

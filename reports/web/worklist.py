@@ -26,6 +26,7 @@ from dicom_node.tables import (
     WorkitemState,
 )
 from dicom_node.worklist.urgency import order_of_claims
+from reports import drafts
 from reports.glance import Glance, Urgency, marked
 from reports.signoff.copies import holder_of
 from reports.signoff.tables import WorkingCopy
@@ -33,7 +34,7 @@ from reports.tables import ENDED, Report, ReportState
 from reports.web.standing import Facts
 from reports.web.wish import Priority, Show, Sort, Wish
 
-OPEN: Final = (ReportState.DRAFT, ReportState.AWAITING_SECOND)
+OPEN: Final = drafts.OPEN
 _SHADOW: Final = "shadow"
 _urgency: Final = func.coalesce(Glance.urgency, int(Urgency.PLAIN))
 # Whose turn it is to be read by a person: what may be critical whoever ordered it, then what was ordered as stat.
@@ -102,14 +103,22 @@ def readers(tx: Session) -> Sequence[str]:
 
 
 def _fitting(wish: Wish, now: datetime, user_id: int) -> Select[Any]:
-    """The newest revision of every study that fits; report and glance of that revision are joined, if there are any."""
+    """The newest revision of every study that fits. Report, glance and workitem of that revision are joined, if there
+    are any; where drafts are asked for, those of the study's oldest open draft, whatever became of later images.
+    """
     chosen = (
         select(Revision)
         .select_from(Study)
         .join(Revision, (Revision.study_id == Study.id) & (Revision.number == Study.revision))
-        .outerjoin(Report, Report.revision_id == Revision.id)
-        .outerjoin(Glance, (Glance.report_id == Report.id) & (Revision.reason != _SHADOW))
-        .outerjoin(Workitem, Workitem.revision_id == Revision.id)
+    )
+    written = Revision
+    if wish.show in (Show.DRAFTS, Show.MINE):
+        written = aliased(Revision)
+        chosen = chosen.join(written, written.study_id == Study.id)
+    chosen = (
+        chosen.outerjoin(Report, Report.revision_id == written.id)
+        .outerjoin(Glance, (Glance.report_id == Report.id) & (written.reason != _SHADOW))
+        .outerjoin(Workitem, Workitem.revision_id == written.id)
     )
     return chosen.where(*_shown(wish.show, user_id), *_filters(wish, now))
 
@@ -120,11 +129,8 @@ def _shown(show: Show, user_id: int) -> tuple[ColumnElement[bool], ...]:
     older, signed = aliased(Revision), aliased(Report)
     final = select(signed.id).join(older, older.id == signed.revision_id).where(older.study_id == Study.id)
     conditions: dict[Show, tuple[ColumnElement[bool], ...]] = {
-        Show.DRAFTS: (Report.taken_back_at.is_(None), Report.state.in_(OPEN), Revision.reason != _SHADOW),
-        Show.MINE: (
-            Report.state.in_(OPEN),
-            select(WorkingCopy.report_id).where(WorkingCopy.report_id == Report.id, mine).exists(),
-        ),
+        Show.DRAFTS: (Report.id.in_(first_open()),),
+        Show.MINE: (Report.id.in_(first_open(select(WorkingCopy.report_id).where(mine))),),
         Show.COMING: (Revision.book == Book.IN_FLIGHT, Report.id.is_(None), ~held),
         Show.HELD: (Revision.book == Book.IN_FLIGHT, held),
         Show.DEAD_LETTERS: (Revision.book == Book.DEAD_LETTERED,),
@@ -133,6 +139,18 @@ def _shown(show: Show, user_id: int) -> tuple[ColumnElement[bool], ...]:
         Show.ENDED: (or_(Report.state.in_(ENDED), Revision.book == Book.CLOSED),),
     }
     return conditions.get(show, ())
+
+
+def first_open(among: Select[Any] | None = None) -> Select[Any]:
+    """Numbers of reports: of each study the oldest open one that people may see. among: numbers of those that count."""
+    written, draft = aliased(Revision), aliased(Report)
+    chosen = (
+        select(func.min(draft.id))
+        .join(written, written.id == draft.revision_id)
+        .where(draft.taken_back_at.is_(None), draft.state.in_(OPEN), written.reason != _SHADOW)
+        .group_by(written.study_id)
+    )
+    return chosen if among is None else chosen.where(draft.id.in_(among))
 
 
 def _filters(wish: Wish, now: datetime) -> list[ColumnElement[bool]]:
@@ -221,14 +239,18 @@ def _images(tx: Session, studies: Sequence[int]) -> tuple[dict[int, int], dict[i
 
 
 def _reports(tx: Session, studies: Sequence[int]) -> dict[int, Report]:
-    """The newest report of each study. Those of shadow mode are shown to nobody."""
+    """Of each study the report that people care for. Those of shadow mode are shown to nobody."""
     chosen = (
         select(Revision.study_id, Report)
         .join(Report, Report.revision_id == Revision.id)
         .where(Revision.study_id.in_(studies), Revision.reason != _SHADOW)
-        .order_by(Revision.number)
+        .order_by(Report.id.desc())
     )
-    return {study_id: report for study_id, report in tx.execute(chosen)}  # noqa: C416  dict() loses the types
+    by_study: dict[int, list[Report]] = {}
+    for study_id, report in tx.execute(chosen):
+        by_study.setdefault(study_id, []).append(report)
+    found = {study_id: drafts.foremost(reports) for study_id, reports in by_study.items()}
+    return {study_id: report for study_id, report in found.items() if report is not None}
 
 
 def _beside(tx: Session, reports: Sequence[int]) -> tuple[dict[int, WorkingCopy], dict[int, Glance]]:

@@ -1,0 +1,164 @@
+"""What people see of a study whose images came late: drafts beside each other, older drafts, what nobody has read."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from dicom_node import worklist
+from dicom_node.rules.tables import Late
+from dicom_node.tables import Study
+from reports.people.rights import Role
+from reports.signoff.reasons import Reason
+from reports.tables import Report, ReportState
+from reports.web.report import papers
+from tests.harness.morning import CLEAR, PNEUMOTHORAX, Morning
+from tests.harness.people import add_user, signed_in
+from tests.harness.reading_room import ReadingRoom, chest, with_pixels
+from tests.unit.agent.desk_of_readers import service
+from tests.unit.agent.ward import now
+from tests.unit.reports import films
+
+
+@dataclass
+class Place:
+    room: ReadingRoom
+    morning: Morning
+    rita: TestClient
+
+    def late(self, number: int, policy: Late = Late.REPLACE) -> None:
+        """Another image of a study comes."""
+        study = self.room.ask(lambda tx: tx.get_one(Study, number))
+        uid = study.study_instance_uid
+        header = films.film(
+            StudyInstanceUID=uid,
+            SeriesInstanceUID=f"{uid}.1",
+            SOPInstanceUID=f"{uid}.1.2",
+            PatientID=study.patient_id,
+            AccessionNumber=study.accession_number,
+        )
+        self.room.receive(with_pixels(header, chest()), late=policy)
+
+    def beside(self) -> tuple[Report, Report]:
+        """Two drafts of one study, the second of the late image alone."""
+        first = self.room.study(PNEUMOTHORAX)
+        self.room.deliver()
+        self.late(1, Late.ADD)
+        return first, self.room.draft(text=CLEAR)
+
+    def studies(self, show: str) -> list[int]:
+        page = self.rita.get(f"/?show={show}")
+        assert page.status_code == 200
+        return [int(number) for number in re.findall(r'<tr id="study-(\d+)"', page.text)]
+
+    def row(self, number: int) -> str:
+        """One row as a person reads it."""
+        page = self.rita.get("/?show=all").text
+        found = re.search(rf'<tr id="study-{number}".*?</tr>', page, re.DOTALL)
+        assert found
+        return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", found[0]).split()))
+
+    def shown(self, report: int = 0) -> tuple[int, ReportState]:
+        """Which report the papers of study 1 are of."""
+        found = self.room.ask(lambda tx: papers(tx, 1, report))
+        assert found is not None
+        assert found.report is not None
+        return found.report.id, found.report.state
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    room = ReadingRoom(tmp_path)
+    room.peer()
+    reader = add_user(room.database, "rita", Role.RADIOLOGIST)
+    yield Place(room, Morning(room, reader, "rita"), signed_in(room.app, room.database, "rita"))
+    room.close()
+
+
+def test_of_two_drafts_the_older_one_is_shown_until_it_is_signed(place: Place) -> None:
+    first, second = place.beside()
+    assert place.shown() == (first.id, ReportState.DRAFT)
+    assert place.shown(second.id) == (second.id, ReportState.DRAFT)
+
+    place.morning.sign(first)
+
+    assert place.shown() == (second.id, ReportState.DRAFT)
+    assert place.shown(first.id) == (first.id, ReportState.VERIFIED)
+
+
+def test_draft_beside_a_signed_report_still_waits(place: Place) -> None:
+    first, second = place.beside()
+
+    place.morning.sign(second)
+
+    assert place.studies("drafts") == place.studies("signed") == [1]
+    assert "awaiting sign-off An older draft is open, not signed." in place.row(1)
+    assert "Pneumothorax" in place.row(1)
+    assert place.shown() == (first.id, ReportState.DRAFT)
+    assert place.shown(first.id + 7) == (first.id, ReportState.DRAFT)
+    assert place.rita.get("/report/next").headers["location"] == "/study/1/report"
+
+    service(place.room).reject(first.id, place.morning.reader, Reason("quality"), "", now())
+
+    assert place.studies("drafts") == []
+    assert place.shown() == (second.id, ReportState.VERIFIED)
+    assert place.rita.get("/report/next").headers["location"] == "/"
+
+
+def test_answer_about_another_film_is_marked_as_such(place: Place) -> None:
+    first, second = place.beside()
+    ask = {"words": "Is there a fracture?"}
+    assert place.rita.post("/study/1/report/questions", json=ask).json()["questions"][0]["elsewhere"] is False
+    service(place.room).reject(first.id, place.morning.reader, Reason("quality"), "", now())
+    assert place.shown() == (second.id, ReportState.DRAFT)
+
+    listed = place.rita.get("/study/1/report/questions").json()["questions"]
+
+    assert [(one["words"], one["elsewhere"]) for one in listed] == [("Is there a fracture?", True)]
+
+
+def test_film_of_the_draft_that_is_shown_is_the_one_that_was_read(place: Place) -> None:
+    place.beside()
+
+    films_of_study = place.rita.get("/study/1/films.json").json()["films"]
+
+    assert [(one["id"], one["read"]) for one in films_of_study] == [(1, 1), (2, 0)]
+
+
+def test_draft_stays_in_the_list_when_the_late_image_is_excluded(place: Place) -> None:
+    place.room.study(PNEUMOTHORAX)
+    place.late(1)
+    held = place.room.claim()
+    place.room.do(lambda tx: worklist.exclude(tx, held, reason="not-a-chest", explanation="No chest.", now=now()))
+
+    assert place.studies("drafts") == place.studies("excluded") == [1]
+    assert "awaiting sign-off An older draft is open, not signed. Not read: No chest." in place.row(1)
+    assert '<b data-count="drafts">1</b>' in place.rita.get("/?show=all").text
+
+
+def test_draft_stays_in_the_list_when_the_late_image_is_a_dead_letter(place: Place) -> None:
+    place.room.study(PNEUMOTHORAX)
+    place.late(1)
+    held = place.room.claim()
+    words = "It cannot be decoded."
+    place.room.do(
+        lambda tx: worklist.fail(tx, held, reason="pixels", explanation=words, attempts=1, wait=timedelta(), now=now())
+    )
+
+    assert place.studies("drafts") == place.studies("dead-letters") == [1]
+    assert "awaiting sign-off An older draft is open, not signed. Given up:" in place.row(1)
+
+
+def test_draft_says_so_while_the_late_image_is_on_its_way(place: Place) -> None:
+    place.room.study(PNEUMOTHORAX)
+    place.late(1)
+
+    assert place.studies("drafts") == place.studies("coming") == [1]
+    assert "receiving An older draft is open, not signed. 2 images so far" in place.row(1)
