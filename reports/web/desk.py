@@ -29,7 +29,7 @@ _HAPPENED: Final = MappingProxyType(
         ReportState.DRAFT: "A draft: nobody has signed it.",
         ReportState.AWAITING_SECOND: "Signed once; it is a report when a second person has signed.",
         ReportState.VERIFIED: "Signed.",
-        ReportState.REJECTED: "A radiologist has rejected this draft. Whoever had it is told.",
+        ReportState.REJECTED: "A person has rejected this draft. Whoever had it is told.",
         ReportState.SUPERSEDED: "A newer draft, which has read later images, replaces this one.",
         ReportState.EXPIRED: "Nobody has signed this draft in time; it has expired.",
         ReportState.WITHDRAWN: "Taken back.",
@@ -83,6 +83,7 @@ def desk(scene: Scene) -> dict[str, Any]:
         "editedBy": opened.edited_by,
         "editedAt": _moment(opened.edited_at),
         "mine": opened.mine,
+        "openable": not _closed(scene),
         "you": visible(in_letters(scene.visitor.name)) or scene.visitor.login,
         "holder": _holder(opened),
         "shown": opened.film_shown,
@@ -173,7 +174,7 @@ def obstacles(scene: Scene) -> Mapping[str, str]:
     signed = _first_of(
         ("" if may(Right.SIGN) else "Only a radiologist may do this."), ("" if is_signed else "It is not signed.")
     )
-    edit = _first_of(("" if may(Right.EDIT) else _NOT_YOURS), ("" if opened.state in _OPEN else "It is closed."), held)
+    edit = _first_of(_closed(scene), held)
     return {
         "edit": edit,
         "accept": sign or changed,
@@ -185,6 +186,18 @@ def obstacles(scene: Scene) -> Mapping[str, str]:
         "addendum": signed,
         "withdraw": signed,
     }
+
+
+def _closed(scene: Scene) -> str:
+    """Why this person could not even open it to edit."""
+    opened, may = scene.opened, scene.visitor.may
+    own = opened.first is not None and opened.first.user_id == scene.visitor.user_id
+    waits = opened.state is ReportState.AWAITING_SECOND and (own or not may(Right.SIGN))
+    return _first_of(
+        ("" if may(Right.EDIT) else _NOT_YOURS),
+        ("" if opened.state in _OPEN else "It is closed."),
+        ("It is signed once; another radiologist changes it or sends it back." if waits else ""),
+    )
 
 
 def reasons() -> list[tuple[str, str]]:

@@ -273,7 +273,8 @@ class _Acts:
     def addendum(self, call: _Call) -> None:
         """Add to what was signed."""
         self._prove(call)
-        call.service.addendum(call.found.study.id, call.person, call.words, _now())
+        seen = _whole(call.body.get("seen")) or None
+        call.service.addendum(call.found.study.id, call.person, call.words, _now(), seen=seen)
 
     def withdraw(self, call: _Call) -> None:
         """Take back what was signed."""

@@ -101,10 +101,11 @@ async function sendBack(page) {
 }
 
 async function addendum(page) {
+  const seen = Math.max(0, ...page.desk.signed.map(({ number }) => number));
   const desk = await wording($("ask-words"), {
     title: "Addendum", explain: "What was signed stays, word for word; this is added below it and signed.",
     button: "Sign the addendum", password: false,
-    perform: (body) => page.calls.post("addendum", body),
+    perform: (body) => page.calls.post("addendum", { ...body, seen }), // what is sent twice is added once
   });
   if (desk) location.reload();
 }

@@ -267,7 +267,7 @@ class Page {
   // --- opening, watching, leaving ----------------------------------------------------------------------------------
 
   async open({ loud = false } = {}) {
-    if (!this.desk.open || this.desk.obstacles.edit.startsWith("Your account")) return;
+    if (!this.desk.openable) return;
     try {
       const desk = await this.calls.post("open");
       this.follow(desk);
@@ -345,7 +345,7 @@ class Page {
         const desk = await this.calls.look();
         if (desk.report !== this.desk.report) return location.reload();
         this.follow(desk);
-        if (open && !mine && desk.open && !desk.holder && !this.isDone) await this.open();
+        if (open && !mine && desk.openable && !desk.holder && !this.isDone) await this.open();
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
       }

@@ -17,6 +17,7 @@ from reports.people.rights import Role
 from reports.signoff.reasons import Reason
 from reports.tables import Report, ReportState
 from reports.text import DraftText
+from reports.web import film
 from reports.web.report import age_then
 from reports.web.wording import SHOWN, reading, sentence_for
 from tests.harness.people import PASSWORD, add_user, signed_in
@@ -140,28 +141,23 @@ def test_page_says_that_there_is_no_draft(room: ReadingRoom) -> None:
     assert client.post("/study/1/report/open", json={}).status_code == 404
 
 
+def test_film_that_was_read_is_listed_however_many_there_are(
+    room: ReadingRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(film, "MOST_FILMS", 1)
+    room.receive_film()
+    room.late_film()
+    hand = Hand(room, "rita", room.draft(text=TEXT))  # of the newest
+
+    listed = hand.client.get(hand.address.replace("report", "films.json")).json()["films"]
+
+    assert [one["read"] for one in listed] == [1]
+
+
 def test_every_look_is_in_the_audit_trail(room: ReadingRoom) -> None:
     hand = Hand(room, "rita", room.study())
     hand.page()
     hand.page()
-
-    assert room.events().count("study-seen") == 1
-
-
-@pytest.mark.parametrize("address", ["report/desk", "report/questions", "films.json"])
-def test_every_way_to_the_words_and_films_is_a_look(room: ReadingRoom, address: str) -> None:
-    number = room.number(room.study())
-    client = signed_in(room.app, room.database, "rita")
-
-    assert client.head(f"/study/{number}/films.json").status_code == 200  # prepares, and tells nothing
-    assert "study-seen" not in room.events()
-    assert client.get(f"/study/{number}/{address}").status_code == 200
-
-    assert room.events().count("study-seen") == 1
-
-
-def test_what_an_act_answers_is_a_look(room: ReadingRoom) -> None:
-    Hand(room, "rita", room.study()).must("open")
 
     assert room.events().count("study-seen") == 1
 
@@ -352,6 +348,8 @@ def test_second_signature_is_another_persons_and_takes_the_password(room: Readin
     first = tom.must("accept", version=tom.ready()["version"], **PIN)
     assert first["state"] == "AWAITING SECOND"
     assert first["obstacles"]["cosign"] == "A radiologist signs second."
+    assert first["obstacles"]["edit"] == "It is signed once; another radiologist changes it or sends it back."
+    assert (first["openable"], rita.desk()["openable"]) == (False, True)
     assert tom.do("cosign", version=1, password=PASSWORD).status_code == 403
 
     opened = rita.ready()
@@ -387,7 +385,7 @@ def test_rejected_draft_says_so_and_cannot_be_signed(room: ReadingRoom) -> None:
     ended = hand.must("reject", reason=Reason.WRONG_FINDING.value, words="", safety=True)
 
     assert ended["state"] == "REJECTED"
-    assert ended["happened"].startswith("A radiologist has rejected this draft.")
+    assert ended["happened"].startswith("A person has rejected this draft.")
     assert ended["obstacles"]["edit"] == "It is closed."
     assert hand.do("accept", version=opened["version"], **PIN).json()["code"] == "ended"
 
@@ -403,6 +401,8 @@ def test_addendum_and_withdrawal_follow_a_signature(room: ReadingRoom) -> None:
         "addendum by",
     ]
     assert "A rib fracture as well." in hand.page()
+    twice = hand.do("addendum", words="A rib fracture as well.", seen=1, **PIN)
+    assert (twice.status_code, twice.json()["code"]) == (409, "signed-since")
     assert hand.do("withdraw", words="Wrong patient.", **PIN).json()["code"] == "password-needed"
     assert hand.must("withdraw", words="Wrong patient.", password=PASSWORD, safety=True)["state"] == "WITHDRAWN"
 
