@@ -24,7 +24,7 @@ from dicom_node import audit, books, peer, peers, refused, turned_away
 from dicom_node.associations import keep_identifiers_out_of_logs
 from dicom_node.beats import SILENT, is_starting, is_stopped, seconds_since
 from dicom_node.database import Database, clock
-from dicom_node.destinations import destinations, of_peer
+from dicom_node.destinations import destinations, of_peer, takes_nothing
 from dicom_node.errors import DatabaseNotReady, SendFailure
 from dicom_node.files import free_mebibytes
 from dicom_node.kinds import TAKES_BACK
@@ -273,6 +273,9 @@ def _peer(config: Config, remote: RemoteAE) -> Finding:
         peer.echo(peer.address_of(of_peer(remote), config.node, seconds=5))
     except SendFailure as failure:
         return Finding(f"peer {remote.ae_title}", "wrong", str(failure))
+    if takes_nothing(remote):
+        words = f"answers C-ECHO, but takes nothing of ours; wetread ae probe '{remote.ae_title}' says more"
+        return Finding(f"peer {remote.ae_title}", "warning", words)
     return Finding(f"peer {remote.ae_title}", "ok", "answers C-ECHO")
 
 

@@ -114,6 +114,11 @@ def objects_of(peer: RemoteAE) -> frozenset[Kind]:
     return _SUGGESTED
 
 
+def takes_nothing(peer: RemoteAE) -> bool:
+    """Is it to get objects, though its last probe says that it takes none of ours, and nobody chose any?"""
+    return bool(peer.send_to and peer.probed and not peer.objects and not json.loads(peer.probed)["objects"])
+
+
 def _of_endpoint(endpoint: Endpoint) -> Destination:
     suggested = _SUGGESTED if endpoint.way is Way.STOW else CARRIES[endpoint.way]
     return Destination(

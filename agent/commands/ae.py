@@ -13,13 +13,16 @@ from agent.commands.session import as_json, config_of, open_database, person, pr
 from dicom_node import peers, turned_away, worklist
 from dicom_node.aet import RemoteAddress, ae_title
 from dicom_node.database import clock
-from dicom_node.destinations import asks_for_identity, in_words, kinds, objects_of, of_peer
+from dicom_node.destinations import asks_for_identity, in_words, kinds, objects_of, of_peer, takes_nothing
 from dicom_node.errors import ConfigurationError, SendFailure
 from dicom_node.tables import Mode, Proof, RemoteAE, Way
 
 _MODES = click.Choice([mode.value for mode in Mode])
 _PROOFS = click.Choice([proof.value for proof in Proof])
-_OBJECTS = "Forms that it gets, with commas: basic-text, tid1500, kos, pdf, sc; `recommended`: what `ae probe` advises."
+_OBJECTS = (
+    "Forms that it gets, with commas: basic-text, tid1500, kos, pdf, sc; `recommended`: what `ae probe` advises; "
+    "`none`: as --no-send-to."
+)
 _FROM = "Where it may call from: `anywhere` (the default), `host` (its HOST), or addresses and networks with commas."
 _IDENTITY = (
     "Ask it by C-FIND whose study it is, before sending and after. Default: unless the proof is acknowledgement."
@@ -68,6 +71,8 @@ def add(surroundings: Surroundings, /, address: str, wants_probe: bool, **settin
     Modes: draft sends the unverified draft at once; hold sends only what a radiologist signed; shadow sends nothing.
     Proofs: commitment asks the peer to promise that it keeps the document (storage commitment); query asks it by C-FIND
     whether it has the document; acknowledgement believes its C-STORE response.
+
+    Exit code 1: it takes nothing of ours, and is registered to get nothing.
     """
     if not any(settings[role] for role in ("may_send", "may_query", "send_to")):
         raise ConfigurationError("say what the peer is for: --may-send, --send-to or both")
@@ -84,13 +89,22 @@ def add(surroundings: Surroundings, /, address: str, wants_probe: bool, **settin
             )
             peers.add(tx, peer, now=clock(tx), actor=person())
         click.echo(f"{peer.ae_title} registered; try it with: wetread ae echo '{peer.ae_title}'")
+        takes_something = True
         if peer.send_to and wants_probe:
-            probing.probe_new(config, database, peer, settle_proof=settings["proof"] is None)
+            takes_something = probing.probe_new(config, database, peer, settle_proof=settings["proof"] is None)
+        if not takes_something:
+            click.get_current_context().exit(EXIT_FAILED)
+        if peer.send_to:
+            click.echo(probing.what_it_gets(peer))
 
 
 def _wanted(settings: dict[str, Any]) -> dict[str, Any]:
     """Options as columns; None for what was not given."""
     mode, proof, objects, calls_from = (settings[name] for name in ("mode", "proof", "objects", "calls_from"))
+    if objects == "none":
+        if settings["send_to"]:
+            raise ConfigurationError("--send-to with --objects none says both; leave one of them out")
+        settings, objects = settings | {"send_to": False}, None
     return {
         **settings,
         "mode": Mode(mode) if mode else None,
@@ -129,6 +143,7 @@ def _also(peer: dict[str, Any]) -> str:
         "--must-use-tls": peer["must_use_tls"],
         "--identity-check": peer["identity_check"] and peer["proof"] == Proof.ACKNOWLEDGEMENT,
         "--no-identity-check": not peer["identity_check"] and peer["proof"] != Proof.ACKNOWLEDGEMENT,
+        "TAKES NOTHING OF OURS": peer["takes_nothing"],
     }
     return " ".join(word for word, holds in words.items() if holds) or "-"
 
@@ -209,8 +224,8 @@ def echo(ctx: click.Context, title: str) -> None:
 def probe(ctx: click.Context, title: str, as_json: bool, compares: bool, send: bool) -> None:
     """Ask a peer what it takes, sending nothing; what it answers decides the forms it gets, unless you chose them.
 
-    Each class that we may need is offered in each little endian syntax. Exit code 1 where it cannot be reached, or,
-    with --compare, where an object does not come back as it was sent.
+    Each class that we may need is offered in each little endian syntax. Exit code 1 where it cannot be reached, where
+    it is to get documents and takes none, or, with --compare, where an object does not come back as it was sent.
     """
     comparing.must_be_asked(compares, send)
     if compares:
@@ -236,6 +251,9 @@ def probe(ctx: click.Context, title: str, as_json: bool, compares: bool, send: b
     for reason in advice.reasons:
         click.echo(reason)
     click.echo(f"\nrecommended: --objects {in_words(advice.objects) or 'none'} --proof {advice.proof}")
+    if not advice.objects and known.send_to and not known.objects:
+        click.echo(probing.takes_nothing(title), err=True)
+        ctx.exit(EXIT_FAILED)
     if known.objects and known.objects != in_words(advice.objects):
         click.echo(f"chosen by a person, and left: {known.objects}; wetread ae edit {title} --objects recommended")
     if known.proof is not advice.proof:
@@ -260,6 +278,7 @@ def _shown(peer: RemoteAE) -> dict[str, Any]:
         "notices": peer.notices,
         "identity_check": asks_for_identity(peer),
         "probed_at": json.loads(peer.probed)["at"] if peer.probed else None,
+        "takes_nothing": takes_nothing(peer),
         "comment": peer.comment,
     }
 

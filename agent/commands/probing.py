@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ from dicom_node import peers
 from dicom_node.database import Database, clock
 from dicom_node.destinations import in_words, of_peer
 from dicom_node.errors import ConfigurationError, SendFailure
-from dicom_node.tables import RemoteAE
+from dicom_node.tables import Mode, RemoteAE
 
 if TYPE_CHECKING:
     from agent.config import Config
@@ -19,23 +20,60 @@ if TYPE_CHECKING:
     from dicom_node.probe import Probed
 
 _PROBE_SECONDS = 5.0
+_LET_IT_ACCEPT = "Let it accept Basic Text SR (1.2.840.10008.5.1.4.1.1.88.11) or Encapsulated PDF"
 
 
-def probe_new(config: Config, database: Database, peer: RemoteAE, *, settle_proof: bool) -> None:
-    """Ask a peer that was just registered; that it does not answer yet is worth a note, no more."""
+_MODE_IN_WORDS = MappingProxyType(
+    {
+        Mode.DRAFT: "unverified drafts go there from now on",
+        Mode.HOLD: "only what a radiologist has signed here goes there",
+        Mode.SHADOW: "nothing goes there; drafts stay here",
+    }
+)
+
+
+def what_it_gets(peer: RemoteAE) -> str:
+    """What a mode means, in the moment in which it begins to count."""
+    other = "" if peer.mode is Mode.SHADOW else f"; for a trial: wetread ae edit '{peer.ae_title}' --mode shadow"
+    return f"mode {peer.mode}: {_MODE_IN_WORDS[peer.mode]}{other}"
+
+
+def takes_nothing(title: str) -> str:
+    """What to do with a destination that takes none of our forms."""
+    return (
+        f"ATTENTION: {title} takes nothing of ours, so each study for it ends as a dead letter. {_LET_IT_ACCEPT}, "
+        f"then probe it again; until then: wetread ae edit '{title}' --objects none"
+    )
+
+
+def probe_new(config: Config, database: Database, peer: RemoteAE, *, settle_proof: bool) -> bool:
+    """Ask a peer that was just registered; that it does not answer yet is worth a note, no more.
+
+    False: it takes nothing, and was set to get nothing, unless a person chose its objects.
+    """
     from dicom_node.probe import advise
 
     try:
         probed = ask(config, database, peer, seconds=min(_PROBE_SECONDS, config.node.dimse_timeout_seconds))
     except SendFailure as failure:
         click.echo(f"note: not probed: {failure} Later: wetread ae probe '{peer.ae_title}'")
-        return
+        return True
     advice = advise(probed)
     if settle_proof and peer.proof is not advice.proof:
         with database.write() as tx:
             peers.edit(tx, peer.ae_title, now=clock(tx), actor=person(), proof=advice.proof)
     for reason in advice.reasons:
         click.echo(f"  {reason}")
+    if advice.objects or peer.objects:
+        return True
+    with database.write() as tx:
+        peers.edit(tx, peer.ae_title, now=clock(tx), actor=person(), send_to=False)
+    click.echo(
+        f"ATTENTION: {peer.ae_title} takes nothing of ours, and is registered to get nothing. {_LET_IT_ACCEPT}, then: "
+        f"wetread ae edit '{peer.ae_title}' --send-to, and wetread ae probe '{peer.ae_title}'",
+        err=True,
+    )
+    return False
 
 
 def ask(config: Config, database: Database, peer: RemoteAE, *, seconds: float, actor: str = "") -> Probed:

@@ -137,6 +137,7 @@ def test_peers_are_added_listed_edited_and_removed(idle: Node) -> None:
         "notices": False,
         "identity_check": False,
         "probed_at": None,
+        "takes_nothing": False,
         "comment": "",
     }
     assert "CR1" in idle.cli("ae", "list").stdout

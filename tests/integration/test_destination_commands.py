@@ -16,6 +16,7 @@ from agent.cli import wetread
 from agent.commands.session import open_database
 from agent.config import Config, read_config
 from agent.health import findings
+from dicom_node.access import VERIFICATION
 from dicom_node.destinations import destinations
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.kinds import Kind
@@ -116,6 +117,34 @@ def test_peer_that_is_not_there_yet_is_registered_with_a_note(typed: Type) -> No
     assert gets("PACS") == {Kind.BASIC_TEXT, Kind.KOS}
     probed = typed("ae", "probe", "PACS")
     assert (probed.exit_code, "cannot be reached" in probed.output) == (1, True)
+
+
+def test_peer_that_takes_nothing_is_registered_to_get_nothing_until_it_does(typed: Type, tmp_path: Path) -> None:
+    with dcmtk.receiver(tmp_path / "store", *dcmtk.profile(tmp_path / "profile", VERIFICATION)) as port:
+        added = typed("ae", "add", f"PACS@127.0.0.1:{port}", "--may-send", "--send-to")
+        assert (added.exit_code, "ATTENTION: PACS takes nothing of ours" in added.output) == (1, True)
+        assert (listed(typed, "ae")["PACS"]["send_to"], "--send-to" in added.output) == (False, True)
+        typed("ae", "edit", "PACS", "--send-to")
+        assert "TAKES NOTHING OF OURS" in typed("ae", "list").output
+        found = {one.subject: (one.verdict, one.words) for one in findings(configuration())}
+        assert found["peer PACS"][0] == "warning"
+        assert "takes nothing of ours" in found["peer PACS"][1]
+        assert typed("ae", "probe", "PACS").exit_code == 1
+    typed("ae", "edit", "PACS", "--objects", "none")
+    assert listed(typed, "ae")["PACS"]["send_to"] is False
+    with pytest.raises(ConfigurationError, match="says both"):
+        typed("ae", "edit", "PACS", "--objects", "none", "--send-to")
+
+
+def test_peer_that_is_added_is_told_what_its_mode_means(typed: Type) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    for mode, words in (
+        ("draft", "unverified drafts go there from now on"),
+        ("hold", "only what a radiologist has signed here"),
+        ("shadow", "nothing goes there"),
+    ):
+        told = typed("ae", "add", f"{mode.upper()}@{address}", "--send-to", "--no-probe", "--mode", mode).output
+        assert f"mode {mode}: {words}" in told
 
 
 def test_peer_is_not_asked_where_nobody_wants_it(typed: Type) -> None:

@@ -183,8 +183,9 @@ def no_sr(site: Site) -> list[str]:
     with dcmtk.receiver(folder, *only_ct, title="PACS") as port:
         site.add_pacs(port)
         done = site.type("ae", "probe", "PACS")
-    assert done.exit_code == 0, done.output
-    wanted = ("no narrative", "no tid1500", "no kos", "proof acknowledgement", "recommended")
+    assert done.exit_code == 1, done.output
+    site.must("ae", "edit", "PACS", *done.output.split("edit 'PACS' ")[1].split()[:2])
+    wanted = ("no narrative", "no tid1500", "no kos", "proof acknowledgement", "recommended", "ATTENTION")
     lines = [line for line in done.output.splitlines() if line.startswith(wanted)]
     assert len(lines) == len(wanted), done.output
     return [f"[wetread ae probe PACS] {line}" for line in lines]
