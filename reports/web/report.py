@@ -35,7 +35,7 @@ _OF_FILM = ("Modality", "BodyPartExamined", "ViewPosition", "ImageLaterality", "
 class Papers:
     """The report of a study that people care for, as `drafts.foremost` says. revision: the one it is of.
 
-    signed: signatures of it that hold, in order. shadow: nobody may see it. sendings: of the newest signed document.
+    signed: signatures of it that hold, in order. shadow: nobody may see it. sendings: of the newest signed document; none of what is not signed.
     """
 
     study: Study
@@ -86,16 +86,19 @@ def papers(tx: Session, study_id: int, report_id: int = 0) -> Papers | None:
         revision=revision.number,
         shadow=revision.book is Book.CLOSED and revision.reason == "shadow",
         signed=tx.scalars(rows.order_by(SignedDocument.number)).all(),
-        sendings=_sendings(tx, study.id),
+        sendings=_sendings(tx, report) if report.state is ReportState.VERIFIED else (),
     )
 
 
-def _sendings(tx: Session, study_id: int) -> Sequence[Delivery]:
-    """By destination and form the newest delivery of what was signed."""
+def _sendings(tx: Session, report: Report) -> Sequence[Delivery]:
+    """By destination and form the newest delivery of what was signed of this one."""
     chosen = (
         select(Delivery)
-        .join(Revision, Revision.id == Delivery.revision_id)
-        .where(Revision.study_id == study_id, Delivery.stage.in_(FINAL), Delivery.state != DeliveryState.CANCELED)
+        .where(
+            Delivery.revision_id == report.revision_id,
+            Delivery.stage.in_(FINAL),
+            Delivery.state != DeliveryState.CANCELED,
+        )
         .order_by(Delivery.id)
     )
     newest = {(one.destination, one.kind): one for one in tx.scalars(chosen)}
