@@ -79,7 +79,7 @@ def papers(tx: Session, study_id: int, report_id: int = 0) -> Papers | None:
     if report is None:
         return Papers(study, None, 0, shadow=False, signed=(), sendings=())
     revision = tx.get_one(Revision, report.revision_id)
-    rows = select(SignedDocument).where(SignedDocument.study_id == study.id, SignedDocument.ended_at.is_(None))
+    rows = select(SignedDocument).where(SignedDocument.report_id == report.id, SignedDocument.ended_at.is_(None))
     return Papers(
         study=study,
         report=report,
