@@ -366,6 +366,7 @@ def _delivery(delivery: Delivery) -> dict[str, object]:
         "revision": delivery.revision.number,
         "destination": delivery.destination,
         "kind": delivery.kind,
+        "stage": delivery.stage,
         "state": delivery.state,
         "attempts": None if delivery.state is DeliveryState.COMMITTED else delivery.attempts,  # of the step at hand
         "proven_by": delivery.proven_by,

@@ -253,7 +253,7 @@ def test_one_study_is_listed_shown_and_read_anew(house: tuple[Node, LoopbackPacs
     node, pacs = house
     study = send(node, tmp_path, new_film(AccessionNumber="ACC-1"))
     shown = wait_for_book(node, study, "delivered")
-    assert [delivery["state"] for delivery in shown["deliveries"]] == ["COMMITTED"]
+    assert [(one["stage"], one["state"]) for one in shown["deliveries"]] == [("draft", "COMMITTED")]
     events = [event["event"] for event in shown["timeline"]]
     order = [
         "study-opened",

@@ -175,7 +175,7 @@ def test_an_older_draft_that_left_is_named_with_its_revision(house: House) -> No
     shown = json.loads(tell(house, "study", "show", "1", "--json"))
 
     assert shown["older_drafts"] == [sentence]
-    assert [delivery["revision"] for delivery in shown["deliveries"]] == [1, 1]
+    assert [(one["revision"], one["stage"]) for one in shown["deliveries"]] == [(1, "draft"), (1, "draft")]
     assert sentence in tell(house, "study", "show", "1")
     assert sentence in house.shown("/study/1")
     assert "Revision 2 opened" in house.shown("/study/1")
