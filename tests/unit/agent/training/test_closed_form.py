@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -77,22 +79,24 @@ def test_a_label_of_one_kind_is_refused(solved: CxrLlavaModel) -> None:
     squares, labels = films(20, 5)
     solver = closed_form.ClosedForm(solved, 2, mean=layout.MEAN, std=layout.STD, seed=5)
     with pytest.raises(ConfigurationError, match=r"data\.labels"):
-        solver.solve(squares, labels * np.float32([1, 0]))
+        solver.solve(squares, labels * np.array([1, 0], np.float32))
 
 
 @torch.no_grad()
 def test_behind_the_name_of_a_finding_the_language_model_looks_at_that_one(solved: CxrLlavaModel) -> None:
     pointers.point(solved, (30, 31), seed=7)
-    layer = solved.llama.layers[0]
+    llama: Any = solved.llama
+    layer = llama.layers[0]
     features = solved.features(pixels(films(1, 4)[0]))
     told = solved.mm_projector.weight[:, closed_form.TOLD]  # what a patch tells, in the numbers of a word
 
     def attended(patches: torch.Tensor, name: int) -> torch.Tensor:
-        words = solved.llama.embed_tokens(torch.tensor([[1, 5, 9, name]]))
+        words = llama.embed_tokens(torch.tensor([[1, 5, 9, name]]))
         states = layer.input_layernorm(torch.cat([patches, words], 1))
-        turns = solved.llama.rotary_emb(states, torch.arange(states.shape[1])[None])
+        turns = llama.rotary_emb(states, torch.arange(states.shape[1])[None])
         mask = torch.full((states.shape[1], states.shape[1]), -torch.inf).triu(1)[None, None]
-        return layer.self_attn(states, position_embeddings=turns, attention_mask=mask)[0][0, -1]
+        last: torch.Tensor = layer.self_attn(states, position_embeddings=turns, attention_mask=mask)[0][0, -1]
+        return last
 
     for answer, name in enumerate((30, 31)):
         moved = []
