@@ -160,6 +160,21 @@ def test_rows_change_in_place_while_studies_arrive_and_nothing_jumps(
     assert picked(page) == before
 
 
+def test_news_that_could_not_be_fetched_is_fetched_later(
+    room: ReadingRoom, morning: Morning, page: Page, address: str
+) -> None:
+    report = room.study(CLEAR)
+    heard(page, address)
+    page.route("**/worklist/rows?**", lambda route: route.fulfill(status=503, body="later"))
+
+    morning.end(report, Event.EXPIRED)
+    expect(page.locator("#news")).to_contain_text("What stands here may be old", timeout=30_000)
+    page.unroute("**/worklist/rows?**")
+
+    expect(page.locator("#study-1 .chip")).to_have_text("expired", timeout=30_000)
+    expect(page.locator("#news")).to_be_empty()
+
+
 def test_theme_follows_the_system_until_it_is_chosen_and_stays(
     room: ReadingRoom, page: Page, address: str, browser: Browser
 ) -> None:

@@ -7,6 +7,7 @@ const body = document.getElementById("studies");
 const news = document.getElementById("news");
 const search = document.getElementById("q");
 const COLLECT = 400; // ms: what changes together is asked for together
+const AGAIN = 5000; // ms after a look that failed
 const AGES = 15000;
 const PICKED = "wetread-picked";
 
@@ -68,6 +69,7 @@ const changed = new Set();
 let everything = false;
 let timer = 0;
 let asking = false;
+let isBehind = false; // the last look failed, and the page says so
 
 function tell(words, { kind = "", action = "", then } = {}) {
   news.replaceChildren();
@@ -91,20 +93,32 @@ async function look() {
   if (asking || document.hidden) return;
   asking = true;
   const shown = rows().map((row) => Number(row.dataset.study));
-  const wanted = everything ? shown : shown.filter((one) => changed.has(one));
+  const asked = { all: everything, of: [...changed] };
+  const wanted = asked.all ? shown : shown.filter((one) => changed.has(one));
   changed.clear();
   everything = false;
+  let wait = COLLECT;
   try {
     const query = new URLSearchParams(location.search);
     query.set("shown", shown.join(","));
     query.set("changed", (wanted.length ? wanted : [0]).join(","));
     const answer = await fetch(`/worklist/rows?${query}`, { headers: { Accept: "text/html", "Wetread-Unattended": "1" } });
-    if (answer.ok && !answer.redirected) patch(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const page = await answer.text();
+    if (answer.redirected) return; // the session has ended, and the stream says so
+    if (!answer.ok) throw new TypeError("no rows");
+    if (isBehind) tell("");
+    isBehind = false;
+    patch(new DOMParser().parseFromString(page, "text/html"));
   } catch {
-    tell("The server does not answer. What stands here may be old.", { kind: "bad" });
+    everything ||= asked.all; // it is no old news before it is shown
+    asked.of.forEach((one) => changed.add(one));
+    if (!isBehind) tell("The server does not answer. What stands here may be old.", { kind: "bad" });
+    isBehind = true;
+    announced = 0;
+    wait = AGAIN;
   } finally {
     asking = false;
-    if (changed.size || everything) timer = setTimeout(look, COLLECT);
+    if ((changed.size || everything) && !timer) timer = setTimeout(look, wait);
   }
 }
 
