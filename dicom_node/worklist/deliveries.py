@@ -37,7 +37,7 @@ from dicom_node.worklist.turns import take_turn
 AT_ONCE: Final = 2  # live claims for one destination, over all senders: a silent one leaves the other threads free
 TOGETHER: Final = timedelta(seconds=1)  # until commitment is asked for: the other objects of the study come, too
 RESEND_SECONDS: Final = (30, 300, 3600)  # waits before an object that is not found is sent again
-_WAITED_FOR: Final = FINAL | {Stage.WITHDRAWAL}  # by whoever has just signed, or taken back
+_WAITED_FOR: Final = frozenset({*FINAL, Stage.WITHDRAWAL})  # by whoever has just signed, or taken back
 _NEVER_FOUND: Final = (
     "it answers success but never finds the object: it may change UIDs; if it does, try "
     "wetread ae edit --proof acknowledgement, then requeue"
