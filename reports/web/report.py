@@ -16,7 +16,7 @@ from dicom_node.errors import NotFound
 from dicom_node.files import read_document
 from dicom_node.headers import UNREADABLE
 from dicom_node.kinds import FINAL
-from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Study, Workitem
+from dicom_node.tables import Book, Delivery, DeliveryState, Instance, Revision, Role, Study, Workitem
 from reports import drafts
 from reports.glance import Glance
 from reports.objects.tree import plain
@@ -35,7 +35,8 @@ _OF_FILM = ("Modality", "BodyPartExamined", "ViewPosition", "ImageLaterality", "
 class Papers:
     """The report of a study that people care for, as `drafts.foremost` says. revision: the one it is of.
 
-    signed: signatures of it that hold, in order. shadow: nobody may see it. sendings: of the newest signed document; none of what is not signed.
+    signed: signatures of it that hold, in order. shadow: nobody may see it. late: an image came
+    after it was signed, and was not read. sendings: of the newest signed document; none of what is not signed.
     """
 
     study: Study
@@ -43,6 +44,7 @@ class Papers:
     revision: int
     shadow: bool
     signed: Sequence[SignedDocument]
+    late: bool
     sendings: Sequence[Delivery]
 
 
@@ -67,17 +69,16 @@ class Label:
 def papers(tx: Session, study_id: int, report_id: int = 0) -> Papers | None:
     """The papers of the study with this number, or None.
 
-    report_id: one of its reports that is open or signed; any other number is as good as none.
+    report_id: one of its reports that no newer draft replaces; any other number is as good as none.
     """
     study = tx.get(Study, study_id) if study_id < _NO_SUCH else None
     if study is None:
         return None
     reports = drafts.of_study(tx, study.id)
-    alive = (*drafts.OPEN, ReportState.VERIFIED)
-    meant = [one for one in reports if one.id == report_id and one.state in alive]
+    meant = [one for one in reports if one.id == report_id and one.state is not ReportState.SUPERSEDED]
     report = next(iter(meant), None) or drafts.foremost(reports)
     if report is None:
-        return Papers(study, None, 0, shadow=False, signed=(), sendings=())
+        return Papers(study, None, 0, shadow=False, signed=(), late=False, sendings=())
     revision = tx.get_one(Revision, report.revision_id)
     rows = select(SignedDocument).where(SignedDocument.report_id == report.id, SignedDocument.ended_at.is_(None))
     return Papers(
@@ -86,8 +87,17 @@ def papers(tx: Session, study_id: int, report_id: int = 0) -> Papers | None:
         revision=revision.number,
         shadow=revision.book is Book.CLOSED and revision.reason == "shadow",
         signed=tx.scalars(rows.order_by(SignedDocument.number)).all(),
+        late=_came_late(tx, study, report, revision),
         sendings=_sendings(tx, report) if report.state is ReportState.VERIFIED else (),
     )
+
+
+def _came_late(tx: Session, study: Study, report: Report, revision: Revision) -> bool:
+    """Has an image come after the report was signed, which opened no revision?"""
+    if report.state is not ReportState.VERIFIED or revision.number != study.revision:
+        return False
+    image = (Instance.study_id == study.id) & (Instance.role == Role.IMAGE) & Instance.conflict.is_(False)
+    return tx.scalar(select(Instance.id).where(image, Instance.received_at > report.changed_at).limit(1)) is not None
 
 
 def _sendings(tx: Session, report: Report) -> Sequence[Delivery]:

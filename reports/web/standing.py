@@ -58,6 +58,7 @@ class Facts:
     waiting: int  # readings in that queue
     paused: frozenset[str]  # names of the switches that are on
     an_hour: float = 0.0  # readings that ended in an hour, lately; 0: nobody can say
+    last_image_at: datetime | None = None
     sender: str = ""  # AE title
     report: Report | None = None  # of the study, as `drafts.foremost` says; none of shadow mode
     holder: Holder | None = None  # who has that open now
@@ -73,6 +74,7 @@ class Standing:
     commands: tuple[str, ...] = ()
 
 
+CAME_LATE: Final = "An image came after it was signed and was not read."
 _LEFT = frozenset({DeliveryState.SENT, DeliveryState.COMMITTED})
 
 
@@ -116,12 +118,19 @@ def _by_report(facts: Facts, report: Report, by_book: Standing) -> Standing:
     if report.state is ReportState.AWAITING_SECOND:
         return Standing(Status.SECOND, f"One person has signed, a second one must. {sentence}", commands)
     if report.state is ReportState.VERIFIED:
-        return _signed(facts, by_book)
+        return _with_late(facts, report, _signed(facts, by_book))
     if report.state in _ENDS and status in {Status.CLOSED, Status.TAKEN_BACK}:
         return Standing(_ENDS[report.state], sentence, commands)
     if status is Status.DELIVERED and facts.holder is None:
         return Standing(status, f"{sentence} Nobody has signed it here.", commands)
     return by_book
+
+
+def _with_late(facts: Facts, report: Report, signed: Standing) -> Standing:
+    """An image that comes after the signature opens no revision; nobody would hear of it."""
+    if facts.last_image_at is None or facts.last_image_at <= report.changed_at:
+        return signed
+    return replace(signed, sentence=f"{CAME_LATE} {signed.sentence}")
 
 
 def _signed(facts: Facts, by_book: Standing) -> Standing:

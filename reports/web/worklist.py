@@ -58,6 +58,18 @@ class Found:
     older: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """Those of one study: how many, who sent the first of them, and when the last one came."""
+
+    number: int
+    sender: str
+    last_at: datetime | None
+
+
+_NONE: Final = _Images(0, "", None)
+
+
 def find(tx: Session, wish: Wish, now: datetime, *, user_id: int, limit: int) -> Found:
     """One page of the studies that fit, in the order that was asked for."""
     chosen = _after(_fitting(wish, now, user_id), wish)
@@ -202,7 +214,7 @@ def facts_of(tx: Session, revisions: Sequence[Revision]) -> list[Facts]:
     deliveries: dict[int, list[Delivery]] = {}
     for delivery in tx.scalars(select(Delivery).where(Delivery.revision_id.in_(wanted)).order_by(Delivery.id)):
         deliveries.setdefault(delivery.revision_id, []).append(delivery)
-    images, senders = _images(tx, studies)
+    images = _images(tx, studies)
     places, waiting = _queue(tx, wanted)
     reports = _reports(tx, studies)
     copies, glances = _beside(tx, [report.id for report in reports.values()])
@@ -213,12 +225,13 @@ def facts_of(tx: Session, revisions: Sequence[Revision]) -> list[Facts]:
             revision=revision,
             workitem=workitems.get(revision.id),
             deliveries=deliveries.get(revision.id, []),
-            images=images.get(revision.study_id, 0),
+            images=(counted := images.get(revision.study_id, _NONE)).number,
+            last_image_at=counted.last_at,
             place=places.get(revision.id),
             waiting=waiting,
             paused=paused,
             an_hour=an_hour,
-            sender=senders.get(revision.study_id, ""),
+            sender=counted.sender,
             report=(report := reports.get(revision.study_id)),
             holder=holder_of(copies.get(report.id), now) if report is not None else None,
             glance=glances.get(report.id) if report is not None else None,
@@ -227,15 +240,14 @@ def facts_of(tx: Session, revisions: Sequence[Revision]) -> list[Facts]:
     ]
 
 
-def _images(tx: Session, studies: Sequence[int]) -> tuple[dict[int, int], dict[int, str]]:
-    """How many images each study has, and who sent the first of them."""
+def _images(tx: Session, studies: Sequence[int]) -> dict[int, _Images]:
+    """The images of each study that has any."""
     counted = (
-        select(Instance.study_id, func.count(), func.min(Instance.calling_ae_title))
+        select(Instance.study_id, func.count(), func.min(Instance.calling_ae_title), func.max(Instance.received_at))
         .where(Instance.study_id.in_(studies), Instance.role == Role.IMAGE, Instance.conflict.is_(False))
         .group_by(Instance.study_id)
     )
-    rows = tx.execute(counted).all()
-    return {study_id: number for study_id, number, _ in rows}, {study_id: sender for study_id, _, sender in rows}
+    return {study_id: _Images(number, sender, last_at) for study_id, number, sender, last_at in tx.execute(counted)}
 
 
 def _reports(tx: Session, studies: Sequence[int]) -> dict[int, Report]:

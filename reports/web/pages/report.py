@@ -35,6 +35,7 @@ from reports.web.report import Label, Papers, document_of, film_label, latest_fi
 from reports.web.rights import Right, Visitor
 from reports.web.seen import seen
 from reports.web.site import Site
+from reports.web.standing import CAME_LATE
 from reports.web.wording import reading
 
 LARGEST_TEXT: Final = 512 * 1024  # bytes of a request; a report has at most 64 KiB in each section
@@ -127,7 +128,7 @@ class _Page:
 
     def show(self, request: Request) -> Response:
         """The page."""
-        visitor, found = visitor_of(request), _papers(self._site, request)
+        visitor, found = visitor_of(request), _papers(self._site, request, _asked(request))
         seen(self._site.database, visitor, found.study.id, "report")
         if found.report is None or found.shadow:
             return self._site.page(request, "report_absent.html", study=found.study, shadow=found.shadow)
@@ -148,6 +149,7 @@ class _Page:
             sheet=compose(shown) if shown is not None else None,
             is_final=signed is not None,
             happened=happened(found),
+            late=CAME_LATE if found.late else "",
             arrival=arrival(found),
             signed=found.signed,
             desk=state,
@@ -159,7 +161,7 @@ class _Page:
 
     def desk(self, request: Request) -> Response:
         """The state alone, for a page that waits: opened by somebody, or signed and on its way."""
-        visitor, found = visitor_of(request), _papers(self._site, request)
+        visitor, found = visitor_of(request), _papers(self._site, request, _asked(request))
         scene = _scene(self._site, visitor, found, _look(self._site, visitor, found))
         if scene is None:
             raise HTTPException(404)
@@ -287,7 +289,7 @@ class _Acts:
 
     def _call(self, request: Request) -> _Call:
         body = json_of(request)
-        found = _papers(self._site, request)
+        found = _papers(self._site, request, _whole(body.get("report")))
         service = self._site.equipment.signoff
         if found.report is None or found.shadow or service is None:
             raise HTTPException(404, "There is no report to work on.")
@@ -298,7 +300,7 @@ class _Acts:
 
     def _state(self, call: _Call, said: Checked | None) -> dict[str, Any]:
         visitor = visitor_of(call.request)
-        found = _papers(self._site, call.request)
+        found = _papers(self._site, call.request, call.report_id)
         scene = _scene(self._site, visitor, found, _look(self._site, visitor, found))
         assert scene is not None
         seen(self._site.database, visitor, found.study.id, "report")
@@ -323,9 +325,15 @@ def _cleaned(text: DraftText) -> tuple[str, str]:
     return clean(text.findings), clean(text.impression)
 
 
-def _papers(site: Site, request: Request) -> Papers:
+def _asked(request: Request) -> int:
+    """Which report of the study is meant, where the address says it."""
+    written = request.query_params.get("report", "")
+    return int(written) if written.isascii() and written.isdecimal() and len(written) <= 9 else 0
+
+
+def _papers(site: Site, request: Request, report_id: int) -> Papers:
     with site.database.read() as tx:
-        found = papers(tx, request.path_params["number"])
+        found = papers(tx, request.path_params["number"], report_id)
     if found is None:
         raise HTTPException(404)
     return found

@@ -30,7 +30,8 @@ export class Calls {
 
   /** The state as it is now; asked by the page itself, so that it keeps no session awake. */
   async look(base = this.base) {
-    return this.#read(`${base}/desk`, { headers: { Accept: "application/json" }, unattended: true });
+    const which = base === this.base ? `?report=${this.report}` : ""; // a study may have two that are open
+    return this.#read(`${base}/desk${which}`, { headers: { Accept: "application/json" }, unattended: true });
   }
 
   /** Send without waiting for an answer, as the page goes away; false where it is more than the browser takes (64 KiB). */

@@ -14,11 +14,12 @@ from starlette.testclient import TestClient
 
 from dicom_node import worklist
 from dicom_node.rules.tables import Late
-from dicom_node.tables import Study
+from dicom_node.tables import DeliveryState, Proof, Study
 from reports.people.rights import Role
 from reports.signoff.reasons import Reason
 from reports.tables import Report, ReportState
-from reports.web.report import papers
+from reports.web.report import Papers, papers
+from reports.web.standing import CAME_LATE
 from tests.harness.morning import CLEAR, PNEUMOTHORAX, Morning
 from tests.harness.people import add_user, signed_in
 from tests.harness.reading_room import ReadingRoom, chest, with_pixels
@@ -65,10 +66,15 @@ class Place:
         assert found
         return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", found[0]).split()))
 
-    def shown(self, report: int = 0) -> tuple[int, ReportState]:
-        """Which report the papers of study 1 are of."""
+    def papers(self, report: int = 0) -> Papers:
+        """Those of study 1."""
         found = self.room.ask(lambda tx: papers(tx, 1, report))
         assert found is not None
+        return found
+
+    def shown(self, report: int = 0) -> tuple[int, ReportState]:
+        """Which report the papers of study 1 are of."""
+        found = self.papers(report)
         assert found.report is not None
         return found.report.id, found.report.state
 
@@ -76,7 +82,7 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     room = ReadingRoom(tmp_path)
-    room.peer()
+    room.peer(proof=Proof.ACKNOWLEDGEMENT)
     reader = add_user(room.database, "rita", Role.RADIOLOGIST)
     yield Place(room, Morning(room, reader, "rita"), signed_in(room.app, room.database, "rita"))
     room.close()
@@ -91,6 +97,22 @@ def test_of_two_drafts_the_older_one_is_shown_until_it_is_signed(place: Place) -
 
     assert place.shown() == (second.id, ReportState.DRAFT)
     assert place.shown(first.id) == (first.id, ReportState.VERIFIED)
+
+
+def test_act_is_of_the_draft_that_it_names_and_answers_with_that(place: Place) -> None:
+    first, second = place.beside()
+    base = "/study/1/report"
+
+    for act in ("open", "shown", "identity"):
+        opened = place.rita.post(f"{base}/{act}", json={"report": second.id}).json()
+    signed = place.rita.post(
+        f"{base}/accept", json={"report": second.id, "version": opened["version"], "pin": "2580"}
+    ).json()
+
+    assert (opened["report"], opened["state"]) == (second.id, "DRAFT")
+    assert (signed["report"], signed["state"]) == (second.id, "VERIFIED")
+    assert place.rita.get(f"{base}/desk?report={second.id}").json()["report"] == second.id
+    assert place.rita.get(f"{base}/desk?report=x").json()["report"] == first.id
 
 
 def test_draft_beside_a_signed_report_still_waits(place: Place) -> None:
@@ -109,7 +131,45 @@ def test_draft_beside_a_signed_report_still_waits(place: Place) -> None:
 
     assert place.studies("drafts") == []
     assert place.shown() == (second.id, ReportState.VERIFIED)
+    assert place.shown(first.id) == (first.id, ReportState.REJECTED)
     assert place.rita.get("/report/next").headers["location"] == "/"
+
+
+def test_what_was_signed_before_says_nothing_of_the_draft_that_is_shown(place: Place) -> None:
+    first, second = place.beside()
+    place.morning.sign(second)
+    place.room.deliver()
+
+    draft, signed = place.papers(), place.papers(second.id)
+
+    assert (place.shown()[0], draft.signed, draft.sendings) == (first.id, [], ())
+    assert (len(signed.signed), {one.state for one in signed.sendings}) == (1, {DeliveryState.COMMITTED})
+
+
+def test_what_was_taken_back_is_in_no_pacs(place: Place) -> None:
+    report = place.room.study(CLEAR)
+    place.morning.sign(report)
+    place.room.deliver()
+    assert place.papers().sendings
+
+    service(place.room).withdraw(1, place.morning.reader, "Another patient.", now() + timedelta(seconds=2))
+
+    assert (place.papers().signed, place.papers().sendings) == ([], ())
+    assert place.rita.get("/study/1/report/desk").json()["arrival"] == {"there": False, "words": "", "to": []}
+
+
+def test_image_that_comes_after_the_signature_is_told(place: Place) -> None:
+    report = place.room.study(CLEAR)
+    place.morning.sign(report)
+    place.room.do(lambda tx: setattr(tx.get_one(Report, report.id), "changed_at", now()))
+    assert CAME_LATE not in place.row(1)
+    assert not place.papers().late
+
+    place.late(1)
+
+    assert f"signed {CAME_LATE} Signed, not yet in PACS." in place.row(1)
+    assert place.papers().late
+    assert CAME_LATE in place.rita.get("/study/1/report").text
 
 
 def test_answer_about_another_film_is_marked_as_such(place: Place) -> None:
