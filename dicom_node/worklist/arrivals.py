@@ -11,12 +11,10 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.headers import Header
-from dicom_node.kinds import FINAL
 from dicom_node.rules.tables import Late, Routing
 from dicom_node.tables import (
     Book,
     Delivery,
-    DeliveryState,
     Instance,
     Outcome,
     Reception,
@@ -26,7 +24,7 @@ from dicom_node.tables import (
     StudyState,
 )
 from dicom_node.worklist.holds import IN_TWO_STUDIES, NO_PATIENT_ID, TWO_PATIENTS, hold_study
-from dicom_node.worklist.moves import current_revision, next_revision
+from dicom_node.worklist.moves import current_revision, is_signed, next_revision
 from dicom_node.worklist.routings import routing_of, stands_beside
 from dicom_node.worklist.turns import take_turn
 
@@ -146,7 +144,7 @@ def _take_late(tx: Session, study: Study, now: datetime, late: Late) -> None:
     old = current_revision(tx, study)
     routing = tx.get(Routing, old.id)  # none of a study that was complete before there were rules
     policy = Late((routing.late if routing else "") or late)
-    if _is_signed(tx, old):
+    if is_signed(tx, old):
         audit.append(tx, "late-image", at=now, actor="listen", study_id=study.id, policy="signed")
         return
     if policy is Late.NEVER:
@@ -158,20 +156,6 @@ def _take_late(tx: Session, study: Study, now: datetime, late: Late) -> None:
     if beside:
         tx.flush()
         routing_of(tx, revision.id).beside = True
-
-
-def _is_signed(tx: Session, revision: Revision) -> bool:
-    """Does a report that a person signed go out for it, or is it out? Then late images only flag it.
-
-    One that was taken back leaves a reason in the books.
-    """
-    signed = select(Delivery.id).where(
-        Delivery.revision_id == revision.id,
-        Delivery.stage.in_(FINAL),
-        Delivery.state != DeliveryState.CANCELED,
-    )
-    over = revision.book is Book.CLOSED or (revision.book is Book.IN_FLIGHT and revision.reason)
-    return not over and tx.scalar(signed.limit(1)) is not None
 
 
 def _find_study(tx: Session, header: Header) -> Study | None:

@@ -19,7 +19,15 @@ from dicom_node.rules.tables import PerformedStep, RuleRow, Signal, Trigger
 from dicom_node.tables import Book, Instance, Study, StudyState, Workitem, WorkitemState
 from dicom_node.uids import derived_uid
 from dicom_node.worklist.holds import what_to_do
-from dicom_node.worklist.moves import Ending, close, current_revision, has_image, move_study, next_revision
+from dicom_node.worklist.moves import (
+    Ending,
+    close,
+    current_revision,
+    has_image,
+    move_study,
+    must_not_be_signed,
+    next_revision,
+)
 from dicom_node.worklist.routings import routing_of
 from dicom_node.worklist.sweeps import Swept, alone
 
@@ -148,6 +156,7 @@ def reprocess(tx: Session, study: Study, now: datetime, *, actor: str, no_rules:
         raise WrongState(f"the study is held ({study.hold_reason}). {what_to_do(study.hold_reason)}")
     if study.state is StudyState.RECEIVING:
         raise WrongState(f"the study is not complete yet; to wait no longer: wetread study complete '#{study.id}'")
+    must_not_be_signed(tx, study)
     old = current_revision(tx, study)
     waits = select(Workitem.id).where(
         Workitem.revision_id == old.id, Workitem.state.in_([WorkitemState.SCHEDULED, WorkitemState.IN_PROGRESS])

@@ -253,6 +253,30 @@ def next_revision(tx: Session, study: Study, now: datetime, *, actor: str) -> Re
     return revision
 
 
+def is_signed(tx: Session, revision: Revision) -> bool:
+    """Does a report that a person signed go out for it, or is it out? Then late images only flag it.
+
+    One that was taken back leaves a reason in the books.
+    """
+    signed = select(Delivery.id).where(
+        Delivery.revision_id == revision.id,
+        Delivery.stage.in_(FINAL),
+        Delivery.state != DeliveryState.CANCELED,
+    )
+    over = revision.book is Book.CLOSED or (revision.book is Book.IN_FLIGHT and revision.reason)
+    return not over and tx.scalar(signed.limit(1)) is not None
+
+
+def must_not_be_signed(tx: Session, study: Study) -> None:
+    """Raises WrongState: no reading replaces what a person has signed; its draft would be withdrawn at once."""
+    for revision in tx.scalars(select(Revision).where(Revision.study_id == study.id)):
+        if is_signed(tx, revision):
+            raise WrongState(
+                "the study has a signed report, and a draft read now would be withdrawn at once (signed-already): "
+                "add an addendum, or withdraw the report first"
+            )
+
+
 def current_revision(tx: Session, study: Study) -> Revision:
     """The newest revision of a study."""
     return tx.scalars(select(Revision).where(Revision.study_id == study.id, Revision.number == study.revision)).one()

@@ -26,6 +26,7 @@ from dicom_node.worklist.moves import (
     current_revision,
     move_study,
     move_workitem,
+    must_not_be_signed,
     next_revision,
     switched,
 )
@@ -260,6 +261,7 @@ def requeue(tx: Session, study: Study, now: datetime, *, actor: str) -> str:
     if queued:
         done = f"{queued} deliveries queued again"
     elif study.state is StudyState.COMPLETE and revision.book is not Book.IN_FLIGHT:
+        must_not_be_signed(tx, study)
         next_revision(tx, study, now, actor=actor)
         complete(tx, study, now, actor=actor)
         done = f"revision {study.revision} scheduled"

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from dicom_node import worklist
+from dicom_node.errors import WrongState
 from dicom_node.kinds import Kind, Stage
 from dicom_node.rules.tables import Late
 from dicom_node.tables import Book, DeliveryState, Mode, Study, Way
@@ -563,6 +564,24 @@ def test_late_images_only_flag_a_signed_study(ward: Ward) -> None:
     assert (ward.study().revision, ward.events()[-1]) == (1, "late-image")
     assert [one.stage for one in ward.deliver()] == [Stage.SIGNED]
     assert ward.revision().book is Book.DELIVERED
+
+
+def test_a_signed_study_is_not_read_anew_before_its_report_is_withdrawn(ward: Ward) -> None:
+    ward.peer("PACS")
+    ward.study_with_draft()
+    sign(ward)
+    ward.deliver()
+    for again in (worklist.requeue, worklist.reprocess):
+        with pytest.raises(WrongState, match="has a signed report"):
+            ward.do(lambda tx, again=again: again(tx, tx.get_one(Study, 1), now(), actor="person:x"))  # type: ignore[misc]
+    assert ward.study().revision == 1
+    service(ward).withdraw(1, RITA, "Another patient's film.", now())
+    ward.recaller.step()
+    ward.deliver()
+
+    ward.do(lambda tx: worklist.reprocess(tx, tx.get_one(Study, 1), now(), actor="person:x"))
+
+    assert ward.study().revision == 2
 
 
 def test_a_newer_revision_calls_no_signature_off(ward: Ward) -> None:
