@@ -8,6 +8,10 @@ from agent.papers.facts import Facts
 from reports.handout import Block, Prose, Section, Table, Typed
 
 MODALITIES = ("CR", "DX")
+_SHADOW = (
+    "Mode shadow sends nothing there. Once the site has decided what may leave: wetread ae edit TITLE --mode draft "
+    "(unverified drafts at once) or --mode hold (only what was signed)."
+)
 
 
 def recipes(facts: Facts) -> tuple[Section, ...]:
@@ -51,7 +55,7 @@ def orthanc_lua(facts: Facts) -> str:
 
 
 def _here(title: str, port: int) -> Typed:
-    return Typed(f"wetread ae add {title}@HOST:{port} --may-send --send-to\nwetread ae echo {title}")
+    return Typed(f"wetread ae add {title}@HOST:{port} --may-send --send-to --mode shadow\nwetread ae echo {title}")
 
 
 def _orthanc(facts: Facts) -> tuple[Section, ...]:
@@ -62,6 +66,7 @@ def _orthanc(facts: Facts) -> tuple[Section, ...]:
         Typed(orthanc_lua(facts)),
         Prose("Here, with Orthanc's own AE title (DicomAet, often ORTHANC), host and DICOM port (often 4242):"),
         _here("ORTHANC", 4242),
+        Prose(_SHADOW),
         Prose("Tried with Orthanc by the tests of this version: these very lines."),
     ]
     return (Section("Orthanc", tuple(blocks), 3),)
@@ -90,6 +95,7 @@ def _dcm4chee(facts: Facts) -> tuple[Section, ...]:
                 Table(("where", "field", "type"), steps),
                 Prose("Here, with the archive's AE title, host and DICOM port (often 11112):"),
                 _here("DCM4CHEE", 11112),
+                Prose(_SHADOW),
                 Prose("After its documentation; not tried by us."),
             ),
             3,
@@ -143,6 +149,7 @@ def _generic(facts: Facts) -> tuple[Section, ...]:
                 Table(("field", "type"), tuple(fields)),
                 Prose("Here, with the PACS's own AE title, host and port:"),
                 _here("PACS", 104),
+                Prose(_SHADOW),
             ),
             3,
         ),

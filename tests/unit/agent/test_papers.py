@@ -93,6 +93,19 @@ def test_recipe_for_orthanc_follows_the_configuration(database: Database, tmp_pa
     assert "origin['RemoteAet'] ~= 'WETREAD'" in orthanc_lua(facts)
 
 
+def test_manual_has_the_very_script_for_orthanc_that_the_sheet_prints(database: Database) -> None:
+    with database.read() as tx:
+        facts = gather(Config(), tx, host="10.0.0.7")
+    manual = (Path(__file__).parents[3] / "deploy" / "docs" / "operate.md").read_text(encoding="utf-8")
+    assert orthanc_lua(facts) in manual
+
+
+def test_commands_of_the_sheet_let_nothing_leave_before_a_mode_is_chosen(database: Database) -> None:
+    lines = [line for line in text_of(database, Config()).splitlines() if "wetread ae add" in line]
+    assert [line for line in lines if "--send-to" in line]
+    assert all("--mode shadow" in line for line in lines if "--send-to" in line)
+
+
 def test_address_to_type_is_never_that_of_every_card() -> None:
     assert own_addresses("10.0.0.7") == ("10.0.0.7",)
     assert "0.0.0.0" not in own_addresses("0.0.0.0")
