@@ -32,7 +32,8 @@ def report() -> None:
     """Reports: show, check, render and compare them.
 
     WHAT is a file that holds a structured report, or a study (number, Study Instance UID or accession number), whose
-    newest document is taken. Names and texts of patients are printed: for people, never for logs.
+    newest document is taken. `validate` takes files only: `wetread study show WHAT --export FILE` writes one.
+    Names and texts of patients are printed: for people, never for logs.
     """
 
 

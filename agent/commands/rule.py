@@ -249,8 +249,9 @@ def test(
         raise click.UsageError("name files, or --since with a span of time")
     with open_database(config) as database:
         with database.read() as tx:
-            now, rules = clock(tx), book.everyone(tx)
-        rules = trials.drafted(draft) if draft else rules
+            now, rules = clock(tx), trials.drafted(draft) if draft else book.everyone(tx)
+            for made in [one.rule for one in rules if one.rule] if draft else []:
+                _must_be_known(tx, made)
         if since:
             found = list(trials.of_studies(config, database, rules, now - trials.span(since)))
         else:

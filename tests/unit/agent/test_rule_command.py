@@ -161,6 +161,13 @@ def test_the_last_hours_under_a_draft_that_nobody_applied(counter: Counter) -> N
     assert [row["name"] for row in counter.ask("list")] == ["dx"], "a trial changed the rules"
 
 
+def test_a_draft_that_could_not_be_applied_is_not_tried(counter: Counter) -> None:
+    draft = counter.folder / "draft.toml"
+    draft.write_text('[[rules]]\nname = "cr"\nwhen = ["Modality = CR"]\nto = ["NOWHERE"]\n')
+    for line in (("test", "--since", "24h", "--rules", draft), ("apply", "--dry-run", draft)):
+        assert "no destination is named 'NOWHERE'" in counter.refuse(*line)
+
+
 def test_export_and_apply(counter: Counter) -> None:
     counter.tell("add", "er", "--when", "calling_ae ~ ^ER_", "--priority", "stat")
     file = counter.folder / "rules.toml"
