@@ -281,7 +281,8 @@ def _print_trials(found: Sequence[Trial], *, since: bool) -> None:
     if since and found:
         counted = Counter(one.decision.rule or "none" for one in found)
         changed = sum(one.then != one.decision.rule for one in found)
-        click.echo(f"\n{len(found)} studies; {changed} would be decided by another rule than then")
+        noun = "study" if len(found) == 1 else "studies"
+        click.echo(f"\n{len(found)} {noun}; {changed} would be decided by another rule than then")
         print_table(("RULE", "STUDIES"), counted.most_common(), empty="")
         gone = sum(not one.readable for one in found)
         if gone:
