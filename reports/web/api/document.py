@@ -13,7 +13,11 @@ from reports.web.api.operations import Operation
 from reports.web.api.problems import MEDIA_TYPE
 
 _REFERENCE: Final = "#/components/schemas/{model}"
-_EVERYWHERE: Final = ((401, "No token, or none that holds."), (403, "The token has not this scope."))
+_EVERYWHERE: Final = (
+    (400, "The address or the body holds U+0000, or half a character."),
+    (401, "No token, or none that holds."),
+    (403, "The token has not this scope."),
+)
 _INTEGER: Final = (("type", "integer"), ("minimum", 1), ("maximum", 2**31 - 1))
 _ABOUT: Final = (
     "What the pages show, for programs: worklist, status, reports, deliveries, brakes. A token per program "

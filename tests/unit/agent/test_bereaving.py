@@ -20,6 +20,7 @@ from dicom_node import worklist
 from dicom_node.files import stored_path
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, Study
+from reports import shelf
 from reports.checks import check_draft
 from reports.render import as_text
 from reports.tables import Event, Sighting
@@ -138,7 +139,7 @@ def locked(*_: object) -> None:
 @pytest.mark.parametrize(
     ("module", "step", "fails"),
     [
-        (drafting, "write_document", full),
+        (shelf, "write_document", full),
         (drafting, "queue_notice", locked),
         (bereaving, "open_header", full),
     ],

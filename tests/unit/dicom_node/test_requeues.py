@@ -103,9 +103,9 @@ def withdrawn_but_may_be_there(desk: Desk) -> None:
     desk.draft()
     desk.retry(desk.must_take(), in_doubt=True)
     end_report(desk, ("PACS",), Stage.WITHDRAWAL)
-    desk.failed(desk.must_take(), error="it cannot be asked")
-    desk.sent(desk.must_take())
+    desk.sent(desk.must_take())  # the note: first, since a person waits for it
     desk.proven(desk.must_take())
+    desk.failed(desk.must_take(), error="it cannot be asked")
     assert said(desk)[0] == ("PACS", Stage.DRAFT, DeliveryState.FAILED, "may-be-there")
 
 

@@ -338,7 +338,7 @@ def test_a_name_in_an_invitation_is_shown_as_it_is(reception: Reception) -> None
 
 @pytest.mark.parametrize("token", ["x", "x" * 5000, "%00", "%2e%2e", "%ED%A0%80"])
 def test_links_that_never_were_are_void(reception: Reception, token: str) -> None:
-    assert reception.browser.get(f"/welcome/{token}").status_code in {404, 410}
+    assert reception.browser.get(f"/welcome/{token}").status_code in {400, 404, 410}
 
 
 @pytest.fixture
@@ -430,7 +430,7 @@ def test_password_and_pin_are_changed_on_ones_own_page(reception: Reception) -> 
 
 @pytest.mark.parametrize(
     ("content", "status"),
-    [(b"{", 400), (b"[]", 400), (b'{"pin": 2580}', 400), (b'{"pin": "\\ud800"}', 403), (b"\xff", 400), (b"{}", 403)],
+    [(b"{", 400), (b"[]", 400), (b'{"pin": 2580}', 400), (b'{"pin": "\\ud800"}', 400), (b"\xff", 400), (b"{}", 403)],
 )
 def test_a_proof_that_is_none_is_refused_in_words(reception: Reception, content: bytes, status: int) -> None:
     add_user(reception.database, "kim", Role.RADIOLOGIST)
