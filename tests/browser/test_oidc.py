@@ -79,7 +79,7 @@ def test_person_signs_in_at_the_provider_and_comes_back_to_the_page_that_was_wan
         expect(again.get_by_text("The provider has said that it is you.")).to_be_visible()
         again.close()
         page.get_by_role("button", name="I have signed in there").click()
-        page.wait_for_function("window.proven === true")
+        wait_until(lambda: page.evaluate("window.proven === true"), "it was proven")  # a wait in the page would eval
         assert proven(database) > before
         with database.write() as tx:
             tx.execute(delete(Attendance))
@@ -97,7 +97,7 @@ def test_person_signs_in_at_the_provider_and_comes_back_to_the_page_that_was_wan
         expect(opened.value.get_by_text("The provider has said that it is you.")).to_be_visible()
         opened.value.close()
         over.get_by_role("button", name="I have signed in").click()
-        page.wait_for_function("window.back === true")
+        wait_until(lambda: page.evaluate("window.back === true"), "the session is back")
         page.get_by_role("button", name="Sign out", exact=True).first.click()
         page.wait_for_url(f"{issuer}/session/end?**")
 
