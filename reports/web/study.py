@@ -60,7 +60,7 @@ def dossier(tx: Session, study_id: int, now: datetime) -> Dossier | None:
         return None
     facts = facts_of(tx, [current_revision(tx, study)])[0]
     revisions = tx.scalars(select(Revision).where(Revision.study_id == study.id).order_by(Revision.number)).all()
-    report = next(iter(drafts.of_study(tx, study.id)), None)
+    report = drafts.foremost(drafts.of_study(tx, study.id))
     numbers = {revision.id: revision.number for revision in revisions}
     of_study = Instance.study_id == study.id
     deliveries = tx.scalars(

@@ -99,6 +99,17 @@ def test_of_two_drafts_the_older_one_is_shown_until_it_is_signed(place: Place) -
     assert place.shown(first.id) == (first.id, ReportState.VERIFIED)
 
 
+def test_page_of_the_study_shows_the_same_one_of_two_drafts(place: Place) -> None:
+    place.beside()
+
+    text = html.unescape(place.rita.get("/study/1").text)
+    shown = re.search(r"<pre[^>]*>(.*?)</pre>", text, re.DOTALL)
+
+    assert shown
+    assert "Moderate right pneumothorax." in " ".join(shown[1].split())
+    assert "of revision 1; the study is at revision 2" in text
+
+
 def test_act_is_of_the_draft_that_it_names_and_answers_with_that(place: Place) -> None:
     first, second = place.beside()
     base = "/study/1/report"
