@@ -16,6 +16,8 @@ from starlette.routing import Route
 from dicom_node.errors import NotFound, WetreadError
 from reports.web.api.answers import NoQuery, Strict
 from reports.web.api.problems import Problem, problem
+from reports.web.bodies import NOTHING_HAS_NUL
+from reports.web.json_body import has_nul
 from reports.web.rights import Right
 from reports.web.site import Site
 
@@ -99,6 +101,8 @@ def _body(model: type[BaseModel] | None, request: Request, content: bytes) -> Ba
         told = json.loads(content)
     except (ValueError, RecursionError):
         raise Problem(422, "invalid", "The body is no JSON.") from None
+    if has_nul(told):
+        raise Problem(422, "invalid", NOTHING_HAS_NUL)
     return _read(model, told, strict=True)
 
 

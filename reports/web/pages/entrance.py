@@ -52,7 +52,8 @@ class _Pages:
         if token and self._people.by_session(token, attended=False) is not None:
             return RedirectResponse(wanted, status_code=303)
         if not token and request.headers.get("sec-fetch-site") == "cross-site":
-            return HTMLResponse(self._site.templates.get_template("from-here.html").render(next=quote(wanted, safe="")))
+            again = f"/sign-in?next={quote(wanted, safe='')}"
+            return HTMLResponse(self._site.templates.get_template("sent-on.html").render(address=again))
         return self._form(request, wanted)
 
     def sign_in(self, request: Request, fields: Fields) -> Response:

@@ -264,6 +264,8 @@ def test_body_that_is_no_json_is_refused(room: ReadingRoom) -> None:
     problem_of(operator.post("/api/v1/pauses", data={"what": "send"}), 415, "no-json")
     problem_of(operator.post("/api/v1/pauses", content=b"{", headers=json_type), 422, "invalid")
     problem_of(operator.post("/api/v1/pauses", content=b"[" * 100_000, headers=json_type), 422, "invalid")
+    nul = {"what": "send", "peer": "PACS\0", "on": True}
+    assert "U+0000" in problem_of(operator.post("/api/v1/pauses", json=nul), 422, "invalid")["detail"]
     problem_of(operator.post("/api/v1/pauses", content=b" " * (1 << 21), headers=json_type), 413, "too-large")
 
 

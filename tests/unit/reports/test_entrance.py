@@ -430,7 +430,15 @@ def test_password_and_pin_are_changed_on_ones_own_page(reception: Reception) -> 
 
 @pytest.mark.parametrize(
     ("content", "status"),
-    [(b"{", 400), (b"[]", 400), (b'{"pin": 2580}', 400), (b'{"pin": "\\ud800"}', 400), (b"\xff", 400), (b"{}", 403)],
+    [
+        (b"{", 400),
+        (b"[]", 400),
+        (b'{"pin": 2580}', 400),
+        (b'{"pin": "\\ud800"}', 400),
+        (b'{"pin": "\\u0000"}', 400),
+        (b"\xff", 400),
+        (b"{}", 403),
+    ],
 )
 def test_a_proof_that_is_none_is_refused_in_words(reception: Reception, content: bytes, status: int) -> None:
     add_user(reception.database, "kim", Role.RADIOLOGIST)
