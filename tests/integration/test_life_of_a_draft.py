@@ -173,8 +173,8 @@ def test_a_draft_expires(house: House, tmp_path: Path) -> None:
     report = report_of(node, image)
     assert report is not None
     with node.database.write() as tx:
-        older = report.drafted_at - timedelta(hours=25)
-        tx.execute(update(Report).where(Report.id == report.id).values(drafted_at=older))
+        older = report.changed_at - timedelta(hours=25)
+        tx.execute(update(Report).where(Report.id == report.id).values(drafted_at=older, changed_at=older))
 
     note = note_in(house, image)
 
