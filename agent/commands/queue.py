@@ -10,9 +10,10 @@ import click
 
 from agent.cli import Surroundings
 from agent.commands.session import ago, as_json, config_of, open_database, person, print_json, print_table
-from dicom_node import books, destinations, forecast
+from dicom_node import books, destinations, forecast, outages
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, NotFound
+from dicom_node.outages import Outage
 from dicom_node.tables import Book, Delivery
 from dicom_node.worklist import pauses
 from dicom_node.worklist.closings import close_dead_letter, dead_letters
@@ -32,7 +33,7 @@ _ALL = click.option("--all", "everything", is_flag=True, help="The emergency sto
 @as_json
 @click.pass_context
 def queue(ctx: click.Context, as_json: bool) -> None:
-    """What waits where, and since when; `dead` and `close`: what was given up."""
+    """What waits where, since when, and which destination takes nothing; `dead` and `close`: what was given up."""
     if ctx.invoked_subcommand is not None:
         return
     surroundings = ctx.find_object(Surroundings)
@@ -47,11 +48,14 @@ def _show(surroundings: Surroundings, *, as_json: bool) -> None:
         brakes = pauses.pauses(tx)
         ahead = forecast.forecast(tx, waiting, now)
         counts = books.balance(tx).revisions
+        down = outages.outages(tx, now)
     if as_json:
         by_book = {book.value: count for book, count in counts.items()}
         paused = {what.value: any(one.what is what and not one.peer for one in brakes) for what in What}
         peers = [{"what": one.what, "peer": one.peer} for one in brakes if one.peer]
-        print_json({**asdict(waiting), **asdict(ahead), "paused": paused, "paused_peers": peers, "books": by_book})
+        failing = {"failing": [asdict(one) for one in down]}
+        numbers = {**asdict(waiting), **asdict(ahead), "books": by_book}
+        print_json({**numbers, "paused": paused, "paused_peers": peers, **failing})
         return
     click.echo(f"receiving          {waiting.receiving:6}  studies that are not complete yet")
     click.echo(f"waiting            {waiting.scheduled:6}  to be read; oldest {ago(waiting.oldest_scheduled, now)}")
@@ -66,8 +70,20 @@ def _show(surroundings: Surroundings, *, as_json: bool) -> None:
     click.echo("")
     for book in Book:
         click.echo(f"{book.value:18} {counts[book]:6}")
+    for outage in down:
+        click.echo(f"\n{_in_trouble(outage, now)}")
     for one in brakes:
         click.echo(f"\nPAUSED: {one.sentence} by {one.by} for {ago(one.at, now)}; go on with: {one.command}")
+
+
+def _in_trouble(outage: Outage, now: datetime) -> str:
+    soon = f"at {outage.next_at:%H:%M:%S}Z, in {ago(now, outage.next_at)}" if outage.next_at > now else "now"
+    objects = "1 object waits" if outage.waiting == 1 else f"{outage.waiting} objects wait"
+    return (
+        f"NOTHING GETS THROUGH to {outage.destination} since {outage.since:%Y-%m-%d %H:%M}Z"
+        f" ({ago(outage.since, now)} ago): {outage.words}\n"
+        f"  {objects} for it; next try {soon}; nothing is lost. Ask it yourself: {outage.command}"
+    )
 
 
 @queue.command()

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from dicom_node import books, destinations
+from dicom_node import books, destinations, outages
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, NotFound, WetreadError
 from dicom_node.forecast import forecast
@@ -110,6 +110,7 @@ def _context(tx: Session, not_ready: Sequence[str]) -> dict[str, Any]:
         "readings": queues.readings(tx),
         "outbound": queues.outbound(tx, stopped[What.SEND]),
         "inbound": queues.inbound(tx, now, stopped[What.RECEIVE]),
+        "outages": outages.outages(tx, now),
         "attempts": queues.next_attempts(tx),
         "switches": [(What.WORK, "Reading"), (What.SEND, "Sending"), (What.RECEIVE, "Receiving")],
     }

@@ -156,3 +156,25 @@ def test_exit_codes(ward: Ward, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         main()
     assert ended.value.code == 3
     assert "wetread queue dead" in capsys.readouterr().err
+
+
+def test_queue_says_which_destination_takes_nothing_since_when_why_and_what_to_type(ward: Ward) -> None:
+    ward.peer()
+    ward.study_with_draft()
+    quiet = type_in(ward)
+    assert "NOTHING GETS THROUGH" not in quiet.stdout
+    assert json.loads(type_in(ward, "--json").stdout)["failing"] == []
+    held, words = ward.must_take(), "PACS at 127.0.0.1:104 cannot be reached: connection refused"
+    wait = timedelta(minutes=50)
+    ward.do(lambda tx: worklist.mark_retry(tx, held, error=words, wait=wait, now=now()))
+
+    shown = type_in(ward).stdout
+
+    assert "NOTHING GETS THROUGH to PACS since 20" in shown
+    assert words in shown
+    assert "wait" in shown.split(words)[1]
+    assert "wetread ae echo PACS" in shown
+    failing = json.loads(type_in(ward, "--json").stdout)["failing"]
+    assert [(one["destination"], one["words"], one["command"]) for one in failing] == [
+        ("PACS", words, "wetread ae echo PACS")
+    ]

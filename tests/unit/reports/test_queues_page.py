@@ -76,7 +76,9 @@ def test_queues_show_what_waits_for_whom(office: Office) -> None:
     assert "routine 1 0 0 now" in page
     assert "ARCHIVE 0 - - 0 0 -" in page
     assert "PACS 1 0 s" in page or "PACS 1 1 s" in page
-    assert "it was busy" in page
+    assert "Nothing gets through to PACS since 20" in page
+    assert "it was busy. Waiting for it: 1; next try at 20" in page
+    assert "Ask it yourself: wetread ae echo PACS" in page
     assert "The next attempts (1)" in page
     assert "Senders of the last 24 hours" in page
     assert "PACS 3 3 0 0 0" in page
