@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute
 
 from dicom_node.database import Database
 from reports.web.api.problems import PREFIX, problem
+from reports.web.assets import Assets
 from reports.web.doors import OnlyKnown, visitor_of
 from reports.web.guard import Guard
 from reports.web.navigation import navigation
@@ -117,7 +118,7 @@ def _routes(site: Site, files: Mapping[str, StaticFile], metrics: Callable[[], b
         site.route("/healthz", probes.healthz, Right.OPEN),
         site.route("/readyz", probes.readyz, Right.OPEN),
         site.route("/metrics", probes.metrics, Right.OPEN),
-        site.route("/static/{name}", _Static(files).file, Right.OPEN),
+        site.route("/static/{name}", Assets(files).file, Right.OPEN),
     ]
 
 
@@ -167,20 +168,3 @@ class _Probes:
             return Response(self._metrics(), headers={"Content-Type": _METRICS_TYPE})
         except SQLAlchemyError:
             return PlainTextResponse("the database does not answer\n", status_code=503)
-
-
-class _Static:
-    """Files of the pages. A browser asks each time whether one is still the same: scripts load others by name."""
-
-    def __init__(self, files: Mapping[str, StaticFile]) -> None:
-        self._files = files
-
-    def file(self, request: Request) -> Response:
-        """One of them."""
-        found = self._files.get(request.path_params["name"])
-        if found is None:
-            raise HTTPException(404)
-        headers = {"Content-Type": found.media_type, "Cache-Control": "private, no-cache", "ETag": f'"{found.digest}"'}
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
-        return Response(found.content, headers=headers)
