@@ -77,7 +77,7 @@ class Section:
     remove: Callable[[Session, str, datetime, str], None]
 
     def export(self, tx: Session) -> list[dict[str, Any]]:
-        """Everything that is there, without what has its default."""
+        """Everything that is there, without what has its default; whoever gets documents has its mode said."""
         return [_filled(form) for form in self.there(tx).values()]
 
     def apply(self, tx: Session, tables: object, *, prune: bool, now: datetime, actor: str) -> tuple[Change, ...]:
@@ -222,20 +222,24 @@ def _words(objects: str) -> tuple[str, ...]:
 
 
 def _filled(form: BaseModel) -> dict[str, Any]:
-    """Only what is not the default, in the order of the fields."""
-    return json.loads(form.model_dump_json(exclude_defaults=True))  # type: ignore[no-any-return]
+    """Only what is not the default, in the order of the fields; the mode always, where documents go."""
+    gets = getattr(form, "send_to", True)
+    said = form.model_dump(mode="json", exclude_defaults=True).keys() | ({"mode"} if gets else set())
+    return {key: value for key, value in form.model_dump(mode="json").items() if key in said}
 
 
 def _differences(old: BaseModel | None, new: BaseModel) -> str:
-    before, after = _filled(old) if old else {}, _filled(new)
-    keys = [key for key in type(new).model_fields if before.get(key) != after.get(key)]
+    after = new.model_dump(mode="json")
     if old is None:
-        return "; ".join(f"{key} = {_shown(after[key])}" for key in keys[1:])
-    return "; ".join(f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}" for key in keys)
+        return "; ".join(f"{key} = {_shown(value)}" for key, value in list(_filled(new).items())[1:])
+    before = old.model_dump(mode="json")
+    keys = [key for key in after if before[key] != after[key]]
+    return "; ".join(f"{key}: {_shown(before[key])} -> {_shown(after[key])}" for key in keys)
 
 
 def _shown(value: object) -> str:
-    return "default" if value is None else json.dumps(value, ensure_ascii=False)
+    """What is in force; `default` only where what that is depends on the protocol or the last probe."""
+    return "default" if value is None or value == [] else json.dumps(value, ensure_ascii=False)
 
 
 def _mistakes(section: str, number: int, error: ValidationError) -> Sequence[str]:

@@ -121,7 +121,17 @@ def test_change_is_shown_as_a_difference_and_audited(desk: Desk) -> None:
     done = desk.apply(changed)
     assert done.output == "peers: ~ PACS port: 104 -> 11112; identity_check: false -> default\n"
     assert desk.events()[-1] == "peer-edited"
-    assert desk.apply(changed.replace('mode = "hold"\n', "")).output == 'destinations: ~ RIS mode: "hold" -> default\n'
+    assert desk.apply(changed.replace('mode = "hold"\n', "")).output == 'destinations: ~ RIS mode: "hold" -> "draft"\n'
+
+
+def test_the_mode_of_whoever_gets_documents_is_always_said(desk: Desk) -> None:
+    said = '[[peers]]\nae_title = "PACS"\nhost = "10.0.0.5"\nport = 104\nsend_to = true\n'
+    dry = desk.apply(f'{said}\n[[destinations]]\nname = "RIS"\nurl = "mllp://10.0.0.7:2575"\n', "--dry-run")
+    assert dry.output.count('mode = "draft"') == 2, dry.output
+    desk.apply(f'{said}\n[[peers]]\nae_title = "CT1"\nmay_send = true\n')
+    assert desk.export().count('mode = "draft"') == 1  # a mere sender gets nothing, in whichever mode
+    shadow = desk.apply(said + 'mode = "shadow"\n', "--dry-run").output
+    assert 'PACS mode: "draft" -> "shadow"' in shadow
 
 
 def test_what_the_file_lacks_stays_until_it_is_pruned(desk: Desk) -> None:
