@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import ConfigurationError
-from dicom_node.kinds import FINAL, TAKES_BACK, Kind, Stage
+from dicom_node.kinds import FINAL, OF_A_NOTICE, TAKES_BACK, Kind, Stage
 from dicom_node.tables import Endpoint, Mode, Proof, RemoteAE, Way
 from dicom_node.transports import Destination
 
@@ -73,6 +73,19 @@ def kinds(words: Iterable[str], way: Way) -> frozenset[Kind]:
     for word in sorted(wanted - frozenset(possible)):
         raise ConfigurationError(f"{word!r} is nothing that {way} carries; it carries {', '.join(possible)}")
     return frozenset(Kind(word) for word in wanted)
+
+
+def check_notices(name: str, way: Way, objects: str) -> None:
+    """Can a destination be told why there is no draft? objects: those that a person chose, with commas; none: any.
+
+    Raises ConfigurationError: it would never get a notice.
+    """
+    said = f"why there is no draft is said in {in_words(OF_A_NOTICE)}"
+    if not CARRIES[way] & OF_A_NOTICE:
+        able = ", ".join(one.value for one in Way if CARRIES[one] & OF_A_NOTICE)
+        raise ConfigurationError(f"{name}: {said}, which {way} does not carry ({able} do): leave notices out")
+    if objects and not kinds(objects.split(","), way) & OF_A_NOTICE:
+        raise ConfigurationError(f"{name}: {said}, and it gets {objects} only: add that, or leave notices out")
 
 
 def in_words(objects: Iterable[Kind]) -> str:

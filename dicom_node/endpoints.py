@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.credentials import keeps_secrets
-from dicom_node.destinations import in_words, is_taken, kinds
+from dicom_node.destinations import check_notices, in_words, is_taken, kinds
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.tables import Endpoint, Mode, Proof, Way
 
@@ -96,7 +96,7 @@ def add(
         credential=credential,
         comment=comment,
     )
-    _check(endpoint)
+    _check(endpoint, notices=notices)
     tx.add(endpoint)
     _audit(tx, "destination-added", endpoint, now, actor)
     return endpoint
@@ -133,7 +133,7 @@ def edit(
     }.items():
         if value is not None:
             setattr(endpoint, field, value)
-    _check(endpoint)
+    _check(endpoint, notices=notices is not False and (notices is not None or objects is not None))
     _audit(tx, "destination-edited", endpoint, now, actor)
     return endpoint
 
@@ -154,7 +154,10 @@ def find(tx: Session, name: str) -> Endpoint:
     return endpoint
 
 
-def _check(endpoint: Endpoint) -> None:
+def _check(endpoint: Endpoint, *, notices: bool) -> None:
+    """Raises ConfigurationError. notices: whether what is asked for could be carried is looked at as well."""
+    if notices and endpoint.notices:
+        check_notices(endpoint.name, endpoint.way, endpoint.objects)
     if endpoint.credential and endpoint.way is Way.MLLP:
         raise ConfigurationError("MLLP has no credentials")
     signs_only = endpoint.way is Way.WEBHOOK  # the secret itself is not sent

@@ -31,4 +31,5 @@ class Stage(StrEnum):
 
 
 FINAL = frozenset({Stage.SIGNED, Stage.COSIGNED, Stage.ADDENDUM})
+OF_A_NOTICE = frozenset({Kind.BASIC_TEXT})  # one line of text; nothing else has anything to say
 TAKES_BACK = frozenset({Stage.REJECTION, Stage.WITHDRAWAL})

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from dicom_node import audit
 from dicom_node.access import HOST, Peer, Right, networks
 from dicom_node.aet import ae_title, likely_cause
-from dicom_node.destinations import in_words, is_taken, kinds, objects_of
+from dicom_node.destinations import check_notices, in_words, is_taken, kinds, objects_of
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.tables import Mode, Proof, RemoteAE, Way
 
@@ -22,6 +22,7 @@ def add(tx: Session, peer: RemoteAE, *, now: datetime, actor: str) -> None:
     if is_taken(tx, peer.ae_title):
         raise ConfigurationError(f"{peer.ae_title} is registered already; remove it first, or edit it")
     _check(peer)
+    _check_notices(peer)
     tx.add(peer)
     _audit(tx, "peer-added", peer, now, actor)
 
@@ -56,6 +57,8 @@ def edit(tx: Session, title: str, *, now: datetime, actor: str, **changes: Unpac
         if value is not None:
             setattr(peer, name, value)
     _check(peer)
+    if changes.get("notices") or changes.get("objects"):
+        _check_notices(peer)
     _audit(tx, "peer-edited", peer, now, actor)
     return peer
 
@@ -66,6 +69,7 @@ def replace(tx: Session, title: str, columns: Mapping[str, Any], *, now: datetim
     for name, value in columns.items():
         setattr(peer, name, value)
     _check(peer)
+    _check_notices(peer)
     _audit(tx, "peer-edited", peer, now, actor)
 
 
@@ -130,6 +134,12 @@ def _check(peer: RemoteAE) -> None:
             raise ConfigurationError(f"{peer.ae_title} is to call from its host, so it needs one: --address HOST:PORT")
     elif peer.calls_from:
         peer.calls_from = _networks(peer.calls_from)
+
+
+def _check_notices(peer: RemoteAE) -> None:
+    """Raises ConfigurationError where nothing could tell it why there is no draft, though it is to be told."""
+    if peer.notices:
+        check_notices(peer.ae_title, Way.DIMSE, peer.objects)
 
 
 def _networks(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 from pydicom import Dataset
 
 from dicom_node.destinations import takes
-from dicom_node.kinds import FINAL, Kind, Stage
+from dicom_node.kinds import FINAL, OF_A_NOTICE, Kind, Stage
 from dicom_node.transports import Destination
 from reports import codes
 from reports.checks import check_document
@@ -34,7 +34,6 @@ from reports.objects.secondary_capture import build_captures
 from reports.page.fonts import FontMissing, Fonts, find_fonts
 from reports.tables import Event
 
-OF_A_NOTICE: Final = frozenset({Kind.BASIC_TEXT})  # one line of text; nothing else has anything to say
 _DICOM: Final = frozenset({Kind.BASIC_TEXT, Kind.TID1500, Kind.PDF, Kind.SC})
 _REJECTED: Final = frozenset({Event.REJECTED, Event.REJECTED_FOR_SAFETY})
 _NONE: Final[Mapping[str, Mapping[Kind, Dataset]]] = MappingProxyType({})

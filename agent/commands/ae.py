@@ -43,7 +43,9 @@ _SETTINGS = (
     click.option("--proof", type=_PROOFS, help="What counts as delivered. Default: query where it can be asked."),
     click.option("--identity-check/--no-identity-check", default=None, help=_IDENTITY),
     click.option("--objects", help=_OBJECTS),
-    click.option("--notices/--no-notices", default=None, help="Tell it of each study why there is no draft."),
+    click.option(
+        "--notices/--no-notices", default=None, help="Tell it of each study why there is no draft (as basic-text)."
+    ),
     click.option("--comment", help="For the next administrator."),
 )
 

@@ -38,7 +38,9 @@ def destination() -> None:
 @click.option("--mode", type=_MODES, default="draft", show_default=True, help="What it gets.")
 @click.option("--proof", type=_PROOFS, help="What counts as delivered. Default: query where it can be asked.")
 @click.option("--objects", default="recommended", show_default=True, help=_OBJECTS)
-@click.option("--notices/--no-notices", default=False, help="Tell it of each study why there is no draft.")
+@click.option(
+    "--notices/--no-notices", default=False, help="Tell it of each study why there is no draft; DICOMweb only."
+)
 @click.option("--credential", default="", help=_CREDENTIAL)
 @click.option("--comment", default="", help="For the next administrator.")
 @click.pass_obj
@@ -114,7 +116,9 @@ def list_destinations(surroundings: Surroundings, as_json: bool) -> None:
 @click.option("--mode", type=_MODES, help="What it gets.")
 @click.option("--proof", type=_PROOFS, help="What counts as delivered.")
 @click.option("--objects", help=_OBJECTS)
-@click.option("--notices/--no-notices", default=None, help="Tell it of each study why there is no draft.")
+@click.option(
+    "--notices/--no-notices", default=None, help="Tell it of each study why there is no draft; DICOMweb only."
+)
 @click.option("--credential", help=_CREDENTIAL)
 @click.pass_obj
 def edit(

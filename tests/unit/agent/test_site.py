@@ -43,7 +43,6 @@ may_send = true
 name = "RIS"
 url = "mllp://10.0.0.7:2575"
 mode = "hold"
-notices = true
 
 [[destinations]]
 name = "FHIR"
@@ -132,6 +131,18 @@ def test_the_mode_of_whoever_gets_documents_is_always_said(desk: Desk) -> None:
     assert desk.export().count('mode = "draft"') == 1  # a mere sender gets nothing, in whichever mode
     shadow = desk.apply(said + 'mode = "shadow"\n', "--dry-run").output
     assert 'PACS mode: "draft" -> "shadow"' in shadow
+
+
+def test_notices_that_would_never_arrive_are_refused(desk: Desk) -> None:
+    ris = '[[destinations]]\nname = "RIS"\nurl = "mllp://10.0.0.7:2575"\nnotices = true\n'
+    refused = desk.apply(ris)
+    assert isinstance(refused.exception, ConfigurationError)
+    words = "RIS: why there is no draft is said in basic-text, which mllp does not carry (dimse, stow do)"
+    assert words in str(refused.exception)
+    pacs = '[[peers]]\nae_title = "PACS"\nhost = "10.0.0.5"\nport = 104\nsend_to = true\nnotices = true\n'
+    assert desk.apply(pacs).exit_code == 0
+    refused = desk.apply(pacs + 'objects = ["pdf", "kos"]\n')
+    assert "it gets kos,pdf only: add that, or leave notices out" in str(refused.exception)
 
 
 def test_what_the_file_lacks_stays_until_it_is_pruned(desk: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -357,3 +358,22 @@ def test_note_on_a_replaced_draft_is_queued_again_and_the_replaced_draft_is_not(
         (Kind.BASIC_TEXT, DeliveryState.COMMITTED),
         (Kind.KOS, DeliveryState.QUEUED),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "url"), [("RIS", "mllp://ris"), ("EHR", "https://ehr/fhir"), ("HOOK", "https://hook")]
+)
+def test_notices_are_refused_where_the_protocol_carries_none(desk: Desk, name: str, url: str) -> None:
+    way = Way.WEBHOOK if name == "HOOK" else None
+    where = endpoints.place(url, way)
+    refuse = partial(endpoints.add, name=name, where=where, now=desk.now, actor="person:a", notices=True)
+    with pytest.raises(ConfigurationError, match=r"said in basic-text, which .* does not carry \(dimse, stow do\)"):
+        desk.do(refuse)
+
+
+def test_what_wanted_notices_in_vain_before_can_still_be_shut(desk: Desk) -> None:
+    desk.do(lambda tx: tx.add(Endpoint(name="RIS", way=Way.MLLP, host="ris", port=2575, notices=True)))
+    with pytest.raises(ConfigurationError, match="leave notices out"):
+        desk.do(lambda tx: endpoints.edit(tx, "RIS", now=desk.now, actor="person:a", notices=True))
+    shut = desk.do(lambda tx: endpoints.edit(tx, "RIS", now=desk.now, actor="person:a", mode=Mode.SHADOW))
+    assert shut.mode is Mode.SHADOW

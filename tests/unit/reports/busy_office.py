@@ -59,7 +59,7 @@ class BusyOffice(Office):
                 ),
             ):
                 peers.add(tx, peer, now=now, actor="person:kim")
-            endpoints.add(tx, "RIS", endpoints.place("mllp://127.0.0.1:9"), now=now, actor="person:kim", notices=True)
+            endpoints.add(tx, "RIS", endpoints.place("mllp://127.0.0.1:9"), now=now, actor="person:kim")
             stranger = Refusal(
                 1,
                 1,

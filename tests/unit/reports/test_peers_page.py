@@ -178,10 +178,12 @@ SERVICE = {"name": "RIS", "url": "mllp://10.0.0.7:2575", "way": "", "mode": "dra
 
 
 def test_service_is_added_changed_and_removed(office: Office) -> None:
-    office.send_form("/peers/service", new="yes", **SERVICE, notices="yes")
+    refused = office.send_form("/peers/service", code=422, new="yes", **SERVICE, notices="yes")
+    assert "RIS: why there is no draft is said in basic-text, which mllp does not carry" in refused
+    office.send_form("/peers/service", new="yes", **SERVICE)
     with office.database.read() as tx:
         made = endpoints.find(tx, "RIS")
-    assert (made.way, made.host, made.port, made.notices) == (Way.MLLP, "10.0.0.7", 2575, True)
+    assert (made.way, made.host, made.port, made.notices) == (Way.MLLP, "10.0.0.7", 2575, False)
 
     assert 'value="mllp://10.0.0.7:2575"' in office.web.get("/peers/service?name=RIS").text
     office.send_form("/peers/service", **SERVICE | {"url": "mllp://10.0.0.8:2576", "mode": "shadow"})

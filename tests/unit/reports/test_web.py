@@ -627,11 +627,14 @@ def test_peers_page_says_what_each_may_and_gets(house: House) -> None:
 
 def test_peers_page_shows_services_with_their_protocol(house: House) -> None:
     with house.database.write() as tx:
-        endpoints.add(tx, "RIS", endpoints.place("mllp://ris"), now=clock(tx), actor="person:test", notices=True)
+        endpoints.add(tx, "RIS", endpoints.place("mllp://ris"), now=clock(tx), actor="person:test")
+        web = endpoints.place("http://vna/dicom-web")
+        endpoints.add(tx, "VNA", web, now=clock(tx), actor="person:test", notices=True)
 
     page = house.shown("/peers")
 
-    assert "RIS HL7 v2 (MLLP) ris:2575 yes, drafts at once, and why there is no draft oru its answer" in page
+    assert "RIS HL7 v2 (MLLP) ris:2575 yes, drafts at once oru its answer" in page
+    assert "yes, drafts at once, and why there is no draft basic-text, kos" in page
 
 
 # --- nobody else let in, nothing told -----------------------------------------------------------------------------
