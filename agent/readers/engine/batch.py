@@ -296,16 +296,16 @@ class Engine:
         if study.embedded.shape[0]:
             return
         logits = self._llama.logits(hidden)[0]
+        if not bool(logits.isfinite().all()):
+            self._leave(study, no_number())
+            return
         row = len(self._running)
         if row != study.row:  # somebody left meanwhile
             self._cache.move(study.row, row)
             study.row = row
         self._running.append(study)
         self._entering = None
-        if bool(logits.isfinite().all()):
-            self._write(study, study.answer.chooser.choose(logits))
-        else:
-            self._leave(study, no_number())
+        self._write(study, study.answer.chooser.choose(logits))
 
     def _decode(self) -> bool:
         """One token for every running study; false where there is none."""
@@ -360,14 +360,14 @@ class Engine:
         """Give the row back; the last running study moves into it, so that rows stay without gaps."""
         empty = study.row
         if study is self._entering:
-            self._entering = None
+            self._entering, wipe = None, True  # nobody has looked yet whether it put in numbers
         else:
             last = self._running.pop()
             if last is not study:
                 assert self._cache is not None
                 self._cache.move(last.row, study.row)
                 self._running[study.row], empty, last.row = last, last.row, study.row
-        if wipe and self._cache is not None:
+        if wipe and self._cache is not None and empty < self._cache.slots:  # its row may not be there yet
             self._cache.clear(empty)
 
     def _make_do_with_less(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +270,84 @@ def test_values_that_are_no_numbers_fail_alone_and_leave_nothing_behind(make_eng
             bad.result()
         assert caught.value.code == "not-a-number"
     assert [answers[i].ids for i in (0, 2, 4, 5)] == alone
+
+
+LONG = prompt.question("Where is the tip of the central venous catheter, and is there a pneumothorax beside it? " * 3)
+SHORT = prompt.question("Heart?")
+
+
+def no_numbers(request: Request) -> Request:
+    return replace(request, pixels=np.full_like(request.pixels, np.nan))
+
+
+def test_who_fails_before_its_row_is_there_fails_alone(make_engine: MakeEngine, ask: Ask) -> None:
+    """Four rows are made for four studies; the fifth one's film is broken before there are more."""
+    alone = [make_engine().submit(ask(i, 12)).result() for i in range(4)]
+    engine = make_engine(slots=8)
+    answers = [engine.submit(ask(i, 12)) for i in range(4)]
+    for _ in range(4):
+        engine.step()
+    broken: Future[NDArray[np.float32]] = Future()
+    broken.set_exception(KeyError("rows"))
+    fifth = engine.submit(Request(ask(5).ids, broken, Generation()))
+
+    assert finish(engine, answers) == alone
+    with pytest.raises(PreparationFailed):
+        fifth.result()
+
+
+def test_what_a_study_put_in_before_it_made_way_reaches_nobody(make_engine: MakeEngine, ask: Ask) -> None:
+    """It is no number, and who comes next has fewer words than what is in by then."""
+    alone = make_engine(chunk=16, positions=600).submit(ask(2, 120, SHORT)).result()
+    engine = make_engine(chunk=16, positions=600, slots=4)
+    poisoned = engine.submit(no_numbers(ask(1, user=LONG)))
+    for _ in range(12):
+        engine.step()
+    assert not poisoned.done
+    assert engine.submit(ask(2, 120, SHORT, urgent=True)).result() == alone
+
+
+def test_a_row_that_is_given_up_on_the_way_in_keeps_nothing(make_engine: MakeEngine, ask: Ask) -> None:
+    """Somebody leaves while a study without numbers is put in, so that it ends in another row than it began in."""
+    alone = [make_engine(chunk=16, positions=600).submit(ask(i, 120, SHORT)).result() for i in (2, 3)]
+    engine = make_engine(chunk=16, positions=600, slots=4)
+    brief = engine.submit(ask(4, 8))
+    while not brief.count:
+        engine.step()
+    poisoned = engine.submit(no_numbers(ask(1, user=LONG)))
+    with pytest.raises(UnreadableText):
+        poisoned.result()
+    assert brief.done
+    assert finish(engine, [engine.submit(ask(i, 120, SHORT)) for i in (2, 3)]) == alone
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_comes_and_goes_each_study_gets_its_own_words(make_engine: MakeEngine, ask: Ask, seed: int) -> None:
+    """Studies come at any step, some urgent, some canceled, some broken; slots are used again and again."""
+    source = np.random.default_rng(seed)
+    engine = make_engine(slots=int(source.integers(2, 7)), chunk=int(source.choice([16, 64, 512])))
+    requests = [
+        ask(i, int(source.integers(1, 30)), USERS[int(source.integers(4))], urgent=bool(source.random() < 0.3))
+        for i in range(16)
+    ]
+    fates = source.choice(["read", "read", "read", "canceled", "broken"], len(requests))
+    answers = []
+    for request, fate in zip(requests, fates, strict=True):
+        answers.append(engine.submit(no_numbers(request) if fate == "broken" else request))
+        for _ in range(int(source.integers(6))):
+            engine.step()
+        if fate == "canceled":
+            answers[-1].cancel()
+    while engine.step():
+        pass
+
+    assert all(answer.done for answer in answers)
+    for request, fate, answer in zip(requests, fates, answers, strict=True):
+        whole = make_engine(slots=1).submit(Request(request.ids, request.pixels, request.generation)).result()
+        if fate == "read":
+            assert answer.result() == whole
+        else:
+            assert answer.ids == whole[: answer.count]
 
 
 class Spoiling(NativeLlama):
