@@ -16,7 +16,7 @@ from dicom_node import audit
 from dicom_node.errors import WrongState
 from dicom_node.rules.decision import ROUTINE
 from dicom_node.rules.tables import PerformedStep, RuleRow, Signal, Trigger
-from dicom_node.tables import Book, Instance, Study, StudyState, Workitem, WorkitemState
+from dicom_node.tables import Book, Instance, Revision, Study, StudyState, Workitem, WorkitemState
 from dicom_node.uids import derived_uid
 from dicom_node.worklist.holds import what_to_do
 from dicom_node.worklist.moves import (
@@ -112,7 +112,7 @@ def complete(
     """No more images are expected: schedule the reading, or say why there is nothing to read.
 
     Where there are rules, or `ask`, the reading cannot be claimed before `decided`: also without any rule the headers
-    may say a priority.
+    may say a priority. Where nobody is asked, a study that is read anew stays as urgent as it was.
     """
     move_study(study, StudyState.COMPLETE)
     study.completed_at = now
@@ -132,11 +132,23 @@ def complete(
             uid=uid,
             revision_id=revision.id,
             state=WorkitemState.SCHEDULED,
-            priority=ROUTINE,
+            priority=_urgency(tx, study),
             next_attempt_at=now,
             hold_reason=study.hold_reason,
         )
     )
+
+
+def _urgency(tx: Session, study: Study) -> int:
+    """Until somebody decides: that of the reading before, where it was more urgent than routine."""
+    before = (
+        select(Workitem.priority)
+        .join(Revision, Revision.id == Workitem.revision_id)
+        .where(Revision.study_id == study.id)
+        .order_by(Revision.number.desc())
+    )
+    rank = tx.scalar(before.limit(1))
+    return ROUTINE if rank is None else min(ROUTINE, rank)
 
 
 def complete_now(tx: Session, study: Study, now: datetime, *, actor: str) -> str:
