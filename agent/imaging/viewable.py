@@ -24,7 +24,7 @@ from PIL import Image
 from pydicom.uid import UID
 
 from agent.imaging.attributes import BROKEN, first, value
-from agent.imaging.pixels import Developed, curve_of, develop, voi_lut
+from agent.imaging.pixels import Curve, Developed, curve_of, develop, voi_lut
 from agent.imaging.stored import UndecodableImage, read
 
 SIDE: Final = 1024  # of the small picture, the longer one
@@ -57,13 +57,7 @@ class Look:
 
     def preview(self, path: Path) -> bytes:
         """The whole film as a JPEG of 8 bits, its longer side at most 1024."""
-        picture = Image.fromarray(self._opened(path).made.film())
-        scale = min(1.0, SIDE / max(picture.size))
-        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        written = BytesIO()
-        small = picture if size == picture.size else picture.resize(size, Image.Resampling.BOX)
-        small.save(written, "JPEG", quality=_QUALITY)
-        return written.getvalue()
+        return _small(self._opened(path).made.film())
 
     def values(self, path: Path) -> bytes:
         """Every value, without loss: gzip of MAGIC, length of the header, header (JSON), planes of differences."""
@@ -85,10 +79,7 @@ class Look:
             "notes": made.notes,
             **_modality(made, opened.header),
         }
-        header = json.dumps(told, allow_nan=False).encode()
-        header += b" " * (-len(header) % 4)
-        parts = (MAGIC, struct.pack("<I", len(header)), header, *_planes(made.indices, wide=wide))
-        return gzip.compress(b"".join(parts), _LEVEL, mtime=0)
+        return packed(told, *_planes(made.indices, wide=wide))
 
     def _opened(self, path: Path) -> _Opened:
         if self._last is None or self._last.path != path:
@@ -99,6 +90,46 @@ class Look:
             header.pop("PixelData", None)
             self._last = _Opened(path, header, replace(made, indices=made.indices.astype(np.uint16)))
         return self._last
+
+
+def of_grays(film: NDArray[np.uint8]) -> tuple[bytes, bytes]:
+    """Preview and values of a plain picture, as `Look` makes them of DICOM. film: (rows, columns), 0 is black."""
+    rows, columns = film.shape
+    told = {
+        **facts(pydicom.Dataset()),
+        "width": columns,
+        "height": rows,
+        "bits": 8,
+        "photometric": "MONOCHROME2",
+        "lowest": 0,
+        "step": 0,
+        "count": 256,
+        "planes": 1,
+        "slope": 1.0,
+        "intercept": 0.0,
+        "padding": None,
+        "inverted": False,
+        "span": (0.0, 255.0),
+        "voi": [],
+        "notes": (),
+        "shown": asdict(Curve("LINEAR_EXACT", 127.5, 255.0)),
+    }
+    return _small(film), packed(told, *_planes(film.astype(np.uint16), wide=False))
+
+
+def opened(values: bytes) -> tuple[dict[str, Any], bytes]:
+    """What `Look.values` answered, taken apart: its header, and the planes."""
+    content = gzip.decompress(values)
+    begin = len(MAGIC) + 4
+    (length,) = struct.unpack_from("<I", content, len(MAGIC))
+    return json.loads(content[begin : begin + length]), content[begin + length :]
+
+
+def packed(told: Mapping[str, Any], *planes: bytes) -> bytes:
+    """The other way: gzip of MAGIC, length of the header, header (JSON), planes."""
+    header = json.dumps(told, allow_nan=False).encode()
+    header += b" " * (-len(header) % 4)
+    return gzip.compress(b"".join((MAGIC, struct.pack("<I", len(header)), header, *planes)), _LEVEL, mtime=0)
 
 
 def describe(path: Path) -> bytes:
@@ -251,3 +282,13 @@ def _planes(indices: NDArray[np.uint16], *, wide: bool) -> tuple[bytes, ...]:
     differences[:, 1:] = indices[:, 1:] - indices[:, :-1]
     low = (differences & 0xFF).astype(np.uint8).tobytes()
     return (low, (differences >> 8).astype(np.uint8).tobytes()) if wide else (low,)
+
+
+def _small(film: NDArray[np.uint8]) -> bytes:
+    picture = Image.fromarray(film)
+    scale = min(1.0, SIDE / max(picture.size))
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    written = BytesIO()
+    small = picture if size == picture.size else picture.resize(size, Image.Resampling.BOX)
+    small.save(written, "JPEG", quality=_QUALITY)
+    return written.getvalue()
