@@ -7,7 +7,7 @@ from; ours counts (`pdu_socket`). Where we call, the socket is exchanged when it
 from __future__ import annotations
 
 import socket
-import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
@@ -24,7 +24,9 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from dicom_node import files, tls
-from dicom_node.pdu_socket import PDUSocket, TlsPDUSocket, Watch, shake_hands
+from dicom_node.associations import ends_of
+from dicom_node.pdu_socket import Handshakes, PDUSocket, TlsPDUSocket, Watch, shake_hands
+from dicom_node.terms import Terms
 
 log = structlog.get_logger("listen")
 
@@ -48,7 +50,7 @@ class _Server(ThreadedAssociationServer):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.contexts = _Contexts(self.contexts)
-        self._handshakes = threading.BoundedSemaphore(2 * _WAITING)
+        self._handshakes = Handshakes(2 * _WAITING)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
         """May the connection have threads of its own? If not, it is closed."""
@@ -80,16 +82,12 @@ class _Server(ThreadedAssociationServer):
         if self.ssl_context is None:
             super().finish_request(request, client_address)
             return
-        if not self._handshakes.acquire(blocking=False):
-            request.close()
-            return
+        patience = min(_HANDSHAKE_SECONDS, self._seconds)
         try:
-            secured = shake_hands(request, self.ssl_context, seconds=min(_HANDSHAKE_SECONDS, self._seconds))
+            secured = shake_hands(request, self.ssl_context, seconds=patience, among=self._handshakes)
         except OSError as error:
             self.ae.tls_failed(client_address[0], error)  # type: ignore[attr-defined]
             return
-        finally:
-            self._handshakes.release()
         secured.watch = Watch(longest_data=self._longest, seconds=self._seconds)
         super().finish_request(secured, client_address)
 
@@ -148,6 +146,20 @@ def _idle(association: Association) -> PDUSocket | TlsPDUSocket | None:
     return connection
 
 
+def agree(association: Association, terms: Terms) -> None:
+    """Have a caller's own terms in the association that it asks for, before it is negotiated."""
+    association.dimse_timeout = terms.dimse_timeout_seconds or association.dimse_timeout
+    association.network_timeout = terms.idle_timeout_seconds or association.network_timeout
+    association.acse_timeout = terms.acse_timeout_seconds or association.acse_timeout
+    if terms.maximum_pdu_size:
+        association.acceptor.maximum_length = terms.maximum_pdu_size
+    transport = association.dul.socket
+    connection = None if transport is None else transport.socket
+    if isinstance(connection, PDUSocket | TlsPDUSocket) and connection.watch is not None:
+        most = terms.maximum_pdu_size and terms.maximum_pdu_size + _SLACK
+        connection.watch.agree(longest_data=most, seconds=terms.dimse_timeout_seconds)
+
+
 class Answers:
     """Bounds what a peer that we called makes us hold: each PDU, and all that it sends in this association."""
 
@@ -158,6 +170,8 @@ class Answers:
         self._left = most
         self._watch: Watch | None = None
         self._excess = ""
+        self.connected_at: float | None = None
+        """When the connection opened, by the monotonic clock; None: there was none."""
         self.rejection: tuple[int, int] | None = None
         """Source and diagnostic (PS3.8 9.3.4). Where a peer rejects and hangs up faster than the association's thread
         wakes up, pynetdicom takes it for a failed connection (3.0.4)."""
@@ -167,11 +181,6 @@ class Answers:
         """Why the association was ended, said of the peer; empty where it was not ended by us."""
         return self._excess or ("" if self._watch is None else self._watch.trouble)
 
-    @property
-    def connected(self) -> bool:
-        """Was there ever a connection?"""
-        return self._watch is not None
-
     def handlers(self) -> list[tuple[Any, ...]]:
         """Event handlers to give to one `associate`, before all others."""
         return [(evt.EVT_CONN_OPEN, self._handle_open), (evt.EVT_PDU_RECV, self._handle_pdu)]
@@ -179,6 +188,7 @@ class Answers:
     def _handle_open(self, event: evt.Event) -> None:
         transport = cast(AssociationSocket, event.assoc.dul.socket)
         connected = cast(socket.socket, transport.socket)
+        self.connected_at = time.monotonic()
         longest = self._longest_pdu + _SLACK
         if isinstance(connected, TlsPDUSocket):
             self._watch = connected.watch = Watch(longest_data=longest, seconds=self._seconds)
@@ -238,11 +248,12 @@ class Intake:
         trouble = self._trouble(event.assoc.dimse)
         if trouble:
             self._aborted = True
-            log.error("association_aborted", calling_ae_title=event.assoc.requestor.ae_title, explanation=trouble)
+            title = ends_of(event.assoc).ae_title
+            log.error("association_aborted", calling_ae_title=title, explanation=trouble)
             try:
                 if trouble == _TOO_LARGE:
                     request = cast(C_STORE_RQ, event.assoc.dimse.message)
-                    self._book_too_large(str(event.assoc.requestor.ae_title).strip(), request)
+                    self._book_too_large(title, request)
             finally:
                 event.assoc.abort()
 

@@ -10,7 +10,8 @@ import ssl
 import struct
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import cast
 
@@ -36,6 +37,11 @@ class Watch:
         self._deadline: float | None = None  # of the PDU at hand
         self._header = b""
         self._rest = 0  # bytes of the PDU at hand that have not come
+
+    def agree(self, *, longest_data: int, seconds: float) -> None:
+        """Other bounds from the next PDU on; 0 leaves one as it is."""
+        self._longest[_P_DATA] = longest_data or self._longest[_P_DATA]
+        self._seconds = seconds or self._seconds
 
     def patience(self) -> float:
         """Seconds left for the PDU at hand. Raises TimeoutError where there are none."""
@@ -149,8 +155,34 @@ class TlsPDUSocket(ssl.SSLSocket):
         self.shutdown(socket.SHUT_RDWR)
 
 
-def shake_hands(plain: socket.socket, context: ssl.SSLContext, *, seconds: float) -> TlsPDUSocket:
-    """The server's side of a handshake, which takes no longer than `seconds` altogether. Raises OSError."""
+class Handshakes:
+    """Those that go on now. One more than `most` ends the oldest: whoever is silent keeps nobody else out."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._unfinished: list[TlsPDUSocket] = []
+
+    @contextmanager
+    def one_more(self, secured: TlsPDUSocket) -> Iterator[None]:
+        """Have it among them; it may be ended from now on, by a later one."""
+        with self._lock:
+            oldest = self._unfinished.pop(0) if len(self._unfinished) >= self._most else None
+            self._unfinished.append(secured)
+        if oldest is not None:
+            oldest.hang_up()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._unfinished = [one for one in self._unfinished if one is not secured]
+
+
+def shake_hands(plain: socket.socket, context: ssl.SSLContext, *, seconds: float, among: Handshakes) -> TlsPDUSocket:
+    """The server's side of a handshake, which takes no longer than `seconds` altogether, `among` those of others.
+
+    Raises OSError.
+    """
     context.sslsocket_class = TlsPDUSocket
     plain.settimeout(seconds)
     secured = cast(TlsPDUSocket, context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False))
@@ -158,7 +190,8 @@ def shake_hands(plain: socket.socket, context: ssl.SSLContext, *, seconds: float
     clock.daemon = True
     clock.start()
     try:
-        secured.do_handshake()
+        with among.one_more(secured):
+            secured.do_handshake()
     except OSError as error:
         secured.close()
         if secured.ended:

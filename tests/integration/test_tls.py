@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -145,6 +145,16 @@ def test_silent_connection_keeps_nobody_waiting(tls_door: OpenTls, authority: Au
     assert echo(door.config.tls_port, *options(authority.issue("pacs"))) == ""
     for connection in silent:
         connection.close()
+
+
+@ON_ONE
+def test_more_silent_connections_than_there_is_room_for_give_way(tls_door: OpenTls, authority: Authority) -> None:
+    door = tls_door()
+    with ExitStack() as silent:
+        for _ in range(40):
+            silent.enter_context(socket.create_connection(("127.0.0.1", door.config.tls_port)))
+        assert echo(door.config.tls_port, *options(authority.issue("pacs"))) == ""
+        assert echo(door.config.tls_port, *options(authority.issue("other"))) == ""
 
 
 @ON_ONE
