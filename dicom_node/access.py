@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from dicom_node.aet import likely_cause
+from dicom_node.terms import AS_THE_NODE, Terms
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
 HOST: Final = "host"  # in a peer's `calls_from`: wherever its host name leads
@@ -43,6 +44,7 @@ class Peer:
     calls_from: str = ""
     maximum_associations: int = 0
     must_use_tls: bool = False
+    terms: Terms = AS_THE_NODE
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Welcome, but not to these SOP classes: their presentation contexts are refused."""
+    """Welcome, but not to these SOP classes: their presentation contexts are refused. terms: the caller's own."""
 
     withheld: frozenset[str] = frozenset()
+    terms: Terms = AS_THE_NODE
 
 
 def decide(caller: Caller, peers: Sequence[Peer], house: House) -> Refusal | Admission:
@@ -122,7 +125,7 @@ def _by_rights(caller: Caller, peer: Peer, house: House) -> Refusal | Admission:
             "disk-full",
             "the disk is below half of node.reserve_mebibytes: free some space, or lower node.keep_days",
         )
-    return Admission(withheld)
+    return Admission(withheld, peer.terms)
 
 
 def too_many(most: int) -> Refusal:

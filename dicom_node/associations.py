@@ -8,11 +8,33 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 from pynetdicom import _config, evt
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux; elsewhere the kernel decides
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Who is at the other end of an association, from where, and by which of our AE titles it knows us there."""
+
+    ae_title: str
+    address: str
+    own_ae_title: str
+
+
+def ends_of(association: Association) -> Ends:
+    """Whoever asked for it."""
+    if association.is_requestor:
+        there, own = association.acceptor, str(association.requestor.ae_title)
+    else:
+        # What pynetdicom says of the acceptor is always the first of our AE titles.
+        there, own = association.requestor, str(cast(A_ASSOCIATE, association.requestor.primitive).called_ae_title)
+    return Ends(str(there.ae_title).strip()[:16], there.address or "", own.strip()[:16])
 
 
 def keep_identifiers_out_of_logs() -> None:

@@ -56,6 +56,9 @@ _PLAIN: tuple[str, ...] = (
     ExplicitVRBigEndian,
 )
 IMPLEMENTATION_PREFIX = str(PYNETDICOM_UID_PREFIX)  # of the Implementation Class UID (PS3.7 D.3.3.2)
+AS_STORED: tuple[str, ...] = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, *_COMPRESSED, ExplicitVRBigEndian)
+"""What a radiograph that lies in an archive may be coded in; each gets a presentation context of its own, so that
+whoever gives it need not code it anew. The plain ones first: some archives look no further."""
 _REAL_TIME = "1.2.840.10008.1.2.7."  # SMPTE ST 2110 streams: never on an association (PS3.22)
 
 TRANSFER_SYNTAXES: tuple[str, ...] = (

@@ -101,8 +101,9 @@ class DimseTransport:
             to.host,
             to.port,
             self._connect_seconds,
-            self._answer_seconds,
+            to.terms.dimse_timeout_seconds or self._answer_seconds,
             Secured(self._tls, to.tls_name or to.host) if to.tls else None,
+            to.terms,
         )
 
     def close(self) -> None:

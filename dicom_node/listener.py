@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import tempfile
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -24,7 +23,7 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.errors import ConfigurationError
 from dicom_node.hosts import addresses_of
-from dicom_node.limits import LimitedAE, takes_place
+from dicom_node.limits import LimitedAE, agree, takes_place
 from dicom_node.pdu_socket import TlsPDUSocket
 from dicom_node.services import Directory, Service, withhold
 from dicom_node.storage import SUCCESS, Storage
@@ -54,10 +53,9 @@ class Listener:
         """Open the port. Raises ConfigurationError where that is not possible."""
         self._storage.prepare_folders()
         keep_identifiers_out_of_logs()
-        # pynetdicom's own switches, read when an object arrives: stream to a file, and take SOP classes nobody knows.
-        _config.STORE_RECV_CHUNKED_DATASET = True
+        self._storage.receive_into_files()
+        # pynetdicom's own switch, read when an object arrives: take SOP classes nobody knows.
         _config.UNRESTRICTED_STORAGE_SERVICE = not self._config.refuse_other_sop_classes
-        tempfile.tempdir = str(self._config.incoming_folder)
         handlers = [
             (evt.EVT_REQUESTED, self._handle_requested),
             (evt.EVT_C_STORE, self._storage.handle_store),
@@ -137,11 +135,12 @@ class Listener:
             verdict = self._examine(caller)
             if isinstance(verdict, access.Admission):
                 withhold(association, verdict.withheld)
+                agree(association, verdict.terms)
             else:
                 _log_refusal(caller, verdict)
             for context in request.presentation_context_definition_list:
                 contexts.by_preference(context)
-            self._storage.make_intake().watch(association)
+            self._storage.make_intake(association.acceptor.maximum_length or 0).watch(association)
         except Exception:
             log.exception("access_check_failed", address=association.requestor.address)
             verdict = access.Refusal(2, 3, 1, "access-check-failed", "the access check failed; see the log")

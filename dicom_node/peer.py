@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -20,6 +20,7 @@ from dicom_node.config import NodeConfig
 from dicom_node.errors import ConfigurationError, SendFailure
 from dicom_node.limits import LONGEST_ANSWER, Answers
 from dicom_node.pdu_socket import TlsPDUSocket
+from dicom_node.terms import AS_THE_NODE, Terms
 from dicom_node.tls import ClientContext, Secured, client_context, explain
 from dicom_node.transports import Destination
 
@@ -42,7 +43,10 @@ _REJECTIONS = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Both ends of an association, and our patience with it."""
+    """Both ends of an association, and our patience with it.
+
+    answer_seconds: for each answer; `terms` may have another patience for the association itself, and for silence.
+    """
 
     own_ae_title: str
     peer_ae_title: str
@@ -51,6 +55,12 @@ class Address:
     connect_seconds: float = 10
     answer_seconds: float = 60
     tls: Secured | None = None
+    terms: Terms = AS_THE_NODE
+
+    @property
+    def accept_seconds(self) -> float:
+        """For the answer to our request for an association."""
+        return self.terms.acse_timeout_seconds or self.answer_seconds
 
     @property
     def where(self) -> str:
@@ -59,8 +69,14 @@ class Address:
 
 
 def address_of(to: Destination, node: NodeConfig, *, seconds: float | None = None) -> Address:
-    """How we call a destination that speaks DIMSE. seconds: our patience; None: that of the node."""
-    patience = node.dimse_timeout_seconds if seconds is None else seconds
+    """How we call a destination that speaks DIMSE.
+
+    seconds: the longest that somebody waits for it; None: as long as the peer, or else the node, has it.
+    """
+    patience, terms = to.terms.dimse_timeout_seconds or node.dimse_timeout_seconds, to.terms
+    if seconds is not None:
+        patience = min(patience, seconds)
+        terms = replace(terms, acse_timeout_seconds=min(terms.acse_timeout_seconds, seconds))
     return Address(
         to.own_ae_title or node.ae_title,
         to.name,
@@ -69,6 +85,7 @@ def address_of(to: Destination, node: NodeConfig, *, seconds: float | None = Non
         connect_seconds=min(_CONNECT_SECONDS, patience),
         answer_seconds=patience,
         tls=Secured(node.tls_files, to.tls_name or to.host) if to.tls else None,
+        terms=terms,
     )
 
 
@@ -131,22 +148,24 @@ def associate(
     handlers: Iterable[tuple[Any, ...]] = (),
     *,
     apart: bool = False,
+    also: Iterable[tuple[str, str]] = (),
     as_scp: Sequence[str] = (),
     longest_answer: int = LONGEST_ANSWER,
 ) -> Opened:
     """Ask for an association with these classes, each in both little endian syntaxes; some may be refused.
 
     `apart`: a presentation context for each syntax, so that the peer says of each whether it takes it.
-    `as_scp`: classes of these for which we want to be the SCP although we ask for the association (PS3.7 D.3.3.4).
+    `also`: further classes, each with one transfer syntax for a presentation context of its own.
+    `as_scp`: classes of all these for which we want to be the SCP although we ask for the association (PS3.7 D.3.3.4).
     `longest_answer`: bytes that the peer may send in it altogether.
     Raises SendFailure where none comes about, or where all classes are refused.
     """
-    ae = AE(ae_title=address.own_ae_title)
-    ae.connection_timeout = address.connect_seconds
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = address.answer_seconds
+    ae = _entity(address)
     for sop_class_uid in sop_class_uids:
         for syntaxes in [[syntax] for syntax in PLAIN] if apart else [list(PLAIN)]:
             ae.add_requested_context(sop_class_uid, syntaxes)
+    for sop_class_uid, syntax in also:
+        ae.add_requested_context(sop_class_uid, syntax)
     secured = _context(address)
     answers = Answers(longest_pdu=ae.maximum_pdu_size, seconds=address.answer_seconds, most=longest_answer)
     began = time.monotonic()
@@ -164,13 +183,25 @@ def associate(
         words = f"{address.where} cannot be looked up ({type(error).__name__}): is the host's name right?"
         raise SendFailure(words, unreachable=True) from error
     if not association.is_established:
+        ended = time.monotonic()
         _let_go(association)
         raise (
             _insecure(secured, address)
             or _excess(answers, address)
-            or _why(association, address, sop_class_uids, answers, waited=time.monotonic() - began)
+            or _why(association, address, sop_class_uids, answers, waited=ended - began, ended=ended)
         )
     return Opened(association, answers, address)
+
+
+def _entity(address: Address) -> AE:
+    """Our end, with our patience and the PDUs that we take."""
+    ae = AE(ae_title=address.own_ae_title)
+    ae.connection_timeout = address.connect_seconds
+    ae.acse_timeout = address.accept_seconds
+    ae.dimse_timeout = address.answer_seconds
+    ae.network_timeout = address.terms.idle_timeout_seconds or address.answer_seconds
+    ae.maximum_pdu_size = address.terms.maximum_pdu_size or ae.maximum_pdu_size
+    return ae
 
 
 def named(sop_class_uid: str) -> str:
@@ -218,9 +249,15 @@ def _insecure(secured: ClientContext | None, address: Address) -> SendFailure | 
 
 
 def _why(
-    association: Association, address: Address, sop_class_uids: Sequence[str], answers: Answers, *, waited: float
+    association: Association,
+    address: Address,
+    sop_class_uids: Sequence[str],
+    answers: Answers,
+    *,
+    waited: float,
+    ended: float,
 ) -> SendFailure:
-    """Turn an association that did not come about into a sentence."""
+    """Turn an association that did not come about into a sentence. waited: seconds until `ended`, on our clock."""
     where = address.where
     if answers.rejection is not None:
         source, diagnostic = answers.rejection
@@ -231,10 +268,18 @@ def _why(
         return SendFailure(f"{where} takes no {named(sop_class_uids[0])}", class_refused=True)
     if association.acceptor.primitive is not None:
         return SendFailure(f"{where} aborted the association")
-    if answers.connected:
-        words = f"{where} took the connection and did not answer within {address.answer_seconds:g} s, or hung up"
-        return SendFailure(f"{words}: is this the port of a DICOM node, and is it well?", unreachable=True)
+    if answers.connected_at is not None:
+        return SendFailure(f"{where} {_silence(address, ended - answers.connected_at)}", unreachable=True)
     return SendFailure(f"{where} cannot be reached: {_obstacle(address, waited)}", unreachable=True)
+
+
+def _silence(address: Address, lasted: float) -> str:
+    """Somebody is there, and gave no answer: until our patience ended, or until he hung up."""
+    if lasted >= address.accept_seconds:
+        words = f"took the connection and gave no answer within {address.accept_seconds:g} s"
+        return f"{words}: is this the port of a DICOM node, and is it well?"
+    words = "took the connection and hung up without an answer"
+    return f"{words}: is this the port of a DICOM node, does it want TLS, or does a firewall cut the line?"
 
 
 def _obstacle(address: Address, waited: float) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ LONGEST_SEARCHES: Final = 128 << 20  # bytes of one association; a study and its
 MODALITIES: Final = ("CR", "DX")
 _CHEST: Final = ("CHEST", "THORA", "TORA", "LUNG", "BRUST", "POITRINE", "CXR")
 _PENDING: Final = frozenset({0xFF00, 0xFF01})
-_MOVE_SECONDS: Final = 600.0  # a study on tape or in a cloud takes its time
+_RETRIEVAL_SECONDS: Final = 600.0  # a study on tape or in a cloud takes its time
 
 Search = Callable[[str, Mapping[str, str]], Sequence[Mapping[str, str]]]
 """Searches at a level ("STUDY" or "SERIES") by keys; gives each answer's values by keyword."""
@@ -102,24 +102,23 @@ def have_sent(address: Address, study_instance_uid: str, series: Iterable[Series
 
     Raises SendFailure: also where some of them failed.
     """
-    patient = Address(
-        address.own_ae_title,
-        address.peer_ae_title,
-        address.host,
-        address.port,
-        address.connect_seconds,
-        max(address.answer_seconds, _MOVE_SECONDS),
-        address.tls,
-    )
-    done = 0
-    with associated(patient, [MOVE]) as opened:
+    with associated(patiently(address), [MOVE]) as opened:
         if not opened.takes(MOVE):
             raise SendFailure(f"{address.where} takes no {named(MOVE)}", class_refused=True)
-        for one in series:
-            keys = _dataset("SERIES", {"StudyInstanceUID": study_instance_uid})
-            keys.SeriesInstanceUID = one.series_instance_uid
-            done += _move(opened, keys, to)
-    return done
+        return sum(_move(opened, keys_of(study_instance_uid, one), to) for one in series)
+
+
+def patiently(address: Address) -> Address:
+    """The same for a retrieval: it takes its time, unless the peer has a time-out of its own."""
+    if address.terms.dimse_timeout_seconds:
+        return address
+    terms = replace(address.terms, acse_timeout_seconds=address.accept_seconds)
+    return replace(address, answer_seconds=max(address.answer_seconds, _RETRIEVAL_SECONDS), terms=terms)
+
+
+def keys_of(study_instance_uid: str, one: Series) -> Dataset:
+    """The identifier of a retrieval of one series (PS3.4 C.4.2.1.4)."""
+    return _dataset("SERIES", {"StudyInstanceUID": study_instance_uid, "SeriesInstanceUID": one.series_instance_uid})
 
 
 def _move(opened: Opened, keys: Dataset, to: str) -> int:
@@ -130,13 +129,24 @@ def _move(opened: Opened, keys: Dataset, to: str) -> int:
             final = status
     except RuntimeError as error:
         raise SendFailure(f"{title} ended the association during C-MOVE") from error
+    if final.get("Status") == 0xA801:
+        words = f"{title} does not know {to} as a destination: register our AE title, address and port there"
+        raise SendFailure(f"{words}, or take what it gives: wetread ae edit '{title}' --retrieve get")
+    return concluded(final, title, "C-MOVE")
+
+
+def concluded(final: Dataset, title: str, service: str) -> int:
+    """How many objects came by a C-MOVE or C-GET, as its last response says. Raises SendFailure."""
     code = final.get("Status")
-    failed = int(final.get("NumberOfFailedSuboperations", 0) or 0)
-    if code == 0xA801:
-        raise SendFailure(f"{title} does not know {to} as a destination: register our AE title, address and port there")
-    if code is None or code not in {0x0000, 0xB000} or failed:
-        raise SendFailure(f"{title} answered C-MOVE with {shown(code)}, {failed} objects failed; see its log")
-    return int(final.get("NumberOfCompletedSuboperations", 0) or 0)
+    done, failed, warned = (
+        int(final.get(f"NumberOf{kind}Suboperations", 0) or 0) for kind in ("Completed", "Failed", "Warning")
+    )
+    if code is None:
+        raise SendFailure(f"{title} broke off or did not answer {service} within the time-out")
+    if code not in {0x0000, 0xB000} or failed:
+        words = f"{title} answered {service} with {shown(code)}, {failed} objects failed"
+        raise SendFailure(f"{words}; see its log, and wetread quarantine list")
+    return done + warned
 
 
 def _find(opened: Opened, level: str, keys: Mapping[str, str]) -> Iterator[Mapping[str, str]]:

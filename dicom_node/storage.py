@@ -7,6 +7,7 @@ loads no model, decodes no pixels and publishes no message.
 from __future__ import annotations
 
 import os
+import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,13 @@ from typing import cast
 
 import structlog
 from pydicom import Dataset
-from pynetdicom import evt
+from pynetdicom import _config, evt
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.pdu_primitives import A_ASSOCIATE
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from dicom_node import answers, files, worklist
+from dicom_node.associations import ends_of
 from dicom_node.characters import UNPRINTABLE, disarm
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
@@ -79,27 +80,33 @@ class Storage:
                     f"cannot make {folder} ({error.strerror}); set node.data_folder to a writable folder"
                 ) from error
 
-    def make_intake(self) -> Intake:
-        """What counts the bytes of one association."""
+    def receive_into_files(self) -> None:
+        """Have this process stream what it receives into files of the incoming folder: switches of pynetdicom's own."""
+        _config.STORE_RECV_CHUNKED_DATASET = True
+        tempfile.tempdir = str(self._config.incoming_folder)
+
+    def make_intake(self, longest_pdu: int) -> Intake:
+        """What counts the bytes of one association; `longest_pdu`: what was negotiated."""
         return Intake(
             self._config.incoming_folder,
             longest_object=(self._config.maximum_object_mebibytes << 20) + _ENVELOPE,
             least_free_mebibytes=self._config.reserve_mebibytes // 4,
-            longest_pdu=self._config.maximum_pdu_size,
+            longest_pdu=longest_pdu,
             book_too_large=self._book_too_large,
         )
 
     def handle_store(self, event: evt.Event) -> int | Dataset:
         """Answer one C-STORE request (PS3.4 B.2.3): 0x0000, 0xA700 (ours), 0xA900 or 0xC000 (the object's fault)."""
         part = Path(event.dataset_path)
+        sender = ends_of(event.assoc)
         delivered = _Delivered(
             part=part,
             transfer_syntax_uid=str(event.context.transfer_syntax),
-            calling_ae_title=str(event.assoc.requestor.ae_title).strip(),
+            calling_ae_title=sender.ae_title,
             sop_class_uid=str(cast(C_STORE, event.request).AffectedSOPClassUID),
             sop_instance_uid=str(cast(C_STORE, event.request).AffectedSOPInstanceUID),
-            address=event.assoc.requestor.address or "",
-            called_ae_title=_called(event),
+            address=sender.address,
+            called_ae_title=sender.own_ae_title,
         )
         try:
             return self._receive(delivered)
@@ -226,12 +233,6 @@ class Storage:
             self._book_refused(_TooLarge.reason, "", calling_ae_title, *uids)
         except (OSError, SQLAlchemyError) as error:
             log.error("store_unavailable", error=type(error).__name__, calling_ae_title=calling_ae_title)
-
-
-def _called(event: evt.Event) -> str:
-    """The AE title that the sender called: what pynetdicom says of the acceptor is always the first of ours."""
-    request = cast(A_ASSOCIATE, event.assoc.requestor.primitive)
-    return str(request.called_ae_title).strip()[:16]
 
 
 def _discard(part: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Mode, Proof, Way
+from dicom_node.terms import AS_THE_NODE, Terms
 
 __all__ = ["Destination", "Parcel", "Transport", "Way"]
 
@@ -33,6 +34,7 @@ class Destination:
     identity_check: bool = False  # for DIMSE and STOW: ask whose study it is, before sending and after
     tls: bool = False  # for DIMSE
     tls_name: str = ""  # in its certificate; empty: its host
+    terms: Terms = AS_THE_NODE  # for DIMSE: patience and PDU of its own
 
 
 @dataclass(frozen=True, slots=True)
