@@ -28,6 +28,7 @@ _IDENTITY = (
     "Ask it by C-FIND whose study it is, before sending and after. Default: unless the proof is acknowledgement."
 )
 
+_PROBED_AGAIN = ("send_to", "own_ae_title", "tls", "tls_name")  # where these change, so may what it takes
 _SETTINGS = (
     click.option("--may-send/--may-not-send", default=None, help="It may send images to us. Default: not."),
     click.option("--may-verify/--may-not-verify", default=None, help="It may send C-ECHO to us. Default: it may."),
@@ -154,16 +155,26 @@ def _also(peer: dict[str, Any]) -> str:
 @click.argument("title")
 @click.option("--address", "address", metavar="HOST:PORT", help="Where it listens.")
 @_settings
+@click.option("--probe/--no-probe", "wants_probe", default=True, help="Ask it what it takes, where that may be new.")
 @click.pass_obj
-def edit(surroundings: Surroundings, /, title: str, address: str | None, **settings: Any) -> None:
-    """Change a peer; what is not given stays. What is queued for one that gets no drafts now becomes a dead letter."""
+def edit(surroundings: Surroundings, /, title: str, address: str | None, wants_probe: bool, **settings: Any) -> None:
+    """Change a peer; what is not given stays. What is queued for one that gets no drafts now becomes a dead letter.
+
+    One that gets documents is asked what it takes, where it was given another address, TLS or name of ours, or is to
+    get documents from now on. Exit code 1: it takes nothing of ours.
+    """
+    may_be_another = address is not None or any(settings[name] is not None for name in _PROBED_AGAIN)
     remote = RemoteAddress.parse(f"{title}@{address}") if address else None
     if remote is not None:
         settings |= {"host": remote.host, "port": remote.port}
-    with open_database(config_of(surroundings)) as database, database.write() as tx:
-        peers.edit(tx, title, now=clock(tx), actor=person(), **_wanted(settings))
-        stopped = worklist.count_stopped(tx, title)
-    click.echo(f"{title} changed{what_stops(stopped)}")
+    config = config_of(surroundings)
+    with open_database(config) as database:
+        with database.write() as tx:
+            peer = peers.edit(tx, title, now=clock(tx), actor=person(), **_wanted(settings))
+            stopped = worklist.count_stopped(tx, title)
+        click.echo(f"{title} changed{what_stops(stopped)}")
+        if peer.send_to and wants_probe and may_be_another and not probing.probe_again(config, database, peer):
+            click.get_current_context().exit(EXIT_FAILED)
 
 
 @ae.command()
@@ -240,7 +251,7 @@ def probe(ctx: click.Context, title: str, as_json: bool, compares: bool, send: b
         with database.read() as tx:
             known = probing.with_address(peers.find(tx, title))
         try:
-            probed = probing.ask(config, database, known, seconds=config.node.dimse_timeout_seconds)
+            probed = probing.ask(config, database, known)
         except SendFailure as failure:
             click.echo(str(failure), err=True)
             ctx.exit(EXIT_FAILED)

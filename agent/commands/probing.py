@@ -54,7 +54,7 @@ def probe_new(config: Config, database: Database, peer: RemoteAE, *, settle_proo
     from dicom_node.probe import advise
 
     try:
-        probed = ask(config, database, peer, seconds=min(_PROBE_SECONDS, config.node.dimse_timeout_seconds))
+        probed = ask(config, database, peer, seconds=_PROBE_SECONDS)
     except SendFailure as failure:
         click.echo(f"note: not probed: {failure} Later: wetread ae probe '{peer.ae_title}'")
         return True
@@ -76,7 +76,22 @@ def probe_new(config: Config, database: Database, peer: RemoteAE, *, settle_proo
     return False
 
 
-def ask(config: Config, database: Database, peer: RemoteAE, *, seconds: float, actor: str = "") -> Probed:
+def probe_again(config: Config, database: Database, peer: RemoteAE) -> bool:
+    """Ask a peer that was just changed; what a person set stays. False: it takes nothing, and nobody chose objects."""
+    from dicom_node.probe import advise
+
+    try:
+        probed = ask(config, database, peer, seconds=_PROBE_SECONDS)
+    except SendFailure as failure:
+        click.echo(f"note: not probed: {failure} Later: wetread ae probe '{peer.ae_title}'")
+        return True
+    if advise(probed).objects or peer.objects:
+        return True
+    click.echo(takes_nothing(peer.ae_title), err=True)
+    return False
+
+
+def ask(config: Config, database: Database, peer: RemoteAE, *, seconds: float | None = None, actor: str = "") -> Probed:
     """Ask, and keep the answer; `actor`: who, where nobody typed a command. Raises SendFailure."""
     from dicom_node.associations import keep_identifiers_out_of_logs
     from dicom_node.probe import probe, stored

@@ -44,6 +44,7 @@ BLANK_PEER: Final = MappingProxyType(
         "tls_name": "",
         "must_use_tls": False,
         "comment": "",
+        "ask": True,
     }
 )
 BLANK_SERVICE: Final = MappingProxyType(
@@ -74,6 +75,7 @@ def shown_peer(peer: RemoteAE) -> Mapping[str, Any]:
             "identity": {None: "", True: "yes", False: "no"}[peer.identity_check],
             "objects": tuple(filter(None, peer.objects.split(","))),
             "maximum_associations": str(peer.maximum_associations),
+            "ask": True,
         }
     )
 
@@ -86,6 +88,7 @@ def typed_peer(entries: Entries) -> Mapping[str, Any]:
             **{name: entries.text(name) for name in texts},
             **{name: entries.flag(name) for name in _FLAGS},
             "objects": tuple(entries.several("objects")),
+            "ask": entries.flag("ask"),
         }
     )
 

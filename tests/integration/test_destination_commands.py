@@ -115,6 +115,8 @@ def test_peer_that_is_not_there_yet_is_registered_with_a_note(typed: Type) -> No
     added = typed("ae", "add", f"PACS@127.0.0.1:{free_port()}", "--send-to")
     assert (added.exit_code, "note: not probed" in added.output) == (0, True)
     assert gets("PACS") == {Kind.BASIC_TEXT, Kind.KOS}
+    moved = typed("ae", "edit", "PACS", "--address", f"127.0.0.1:{free_port()}")
+    assert (moved.exit_code, "note: not probed" in moved.output) == (0, True)
     probed = typed("ae", "probe", "PACS")
     assert (probed.exit_code, "cannot be reached" in probed.output) == (1, True)
 
@@ -124,7 +126,10 @@ def test_peer_that_takes_nothing_is_registered_to_get_nothing_until_it_does(type
         added = typed("ae", "add", f"PACS@127.0.0.1:{port}", "--may-send", "--send-to")
         assert (added.exit_code, "ATTENTION: PACS takes nothing of ours" in added.output) == (1, True)
         assert (listed(typed, "ae")["PACS"]["send_to"], "--send-to" in added.output) == (False, True)
-        typed("ae", "edit", "PACS", "--send-to")
+        edited = typed("ae", "edit", "PACS", "--send-to")
+        assert (edited.exit_code, "ATTENTION: PACS takes nothing of ours, so each" in edited.output) == (1, True)
+        assert "ATTENTION" not in typed("ae", "edit", "PACS", "--send-to", "--no-probe").output
+        assert "ATTENTION" not in typed("ae", "edit", "PACS", "--comment", "the old one").output
         assert "TAKES NOTHING OF OURS" in typed("ae", "list").output
         found = {one.subject: (one.verdict, one.words) for one in findings(configuration())}
         assert found["peer PACS"][0] == "warning"

@@ -66,6 +66,7 @@ class _Pages:
             peers=known,
             services=[to for to in targets if to.way is not Way.DIMSE],
             objects={to.name: destinations.in_words(to.objects).replace(",", ", ") for to in targets},
+            for_nothing=[peer.ae_title for peer in known if destinations.takes_nothing(peer)],
             refused=[(caller, registration.way_in(caller, known)) for caller in refused],
             done=asked.get("done", ""),
             name=asked.get("name", ""),
@@ -92,7 +93,23 @@ class _Pages:
         except WetreadError as error:
             typed = registration.typed_peer(entries)
             return self._form(request, typed, new=new, mistake=str(error), status=422)
-        return back_to_peers("added" if new else "edited", title)
+        done = "added" if new else "edited"
+        if entries.flag("ask") and columns["send_to"]:
+            done = self._ask(title, done, actor_of(request))
+        return back_to_peers(done, title)
+
+    def _ask(self, title: str, done: str, actor: str) -> str:
+        """What a destination takes; one that is new and takes nothing is set to get nothing, as by `wetread ae add`."""
+        try:
+            caretaker_of(self._site).probe(title, actor)
+        except WetreadError:
+            return f"{done}-unasked"
+        with self._site.database.write() as tx:
+            if not destinations.takes_nothing(peers.find(tx, title)):
+                return done
+            if done == "added":
+                peers.edit(tx, title, now=clock(tx), actor=actor, send_to=False)
+        return f"{done}-for-nothing"
 
     def remove(self, request: Request) -> Response:
         """Forget a peer."""
@@ -185,6 +202,7 @@ class _Pages:
             advised=advised,
             refused=refused,
             recommended=registration.recommended(peer) if peer is not None else None,
+            for_nothing=peer is not None and destinations.takes_nothing(peer),
             modes=[*Mode],
             proofs=[*Proof],
             forms=registration.FORMS,

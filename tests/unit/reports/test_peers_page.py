@@ -131,6 +131,42 @@ def test_echo_and_probe_tell_in_words_and_the_recommendation_is_stored(office: O
     assert office.events_of_kim() == ["peer-probed", "peer-edited"]
 
 
+def test_destination_that_takes_nothing_is_registered_to_get_nothing_until_it_does(
+    office: Office, tmp_path: Path
+) -> None:
+    with dcmtk.receiver(tmp_path / "pacs", *dcmtk.profile(tmp_path / "profile", VERIFICATION), title="PACS") as port:
+        form = PACS | {"host": "127.0.0.1", "port": str(port), "ask": "yes", "send_to": "yes"}
+        added = office.send_form("/peers/edit", new="yes", **form)
+        assert "ATTENTION: PACS takes nothing of ours, and is registered to get nothing." in added
+        assert find(office, "PACS").send_to is False
+
+        edited = office.send_form("/peers/edit", **form)
+    assert "PACS is changed." in edited
+    for page in (edited, office.read("/peers"), office.read("/peers/edit?title=PACS")):
+        assert page.count("ATTENTION: PACS takes nothing of ours, so each study for it ends as a dead letter.") == 1
+    assert find(office, "PACS").send_to is True
+    office.send_form("/peers/edit", **PACS | {"may_send": "yes"})
+    assert "ATTENTION" not in office.read("/peers")
+    events = ["peer-added", "peer-probed", "peer-edited", "peer-edited", "peer-probed", "peer-edited"]
+    assert office.events_of_kim() == events
+
+
+def test_destination_that_takes_our_forms_is_registered_without_a_warning(office: Office, tmp_path: Path) -> None:
+    with dcmtk.receiver(tmp_path / "pacs", *dcmtk.profile(tmp_path / "profile", SR), title="PACS") as port:
+        form = PACS | {"host": "127.0.0.1", "port": str(port), "ask": "yes", "send_to": "yes"}
+        page = office.send_form("/peers/edit", new="yes", **form)
+    assert "PACS is registered. Try it" in page
+    assert "ATTENTION" not in page
+    assert destinations.in_words(destinations.objects_of(find(office, "PACS"))) == "basic-text"
+
+
+def test_destination_that_does_not_answer_is_registered_and_that_is_said(office: Office) -> None:
+    form = PACS | {"host": "127.0.0.1", "port": str(free_port()), "ask": "yes", "send_to": "yes"}
+    page = office.send_form("/peers/edit", new="yes", **form)
+    assert "PACS is registered, and did not answer the probe." in page
+    assert find(office, "PACS").send_to is True
+
+
 def test_peer_that_nobody_answers_for_is_told_with_the_likely_cause(office: Office) -> None:
     with office.database.write() as tx:
         to = RemoteAE(ae_title="PACS", host="127.0.0.1", port=free_port(), send_to=True)
