@@ -13,7 +13,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
@@ -126,7 +126,7 @@ def finish(tx: Session, recall: Recall, outgoing: Sequence[Outgoing], now: datet
 def _recall(tx: Session, report: Report) -> Recall:
     revision = tx.get_one(Revision, report.revision_id)
     rule = RULES[Event(report.event)]
-    newer = _newer(tx, revision) if report.event == Event.SUPERSEDED else ()
+    newer = _newer(tx, revision) if report.event == Event.SUPERSEDED else _later(tx, revision)
     ours = [one for one in deliveries_of(tx, revision) if not _is_final_in_place(tx, one, revision.study_id)]
     got, unclear = _got(ours, report.changed_at, newer)
     return Recall(
@@ -170,6 +170,29 @@ def _newer(tx: Session, revision: Revision) -> Sequence[Delivery]:
             Revision.number > revision.number,
             Delivery.kind.in_([Kind.ORU, Kind.FHIR]),
             Delivery.stage.not_in(TAKES_BACK),
+        )
+    )
+    return tx.scalars(chosen).all()
+
+
+def _later(tx: Session, revision: Revision) -> Sequence[Delivery]:
+    """Messages of what stands beside, queued after the last one of this revision: as `_newer`."""
+    last = (
+        select(func.max(Delivery.id))
+        .where(Delivery.revision_id == revision.id, Delivery.stage.not_in(TAKES_BACK))
+        .scalar_subquery()
+    )
+    chosen = (
+        select(Delivery)
+        .join(Revision, Revision.id == Delivery.revision_id)
+        .join(Report, Report.revision_id == Revision.id)
+        .where(
+            Revision.study_id == revision.study_id,
+            Revision.id != revision.id,
+            Report.state.not_in(ENDED),
+            Delivery.kind.in_([Kind.ORU, Kind.FHIR]),
+            Delivery.stage.not_in(TAKES_BACK),
+            Delivery.id > last,
         )
     )
     return tx.scalars(chosen).all()

@@ -120,3 +120,13 @@ def _send(tx: Session, scene: Scene, written: Written, now: datetime, *, actor: 
     if not written.outgoing and revision.book is Book.AWAITING_SIGNOFF:
         words = "it was signed here, and no destination gets signed reports"
         close(tx, revision, Ending(Book.CLOSED, NOT_SENT, words), now, actor=actor)
+    _stop_others(tx, revision, now, actor=actor)
+
+
+def _stop_others(tx: Session, signed: Revision, now: datetime, *, actor: str) -> None:
+    """No draft leaves after a final report, also none of late images beside it."""
+    others = select(Revision).join(Report, Report.revision_id == Revision.id)
+    chosen = others.where(Revision.study_id == signed.study_id, Revision.id != signed.id, Report.state.in_(drafts.OPEN))
+    for revision in tx.scalars(chosen.order_by(Revision.id)).all():
+        worklist.drop_unsent_drafts(tx, revision)
+        settle(tx, revision, now, actor=actor)

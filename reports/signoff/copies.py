@@ -92,10 +92,23 @@ def must_be_ready(tx: Session, report: Report, person: Person, version: int, now
     unasked: the site signs where nobody can be asked. Raises NotShown, IdentityUnproven, OpenedByAnother, StaleVersion.
     """
     copy = tx.get(WorkingCopy, report.id, populate_existing=True)
-    if copy is None or tx.get(FilmShown, (report.id, person.user_id)) is None:
+    must_have_seen(tx, report, person)
+    if copy is None:
         raise NotShown
     must_be_free(copy, person, version, now)
     _must_be_proven(copy, now, unasked=unasked)
+
+
+def must_have_looked(tx: Session, report: Report, person: Person, now: datetime, *, unasked: bool) -> None:
+    """As `must_be_ready`, of words that stand in no working copy. Raises NotShown, IdentityUnproven."""
+    must_have_seen(tx, report, person)
+    _must_be_proven(copy_of(tx, report), now, unasked=unasked)
+
+
+def must_have_seen(tx: Session, report: Report, person: Person) -> None:
+    """Was the film displayed to this person? Raises NotShown."""
+    if not was_shown(tx, report, person):
+        raise NotShown
 
 
 def close(copy: WorkingCopy, text: DraftText | None) -> None:

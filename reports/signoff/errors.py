@@ -2,6 +2,7 @@
 
 SignOffError
  +- AlreadySigned     somebody else was first
+ |   +- SignedBeside  another draft of the study was signed
  +- StaleVersion      the text on the page is not the newest one
  +- OpenedByAnother   somebody else has it open
  +- PatientChanged    the study is not, or may not be, of the patient whose film was read
@@ -37,6 +38,20 @@ class AlreadySigned(SignOffError):
     def __init__(self, by: str) -> None:
         who = f"by {by}" if by else "elsewhere"
         super().__init__(f"the report is signed already, {who}; write an addendum, or withdraw it first")
+        self.by = by
+
+
+class SignedBeside(AlreadySigned):
+    """Another draft of the study is its signed report. by: login."""
+
+    code = "signed-beside"
+
+    def __init__(self, by: str) -> None:
+        SignOffError.__init__(
+            self,
+            f"{by} has signed another draft of this study; take this one over as an addendum to that report, or close "
+            "it",
+        )
         self.by = by
 
 

@@ -30,6 +30,17 @@ class FirstSignature:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """The signed report beside a draft of the same study. number: of its newest signature, by whom and when."""
+
+    report_id: int
+    number: int
+    login: str
+    name: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """A report as the page shows it to one person.
 
@@ -54,6 +65,7 @@ class Opened:
     identity: Identity | None
     identity_at: datetime | None
     first: FirstSignature | None
+    beside: Beside | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +107,18 @@ def opened(
         identity=Identity(copy.identity) if copy is not None and copy.identity else None,
         identity_at=copy.identity_at if copy is not None else None,
         first=_first(scene),
+        beside=_beside(scene),
     )
 
 
 def _first(scene: Scene) -> FirstSignature | None:
     one = scene.first
     return None if one is None else FirstSignature(one.user_id, one.login, one.name, one.at, one.may_verify)
+
+
+def _beside(scene: Scene) -> Beside | None:
+    one = scene.beside
+    return None if one is None else Beside(one.report_id, one.number, one.login, one.name, one.at)
 
 
 def signed(scene: Scene, written: Written, state: ReportState) -> Signed:

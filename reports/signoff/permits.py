@@ -11,6 +11,7 @@ from reports.signoff.errors import (
     NotCurrent,
     PatientChanged,
     SamePerson,
+    SignedBeside,
     SignedSince,
     SignOffError,
 )
@@ -95,6 +96,18 @@ def may_reject(scene: Scene, person: Person, *, for_safety: bool) -> None:
         raise NotAllowed("only a radiologist rejects for the patient's safety; reject it without that, or ask one")
 
 
+def may_close(scene: Scene, person: Person) -> None:
+    """May this person end a draft that stands beside a signed report? It is no judgment of its words.
+
+    Raises AlreadySigned, Ended, NotAllowed.
+    """
+    may_be_edited(scene)
+    if scene.beside is None:
+        raise NotAllowed("no signed report stands beside this draft; sign it, or reject it")
+    if not person.may_verify:
+        raise NotAllowed("a radiologist says what becomes of a draft beside a signed report")
+
+
 def may_withdraw(scene: Scene, person: Person) -> None:
     """Raises NotAllowed: it is not signed, or the person may not verify."""
     must_be_verified(scene, "a withdrawal")
@@ -132,6 +145,8 @@ def _plain(name: str) -> frozenset[tuple[str, str]]:
 
 
 def _may_leave(scene: Scene) -> None:
+    if scene.beside is not None:
+        raise SignedBeside(scene.beside.login)
     if scene.silence is Event.SIGNED_ALREADY:
         raise AlreadySigned(scene.last.login if scene.last is not None else "")
     if scene.silence is Event.FINAL_ELSEWHERE:

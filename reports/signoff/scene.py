@@ -40,6 +40,7 @@ class Signature:
     """A row of `SignedDocument`, as it stands."""
 
     id: int
+    report_id: int
     number: int
     kind: SignedKind
     digest: str
@@ -63,7 +64,8 @@ class Scene:
     the image that came last, also one that is not used. silence: why no draft of the study may leave. is_merged: its
     Patient ID was merged away. earlier: by destination and form, digest of the newest document of ours that it has or
     will have. messaged: who may have a draft as ORU; drafted: in any form. first: the signature that waits for a second
-    one. last: the newest one that verified. next_number: of the next signature of the study.
+    one. last: the newest one that verified. beside: that of another report of the study. next_number: of the next
+    signature of the study.
     """
 
     report_id: int
@@ -87,6 +89,7 @@ class Scene:
     drafted: frozenset[str]
     first: Signature | None
     last: Signature | None
+    beside: Signature | None
     next_number: int
 
 
@@ -139,7 +142,8 @@ def look(tx: Session, report_id: int) -> Scene:
         messaged=drafts.messaged(tx, study.id),
         drafted=_drafted(tx, study.id),
         first=_first(report, signatures),
-        last=next((one for one in reversed(signatures) if one.kind is not SignedKind.ATTESTED), None),
+        last=_verified(signatures),
+        beside=_beside(tx, study.id, report),
         next_number=(tx.scalar(_highest(study.id)) or 0) + 1,
     )
 
@@ -220,6 +224,7 @@ def _signatures(tx: Session, report_id: int) -> list[Signature]:
     return [
         Signature(
             id=row.id,
+            report_id=row.report_id,
             number=row.number,
             kind=row.kind,
             digest=row.digest,
@@ -241,6 +246,16 @@ def _first(report: Report, signatures: list[Signature]) -> Signature | None:
     if report.state is not ReportState.AWAITING_SECOND:
         return None
     return next((one for one in reversed(signatures) if one.kind is SignedKind.ATTESTED), None)
+
+
+def _verified(signatures: list[Signature]) -> Signature | None:
+    return next((one for one in reversed(signatures) if one.kind is not SignedKind.ATTESTED), None)
+
+
+def _beside(tx: Session, study_id: int, report: Report) -> Signature | None:
+    """What was signed last of another report of the study, which is its report now."""
+    signed = next((one for one in drafts.of_study(tx, study_id) if one.state is ReportState.VERIFIED), None)
+    return None if signed is None or signed.id == report.id else _verified(_signatures(tx, signed.id))
 
 
 def _highest(study_id: int) -> Select[int]:

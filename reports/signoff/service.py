@@ -38,6 +38,8 @@ from reports.text import DraftText, clean
 __all__ = ["FirstSignature", "Opened", "SignOff", "Signed"]
 
 _TRIES: Final = 4
+_CLOSED: Final = "A radiologist has closed this AI draft: another draft of the study became its signed report."
+_TAKEN_OVER: Final = "A radiologist has taken this AI draft over, as an addendum to the signed report of the study."
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +203,66 @@ class SignOff:
             bookings.decide(tx, scene, person, edit, film, moment, reason=reason.value)
             copies.let_go(copy)
 
+    def close(self, report_id: int, person: Person, now: datetime) -> None:
+        """End a draft that stands beside a signed report, without a judgment of its words; whoever has it is told.
+
+        Raises AlreadySigned, NotAllowed, NotShown, Ended, OpenedByAnother.
+        """
+        with self._locked(report_id) as (tx, report):
+            permits.may_close(look(tx, report_id), person)
+            copies.must_have_seen(tx, report, person)
+            copy = copies.copy_of(tx, report)
+            copies.must_be_free(copy, person, copy.version, now)
+            copies.let_go(copy)
+            life.end(tx, report, Event.SIGNED_ALREADY, clock(tx), actor=person.actor, explanation=_CLOSED)
+
     def addendum(self, study_id: int, person: Person, words: str, now: datetime, *, seen: int | None = None) -> Signed:
         """Add to the signed report of a study.
 
         seen: number of the signed document that the person saw: one that was sent twice is added once. Raises
-        NotAllowed (a draft, a trainee), SignedSince, PatientChanged, Unwritable.
+        NotAllowed (a draft, a trainee), NotShown, IdentityUnproven, SignedSince, PatientChanged, Unwritable.
         """
-        said = documents.a_sentence(words, "an addendum")
         report_id = self._signed_report(study_id, "an addendum")
 
+        def ready(tx: Session) -> None:
+            self._must_have_looked(tx, report_id, person, now)
+
+        return self._add(report_id, person, words, now, seen, ready, lambda _tx: None)
+
+    def take_over(
+        self, report_id: int, person: Person, words: str, version: int, now: datetime, *, seen: int | None = None
+    ) -> Signed:
+        """Add words of a draft to the signed report that stands beside it, and end the draft, in one commit.
+
+        version: of the draft's text. seen: as `addendum`. Raises as `addendum` and `close`; StaleVersion.
+        """
+        scene = self._look(report_id)
+        permits.may_close(scene, person)
+
+        def ready(tx: Session) -> None:
+            permits.may_close(look(tx, report_id), person)
+            copies.must_be_free(copies.copy_of(tx, report_of(tx, report_id)), person, version, now)
+            self._must_have_looked(tx, report_id, person, now)
+
+        def end(tx: Session) -> None:
+            report = tx.get_one(Report, report_id, populate_existing=True, with_for_update=True)
+            copies.let_go(copies.copy_of(tx, report))
+            life.end(tx, report, Event.SIGNED_ALREADY, clock(tx), actor=person.actor, explanation=_TAKEN_OVER)
+
+        return self._add(self._signed_report(scene.study_id, "an addendum"), person, words, now, seen, ready, end)
+
+    def _add(
+        self,
+        report_id: int,
+        person: Person,
+        words: str,
+        now: datetime,
+        seen: int | None,
+        ready: Callable[[Session], None],
+        then: Callable[[Session], None],
+    ) -> Signed:
+        """ready: raises where the person has not looked; then: what else the commit does."""
+        said = documents.a_sentence(words, "an addendum")
         for _ in range(_TRIES):
             scene = self._look(report_id)
             permits.may_add(scene, person, seen)
@@ -219,8 +272,10 @@ class SignOff:
             with self._locked(report_id) as (tx, _report):
                 again = look(tx, report_id)
                 permits.may_add(again, person, seen)
+                ready(tx)
                 if again == scene:
                     state = bookings.enter(tx, scene, person, written, now, clock(tx))
+                    then(tx)
                     return signed(scene, written, state)
         raise Restless
 
@@ -294,6 +349,10 @@ class SignOff:
     def _must_be_ready(self, tx: Session, report_id: int, person: Person, version: int, now: datetime) -> None:
         unasked = self.workshop.config.sign_unasked
         copies.must_be_ready(tx, report_of(tx, report_id), person, version, now, unasked=unasked)
+
+    def _must_have_looked(self, tx: Session, report_id: int, person: Person, now: datetime) -> None:
+        unasked = self.workshop.config.sign_unasked
+        copies.must_have_looked(tx, report_of(tx, report_id), person, now, unasked=unasked)
 
     def _look(self, report_id: int) -> Scene:
         with self.database.read() as tx:

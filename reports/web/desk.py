@@ -83,12 +83,14 @@ def desk(scene: Scene) -> dict[str, Any]:
         "editedBy": opened.edited_by,
         "editedAt": _moment(opened.edited_at),
         "mine": opened.mine,
+        "adds": opened.state is ReportState.VERIFIED and scene.visitor.may(Right.SIGN),
         "openable": not _closed(scene),
         "you": visible(in_letters(scene.visitor.name)) or scene.visitor.login,
         "holder": _holder(opened),
         "shown": opened.film_shown,
         "identity": _identity(scene),
         "first": _first(scene),
+        "beside": _beside(scene),
         "obstacles": obstacles(scene),
         "signed": [
             {
@@ -159,9 +161,13 @@ def obstacles(scene: Scene) -> Mapping[str, str]:
     opened, may = scene.opened, scene.visitor.may
     is_draft, is_second = opened.state is ReportState.DRAFT, opened.state is ReportState.AWAITING_SECOND
     is_signed = opened.state is ReportState.VERIFIED
-    held = _held(scene)
+    held, beside = _held(scene), _signed_beside(opened)
     sign = _first_of(
-        ("" if may(Right.EDIT) else _NOT_YOURS), ("" if is_draft else "It is no open draft."), held, _unproven(scene)
+        ("" if may(Right.EDIT) else _NOT_YOURS),
+        ("" if is_draft else "It is no open draft."),
+        beside,
+        held,
+        _unproven(scene),
     )
     changed = "" if opened.text == opened.drafted else "The text was changed; sign it instead."
     own = opened.first is not None and opened.first.user_id == scene.visitor.user_id
@@ -171,19 +177,21 @@ def obstacles(scene: Scene) -> Mapping[str, str]:
         ("The first signature is yours; somebody else must sign second." if own else ""),
         held,
     )
-    signed = _first_of(
-        ("" if may(Right.SIGN) else "Only a radiologist may do this."), ("" if is_signed else "It is not signed.")
-    )
+    radiologist = "" if may(Right.SIGN) else "Only a radiologist may do this."
+    signed = _first_of(radiologist, ("" if is_signed else "It is not signed."))
+    close = _first_of(radiologist, ("" if beside else "No signed report stands beside it."), held)
     edit = _first_of(_closed(scene), held)
     return {
         "edit": edit,
         "accept": sign or changed,
         "sign": sign,
-        "cosign": second or _unproven(scene),
+        "cosign": _first_of(second, beside, _unproven(scene)),
         "send-back": second,
+        "take-over": close or _unproven(scene),
+        "close": close or _unshown(opened),
         "reject": _first_of(edit, ("" if is_draft else "It is signed once; send it back instead.")),
         "hand-over": edit,
-        "addendum": signed,
+        "addendum": signed or _unproven(scene),
         "withdraw": signed,
     }
 
@@ -214,10 +222,20 @@ def _held(scene: Scene) -> str:
     return f"Opened by {visible(in_letters(opened.holder.name)) or opened.holder.login}."
 
 
+def _signed_beside(opened: Opened) -> str:
+    if opened.beside is None or opened.state not in _OPEN:
+        return ""
+    return "The study has a signed report: take this draft over as an addendum to it, or close it."
+
+
+def _unshown(opened: Opened) -> str:
+    return "" if opened.film_shown else "The film has not been shown to you yet."
+
+
 def _unproven(scene: Scene) -> str:
     opened = scene.opened
     if not opened.film_shown:
-        return "The film has not been shown to you yet."
+        return _unshown(opened)
     if opened.identity is None or opened.identity_at is None:
         return "The PACS has not been asked yet whose study this is."
     if scene.now - opened.identity_at >= IDENTITY_HOLDS:
@@ -256,6 +274,16 @@ def _first(scene: Scene) -> dict[str, Any] | None:
         return None
     name = visible(in_letters(first.name)) or first.login
     return {"name": name, "at": _moment(first.at), "text": _sections(scene.first)}
+
+
+def _beside(scene: Scene) -> dict[str, Any] | None:
+    """The signed report of the study, where this is another draft of it."""
+    one = scene.opened.beside
+    if one is None or scene.opened.state not in _OPEN:
+        return None
+    address = f"/study/{scene.opened.study_id}/report?report={one.report_id}"
+    by = visible(in_letters(one.name)) or one.login
+    return {"by": by, "at": _moment(one.at), "number": one.number, "address": address}
 
 
 def _sections(text: DraftText | None) -> dict[str, str] | None:

@@ -22,7 +22,7 @@ from reports.signoff.reasons import Reason
 from tests.harness import dcmtk
 from tests.harness.node import free_port
 from tests.harness.orthanc import TITLE, Orthanc
-from tests.unit.agent.desk_of_readers import CARL, RITA, TOM, ready, service, sign
+from tests.unit.agent.desk_of_readers import CARL, RITA, TOM, add, ready, service, sign
 from tests.unit.agent.ward import Ward, as_file, now
 from tests.unit.reports import films
 from tests.validators import content_findings, iod_findings, template_findings
@@ -64,7 +64,7 @@ def test_a_signed_report_is_verified_in_the_pacs_and_replaces_the_draft(ward: Wa
 
         signed = sign(ward)
         send(ward)
-        addendum = service(ward).addendum(signed.study_id, CARL, "No change.", now() + timedelta(minutes=1))
+        addendum = add(ward, CARL, "No change.", now() + timedelta(minutes=1))
         send(ward)
 
         there = {one["SOPInstanceUID"]: one for one in pacs.instances("SR")}
@@ -87,7 +87,7 @@ def test_no_validator_finds_an_error_in_what_sign_off_sends(ward: Ward, tmp_path
     opened = ready(ward)
     service(ward).cosign(first.report_id, RITA, opened.text, opened.version, now() + timedelta(seconds=2))
     ward.deliver()
-    service(ward).addendum(first.study_id, CARL, "Compared with the CT.", now() + timedelta(minutes=1))
+    add(ward, CARL, "Compared with the CT.", now() + timedelta(minutes=1))
     ward.deliver()
     service(ward).withdraw(first.study_id, CARL, "Another patient's film.", now(), for_safety=True)
     ward.recaller.step()

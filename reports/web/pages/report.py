@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -23,8 +23,9 @@ from reports.people.errors import PasswordNeeded, ProofRefused, TooSoon
 from reports.signoff.errors import SignOffError, StaleVersion
 from reports.signoff.person import Person
 from reports.signoff.reasons import Reason
-from reports.signoff.service import Opened, SignOff
+from reports.signoff.service import Opened
 from reports.text import DraftText, clean
+from reports.web.call import Call, whole
 from reports.web.desk import Scene, arrival, desk, happened, reasons
 from reports.web.doors import visitor_of
 from reports.web.identity import Checked
@@ -67,6 +68,8 @@ def routes(site: Site) -> list[Route]:
                 ("reject", acts.reject, Right.EDIT),
                 ("hand-over", acts.hand_over, Right.EDIT),
                 ("addendum", acts.addendum, Right.SIGN),
+                ("take-over", acts.take_over, Right.SIGN),
+                ("close", acts.close, Right.SIGN),
                 ("withdraw", acts.withdraw, Right.SIGN),
             )
         ),
@@ -84,40 +87,6 @@ def person_of(visitor: Visitor) -> Person:
         scheme=visitor.scheme,
         may_verify=visitor.may(Right.SIGN),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One request about one report."""
-
-    request: Request
-    body: Mapping[str, Any]
-    found: Papers
-    report_id: int
-    person: Person
-    service: SignOff
-    now: datetime
-
-    @property
-    def version(self) -> int:
-        """Of the text that the browser shows."""
-        return _whole(self.body.get("version"))
-
-    @property
-    def text(self) -> DraftText:
-        """The words as the browser has them."""
-        return DraftText(str(self.body.get("findings") or ""), str(self.body.get("impression") or ""))
-
-    @property
-    def words(self) -> str:
-        """What the person said beside an act."""
-        return str(self.body.get("words") or "").strip()
-
-    @property
-    def chips(self) -> Mapping[str, str]:
-        """Label to state."""
-        chips = self.body.get("chips")
-        return {str(label): str(state) for label, state in chips.items()} if isinstance(chips, dict) else _NO_CHIPS
 
 
 class _Page:
@@ -181,7 +150,7 @@ class _Acts:
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    def answer(self, act: Callable[[_Call], dict[str, Any] | None]) -> Callable[[Request], Response]:
+    def answer(self, act: Callable[[Call], dict[str, Any] | None]) -> Callable[[Request], Response]:
         """An endpoint of an act: what it gives is added to the state."""
 
         def endpoint(request: Request) -> Response:
@@ -196,24 +165,24 @@ class _Acts:
 
         return endpoint
 
-    def open(self, call: _Call) -> None:
+    def open(self, call: Call) -> None:
         """Open it to edit; the state says who else has it."""
         call.service.open_(call.report_id, call.person, call.now)
 
-    def touch(self, call: _Call) -> dict[str, Any]:
+    def touch(self, call: Call) -> dict[str, Any]:
         """A sign of life."""
         return {"bare": {"mine": call.service.touch(call.report_id, call.person, call.now)}}
 
-    def leave(self, call: _Call) -> dict[str, Any]:
+    def leave(self, call: Call) -> dict[str, Any]:
         """Give it free."""
         call.service.leave(call.report_id, call.person)
         return {"bare": {}}
 
-    def shown(self, call: _Call) -> None:
+    def shown(self, call: Call) -> None:
         """The film was painted in this person's browser."""
         call.service.film_shown(call.report_id, call.person, call.now)
 
-    def identity(self, call: _Call) -> dict[str, Any]:
+    def identity(self, call: Call) -> dict[str, Any]:
         """Ask the PACS. It takes as long as the PACS takes, and no transaction waits for it."""
         assert call.found.report is not None
         draft = document_of(call.found.report.digest, self._site.premises.store_folder)
@@ -223,40 +192,40 @@ class _Acts:
         call.service.identity_checked(call.report_id, said.outcome, _now())
         return {"said": said}
 
-    def reading(self, call: _Call) -> dict[str, Any]:
+    def reading(self, call: Call) -> dict[str, Any]:
         """What the words say by now."""
         return {"bare": reading(call.text, call.chips, self._site.equipment.claims)}
 
-    def save(self, call: _Call) -> dict[str, Any]:
+    def save(self, call: Call) -> dict[str, Any]:
         """Keep what was typed."""
         version = call.service.save(call.report_id, call.person, call.text, call.chips, call.version, call.now)
         if call.body.get("leave"):
             call.service.leave(call.report_id, call.person)
         return {"bare": {"version": version}}
 
-    def accept(self, call: _Call) -> None:
+    def accept(self, call: Call) -> None:
         """Sign the draft as it is."""
         _must_be_the_text(call, as_drafted=True)
         self._prove(call)
         call.service.accept(call.report_id, call.person, call.version, _now())
 
-    def sign(self, call: _Call) -> None:
+    def sign(self, call: Call) -> None:
         """Sign the text as it was edited."""
         _must_be_the_text(call)
         self._prove(call)
         call.service.sign(call.report_id, call.person, call.text, call.version, _now())
 
-    def cosign(self, call: _Call) -> None:
+    def cosign(self, call: Call) -> None:
         """Sign second."""
         _must_be_the_text(call)
         self._prove(call, always_password=True)
         call.service.cosign(call.report_id, call.person, call.text, call.version, _now())
 
-    def send_back(self, call: _Call) -> None:
+    def send_back(self, call: Call) -> None:
         """Refuse the second signature."""
         call.service.send_back(call.report_id, call.person, call.words, call.now)
 
-    def reject(self, call: _Call) -> None:
+    def reject(self, call: Call) -> None:
         """No report becomes of this draft."""
         try:
             reason = Reason(str(call.body.get("reason") or ""))
@@ -265,40 +234,50 @@ class _Acts:
         for_safety = bool(call.body.get("safety"))
         call.service.reject(call.report_id, call.person, reason, call.words, call.now, for_safety=for_safety)
 
-    def hand_over(self, call: _Call) -> None:
+    def hand_over(self, call: Call) -> None:
         """Leave it to a colleague."""
-        to = _whole(call.body.get("to"))
+        to = whole(call.body.get("to"))
         if to not in {one[0] for one in _colleagues(self._site, visitor_of(call.request))}:
             raise HTTPException(422, "Choose a colleague.")
         call.service.hand_over(call.report_id, call.person, to, call.now)
 
-    def addendum(self, call: _Call) -> None:
+    def addendum(self, call: Call) -> None:
         """Add to what was signed."""
         self._prove(call)
-        seen = _whole(call.body.get("seen")) or None
+        seen = whole(call.body.get("seen")) or None
         call.service.addendum(call.found.study.id, call.person, call.words, _now(), seen=seen)
 
-    def withdraw(self, call: _Call) -> None:
+    def take_over(self, call: Call) -> None:
+        """Add words of this draft to the signed report beside it."""
+        self._prove(call)
+        seen = whole(call.body.get("seen")) or None
+        call.service.take_over(call.report_id, call.person, call.words, call.version, _now(), seen=seen)
+
+    def close(self, call: Call) -> None:
+        """End a draft beside a signed report."""
+        call.service.close(call.report_id, call.person, call.now)
+
+    def withdraw(self, call: Call) -> None:
         """Take back what was signed."""
         self._prove(call, always_password=True)
         for_safety = bool(call.body.get("safety"))
         call.service.withdraw(call.found.study.id, call.person, call.words, _now(), for_safety=for_safety)
 
-    def _prove(self, call: _Call, *, always_password: bool = False) -> None:
+    def _prove(self, call: Call, *, always_password: bool = False) -> None:
         prove(self._site.equipment.people, call.request, call.body, always_password=always_password)
 
-    def _call(self, request: Request) -> _Call:
+    def _call(self, request: Request) -> Call:
         body = json_of(request)
-        found = _papers(self._site, request, _whole(body.get("report")))
+        found = _papers(self._site, request, whole(body.get("report")))
         service = self._site.equipment.signoff
         if found.report is None or found.shadow or service is None:
             raise HTTPException(404, "There is no report to work on.")
         person = person_of(visitor_of(request))
-        if _whole(body.get("report")) != found.report.id:
+        if whole(body.get("report")) != found.report.id:
             raise HTTPException(409, "A newer draft has replaced this one; load the page again.")
-        return _Call(request, body, found, found.report.id, person, service, _now())
+        return Call(request, body, found, found.report.id, person, service, _now())
 
-    def _state(self, call: _Call, said: Checked | None) -> dict[str, Any]:
+    def _state(self, call: Call, said: Checked | None) -> dict[str, Any]:
         visitor = visitor_of(call.request)
         found = _papers(self._site, call.request, call.report_id)
         scene = _scene(self._site, visitor, found, _look(self._site, visitor, found))
@@ -307,7 +286,7 @@ class _Acts:
         return desk(replace(scene, said=said))
 
 
-def _must_be_the_text(call: _Call, *, as_drafted: bool = False) -> None:
+def _must_be_the_text(call: Call, *, as_drafted: bool = False) -> None:
     """Is what the person saw the text of that version? A script that has lost a colleague's words signs nothing.
 
     as_drafted: the draft's own words are what is to be signed. Every change of the text gives a new version, and the
@@ -386,10 +365,6 @@ def _refusal(error: WetreadError) -> Response:
         said["code"] = "password-needed" if isinstance(error, PasswordNeeded) else "proof-refused"
         return JSONResponse(said, status_code=403)
     return JSONResponse({**said, "code": "refused"}, status_code=429 if isinstance(error, TooSoon) else 422)
-
-
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) else 0
 
 
 def _now() -> datetime:

@@ -97,15 +97,15 @@ function beside({ name, same, changes }, isNamed) {
   })];
 }
 
-/** A dialog with words, and with a proof where `password` is not null. */
-export function wording(dialog, { title, explain, button, safety = false, password = null, grave = false, perform }) {
+/** A dialog with words, and with a proof where `password` is not null. text: words that stand there already. */
+export function wording(dialog, { title, explain, button, text: there = "", safety = false, password = null, grave = false, perform }) {
   dialog.querySelector("h2").textContent = title;
   dialog.querySelector(".explain").textContent = explain;
   const send = dialog.querySelector("button[value=do]");
   send.textContent = button;
   send.className = grave ? "grave" : "main";
   const text = dialog.querySelector("textarea");
-  text.value = "";
+  text.value = there;
   dialog.querySelector(".safety").hidden = !safety;
   const [label, field] = dialog.querySelectorAll(".proof");
   const asked = proof(label, field);

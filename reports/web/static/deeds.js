@@ -19,6 +19,8 @@ export const ACTS = Object.freeze({
   "hand-over": handOver,
   "send-back": sendBack,
   discard,
+  "take-over": takeOver,
+  close: closeBeside,
   addendum,
   withdraw,
 });
@@ -108,6 +110,27 @@ async function addendum(page) {
     perform: (body) => page.calls.post("addendum", { ...body, seen }), // what is sent twice is added once
   });
   if (desk) location.reload();
+}
+
+/** The words of this draft, as they stand or shortened, below the report that is signed already. */
+async function takeOver(page) {
+  const { beside: { by, number: seen, address } } = page.desk;
+  const { findings, impression } = page.words();
+  const desk = await wording($("ask-words"), {
+    title: "Take over as addendum", button: "Sign the addendum", password: false,
+    explain: `It is added below what ${by} has signed, and this draft is closed. Leave out what stands there already.`,
+    text: `${findings}\n${impression}`.trim(),
+    perform: (body) => page.calls.post("take-over", { ...body, version: page.saving.version, seen }),
+  });
+  if (!desk) return;
+  page.saving.forget();
+  page.isGone = true;
+  location.assign(address);
+}
+
+async function closeBeside(page) {
+  const desk = await asking($("ask-close"), () => page.calls.post("close"));
+  if (desk) ended(page, desk, "Closed: the signed report of the study stands");
 }
 
 async function withdraw(page) {

@@ -19,6 +19,7 @@ import { button, told } from "./told.js";
 const HEARTBEAT = 30_000; // ms; whoever has a report open is taken for gone after two minutes
 const WATCH = 2_000; // ms between two looks at what is on its way, or open elsewhere
 const READ_AFTER = 250; // ms after the last key
+const SOFT = /^The PACS has (?:not been asked yet|to be asked again)/u; // an act asks it first
 const SECTIONS = ["findings", "impression"];
 const $ = (id) => document.getElementById(id);
 const read = (id) => JSON.parse($(id).textContent);
@@ -87,6 +88,7 @@ class Page {
     this.strip(desk.identity);
     $("told").replaceChildren(...told(desk, {
       open: () => this.open({ loud: true }),
+      act: (name) => { void this.act(name); },
       use: (name, words) => this.editors[name].append(words),
     }));
     this.buttons(desk);
@@ -103,12 +105,13 @@ class Page {
     $("pacs").className = `pacs ${outcome === "same" ? "good" : blocks ? "bad" : "wait"}`;
   }
 
-  buttons({ obstacles, state, next, previous }) {
+  buttons({ obstacles, state, beside, next, previous }) {
     const second = state === "AWAITING SECOND";
     const wanted = {
-      sign: state === "DRAFT", accept: state === "DRAFT", reject: state === "DRAFT",
+      sign: state === "DRAFT" && !beside, accept: state === "DRAFT" && !beside, reject: state === "DRAFT",
       "hand-over": state === "DRAFT" || second, discard: (state === "DRAFT" || second) && !this.isUntouched,
-      cosign: second, "send-back": second, addendum: state === "VERIFIED", withdraw: state === "VERIFIED",
+      cosign: second && !beside, "send-back": second, addendum: state === "VERIFIED", withdraw: state === "VERIFIED",
+      "take-over": Boolean(beside), close: Boolean(beside),
     };
     const reasons = { ...obstacles, discard: obstacles.edit || (this.isUntouched ? "Nothing was changed." : "") };
     if (!this.isUntouched && !reasons.accept) reasons.accept = "The text was changed; sign it instead.";
@@ -117,10 +120,10 @@ class Page {
     for (const button of document.querySelectorAll("[data-act]")) {
       const why = reasons[button.dataset.act] ?? "";
       button.hidden = !wanted[button.dataset.act];
-      button.setAttribute("aria-disabled", why ? "true" : "false"); // it keeps the focus, and says why
+      button.setAttribute("aria-disabled", why && !SOFT.test(why) ? "true" : "false"); // it keeps the focus, and says why
       button.title = why;
     }
-    const main = second ? "cosign" : "sign";
+    const main = beside ? "take-over" : second ? "cosign" : "sign";
     $("why").textContent = wanted[main] ? reasons[main] : "";
     for (const [name, address] of [["next", next], ["previous", previous]]) {
       document.querySelector(`[data-go=${name}]`).setAttribute("aria-disabled", address ? "false" : "true");
@@ -313,7 +316,7 @@ class Page {
 
   async filmShown() {
     this.isFilmShown = true;
-    if (!this.desk.mine || this.desk.shown) return;
+    if (this.desk.shown || !(this.desk.mine || this.desk.adds)) return;
     try {
       this.follow(await this.calls.post("shown"));
     } catch (error) {
@@ -377,8 +380,9 @@ class Page {
   // --- acts --------------------------------------------------------------------------------------------------------
 
   async act(name) {
+    if (SOFT.test(this.reasons[name] ?? "")) await this.askPacs();
     const why = this.reasons[name];
-    if (why && !/asked again/u.test(why)) {
+    if (why) {
       $("why").textContent = why;
       notice(why, { kind: "wait", stays: false });
       return;

@@ -10,7 +10,8 @@ function ask() {
 /** page: the report page. */
 export function bindKeys(page) {
   const group = "Report";
-  const main = () => page.act(page.desk.state === "AWAITING SECOND" ? "cosign" : "sign");
+  const adding = () => page.act(page.desk.beside ? "take-over" : "addendum");
+  const main = () => (page.desk.beside ? adding() : page.act(page.desk.state === "AWAITING SECOND" ? "cosign" : "sign"));
   bind("Ctrl+Enter", "Sign", main, { group });
   bind("a", "Accept as is", () => page.act("accept"), { group });
   bind("e", "Edit the findings", () => page.editors.findings.field.focus(), { group });
@@ -21,7 +22,8 @@ export function bindKeys(page) {
   bind("x", "Reject", () => page.act("reject"), { group });
   bind("o", "Hand over", () => page.act("hand-over"), { group });
   bind("b", "Send back", () => page.act("send-back"), { group });
-  bind("d", "Addendum", () => page.act("addendum"), { group });
+  bind("d", "Addendum; or take a draft over as one", adding, { group });
+  bind("l", "Close a draft beside a signed report", () => page.act("close"), { group });
   bind("n", "Next draft", () => page.go("next"), { group });
   bind("p", "Previous draft", () => page.go("previous"), { group });
 }

@@ -12,9 +12,9 @@ export function button(words, then) {
   return one;
 }
 
-/** desk: the state. open(): try to open it now. use(name, words): put words into a section. Gives the lines. */
-export function told({ open, mine, holder, first, older, obstacles }, { open: openNow, use }) {
-  const lines = [];
+/** desk: the state. open(): try to open it now. act(name): do it. use(name, words): put words into a section. Gives the lines. */
+export function told({ open, mine, holder, first, beside, older, obstacles }, { open: openNow, act, use }) {
+  const lines = beside ? [besides(beside, obstacles, act)] : [];
   if (open && !mine && holder) {
     const line = made("p", { className: "said wait" });
     line.append(made("strong", { textContent: `Opened by ${holder.name} since ${clock(holder.since)}.` }),
@@ -25,6 +25,16 @@ export function told({ open, mine, holder, first, older, obstacles }, { open: op
   if (first && open) lines.push(made("p", { className: "said wait", textContent: `Signed first by ${first.name}, ${moment(first.at)}. It waits for a second signature.` }));
   if (older) lines.push(written(older, obstacles.edit ? null : use));
   return lines;
+}
+
+/** What becomes of a draft when another one of its study is signed. */
+function besides({ by, at, address }, obstacles, act) {
+  const line = made("p", { className: "said wait beside" });
+  line.append(made("strong", { textContent: `${by} has signed another draft of this study, ${moment(at)}.` }),
+    " There is one report of a study: add what is missing there as an addendum, or close this draft. ",
+    made("a", { href: address, textContent: "Read the signed report" }), " ");
+  if (!obstacles.close) line.append(button("Take over as addendum", () => act("take-over")), " ", button("Close this draft", () => act("close")));
+  return line;
 }
 
 /** The words that were typed for a draft which a newer one has replaced. */

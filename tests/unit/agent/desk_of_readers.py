@@ -33,6 +33,12 @@ def ready(ward: Ward, person: Person = RITA, report_id: int | None = None, at: d
     return signing.open_(chosen, person, moment)
 
 
+def add(ward: Ward, person: Person, words: str, at: datetime, *, seen: int | None = None) -> Signed:
+    """An addendum to the only study, by somebody who has looked."""
+    ready(ward, person, at=at)
+    return service(ward).addendum(ward.study().id, person, words, at, seen=seen)
+
+
 def sign(ward: Ward, person: Person = RITA, text: DraftText = EDITED) -> Signed:
     opened = ready(ward, person)
     return service(ward).sign(opened.report_id, person, text, opened.version, now() + timedelta(seconds=1))

@@ -12,7 +12,7 @@ from agent import schema
 from dicom_node.database import Database
 from reports.glance import Glance, Urgency, unmarked
 from reports.text import DraftText
-from tests.unit.agent.desk_of_readers import RITA, TOM, service, sign
+from tests.unit.agent.desk_of_readers import RITA, TOM, add, service, sign
 from tests.unit.agent.ward import Ward, now
 from tests.unit.reports import films
 
@@ -49,10 +49,10 @@ def test_a_row_says_what_a_person_signed_and_the_draft_again_where_that_lapsed(w
     service(ward).send_back(ward.report().id, RITA, "Look at the left apex.", now())
     assert says(ward) == (Urgency.CRITICAL, ("Pneumothorax",), "ROOM7")
 
-    done = sign(ward, RITA, DraftText("No pneumothorax. There is a rib fracture.", "Fracture."))
+    sign(ward, RITA, DraftText("No pneumothorax. There is a rib fracture.", "Fracture."))
     assert says(ward) == (Urgency.PLAIN, ("Fracture",), "ROOM7")
     words = "There is pulmonary edema."
-    service(ward).addendum(done.study_id, RITA, words, now() + timedelta(minutes=1))
+    add(ward, RITA, words, now() + timedelta(minutes=1))
     assert says(ward) == (Urgency.NOTABLE, ("Edema", "Fracture"), "ROOM7")
 
 

@@ -15,7 +15,7 @@ from agent.cli import wetread
 from dicom_node.database import Database
 from reports.signoff.tables import Decision, SignedDocument
 from reports.tables import ReportState
-from tests.unit.agent.desk_of_readers import CARL, EDITED, RITA, service, sign
+from tests.unit.agent.desk_of_readers import CARL, EDITED, RITA, add, service, sign
 from tests.unit.agent.ward import Ward, now
 
 
@@ -28,8 +28,8 @@ def signed(tmp_path: Path) -> Ward:
     ward = Ward(tmp_path, database)
     ward.study_with_draft()
     sign(ward)
-    service(ward).addendum(1, CARL, "Compared with the CT.", now() + timedelta(minutes=1))
-    service(ward).addendum(1, RITA, "No change.", now() + timedelta(minutes=2))
+    add(ward, CARL, "Compared with the CT.", now() + timedelta(minutes=1))
+    add(ward, RITA, "No change.", now() + timedelta(minutes=2))
     return ward
 
 

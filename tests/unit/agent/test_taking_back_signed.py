@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import select
@@ -13,11 +14,19 @@ from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, Mode, Way
 from reports.objects import tree
 from reports.objects.content import read_content
-from reports.signoff.errors import AlreadySigned, Ended, NotAllowed, SignedSince, Unwritable
+from reports.signoff.errors import (
+    AlreadySigned,
+    Ended,
+    IdentityUnproven,
+    NotAllowed,
+    NotShown,
+    SignedSince,
+    Unwritable,
+)
 from reports.signoff.reasons import Reason
-from reports.signoff.tables import Decision, SignedDocument, SignedKind, Verdict
+from reports.signoff.tables import Decision, Identity, SignedDocument, SignedKind, Verdict
 from reports.tables import ReportState
-from tests.unit.agent.desk_of_readers import CARL, EDITED, RITA, TOM, predecessor, ready, service, sign
+from tests.unit.agent.desk_of_readers import CARL, EDITED, RITA, TOM, add, predecessor, ready, service, sign
 from tests.unit.agent.ward import Ward, now
 from tests.unit.reports import films
 
@@ -116,9 +125,8 @@ def test_addenda_are_a_chain_at_each_destination(ward: Ward) -> None:
     ward.deliver()
     sign(ward)
     signed = {one.destination: one for one in ward.deliver() if one.kind is Kind.BASIC_TEXT}
-    study_id = ward.study().id
-    service(ward).addendum(study_id, CARL, "Compared with the CT.", now() + timedelta(minutes=1))
-    done = service(ward).addendum(study_id, RITA, "No change.", now() + timedelta(minutes=2))
+    add(ward, CARL, "Compared with the CT.", now() + timedelta(minutes=1))
+    done = add(ward, RITA, "No change.", now() + timedelta(minutes=2))
 
     sent = ward.deliver()
 
@@ -153,12 +161,30 @@ def test_an_addendum_is_a_radiologists_and_has_words(ward: Ward) -> None:
 
 
 @ON_SQLITE
+def test_an_addendum_is_of_somebody_who_saw_the_film_while_the_pacs_agrees(ward: Ward) -> None:
+    ward.study_with_draft()
+    done = sign(ward)
+    adding = partial(service(ward).addendum, done.study_id, words="A rib fracture.")
+    with pytest.raises(NotShown):
+        adding(CARL, now=now())
+    service(ward).film_shown(done.report_id, CARL, now())
+    with pytest.raises(IdentityUnproven, match="in the last ten minutes"):
+        adding(CARL, now=now() + timedelta(minutes=11))
+    service(ward).identity_checked(done.report_id, Identity.DIFFERS, now())
+    with pytest.raises(IdentityUnproven, match="another patient"):
+        adding(CARL, now=now() + timedelta(minutes=1))
+    service(ward).identity_checked(done.report_id, Identity.SAME, now())
+
+    assert adding(CARL, now=now() + timedelta(minutes=1)).kind is SignedKind.ADDENDUM
+
+
+@ON_SQLITE
 def test_an_addendum_that_is_sent_twice_is_added_once(ward: Ward) -> None:
     ward.study_with_draft()
     done = sign(ward)
     for words in ("A rib fracture.", "Compared with the CT."):
         later = now() + timedelta(minutes=done.number)
-        done = service(ward).addendum(done.study_id, RITA, words, later, seen=done.number)
+        done = add(ward, RITA, words, later, seen=done.number)
     with pytest.raises(SignedSince, match="rita has signed since"):
         service(ward).addendum(done.study_id, RITA, words, now() + timedelta(minutes=9), seen=done.number - 1)
     assert len(ward.ask(lambda tx: tx.scalars(select(SignedDocument)).all())) == 3

@@ -146,6 +146,30 @@ def test_draft_beside_a_signed_report_still_waits(place: Place) -> None:
     assert place.rita.get("/report/next").headers["location"] == "/"
 
 
+def test_page_of_a_draft_beside_a_signed_report_says_what_to_do_and_lets_it(place: Place) -> None:
+    add_user(place.room.database, "tom", Role.TRAINEE)
+    first, second = place.beside()
+    place.morning.sign(second)
+    base = "/study/1/report"
+    for act in ("open", "shown", "identity"):
+        desk = place.rita.post(f"{base}/{act}", json={"report": first.id}).json()
+
+    assert (desk["beside"]["by"], desk["beside"]["address"]) == ("Reader Rita", f"{base}?report={second.id}")
+    assert desk["obstacles"]["sign"].startswith("The study has a signed report: take this draft over")
+    assert (desk["obstacles"]["take-over"], desk["obstacles"]["close"]) == ("", "")
+    tom = signed_in(place.room.app, place.room.database, "tom")
+    assert tom.post(f"{base}/close", json={"report": first.id}).status_code == 403
+    refused = place.rita.post(f"{base}/accept", json={"report": first.id, "version": desk["version"], "pin": "2580"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "signed-beside")
+    body = {"report": first.id, "version": desk["version"], "words": "Pneumothorax on the first film.", "pin": "2580"}
+    over = place.rita.post(f"{base}/take-over", json={**body, "seen": desk["beside"]["number"]}).json()
+
+    assert (over["state"], over["beside"]) == ("WITHDRAWN", None)
+    assert "taken this AI draft over" in over["happened"]
+    assert place.shown() == (second.id, ReportState.VERIFIED)
+    assert "Pneumothorax on the first film." in place.rita.get(base).text
+
+
 def test_what_was_signed_before_says_nothing_of_the_draft_that_is_shown(place: Place) -> None:
     first, second = place.beside()
     place.morning.sign(second)
