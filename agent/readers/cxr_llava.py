@@ -365,23 +365,28 @@ def load(
     checkpoint = Checkpoint.open(folder, precision, framing)
     with torch.device("meta"):  # names and shapes only: a second copy of 14 GB would not fit
         model = CxrLlavaModel(checkpoint.config)
+    if where.type == "cuda" and precision == "fp32":
+        torch.backends.cudnn.allow_tf32 = False  # by default 10 bits of each value are multiplied in the first layer
     try:
         _fill(model, checkpoint, where)
+        model.compute_buffers(where)
+        reader = CxrLlavaReader(model.eval(), checkpoint, where, limits=limits, seconds=seconds)
     except torch.OutOfMemoryError as error:
         raise no_room_for_weights(precision) from error
-    model.compute_buffers(where)
-    return CxrLlavaReader(model.eval(), checkpoint, where, limits=limits, seconds=seconds)
+    if where.type == "cuda":
+        torch.cuda.empty_cache()  # what was read before it was quantized or joined; others may need it
+    return reader
 
 
 def place(name: str) -> torch.device:
     """The device that `auto`, `cpu` or `cuda` means here. Raises ConfigurationError: there is none."""
     if name == "auto":
-        name = "cuda:0" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigurationError(
             f"The device {name!r} is configured, but torch sees no CUDA device. Use 'auto' or 'cpu'."
         )
-    return torch.device(name)
+    return torch.device("cuda:0" if name == "cuda" else name)  # torch limits the memory of a numbered device only
 
 
 def _largest(checkpoint: Checkpoint, limits: Limits | int, where: torch.device, gibibytes: float | None) -> str:

@@ -12,11 +12,16 @@ class Chooser:
     """Greedy, or sampled with a generator of its own: beside others a study draws what it draws alone."""
 
     def __init__(self, generation: Generation) -> None:
+        """Raises ValueError: settings by which no token could be chosen."""
+        if generation.max_new_tokens < 1:
+            raise ValueError("an answer has at least one token: max_new_tokens is 1 or more")
         self._generation = generation
         self._source: torch.Generator | None = None
         if generation.mode == "sampled":
             if generation.seed is None:
                 raise ValueError("sampling needs a seed, or a reading could not be repeated")
+            if not (generation.temperature > 0 and 0 < generation.top_p <= 1 and generation.top_k >= 1):
+                raise ValueError("sampling needs temperature above 0, top_p above 0 and at most 1, top_k of 1 or more")
             # on the processor: one seed, one sequence, on any device
             self._source = torch.Generator().manual_seed(generation.seed)
 

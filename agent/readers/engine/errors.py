@@ -42,7 +42,7 @@ _FULL: Final = (
 )
 
 # What a study can do to itself on the way in: a film of a wrong size, a token that is none, a question too long.
-OF_ONE_STUDY: Final = (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, EngineError)
+OF_ONE_STUDY: Final = (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, WetreadError)
 
 
 def raise_if_of_all(error: BaseException) -> None:

@@ -126,6 +126,9 @@ class NativeLlama:
         self._cosine, self._sine = self._angles(llama)
         # LLM.int8 looks for outliers on the host, which no CUDA graph can hold.
         self.capturable = self.device.type == "cuda" and not any(isinstance(m, Linear8bitLt) for m in llama.modules())
+        self.stream: torch.cuda.Stream | None = None  # on which they are made
+        if self.capturable:
+            self.stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         # On a busy machine the threads of a small product wait milliseconds for each other (measured: 40 times).
         self.threads = 1 if self.device.type == "cpu" and self._weigh() < _SMALL_BYTES else None
         # On a processor, SDPA rounds differently from thread to thread (measured); batched products do not.

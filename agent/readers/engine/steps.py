@@ -54,11 +54,15 @@ class Stepper:
         else:
             key = (inputs.shape[1], length)
             if key not in self._graphs:
-                self._graphs[key] = Graph(
-                    lambda x: self._compute(x, length, None), inputs, self._llama.device, self._pool
-                )
+                self._graphs[key] = self._capture(inputs, length)
             chosen, logits = self._graphs[key].replay(inputs)
         return Stepped(chosen.tolist(), logits)
+
+    def _capture(self, inputs: Tensor, length: int) -> Graph:
+        assert self._llama.stream is not None
+        return Graph(
+            lambda x: self._compute(x, length, None), inputs.to(self._llama.device), self._llama.stream, self._pool
+        )
 
     def _compute(self, inputs: Tensor, length: int, active: int | None) -> tuple[Tensor, Tensor]:
         tokens, last, write = inputs.unbind()
@@ -72,23 +76,23 @@ class Graph:
     """A captured step: hundreds of kernels for the price of one launch."""
 
     def __init__(
-        self,
-        compute: Callable[[Tensor], tuple[Tensor, Tensor]],
-        inputs: Tensor,
-        device: torch.device,
-        pool: Any,
+        self, compute: Callable[[Tensor], tuple[Tensor, Tensor]], inputs: Tensor, stream: torch.cuda.Stream, pool: Any
     ) -> None:
-        self._inputs = inputs.to(device)
-        side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(side):  # libraries allocate and choose kernels at their first calls
-            for _ in range(_WARM_UPS):
-                compute(self._inputs)
-        torch.cuda.current_stream(device).wait_stream(side)
+        """stream: another one than the usual; the same for all graphs, since libraries keep a workspace for each."""
+        self._inputs = inputs
         self._graph = torch.cuda.CUDAGraph()
-        # other threads may use the device meanwhile
-        with torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local"):
-            self._outputs = compute(self._inputs)
+        usual = torch.cuda.current_stream(inputs.device)
+        stream.wait_stream(usual)
+        # around both: a capture that cannot be ended does not give the usual stream back
+        with torch.cuda.stream(stream):
+            try:
+                for _ in range(_WARM_UPS):  # libraries allocate and choose kernels at their first calls
+                    compute(self._inputs)
+            finally:  # also after a lack of memory: what was begun still writes to the cache
+                usual.wait_stream(stream)
+            # other threads may use the device meanwhile
+            with torch.cuda.graph(self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
+                self._outputs = compute(self._inputs)
 
     def replay(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Compute with other inputs; the outputs are overwritten by the next replay."""

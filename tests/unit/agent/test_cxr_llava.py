@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from agent.readers import load_reader, prompt
 from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError
-from agent.readers.cxr_llava import CxrLlavaModel, load
+from agent.readers.cxr_llava import CxrLlavaModel, load, place
 from agent.readers.preprocess import to_pixels
 from agent.readers.protocol import Generation, Reader, UnreadableText
 from dicom_node.errors import ConfigurationError
@@ -142,6 +142,17 @@ def test_unknown_precision_and_absent_folder_are_errors(tmp_path: Path) -> None:
         load(tmp_path / "nowhere", "bf16", device="cpu")
 
 
+def test_a_cuda_device_without_a_number_is_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch limits the memory of a device only where its number is given."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert {str(place(name)) for name in ("auto", "cuda", "cuda:0")} == {"cuda:0"}
+    assert str(place("cuda:1")) == "cuda:1"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert str(place("auto")) == "cpu"
+    with pytest.raises(ConfigurationError, match="'cuda' is configured"):
+        place("cuda")
+
+
 def test_a_tokenizer_of_another_model_is_an_error(folder: Path) -> None:
     edit(folder / "config.json", lambda c: c["llama"].update(vocab_size=401))
     with pytest.raises(CheckpointError):
@@ -175,11 +186,11 @@ def teach(folder: Path, words: str, question: str) -> None:
         for name, weight in weights.items():
             if name.endswith(("o_proj.weight", "down_proj.weight")) or name in {"lm_head.weight", EMBEDDED}:
                 weight.zero_()
-            for place, (token, following) in enumerate(pairwise(chain)):
+            for spot, (token, following) in enumerate(pairwise(chain)):
                 if name == EMBEDDED:
-                    weight[token, place] = 1
+                    weight[token, spot] = 1
                 elif name == "lm_head.weight":
-                    weight[following, place] = 1
+                    weight[following, spot] = 1
         save_file(weights, shard)
 
 

@@ -28,6 +28,7 @@ from agent.readers.engine.errors import (
 )
 from agent.readers.engine.llama import Cache, NativeLlama
 from agent.readers.protocol import Generation, UnreadableText
+from dicom_node.errors import ConfigurationError
 from tests.harness.node import wait_until
 
 CHECKPOINT = Path(__file__).parents[2] / "reference" / "cxr_llava" / "ckpt"
@@ -401,6 +402,38 @@ def test_a_film_that_cannot_be_prepared_fails_alone(make_engine: MakeEngine, ask
         with pytest.raises((RuntimeError, ValueError)):
             bad.result()
     assert len(answer.result()) == 6
+
+
+def test_an_error_of_ours_in_a_preparation_is_that_studys_own(make_engine: MakeEngine, ask: Ask) -> None:
+    engine = make_engine()
+    broken: Future[NDArray[np.float32]] = Future()
+    broken.set_exception(ConfigurationError("the film is elsewhere"))
+    failing = engine.submit(Request(ask(1).ids, broken, Generation()))
+    answer = engine.submit(ask(1, 6))
+    assert len(answer.result()) == 6
+    with pytest.raises(ConfigurationError, match="elsewhere"):
+        failing.result()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_new_tokens": 0},
+        {"mode": "sampled", "seed": None},
+        {"mode": "sampled", "temperature": 0.0},
+        {"mode": "sampled", "temperature": float("nan")},
+        {"mode": "sampled", "top_p": 0.0},
+        {"mode": "sampled", "top_p": 1.5},
+        {"mode": "sampled", "top_k": 0},
+    ],
+)
+def test_settings_by_which_nothing_could_be_written_are_refused_at_once(
+    make_engine: MakeEngine, ask: Ask, settings: dict[str, Any]
+) -> None:
+    engine = make_engine()
+    with pytest.raises(ValueError, match=r"token|sampling"):
+        engine.submit(ask(1, generation=Generation(**{"seed": 1, **settings})))
+    assert engine.load.waiting == 0
 
 
 def test_a_film_in_preparation_holds_nobody_up(make_engine: MakeEngine, ask: Ask) -> None:
