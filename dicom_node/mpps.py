@@ -5,7 +5,7 @@ Notifications (PS3.4 R.3). Both may say that a study is whole; nothing else is d
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, cast
@@ -47,13 +47,16 @@ _GONE: Final = "UNAVAILABLE"  # Instance Availability (0008,0056)
 _MOST: Final = 10_000  # instances of one message
 
 Answer = tuple[int, Dataset | None]
+Keep = Callable[[Session, Event, datetime], None]
 
 
 class PerformedSteps:
     """The services that the listener offers: procedure steps and availability notifications, from whoever may send."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, counted: Collection[Trigger] = (Trigger.IAN, Trigger.MPPS)) -> None:
+        """counted: whose word may complete a study. The others are answered all the same, and nothing is written."""
         self._database = database
+        self._counted = frozenset(counted)
 
     @property
     def offers(self) -> Sequence[Offer]:
@@ -69,7 +72,7 @@ class PerformedSteps:
     def _handle_create(self, event: evt.Event) -> Answer:
         attributes, peer = event.attribute_list, _peer(event)
         if str(event.context.abstract_syntax) == AVAILABILITY:
-            status, _ = self._answered(lambda tx, now: hear_availability(tx, attributes, peer, now))
+            status, _ = self._answered(lambda tx, now: hear_availability(tx, attributes, peer, now, keep=self._keep))
             return status, _named(attributes) if status == SUCCESS else None
         uid = str(cast(N_CREATE, event.request).AffectedSOPInstanceUID or "")
         return self._answered(lambda tx, now: begin(tx, uid, attributes, peer, now))
@@ -78,7 +81,11 @@ class PerformedSteps:
         if str(event.context.abstract_syntax) == AVAILABILITY:
             return NO_SUCH_INSTANCE, None
         uid, changes = str(cast(N_SET, event.request).RequestedSOPInstanceUID), event.modification_list
-        return self._answered(lambda tx, now: go_on(tx, uid, changes, now))
+        return self._answered(lambda tx, now: go_on(tx, uid, changes, now, keep=self._keep))
+
+    def _keep(self, tx: Session, event: Event, now: datetime) -> None:
+        if event.trigger in self._counted:
+            completed_by(tx, event, now)
 
     def _answered(self, change: Callable[[Session, datetime], int]) -> Answer:
         try:
@@ -115,7 +122,7 @@ def begin(tx: Session, uid: str, attributes: Dataset, peer: str, now: datetime) 
     return SUCCESS
 
 
-def go_on(tx: Session, uid: str, changes: Dataset, now: datetime) -> int:
+def go_on(tx: Session, uid: str, changes: Dataset, now: datetime, *, keep: Keep = completed_by) -> int:
     """N-SET of a procedure step (PS3.4 F.7.2.2.2); one that has ended is never changed. Returns the status."""
     found = select(PerformedStep).where(PerformedStep.sop_instance_uid == uid)
     step = tx.scalar(found.with_for_update(of=PerformedStep))
@@ -131,11 +138,11 @@ def go_on(tx: Session, uid: str, changes: Dataset, now: datetime) -> int:
     step.status, step.changed_at = status, now
     if status == _COMPLETED:
         tx.flush()
-        _conclude(tx, step, now)
+        _conclude(tx, step, now, keep)
     return SUCCESS
 
 
-def hear_availability(tx: Session, attributes: Dataset, peer: str, now: datetime) -> int:
+def hear_availability(tx: Session, attributes: Dataset, peer: str, now: datetime, *, keep: Keep = completed_by) -> int:
     """N-CREATE of an availability notification. Returns the status."""
     study = _text(attributes, "StudyInstanceUID")
     if not is_uid(study) or "ReferencedSeriesSequence" not in attributes:
@@ -146,12 +153,12 @@ def hear_availability(tx: Session, attributes: Dataset, peer: str, now: datetime
         for item in _items(series, "ReferencedSOPSequence")
         if _text(item, "InstanceAvailability").upper() != _GONE
     ]
-    completed_by(tx, Event(Trigger.IAN, study, frozenset(_uids(objects)), peer), now)
+    keep(tx, Event(Trigger.IAN, study, frozenset(_uids(objects)), peer), now)
     log.info("availability_told", peer=peer, objects=len(objects))
     return SUCCESS
 
 
-def _conclude(tx: Session, step: PerformedStep, now: datetime) -> None:
+def _conclude(tx: Session, step: PerformedStep, now: datetime, keep: Keep) -> None:
     """The study is whole once all its steps have ended; what was discontinued has no images that anybody waits for."""
     if not step.study_instance_uid:
         return
@@ -160,7 +167,7 @@ def _conclude(tx: Session, step: PerformedStep, now: datetime) -> None:
     if any(one.status == _IN_PROGRESS for one in steps):
         return
     images = frozenset(uid for one in steps if one.status == _COMPLETED for uid in json.loads(one.instances))
-    completed_by(tx, Event(Trigger.MPPS, step.study_instance_uid, images, step.peer), now)
+    keep(tx, Event(Trigger.MPPS, step.study_instance_uid, images, step.peer), now)
     log.info("step_completed", peer=step.peer, images=len(images))
 
 

@@ -60,10 +60,12 @@ def services(config: Config, database: Database) -> list[Service]:
     """What the DICOM port offers beside Verification and Storage: a line each."""
     from dicom_node.commitment_service import Commitment
     from dicom_node.mpps import PerformedSteps
+    from dicom_node.rules.tables import Trigger
     from dicom_node.worklist.completions import committed_by
 
     heard = [committed_by] if "commitment" in config.node.complete_by else []
-    return [Commitment(config.node, database, *heard), PerformedSteps(database)]
+    counted = [Trigger(word) for word in config.node.complete_by]
+    return [Commitment(config.node, database, *heard), PerformedSteps(database, counted)]
 
 
 def _serve_hl7(config: Config, database: Database) -> MllpServer | None:

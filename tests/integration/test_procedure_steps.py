@@ -67,11 +67,17 @@ class Modality:
 
 
 @pytest.fixture
-def modality(database: Database, tmp_path: Path) -> Iterator[Modality]:
+def counted() -> tuple[Trigger, ...]:
+    """Whose word completes a study here."""
+    return (Trigger.IAN, Trigger.MPPS)
+
+
+@pytest.fixture
+def modality(database: Database, tmp_path: Path, counted: tuple[Trigger, ...]) -> Iterator[Modality]:
     with database.write() as tx:
         tx.add(RemoteAE(ae_title="CR1", may_send=True))
     config = NodeConfig(bind_address="127.0.0.1", port=free_port(), data_folder=tmp_path / "data", reserve_mebibytes=1)
-    listener = Listener(config, database, [PerformedSteps(database)])
+    listener = Listener(config, database, [PerformedSteps(database, counted)])
     listener.start()
     yield Modality(config.port, database)
     listener.stop(patience_seconds=5)
@@ -198,3 +204,14 @@ def test_a_step_for_two_studies_concludes_nothing(modality: Modality) -> None:
 @ONE
 def test_a_notification_without_a_study_is_refused(modality: Modality) -> None:
     assert modality.create(AVAILABILITY, None, _item(StudyInstanceUID=STUDY)) == 0x0120
+
+
+@ONE
+@pytest.mark.parametrize(
+    ("counted", "kept"), [((), 0), ((Trigger.COMMITMENT,), 0), ((Trigger.IAN,), 1), ((Trigger.MPPS,), 1)]
+)
+def test_what_completes_no_study_here_is_answered_and_not_written(modality: Modality, kept: int) -> None:
+    assert modality.create(AVAILABILITY, "2.25.3", notification("2.25.101")) == 0x0000
+    assert modality.create(PERFORMED_STEP, "2.25.1", step("IN PROGRESS")) == 0x0000
+    assert modality.set("2.25.1", step("COMPLETED", images=("2.25.101",))) == 0x0000
+    assert modality.signals() == kept
