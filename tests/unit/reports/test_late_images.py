@@ -149,10 +149,13 @@ def test_draft_beside_a_signed_report_still_waits(place: Place) -> None:
 def test_page_of_a_draft_beside_a_signed_report_says_what_to_do_and_lets_it(place: Place) -> None:
     add_user(place.room.database, "tom", Role.TRAINEE)
     first, second = place.beside()
-    place.morning.sign(second)
     base = "/study/1/report"
-    for act in ("open", "shown", "identity"):
-        desk = place.rita.post(f"{base}/{act}", json={"report": first.id}).json()
+    for report in (second, first):
+        for act in ("open", "shown", "identity"):
+            desk = place.rita.post(f"{base}/{act}", json={"report": report.id}).json()
+        if report is second:
+            accepted = {"report": second.id, "version": desk["version"], "pin": "2580"}
+            assert place.rita.post(f"{base}/accept", json=accepted).status_code == 200
 
     assert (desk["beside"]["by"], desk["beside"]["address"]) == ("Reader Rita", f"{base}?report={second.id}")
     assert desk["obstacles"]["sign"].startswith("The study has a signed report: take this draft over")
