@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import NotFound
@@ -25,7 +26,7 @@ from reports.page.sheet import day, person, visible
 from reports.signoff.copies import SILENCE
 from reports.signoff.tables import SignedDocument, SignedKind, WorkingCopy
 from reports.tables import Report, ReportState
-from reports.web.worklist import ORDER_OF_READING, first_open
+from reports.web import choice
 
 _NO_SUCH = 2**31
 _OF_FILM = ("Modality", "BodyPartExamined", "ViewPosition", "ImageLaterality", "StationName", "SpecificCharacterSet")
@@ -119,17 +120,8 @@ def neighbors(tx: Session, study_id: int, user_id: int, now: datetime) -> Neighb
     """What a person may open before and after, in the order of the worklist: what nobody else has open, and what is
     offered to nobody else.
     """
-    chosen = (
-        select(Revision.study_id)
-        .join(Report, Report.revision_id == Revision.id)
-        .join(Workitem, Workitem.revision_id == Revision.id)
-        .outerjoin(WorkingCopy, WorkingCopy.report_id == Report.id)
-        .outerjoin(Glance, Glance.report_id == Report.id)
-        .where(Report.id.in_(first_open()), _is_free(user_id, now) | _is(study_id))
-        .order_by(*ORDER_OF_READING)
-        .limit(2000)
-    )
-    order = list(dict.fromkeys(tx.scalars(chosen)))
+    asked = {choice.USER: user_id, "study": study_id, "silent_since": now - SILENCE}
+    order = list(dict.fromkeys(tx.scalars(_next_to(), asked)))
     others = [one for one in order if one != study_id]
     if study_id not in order:
         return Neighbors(None, next(iter(others), None), len(others))
@@ -140,15 +132,23 @@ def neighbors(tx: Session, study_id: int, user_id: int, now: datetime) -> Neighb
     )
 
 
-def _is_free(user_id: int, now: datetime) -> ColumnElement[bool]:
-    free = WorkingCopy.holder_id.is_(None) | (WorkingCopy.holder_id == user_id)
-    silent = WorkingCopy.heard_at.is_(None) | (WorkingCopy.heard_at <= now - SILENCE)
-    offered = WorkingCopy.offered_to.is_(None) | (WorkingCopy.offered_to == user_id)
-    return WorkingCopy.report_id.is_(None) | ((free | silent) & offered)
-
-
-def _is(study_id: int) -> ColumnElement[bool]:
-    return Revision.study_id == study_id
+@cache
+def _next_to() -> Select[int]:
+    """Studies in the order of the worklist whose draft a person may open, and one study that he has before him."""
+    free = WorkingCopy.holder_id.is_(None) | (WorkingCopy.holder_id == choice.user())
+    silent = WorkingCopy.heard_at.is_(None) | (WorkingCopy.heard_at <= bindparam("silent_since"))
+    offered = WorkingCopy.offered_to.is_(None) | (WorkingCopy.offered_to == choice.user())
+    is_free = WorkingCopy.report_id.is_(None) | ((free | silent) & offered)
+    return (
+        select(Revision.study_id)
+        .join(Report, Report.revision_id == Revision.id)
+        .join(Workitem, Workitem.revision_id == Revision.id)
+        .outerjoin(WorkingCopy, WorkingCopy.report_id == Report.id)
+        .outerjoin(Glance, Glance.report_id == Report.id)
+        .where(Report.id.in_(choice.first_open()), is_free | (Revision.study_id == bindparam("study")))
+        .order_by(*choice.ORDER_OF_READING)
+        .limit(2000)
+    )
 
 
 def document_of(digest: str, store: Path) -> Dataset | None:

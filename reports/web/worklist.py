@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar, TypeVarTuple
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, or_, select
+from sqlalchemy.orm import Session, contains_eager, lazyload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from dicom_node.books import Backlog
 from dicom_node.database import clock
 from dicom_node.forecast import readings_per_hour
-from dicom_node.rules.decision import BACKLOG, ROUTINE
-from dicom_node.tables import (
-    Book,
-    Delivery,
-    Instance,
-    Revision,
-    Role,
-    Study,
-    Switch,
-    Workitem,
-    WorkitemState,
-)
+from dicom_node.rules.decision import ROUTINE
+from dicom_node.tables import Delivery, Instance, Revision, Role, Study, Switch, Workitem, WorkitemState
 from dicom_node.worklist.urgency import order_of_claims
 from reports import drafts
 from reports.glance import Glance, Urgency, marked
 from reports.signoff.copies import holder_of
 from reports.signoff.tables import WorkingCopy
-from reports.tables import ENDED, Report, ReportState
+from reports.tables import Report
+from reports.web import choice
 from reports.web.standing import Facts
 from reports.web.wish import Priority, Show, Sort, Wish
 
-OPEN: Final = drafts.OPEN
-_SHADOW: Final = "shadow"
-_urgency: Final = func.coalesce(Glance.urgency, int(Urgency.PLAIN))
-# Whose turn it is to be read by a person: what may be critical whoever ordered it, then what was ordered as stat.
-_turn: Final = case(
-    (_urgency == int(Urgency.CRITICAL), 0),
-    (Workitem.priority < ROUTINE, 1),
-    (_urgency == int(Urgency.DOUBTFUL), 2),
-    (Workitem.priority >= BACKLOG, 4),
-    else_=3,
-)
-
-
-ORDER_OF_READING: Final = (_turn, _urgency, Revision.study_id)  # columns of workitem, glance and revision
+OPEN: Final = choice.OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,36 +46,77 @@ class _Images:
     last_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A report with who has it open and what the worklist shows of it."""
+
+    report: Report | None
+    copy: WorkingCopy | None
+    glance: Glance | None
+
+
 _NONE: Final = _Images(0, "", None)
+_NOTHING: Final = _Written(None, None, None)
+Columns = TypeVarTuple("Columns")
+OfRevision = TypeVar("OfRevision", Workitem, Delivery)
+_among: Final[BindParameter[Any]] = bindparam(choice.AMONG, expanding=True)
+_REVISIONS: Final = (
+    select(Revision)
+    .join(Study, (Revision.study_id == Study.id) & (Revision.number == Study.revision))
+    .where(Study.id.in_(_among))
+    .options(contains_eager(Revision.study))
+)
+_WORKITEMS: Final = select(Workitem).where(Workitem.revision_id.in_(_among)).options(lazyload(Workitem.revision))
+_DELIVERIES: Final = (
+    select(Delivery).where(Delivery.revision_id.in_(_among)).order_by(Delivery.id).options(lazyload(Delivery.revision))
+)
+_IMAGES: Final = (
+    select(Instance.study_id, func.count(), func.min(Instance.calling_ae_title), func.max(Instance.received_at))
+    .where(Instance.study_id.in_(_among), Instance.role == Role.IMAGE, Instance.conflict.is_(False))
+    .group_by(Instance.study_id)
+)
+_REPORTS: Final = (
+    select(Revision.study_id, Report, WorkingCopy, Glance)
+    .join(Report, Report.revision_id == Revision.id)
+    .outerjoin(WorkingCopy, WorkingCopy.report_id == Report.id)
+    .outerjoin(Glance, Glance.report_id == Report.id)
+    .where(Revision.study_id.in_(_among), Revision.reason != choice.SHADOW)
+    .order_by(Report.id.desc())
+)
+_PAUSED: Final = select(Switch.name).where(Switch.on)
 
 
 def find(tx: Session, wish: Wish, now: datetime, *, user_id: int, limit: int) -> Found:
     """One page of the studies that fit, in the order that was asked for."""
-    chosen = _after(_fitting(wish, now, user_id), wish)
-    order: tuple[Any, ...] = ORDER_OF_READING if wish.sort is Sort.URGENT else (Study.id.desc(),)
-    if wish.sort is Sort.OLDEST:
-        order = (Study.id,)
-    rows = tx.execute(chosen.add_columns(_turn, _urgency).order_by(*order).limit(limit + 1)).all()
+    chosen = _narrowed(choice.page(wish.show, wish.sort), wish, now)
+    rows = tx.execute(chosen, {choice.USER: user_id, choice.NUMBER: limit + 1}).all()
     older: tuple[int, ...] = ()
     if len(rows) > limit:
         last, turn, urgency = rows[limit - 1]
         older = (turn, urgency, last.study_id) if wish.sort is Sort.URGENT else (last.study_id,)
-    return Found(facts_of(tx, [revision for revision, _, _ in rows[:limit]]), older)
+    return Found(facts_of(tx, [revision for revision, _, _ in rows[:limit]], now), older)
+
+
+def first(tx: Session, wish: Wish, now: datetime, *, user_id: int, limit: int) -> frozenset[int]:
+    """The studies of that page, without anything about them."""
+    chosen = _narrowed(choice.first(wish.show, wish.sort), wish, now)
+    return frozenset(tx.scalars(chosen, {choice.USER: user_id, choice.NUMBER: limit}))
 
 
 def fitting(tx: Session, wish: Wish, now: datetime, *, user_id: int, among: Iterable[int]) -> frozenset[int]:
     """Which of these studies fit."""
-    chosen = _fitting(wish, now, user_id).where(Study.id.in_(tuple(among)))
-    return frozenset(revision.study_id for revision in tx.scalars(chosen))
+    chosen = choice.some(wish.show)
+    filters = _filters(wish, now)
+    asked = chosen.where(*filters) if filters else chosen
+    return frozenset(tx.scalars(asked, {choice.USER: user_id, choice.AMONG: list(among)}))
 
 
 def revisions(tx: Session, studies: Iterable[int]) -> Sequence[Revision]:
     """The newest revisions of these studies."""
-    newest = (Revision.study_id == Study.id) & (Revision.number == Study.revision)
-    return tx.scalars(select(Revision).join(Study, newest).where(Study.id.in_(tuple(studies)))).all()
+    return tx.scalars(_REVISIONS, {choice.AMONG: list(studies)}).all()
 
 
-def counts(tx: Session, waiting: Backlog, now: datetime, *, user_id: int) -> dict[Show, int]:
+def counts(tx: Session, waiting: Backlog, *, user_id: int) -> dict[Show, int]:
     """How many studies wait for somebody or something, by tab."""
     found = {
         Show.COMING: waiting.receiving + waiting.scheduled + waiting.in_progress,
@@ -104,8 +124,7 @@ def counts(tx: Session, waiting: Backlog, now: datetime, *, user_id: int) -> dic
         Show.DEAD_LETTERS: waiting.dead_letters,
     }
     for show in (Show.DRAFTS, Show.MINE) if user_id else (Show.DRAFTS,):
-        ids = _fitting(Wish(show=show), now, user_id).with_only_columns(func.count())
-        found[show] = tx.scalar(ids) or 0
+        found[show] = tx.scalar(choice.count(show), {choice.USER: user_id}) or 0
     return found
 
 
@@ -114,55 +133,10 @@ def readers(tx: Session) -> Sequence[str]:
     return tx.scalars(select(Report.reader).distinct().order_by(Report.reader)).all()
 
 
-def _fitting(wish: Wish, now: datetime, user_id: int) -> Select[Any]:
-    """The newest revision of every study that fits. Report, glance and workitem of that revision are joined, if there
-    are any; where drafts are asked for, those of the study's oldest open draft, whatever became of later images.
-    """
-    chosen = (
-        select(Revision)
-        .select_from(Study)
-        .join(Revision, (Revision.study_id == Study.id) & (Revision.number == Study.revision))
-    )
-    written = Revision
-    if wish.show in (Show.DRAFTS, Show.MINE):
-        written = aliased(Revision)
-        chosen = chosen.join(written, written.study_id == Study.id)
-    chosen = (
-        chosen.outerjoin(Report, Report.revision_id == written.id)
-        .outerjoin(Glance, (Glance.report_id == Report.id) & (written.reason != _SHADOW))
-        .outerjoin(Workitem, Workitem.revision_id == written.id)
-    )
-    return chosen.where(*_shown(wish.show, user_id), *_filters(wish, now))
-
-
-def _shown(show: Show, user_id: int) -> tuple[ColumnElement[bool], ...]:
-    held = or_(Study.hold_reason != "", and_(Workitem.id.is_not(None), Workitem.hold_reason != ""))
-    mine = or_(WorkingCopy.holder_id == user_id, WorkingCopy.offered_to == user_id)
-    older, signed = aliased(Revision), aliased(Report)
-    final = select(signed.id).join(older, older.id == signed.revision_id).where(older.study_id == Study.id)
-    conditions: dict[Show, tuple[ColumnElement[bool], ...]] = {
-        Show.DRAFTS: (Report.id.in_(first_open()),),
-        Show.MINE: (Report.id.in_(first_open(select(WorkingCopy.report_id).where(mine))),),
-        Show.COMING: (Revision.book == Book.IN_FLIGHT, Report.id.is_(None), ~held),
-        Show.HELD: (Revision.book == Book.IN_FLIGHT, held),
-        Show.DEAD_LETTERS: (Revision.book == Book.DEAD_LETTERED,),
-        Show.EXCLUDED: (Revision.book == Book.EXCLUDED,),
-        Show.SIGNED: (final.where(signed.state == ReportState.VERIFIED).exists(),),
-        Show.ENDED: (or_(Report.state.in_(ENDED), Revision.book == Book.CLOSED),),
-    }
-    return conditions.get(show, ())
-
-
-def first_open(among: Select[Any] | None = None) -> Select[Any]:
-    """Numbers of reports: of each study the oldest open one that people may see. among: numbers of those that count."""
-    written, draft = aliased(Revision), aliased(Report)
-    chosen = (
-        select(func.min(draft.id))
-        .join(written, written.id == draft.revision_id)
-        .where(draft.taken_back_at.is_(None), draft.state.in_(OPEN), written.reason != _SHADOW)
-        .group_by(written.study_id)
-    )
-    return chosen if among is None else chosen.where(draft.id.in_(among))
+def _narrowed(chosen: Select[*Columns], wish: Wish, now: datetime) -> Select[*Columns]:
+    """What a person asked for beside the tab."""
+    wanted = (*_filters(wish, now), *choice.after(wish.before, wish.sort))
+    return chosen.where(*wanted) if wanted else chosen  # the same question, which is known by now
 
 
 def _filters(wish: Wish, now: datetime) -> list[ColumnElement[bool]]:
@@ -190,35 +164,20 @@ def _filters(wish: Wish, now: datetime) -> list[ColumnElement[bool]]:
     return wanted
 
 
-def _after(chosen: Select[Any], wish: Wish) -> Select[Any]:
-    """Only what comes behind the end of the page before."""
-    if not wish.before:
-        return chosen
-    if wish.sort is Sort.URGENT:
-        turn, urgency, number = wish.before
-        same = and_(_turn == turn, or_(_urgency > urgency, and_(_urgency == urgency, Study.id > number)))
-        return chosen.where(or_(_turn > turn, same))
-    (number,) = wish.before
-    return chosen.where(Study.id > number if wish.sort is Sort.OLDEST else Study.id < number)
-
-
-def facts_of(tx: Session, revisions: Sequence[Revision]) -> list[Facts]:
-    """The facts of these revisions, in their order, with a fixed number of questions."""
-    now = clock(tx)
-    wanted = [revision.id for revision in revisions]
-    studies = [revision.study_id for revision in revisions]
-    workitems = {
-        workitem.revision_id: workitem
-        for workitem in tx.scalars(select(Workitem).where(Workitem.revision_id.in_(wanted)))
-    }
+def facts_of(tx: Session, revisions: Sequence[Revision], now: datetime | None = None) -> list[Facts]:
+    """The facts of these revisions, in their order, with a fixed number of questions. now: as the database's clock."""
+    now = now or clock(tx)
+    known = {revision.id: revision for revision in revisions}
+    wanted, studies = {choice.AMONG: list(known)}, [revision.study_id for revision in revisions]
+    workitems = {one.revision_id: one for one in _of(tx.scalars(_WORKITEMS, wanted), known)}
     deliveries: dict[int, list[Delivery]] = {}
-    for delivery in tx.scalars(select(Delivery).where(Delivery.revision_id.in_(wanted)).order_by(Delivery.id)):
+    for delivery in _of(tx.scalars(_DELIVERIES, wanted), known):
         deliveries.setdefault(delivery.revision_id, []).append(delivery)
     images = _images(tx, studies)
-    places, waiting = _queue(tx, wanted)
-    reports = _reports(tx, studies)
-    copies, glances = _beside(tx, [report.id for report in reports.values()])
-    paused = frozenset(tx.scalars(select(Switch.name).where(Switch.on)))
+    waits = any(one.state is WorkitemState.SCHEDULED for one in workitems.values())
+    places, waiting = _queue(tx, wanted[choice.AMONG], now) if waits else ({}, 0)
+    written = _written(tx, studies)
+    paused = frozenset(tx.scalars(_PAUSED))
     an_hour = readings_per_hour(tx, now) if places else 0.0
     return [
         Facts(
@@ -232,49 +191,40 @@ def facts_of(tx: Session, revisions: Sequence[Revision]) -> list[Facts]:
             paused=paused,
             an_hour=an_hour,
             sender=counted.sender,
-            report=(report := reports.get(revision.study_id)),
-            holder=holder_of(copies.get(report.id), now) if report is not None else None,
-            glance=glances.get(report.id) if report is not None else None,
+            report=(found := written.get(revision.study_id, _NOTHING)).report,
+            holder=holder_of(found.copy, now),
+            glance=found.glance,
         )
         for revision in revisions
     ]
 
 
+def _of(found: Iterable[OfRevision], known: Mapping[int, Revision]) -> Iterator[OfRevision]:
+    """Rows with their revisions, which are here: joined once more, they would take longer than the rows themselves."""
+    for one in found:
+        set_committed_value(one, "revision", known[one.revision_id])
+        yield one
+
+
 def _images(tx: Session, studies: Sequence[int]) -> dict[int, _Images]:
     """The images of each study that has any."""
-    counted = (
-        select(Instance.study_id, func.count(), func.min(Instance.calling_ae_title), func.max(Instance.received_at))
-        .where(Instance.study_id.in_(studies), Instance.role == Role.IMAGE, Instance.conflict.is_(False))
-        .group_by(Instance.study_id)
-    )
-    return {study_id: _Images(number, sender, last_at) for study_id, number, sender, last_at in tx.execute(counted)}
+    counted = tx.execute(_IMAGES, {choice.AMONG: studies})
+    return {study_id: _Images(number, sender, last_at) for study_id, number, sender, last_at in counted}
 
 
-def _reports(tx: Session, studies: Sequence[int]) -> dict[int, Report]:
+def _written(tx: Session, studies: Sequence[int]) -> dict[int, _Written]:
     """Of each study the report that people care for. Those of shadow mode are shown to nobody."""
-    chosen = (
-        select(Revision.study_id, Report)
-        .join(Report, Report.revision_id == Revision.id)
-        .where(Revision.study_id.in_(studies), Revision.reason != _SHADOW)
-        .order_by(Report.id.desc())
-    )
-    by_study: dict[int, list[Report]] = {}
-    for study_id, report in tx.execute(chosen):
-        by_study.setdefault(study_id, []).append(report)
-    found = {study_id: drafts.foremost(reports) for study_id, reports in by_study.items()}
-    return {study_id: report for study_id, report in found.items() if report is not None}
+    by_study: dict[int, dict[Report, _Written]] = {}
+    for study_id, report, copy, seen in tx.execute(_REPORTS, {choice.AMONG: studies}):
+        by_study.setdefault(study_id, {})[report] = _Written(report, copy, seen)
+    foremost = {study_id: drafts.foremost(list(reports)) for study_id, reports in by_study.items()}
+    return {study_id: by_study[study_id][report] for study_id, report in foremost.items() if report is not None}
 
 
-def _beside(tx: Session, reports: Sequence[int]) -> tuple[dict[int, WorkingCopy], dict[int, Glance]]:
-    copies = tx.scalars(select(WorkingCopy).where(WorkingCopy.report_id.in_(reports)))
-    glances = tx.scalars(select(Glance).where(Glance.report_id.in_(reports)))
-    return {copy.report_id: copy for copy in copies}, {glance.report_id: glance for glance in glances}
-
-
-def _queue(tx: Session, revisions: Sequence[int]) -> tuple[dict[int, int], int]:
+def _queue(tx: Session, revisions: Sequence[int], now: datetime) -> tuple[dict[int, int], int]:
     """The place of each revision in the order in which readings are claimed, and how many wait there."""
     waits = (Workitem.state == WorkitemState.SCHEDULED, Workitem.hold_reason == "")
-    order = order_of_claims(clock(tx))
+    order = order_of_claims(now)
     queue = select(Workitem.revision_id, func.row_number().over(order_by=order).label("place")).where(*waits).subquery()
     rows = tx.execute(select(queue.c.revision_id, queue.c.place).where(queue.c.revision_id.in_(revisions)))
     places = {int(revision_id): int(place) for revision_id, place in rows}

@@ -63,7 +63,7 @@ def test_every_view_in_every_order(
     assert all(found[show, sort] == [] for show, sort in found if show not in {Show.ALL, Show.DRAFTS})
     with ward.database.read() as tx:
         now = clock(tx)
-        assert counts(tx, books.backlog(tx), now, user_id=1)[Show.DRAFTS] == 3
+        assert counts(tx, books.backlog(tx), user_id=1)[Show.DRAFTS] == 3
         named = Wish(finding="Pneumothorax", search="acc2", older=0)
         assert fitting(tx, named, now, user_id=1, among=[first, second, third]) == {second}
 

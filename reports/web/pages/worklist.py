@@ -116,17 +116,17 @@ class _Pages:
         with self._site.database.read() as tx:
             now, views = clock(tx), saved_views.views_of(tx, visitor.user_id)
             wish = _wish(request, visitor, views)
-            first = worklist.find(tx, wish, now, user_id=visitor.user_id, limit=PAGE)
+            first = worklist.first(tx, wish, now, user_id=visitor.user_id, limit=PAGE)
             fit = worklist.fitting(tx, wish, now, user_id=visitor.user_id, among=shown)
-            facts = worklist.facts_of(tx, worklist.revisions(tx, shown & changed if changed else shown))
-            counts = worklist.counts(tx, books.backlog(tx), now, user_id=visitor.user_id)
-        fresh = {one.revision.study_id for one in first.facts} - shown
+            facts = worklist.facts_of(tx, worklist.revisions(tx, shown & changed if changed else shown), now)
+            counts = worklist.counts(tx, books.backlog(tx), user_id=visitor.user_id)
+        fresh = first - shown
         return self._site.page(
             request,
             "rows.html",
             now=now,
             rows=[_row(one, now) for one in facts],
-            fresh=len(fresh) if fresh else 0,
+            fresh=len(fresh),
             gone=sorted(shown - fit),
             counts=counts,
         )
@@ -139,7 +139,7 @@ class _Pages:
             "ahead": forecast(tx, waiting, now),
             "pulses": [(pulse, is_silent(pulse, now)) for pulse in pulses(tx, now)],
             "senders": peers.titles(tx, senders=True),
-            "counts": worklist.counts(tx, waiting, now, user_id=visitor.user_id),
+            "counts": worklist.counts(tx, waiting, user_id=visitor.user_id),
             "readers": worklist.readers(tx),
             "tabs": {show: words for show, words in TABS.items() if show is not Show.MINE or visitor.user_id},
             "labels": CHEXPERT[1:],
