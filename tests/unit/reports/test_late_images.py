@@ -157,7 +157,7 @@ def test_page_of_a_draft_beside_a_signed_report_says_what_to_do_and_lets_it(plac
             accepted = {"report": second.id, "version": desk["version"], "pin": "2580"}
             assert place.rita.post(f"{base}/accept", json=accepted).status_code == 200
 
-    assert (desk["beside"]["by"], desk["beside"]["address"]) == ("Reader Rita", f"{base}?report={second.id}")
+    assert (desk["beside"]["by"], desk["beside"]["address"]) == ("Rita Test", f"{base}?report={second.id}")
     assert desk["obstacles"]["sign"].startswith("The study has a signed report: take this draft over")
     assert (desk["obstacles"]["take-over"], desk["obstacles"]["close"]) == ("", "")
     tom = signed_in(place.room.app, place.room.database, "tom")
