@@ -13,6 +13,7 @@ import click
 
 from agent.cli import EXIT_FAILED
 from agent.commands.live import live
+from agent.commands.reader_study import reader_study
 from agent.commands.session import config_of, print_json, print_table
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _SHOWN = ("f1", "sensitivity", "specificity")
 
 
 @dataclass(frozen=True, slots=True)
-class _Chosen:
+class Chosen:
     """Which model reads, in which way."""
 
     reader: str
@@ -136,15 +137,15 @@ def _evaluate(
     from agent.manifest import read_manifest
     from reports.findings import State
 
-    cases = _chosen_cases(read_manifest(manifest, images=images, missing_images=texts is not None), **_pick(rest))
+    cases = chosen_cases(read_manifest(manifest, images=images, missing_images=texts is not None), **_pick(rest))
     who: dict[str, Any]
     readings: Mapping[str, FilmReading]
     if texts is not None:
         readings, who = read_texts(texts), {"texts": texts.name}
     else:
         assert reader is not None
-        chosen = _chosen(ctx.obj, reader, rest)
-        readings, who = _read(cases, chosen, output, quiet=as_json)
+        model = chosen(ctx.obj, reader, rest)
+        readings, who = read(cases, model, output / "readings.jsonl", quiet=as_json)
     judged = [case for case in cases if case.id in readings]
     if not any(readings[case.id].text for case in judged):
         click.echo("wetread: there is no text for any film of the manifest", err=True)
@@ -170,7 +171,7 @@ def _pick(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in ("split", "limit", "adults")}
 
 
-def _chosen_cases(cases: Sequence[Case], *, split: str | None, limit: int | None, adults: bool) -> list[Case]:
+def chosen_cases(cases: Sequence[Case], *, split: str | None, limit: int | None, adults: bool) -> list[Case]:
     """Raises ConfigurationError where none is left."""
     from dicom_node.errors import ConfigurationError
 
@@ -184,11 +185,12 @@ def _chosen_cases(cases: Sequence[Case], *, split: str | None, limit: int | None
     return left
 
 
-def _chosen(surroundings: Surroundings, reader: str, options: Mapping[str, Any]) -> _Chosen:
+def chosen(surroundings: Surroundings, reader: str, options: Mapping[str, Any]) -> Chosen:
+    """The model that the options name, else the configured one, else the demonstration."""
     from agent.readers import demonstration_checkpoint
 
     settings = config_of(surroundings).reader
-    return _Chosen(
+    return Chosen(
         reader,
         options["model"] or settings.checkpoint or demonstration_checkpoint(),
         options["precision"] or settings.precision,
@@ -198,10 +200,10 @@ def _chosen(surroundings: Surroundings, reader: str, options: Mapping[str, Any])
     )
 
 
-def _read(
-    cases: Sequence[Case], chosen: _Chosen, output: Path, *, quiet: bool
+def read(
+    cases: Sequence[Case], chosen: Chosen, file: Path, *, quiet: bool
 ) -> tuple[Mapping[str, FilmReading], dict[str, Any]]:
-    """Let the reader write about every film that was not read before."""
+    """Let the reader write about every film that is not in the file of readings yet."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -216,7 +218,7 @@ def _read(
         "digest": reader.identity.digest,
         "notice": reader.identity.notice,
     }
-    readings = Readings(output / "readings.jsonl", {**who, "scores": chosen.with_scores})
+    readings = Readings(file, {**who, "scores": chosen.with_scores})
     before = len(readings.done)
     columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
@@ -278,3 +280,4 @@ def _number(value: float) -> str:
 
 
 eval.add_command(live)
+eval.add_command(reader_study)

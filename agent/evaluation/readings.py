@@ -96,6 +96,17 @@ def read_texts(path: Path) -> dict[str, FilmReading]:
     return found
 
 
+def read_head(path: Path) -> dict[str, Any]:
+    """Who wrote a file of readings, as far as it says; else its name."""
+    with path.open(encoding="utf-8") as lines:
+        try:
+            head = json.loads(next(lines, "{}"))
+        except json.JSONDecodeError:
+            head = {}
+    known = {name: head[name] for name in ("reader", "precision", "digest", "notice") if head.get(name)}
+    return known if "format" in head and known else {"texts": path.name}
+
+
 def read_films(
     cases: Sequence[Case],
     reader: Reader,

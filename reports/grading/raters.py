@@ -62,10 +62,16 @@ def add(tx: Session, package: Package, name: str, link: str, now: datetime) -> R
 
 def renew(tx: Session, name: str, link: str) -> Rater:
     """A new link; the old one, and the browser that came by it, are let in no more. Raises NotFound."""
+    rater = named(tx, name)
+    rater.link_digest, rater.session_digest = sha256(link.encode()), ""
+    return rater
+
+
+def named(tx: Session, name: str) -> Rater:
+    """Raises NotFound."""
     rater = tx.scalar(select(Rater).where(Rater.name == name.strip()))
     if rater is None:
         raise NotFound(f"there is no rater {name!r}; wetread eval reader-study raters list shows them")
-    rater.link_digest, rater.session_digest = sha256(link.encode()), ""
     return rater
 
 
