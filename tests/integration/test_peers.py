@@ -27,12 +27,14 @@ from dicom_node.database import Database
 from dicom_node.dicomweb import StowTransport
 from dicom_node.dimse import DimseTransport
 from dicom_node.errors import SendFailure
+from dicom_node.fetching import have_given
 from dicom_node.kinds import Kind
 from dicom_node.listener import Listener
 from dicom_node.mpps import PerformedSteps
 from dicom_node.peer import Address
 from dicom_node.reconcile import Series
 from dicom_node.reconcile_web import searching_web
+from dicom_node.storage import Storage
 from dicom_node.tables import Instance, RemoteAE, Way
 from dicom_node.worklist.commitments import Reference
 from tests.harness import dcmtk
@@ -58,11 +60,11 @@ YES, REFUSED, NONE = "yes", "refuses", "-"
 ECHO, ECHOED = "C-ECHO, we ask", "C-ECHO, we answer"
 SEND, RECEIVE = "C-STORE, we send documents", "C-STORE, we receive films"
 FIND, MOVE = "C-FIND, we ask for documents and films", "C-MOVE, we have films sent"
-GET = "C-GET, we get documents back"
+GET, GIVE = "C-GET, we get documents back", "C-GET, we have films given"
 COMMIT, COMMITTED = "storage commitment, we ask", "storage commitment, we answer"
 STOW, QIDO = "STOW-RS, we send documents", "QIDO-RS, we ask for documents and films"
 MPPS, IAN = "MPPS, we answer", "Instance Availability Notification, we answer"
-ROWS = (ECHO, ECHOED, SEND, RECEIVE, FIND, MOVE, GET, COMMIT, COMMITTED, STOW, QIDO, MPPS, IAN)
+ROWS = (ECHO, ECHOED, SEND, RECEIVE, FIND, MOVE, GIVE, GET, COMMIT, COMMITTED, STOW, QIDO, MPPS, IAN)
 
 CODINGS = MappingProxyType(
     {
@@ -181,6 +183,25 @@ def move(us: Us, title: str, port: int, film: Dataset) -> str:
     return YES
 
 
+def give(us: Us, title: str, port: int, folder: Path) -> str:
+    """A film that lies there and never came."""
+    film = small_film(StudyDate=DAY)
+    address = Address("WETREAD", title, "127.0.0.1", port, 10, 30)
+    series = [Series(film.SeriesInstanceUID, "DX", 1)]
+    try:
+        path = folder / f"given-by-{title}.dcm"
+        film.save_as(path, enforce_file_format=True)
+        dcmtk.store(port, path, called=title)
+        storage = Storage(us.config, us.database)
+        assert have_given(address, film.StudyInstanceUID, series, storage, maximum_pdu_size=16384) == 1
+    except SendFailure as failure:
+        if not is_refusal(failure):
+            raise
+        return REFUSED
+    assert film.SOPInstanceUID in us.syntaxes(title)
+    return YES
+
+
 def get(title: str, port: int) -> str:
     """The document that was sent."""
     sent = object_of(Kind.BASIC_TEXT)
@@ -236,6 +257,7 @@ def with_orthanc(us: Us, folder: Path) -> tuple[Cells, Cells]:
         cells[FIND] = find(us, ORTHANC, pacs.port, film)
         cells[MOVE] = move(us, ORTHANC, pacs.port, film)
         cells[GET] = get(ORTHANC, pacs.port)
+        cells[GIVE] = give(us, ORTHANC, pacs.port, folder)
         cells[COMMIT] = commit(us, ORTHANC, pacs.port)
         asked = pacs.post(
             "/modalities/wetread/storage-commitment", {"DicomInstances": [[film.SOPClassUID, film.SOPInstanceUID]]}
@@ -266,6 +288,7 @@ def with_dcmqrscp(us: Us, folder: Path) -> Cells:
         cells[FIND] = find(us, "DCMQRSCP", port, film)
         cells[MOVE] = cells[RECEIVE] = move(us, "DCMQRSCP", port, film)
         cells[GET] = get("DCMQRSCP", port)
+        cells[GIVE] = give(us, "DCMQRSCP", port, folder)
         cells[COMMIT] = commit(us, "DCMQRSCP", port)
     return cells
 
@@ -278,6 +301,7 @@ def with_storescp(us: Us, folder: Path) -> tuple[Cells, Cells]:
         cells[SEND] = send(us, "STORESCP", port)
         cells[FIND] = find(us, "STORESCP", port, None)
         cells[GET] = get("STORESCP", port)
+        cells[GIVE] = give(us, "STORESCP", port, folder)
         cells[COMMIT] = commit(us, "STORESCP", port)
         cells[MOVE] = move(us, "STORESCP", port, small_film())
     assert dcmtk.echo(us.config.port).returncode == 0
@@ -295,6 +319,7 @@ def with_wlmscpfs(us: Us, folder: Path) -> Cells:
             SEND: send(us, "WORKLIST", port),
             FIND: find(us, "WORKLIST", port, None),
             GET: get("WORKLIST", port),
+            GIVE: give(us, "WORKLIST", port, folder),
             COMMIT: commit(us, "WORKLIST", port),
             MOVE: move(us, "WORKLIST", port, small_film()),
         }
@@ -326,6 +351,7 @@ def with_qrscp(us: Us, folder: Path) -> Cells:
         cells[FIND] = find(us, QRSCP, port, film)
         cells[MOVE] = cells[RECEIVE] = move(us, QRSCP, port, film)
         cells[GET] = get(QRSCP, port)
+        cells[GIVE] = give(us, QRSCP, port, folder)
         cells[COMMIT] = commit(us, QRSCP, port)
     return cells
 
