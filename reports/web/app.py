@@ -51,7 +51,7 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _TITLES: Final = MappingProxyType({401: "Sign in first", 403: "Not allowed", 404: "Not found", 405: "Not possible"})
 _SENTENCES: Final = MappingProxyType(
     {
-        403: "Your account has no right to this. An administrator can give it: wetread user --help.",
+        403: "Your account has no right to this. An administrator can give it, on the page Users.",
         404: "There is no such page or study.",
         405: "This address cannot do that.",
     }

@@ -12,7 +12,10 @@ from reports.web.site import StaticFile
 
 
 class Assets:
-    """Files of the pages. A browser asks each time whether one is still the same: scripts load others by name."""
+    """Files of the pages. A browser keeps one that it asked for with its digest, as `asset` in templates writes it.
+
+    Scripts load others by name alone: of those it asks each time whether they are still the same.
+    """
 
     def __init__(self, files: Mapping[str, StaticFile]) -> None:
         self._files = files
@@ -22,7 +25,8 @@ class Assets:
         found = self._files.get(request.path_params["name"])
         if found is None:
             raise HTTPException(404)
-        headers = {"Content-Type": found.media_type, "Cache-Control": "private, no-cache", "ETag": f'"{found.digest}"'}
+        keep = "private, max-age=31536000, immutable" if request.url.query == found.digest else "private, no-cache"
+        headers = {"Content-Type": found.media_type, "Cache-Control": keep, "ETag": f'"{found.digest}"'}
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         return Response(found.content, headers=headers)

@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Route
 
-from reports.web.rights import Right
+from reports.web.rights import Right, Visitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,13 @@ PLACES: Final = (
     Place("/audit", "Audit", Right.AUDIT, "audit", "a"),
     Place("/check", "Check", Right.ADMINISTER, "check", "c"),
 )
+
+
+def landing(places: Iterable[Place], visitor: Visitor, wanted: str) -> str:
+    """Where somebody comes out who has signed in: who asked for nothing, at the first page that this person may see."""
+    if wanted != "/":
+        return wanted
+    return next((place.path for place in places if visitor.may(place.right)), "/account")
 
 
 def navigation(routes: Iterable[BaseRoute]) -> tuple[Place, ...]:

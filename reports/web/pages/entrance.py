@@ -15,6 +15,7 @@ from reports.people.errors import LinkRefused, SignInRefused, TooSoon
 from reports.people.service import People, SignedIn
 from reports.web.entrance import address_of, admit, dismiss, local_path, token_of
 from reports.web.fields import Fields, typed, wants_json
+from reports.web.navigation import landing
 from reports.web.pages import oidc
 from reports.web.rights import Right
 from reports.web.site import Site
@@ -65,8 +66,7 @@ class _Pages:
             return self._refusal(request, fields, error)
         if wants_json(request):
             return self._let_in(request, signed_in, JSONResponse({"login": signed_in.user.login}))
-        wanted = local_path(fields.get("next", "/"))
-        return self._let_in(request, signed_in, RedirectResponse(wanted, status_code=303))
+        return self._let_in(request, signed_in, self._onward(signed_in, local_path(fields.get("next", "/"))))
 
     def sign_out(self, request: Request) -> Response:
         """End this session; the browser forgets the films that it may keep for some minutes."""
@@ -100,7 +100,11 @@ class _Pages:
             return self._site.page(request, "error.html", status=410, title="This link is void", sentence=str(error))
         except ConfigurationError as error:
             return self._welcome(request, known, fields, fault=str(error))
-        return self._let_in(request, signed_in, RedirectResponse("/", status_code=303))
+        return self._let_in(request, signed_in, self._onward(signed_in, "/"))
+
+    def _onward(self, signed_in: SignedIn, wanted: str) -> Response:
+        places = self._site.templates.globals["navigation"]
+        return RedirectResponse(landing(places, signed_in.user, wanted), status_code=303)
 
     @property
     def _secure(self) -> bool:

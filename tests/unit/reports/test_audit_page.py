@@ -175,7 +175,7 @@ def test_page_of_models_says_what_reads_and_how_fast(office: Office) -> None:
     page = office.read("/models")
 
     assert "digest" in page
-    assert "memory weights" in page
+    assert "Memory weights" in page
     assert "alive work@host" in page
     assert "CXR-LLaVA demo 1.0 fp32" in page
     assert "Of the newest 200 drafts" in page

@@ -76,6 +76,26 @@ def test_as_long_as_there_are_no_users_each_page_says_how_to_make_one(reception:
     assert reception.browser.get("/").headers["location"] == "/sign-in?next=%2F"
 
 
+@pytest.mark.parametrize(("role", "page"), [(Role.RADIOLOGIST, "/"), (Role.AUDITOR, "/quality")])
+def test_who_asked_for_no_page_comes_out_where_the_role_may_look(reception: Reception, role: Role, page: str) -> None:
+    add_user(reception.database, "kim", role)
+
+    answer = reception.browser.post("/sign-in", data={"login": "kim", "password": PASSWORD, "next": "/"})
+
+    assert answer.headers["location"] == page
+    assert reception.browser.get(page).status_code == 200
+    refused = reception.browser.get("/users")  # the way on leads where it is no second refusal
+    assert (refused.status_code, f'<a href="{page}">To the page' in refused.text) == (403, True)
+
+
+def test_who_is_not_signed_in_is_shown_no_way_to_pages_that_ask_for_it(reception: Reception) -> None:
+    add_user(reception.database, "kim", Role.RADIOLOGIST)
+
+    assert 'data-key="w"' not in reception.browser.get("/welcome/unknown").text
+    reception.sign_in()
+    assert 'data-key="w"' in reception.browser.get("/account").text
+
+
 def test_the_page_that_was_wanted_comes_after_signing_in(reception: Reception) -> None:
     add_user(reception.database, "kim", Role.RADIOLOGIST)
 

@@ -704,6 +704,19 @@ def test_page_of_another_site_that_points_its_name_here_learns_nothing(house: Ho
         assert "ACC0001" not in answer.text
 
 
+def test_browser_keeps_a_static_file_as_long_as_its_digest_stays(house: House) -> None:
+    page = house.web.get("/").text
+    named = re.search(r"/static/wetread\.css\?[0-9a-f]{12}", page)
+    assert named is not None
+
+    kept = {path: house.web.get(path).headers["cache-control"] for path in (named[0], f"{named[0][:-1]}x")}
+    loaded = house.web.get("/static/keys.js")  # as other scripts load it: by name alone
+    again = house.web.get("/static/keys.js", headers={"If-None-Match": loaded.headers["etag"]})
+
+    assert list(kept.values()) == ["private, max-age=31536000, immutable", "private, no-cache"]
+    assert (loaded.headers["cache-control"], again.status_code) == ("private, no-cache", 304)
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_pages_change_nothing(house: House, method: str) -> None:
     assert house.web.request(method, "/").status_code == 405
