@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
@@ -66,28 +67,31 @@ class Backlog:
 
 def backlog(tx: Session) -> Backlog:
     """What waits now."""
-    workitems = _counts(tx, Workitem.state, Workitem.hold_reason == "")
-    deliveries = _counts(tx, Delivery.state)
-    waiting = select(func.min(Revision.opened_at)).join(Workitem, Workitem.revision_id == Revision.id)
-    return Backlog(
-        receiving=tx.scalar(select(func.count(Study.id)).where(Study.state == StudyState.RECEIVING)) or 0,
-        scheduled=workitems.get(WorkitemState.SCHEDULED, 0),
-        in_progress=workitems.get(WorkitemState.IN_PROGRESS, 0),
-        held=_number(tx, held()),
-        conflicts=_number(tx, conflicts()),
-        queued=deliveries.get(DeliveryState.QUEUED, 0),
-        sent=deliveries.get(DeliveryState.SENT, 0),
-        dead_letters=tx.scalar(
-            select(func.count(Revision.id)).where(
-                Revision.book == Book.DEAD_LETTERED, Revision.study_id == Study.id, Revision.number == Study.revision
-            )
-        )
-        or 0,
-        oldest_scheduled=tx.scalar(
-            waiting.where(Workitem.state == WorkitemState.SCHEDULED, Workitem.hold_reason == "")
-        ),
-        oldest_queued=tx.scalar(select(func.min(Delivery.queued_at)).where(Delivery.state == DeliveryState.QUEUED)),
-    )
+    return Backlog(**tx.execute(_waiting()).one()._mapping)
+
+
+@cache
+def _waiting() -> Select[Any]:
+    """The columns of a `Backlog`, as one question: every page asks it."""
+    readable = Workitem.hold_reason == ""
+    scheduled = (Workitem.state == WorkitemState.SCHEDULED, readable)
+    queued = Delivery.state == DeliveryState.QUEUED
+    of_current = (Revision.study_id == Study.id) & (Revision.number == Study.revision)
+    dead = select(func.count(Revision.id)).join(Study, of_current).where(Revision.book == Book.DEAD_LETTERED)
+    opened = select(func.min(Revision.opened_at)).join(Workitem, Workitem.revision_id == Revision.id)
+    asked: dict[str, Select[Any]] = {
+        "receiving": select(func.count(Study.id)).where(Study.state == StudyState.RECEIVING),
+        "scheduled": select(func.count(Workitem.id)).where(*scheduled),
+        "in_progress": select(func.count(Workitem.id)).where(Workitem.state == WorkitemState.IN_PROGRESS, readable),
+        "held": select(func.count()).select_from(held().subquery()),
+        "conflicts": select(func.count()).select_from(conflicts().subquery()),
+        "queued": select(func.count(Delivery.id)).where(queued),
+        "sent": select(func.count(Delivery.id)).where(Delivery.state == DeliveryState.SENT),
+        "dead_letters": dead,
+        "oldest_scheduled": opened.where(*scheduled),
+        "oldest_queued": select(func.min(Delivery.queued_at)).where(queued),
+    }
+    return select(*(question.scalar_subquery().label(name) for name, question in asked.items()))
 
 
 def held() -> Select[int]:

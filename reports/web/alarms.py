@@ -40,12 +40,15 @@ class Pulse:
     detail: str = ""
 
 
-def alarms(tx: Session, now: datetime, waiting: Backlog, not_ready: Sequence[str]) -> list[Alarm]:
-    """Everything that needs a person, the most urgent first."""
+def alarms(
+    tx: Session, now: datetime, waiting: Backlog, not_ready: Sequence[str], known: Sequence[Pulse] | None = None
+) -> list[Alarm]:
+    """Everything that needs a person, the most urgent first. known: the pulses, where they have been asked already."""
+    beats = pulses(tx, now) if known is None else known
     return [
         *(Alarm(reason, "wetread check") for reason in not_ready),
         *_studies(waiting),
-        *_silence([pulse for pulse in pulses(tx, now) if is_silent(pulse, now)], now),
+        *_silence([pulse for pulse in beats if is_silent(pulse, now)], now),
         *_switches(tx),
         *_destinations(tx),
         *_gaps(tx),
@@ -106,7 +109,7 @@ def _switches(tx: Session) -> Iterator[Alarm]:
 
 
 def _destinations(tx: Session) -> Iterator[Alarm]:
-    if peers.everyone(tx) and not destinations(tx):
+    if not destinations(tx) and peers.everyone(tx):
         sentence = "No destination is registered: drafts have nowhere to go and become dead letters."
         yield Alarm(sentence, "wetread ae edit PACS --address 10.0.0.5:104 --send-to")
 

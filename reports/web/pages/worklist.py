@@ -94,6 +94,7 @@ class _Pages:
             wish = _wish(request, visitor, views)
             found = worklist.find(tx, wish, now, user_id=visitor.user_id, limit=PAGE)
             context = self._context(tx, now, visitor, not_ready)
+            context["senders"] = () if found.facts else peers.titles(tx, senders=True)
         self._look_at(visitor, wish, found.facts)
         stops = request.query_params.get("refresh") == "off" or bool(wish.search or wish.before)
         return self._site.page(
@@ -132,13 +133,12 @@ class _Pages:
         )
 
     def _context(self, tx: Session, now: datetime, visitor: Visitor, not_ready: Sequence[str]) -> dict[str, Any]:
-        waiting = books.backlog(tx)
+        waiting, beats = books.backlog(tx), pulses(tx, now)
         return {
-            "alarms": alarms(tx, now, waiting, not_ready),
+            "alarms": alarms(tx, now, waiting, not_ready, beats),
             "backlog": waiting,
             "ahead": forecast(tx, waiting, now),
-            "pulses": [(pulse, is_silent(pulse, now)) for pulse in pulses(tx, now)],
-            "senders": peers.titles(tx, senders=True),
+            "pulses": [(pulse, is_silent(pulse, now)) for pulse in beats],
             "counts": worklist.counts(tx, waiting, user_id=visitor.user_id),
             "readers": worklist.readers(tx),
             "tabs": {show: words for show, words in TABS.items() if show is not Show.MINE or visitor.user_id},
