@@ -25,11 +25,17 @@ _AFTER_TROUBLE_SECONDS = 1.0
 _PARTING_SECONDS = 5.0
 
 
-def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set. For the main thread of a process."""
+def stop_on_signals(at_once: threading.Event | None = None) -> threading.Event:
+    """An event that SIGTERM and SIGINT set; the second of them sets `at_once`. For the main thread of a process."""
     stop = threading.Event()
+
+    def heard(*_: object) -> None:
+        if stop.is_set() and at_once is not None:
+            at_once.set()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, heard)
     return stop
 
 
@@ -120,6 +126,11 @@ class Heart:
         self._detail = detail
         self._changed.set()
 
+    def say_last(self, words: str) -> None:
+        """What the process still waits for, though it was told to stop."""
+        with suppress(SQLAlchemyError, OSError):
+            self._say_stopped(words)
+
     def end(self) -> None:
         """Stop beating and wait a moment for the last one, which says so. Calling it again does nothing."""
         self._stop.set()
@@ -155,9 +166,9 @@ class Heart:
                 ProcessBeat(name=self._name, pid=os.getpid(), started_at=self._started, beat_at=now, detail=detail)
             )
 
-    def _say_stopped(self) -> None:
+    def _say_stopped(self, words: str = "") -> None:
         """Unless another process beats under this name by now."""
         with self._database.write() as tx:
             beat = tx.get(ProcessBeat, self._name)
             if beat is not None and beat.pid == os.getpid():
-                beat.beat_at, beat.detail = clock(tx), STOPPED
+                beat.beat_at, beat.detail = clock(tx), f"{STOPPED}; {words}" if words else STOPPED

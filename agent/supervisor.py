@@ -8,14 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from agent import broker
+from agent import broker, parting
 from agent.children import die_with
 from agent.config import Config
 from dicom_node import beats
@@ -27,6 +27,7 @@ log = structlog.get_logger("run")
 
 PROCESSES = ("listen", "dispatch", "work", "send", "web")
 _STOP_SECONDS = 45.0
+_TELL_SECONDS = 2.0  # between two lines about what is waited for
 _RESTART_SECONDS = (0.2, 1.0, 5.0, 15.0)
 _HOPELESS = frozenset({2, 3})  # configuration, or a taken port; the second is uvicorn's number for a port
 _HOPELESS_SECONDS = (1.0, 5.0, 15.0, 30.0, 60.0)
@@ -77,14 +78,14 @@ class Supervisor:
         self._failures: dict[str, int] = {}
         self._due: dict[str, float] = {}  # of those that have ended: when to start them again
 
-    def run(self, stop: threading.Event) -> None:
-        """Start everything, restart what ends, stop everything when told to."""
+    def run(self, stop: threading.Event, at_once: threading.Event | None = None) -> None:
+        """Start everything, restart what ends, stop everything when told to; `at_once`: without waiting any longer."""
         try:
             self.start()
             while not stop.wait(0.1):
                 self.look_after()
         finally:
-            self.stop()
+            self.stop(at_once)
 
     def start(self) -> None:
         """Start Redis, where it is ours, and the five processes. Raises ConfigurationError."""
@@ -134,21 +135,35 @@ class Supervisor:
         told = [line.removeprefix("wetread: ") for line in lines if line.startswith("wetread: ")]
         return (told or lines or [""])[-1]
 
-    def stop(self) -> None:
-        """Ask all to stop, the listener first and Redis last; kill what does not."""
+    def stop(self, at_once: threading.Event | None = None) -> None:
+        """Ask all to stop, the listener first and Redis last; kill what does not.
+
+        at_once: set by whoever waits no longer; who gives it is told what is waited for.
+        """
         deadline = time.monotonic() + _STOP_SECONDS
         for group in (PROCESSES, ("redis",)):
-            asked = [self._children[name] for name in group if name in self._children]
-            for child in asked:
-                if child.poll() is None:
-                    child.terminate()
-            for child in asked:
-                try:
-                    child.wait(max(0.1, deadline - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    child.kill()
-                    child.wait()
+            for child in self._alive(group).values():
+                child.terminate()
+            self._wait_for(group, deadline, at_once or threading.Event(), told=at_once is not None)
+            for child in self._alive(group).values():
+                child.kill()
+        for child in self._children.values():
+            child.wait()
         self._children.clear()
+
+    def _alive(self, names: Sequence[str]) -> dict[str, subprocess.Popen[bytes]]:
+        found = {name: self._children[name] for name in names if name in self._children}
+        return {name: child for name, child in found.items() if child.poll() is None}
+
+    def _wait_for(self, names: Sequence[str], deadline: float, at_once: threading.Event, *, told: bool) -> None:
+        """Until they have ended, or it is time; says at once, and then every few seconds, what is waited for."""
+        due = 0.0
+        while (alive := self._alive(names)) and (now := time.monotonic()) < deadline and not at_once.is_set():
+            if told and now >= due:
+                words = parting.waited_for(self._config.node.database_url, [*alive])
+                log.info("stopping", waiting_for=words, at_most_seconds=round(deadline - now), hint=parting.AGAIN)
+                due = now + _TELL_SECONDS
+            at_once.wait(0.05)
 
     def process_ids(self) -> dict[str, int]:
         """Which process runs under which number now."""

@@ -9,7 +9,7 @@ from typing import Final
 from dicom_node.tables import ProcessBeat
 
 STARTING: Final = "starting"  # first word of the detail until the process can work
-STOPPED: Final = "stopped"  # the last word of a process that ended in order
+STOPPED: Final = "stopped"  # first word of a process that ends in order; after a semicolon, what it waits for
 SILENT: Final = timedelta(seconds=30)  # six beats
 
 
@@ -26,6 +26,11 @@ def is_starting(detail: str) -> bool:
 def is_stopped(detail: str) -> bool:
     """Ended in order: it need not be waited for."""
     return detail.startswith(STOPPED)
+
+
+def last_words(detail: str) -> str:
+    """What a process that was told to stop still waits for; empty where it has said nothing of it."""
+    return detail.partition("; ")[2] if is_stopped(detail) else ""
 
 
 def is_ready(beat: ProcessBeat) -> bool:

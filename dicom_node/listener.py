@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
@@ -99,15 +99,20 @@ class Listener:
         self._servers.append(server)
         log.info("listening", ae_title=self._config.ae_title, port=port, tls=secured is not None)
 
-    def stop(self, *, patience_seconds: float = 30) -> None:
-        """Take no new association, let those at hand finish for so long, then abort what is left."""
+    def stop(self, *, patience_seconds: float = 30, tell: Callable[[str], None] = lambda _words: None) -> None:
+        """Take no new association, let those at hand finish for so long, then abort what is left.
+
+        tell: hears every second which ones there still are.
+        """
         if not self._servers:
             return
         for server in self._servers:
             server.shutdown()
         deadline = time.monotonic() + patience_seconds
-        for association in list(self._ae.active_associations):
-            association.join(max(0.0, deadline - time.monotonic()))
+        while (going_on := list(self._ae.active_associations)) and time.monotonic() < deadline:
+            asked_for = sum(takes_place(one) for one in going_on)
+            tell(f"{asked_for} association{'' if asked_for == 1 else 's'}" if asked_for else "")
+            going_on[0].join(min(1.0, max(0.0, deadline - time.monotonic())))
         self._ae.shutdown()
         self._servers.clear()
         self._register.close()

@@ -48,12 +48,14 @@ def listen(surroundings: Surroundings) -> None:
         listener = Listener(config.node, database, services(config, database))
         listener.start()
         messages = _serve_hl7(config, database) if config.hl7.senders else None
-        loop.Heart("listen", database, stop).start()
+        heart = loop.Heart("listen", database, stop)
+        heart.start()
         while not stop.wait(600):
             listener.sweep()
         if messages is not None:
             messages.stop()
-        listener.stop()
+        listener.stop(tell=heart.say_last)
+        heart.say_last("")
 
 
 def services(config: Config, database: Database) -> list[Service]:
@@ -201,7 +203,8 @@ def run(surroundings: Surroundings) -> None:
     """Run everything on this machine: Redis where none is configured, and the five processes.
 
     Brings an existing database to this version first; makes none (wetread db upgrade). A process that ends is started
-    again, after up to a minute where its configuration or a taken port is the cause; SIGTERM stops all in order.
+    again, after up to a minute where its configuration or a taken port is the cause; SIGTERM or Ctrl-C stops all in
+    order and says what it waits for, for up to 45 s. The same again ends all at once, which loses nothing.
 
     One per data folder: a second one is refused with exit code 4, which names the process of the first.
     """
@@ -212,4 +215,5 @@ def run(surroundings: Surroundings) -> None:
         database = Database(config.node.database_url)
         schema.upgrade_existing(database)
         database.close()
-        Supervisor(config, surroundings.config_file).run(loop.stop_on_signals())
+        at_once = threading.Event()
+        Supervisor(config, surroundings.config_file).run(loop.stop_on_signals(at_once), at_once)

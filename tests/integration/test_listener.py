@@ -368,8 +368,9 @@ def test_stop_waits_once_for_all_idle_associations(open_door: OpenDoor) -> None:
     for entity in idle:
         entity.add_requested_context(Verification)
         held.append(entity.associate("127.0.0.1", door.port, ae_title="WETREAD"))
-    began = time.monotonic()
-    door.listener.stop(patience_seconds=3)
+    began, told = time.monotonic(), list[str]()
+    door.listener.stop(patience_seconds=3, tell=told.append)
     assert time.monotonic() - began < 30, "it waited for each of them"
+    assert told[0] == "12 associations"
     for association in held:
         association.kill()
