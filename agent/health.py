@@ -33,7 +33,7 @@ from dicom_node.tables import AuditRow, Delivery, DeliveryState, ProcessBeat, Re
 from dicom_node.transports import Destination
 from dicom_node.worklist import gaps
 from dicom_node.worklist.pauses import pauses
-from reports import recalls
+from reports import recalls, watches
 from reports.config import ReportsConfig
 from reports.elapsed import age
 from reports.people import accounts
@@ -73,6 +73,7 @@ def findings(config: Config) -> Iterator[Finding]:
             yield from _database(tx)
             yield from _rules(tx, config.reader.name)
             yield from _web(config, tx)
+            yield from _watched(config, tx)
             known, services = peers.everyone(tx), destinations(tx)
         if database.file is not None:
             yield from _doubles(database.file)
@@ -118,6 +119,32 @@ def _web(config: Config, tx: Session) -> Iterator[Finding]:
     if others and not config.oidc.issuer and not accounts.are_there_any(tx):
         words = f"{config.web.address} shows nothing, since there are no users; make the first: wetread user first"
         yield Finding("pages", "warning", words)
+
+
+def _watched(config: Config, tx: Session) -> Iterator[Finding]:
+    """FHIR servers that are asked for signed reports: one that is not heard leaves drafts beside those."""
+    now = clock(tx)
+    silent = max(_SOON, timedelta(seconds=10 * config.fhir.watch_seconds))
+    asked = [to for to in destinations(tx) if to.way is Way.FHIR] if config.fhir.watch else []
+    for to in asked:
+        row = tx.get(watches.Watch, to.name)
+        subject = f"watch {to.name}"
+        heard = "never heard" if row is None or row.heard_at is None else f"last heard {_when(row.heard_at, now)}"
+        if row is None:
+            yield Finding(subject, "warning", "not asked for signed reports yet: does `dispatch` run?")
+        elif row.failing_since is not None:
+            verdict: Literal["wrong", "warning"] = "wrong" if now - row.failing_since > _SOON else "warning"
+            words = f"failing since {_when(row.failing_since, now)}, {heard}: {row.last_error}"
+            cure = f"drafts stay beside what is signed there; try: wetread destination test {to.name}"
+            yield Finding(subject, verdict, f"{words}; {cure}")
+        elif row.heard_at is None or now - row.heard_at > silent:
+            yield Finding(subject, "warning", f"{heard}, and not asked since: does `dispatch` run?")
+        else:
+            yield Finding(subject, "ok", f"asked for signed reports, {heard}")
+
+
+def _when(moment: datetime, now: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}Z ({age(moment, now)} ago)"
 
 
 def _disk(config: Config) -> Finding:

@@ -16,9 +16,11 @@ from sqlalchemy.orm import Session
 from dicom_node import books, worklist
 from dicom_node.books import Backlog
 from dicom_node.database import Database, clock
+from dicom_node.destinations import destinations
 from dicom_node.files import free_mebibytes
-from dicom_node.tables import Book, Outcome, ProcessBeat, Reception, Revision, Study, Workitem
+from dicom_node.tables import Book, Outcome, ProcessBeat, Reception, Revision, Study, Way, Workitem
 from dicom_node.worklist import gaps
+from reports.watches import Watch
 
 _BALANCE_SECONDS = 60.0  # the proof looks at every revision
 
@@ -34,14 +36,16 @@ class Exposition:
         version: str,
         monotonic: Callable[[], float],
         certificates: Callable[[datetime], Mapping[str, float]] = lambda _now: {},
+        watches: bool = False,
     ) -> None:
         """folder: where free space counts. monotonic: seconds that never go back.
 
         certificates: setting -> days until that certificate expires.
+        watches: FHIR servers are asked for signed reports.
         """
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Certificates(certificates))
-        self._registry.register(_Books(database, folder, version, monotonic))
+        self._registry.register(_Books(database, folder, version, monotonic, watches=watches))
 
     def text(self) -> bytes:
         """Prometheus text format 0.0.4. Raises SQLAlchemyError where the database does not answer."""
@@ -51,7 +55,10 @@ class Exposition:
 class _Books(Collector):
     """Asks the database whenever somebody looks."""
 
-    def __init__(self, database: Database, folder: Path, version: str, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, folder: Path, version: str, monotonic: Callable[[], float], *, watches: bool
+    ) -> None:
+        self._watches = watches
         self._database = database
         self._folder = folder
         self._version = version
@@ -68,6 +75,8 @@ class _Books(Collector):
             yield from _reasons(tx)
             yield from _backlog(books.backlog(tx), now)
             yield from _processes(tx, now)
+            if self._watches:
+                yield from _heard(tx, now)
             yield GaugeMetricFamily(
                 "wetread_missing_studies",
                 "Studies with chest films that a peer has and we do not.",
@@ -171,6 +180,16 @@ def _processes(tx: Session, now: datetime) -> Iterator[Metric]:
     yield _by("wetread_process_last_beat_age_seconds", "Since the last sign of life.", "process", beats)
     paused = {what: int(worklist.switched(tx, f"pause-{what}")) for what in ("work", "send", "receive")}
     yield _by("wetread_paused", "1 where a person paused it.", "what", paused)
+
+
+def _heard(tx: Session, now: datetime) -> Iterator[Metric]:
+    servers = [to.name for to in destinations(tx) if to.way is Way.FHIR]
+    rows = {row.name: row for row in tx.scalars(select(Watch).where(Watch.name.in_(servers)))}
+    since = {name: _seconds(row.heard_at, now) for name, row in rows.items() if row.heard_at is not None}
+    words = "Since a FHIR server last answered which reports were signed there; absent where it never did."
+    yield _by("wetread_watch_last_heard_age_seconds", words, "destination", since)
+    failing = {name: float(name in rows and rows[name].failing_since is not None) for name in servers}
+    yield _by("wetread_watch_failing", "1 where the last question for signed reports failed.", "destination", failing)
 
 
 def _by(name: str, documentation: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:

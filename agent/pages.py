@@ -52,6 +52,7 @@ def make_pages(config: Config, database: Database, films: FilmRoom | None = None
         version=__version__,
         monotonic=time.monotonic,
         certificates=partial(days_left, config),
+        watches=config.fhir.watch,
     )
     return make_app(
         premises,

@@ -19,8 +19,9 @@ from dicom_node import worklist
 from dicom_node.beats import STARTING, STOPPED
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
-from dicom_node.tables import ProcessBeat, RemoteAE
-from reports.config import ReportsConfig
+from dicom_node.tables import Endpoint, ProcessBeat, RemoteAE, Way
+from reports import watches
+from reports.config import FhirConfig, ReportsConfig
 
 
 @pytest.fixture
@@ -158,3 +159,47 @@ def test_a_process_that_is_being_started_does_not_look_as_if_it_never_ran(tmp_pa
     with opened.read() as tx:
         assert before == {"wrong"}
         assert {found.verdict for found in health._processes(tx)} == {"warning"}
+
+
+def watch_of(database: Database, *, on: bool = True) -> list[tuple[str, str, str]]:
+    config = Config(fhir=FhirConfig(watch=on))
+    with database.read() as tx:
+        return [(one.subject, one.verdict, one.words) for one in health._watched(config, tx)]
+
+
+def test_a_server_that_is_asked_for_signed_reports_is_told_of(opened: Database) -> None:
+    with opened.write() as tx:
+        now = clock(tx)
+        tx.add(Endpoint(name="EHR", way=Way.FHIR, url="http://ehr/fhir"))
+        tx.add(Endpoint(name="RIS", way=Way.MLLP, host="ris", port=2575))
+    assert watch_of(opened, on=False) == []
+    assert watch_of(opened) == [
+        ("watch EHR", "warning", "not asked for signed reports yet: does `dispatch` run?"),
+    ]
+
+    with opened.write() as tx:
+        watches.succeed(tx, "EHR", now, now)
+    ((_, verdict, words),) = watch_of(opened)
+    assert verdict == "ok"
+    assert words.startswith("asked for signed reports, last heard 20")
+
+    with opened.write() as tx:
+        watches.fail(tx, "EHR", now, "EHR answered 503", now)
+    ((_, verdict, words),) = watch_of(opened)
+    assert verdict == "warning"
+    assert "failing since 20" in words
+    assert ": EHR answered 503; drafts stay beside what is signed there" in words
+
+    with opened.write() as tx:
+        row = tx.get_one(watches.Watch, "EHR")
+        row.failing_since = now - timedelta(hours=3)
+    ((_, verdict, words),) = watch_of(opened)
+    assert verdict == "wrong"
+    assert "(3 h ago)" in words
+
+    with opened.write() as tx:
+        row = tx.get_one(watches.Watch, "EHR")
+        row.failing_since, row.heard_at = None, now - timedelta(hours=5)
+    ((_, verdict, words),) = watch_of(opened)
+    assert verdict == "warning"
+    assert "(5 h ago), and not asked since: does `dispatch` run?" in words

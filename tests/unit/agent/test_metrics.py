@@ -17,8 +17,9 @@ from dicom_node import books, worklist
 from dicom_node.database import Database, clock
 from dicom_node.headers import Header
 from dicom_node.kinds import Kind, Stage
-from dicom_node.tables import Book, Outcome, ProcessBeat, RemoteAE
+from dicom_node.tables import Book, Endpoint, Outcome, ProcessBeat, RemoteAE, Way
 from dicom_node.worklist import Arrival, Claim, Ending, Outgoing
+from reports import watches
 
 LEASE = timedelta(minutes=5)
 SECRETS = ("Example^Film", "EX-0001", "ACC0001", "1.2.826.0.1.3680043.10.999")
@@ -32,6 +33,7 @@ class Instruments:
         schema.upgrade(self.database)
         with self.database.write() as tx:
             tx.add(RemoteAE(ae_title="PACS", host="127.0.0.1", send_to=True))
+        self.folder = folder
         self.seconds = 0.0
         self.exposition = Exposition(self.database, folder, version="1.2.3", monotonic=lambda: self.seconds)
 
@@ -192,3 +194,20 @@ def test_database_that_does_not_answer_is_an_error_and_no_zero(tmp_path: Path) -
     with pytest.raises(OperationalError):
         exposition.text()
     database.close()
+
+
+def test_servers_that_are_asked_for_signed_reports_count_where_they_are(instruments: Instruments) -> None:
+    with instruments.database.write() as tx:
+        now = clock(tx)
+        for name in ("EHR", "NEW"):
+            tx.add(Endpoint(name=name, way=Way.FHIR, url="http://ehr/fhir"))
+        watches.succeed(tx, "EHR", now, now - timedelta(seconds=90))
+        watches.fail(tx, "EHR", now, "EHR answered 503", now)
+    assert not [name for name in instruments.read() if name.startswith("wetread_watch")]
+
+    asking = Exposition(instruments.database, instruments.folder, version="1", monotonic=lambda: 0.0, watches=True)
+    instruments.exposition = asking
+    found = {name: value for name, value in instruments.read().items() if name.startswith("wetread_watch")}
+
+    assert found.pop("wetread_watch_last_heard_age_seconds{EHR}") >= 89
+    assert found == {"wetread_watch_failing{EHR}": 1, "wetread_watch_failing{NEW}": 0}
