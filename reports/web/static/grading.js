@@ -15,6 +15,7 @@ const written = comment.value;
 let isShown = false;
 let isSending = false;
 let isLeft = false;
+let isBroken = false;
 let inSight = 0; // ms until `since`
 let since = document.visibilityState === "visible" ? performance.now() : null;
 
@@ -24,7 +25,8 @@ function seconds() {
 
 function enable() {
   for (const button of buttons) button.setAttribute("aria-disabled", String(!isShown || isSending));
-  why.textContent = isShown ? "" : "The film is on its way; the grades wait for it.";
+  if (isShown) why.textContent = "";
+  else why.textContent = isBroken ? "A film that cannot be shown is not graded: go on to the next one, and tell the investigator." : "The film is on its way; the grades wait for it.";
 }
 
 function tell(words) {
@@ -113,6 +115,10 @@ place.addEventListener("film-shown", () => {
   enable();
   say(`Report ${reading.position} of ${reading.of}`);
   void ahead();
+});
+place.addEventListener("film-failed", () => {
+  isBroken = true;
+  enable();
 });
 enable();
 keys(new FilmViewer(place, { film: reading.film }));
