@@ -43,9 +43,12 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What one browser is told. studies: None where there are too many to count. silent: no word from the database."""
+    """What one browser is told. studies: None where there are too many to count. written: somebody types there, which
+    only who has that report on the screen cares for. silent: no word from the database.
+    """
 
     studies: frozenset[int] | None = frozenset()
+    written: frozenset[int] = frozenset()
     silent: bool = False
 
 
@@ -55,6 +58,7 @@ class Seat:
 
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     studies: set[int] = field(default_factory=set)
+    written: set[int] = field(default_factory=set)
     silent: bool = False
     was_silent: bool = False
 
@@ -62,15 +66,17 @@ class Seat:
         """What is new; it counts as told."""
         self.bell.clear()
         told, self.studies = frozenset(self.studies), set()
+        written, self.written = frozenset(self.written), set()
         if self.silent != self.was_silent:
             self.was_silent = self.silent
             return News(None, silent=self.silent)
-        return News(told if len(told) <= MOST_STUDIES else None)
+        return News(told if len(told) <= MOST_STUDIES else None, written - told)
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """Where a look left off. audit, receptions: numbers of rows seen; holders: report, who has it open, and its study.
+    """Where a look left off. audit, receptions: numbers of rows seen; holders: report, who has it open, and its study;
+    texts: report, version of its text, and its study, of those alone.
 
     Who is silent has nothing open any more, though nobody wrote that down.
     """
@@ -78,6 +84,15 @@ class _Seen:
     audit: frozenset[int]
     receptions: frozenset[int]
     holders: frozenset[tuple[int, int | None, int]]
+    texts: frozenset[tuple[int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """Since the look before. studies: of any kind; written: of a text that somebody has open."""
+
+    studies: frozenset[int] = frozenset()
+    written: frozenset[int] = frozenset()
 
 
 class Newsroom:
@@ -118,22 +133,23 @@ class Newsroom:
         before: _Seen | None = None
         while self._seats:
             try:
-                before, studies = await run_in_threadpool(self._look, before)
-                self._tell(studies, silent=False)
+                before, changes = await run_in_threadpool(self._look, before)
+                self._tell(changes, silent=False)
             except SQLAlchemyError:
-                self._tell(frozenset(), silent=True)
+                self._tell(_Changes(), silent=True)
             self._looked.set()
             await asyncio.sleep(self.pace.looks)
 
-    def _tell(self, studies: frozenset[int], *, silent: bool) -> None:
+    def _tell(self, changes: _Changes, *, silent: bool) -> None:
         for seat in self._seats:
-            seat.studies |= studies
+            seat.studies |= changes.studies
+            seat.written |= changes.written
             seat.silent = silent
-            if studies or seat.silent != seat.was_silent:
+            if changes.studies or changes.written or seat.silent != seat.was_silent:
                 seat.bell.set()
 
-    def _look(self, before: _Seen | None) -> tuple[_Seen, frozenset[int]]:
-        """What is there now, and which studies changed since the look before; the first one finds nothing new."""
+    def _look(self, before: _Seen | None) -> tuple[_Seen, _Changes]:
+        """What is there now, and what changed since the look before; the first one finds nothing new."""
         with self._database.read() as tx:
             since = tx.scalar(select(func.max(AuditRow.id))) or 0
             rows = select(AuditRow.id, AuditRow.study_id).where(
@@ -148,21 +164,24 @@ class Newsroom:
             )
             receptions = {number: study for number, study in tx.execute(came)}  # noqa: C416
             held = (
-                select(WorkingCopy.report_id, WorkingCopy.holder_id, Revision.study_id)
+                select(WorkingCopy.report_id, WorkingCopy.holder_id, Revision.study_id, WorkingCopy.version)
                 .join(Report, Report.id == WorkingCopy.report_id)
                 .join(Revision, Revision.id == Report.revision_id)
                 .where(WorkingCopy.holder_id.is_not(None), WorkingCopy.heard_at > clock(tx) - SILENCE)
             )
-            holders = frozenset((report, holder, study) for report, holder, study in tx.execute(held))
-        seen = _Seen(frozenset(audit), frozenset(receptions), holders)
+            copies = tx.execute(held).all()
+        holders = frozenset((report, holder, study) for report, holder, study, _ in copies)
+        texts = frozenset((report, version, study) for report, _, study, version in copies)
+        seen = _Seen(frozenset(audit), frozenset(receptions), holders, texts)
         if before is None:
-            return seen, frozenset()
+            return seen, _Changes()
         oldest = min(before.audit, default=0)
         studies = {audit[number] for number in seen.audit - before.audit if number > oldest}
         earliest = min(before.receptions, default=0)
         studies |= {receptions[number] for number in seen.receptions - before.receptions if number > earliest}
         studies |= {study for _, _, study in seen.holders ^ before.holders}
-        return seen, frozenset(study for study in studies if study is not None)
+        written = frozenset(study for _, _, study in seen.texts - before.texts)
+        return seen, _Changes(frozenset(study for study in studies if study is not None), written)
 
 
 async def told(room: Newsroom, seat: Seat) -> AsyncIterator[News | None]:

@@ -1,4 +1,4 @@
-"""What a tab remembers from one page to the next: words that were not saved, and reports that were just signed."""
+"""What a tab remembers from one page to the next, and how it hears what is new."""
 
 from __future__ import annotations
 
@@ -97,3 +97,81 @@ def test_what_is_on_its_way_is_asked_for_ever_less_often(page: Page, address: st
 
     assert 5 < looks_in_ten_minutes(page, address, {"there": False, "words": "On its way.", "to": to}) < 30
     assert kept(page) == [SIGNED]
+
+
+STREAM = """
+window.sources = [];
+window.EventSource = class extends EventTarget {
+  static CLOSED = 2;
+  constructor(url) { super(); this.url = url; this.readyState = 1; window.sources.push(this); }
+  close() { this.readyState = 2; }
+};
+window.emit = (name, data) => {
+  window.sources.at(-1).dispatchEvent(Object.assign(new Event(name), { data: JSON.stringify(data) }));
+};
+window.turn = (hidden) => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+};
+"""
+
+
+def looks(page: Page, seconds: int) -> int:
+    """How often the page has asked for the state of its report, in so much of its time."""
+    before = int(page.evaluate("window.looks"))
+    page.clock.run_for(seconds * 1000)
+    return int(page.evaluate("window.looks")) - before
+
+
+@pytest.fixture
+def reading(page: Page, address: str) -> Page:
+    """A page of study 7, which somebody else has open."""
+    page.clock.install()
+    page.goto(address)
+    page.evaluate(STREAM)
+    page.evaluate(
+        """async () => {
+          const desk = { report: 3, open: true, mine: false, state: "DRAFT", openable: true, holder: {}, arrival: {} };
+          window.looks = 0;
+          const look = async () => { window.looks += 1; return desk; };
+          const { watch } = await import("/static/watch.js");
+          watch({ desk, calls: { base: "/study/7/report", look }, saving: { isPending: false }, follow: () => {} });
+        }"""
+    )
+    return page
+
+
+def test_what_the_server_tells_is_looked_at_and_nothing_is_asked_meanwhile(reading: Page) -> None:
+    reading.evaluate("emit('well', {})")
+    assert looks(reading, 1) == 1  # what changed before the page could listen
+    assert looks(reading, 20) == 0
+    reading.evaluate("emit('changed', { studies: [6, 8] })")
+    assert looks(reading, 5) == 0
+    reading.evaluate("emit('changed', { studies: [7] }); emit('changed', { studies: [7] })")
+    assert looks(reading, 5) == 1
+    reading.evaluate("emit('changed', { studies: null })")
+    assert looks(reading, 5) == 1
+
+
+@pytest.mark.parametrize("why", ["silent", "error"])
+def test_page_asks_while_nobody_tells(reading: Page, why: str) -> None:
+    reading.evaluate("emit('well', {})")
+    assert looks(reading, 10) == 1
+    reading.evaluate(f"emit('{why}', {{}})")
+    assert 6 <= looks(reading, 20) <= 10
+    reading.evaluate("emit('changed', { studies: null })" if why == "silent" else "emit('well', {})")
+    looks(reading, 5)
+    assert looks(reading, 20) == 0
+
+
+def test_hidden_page_takes_no_connection(reading: Page) -> None:
+    reading.evaluate("emit('well', {})")
+    looks(reading, 5)
+
+    reading.evaluate("turn(true)")
+
+    assert reading.evaluate("window.sources.map((one) => one.readyState)") == [2]
+    assert looks(reading, 60) == 0
+    reading.evaluate("turn(false); emit('well', {})")
+    assert reading.evaluate("window.sources.map((one) => one.readyState)") == [2, 1]
+    assert looks(reading, 5) == 1

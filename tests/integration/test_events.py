@@ -24,6 +24,8 @@ from reports.web.site import Equipment, Premises, Site, make_templates, static_f
 from tests.harness.morning import Morning
 from tests.harness.node import free_port, wait_until
 from tests.harness.reading_room import ReadingRoom
+from tests.unit.agent.desk_of_readers import EDITED, RITA, ready, service
+from tests.unit.agent.ward import now
 
 
 class Attendant:
@@ -89,6 +91,20 @@ def test_browser_hears_what_changed_and_that_its_session_ended(room: ReadingRoom
         attendant.closed = True
 
         assert "event: ended" in list(heard)
+
+
+def test_text_that_is_being_written_is_news_of_its_own(room: ReadingRoom) -> None:
+    """Rows of a worklist do not change with every word that somebody types."""
+    report = room.study()
+    opened = ready(room)
+    with serving(room, Attendant()) as (url, _), httpx.stream("GET", url, timeout=60) as answer:
+        heard = lines(answer)
+        assert next(line for line in heard if line.startswith("event")) == "event: well"
+
+        service(room).save(report.id, RITA, EDITED, {}, opened.version, now())
+
+        assert next(line for line in heard if line.startswith("event")) == "event: written"
+        assert json.loads(next(heard).partition(" ")[2]) == {"studies": [room.number(report)]}
 
 
 def test_sign_of_life_comes_however_much_is_new(room: ReadingRoom) -> None:

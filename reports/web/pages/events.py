@@ -28,8 +28,8 @@ class _Events:
         self._room = Newsroom(site.database, pace)
 
     async def events(self, request: Request) -> Response:
-        """Which studies changed, as it happens: `changed` with their numbers, null for all; `silent` and `well` for the
-        database; `ended` where the session has.
+        """Which studies changed, as it happens: `changed` with their numbers, null for all; `written` with those whose
+        text somebody changes; `silent` and `well` for the database; `ended` where the session has.
         """
         if self._room.is_full:
             headers = {"Retry-After": str(_COME_AGAIN_SECONDS)}
@@ -59,5 +59,9 @@ class _Events:
 def _written(news: News) -> str:
     if news.silent:
         return "event: silent\ndata: {}\n\n"
-    studies = None if news.studies is None else sorted(news.studies)
-    return f"event: changed\ndata: {json.dumps({'studies': studies})}\n\n"
+    told = []
+    if news.studies is None or news.studies or not news.written:
+        told.append(("changed", None if news.studies is None else sorted(news.studies)))
+    if news.written:
+        told.append(("written", sorted(news.written)))
+    return "".join(f"event: {name}\ndata: {json.dumps({'studies': studies})}\n\n" for name, studies in told)

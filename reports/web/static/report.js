@@ -15,9 +15,9 @@ import { notice, say } from "./notice.js";
 import { Questions } from "./questions.js";
 import { bindKeys } from "./report_keys.js";
 import { button, told } from "./told.js";
+import { watch } from "./watch.js";
 
 const HEARTBEAT = 30_000; // ms; whoever has a report open is taken for gone after two minutes
-const WATCH = 2_000; // ms between two looks at what is on its way, or open elsewhere
 const READ_AFTER = 250; // ms after the last key
 const SOFT = /^The PACS has (?:not been asked yet|to be asked again)/u; // an act asks it first
 const SECTIONS = ["findings", "impression"];
@@ -72,7 +72,7 @@ class Page {
     });
     await this.open();
     this.beat();
-    this.watch();
+    watch(this);
   }
 
   // --- the state ---------------------------------------------------------------------------------------------------
@@ -337,23 +337,6 @@ class Page {
         if (!(error instanceof Refused)) throw error; // it is silent then, and others may take it
       }
     }, HEARTBEAT);
-  }
-
-  watch() {
-    setInterval(async () => {
-      const { open, mine, state, arrival } = this.desk;
-      const waits = (state === "VERIFIED" && !arrival.there) || (open && !mine);
-      if (!waits || this.saving.isPending || document.hidden) return;
-      try {
-        const desk = await this.calls.look();
-        if (desk.report !== this.desk.report) return location.reload();
-        this.follow(desk);
-        if (open && !mine && desk.openable && !desk.holder && !this.isDone) await this.open();
-      } catch (error) {
-        if (!(error instanceof Refused)) throw error;
-      }
-      return undefined;
-    }, WATCH);
   }
 
   leave() {

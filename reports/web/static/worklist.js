@@ -2,6 +2,7 @@
 
 import { bind, made } from "./keys.js";
 import { say } from "./notice.js";
+import { hear } from "./stream.js";
 
 const body = document.getElementById("studies");
 const news = document.getElementById("news");
@@ -186,20 +187,12 @@ async function refresh() {
 }
 
 function listen() {
-  const source = new EventSource("/events");
-  source.addEventListener("changed", (event) => {
-    const { studies } = JSON.parse(event.data);
-    heard(studies);
-  });
-  source.addEventListener("well", () => { tell(""); announced = 0; heard(null); }); // also after a break
-  source.addEventListener("silent", () => tell("The database does not answer. What stands here may be old.", { kind: "bad" }));
-  source.addEventListener("ended", () => {
-    source.close();
-    tell("Your session has ended.", { kind: "bad", action: "Sign in", then: () => location.reload() });
-  });
-  source.addEventListener("error", () => {
-    tell("No news from the server. What stands here may be old.", { kind: "bad" });
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 20000);
+  hear({
+    changed: heard,
+    well: () => { tell(""); announced = 0; heard(null); }, // also after a break
+    silent: () => tell("The database does not answer. What stands here may be old.", { kind: "bad" }),
+    ended: () => tell("Your session has ended.", { kind: "bad", action: "Sign in", then: () => location.reload() }),
+    lost: () => tell("No news from the server. What stands here may be old.", { kind: "bad" }),
   });
 }
 

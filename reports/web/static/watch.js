@@ -1,0 +1,69 @@
+/* Keeps the report page new: the server tells when its study has changed; where it does not, the page asks. */
+
+import { Refused } from "./calls.js";
+import { notice } from "./notice.js";
+import { hear } from "./stream.js";
+
+const COLLECT = 200; // ms: what changes together is asked for together
+const ASK = 2_000; // ms between two looks at what waits, while nobody tells
+const TICK = 500; // ms
+const REST = 30_000; // ms between two while somebody does: no news is lost for good
+
+/** page: the report page. */
+export function watch(page) {
+  const study = Number(page.calls.base.split("/")[2]);
+  let timer = 0;
+  let isAsking = false;
+  let looked = Date.now();
+
+  const soon = (wait = COLLECT) => { timer ||= setTimeout(look, wait); };
+  const news = hear({
+    changed: (studies) => { if (studies === null || studies.includes(study)) soon(); },
+    written: (studies) => { if (!page.desk.mine && studies.includes(study)) soon(); },
+    well: () => { if (waits(page.desk) || Date.now() - looked > REST) soon(); },
+  });
+
+  async function look() {
+    timer = 0;
+    if (document.hidden) return; // on its return the server says that all is well, and the page looks
+    if (isAsking || page.saving.isPending) return soon(ASK);
+    isAsking = true;
+    try {
+      looked = Date.now();
+      await compare(page);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+    } finally {
+      isAsking = false;
+    }
+    return undefined;
+  }
+
+  setInterval(() => {
+    if (waits(page.desk) && Date.now() - looked >= (news.isOpen ? REST : ASK)) soon();
+  }, TICK);
+}
+
+/** On its way to the PACS, or open at somebody else's. */
+function waits({ open, mine, state, arrival }) {
+  return (state === "VERIFIED" && !arrival.there) || (open && !mine);
+}
+
+/** Look at the state, and show what is new. */
+async function compare(page) {
+  const { report, open, mine } = page.desk;
+  const desk = await page.calls.look();
+  if (page.saving.isPending) return; // somebody types, and the answer is of before
+  if (desk.report !== report) {
+    if (!open || !mine) location.reload();
+    else if (!page.isReplaced) {
+      page.isReplaced = true; // nobody is torn from a sentence; what was written is offered beside the newer draft
+      notice("A newer draft has replaced this one. What you wrote is kept.", {
+        kind: "wait", action: "Show the newer draft", then: () => location.reload(),
+      });
+    }
+    return;
+  }
+  page.follow(desk);
+  if (open && !mine && desk.openable && !desk.holder && !page.isDone) await page.open();
+}
