@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import sys
 import threading
 from contextlib import closing
 from functools import partial
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 
 _NO_PORT = 3  # as uvicorn's own command: it has said why
+# A page gives the interpreter away at each of some twenty questions to the database, and has it back from a thread that
+# computes (documents of a signature) only after so long. With Python's 5 ms a page waited 0.1 s for its turns alone.
+_SWITCH_SECONDS = 0.0005
 
 
 def _begin(surroundings: Surroundings) -> Config:
@@ -121,6 +126,7 @@ def work(surroundings: Surroundings, debug_images: Path | None) -> None:
     if debug_images is not None:
         reader = config.reader.model_copy(update={"debug_images": debug_images})
         config = config.model_copy(update={"reader": reader})
+    os.nice(config.reader.nice)  # its children and their decoders have it from here
     with open_database(config):
         pass  # a wrong database is said here, once, and not by a child that is started again and again
     run_worker(config)
@@ -188,6 +194,7 @@ def web(surroundings: Surroundings) -> None:
     from agent.serving import make_server
 
     config = _begin(surroundings)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     with open_database(config) as database, closing(film_room(config)) as films:
         server = make_server(make_pages(config, database, films), config.web)
         loop.Heart("web", database, loop.stop_on_signals()).start()

@@ -14,14 +14,12 @@ from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import NotFound
-from dicom_node.files import read_document
 from dicom_node.headers import UNREADABLE
 from dicom_node.kinds import FINAL
 from dicom_node.tables import Book, Delivery, DeliveryState, Instance, Revision, Role, Study, Workitem
-from reports import drafts
+from reports import drafts, shelf
 from reports.glance import Glance
 from reports.objects.tree import plain
-from reports.outline import NoReport, read_report
 from reports.page.sheet import day, person, visible
 from reports.signoff.copies import SILENCE
 from reports.signoff.tables import SignedDocument, SignedKind, WorkingCopy
@@ -152,10 +150,13 @@ def _next_to() -> Select[int]:
 
 
 def document_of(digest: str, store: Path) -> Dataset | None:
-    """A document of ours from the store; None where it is gone. Not within a transaction: it may be slow."""
+    """A document of ours from the store; None where it is gone. Not within a transaction: it may be slow.
+
+    Its digest has proven that it is what was written, so that nothing of it is decoded before it is asked for.
+    """
     try:
-        return read_report(read_document(store, digest))
-    except (NotFound, NoReport):
+        return shelf.load(store, digest)
+    except NotFound:
         return None
 
 
