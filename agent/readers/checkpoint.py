@@ -106,8 +106,7 @@ class Checkpoint:
             )
         except RuntimeError as error:  # what sentencepiece raises for everything
             raise CheckpointError(
-                f"{self.folder / 'tokenizer.model'} is no sentencepiece model. Fetch it again with: "
-                f"wetread model pull --to {self.folder}"
+                f"{self.folder / 'tokenizer.model'} is no sentencepiece model. {mend(self.folder)}"
             ) from error
         expected = self.config["llama"]["vocab_size"]
         if words.size != expected:
@@ -188,9 +187,15 @@ class Checkpoint:
 
 def mend(folder: Path) -> str:
     """The sentence that says how the files of a folder are made whole again."""
+    target = folder.with_name(folder.name.removesuffix(".partial"))  # what is being installed lies beside it
     if (folder / prequantized.QUANTIZED).exists():
-        return f"{prequantized.MEND} nf4 or int8 --output {folder}"
-    return f"Fetch it again with: wetread model pull --to {folder}"
+        return f"{prequantized.MEND} nf4 or int8 --output {target}"
+    if (folder / origin.CARD).exists():  # somebody's own: the hub has another one
+        return f"Bring it again from where it was made, with: wetread model import FOLDER --to {target}"
+    return (
+        f"Fetch it again with: wetread model pull --to {target}; without a network: "
+        f"wetread model import FOLDER --to {target}"
+    )
 
 
 def digest_of(
@@ -233,13 +238,9 @@ def _read_object(path: Path, required: tuple[str, ...]) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path} is no JSON file. Fetch it again with: wetread model pull --to {path.parent}"
-        ) from error
+        raise CheckpointError(f"{path} is no JSON file. {mend(path.parent)}") from error
     if not isinstance(content, dict):
-        raise CheckpointError(
-            f"{path} holds no JSON object. Fetch it again with: wetread model pull --to {path.parent}"
-        )
+        raise CheckpointError(f"{path} holds no JSON object. {mend(path.parent)}")
     for key in required:
         value: Any = content
         for part in key.split("."):
@@ -260,7 +261,7 @@ def _find_shards(folder: Path) -> tuple[Path, ...]:
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and origin.is_data(name) for name in weights.values()
     ):
-        raise CheckpointError(f"{index} names no shards. Fetch it again with: wetread model pull --to {folder}")
+        raise CheckpointError(f"{index} names no shards. {mend(folder)}")
     shards = tuple(folder / name for name in sorted(set(weights.values())))
     for shard in shards:
         _must_exist(shard)

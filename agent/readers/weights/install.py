@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -260,6 +260,8 @@ def _sweep(stage: Path, made: Origin) -> None:
 
 def swap(stage: Path, target: Path) -> None:
     """The new folder takes the name; an older one of that name goes away only then."""
+    if not (stage / CARD).exists():
+        _open_to_all(stage)
     _sync(stage)
     old = target.with_name(f"{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
@@ -268,6 +270,14 @@ def swap(stage: Path, target: Path) -> None:
     stage.rename(target)
     _sync(target.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _open_to_all(folder: Path) -> None:
+    """The published model is no secret, and who carries it here on a disk or fetches it as root is not who reads."""
+    with suppress(OSError):  # a file system without owners, as on most USB disks
+        for path in folder.iterdir():
+            path.chmod(0o644)
+        folder.chmod(0o755)
 
 
 def _sync(folder: Path) -> None:

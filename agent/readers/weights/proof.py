@@ -14,6 +14,7 @@ from agent.readers.weights.origin import CARD
 TENSORS: Final = 589
 BYTES: Final = 14_092_742_656  # of numbers, as the published index says
 
+_RUNNABLE: Final = frozenset({".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy"})
 _READ_FROM_FILES: Final = ("rms_norm_eps", "max_position_embeddings", "num_key_value_heads")
 
 
@@ -37,6 +38,7 @@ def examine(folder: Path) -> Iterator[Row]:
         for expected in known.files.values():
             yield _file(folder, expected)
         yield _whence(known)
+        yield from _strangers(folder)
     yield from _together(folder, known)
 
 
@@ -48,6 +50,13 @@ def _file(folder: Path, expected: origin.Expected) -> Row:
     if wrong is not None:
         return Row(expected.name, "wrong", f"{wrong}. {mend(folder)}")
     return Row(expected.name, "ok" if expected.provable else "warning", f"sha256 {measured.sha256}")
+
+
+def _strangers(folder: Path) -> Iterator[Row]:
+    """Programs and pickles, which other programs would run from here."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _RUNNABLE:
+            yield Row(path.name, "warning", "a program or a pickle: no part of the model. wetread never reads it")
 
 
 def _whence(known: origin.Origin) -> Row:
@@ -104,4 +113,7 @@ def _tensors(checkpoint: Checkpoint, *, proved: bool) -> Row:
     words = f"{len(found.tensors)} tensors, {found.parameters} numbers, {found.bytes} bytes, shapes and index agree"
     if own or proved or quantized or (len(found.tensors), found.bytes) == (TENSORS, BYTES):
         return Row("tensors", "ok", words)
-    return Row("tensors", "wrong", f"{words}; the published model has {TENSORS} tensors of {BYTES} bytes")
+    words += (
+        f"; the published model has {TENSORS} tensors of {BYTES} bytes. A model of your own needs {CARD} in its folder"
+    )
+    return Row("tensors", "wrong", words)

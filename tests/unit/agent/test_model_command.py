@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import math
+import os
 import re
 import shutil
 import struct
@@ -160,6 +161,28 @@ def test_an_imported_model_is_the_same_and_says_where_it_came_from(folder: Path,
     for name, digest in json.loads(result.stdout)["files"].items():
         assert hashlib.sha256((target / name).read_bytes()).hexdigest() == digest
     assert {path.name for path in target.parent.iterdir()} == {"model"}
+
+
+def test_the_published_model_may_be_read_by_whoever_carries_it_on(tmp_path: Path) -> None:
+    """Fetched by one user onto a disk that remembers owners, imported by another."""
+    before = os.umask(0o077)  # as the command line sets it
+    try:
+        assert model("import", CHECKPOINT, "--to", tmp_path / "model", "--accept-licence").exit_code == 0
+        own = shutil.copytree(CHECKPOINT, tmp_path / "usb")
+        (own / "wetread.json").write_text(json.dumps(CARD))
+        assert model("import", own, "--to", tmp_path / "own").exit_code == 0
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()}
+    assert (modes, (tmp_path / "model").stat().st_mode & 0o777) == ({0o644}, 0o755)
+    assert (tmp_path / "own").stat().st_mode & 0o077 == 0  # whose it is decides who sees it
+
+
+def test_a_folder_that_cannot_be_installed_is_not_called_by_the_name_of_its_draft(tmp_path: Path) -> None:
+    usb = Path(shutil.copytree(CHECKPOINT, tmp_path / "usb"))
+    rewrite(usb, lambda name, tensors: tensors.pop("lm_head.weight", None))
+    said = fails("import", usb, "--to", tmp_path / "model", "--accept-licence")
+    assert f"wetread model pull --to {tmp_path / 'model'}; without a network: wetread model import FOLDER" in said
 
 
 def test_an_import_of_an_imported_model_compares_every_file(folder: Path, tmp_path: Path) -> None:
@@ -360,10 +383,21 @@ def test_a_changed_byte_and_a_missing_file_are_named_together(folder: Path, tmp_
     rows = verdicts(result)
     assert result.exit_code == 1
     assert rows[SHARD][0] == rows["tokenizer.model"][0] == "wrong"
-    assert f"wetread model pull --to {target}" in rows[SHARD][1]
+    assert f"wetread model import FOLDER --to {target}" in rows[SHARD][1]
     assert "it is missing" in rows["tokenizer.model"][1]
     with pytest.raises(CheckpointError, match=r"tokenizer\.model is missing"):
         Checkpoint.open(target, "bf16")
+
+
+def test_programs_and_pickles_beside_a_model_are_pointed_out(folder: Path) -> None:
+    (folder / "modeling_cxr.py").write_text("raise SystemExit")
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04")
+    (folder / "README.md").write_text("# card")
+    result = model("verify", "--model", folder, "--json")
+    rows = verdicts(result)
+    assert result.exit_code == 0
+    assert {rows[name][0] for name in ("modeling_cxr.py", "pytorch_model.bin")} == {"warning"}
+    assert "README.md" not in rows
 
 
 def test_a_worker_does_not_start_with_a_changed_file(folder: Path, tmp_path: Path) -> None:
@@ -372,7 +406,7 @@ def test_a_worker_does_not_start_with_a_changed_file(folder: Path, tmp_path: Pat
     assert Checkpoint.open(target, "bf16").identity().name == "ours"
     (target / "config.json").write_text((target / "config.json").read_text() + "\n")
     checkpoint = Checkpoint.open(target, "bf16")
-    with pytest.raises(CheckpointError, match=r"config\.json is not the file that was installed.*wetread model pull"):
+    with pytest.raises(CheckpointError, match=r"config\.json is not the file that was installed.*wetread model import"):
         checkpoint.identity()
 
 
