@@ -143,20 +143,19 @@ def serve(study: Path, bind: str, port: int, **options: Any) -> None:
       wetread eval reader-study serve STUDY --bind 10.0.0.7 --port 443 --host study.hospital.example --certificate c.pem
 
     \b
-    Exit codes: 0 stopped; 1 the package was changed, or the port is taken; 2 wrong command line; 3 no such study.
+    Exit codes: 0 stopped; 1 the package was changed; 2 wrong command line, or the port is taken; 3 no such study.
     """
     from agent.serving import make_server
     from reports.grading.package import verify
 
     web = _web(bind, port, options)
+    _must_be_free(bind, port)
     with opened(study) as (package, database):
         with _bar("checking", len(package.films), quiet=False) as progress:
             verify(package, told=progress)
         server = make_server(_app(package, database, web), web)
         click.echo(f"serving {package.title!r} at {web.address} (Ctrl-C ends it)", err=True)
         server.run()
-        if not server.started:
-            raise SystemExit(1)
 
 
 @reader_study.command()
@@ -313,6 +312,18 @@ def _web(bind: str, port: int, options: Mapping[str, Any]) -> Any:
         for ours, theirs in (("tls_certificate", "--certificate"), ("tls_key", "--private-key")):
             words = words.replace(ours, theirs)
         raise ConfigurationError(words) from error
+
+
+def _must_be_free(bind: str, port: int) -> None:
+    """Raises ConfigurationError: the port cannot be opened."""
+    import socket
+
+    from dicom_node.errors import ConfigurationError
+
+    try:
+        socket.create_server((bind, port), family=socket.AF_INET6 if ":" in bind else socket.AF_INET).close()
+    except OSError as error:
+        raise ConfigurationError(f"port {port} of {bind} cannot be opened: {error.strerror}; see --port") from error
 
 
 def _app(package: Package, database: Database, web: Any) -> Any:

@@ -21,8 +21,8 @@ SAME = "The heart is mildly enlarged. No pneumothorax. Cardiomegaly."
         "**Findings:** The heart is\nmildly enlarged.  No pneumothorax .\r\n**Impression:** Cardiomegaly",
         "- The heart is mildly enlarged\n- No pneumothorax\n- Cardiomegaly",
         "1. The heart is mildly enlarged.\n2) No pneumothorax.\nConclusion: Cardiomegaly..",
-        "FINAL REPORT\nEXAMINATION: Chest PA\nINDICATION: Cough in a man of 60.\nTECHNIQUE: One view.\nCOMPARISON: 2019."
-        "\nFINDINGS: The heart is mildly enlarged. No pneumothorax.\nIMPRESSION: Cardiomegaly.",
+        "FINAL REPORT\nEXAMINATION: Chest PA\nINDICATION: Cough in a man of 60.\nTECHNIQUE: One view.\n"
+        "COMPARISON: 2019.\nFINDINGS: The heart is mildly enlarged. No pneumothorax.\nIMPRESSION: Cardiomegaly.",
         "AI-GENERATED DRAFT - NOT VERIFIED\nDEMONSTRATION MODEL - NOT FOR CLINICAL USE\n" + SAME,
         SAME + "\nElectronically signed by Dr. Somebody on 01/02/2020 10:31.",
         SAME + "\nDictated by: S. Body, M.D.",

@@ -1,0 +1,208 @@
+"""`wetread eval reader-study`: from a manifest to the result, and what each refusal says."""
+
+from __future__ import annotations
+
+import csv
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from agent.cli import wetread
+from dicom_node.database import clock
+from dicom_node.errors import ConfigurationError, NotFound, WrongState
+from reports.grading import grading, raters
+from reports.grading.grading import Sheet
+from reports.grading.package import PackageError, read_package
+from reports.grading.tables import Grade, Turn
+from tests.harness.grading_room import write_sources
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(wetread, ["eval", "reader-study", *map(str, arguments)])
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    manifest, texts = write_sources(tmp_path)
+    made = run("make", "--manifest", manifest, "--readings", texts, "--output", tmp_path / "S", "--rater", "ann")
+    assert made.exit_code == 0, made.output
+    return tmp_path / "S"
+
+
+def grade_all(study: Path, name: str, given: dict[str, str], *, leave: int = 0, finish: bool = True) -> None:
+    """given: source to grade, by the key."""
+    key = json.loads(study.with_name("S.key.json").read_text())
+    sources = {row["item"]: row["source"] for row in key["items"]}
+    package = read_package(study)
+    with raters.open_grades(package) as database, database.write() as tx:
+        rater = raters.named(tx, name)
+        for turn in list(tx.query(Turn).filter_by(rater_id=rater.id).order_by(Turn.position))[leave:]:
+            comment = "=looks good" if turn.position == 8 else ""
+            sheet = Sheet(Grade(given[sources[turn.item]]), comment, 0, 4.0)
+            grading.grade(tx, rater, turn.position, sheet, clock(tx))
+        if finish:
+            grading.finish(tx, rater, clock(tx), leaving=True)
+
+
+def test_make_says_what_it_made_and_what_may_give_texts_away(tmp_path: Path) -> None:
+    manifest, texts = write_sources(tmp_path)
+    with manifest.open("a", encoding="utf-8") as rows:
+        rows.write("patient-0.png,again,\n".replace("patient-0", "patient-9"))
+    Image.new("L", (8, 8)).save(tmp_path / "patient-9.png")
+    made = run(
+        *("make", "--manifest", manifest, "--readings", texts, "--output", tmp_path / "S", "--json"),
+        *("--rater", "ann", "--rater", "ben", "--address", "https://study.example/"),
+    )
+
+    told = json.loads(made.stdout)
+    assert made.exit_code == 0
+    assert (told["films"], told["left_out"]) == (4, {"have no report in the manifest": 1})
+    assert told["burned_in_unknown"] == 4
+    assert told["texts"]["ai"]["median_words"] == 12
+    assert told["texts"]["original"]["median_words"] == 7
+    assert all(link.startswith("https://study.example/enter/") for link in told["raters"].values())
+    assert list(told["raters"]) == ["ann", "ben"]
+    assert Path(told["key"]).stat().st_mode & 0o077 == 0
+    assert json.loads(Path(told["key"]).read_text())["who"] == {"texts": "texts.jsonl"}
+
+
+def test_make_takes_the_folder_of_an_evaluation(tmp_path: Path) -> None:
+    manifest, texts = write_sources(tmp_path)
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    head = {"format": 1, "reader": "cxr_llava 2", "precision": "nf4", "digest": "ab", "notice": "", "scores": True}
+    (folder / "readings.jsonl").write_text(json.dumps(head) + "\n" + texts.read_text())
+    made = run("make", "--manifest", manifest, "--readings", folder, "--output", tmp_path / "S")
+    assert made.exit_code == 0, made.output
+    who = json.loads((tmp_path / "S.key.json").read_text())["who"]
+    assert who == {"reader": "cxr_llava 2", "precision": "nf4", "digest": "ab"}
+
+
+def test_a_reader_of_ours_may_write_at_once(tmp_path: Path) -> None:
+    manifest, _ = write_sources(tmp_path, 2)
+    made = run(
+        "make", "--manifest", manifest, "--reader", "cxr_llava", "--precision", "fp32", "--output", tmp_path / "S"
+    )
+    assert made.exit_code == 0, made.output
+    who = json.loads((tmp_path / "S.key.json").read_text())["who"]
+    assert "DEMONSTRATION MODEL" in who["notice"]
+    assert (tmp_path / "S.readings.jsonl").is_file()
+    assert not list((tmp_path / "S").rglob("*readings*"))
+    assert "DEMONSTRATION" not in (tmp_path / "S" / "package.json").read_text()
+
+
+def test_raters_are_added_listed_and_get_new_links(study: Path) -> None:
+    link = json.loads(run("raters", "add", study, "ben", "--json").stdout)["ben"]
+    assert link.startswith("http://127.0.0.1:8090/enter/")
+    assert json.loads(run("raters", "link", study, "ben", "--json").stdout)["ben"] != link
+    listed = json.loads(run("raters", "list", study, "--json").stdout)
+    assert listed == [{"rater": name, "graded": 0, "of": 8, "finished_at": None} for name in ("ann", "ben")]
+    assert "not used yet" in run("raters", "list", study).stdout
+    for arguments, error in (
+        (("add", study, "ann"), WrongState),
+        (("link", study, "zoe"), NotFound),
+        (("reopen", study, "ann"), WrongState),
+        (("list", study / "films"), NotFound),
+    ):
+        assert isinstance(run("raters", *arguments).exception, error)
+
+
+def test_several_raters_are_added_together_or_not_at_all(study: Path) -> None:
+    assert isinstance(run("raters", "add", study, "ben", "ann").exception, WrongState)
+    assert [one["rater"] for one in json.loads(run("raters", "list", study, "--json").stdout)] == ["ann"]
+
+
+def test_no_result_before_everybody_has_finished(study: Path) -> None:
+    grade_all(study, "ann", {"ai": "A", "original": "B"}, finish=False)
+    refused = run("result", study)
+    assert isinstance(refused.exception, WrongState)
+    assert "ann (8 of 8)" in str(refused.exception)
+    shown = run("result", study, "--unfinished")
+    assert shown.exit_code == 0
+    assert "**Preliminary. Not everybody has finished: ann (8 of 8 graded).**" in shown.stdout
+
+
+def test_the_result_is_the_table_of_the_paper(study: Path, tmp_path: Path) -> None:
+    run("raters", "add", study, "ben")
+    grade_all(study, "ann", {"ai": "C", "original": "A"})
+    grade_all(study, "ben", {"ai": "B", "original": "A"}, leave=1)
+    out = tmp_path / "R"
+    shown = run("result", study, "--output", out, "--json")
+    assert shown.exit_code == 0, shown.output
+
+    told = json.loads(shown.stdout)
+    assert json.loads((out / "result.json").read_text()) == told
+    table = {(row["rater"], row["source"]): row for row in told["rows"]}
+    assert table["ann", "ai"]["success"]["value"] == 0
+    assert table["ben", "ai"]["success"]["value"] == table["ben", "original"]["success"]["value"] == 1
+    assert table["ben", "ai"]["missing"] + table["ben", "original"]["missing"] == 1
+    assert table["all raters", "ai"]["counts"]["C"] == 4
+    difference = {one["rater"]: one["figure"]["value"] for one in told["differences"]}
+    assert difference["ann"] == -1
+    assert difference["ben"] == 0
+    assert told["published"]["success"] == {"CXR-LLaVA": 0.727, "reports by radiologists": 0.84}
+    assert told["unfinished"] == {}
+
+    words = (out / "result.md").read_text()
+    assert "Lee et al., CXR-LLaVA" in words
+    assert "## Published, not measured here" in words
+    assert "| CXR-LLaVA | 72.7 % |" in words
+    assert "Cohen's kappa" in words
+    assert "Fewer than 30 films" in words
+    with Image.open(out / "acceptability.png") as picture:
+        assert picture.width > 800
+    assert "<svg" in (out / "acceptability.svg").read_text()
+
+
+def test_every_grade_is_in_the_sheet(study: Path, tmp_path: Path) -> None:
+    grade_all(study, "ann", {"ai": "C", "original": "A"}, leave=2)
+    run("result", study, "--output", tmp_path / "R")
+    with (tmp_path / "R" / "grades.csv").open(newline="") as opened:
+        lines: list[dict[str, Any]] = list(csv.DictReader(opened))
+
+    assert [line["position"] for line in lines] == [str(place) for place in range(1, 9)]
+    assert {(line["source"], line["grade"]) for line in lines[2:]} <= {("ai", "C"), ("original", "A")}
+    assert [line["grade"] for line in lines[:2]] == ["", ""]
+    assert lines[7]["comment"] == "'=looks good"  # no formula
+    assert {line["film"] for line in lines} == {f"patient-{number}" for number in range(4)}
+
+
+def test_a_changed_package_or_a_wrong_key_gives_no_result(study: Path, tmp_path: Path) -> None:
+    grade_all(study, "ann", {"ai": "C", "original": "A"})
+    assert isinstance(run("result", study, "--key", tmp_path / "no.json").exception, NotFound)
+    film = next((study / "films").glob("*.jpg"))
+    film.write_bytes(b"another film")
+    assert isinstance(run("result", study).exception, PackageError)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--bind", "0.0.0.0"), "beyond 127.0.0.1 the pages need TLS: set --certificate"),
+        (("--bind", "10.0.0.7", "--proxy", "10.0.0.1"), "by which names"),
+        (("--bind", "here"), "does not appear to be"),
+    ],
+)
+def test_serve_never_speaks_in_the_clear_to_other_machines(study: Path, arguments: tuple[str, ...], words: str) -> None:
+    refused = run("serve", study, *arguments)
+    assert isinstance(refused.exception, ConfigurationError)
+    assert words in str(refused.exception)
+
+
+def test_a_taken_port_is_said_at_once(study: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = run("serve", study, "--port", taken.getsockname()[1])
+    assert isinstance(refused.exception, ConfigurationError)
+    assert "--port" in str(refused.exception)
+
+
+@pytest.mark.parametrize("sources", [(), ("--readings", "x", "--reader", "cxr_llava")])
+def test_half_a_command_line_says_what_is_missing(tmp_path: Path, sources: tuple[str, ...]) -> None:
+    manifest, _ = write_sources(tmp_path, 2)
+    result = run("make", "--manifest", manifest, "--output", tmp_path / "S", *sources)
+    assert (result.exit_code, "name either --readings or --reader" in result.output) == (2, True)
