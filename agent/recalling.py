@@ -6,18 +6,21 @@ built, checked and durable before the transaction that queues them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from pydicom.errors import InvalidDicomError
 
 from agent.desk import Desk
 from dicom_node.database import clock
-from dicom_node.destinations import destinations
+from dicom_node.destinations import destinations, takes
 from dicom_node.errors import WetreadError
+from dicom_node.kinds import Kind, Stage
 from dicom_node.transports import Destination
-from reports import life, recalls
+from reports import hidings, life, recalls
+from reports.hidings import Hiding
 from reports.recalls import Recall
 
 log = structlog.get_logger("dispatch")
@@ -46,10 +49,35 @@ class Recaller:
         self._at_once = at_once
         self._failed: frozenset[int] = frozenset()
         self._after = 0
+        self._after_signed = 0
 
     def step(self) -> int:
-        """Expire what is due and take back what has ended; returns how many objects were queued."""
+        """Expire what is due, take back what has ended, and hide what was signed where the site wants that.
+
+        Returns how many objects were queued.
+        """
         self._expire()
+        hidden = self._hide() if self._desk.config.reports.hide_draft_after_signing else 0
+        return hidden + self._take_back_ended()
+
+    def _hide(self) -> int:
+        with self._desk.database.read() as tx:
+            pending = hidings.pending(tx, clock(tx), after=self._after_signed, limit=self._at_once)
+            everyone = destinations(tx) if pending else ()
+        self._after_signed = pending[-1].report_id if len(pending) == self._at_once else 0
+        told = {to.name for to in everyone if takes(to, Kind.KOS, Stage.HIDING)}
+        due = [one for one in pending if not one.unclear or not told.isdisjoint(one.got)]
+        queued = sum(self._try(one, partial(self._hide_one, one, everyone)) for one in due)
+        if queued:
+            log.info("drafts_hidden", objects=queued)
+        return queued
+
+    def _hide_one(self, hiding: Hiding, everyone: Sequence[Destination]) -> int:
+        from agent.retraction import hide  # noqa: PLC0415  as below
+
+        return hide(self._desk, hiding, everyone)
+
+    def _take_back_ended(self) -> int:
         with self._desk.database.read() as tx:
             pending = recalls.pending(tx, after=self._after, limit=self._at_once)
             everyone = destinations(tx) if pending else ()
@@ -60,7 +88,7 @@ class Recaller:
         there = [one for one in pending if one.got and (not one.unclear or recalls.can_tell(one, everyone))]
         if not there:
             return 0
-        queued = sum(self._take_back(recall, everyone) for recall in there)
+        queued = sum(self._try(recall, partial(self._take_back, recall, everyone)) for recall in there)
         if queued:
             log.info("recalled", objects=queued)
         return queued
@@ -68,20 +96,24 @@ class Recaller:
     def _take_back(self, recall: Recall, everyone: Sequence[Destination]) -> int:
         from agent.retraction import take_back  # noqa: PLC0415  what documents are made with takes seconds to load
 
-        known = recall.report_id in self._failed
+        return take_back(self._desk, recall, everyone)
+
+    def _try(self, one: Recall | Hiding, act: Callable[[], int]) -> int:
+        """What cannot be done is told once, and keeps nothing else waiting."""
+        known = one.report_id in self._failed
         try:
-            queued = take_back(self._desk, recall, everyone)
+            queued = act()
         except WetreadError as error:  # a lost or damaged document: a person is told, the others go on
             if not known:
-                log.error("recall_failed", report=recall.report_id, study=recall.study_id, explanation=str(error))
-            self._failed |= {recall.report_id}
+                log.error("recall_failed", report=one.report_id, study=one.study_id, explanation=str(error))
+            self._failed |= {one.report_id}
             return 0
         except _UNFORESEEN:
             if not known:
-                log.exception("recall_failed", report=recall.report_id, study=recall.study_id)
-            self._failed |= {recall.report_id}
+                log.exception("recall_failed", report=one.report_id, study=one.study_id)
+            self._failed |= {one.report_id}
             return 0
-        self._failed -= {recall.report_id}
+        self._failed -= {one.report_id}
         return queued
 
     def _nothing_to_do(self, nowhere: Sequence[Recall], now: datetime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 from pydicom import Dataset
@@ -10,12 +11,14 @@ from pydicom import Dataset
 from agent import drafting
 from agent.desk import Desk
 from dicom_node.database import clock
-from dicom_node.kinds import FINAL, Kind
+from dicom_node.kinds import FINAL, Kind, Stage
 from dicom_node.transports import Destination
-from reports import outbox, recalls, shelf
+from reports import hidings, outbox, recalls, shelf
+from reports.hidings import Hiding
 from reports.messages.subject import message_uid
-from reports.outbox import Made, Taking
+from reports.outbox import Made, Packet, Taking
 from reports.recalls import Got, Recall
+from reports.tables import Event
 
 log = structlog.get_logger("dispatch")
 
@@ -37,6 +40,33 @@ def take_back(desk: Desk, recall: Recall, everyone: Sequence[Destination]) -> in
     for name in recalls.left_behind(recall, outgoing):
         log.error("report_left_behind", study=recall.study_id, revision=recall.number, destination=name)
     return queued
+
+
+def hide(desk: Desk, hiding: Hiding, everyone: Sequence[Destination]) -> int:
+    """Build, store and queue the notes that hide a signed draft; returns how many are new.
+
+    Raises NotFound: a document is missing in the store. DocumentRefused.
+    """
+    packets = _hidden(desk, hiding, everyone) if hiding.got else []
+    outgoing = drafting.store(desk, packets)
+    with desk.database.write() as tx:
+        return hidings.finish(tx, hiding, outgoing, clock(tx))
+
+
+def _hidden(desk: Desk, hiding: Hiding, everyone: Sequence[Destination]) -> list[Packet]:
+    there = {
+        name: ([drafting.load(desk, one.digest) for one in got], frozenset[Kind]()) for name, got in hiding.got.items()
+    }
+    taking = Taking(
+        stage=Stage.REJECTION,  # the note is the same; what follows here from it is not
+        event=Event.SIGNED,
+        words=hidings.WORDS,
+        drafted_at=hiding.drafted_at,
+        at=hiding.at,
+        number=hiding.number,
+    )
+    made = outbox.take_back(drafting.load(desk, hiding.digest), there, everyone, drafting.workshop_of(desk), taking)
+    return [replace(packet, stage=Stage.HIDING) for packet in made.packets]
 
 
 def _made(desk: Desk, recall: Recall, everyone: Sequence[Destination]) -> Made:

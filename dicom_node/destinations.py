@@ -10,8 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import ConfigurationError
-from dicom_node.kinds import FINAL, OF_A_NOTICE, TAKES_BACK, Kind, Stage
+from dicom_node.kinds import FINAL, NOTES, OF_A_NOTICE, Kind, Stage
 from dicom_node.tables import Endpoint, Mode, Proof, RemoteAE, Way
+from dicom_node.terms import Terms
 from dicom_node.transports import Destination
 
 _DICOM = frozenset({Kind.BASIC_TEXT, Kind.TID1500, Kind.KOS, Kind.PDF, Kind.SC})
@@ -51,7 +52,7 @@ def takes(destination: Destination, kind: Kind, stage: Stage) -> bool:
     """
     if kind not in destination.objects:
         return False
-    if stage in TAKES_BACK:
+    if stage in NOTES:
         return True
     if stage is Stage.NOTICE:
         return destination.notices and destination.mode is not Mode.SHADOW
@@ -110,6 +111,18 @@ def of_peer(peer: RemoteAE) -> Destination:
         identity_check=asks_for_identity(peer),
         tls=peer.tls,
         tls_name=peer.tls_name,
+        terms=terms_of(peer),
+        retrieve=peer.retrieve,
+    )
+
+
+def terms_of(peer: RemoteAE) -> Terms:
+    """What it has of its own; a peer that was not written yet may lack a value."""
+    return Terms(
+        dimse_timeout_seconds=peer.dimse_timeout_seconds or 0,
+        idle_timeout_seconds=peer.idle_timeout_seconds or 0,
+        acse_timeout_seconds=peer.acse_timeout_seconds or 0,
+        maximum_pdu_size=peer.maximum_pdu_size or 0,
     )
 
 

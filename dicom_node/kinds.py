@@ -28,8 +28,10 @@ class Stage(StrEnum):
     NOTICE = "notice"  # says only why there is no draft
     REJECTION = "rejection"  # takes a draft back: rejected, replaced, expired
     WITHDRAWAL = "withdrawal"  # takes documents back for the patient's safety
+    HIDING = "hiding"  # names a draft that was signed: the signed report stands in its place
 
 
 FINAL = frozenset({Stage.SIGNED, Stage.COSIGNED, Stage.ADDENDUM})
 OF_A_NOTICE = frozenset({Kind.BASIC_TEXT})  # one line of text; nothing else has anything to say
 TAKES_BACK = frozenset({Stage.REJECTION, Stage.WITHDRAWAL})
+NOTES = TAKES_BACK | {Stage.HIDING}  # they name documents, and are none

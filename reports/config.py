@@ -52,6 +52,7 @@ class ReportsConfig(BaseModel):
     study_id_from_accession: bool = False  # where the film has no Study ID; else it stays empty
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"  # of Content Date and Time; a source's own is first
     expire_hours: float = Field(24, ge=0)  # an unsigned draft is taken back so long after it was made; 0: never
+    hide_draft_after_signing: bool = False  # a note 113001 names the draft once the signed report is proven there
     uid_root: Annotated[str, AfterValidator(_uid_root)] = ROOT  # of UIDs made here; for sites that refuse 2.25
     series_number: int = Field(9001, ge=1, le=2**31 - 1)  # of the drafts; far from those of devices
     experimental: bool = False  # `wetread report assess`: objects whose encoding is private and will change

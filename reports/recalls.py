@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.destinations import takes
-from dicom_node.kinds import TAKES_BACK, Kind, Stage
+from dicom_node.kinds import NOTES, TAKES_BACK, Kind, Stage
 from dicom_node.tables import Delivery, DeliveryState, Revision
 from dicom_node.transports import Destination
 from dicom_node.worklist import Outgoing, deliveries_of, enqueue
@@ -169,7 +169,7 @@ def _newer(tx: Session, revision: Revision) -> Sequence[Delivery]:
             Revision.study_id == revision.study_id,
             Revision.number > revision.number,
             Delivery.kind.in_([Kind.ORU, Kind.FHIR]),
-            Delivery.stage.not_in(TAKES_BACK),
+            Delivery.stage.not_in(NOTES),
         )
     )
     return tx.scalars(chosen).all()
@@ -179,7 +179,7 @@ def _later(tx: Session, revision: Revision) -> Sequence[Delivery]:
     """Messages of what stands beside, queued after the last one of this revision: as `_newer`."""
     last = (
         select(func.max(Delivery.id))
-        .where(Delivery.revision_id == revision.id, Delivery.stage.not_in(TAKES_BACK))
+        .where(Delivery.revision_id == revision.id, Delivery.stage.not_in(NOTES))
         .scalar_subquery()
     )
     chosen = (
@@ -191,7 +191,7 @@ def _later(tx: Session, revision: Revision) -> Sequence[Delivery]:
             Revision.id != revision.id,
             Report.state.not_in(ENDED),
             Delivery.kind.in_([Kind.ORU, Kind.FHIR]),
-            Delivery.stage.not_in(TAKES_BACK),
+            Delivery.stage.not_in(NOTES),
             Delivery.id > last,
         )
     )
@@ -203,7 +203,7 @@ def _got(
 ) -> tuple[Mapping[str, tuple[Got, ...]], bool]:
     """By destination what is there, and whether that is not known yet of some destination."""
     told = {one.destination for one in deliveries if one.stage in TAKES_BACK and one.queued_at >= ended_at}
-    ours = [one for one in deliveries if one.stage not in TAKES_BACK | {Stage.NOTICE} and one.destination not in told]
+    ours = [one for one in deliveries if one.stage not in NOTES | {Stage.NOTICE} and one.destination not in told]
     under_way = {(one.destination, one.kind) for one in newer if _may_still_come(one)}
     # what was called off or refused before it left has replaced nothing
     replaced = {(one.destination, one.kind) for one in newer if one.sent_at is not None and not _may_still_come(one)}

@@ -81,7 +81,9 @@ class Report(Base):
     changed_at: Mapped[datetime]  # of the last change of state
     event: Mapped[str] = mapped_column(String(24))  # what changed it last: an `Event`
     explanation: Mapped[str] = mapped_column(Text, default="")  # a person's sentence; no patient, no report text
-    taken_back_at: Mapped[datetime | None]  # of an ended one: all that has to be sent for that is queued
+    taken_back_at: Mapped[
+        datetime | None
+    ]  # of an ended one: all that has to be sent for that is queued; of a signed one: the notes that hide its draft are
 
     @property
     def films(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from dicom_node.kinds import TAKES_BACK, Kind, Stage
+from dicom_node.kinds import NOTES, TAKES_BACK, Kind, Stage
 from dicom_node.tables import Delivery, DeliveryState
 
 _THERE = frozenset({DeliveryState.SENT, DeliveryState.COMMITTED})
@@ -71,4 +71,4 @@ def in_a_row(names: Iterable[str]) -> str:
 
 
 def _shows_the_report(delivery: Delivery) -> bool:
-    return delivery.stage not in TAKES_BACK and delivery.stage is not Stage.NOTICE
+    return delivery.stage not in NOTES and delivery.stage is not Stage.NOTICE

@@ -45,6 +45,7 @@ WORDS: Final = MappingProxyType(
         "report-withdrawn": "The report of revision {revision} was withdrawn: {reason}.",
         "report-rejected": "A radiologist rejected the draft of revision {revision}.",
         "report-recalled": "{destination} was told that the report is taken back.",
+        "draft-hidden": "{destination} has the signed report, and was told to hide the draft.",
         "report-left-behind": "{destination} has the report and could not be told that it is taken back.",
         "object-left-out": "The form {kind} could not be made for {destination}; the others were sent.",
         "seen-final-in-place": "At {destination} a person has signed what our draft was there; it is not taken back.",
