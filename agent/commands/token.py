@@ -21,8 +21,8 @@ def token() -> None:
     """Tokens of programs, such as a RIS that asks for the state of a study.
 
     \b
-    wetread token add ris --scope see --days 365
-    curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/
+    wetread token add ris --scope status --days 365
+    curl -H "Authorization: Bearer $TOKEN" "http://127.0.0.1:8080/api/v1/status?accession_number=A1"
     """
 
 
@@ -35,8 +35,9 @@ def token() -> None:
 def add(surroundings: Surroundings, service: str, scopes: tuple[str, ...], days: int | None, as_json: bool) -> None:
     """Print a new token for a program. It is shown this once; only its digest is kept.
 
-    Scopes: see (worklist, studies, films, drafts), quality (figures), audit (the audit trail), administer (requeue,
-    pause, set up). No program signs or edits a report, or lets anybody in.
+    Scopes: status (where one study is, and a link), see (that, and worklist, studies, films, drafts), quality
+    (figures), audit (the audit trail), queues (what waits where, to look at), administer (that, and requeue, pause,
+    set up). No program signs or edits a report, or lets anybody in.
     """
     secret = tokens.PREFIX + new_token()
     with open_database(config_of(surroundings)) as database, database.write() as tx:

@@ -32,6 +32,8 @@ class Right(StrEnum):
     ASK = "ask"  # put a question about a film to the reader
     QUALITY = "quality"
     AUDIT = "audit"
+    STATUS = "status"  # where one study is, by what the asker knows of it: no word and no finding of a report
+    QUEUES = "queues"  # what waits where, dead letters, brakes: to look at
     ADMINISTER = "administer"
     PEOPLE = "people"  # who may come in as what; for people alone, as it leads to every other right
 
@@ -69,6 +71,10 @@ HELD_BY: Final = MappingProxyType(
 )
 
 
+WITHIN: Final = MappingProxyType({Right.STATUS: Right.SEE, Right.QUEUES: Right.ADMINISTER})
+"""A lesser right, and the one that it is a part of: whoever has that has this."""
+
+
 def rights_of(roles: Iterable[Role]) -> frozenset[Right]:
     """Everything that somebody with these roles may do."""
     return frozenset({Right.OPEN}).union(*(HELD_BY[role] for role in roles))
@@ -100,7 +106,7 @@ class Visitor:
 
     def may(self, right: Right | str) -> bool:
         """Has this right?"""
-        return right in self.rights
+        return right in self.rights or WITHIN.get(Right(right)) in self.rights
 
 
 NOBODY: Final = Visitor(0, "nobody", frozenset({Right.OPEN, Right.SEE}))

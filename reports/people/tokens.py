@@ -17,7 +17,7 @@ from reports.people.rights import Right, Role, Visitor
 from reports.people.sessions import digest_of
 from reports.people.tables import ApiToken
 
-SCOPES: Final = (Right.SEE, Right.QUALITY, Right.AUDIT, Right.ADMINISTER)
+SCOPES: Final = (Right.STATUS, Right.SEE, Right.QUALITY, Right.AUDIT, Right.QUEUES, Right.ADMINISTER)
 """What a program may be given. It signs nothing, edits nothing and lets nobody in: that is for people."""
 
 PREFIX: Final = "wetread_"  # so that a token that got into a file is recognized as one

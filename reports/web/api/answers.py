@@ -99,6 +99,17 @@ class StudyAnswer(Strict):
     page: str = Field(description="Address of the study's page, below the address of the pages")
 
 
+class StatusAnswer(Strict):
+    """Where one study is, for a line and a link in another program: nothing of the patient, no word, no finding."""
+
+    number: int
+    status: Status
+    sentence: str = Field(description="What happens with it, and why")
+    state: ReportState | None = Field(description="Of its report; null: there is none")
+    verified: bool = Field(description="A radiologist has signed it")
+    page: str = Field(description="Address to link to, below the address of the pages")
+
+
 class StudyPage(Strict):
     """Some studies. next: `before` of the next page; null on the last one."""
 

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from reports.web.api.answers import ProblemAnswer
 from reports.web.api.operations import Operation
 from reports.web.api.problems import MEDIA_TYPE
+from reports.web.rights import WITHIN, Right
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 _EVERYWHERE: Final = (
@@ -52,7 +53,7 @@ def _operation(one: Operation) -> dict[str, Any]:
     made: dict[str, Any] = {
         "operationId": one.name,
         "summary": one.summary,
-        "description": f"Needs the right or scope `{one.right.value}`.",
+        "description": _needs(one.right),
         "security": [{"token": []}],
         "parameters": [*_path(one), *_query(one.query)],
         "responses": {"200": _good(one)} | {str(code): _bad(words) for code, words in sorted(problems.items())},
@@ -60,6 +61,12 @@ def _operation(one: Operation) -> dict[str, Any]:
     if one.body is not None:
         made["requestBody"] = {"required": True, "content": {"application/json": {"schema": _named(one.body)}}}
     return made
+
+
+def _needs(right: Right) -> str:
+    """Also in words of the wider scope that it is a part of."""
+    wider = WITHIN.get(right)
+    return f"Needs the right or scope `{right.value}`" + (f", or `{wider.value}`." if wider else ".")
 
 
 def _can_be_wrong(one: Operation) -> bool:

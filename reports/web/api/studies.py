@@ -31,6 +31,7 @@ from reports.web.api.answers import (
     ReportAnswer,
     ReportSummary,
     SignatureAnswer,
+    StatusAnswer,
     StudyAnswer,
     StudyPage,
     WorklistQuery,
@@ -77,6 +78,23 @@ def look_up(asked: Asked) -> StudyAnswer:
     with asked.site.database.read() as tx:
         number = known_as(tx, asked.query)
     return _shown(asked, number)
+
+
+def status(asked: Asked) -> StatusAnswer:
+    """Where one study is, by what others know of it."""
+    with asked.site.database.read() as tx:
+        number = known_as(tx, asked.query)
+        facts = worklist.facts_of(tx, worklist.revisions(tx, [number]))[0]
+        where, report = standing(facts, clock(tx)), facts.report
+    seen(asked.site.database, visitor_of(asked.request), number, "search")
+    return StatusAnswer(
+        number=number,
+        status=where.status,
+        sentence=where.sentence,
+        state=report.state if report is not None else None,
+        verified=report is not None and report.state is ReportState.VERIFIED,
+        page=f"/study/{number}/report" if report is not None else f"/study/{number}",
+    )
 
 
 def known_as(tx: Session, wanted: Lookup) -> int:

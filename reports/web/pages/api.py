@@ -36,7 +36,7 @@ def routes(site: Site) -> list[Route]:
         site.route("/api/v1", pages.table, Right.OPEN),
         site.route("/api/v1/openapi.json", pages.document, Right.OPEN),
         site.route("/go", pages.go, Right.SEE),
-        site.route("/badge", pages.badge, Right.SEE),
+        site.route("/badge", pages.badge, Right.STATUS),
     ]
 
 

@@ -295,9 +295,12 @@ def test_dead_letters_are_listed_with_a_cure_and_requeued(room: ReadingRoom) -> 
 
 def test_every_operation_is_behind_its_scope(room: ReadingRoom) -> None:
     without = TestClient(room.app, base_url="http://localhost")
+    wider = {Right.STATUS: Right.SEE, Right.QUEUES: Right.ADMINISTER}  # scopes that a lesser one is a part of
     having = {scope: program(room, scope, service=f"has-{scope}") for scope in tokens.SCOPES}
     lacking = {
-        scope: program(room, *(one for one in tokens.SCOPES if one is not scope), service=f"not-{scope}")
+        scope: program(
+            room, *(one for one in tokens.SCOPES if one not in {scope, wider.get(scope)}), service=f"not-{scope}"
+        )
         for scope in tokens.SCOPES
     }
 
@@ -307,7 +310,30 @@ def test_every_operation_is_behind_its_scope(room: ReadingRoom) -> None:
         problem_of(nobody, 401, "unauthorized")
         assert nobody.headers["www-authenticate"] == 'Bearer realm="wetread"'
         problem_of(lacking[one.right].request(one.method, address), 403, "forbidden")
-        assert having[one.right].request(one.method, address).status_code in {200, 404, 415, 422}, one.name
+        for scope in {one.right, wider.get(one.right, one.right)}:
+            assert having[scope].request(one.method, address).status_code in {200, 404, 415, 422}, one.name
+
+
+def test_program_that_shows_a_line_and_a_link_learns_nothing_else(room: ReadingRoom) -> None:
+    room.peer("PACS")
+    report = room.study()
+    ris = program(room, Right.STATUS)
+
+    told = ris.get("/api/v1/status?accession_number=ACC0001&patient_id=EX-0001")
+
+    assert told.status_code == 200
+    assert told.json() == {
+        "number": room.number(report),
+        "status": "drafted, on its way",
+        "sentence": "Drafted. About to be sent to PACS.",
+        "state": "DRAFT",
+        "verified": False,
+        "page": "/study/1/report",
+    }
+    assert ris.get("/badge?accession_number=ACC0001").status_code == 200
+    problem_of(ris.get("/api/v1/status?accession_number=ACC0001&patient_id=X"), 409, "another-patient")
+    for further in ("studies", "study?accession_number=ACC0001", "studies/1", "studies/1/report", "queues"):
+        problem_of(ris.get(f"/api/v1/{further}"), 403, "forbidden")
 
 
 def test_signed_in_people_use_it_too_and_other_sites_cannot(room: ReadingRoom) -> None:

@@ -87,7 +87,7 @@ def test_examples_of_the_manual_work(site: TestClient) -> None:
         if below:
             must_be_in(json.loads(below), answer.json(), line)
     assert len(shown) > 7
-    assert sum(bool(below) for _, below in shown) == 3
+    assert sum(bool(below) for _, below in shown) == 4
 
 
 def test_refusal_in_the_manual_is_the_one_that_is_told(site: TestClient) -> None:
@@ -101,6 +101,7 @@ def test_refusal_in_the_manual_is_the_one_that_is_told(site: TestClient) -> None
 
 
 def test_manual_and_table_agree_about_scopes() -> None:
-    rows = dict(re.findall(r"^\| `(see|quality|administer)` \| (.+) \|$", MANUAL.read_text(), re.MULTILINE))
+    scopes = r"^\| `(status|see|quality|queues|administer)` \| (.+) \|$"
+    rows = dict(re.findall(scopes, MANUAL.read_text(), re.MULTILINE))
 
     assert {one.right.value for one in OPERATIONS} == rows.keys()

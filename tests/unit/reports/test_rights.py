@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,9 +34,9 @@ SAFE = frozenset({"GET", "HEAD"})
 BELONGS = {
     "/": {Right.SEE},
     "/account": {Right.ACCOUNT},
-    "/api": {Right.SEE, Right.QUALITY, Right.AUDIT, Right.ADMINISTER, Right.OPEN},
+    "/api": {Right.STATUS, Right.SEE, Right.QUALITY, Right.AUDIT, Right.QUEUES, Right.ADMINISTER, Right.OPEN},
     "/audit": {Right.AUDIT},
-    "/badge": {Right.SEE},
+    "/badge": {Right.STATUS},
     "/check": {Right.ADMINISTER},
     "/conformance": {Right.ADMINISTER},
     "/dead-letters": {Right.ADMINISTER},
@@ -63,9 +63,11 @@ BELONGS = {
     "/welcome": {Right.OPEN},
     "/worklist": {Right.SEE},
 }
+PARTS = {Right.SEE: {Right.STATUS}, Right.ADMINISTER: {Right.QUEUES}}  # who has the one has the others
 CHANGED_BY_SEERS = frozenset(
     {"/worklist/views", "/worklist/views/default", "/worklist/views/remove"}
 )  # one's own views
+LOOKING = {Right.STATUS, Right.SEE, Right.QUALITY, Right.AUDIT, Right.QUEUES}
 CHANGED_BY_AUDITORS = frozenset({"/audit/export"})  # it writes an audit row
 
 
@@ -115,6 +117,12 @@ def house(sqlite_url: str, tmp_path: Path, open_database: Callable[[str], Databa
     return app, database
 
 
+def reach(rights: Iterable[Right]) -> set[Right]:
+    """Rights with their parts, and what is open to all."""
+    held = set(rights)
+    return held.union({Right.OPEN}, *(PARTS.get(right, set()) for right in held))
+
+
 def asked(client: TestClient, address: Address) -> dict[str, int]:
     """Status for each method."""
     return {method: client.request(method, address.sample).status_code for method in sorted(address.methods)}
@@ -135,7 +143,7 @@ def test_there_are_addresses_and_each_is_where_it_belongs(house: tuple[Starlette
 def test_who_only_looks_changes_nothing(house: tuple[Starlette, Database]) -> None:
     exceptions = {Right.SEE: CHANGED_BY_SEERS, Right.AUDIT: CHANGED_BY_AUDITORS}
     for address in addresses(house[0].routes):
-        if address.methods - SAFE and address.door.right in {Right.SEE, Right.QUALITY, Right.AUDIT}:
+        if address.methods - SAFE and address.door.right in LOOKING:
             assert address.path in exceptions.get(address.door.right, ()), f"{address.path} changes something"
 
 
@@ -144,7 +152,7 @@ def test_each_role_comes_in_where_it_has_the_right(house: tuple[Starlette, Datab
     app, database = house
     add_user(database, "kim", role)
     client = signed_in(app, database, "kim")
-    held = HELD_BY[role] | {Right.OPEN}
+    held = reach(HELD_BY[role])
 
     wrong = {
         (address.path, method, status)
@@ -192,7 +200,7 @@ def test_in_an_open_house_everybody_sees_and_nobody_changes(house: tuple[Starlet
     client = browser(app)
 
     for address in addresses(app.routes):
-        expected = 204 if address.door.right in NOBODY.rights else 403
+        expected = 204 if address.door.right in reach(NOBODY.rights) else 403
         assert set(asked(client, address).values()) == {expected}, address.path
 
 
@@ -210,7 +218,7 @@ def test_a_program_comes_in_where_its_scope_reaches(
     client = TestClient(app, base_url="http://localhost:8080", headers=headers, follow_redirects=False)
 
     for address in addresses(app.routes):
-        reaches = address.door.right in {scope, Right.OPEN}
+        reaches = address.door.right in reach({scope})
         assert set(asked(client, address).values()) == {204 if reaches else 403}, address.path
 
 
