@@ -26,8 +26,7 @@ class WhoseStudy:
     """Asks every destination that may be asked for identities. Used by several threads."""
 
     def __init__(self, config: Config, database: Database) -> None:
-        node = config.node.model_copy(update={"dimse_timeout_seconds": min(SECONDS, config.node.dimse_timeout_seconds)})
-        self._config = config.model_copy(update={"node": node})
+        self._config = config
         self._database = database
 
     def __call__(self, draft: Dataset) -> Checked:
@@ -60,7 +59,7 @@ class WhoseStudy:
 
     def _answers(self, to: Destination, draft: Dataset) -> list[Dataset]:
         keys = {"StudyInstanceUID": str(draft.StudyInstanceUID), **dict.fromkeys(_KEYS, "")}
-        with searching(self._config, to) as search:
+        with searching(self._config, to, seconds=SECONDS) as search:
             return [_dataset(one) for one in search("STUDY", keys)]
 
 

@@ -15,12 +15,15 @@ from dicom_node import destinations, reconcile
 from dicom_node.commitment_tables import Gap, Reconciliation
 from dicom_node.database import Database, clock
 from dicom_node.errors import NotFound, SendFailure
-from dicom_node.peer import address_of
+from dicom_node.fetching import have_given
+from dicom_node.peer import Address, address_of
 from dicom_node.reconcile import Found, Search
 from dicom_node.reconcile_web import searching_web
-from dicom_node.tables import Way
+from dicom_node.storage import Storage
+from dicom_node.tables import Retrieve, Way
 from dicom_node.transports import Destination
 from dicom_node.worklist import gaps
+from dicom_node.worklist.pauses import What, is_paused
 
 log = structlog.get_logger("reconcile")
 
@@ -124,7 +127,7 @@ class Reconciler:
         return tuple(gone)
 
     def retrieve(self, gap: Gap) -> Retrieval:
-        """Have a peer send us what is missing, by C-MOVE to our AE title. Raises NotFound."""
+        """Have a peer send us what is missing, or give it, as it is registered. Raises NotFound."""
         to = self._find(gap.peer)
         uid = gap.study_instance_uid
         try:
@@ -133,7 +136,7 @@ class Reconciler:
             address = address_of(to, self._config.node)
             with reconcile.searching(address) as search:
                 found = Found(uid, reconcile.series_of(search, uid))
-            objects = reconcile.have_sent(address, uid, found.series, to=address.own_ae_title)
+            objects = self._bring(to, address, found)
         except SendFailure as failure:
             with self._database.write() as tx:
                 gaps.mark_asked(tx, gap.id, clock(tx), error=str(failure))
@@ -145,6 +148,17 @@ class Reconciler:
             is_here = gaps.close_if_here(tx, gap.id, found, now)
         log.info("retrieved", peer=gap.peer, study_instance_uid=uid, objects=objects, is_here=is_here)
         return Retrieval(uid, objects, is_here)
+
+    def _bring(self, to: Destination, address: Address, found: Found) -> int:
+        """C-MOVE to our port, or C-GET into our store; how many objects came. Raises SendFailure."""
+        uid, node = found.study_instance_uid, self._config.node
+        if to.retrieve is Retrieve.MOVE:
+            return reconcile.have_sent(address, uid, found.series, to=address.own_ae_title)
+        with self._database.read() as tx:
+            if is_paused(tx, What.RECEIVE, to.name):
+                raise SendFailure(f"a person paused receiving from {to.name}; how to go on stands in: wetread queue")
+        storage = Storage(node, self._database)
+        return have_given(address, uid, found.series, storage, maximum_pdu_size=node.maximum_pdu_size)
 
     def yesterday(self) -> date:
         """In the time zone of the site."""
@@ -185,14 +199,16 @@ def _can_be_asked(to: Destination | None) -> bool:
 
 
 @contextmanager
-def searching(config: Config, to: Destination) -> Iterator[Search]:
-    """C-FIND or QIDO-RS, whichever the destination speaks. Raises SendFailure."""
+def searching(config: Config, to: Destination, *, seconds: float | None = None) -> Iterator[Search]:
+    """C-FIND or QIDO-RS, whichever it speaks. seconds: the longest that somebody waits. Raises SendFailure."""
     if to.way is Way.STOW:
-        seconds = config.node.dimse_timeout_seconds
-        with searching_web(to, config.delivery.credentials, seconds=seconds) as search:
+        usual = config.node.dimse_timeout_seconds
+        with searching_web(
+            to, config.delivery.credentials, seconds=usual if seconds is None else min(usual, seconds)
+        ) as search:
             yield search
         return
     if not to.host:
         raise SendFailure(f"{to.name} has no address: wetread ae edit '{to.name}' --address HOST:PORT")
-    with reconcile.searching(address_of(to, config.node)) as search:
+    with reconcile.searching(address_of(to, config.node, seconds=seconds)) as search:
         yield search

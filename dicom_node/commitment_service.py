@@ -29,6 +29,7 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import SendFailure
 from dicom_node.peer import Address
+from dicom_node.peers import longest_patience
 from dicom_node.services import Handler, Offer
 from dicom_node.tls import Secured
 from dicom_node.worklist import commitments, promises
@@ -165,8 +166,8 @@ class Reporter:
 
     def report_one(self) -> bool:
         """Send the next report that is due; False when there is none."""
-        patience = timedelta(seconds=2 * self._config.dimse_timeout_seconds + 30)
         with self._database.write() as tx:
+            patience = timedelta(seconds=2 * longest_patience(tx, self._config.dimse_timeout_seconds) + 30)
             promise = promises.claim_report(
                 tx,
                 clock(tx),
@@ -188,7 +189,7 @@ class Reporter:
         if not promise.host:
             title = promise.peer_ae_title
             raise SendFailure(f"{title} has no address: wetread ae edit '{title}' --address HOST:PORT")
-        patience = self._config.dimse_timeout_seconds
+        patience = promise.terms.dimse_timeout_seconds or self._config.dimse_timeout_seconds
         return Address(
             promise.own_ae_title,
             promise.peer_ae_title,
@@ -197,6 +198,7 @@ class Reporter:
             min(10, patience),
             patience,
             Secured(self._config.tls_files, promise.tls_name) if promise.tls_name else None,
+            promise.terms,
         )
 
     def _try_again(self, promise: Promise, failure: SendFailure) -> None:

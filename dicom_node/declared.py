@@ -17,7 +17,7 @@ from dicom_node.config import AETitle
 from dicom_node.destinations import in_words, kinds
 from dicom_node.errors import ConfigurationError
 from dicom_node.rules.book import Change
-from dicom_node.tables import Endpoint, Mode, Proof, RemoteAE, Way
+from dicom_node.tables import Endpoint, Mode, Proof, RemoteAE, Retrieve, Way
 
 MOST: Final = 1000  # tables in one section
 
@@ -40,6 +40,11 @@ class PeerForm(BaseModel):
     tls: bool = False
     tls_name: str = ""
     must_use_tls: bool = False
+    dimse_timeout_seconds: int = 0  # 0: as the node has it
+    idle_timeout_seconds: int = 0
+    acse_timeout_seconds: int = 0
+    maximum_pdu_size: int = 0
+    retrieve: Retrieve = Retrieve.MOVE
     mode: Mode = Mode.DRAFT
     proof: Proof = Proof.QUERY
     identity_check: bool | None = None

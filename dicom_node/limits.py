@@ -203,7 +203,7 @@ class Answers:
         if self._left < 0 and not self._excess:
             self._excess = "sends an answer without an end"
             log.warning("answer_too_long", ae_title=event.assoc.acceptor.ae_title)
-            event.assoc.abort()
+            _abort(event.assoc)
 
 
 class Intake:
@@ -255,7 +255,7 @@ class Intake:
                     request = cast(C_STORE_RQ, event.assoc.dimse.message)
                     self._book_too_large(title, request)
             finally:
-                event.assoc.abort()
+                _abort(event.assoc)
 
     def _handle_message(self, _event: evt.Event) -> None:
         self._came = 0
@@ -277,6 +277,16 @@ class Intake:
 
 def _drop_part(event: evt.Event) -> None:
     """Delete what there is of an object that will not be finished: a sender that tries again would fill the disk."""
-    part = getattr(event.assoc.dimse.message, "_data_set_path", None)
+    message = event.assoc.dimse.message
+    part, opened = (getattr(message, name, None) for name in ("_data_set_path", "_data_set_file"))
+    if opened is not None:
+        opened.close()
     if part is not None:
         Path(part).unlink(missing_ok=True)
+
+
+def _abort(association: Association) -> None:
+    """End it, and wake up whoever waits there for an answer to us: pynetdicom lets him wait for his time-out."""
+    association.abort()
+    if association.is_requestor:
+        association.dimse.msg_queue.put((None, None))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.access import HOST, Peer, Right, networks
 from dicom_node.aet import ae_title, likely_cause
-from dicom_node.destinations import check_notices, in_words, is_taken, kinds, objects_of
+from dicom_node.destinations import check_notices, in_words, is_taken, kinds, objects_of, terms_of
 from dicom_node.errors import ConfigurationError, NotFound
-from dicom_node.tables import Mode, Proof, RemoteAE, Way
+from dicom_node.tables import Mode, Proof, RemoteAE, Retrieve, Way
 
 
 def add(tx: Session, peer: RemoteAE, *, now: datetime, actor: str) -> None:
@@ -42,6 +43,11 @@ class Changes(TypedDict, total=False):
     tls: bool | None
     tls_name: str | None
     must_use_tls: bool | None
+    dimse_timeout_seconds: int | None
+    idle_timeout_seconds: int | None
+    acse_timeout_seconds: int | None
+    maximum_pdu_size: int | None
+    retrieve: Retrieve | None
     mode: Mode | None
     proof: Proof | None
     identity_check: bool | None
@@ -115,9 +121,16 @@ def as_callers(tx: Session) -> list[Peer]:
             calls_from=one.calls_from,
             maximum_associations=one.maximum_associations,
             must_use_tls=one.must_use_tls,
+            terms=terms_of(one),
         )
         for one in everyone(tx)
     ]
+
+
+def longest_patience(tx: Session, usual: float) -> float:
+    """Seconds for which we may wait for an answer, whichever peer it is. usual: where it has nothing of its own."""
+    own = tx.execute(select(func.max(RemoteAE.dimse_timeout_seconds), func.max(RemoteAE.acse_timeout_seconds))).one()
+    return max(usual, *(seconds or 0 for seconds in own))
 
 
 def _check(peer: RemoteAE) -> None:
@@ -129,6 +142,7 @@ def _check(peer: RemoteAE) -> None:
         raise ConfigurationError(f"{peer.ae_title} is to receive objects, so it needs a host and a port")
     if (peer.maximum_associations or 0) < 0:
         raise ConfigurationError("--maximum-associations is 1 or more, or 0 for the node's limit alone")
+    terms_of(peer).check()
     if peer.calls_from == HOST:
         if not peer.host:
             raise ConfigurationError(f"{peer.ae_title} is to call from its host, so it needs one: --address HOST:PORT")
@@ -169,6 +183,8 @@ def _audit(tx: Session, event: str, peer: RemoteAE, now: datetime, actor: str) -
         tls=int(bool(peer.tls)),
         tls_name=peer.tls_name or "",
         must_use_tls=int(bool(peer.must_use_tls)),
+        **asdict(terms_of(peer)),
+        retrieve=str(peer.retrieve or Retrieve.MOVE),
         send_to=int(bool(peer.send_to)),
         mode=str(peer.mode or Mode.DRAFT),
         proof=str(peer.proof or Proof.QUERY),

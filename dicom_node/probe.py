@@ -19,6 +19,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     SecondaryCaptureImageStorage,
     StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
 
@@ -35,6 +37,8 @@ KEY_OBJECT: Final = str(KeyObjectSelectionDocumentStorage)
 PDF: Final = str(EncapsulatedPDFStorage)
 CAPTURE: Final = str(SecondaryCaptureImageStorage)
 FIND: Final = str(StudyRootQueryRetrieveInformationModelFind)
+MOVE: Final = str(StudyRootQueryRetrieveInformationModelMove)
+GET: Final = str(StudyRootQueryRetrieveInformationModelGet)
 ASKED: Final = (
     str(Verification),
     BASIC_TEXT,
@@ -45,6 +49,8 @@ ASKED: Final = (
     CAPTURE,
     KEY_OBJECT,
     FIND,
+    MOVE,
+    GET,
     str(StorageCommitmentPushModel),
 )
 

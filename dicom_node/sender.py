@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy.orm import Session
 
 from dicom_node import worklist
 from dicom_node.commitment_proof import CommitmentProof
@@ -14,6 +15,7 @@ from dicom_node.database import Database, clock
 from dicom_node.errors import LeaseLost, SendFailure, WetreadError
 from dicom_node.files import read_document
 from dicom_node.owner import this_process
+from dicom_node.peers import longest_patience
 from dicom_node.tables import DeliveryState, Way
 from dicom_node.transports import Destination, Parcel, Transport
 from dicom_node.worklist import Consignment, Outgoing, Refusal
@@ -66,7 +68,7 @@ class Sender:
         """Send or prove the next due delivery; False when there is none."""
         with self._database.write() as tx:
             held = worklist.claim_delivery(
-                tx, sender=this_process(), token=self._new_token(), lease=self._lease, now=clock(tx)
+                tx, sender=this_process(), token=self._new_token(), lease=self._lease(tx), now=clock(tx)
             )
         if held is None:
             return False
@@ -80,10 +82,9 @@ class Sender:
             self._retry_or_bury(held, SendFailure(words, may_be_there=True))
         return True
 
-    @property
-    def _lease(self) -> timedelta:
-        """Longer than one attempt can take by its own time-outs."""
-        return timedelta(seconds=3 * self._config.dimse_timeout_seconds + 30)
+    def _lease(self, tx: Session) -> timedelta:
+        """Longer than one attempt can take by its own time-outs, whichever peer it is for."""
+        return timedelta(seconds=3 * longest_patience(tx, self._config.dimse_timeout_seconds) + 30)
 
     def _work_on(self, held: Consignment) -> None:
         try:

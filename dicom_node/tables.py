@@ -95,6 +95,13 @@ class Mode(StrEnum):
     SHADOW = "shadow"  # nothing
 
 
+class Retrieve(StrEnum):
+    """How films that never came are brought here from a peer."""
+
+    MOVE = "move"  # C-MOVE: it sends them to our port, which it must know
+    GET = "get"  # C-GET: it gives them on the association that asks
+
+
 class Proof(StrEnum):
     """What counts as proof that a destination has an object."""
 
@@ -165,6 +172,11 @@ class RemoteAE(Base):
     tls: Mapped[bool] = mapped_column(default=False)  # we call it by TLS
     tls_name: Mapped[str] = mapped_column(String(255), default="")  # in its certificate; empty: its host
     must_use_tls: Mapped[bool] = mapped_column(default=False)  # it may call us by TLS only
+    dimse_timeout_seconds: Mapped[int] = mapped_column(default=0)  # `terms.Terms`; 0: as the node has it
+    idle_timeout_seconds: Mapped[int] = mapped_column(default=0)
+    acse_timeout_seconds: Mapped[int] = mapped_column(default=0)
+    maximum_pdu_size: Mapped[int] = mapped_column(default=0)
+    retrieve: Mapped[Retrieve] = mapped_column(_state(Retrieve), default=Retrieve.MOVE)
     mode: Mapped[Mode] = mapped_column(_state(Mode), default=Mode.DRAFT)
     proof: Mapped[Proof] = mapped_column(_state(Proof), default=Proof.QUERY)
     identity_check: Mapped[bool | None] = mapped_column(default=None)  # None: unless acknowledged is all

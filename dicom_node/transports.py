@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dicom_node.kinds import Kind, Stage
-from dicom_node.tables import Mode, Proof, Way
+from dicom_node.tables import Mode, Proof, Retrieve, Way
 from dicom_node.terms import AS_THE_NODE, Terms
 
 __all__ = ["Destination", "Parcel", "Transport", "Way"]
@@ -35,6 +35,7 @@ class Destination:
     tls: bool = False  # for DIMSE
     tls_name: str = ""  # in its certificate; empty: its host
     terms: Terms = AS_THE_NODE  # for DIMSE: patience and PDU of its own
+    retrieve: Retrieve = Retrieve.MOVE  # for DIMSE: how films that never came are brought here
 
 
 @dataclass(frozen=True, slots=True)

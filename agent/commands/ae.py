@@ -15,9 +15,10 @@ from dicom_node.aet import RemoteAddress, ae_title
 from dicom_node.database import clock
 from dicom_node.destinations import asks_for_identity, in_words, kinds, objects_of, of_peer, takes_nothing
 from dicom_node.errors import ConfigurationError, SendFailure
-from dicom_node.tables import Mode, Proof, RemoteAE, Way
+from dicom_node.tables import Mode, Proof, RemoteAE, Retrieve, Way
 
 _MODES = click.Choice([mode.value for mode in Mode])
+_RETRIEVES = click.Choice([way.value for way in Retrieve])
 _PROOFS = click.Choice([proof.value for proof in Proof])
 _OBJECTS = (
     "Forms that it gets, with commas: basic-text, tid1500, kos, pdf, sc; `recommended`: what `ae probe` advises; "
@@ -28,7 +29,20 @@ _IDENTITY = (
     "Ask it by C-FIND whose study it is, before sending and after. Default: unless the proof is acknowledgement."
 )
 
+_DIMSE = "How long it may take for an answer, or for the next part of a message. 0 (default): as the node has it."
+_IDLE = "Silence after which an association with it is closed. 0 (default): as the node has it."
+_ACSE = "How long it may take to accept or release an association that we ask for. 0 (default): as for an answer."
+_PDU = "Longest PDU that it may send us, whoever asks for the association. 0 (default): as the node has it."
+_RETRIEVE = (
+    "How films that never came are fetched: move (default) to our port, or get, without one."
+)
 _PROBED_AGAIN = ("send_to", "own_ae_title", "tls", "tls_name")  # where these change, so may what it takes
+_TERMS = (
+    ("--dimse-timeout", "dimse_timeout_seconds"),
+    ("--idle-timeout", "idle_timeout_seconds"),
+    ("--acse-timeout", "acse_timeout_seconds"),
+    ("--maximum-pdu", "maximum_pdu_size"),
+)
 _SETTINGS = (
     click.option("--may-send/--may-not-send", default=None, help="It may send images to us. Default: not."),
     click.option("--may-verify/--may-not-verify", default=None, help="It may send C-ECHO to us. Default: it may."),
@@ -40,6 +54,11 @@ _SETTINGS = (
     click.option("--tls/--no-tls", default=None, help="We call it by TLS."),
     click.option("--tls-name", metavar="NAME", help="The name in its certificate; '' (default): its HOST."),
     click.option("--must-use-tls/--may-use-no-tls", default=None, help="It may call us by TLS only."),
+    click.option("--dimse-timeout", "dimse_timeout_seconds", type=int, metavar="SECONDS", help=_DIMSE),
+    click.option("--idle-timeout", "idle_timeout_seconds", type=int, metavar="SECONDS", help=_IDLE),
+    click.option("--acse-timeout", "acse_timeout_seconds", type=int, metavar="SECONDS", help=_ACSE),
+    click.option("--maximum-pdu", "maximum_pdu_size", type=int, metavar="BYTES", help=_PDU),
+    click.option("--retrieve", type=_RETRIEVES, help=_RETRIEVE),
     click.option("--mode", type=_MODES, help="What it gets: draft (the default), hold or shadow."),
     click.option("--proof", type=_PROOFS, help="What counts as delivered. Default: query where it can be asked."),
     click.option("--identity-check/--no-identity-check", default=None, help=_IDENTITY),
@@ -112,6 +131,7 @@ def _wanted(settings: dict[str, Any]) -> dict[str, Any]:
         **settings,
         "mode": Mode(mode) if mode else None,
         "proof": Proof(proof) if proof else None,
+        "retrieve": Retrieve(settings["retrieve"]) if settings["retrieve"] else None,
         "objects": None if objects is None else _chosen(objects),
         "calls_from": "" if calls_from == "anywhere" else calls_from,
     }
@@ -144,6 +164,8 @@ def _also(peer: dict[str, Any]) -> str:
         "--tls": peer["tls"],
         f"--tls-name {peer['tls_name']}": peer["tls_name"],
         "--must-use-tls": peer["must_use_tls"],
+        **{f"{option} {peer[name]}": peer[name] for option, name in _TERMS},
+        f"--retrieve {peer['retrieve']}": peer["retrieve"] != Retrieve.MOVE,
         "--identity-check": peer["identity_check"] and peer["proof"] == Proof.ACKNOWLEDGEMENT,
         "--no-identity-check": not peer["identity_check"] and peer["proof"] != Proof.ACKNOWLEDGEMENT,
         "TAKES NOTHING OF OURS": peer["takes_nothing"],
@@ -244,7 +266,7 @@ def probe(ctx: click.Context, title: str, as_json: bool, compares: bool, send: b
     if compares:
         _compare(ctx, title, send=send, as_json=as_json)
         return
-    from dicom_node.probe import advise
+    from dicom_node.probe import GET, MOVE, advise
 
     config = config_of(ctx.obj)
     with open_database(config) as database:
@@ -269,6 +291,8 @@ def probe(ctx: click.Context, title: str, as_json: bool, compares: bool, send: b
         ctx.exit(EXIT_FAILED)
     if known.objects and known.objects != in_words(advice.objects):
         click.echo(f"chosen by a person, and left: {known.objects}; wetread ae edit {title} --objects recommended")
+    if known.retrieve is Retrieve.MOVE and probed.takes(GET) and not probed.takes(MOVE):
+        click.echo(f"it sends nothing by C-MOVE, and gives by C-GET: wetread ae edit {title} --retrieve get")
     if known.proof is not advice.proof:
         click.echo(f"proof is {known.proof}; change it with: wetread ae edit {title} --proof {advice.proof}")
 
@@ -284,7 +308,8 @@ def _compare(ctx: click.Context, title: str, *, send: bool, as_json: bool) -> No
 def _shown(peer: RemoteAE) -> dict[str, Any]:
     import json
 
-    own = ("own_ae_title", "calls_from", "maximum_associations", "tls", "tls_name", "must_use_tls")
+    calls = ("own_ae_title", "calls_from", "maximum_associations", "tls", "tls_name", "must_use_tls")
+    own = (*calls, *(name for _option, name in _TERMS), "retrieve")
     fields = ("ae_title", "host", "port", "may_send", "may_verify", "may_query", "send_to", *own, "mode", "proof")
     return {field: getattr(peer, field) for field in fields} | {
         "objects": in_words(objects_of(peer)) if peer.send_to else "",

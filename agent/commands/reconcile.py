@@ -21,7 +21,7 @@ _DATE = click.DateTime(["%Y-%m-%d"])
 @click.command()
 @click.option("--date", "day", type=_DATE, metavar="YYYY-MM-DD", help="Study Date. Default: yesterday, at the site.")
 @click.option("--peer", "peers", multiple=True, help="AE title or DICOMweb destination. Default: node.reconcile_peers.")
-@click.option("--retrieve", is_flag=True, help="Have what is missing sent to us: C-MOVE to our AE title.")
+@click.option("--retrieve", is_flag=True, help="Have what is missing brought here, by C-MOVE or C-GET.")
 @as_json
 @click.pass_context
 def reconcile(ctx: click.Context, day: datetime | None, peers: tuple[str, ...], retrieve: bool, as_json: bool) -> None:
@@ -29,7 +29,8 @@ def reconcile(ctx: click.Context, day: datetime | None, peers: tuple[str, ...], 
 
     Counted are series of modality CR or DX whose body part is empty or a word for the chest. What is missing stays
     listed until it came; each run asks again about what was missing before. Without --date, --retrieve fetches all that
-    is missing, of whatever day. The PACS must know our AE title with address and port for it.
+    is missing, of whatever day. For C-MOVE the PACS must know our AE title with address and port; one that does not
+    may give the films on our own association: wetread ae edit PACS --retrieve get.
 
     \b
     Exit codes: 0 nothing is missing; 1 something is, or a peer could not be asked.

@@ -16,8 +16,10 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.commitment_tables import CommitmentRequest
+from dicom_node.destinations import terms_of
 from dicom_node.files import stored_path
 from dicom_node.tables import Delivery, Instance, RemoteAE
+from dicom_node.terms import AS_THE_NODE, Terms
 from dicom_node.worklist.commitments import Reference
 
 MOST: Final = 10_000  # objects in one request
@@ -44,6 +46,7 @@ class Promise:
     host: str
     port: int
     tls_name: str  # that its certificate must carry; empty: it is called without TLS
+    terms: Terms
     committed: tuple[Reference, ...]
     failed: tuple[tuple[Reference, int], ...]
 
@@ -197,6 +200,7 @@ def _promise(tx: Session, request: CommitmentRequest, store: Path) -> Promise:
         host="" if peer is None else peer.host,
         port=0 if peer is None else peer.port,
         tls_name=(peer.tls_name or peer.host) if peer is not None and peer.tls else "",
+        terms=AS_THE_NODE if peer is None else terms_of(peer),
         committed=tuple(one for one in references if one not in failures),
         failed=tuple(failures.items()),
     )

@@ -12,7 +12,7 @@ from dicom_node.aet import RemoteAddress, ae_title
 from dicom_node.destinations import CARRIES, in_words
 from dicom_node.errors import ConfigurationError
 from dicom_node.kinds import Kind
-from dicom_node.tables import Endpoint, Mode, Proof, RemoteAE, Way
+from dicom_node.tables import Endpoint, Mode, Proof, RemoteAE, Retrieve, Way
 from reports.web.entries import Entries
 
 FORMS: Final = tuple(kind.value for kind in Kind if kind in CARRIES[Way.DIMSE])
@@ -20,6 +20,15 @@ ADDABLE: Final = "calling-ae-title-not-recognized"  # refused callers that one c
 ADMITTABLE: Final = "calling-ae-title-without-right"
 _FLAGS: Final = ("may_send", "may_verify", "may_query", "send_to", "tls", "must_use_tls", "notices")
 _TEXTS: Final = ("own_ae_title", "calls_from", "tls_name", "comment")
+_NUMBERS: Final = MappingProxyType(
+    {
+        "maximum_associations": "Associations at once",
+        "dimse_timeout_seconds": "Seconds for an answer",
+        "idle_timeout_seconds": "Seconds of silence",
+        "acse_timeout_seconds": "Seconds to accept an association",
+        "maximum_pdu_size": "Longest PDU",
+    }
+)
 _IDENTITY: Final = MappingProxyType({"": None, "yes": True, "no": False})
 _LONGEST: Final = MappingProxyType({"comment": 1000, "tls_name": 255, "calls_from": 2000, "host": 255})
 
@@ -39,10 +48,11 @@ BLANK_PEER: Final = MappingProxyType(
         "notices": False,
         "own_ae_title": "",
         "calls_from": "",
-        "maximum_associations": "0",
         "tls": False,
         "tls_name": "",
         "must_use_tls": False,
+        **dict.fromkeys(_NUMBERS, "0"),
+        "retrieve": Retrieve.MOVE.value,
         "comment": "",
         "ask": True,
     }
@@ -74,7 +84,8 @@ def shown_peer(peer: RemoteAE) -> Mapping[str, Any]:
             "proof": peer.proof.value,
             "identity": {None: "", True: "yes", False: "no"}[peer.identity_check],
             "objects": tuple(filter(None, peer.objects.split(","))),
-            "maximum_associations": str(peer.maximum_associations),
+            **{name: str(getattr(peer, name)) for name in _NUMBERS},
+            "retrieve": peer.retrieve.value,
             "ask": True,
         }
     )
@@ -82,7 +93,7 @@ def shown_peer(peer: RemoteAE) -> Mapping[str, Any]:
 
 def typed_peer(entries: Entries) -> Mapping[str, Any]:
     """The same, as a person typed it: shown again beside what is wrong with it."""
-    texts = ("title", "host", "port", "mode", "proof", "identity", "maximum_associations", *_TEXTS)
+    texts = ("title", "host", "port", "mode", "proof", "identity", "retrieve", *_NUMBERS, *_TEXTS)
     return MappingProxyType(
         {
             **{name: entries.text(name) for name in texts},
@@ -99,7 +110,8 @@ def peer_columns(entries: Entries) -> dict[str, Any]:
     columns |= {name: _limited(entries, name) for name in _TEXTS}
     columns |= _address(entries)
     columns["calls_from"] = "" if columns["calls_from"] == "anywhere" else columns["calls_from"]
-    columns["maximum_associations"] = entries.number("maximum_associations", "Associations at once")
+    columns |= {name: entries.number(name, label) for name, label in _NUMBERS.items()}
+    columns["retrieve"] = Retrieve(_one_of(entries, "retrieve", ["", *Retrieve]) or Retrieve.MOVE)
     columns["mode"] = Mode(_one_of(entries, "mode", [mode.value for mode in Mode]))
     columns["proof"] = Proof(_one_of(entries, "proof", [proof.value for proof in Proof]))
     columns["identity_check"] = _IDENTITY[_one_of(entries, "identity", list(_IDENTITY))]

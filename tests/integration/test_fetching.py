@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
 from pydicom.uid import JPEG2000Lossless
+from pynetdicom import AE, evt
+from pynetdicom.dimse_messages import C_STORE_RSP
 from sqlalchemy import select
 
+from dicom_node import contexts
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.errors import SendFailure
-from dicom_node.fetching import have_given
-from dicom_node.files import stored_path
+from dicom_node.fetching import GET, have_given
+from dicom_node.files import free_mebibytes, stored_path
 from dicom_node.peer import Address
 from dicom_node.reconcile import Series
 from dicom_node.storage import Storage
@@ -108,3 +112,65 @@ def test_who_gives_nothing_is_named(us: Us, tmp_path: Path) -> None:
         us.fetch("STORESCP", port, small_film())
     assert failure.value.class_refused
     assert "--retrieve move" in str(failure.value)
+
+
+# --- an archive that gives what a test wants ------------------------------------------------------------------------
+
+
+@contextmanager
+def giving(*films: Dataset, answers: list[int] | None = None) -> Iterator[int]:
+    """A C-GET SCP for any question; `answers`: what we said to each of its C-STOREs."""
+    entity = AE(ae_title="PACS")
+    entity.add_supported_context(GET)
+    for uid in contexts.RADIOGRAPHS:
+        entity.add_supported_context(uid, scu_role=True, scp_role=True)
+
+    def give(_event: evt.Event) -> Iterator[object]:
+        yield len(films)
+        for film in films:
+            yield 0xFF00, film
+
+    def answered(event: evt.Event) -> None:
+        if answers is not None and isinstance(event.message, C_STORE_RSP):
+            answers.append(event.message.command_set.Status)
+
+    handlers = [(evt.EVT_C_GET, give), (evt.EVT_DIMSE_RECV, answered)]
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)  # type: ignore[arg-type]
+    assert server is not None
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+
+
+def test_unusable_film_is_quarantined_and_the_others_come(us: Us) -> None:
+    good, bad, answers = small_film(), small_film(), []
+    del bad.StudyInstanceUID
+    with giving(bad, good, answers=answers) as port, pytest.raises(SendFailure, match="1 objects failed") as failure:
+        us.fetch("PACS", port, good)
+    assert "wetread quarantine list" in str(failure.value)
+    assert answers[0] in {0xA900, 0xC000}
+    assert answers[1] == 0x0000
+    assert us.receptions() == [("quarantined", "PACS"), ("stored", "PACS")]
+    assert len(list(us.config.quarantine_folder.iterdir())) == 1
+    assert us.leftovers() == []
+
+
+def test_full_disk_is_our_trouble_and_says_later(us: Us) -> None:
+    film, answers = small_film(), []
+    us.config = us.config.model_copy(update={"reserve_mebibytes": 2 * free_mebibytes(us.config.data_folder.parent)})
+    with giving(film, answers=answers) as port, pytest.raises(SendFailure):
+        us.fetch("PACS", port, film)
+    assert answers == [0xA700]
+    assert us.receptions() == []
+    assert us.leftovers() == []
+
+
+def test_object_without_an_end_is_cut_off(us: Us) -> None:
+    film = small_film()
+    film.TextValue = "x" * (4 << 20)
+    us.config = us.config.model_copy(update={"maximum_object_mebibytes": 1})
+    with giving(film) as port, pytest.raises(SendFailure, match=r"broke off|ended the association"):
+        us.fetch("PACS", port, film)
+    assert us.receptions() == [("quarantined", "PACS")]
+    assert us.leftovers() == []
