@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import json
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,10 +80,8 @@ def write_sources(folder: Path, films: int = 4) -> tuple[Path, Path]:
 def grading_app(study: Study) -> Iterator[tuple[Starlette, Database]]:
     """The pages and the grades behind them."""
     package = study.package
-    numbers = itertools.count(1)
     with open_grades(package) as database:
-        session = lambda: f"session {database.file} {next(numbers)}"  # noqa: E731
-        yield make_grading_app(package, database, version="test", session=session), database
+        yield make_grading_app(package, database, version="test", session=partial(secrets.token_urlsafe, 32)), database
 
 
 def add_rater(database: Database, package: Package, name: str) -> str:
