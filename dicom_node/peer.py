@@ -12,6 +12,7 @@ from typing import Any
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_role
+from pynetdicom._globals import DEFAULT_MAX_LENGTH
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
@@ -25,6 +26,8 @@ from dicom_node.tls import ClientContext, Secured, client_context, explain
 from dicom_node.transports import Destination
 
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)  # what our documents can be written in without loss
+
+USUAL_PDU = DEFAULT_MAX_LENGTH  # bytes that we take at once from those we call, unless they have their own
 
 _CONNECT_SECONDS = 10.0
 _SECOND_LOOK_SECONDS = 2.0
@@ -200,7 +203,7 @@ def _entity(address: Address) -> AE:
     ae.acse_timeout = address.accept_seconds
     ae.dimse_timeout = address.answer_seconds
     ae.network_timeout = address.terms.idle_timeout_seconds or address.answer_seconds
-    ae.maximum_pdu_size = address.terms.maximum_pdu_size or ae.maximum_pdu_size
+    ae.maximum_pdu_size = address.terms.maximum_pdu_size or USUAL_PDU
     return ae
 
 

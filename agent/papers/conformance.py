@@ -10,7 +10,7 @@ from agent.papers import statuses
 from agent.papers.facts import name_of, rights_in_words
 from dicom_node import contexts, dimse, probe, reconcile, retrieval, tls
 from dicom_node.access import VERIFICATION
-from dicom_node.peer import PLAIN
+from dicom_node.peer import PLAIN, USUAL_PDU
 from dicom_node.services import Offer
 from reports.handout import Handout, Prose, Section, Table
 
@@ -125,10 +125,14 @@ def _acceptor(config: Config) -> Section:
     rows = (
         ("application context", "1.2.840.10008.3.1.1.1"),
         ("associations at once", f"{node.maximum_associations} (node.maximum_associations), and a limit for each peer"),
-        ("longest PDU received", f"{node.maximum_pdu_size} bytes (node.maximum_pdu_size)"),
+        ("longest PDU received", f"{node.maximum_pdu_size} bytes (node.maximum_pdu_size), or one for each peer"),
         ("asynchronous operations", "not supported; one request at a time on an association"),
-        ("idle time-out", f"{node.idle_timeout_seconds:g} s (node.idle_timeout_seconds)"),
-        ("DIMSE and ACSE time-out", f"{node.dimse_timeout_seconds:g} s (node.dimse_timeout_seconds)"),
+        ("idle time-out", f"{node.idle_timeout_seconds:g} s (node.idle_timeout_seconds), or one for each peer"),
+        (
+            "DIMSE and ACSE time-out",
+            f"{node.dimse_timeout_seconds:g} s (node.dimse_timeout_seconds), or one for each peer once it has said who "
+            "it is",
+        ),
         ("implementation class UID", f"{contexts.IMPLEMENTATION_PREFIX} and the version of pynetdicom"),
         ("implementation version name", "PYNETDICOM_ and the version of that library"),
         ("role selection", "answered for the services of section 4.2.1.5 whose classes say so"),
@@ -225,9 +229,17 @@ def _requestor(config: Config) -> Section:
     waits = ", ".join(f"{seconds:g}" for seconds in config.node.retry_seconds)
     rows = (
         ("associations at once", "two to one peer"),
-        ("longest PDU received", "16382 bytes; what is sent follows the peer's limit"),
+        (
+            "longest PDU received",
+            f"{USUAL_PDU} bytes, for C-GET {config.node.maximum_pdu_size}, or one for each peer; what is sent "
+            "follows the peer's limit",
+        ),
         ("asynchronous operations", "not supported"),
-        ("time-outs", f"{config.node.dimse_timeout_seconds:g} s for an answer, 10 s for a connection"),
+        (
+            "time-outs",
+            f"{config.node.dimse_timeout_seconds:g} s for an answer, 10 s for a connection; a peer may have its own "
+            "for an answer, for the association, and for silence; a retrieval may take 600 s unless it has",
+        ),
         ("kept open", "3 s after the last object, at most 500 objects"),
         ("tried again", f"after {waits} s, then the last again, for {config.node.give_up_hours:g} h"),
     )
@@ -237,14 +249,19 @@ def _requestor(config: Config) -> Section:
 def _requested() -> Section:
     plain = ", ".join(name_of(str(syntax)) for syntax in PLAIN)
     asked = dict.fromkeys((*probe.ASKED, *dimse.STORED, reconcile.FIND, reconcile.MOVE, retrieval.GET))
-    rows = tuple((name_of(uid), uid, plain, "SCU") for uid in asked)
+    coded = ", ".join(name_of(str(syntax)) for syntax in contexts.AS_STORED)
+    rows = (
+        *((name_of(uid), uid, plain, "SCU") for uid in asked),
+        *((name_of(uid), uid, f"with C-GET: {coded}", "SCP, by role selection") for uid in contexts.RADIOGRAPHS),
+    )
     return Section(
         "4.2.2.2 SEND: proposed presentation contexts",
         (
             Table(("abstract syntax", "UID", "transfer syntaxes", "role"), rows),
             Prose(
                 "Objects are sent in one of the two, transcoded without loss where only the other is taken. For "
-                "storage commitment the report is also taken on the association that asked."
+                "storage commitment the report is also taken on the association that asked. With C-GET each transfer "
+                "syntax of a class of films has a presentation context of its own, so that it is given as it is stored."
             ),
         ),
     )
@@ -260,9 +277,11 @@ def _sent() -> Section:
                 "Instance UID (Study Root, with the unique keys of study and series), or by its C-STORE answer alone, "
                 "as configured for each peer. C-FIND at STUDY level asks before and after each object whose study it "
                 "is (Patient ID, issuer, accession number), unless that is switched off; what differs is not sent, or "
-                "is a dead letter. C-FIND at STUDY and SERIES level asks once a day for films that never came; C-MOVE "
-                "has them sent to our AE title on a person's command, and C-GET gets one of our own objects back for "
-                "comparison. Where the answer to a C-STORE is 0xB000 the study is asked for at once."
+                "is a dead letter. C-FIND at STUDY and SERIES level asks once a day for films that never came; on a "
+                "person's command C-MOVE has them sent to our AE title, or, for a peer that is set so, C-GET has them "
+                "given on the same association: each C-STORE is answered as at our port (section 4.2.1.4). C-GET also "
+                "gets one of our own objects back for comparison. Where the answer to a C-STORE is 0xB000 the study "
+                "is asked for at once."
             ),
         ),
     )

@@ -82,10 +82,10 @@ def _dcm4chee(facts: Facts) -> tuple[Section, ...]:
         ("", "URI", f"dicom:{title}"),
         ("", "queue", "Export1"),
         ("", "AE title", "that of the archive, such as DCM4CHEE"),
-        ("Devices, dcm4chee-arc, Archive Device, Export Rule", "name", "films to wetread"),
-        ("", "entity", "Study"),
+        ("Devices, dcm4chee-arc, Device Extension, Archive Device, Add a new Export Rule", "name", "films to wetread"),
+        ("", "attribute entity", "Study"),
         ("", "exporter ID", "wetread"),
-        ("", "condition (dcmProperty)", f"Modality={'|'.join(MODALITIES)}"),
+        ("", "conditions (dcmProperty)", f"Modality={'|'.join(MODALITIES)}"),
         ("", "delay (dcmDuration)", "PT10S"),
     )
     return (
@@ -96,7 +96,7 @@ def _dcm4chee(facts: Facts) -> tuple[Section, ...]:
                 Prose("Here, with the archive's AE title, host and DICOM port (often 11112):"),
                 _here("DCM4CHEE", 11112),
                 Prose(_SHADOW),
-                Prose("After its documentation; not tried by us."),
+                Prose("After its documentation (DICOM Exporter, Export Rule, Conditions); not tried by us."),
             ),
             3,
         ),
@@ -106,16 +106,18 @@ def _dcm4chee(facts: Facts) -> tuple[Section, ...]:
 def _mercure(facts: Facts) -> tuple[Section, ...]:
     title = facts.ae_titles[0]
     steps = (
-        ("Targets, Add new", "name", "wetread"),
-        ("", "type", "DICOM TLS" if facts.port is None else "DICOM"),
+        ("Settings, Targets, Add", "name", "wetread"),
+        ("", "type", "DICOM+TLS" if facts.port is None else "DICOM"),
+        ("", "direction", "store"),
         ("", "host, port", f"{facts.host}, {facts.best_port}"),
         ("", "target AET", title),
-        ("", "source AET", "MERCURE, or another that is registered here"),
+        ("", "source AET", "MERCURE, or another that is registered here; not Pass Incoming Value"),
         ("Rules, Add new", "name", "films_to_wetread"),
-        ("", "selection rule", " or ".join(f"tags.Modality == '{one}'" for one in MODALITIES)),
-        ("", "action", "Route"),
-        ("", "trigger", "Completed study"),
-        ("", "target", "wetread"),
+        ("", "selection rule", " or ".join(f"(tags.Modality == '{one}')" for one in MODALITIES)),
+        ("", "action", "Routing"),
+        ("", "trigger", "Completed Study"),
+        ("", "completion criteria", "Timeout Reached"),
+        ("", "target, on the tab Routing", "wetread"),
     )
     return (
         Section(
@@ -124,7 +126,11 @@ def _mercure(facts: Facts) -> tuple[Section, ...]:
                 Table(("where", "field", "type"), steps),
                 Prose("Here: mercure only sends; the drafts go to the PACS, which is registered by itself."),
                 Typed("wetread ae add MERCURE --may-send"),
-                Prose("After its documentation; not tried by us. It refuses compressed films unless told otherwise."),
+                Prose(
+                    "After its documentation (Rules, Targets, Advanced Topics); not tried by us. It wants films sent "
+                    "to it uncompressed unless accept_compressed_images is set, and gives up a film after retry_max "
+                    "attempts at sending it: then start it again on its page of queues."
+                ),
             ),
             3,
         ),
@@ -136,7 +142,10 @@ def _generic(facts: Facts) -> tuple[Section, ...]:
         ("AE title (called, remote, SCP)", facts.ae_titles[0] + ", in exactly this case"),
         ("host or IP address", " or ".join(facts.hosts)),
         ("port", _ports(facts)),
-        ("its services", "C-ECHO, C-STORE; it sends C-STORE, C-FIND and C-ECHO to the PACS"),
+        (
+            "its services",
+            "C-ECHO, C-STORE; it sends C-STORE, C-FIND and C-ECHO to the PACS, C-MOVE or C-GET for missing films",
+        ),
         ("transfer syntax", "as stored: nothing need be decompressed"),
         ("route when", f"a study with Modality {' or '.join(MODALITIES)} arrives; all images of the study at once"),
         ("do not route", "what comes from " + " or ".join(facts.ae_titles) + ": its own drafts"),

@@ -70,10 +70,19 @@ def _peers(facts: Facts) -> Section:
             "yes" if peer.send_to else "no",
             peer.own_ae_title or facts.ae_titles[0],
             "yes" if peer.tls else "no",
+            f"C-{peer.retrieve.name}" if peer.host else "-",
         )
         for peer in facts.peers
     )
-    header = ("AE title", "address", "sends to us", "gets documents", "knows us as", "called by TLS")
+    header = (
+        "AE title",
+        "address",
+        "sends to us",
+        "gets documents",
+        "knows us as",
+        "called by TLS",
+        "missing films by",
+    )
     return Section("AE titles that it knows", (Table(header, rows),))
 
 

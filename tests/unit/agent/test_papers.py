@@ -77,7 +77,7 @@ def test_sheet_shows_the_certificate_of_the_port(database: Database, tmp_path: P
     node = NodeConfig(tls_certificate=ours.certificate, tls_key=ours.key, tls_ca=ours.authorities, tls_only=True)
     text = text_of(database, Config(node=node), host="wetread.example.org")
     assert read_certificate(ours.certificate).fingerprint in text.replace("\n", "").replace(" ", "")
-    assert "DICOM TLS" in text
+    assert "DICOM+TLS" in text
     assert "echoscu +tls KEY.pem CERTIFICATE.pem +cf CA.pem" in text
     assert "wetread.example.org 2762" in text
 
