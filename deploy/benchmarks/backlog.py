@@ -32,6 +32,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 from pynetdicom import AE, build_context
+from pynetdicom.association import Association
 from sqlalchemy import func, select
 
 from agent.demo.phantom import film
@@ -61,6 +62,7 @@ class Figures:
     last_mebibytes: float = 0
     stat_studies: list[str] = field(default_factory=list)  # Study Instance UIDs
     overtaken: list[int] = field(default_factory=list)
+    lost: list[float] = field(default_factory=list)  # when associations ended that nobody had released
     books: dict[str, int] = field(default_factory=dict)
 
     def judge(self) -> list[tuple[str, str, bool]]:
@@ -71,6 +73,7 @@ class Figures:
         most = max(self.overtaken, default=0)
         return [
             (f"received in {self.received_seconds:.0f} s", "", True),
+            (f"associations lost {len(self.lost)}", "0", not self.lost),
             (f"drained in {self.drained_seconds:.0f} s", f"{limit:.0f} s", self.drained_seconds <= limit),
             (f"delivered {delivered}", f"{self.studies}", delivered == self.studies),
             (
@@ -135,14 +138,18 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit("wetread run ended; its log is beside its configuration")
 
 
-def send(port: int, pattern: Dataset, number: int, *, priority: str = "") -> str:
+def associate(port: int, pattern: Dataset) -> Association:
+    """An association for films like the pattern."""
+    context = build_context(pattern.SOPClassUID, pattern.file_meta.TransferSyntaxUID)
+    return AE(ae_title=PACS).associate("127.0.0.1", port, [context], OWN, evt_handlers=prompt_handlers())
+
+
+def send(port: int, pattern: Dataset, number: int, figures: Figures, *, priority: str = "") -> str:
     """So many studies of one film each, over one association; the UID of the last one.
 
-    A refusal for now is tried again, as a PACS does.
+    A refusal for now is tried again, and over a new association where one ended, as a PACS does.
     """
-    entity = AE(ae_title=PACS)
-    context = build_context(pattern.SOPClassUID, pattern.file_meta.TransferSyntaxUID)
-    association = entity.associate("127.0.0.1", port, [context], OWN, evt_handlers=prompt_handlers())
+    association = associate(port, pattern)
     image = deepcopy(pattern)  # data elements that threads share would change under the other's hands
     if priority:
         image.RequestedProcedurePriority = priority
@@ -151,8 +158,11 @@ def send(port: int, pattern: Dataset, number: int, *, priority: str = "") -> str
         marks = [byte for value in os.urandom(_MARKS) for byte in (value, 0)]  # no two films alike: that holds a study
         image.PixelData = bytes(marks) + pattern.PixelData[2 * _MARKS :]
         image.PatientID = image.AccessionNumber = image.StudyInstanceUID[-16:]
-        while association.send_c_store(image).get("Status") != 0x0000:
+        while not association.is_established or association.send_c_store(image).get("Status") != 0x0000:
             time.sleep(1)
+            if not association.is_established:
+                figures.lost.append(time.monotonic())
+                association = associate(port, pattern)
     association.release()
     return str(image.StudyInstanceUID)
 
@@ -204,7 +214,7 @@ def drain(port: int, database: Database, process: int, pattern: Dataset, figures
     while (through := done(database)) < figures.studies and time.monotonic() - began < limit:
         if stats and through >= stats[0] * figures.studies:
             stats.pop(0)
-            figures.stat_studies.append(send(port, pattern, 1, priority="STAT"))
+            figures.stat_studies.append(send(port, pattern, 1, figures, priority="STAT"))
         if not figures.first_mebibytes and through >= figures.studies / 10:
             figures.first_mebibytes = mebibytes(process)
         time.sleep(0.5)
@@ -226,7 +236,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Figures:
         watch.start()
         shares = [routine // options.senders + (one < routine % options.senders) for one in range(options.senders)]
         with ThreadPoolExecutor(options.senders) as senders:
-            for future in [senders.submit(send, port, pattern, share) for share in shares]:
+            for future in [senders.submit(send, port, pattern, share, figures) for share in shares]:
                 future.result()
         figures.received_seconds = time.monotonic() - began
         watch.join()
