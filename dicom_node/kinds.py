@@ -34,4 +34,4 @@ class Stage(StrEnum):
 FINAL = frozenset({Stage.SIGNED, Stage.COSIGNED, Stage.ADDENDUM})
 OF_A_NOTICE = frozenset({Kind.BASIC_TEXT})  # one line of text; nothing else has anything to say
 TAKES_BACK = frozenset({Stage.REJECTION, Stage.WITHDRAWAL})
-NOTES = TAKES_BACK | {Stage.HIDING}  # they name documents, and are none
+NOTES = frozenset({*TAKES_BACK, Stage.HIDING})  # they name documents, and are none

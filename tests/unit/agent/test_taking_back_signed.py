@@ -166,7 +166,7 @@ def test_an_addendum_is_of_somebody_who_saw_the_film_while_the_pacs_agrees(ward:
     done = sign(ward)
     adding = partial(service(ward).addendum, done.study_id, words="A rib fracture.")
     with pytest.raises(NotShown):
-        adding(CARL, now=now())
+        adding(CARL, now=now() + timedelta(minutes=1))
     service(ward).film_shown(done.report_id, CARL, now())
     with pytest.raises(IdentityUnproven, match="in the last ten minutes"):
         adding(CARL, now=now() + timedelta(minutes=11))
