@@ -12,7 +12,7 @@ from agent.evaluation.anchors import ACCEPTABLE
 from agent.evaluation.packing import SOURCES
 from agent.evaluation.verdicts import NAMES, PAPER, Verdicts
 
-_FEW: Final = 30  # films
+_FEW: Final = 30  # patients
 _GRADES: Final = (
     "A: acceptable as it is. B: after minor revision. C: major revision. D: unacceptable. Success: A or B. Every share "
     "has its 95 % interval: Wilson's where each patient has one grade; else of 1,000 resamples of the patients, "
@@ -61,8 +61,8 @@ def _heading(verdicts: Verdicts) -> Iterator[str]:
     yield from (f"- **left out**: {number} films {reason}" for reason, number in verdicts.left_out.items())
     yield ""
     yield "Research software: these figures speak of these films and raters, and of no others."
-    if verdicts.films < _FEW:
-        yield f"Fewer than {_FEW} films: read the intervals, not the figures."
+    if verdicts.clusters < _FEW:
+        yield f"Fewer than {_FEW} patients: the figures say little, and resampled intervals are too narrow."
     if any("AI text" in reason for reason in verdicts.left_out):
         yield "Films without an AI text are graded by nobody; in use they are failures of the reader."
 

@@ -153,7 +153,7 @@ def test_the_result_is_the_table_of_the_paper(study: Path, tmp_path: Path) -> No
     assert "## Published, not measured here" in words
     assert "| CXR-LLaVA | 72.7 % |" in words
     assert "Cohen's kappa" in words
-    assert "Fewer than 30 films" in words
+    assert "Fewer than 30 patients" in words
     with Image.open(out / "acceptability.png") as picture:
         assert picture.width > 800
     assert "<svg" in (out / "acceptability.svg").read_text()
