@@ -32,6 +32,7 @@ log = structlog.get_logger("listen")
 
 LONGEST_ANSWER = 4 << 20  # bytes that a peer we called may send in one association; a status has some hundred
 _HANDSHAKE_SECONDS = 10.0
+_AT_ONCE_SECONDS = 0.001
 _WAITING = 16  # connections that have not asked for an association; each costs two threads that poll
 _MESSAGES_WAITING = 16
 _TOO_LARGE = "the object is larger than node.maximum_object_mebibytes"
@@ -287,6 +288,7 @@ def _drop_part(event: evt.Event) -> None:
 
 def _abort(association: Association) -> None:
     """End it, and wake up whoever waits there for an answer to us: pynetdicom lets him wait for his time-out."""
-    association.abort()
     if association.is_requestor:
-        association.dimse.msg_queue.put((None, None))
+        association.dimse_timeout = _AT_ONCE_SECONDS  # whoever asks for the next message
+        association.dimse.msg_queue.put((None, None))  # whoever waits for one; once aborted, another thread takes it
+    association.abort()
