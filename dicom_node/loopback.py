@@ -34,6 +34,7 @@ from dicom_node.limits import Answers
 HOST = "127.0.0.1"
 _PDU = 131072
 _TIMEOUT_SECONDS = 30.0
+_WHOSE = ("PatientID", "IssuerOfPatientID", "AccessionNumber")  # by these a signature asks whose study it is
 _SUCCESS, _PENDING, _NO_SUCH_LEVEL = 0x0000, 0xFF00, 0xA900
 
 
@@ -47,6 +48,7 @@ class Arrival:
     series_instance_uid: str
     study_instance_uid: str
     calling_ae_title: str
+    whose: tuple[str, ...]  # values of `_WHOSE`
 
 
 class LoopbackPacs:
@@ -127,7 +129,7 @@ class LoopbackPacs:
     def _handle_store(self, event: evt.Event) -> int:
         request = cast(C_STORE, event.request)
         content = _content(event)
-        header = dcmread(io.BytesIO(content), specific_tags=["StudyInstanceUID", "SeriesInstanceUID"])
+        header = dcmread(io.BytesIO(content), specific_tags=["StudyInstanceUID", "SeriesInstanceUID", *_WHOSE])
         with self._lock:
             arrival = Arrival(
                 path=self._write(len(self._received) + 1, content),
@@ -136,6 +138,7 @@ class LoopbackPacs:
                 series_instance_uid=str(header.get("SeriesInstanceUID", "")),
                 study_instance_uid=str(header.get("StudyInstanceUID", "")),
                 calling_ae_title=event.assoc.requestor.ae_title,
+                whose=tuple(str(header.get(keyword, "")) for keyword in _WHOSE),
             )
             self._received.append(arrival)
         if self._on_arrival is not None:
@@ -168,6 +171,9 @@ class LoopbackPacs:
         if level == "STUDY":
             same = {one.sop_instance_uid for one in self.received if one.study_instance_uid == answer.StudyInstanceUID}
             answer.NumberOfStudyRelatedInstances = len(same)
+            answer.SpecificCharacterSet = "ISO_IR 192"
+            for keyword, value in zip(_WHOSE, arrival.whose, strict=True):
+                setattr(answer, keyword, value)
         else:
             answer.SeriesInstanceUID = arrival.series_instance_uid
             answer.SOPClassUID = arrival.sop_class_uid

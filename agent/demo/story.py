@@ -34,6 +34,7 @@ from dicom_node.tables import AuditRow, Book, Delivery, Mode, ProcessBeat, Proof
 from reports.render import as_text
 
 PACS, OWN = "DEMO-PACS", "WETREAD"
+_LET_IN = "user add rita --name 'Reader^Rita' --role radiologist --organization Demonstration"
 _LOADED = MappingProxyType({"work": " and holds its model"})
 _START_SECONDS, _READ_SECONDS = 90.0, 300.0
 
@@ -111,6 +112,7 @@ class Demonstration:
         if keep is not None:
             self._tell(f"\nthe pages:    http://127.0.0.1:{self._config.web.port}")
             self._tell(f"the commands: {self._command('study list')}")
+            self._tell(f"to sign, open the link that this prints:\n              {self._command(_LET_IN)}")
             keep()
 
     def _command(self, words: str) -> str:

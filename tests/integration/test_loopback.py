@@ -110,6 +110,8 @@ def test_find_answers_from_what_it_holds(pacs: LoopbackPacs, image: Path) -> Non
     assert dataset.SeriesInstanceUID in answer
     (answer,) = find(pacs, "QueryRetrieveLevel=STUDY", study)
     assert "[1 ]" in answer  # one instance, although it came twice
+    (answer,) = find(pacs, "QueryRetrieveLevel=STUDY", study, "PatientID", "AccessionNumber")
+    assert str(dataset.PatientID) in answer, "else nobody could sign in the demonstration"
     assert find(pacs, "QueryRetrieveLevel=IMAGE", "SOPInstanceUID=1.2.3") == []
     assert find(pacs, "QueryRetrieveLevel=STUDY", "StudyInstanceUID=1.2.3") == []
     assert len(find(pacs, "QueryRetrieveLevel=IMAGE", study, "SOPInstanceUID")) == 1

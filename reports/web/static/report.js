@@ -101,7 +101,7 @@ class Page {
   }
 
   strip({ outcome, words, at, blocks }) {
-    $("pacs").textContent = at ? `${words}, ${clock(at)}` : words;
+    $("pacs").textContent = at ? `${words.replace(/\.$/u, "")}, ${clock(at)}` : words;
     $("pacs").className = `pacs ${outcome === "same" ? "good" : blocks ? "bad" : "wait"}`;
   }
 
