@@ -6,6 +6,8 @@ belongs to them beside it (`...weight.absmax`, `...SCB`).
 
 from __future__ import annotations
 
+import copy
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
@@ -14,8 +16,10 @@ import torch
 from bitsandbytes.functional import QuantState, dequantize_4bit, quantize_4bit
 from bitsandbytes.nn.modules import Int8Params, Linear4bit, Linear8bitLt, Params4bit
 from torch import Tensor, nn
+from torch.nn import functional
 
 _PIECE: Final = re.compile(r"(.+\.weight)\.(?:absmax|quant_map|nested_absmax|nested_quant_map|quant_state\..+)")
+_BLOCK: Final = 64  # numbers that share a scale, bitsandbytes' default
 _ROW_SCALES: Final = "SCB"  # of an int8 matrix, beside its weight
 
 
@@ -38,8 +42,28 @@ def rounded(tensor: Tensor) -> Tensor:
     """What nf4 leaves of a matrix, in its own type: for whoever learns to bear that."""
     values = tensor.detach().to(torch.bfloat16).contiguous()
     numbers, state = quantize_4bit(values, compress_statistics=True, quant_type="nf4")
-    whole: Tensor = dequantize_4bit(numbers, state)
-    return whole.to(tensor)
+    return whole(numbers, state).to(tensor)
+
+
+def whole(numbers: Tensor, state: QuantState) -> Tensor:
+    """The matrix that nf4 numbers stand for.
+
+    Taken as one row: on a processor bitsandbytes (0.50.2) reads wrong scales where a block goes on in the next row.
+    """
+    row = copy.copy(state)
+    row.shape = torch.Size((1, math.prod(state.shape)))
+    values: Tensor = dequantize_4bit(numbers, row)
+    return values.view(state.shape)
+
+
+class Narrow(Linear4bit):
+    """A layer whose rows are no whole blocks; bitsandbytes has no kernel of its own for such on any device."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (..., columns). Returns (..., rows)."""
+        packed: Any = self.weight
+        weight = whole(packed.data, packed.quant_state)
+        return functional.linear(x.to(weight), weight).to(x)
 
 
 def pieces(name: str, layer: Any) -> dict[str, Tensor]:
@@ -109,7 +133,8 @@ def _empty(precision: str, shape: tuple[int, int]) -> Any:
     with torch.device("meta"):
         if precision == "int8":
             return Linear8bitLt(columns, rows, bias=False, has_fp16_weights=False, threshold=6.0)
-        layer: Any = Linear4bit(  # type: ignore[no-untyped-call]
+        kind = Narrow if columns % _BLOCK else Linear4bit
+        layer: Any = kind(  # type: ignore[no-untyped-call]
             columns, rows, bias=False, compute_dtype=torch.bfloat16, compress_statistics=True, quant_type="nf4"
         )
     # bitsandbytes repacks weights for such processors and fails on shapes that its blocks do not fill

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from agent.readers import prompt
+from agent.readers import demonstration_checkpoint, prompt
 from agent.readers.cxr_llava import CxrLlavaReader, load
 from agent.readers.engine.answer import Request
 from agent.readers.engine.batch import Engine, Limits
@@ -19,6 +19,7 @@ from agent.readers.protocol import Generation
 
 pytestmark = pytest.mark.gpu
 
+WHOLE_BLOCKS = demonstration_checkpoint()  # widths for which bitsandbytes has kernels of its own
 CHECKPOINT = Path(__file__).parents[1] / "reference" / "cxr_llava" / "ckpt"
 USERS = (prompt.REPORT, prompt.DIFFERENTIAL, prompt.question("Is the heart enlarged?"))
 NEVER = -7  # no token: an answer ends at its limit
@@ -40,9 +41,10 @@ def together(engine: Engine, requests: list[Request]) -> list[list[int]]:
     return [answer.result() for answer in answers]
 
 
+@pytest.mark.parametrize("checkpoint", [CHECKPOINT, WHOLE_BLOCKS], ids=["narrow", "whole blocks"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "nf4", "int8"])
-def test_graphs_are_used_where_they_can_be(precision: str) -> None:
-    reader = load(CHECKPOINT, precision, device="cuda:0")
+def test_graphs_are_used_where_they_can_be(precision: str, checkpoint: Path) -> None:
+    reader = load(checkpoint, precision, device="cuda:0")
     engine = reader.engine(Limits(slots=4, positions=400), end=NEVER)
     assert [len(ids) for ids in together(engine, [request_of(reader, i, 70) for i in range(6)])] == [70] * 6
     assert engine._stepper is not None
@@ -73,9 +75,40 @@ def test_fp32_says_on_the_device_what_it_says_on_the_processor() -> None:
         np.testing.assert_allclose(there.next_logits(film(seed), USERS[seed]), expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("checkpoint", [CHECKPOINT, WHOLE_BLOCKS], ids=["narrow", "whole blocks"])
+@pytest.mark.parametrize("precision", ["bf16", "nf4", "int8"])
+def test_fewer_bits_say_on_the_device_nearly_what_they_say_on_the_processor(precision: str, checkpoint: Path) -> None:
+    there, here = (load(checkpoint, precision, device=device) for device in ("cuda:0", "cpu"))
+    for seed in range(3):
+        ours, theirs = (reader.next_logits(film(seed), USERS[seed]) for reader in (there, here))
+        cosine = float(ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs))
+        print(f"{precision}, film {seed}: cosine {cosine:.6f}")
+        assert cosine > (0.95 if precision == "int8" else 0.99)
+
+
+def test_graphs_of_many_sizes_leave_the_usual_stream_as_it_was() -> None:
+    reader = load(WHOLE_BLOCKS, "bf16", device="cuda:0")
+    usual = torch.cuda.current_stream()
+    engine = reader.engine(Limits(slots=16, positions=400), end=NEVER)
+    together(engine, [request_of(reader, i, 10 + 8 * i) for i in range(16)])
+    assert torch.cuda.current_stream() == usual
+    assert engine._stepper is not None
+    assert engine._stepper._graphs is not None
+    assert {rows for rows, _ in engine._stepper._graphs} == {1, 2, 4, 8, 16}
+    print(f"{len(engine._stepper._graphs)} graphs, {torch.cuda.memory_reserved() / 2**20:.0f} MiB reserved")
+
+
+def test_a_limit_of_memory_holds_for_a_device_without_a_number() -> None:
+    try:
+        reader = load(CHECKPOINT, "bf16", device="cuda", memory_gibibytes=1.0)
+        assert len(together(reader.engine(Limits(2, 400), end=NEVER), [request_of(reader, 1, 5)])[0]) == 5
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "nf4"])
 def test_company_changes_little_or_nothing(precision: str, record_property: pytest.RecordProperty) -> None:
-    reader = load(CHECKPOINT, precision, device="cuda:0")
+    reader = load(CHECKPOINT if precision == "fp32" else WHOLE_BLOCKS, precision, device="cuda:0")
     requests = [request_of(reader, i, 60) for i in range(8)]
     alone = [together(reader.engine(Limits(slots=1, positions=400), end=NEVER), [one])[0] for one in requests]
     beside = together(reader.engine(Limits(slots=8, positions=400), end=NEVER), requests)

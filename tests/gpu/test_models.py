@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bitsandbytes.nn import Linear4bit, Linear8bitLt
 
 from agent.readers import prompt, quantized
 from agent.readers.cxr_llava import CxrLlavaReader, load
@@ -43,7 +44,7 @@ def saved(folder: Path, precision: str, device: str) -> Path:
 def pieces(reader: CxrLlavaReader) -> dict[str, torch.Tensor]:
     found = {}
     for name, module in reader.parts.named_modules():
-        if type(module).__name__ in {"Linear4bit", "Linear8bitLt"}:
+        if isinstance(module, Linear4bit | Linear8bitLt):
             found |= quantized.pieces(f"{name}.weight", module)
     return found
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bitsandbytes.nn import Linear4bit, Linear8bitLt
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file, save_file
 
@@ -53,7 +54,7 @@ def model(*arguments: object) -> Result:
 def pieces(reader: CxrLlavaReader) -> dict[str, torch.Tensor]:
     found = {}
     for name, module in reader.parts.named_modules():
-        if type(module).__name__ in {"Linear4bit", "Linear8bitLt"}:
+        if isinstance(module, Linear4bit | Linear8bitLt):
             found |= quantized.pieces(f"{name}.weight", module)
     return found
 
@@ -221,3 +222,18 @@ def test_pieces_of_another_shape_are_refused(folder: Path) -> None:
     config.write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match="cannot be put together"):
         load(folder, "nf4", device="cpu")
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (192, 96), (50, 80), (7, 100), (96, 192), (128, 256)])
+def test_a_layer_of_any_width_computes_with_what_nf4_leaves_of_its_numbers(shape: tuple[int, int]) -> None:
+    """A block of 64 numbers that goes on in the next row keeps its scale."""
+    source = torch.Generator().manual_seed(1)
+    matrix = torch.randn(shape, generator=source) * 0.05
+    x = torch.randn((5, shape[1]), generator=source).to(torch.bfloat16)
+    layer = quantized.quantize(matrix, "nf4", torch.device("cpu"))
+    with torch.inference_mode():
+        got = layer(x).float()
+    near = torch.nn.functional.cosine_similarity
+    assert got.shape == (5, shape[0])
+    assert near(quantized.rounded(matrix).flatten(), matrix.flatten(), dim=0) > 0.99
+    assert near(got.flatten(), (x.float() @ quantized.rounded(matrix).T).flatten(), dim=0) > 0.9999
