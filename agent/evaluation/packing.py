@@ -25,7 +25,7 @@ AI: Final = "ai"
 ORIGINAL: Final = "original"
 SOURCES: Final = (AI, ORIGINAL)
 LEAST: Final = 2  # films; of one alone the two reports would follow each other
-_FORMAT: Final = "wetread reader study key 1"
+_FORMAT: Final = "reader-study-key 1"
 
 # What a header may say to raters: words of the standard, never free text, days or institutions.
 _CODED: Final = MappingProxyType(

@@ -19,7 +19,7 @@ from dicom_node.errors import NotFound, WetreadError
 LIST: Final = "package.json"
 FILMS: Final = "films"
 GRADES: Final = "grades.db"
-_FORMAT: Final = "wetread reader study 1"
+_FORMAT: Final = "reader-study 1"
 
 
 class PackageError(WetreadError):
