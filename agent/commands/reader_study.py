@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -155,7 +155,8 @@ def serve(study: Path, bind: str, port: int, **options: Any) -> None:
             verify(package, told=progress)
         server = make_server(_app(package, database, web), web)
         click.echo(f"serving {package.title!r} at {web.address} (Ctrl-C ends it)", err=True)
-        server.run()
+        with suppress(KeyboardInterrupt):  # uvicorn ends in order, then passes Ctrl-C on
+            server.run()
 
 
 @reader_study.command()

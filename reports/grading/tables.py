@@ -69,7 +69,7 @@ class Rater(Base):
 class Turn(Base):
     """One report in the order of one rater, with the grade that counts. version: of the grade, 0: none yet.
 
-    seconds: that the page was in sight, all visits together.
+    seconds: that the page was in sight, all visits together that ended with a grade.
     """
 
     __tablename__ = "turn"
