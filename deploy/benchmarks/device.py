@@ -7,6 +7,7 @@ import statistics
 import time
 from pathlib import Path
 
+import bitsandbytes
 import numpy as np
 import torch
 import transformers
@@ -78,7 +79,7 @@ def machine() -> str:
     place = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
     return (
         f"{place}; {torch.get_num_threads()} threads; Python {platform.python_version()}, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}"
+        f"transformers {transformers.__version__}, bitsandbytes {bitsandbytes.__version__}"
     )
 
 

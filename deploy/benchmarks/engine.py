@@ -3,6 +3,7 @@
     python deploy/benchmarks/engine.py                                      # the demonstration's shape, 5 rounds
     python deploy/benchmarks/engine.py --shape medium --rounds 3
     python deploy/benchmarks/engine.py --shape real --precision nf4 bf16    # 14 GB of random weights; wants a GPU
+    python deploy/benchmarks/engine.py --shape real --precision nf4 --keep /srv/random   # writes them once
     python deploy/benchmarks/engine.py --checkpoint /srv/model --precision nf4 bf16
 
 Both get the same prepared films and compute tower, prompt and answer; no answer ends before its limit. The table has
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import io
 import resource
 import statistics
 import sys
@@ -35,7 +37,7 @@ import numpy as np
 import torch
 from device import NEVER, machine, profile, roofline, synchronize
 from numpy.typing import NDArray
-from random_checkpoint import SEED, SHAPES, write_checkpoint
+from random_checkpoint import SEED, SHAPES, is_written, write_checkpoint
 from torch import Tensor
 from transformers import GenerationConfig, LlamaForCausalLM, LogitsProcessor
 
@@ -330,6 +332,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The engine beside transformers.generate.")
     parser.add_argument("--shape", choices=SHAPES, default="demo")
     parser.add_argument("--checkpoint", type=Path, help="a real folder instead of random weights")
+    parser.add_argument("--keep", type=Path, help="write the random weights there; where they are already, take them")
     parser.add_argument("--precision", nargs="+", choices=("fp32", "bf16", "int8", "nf4"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--largest", type=int, default=32, help="how many readings at once, at most")
@@ -340,10 +343,12 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     warnings.simplefilter("ignore")
     hush()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # whoever ends it early keeps the tables that were done
     precisions: list[Any] = arguments.precision or (["nf4", "bf16"] if torch.cuda.is_available() else ["fp32"])
     with tempfile.TemporaryDirectory() as scratch:
-        folder = arguments.checkpoint or Path(scratch)
-        if arguments.checkpoint is None:
+        folder = arguments.checkpoint or arguments.keep or Path(scratch)
+        if arguments.checkpoint is None and not is_written(arguments.shape, folder):
             write_checkpoint(arguments.shape, folder)
         held = [examine(folder, precision, arguments) for precision in precisions]
     sys.exit(0 if all(held) else 1)

@@ -13,6 +13,7 @@ from torch import Tensor
 from agent.readers import demonstration_checkpoint
 
 SEED = 7
+INDEX = "model.safetensors.index.json"
 
 # tower: width, layers, size, patch; language model: hidden, intermediate, layers, heads, vocabulary
 SHAPES = {
@@ -23,8 +24,19 @@ SHAPES = {
 }
 
 
+def is_written(shape: str, folder: Path) -> bool:
+    """Whether this shape lies there whole; the index is written last. Raises SystemExit: something else does."""
+    if not (folder / INDEX).is_file():
+        return False
+    found = json.loads((folder / "config.json").read_text())
+    if found["llama"]["hidden_size"] != SHAPES[shape][1][0] or found["clip_vision_cfg"]["width"] != SHAPES[shape][0][0]:
+        raise SystemExit(f"{folder} holds weights of another shape than {shape}")
+    return True
+
+
 def write_checkpoint(shape: str, folder: Path) -> None:
     """Random weights in the published layout, one shard for each layer; the words are the demonstration's."""
+    folder.mkdir(parents=True, exist_ok=True)
     tower, llama = SHAPES[shape]
     demonstration = demonstration_checkpoint()
     config = json.loads((demonstration / "config.json").read_text())
@@ -37,13 +49,14 @@ def write_checkpoint(shape: str, folder: Path) -> None:
     words = (demonstration / "tokenizer.model").read_bytes()
     (folder / "tokenizer.model").write_bytes(words + filling_words(700, llama[4]))
     index: dict[str, str] = {}
-    source = torch.Generator().manual_seed(SEED)
+    # seven billion numbers take a processor more than a minute
+    source = torch.Generator("cuda" if torch.cuda.is_available() else "cpu").manual_seed(SEED)
     parts = [first_tensors(tower, llama), *layer_tensors(tower, llama)]
     for number, tensors in enumerate(parts, 1):
         shard = f"model-{number:05}-of-{len(parts):05}.safetensors"
         save_file({name: random_tensor(name, size, source) for name, size in tensors.items()}, folder / shard)
         index |= dict.fromkeys(tensors, shard)
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    (folder / INDEX).write_text(json.dumps({"weight_map": index}))
 
 
 def filling_words(present: int, wanted: int) -> bytes:
@@ -59,7 +72,7 @@ def filling_words(present: int, wanted: int) -> bytes:
 def random_tensor(name: str, size: tuple[int, ...], source: torch.Generator) -> Tensor:
     if len(size) == 1 and not name.endswith(("bias", "class_embedding")):
         return torch.ones(size, dtype=torch.bfloat16)
-    return (torch.randn(size, generator=source) * 0.02).to(torch.bfloat16)
+    return (torch.randn(size, generator=source, device=source.device) * 0.02).to("cpu", torch.bfloat16)
 
 
 def first_tensors(tower: tuple[int, ...], llama: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
