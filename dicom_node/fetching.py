@@ -42,11 +42,14 @@ def have_given(
         as_scp=contexts.RADIOGRAPHS,
         longest_answer=_NO_END,
     )
+    intake = storage.make_intake(terms.maximum_pdu_size)
     try:
         _must_give(opened)
-        storage.make_intake(terms.maximum_pdu_size).watch(opened.association)
+        intake.watch(opened.association)
         return sum(_get(opened, keys_of(study_instance_uid, one)) for one in series)
     except SendFailure as failure:
+        if intake.trouble:
+            raise SendFailure(f"what {address.peer_ae_title} gives was cut off: {intake.trouble}") from None
         raise (opened.excess() or failure) from None
     finally:
         opened.close()

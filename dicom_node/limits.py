@@ -32,7 +32,6 @@ log = structlog.get_logger("listen")
 
 LONGEST_ANSWER = 4 << 20  # bytes that a peer we called may send in one association; a status has some hundred
 _HANDSHAKE_SECONDS = 10.0
-_AT_ONCE_SECONDS = 0.001
 _WAITING = 16  # connections that have not asked for an association; each costs two threads that poll
 _MESSAGES_WAITING = 16
 _TOO_LARGE = "the object is larger than node.maximum_object_mebibytes"
@@ -204,7 +203,7 @@ class Answers:
         if self._left < 0 and not self._excess:
             self._excess = "sends an answer without an end"
             log.warning("answer_too_long", ae_title=event.assoc.acceptor.ae_title)
-            _abort(event.assoc)
+            _cut_off(event.assoc)
 
 
 class Intake:
@@ -233,7 +232,8 @@ class Intake:
         # A message that is no C-STORE is held in memory; so is a command set. Two PDUs may come before we know.
         self._longest_other = max(1 << 20, 2 * longest_pdu)
         self._came = 0
-        self._aborted = False
+        self.trouble = ""
+        """Why the association was ended, for a sentence; empty where it was not ended by us."""
 
     def watch(self, association: Association) -> None:
         """From now on."""
@@ -243,12 +243,12 @@ class Intake:
 
     def _handle_pdu(self, event: evt.Event) -> None:
         pdu = event.pdu
-        if self._aborted or not isinstance(pdu, P_DATA_TF):
+        if self.trouble or not isinstance(pdu, P_DATA_TF):
             return
         self._came += pdu.pdu_length
         trouble = self._trouble(event.assoc.dimse)
         if trouble:
-            self._aborted = True
+            self.trouble = trouble
             title = ends_of(event.assoc).ae_title
             log.error("association_aborted", calling_ae_title=title, explanation=trouble)
             try:
@@ -256,7 +256,7 @@ class Intake:
                     request = cast(C_STORE_RQ, event.assoc.dimse.message)
                     self._book_too_large(title, request)
             finally:
-                _abort(event.assoc)
+                _cut_off(event.assoc)
 
     def _handle_message(self, _event: evt.Event) -> None:
         self._came = 0
@@ -286,9 +286,14 @@ def _drop_part(event: evt.Event) -> None:
         Path(part).unlink(missing_ok=True)
 
 
-def _abort(association: Association) -> None:
-    """End it, and wake up whoever waits there for an answer to us: pynetdicom lets him wait for his time-out."""
-    if association.is_requestor:
-        association.dimse_timeout = _AT_ONCE_SECONDS  # whoever asks for the next message
-        association.dimse.msg_queue.put((None, None))  # whoever waits for one; once aborted, another thread takes it
-    association.abort()
+def _cut_off(association: Association) -> None:
+    """End it at once. Where we asked for it, somebody waits for an answer.
+
+    pynetdicom wakes him up where a connection closes; where we abort it leaves him waiting for his time-out.
+    """
+    transport = association.dul.socket
+    connection = None if transport is None else transport.socket
+    if association.is_requestor and isinstance(connection, PDUSocket | TlsPDUSocket):
+        connection.hang_up()
+    else:
+        association.abort()
