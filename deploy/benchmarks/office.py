@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from backlog import PACS, send, uid
+from backlog import Figures as Sending
 from browsing import Clockwork, Node, Person, Unwell, add_people, machine, node
 from pydicom import dcmread
 from sqlalchemy import func, select
@@ -62,6 +63,7 @@ class Figures:
     signed: int = 0
     in_pacs: int = 0
     lost_or_doubled: list[str] = field(default_factory=list)
+    lost_associations: int = 0
     open_books: int = 0
     check: list[dict[str, str]] = field(default_factory=list)
 
@@ -74,6 +76,7 @@ class Figures:
             *(f"{number} times {words}" for words, number in self.errors.items()),
             *self.lost_or_doubled,
             *([f"{self.clicked} of {self.studies} studies were signed"] if self.clicked != self.studies else []),
+            *([f"{self.lost_associations} associations were lost"] if self.lost_associations else []),
             *([f"{self.open_books} studies are still in flight"] if self.open_books else []),
             *(f"wetread check: {words}" for words in wrong),
         ]
@@ -164,11 +167,11 @@ class Office:
         time.sleep(chance.uniform(0.5, 1.5) * self._options.think)
 
 
-def arrive(port: int, options: argparse.Namespace) -> None:
+def arrive(port: int, options: argparse.Namespace, sending: Sending) -> None:
     """Studies of one film each, one by one."""
     pattern = film(1, now=datetime.now(UTC), new_uid=uid, rows=options.rows, columns=options.rows * 7 // 8)
     for _ in range(options.studies):
-        send(port, pattern, 1)
+        send(port, pattern, 1, sending)
         time.sleep(options.every)
 
 
@@ -218,12 +221,13 @@ def measure(options: argparse.Namespace, folder: Path) -> Figures:
         with node(folder, SETTINGS, peer) as at:
             began = time.monotonic()
             office = Office(at, options, clockwork)
-            arriving = threading.Thread(target=arrive, args=(at.port, options))
+            sending = Sending(options.studies, slots=0)
+            arriving = threading.Thread(target=arrive, args=(at.port, options, sending))
             arriving.start()
             office.open()
             arriving.join()
             figures.seconds, figures.machine_after = time.monotonic() - began, machine()
-            figures.open_books = settled(at, 300)
+            figures.open_books, figures.lost_associations = settled(at, 300), len(sending.lost)
             compare(at, office, inbox, clockwork, figures)
             figures.check = at.check()
     figures.pages = {kind: dict(of(seconds)) for kind, seconds in clockwork.seconds.items()}
