@@ -138,12 +138,14 @@ def work(surroundings: Surroundings, debug_images: Path | None) -> None:
 def send(surroundings: Surroundings, threads: int) -> None:
     """Deliver documents: C-STORE to each destination, proof, back-off, dead letters."""
     from dicom_node.associations import keep_identifiers_out_of_logs
+    from dicom_node.peers import longest_patience
 
     config = _begin(surroundings)
     keep_identifiers_out_of_logs()
     stop = loop.stop_on_signals()
     with open_database(config) as database:
-        pulse = loop.Pulse(patience_seconds=4 * config.node.dimse_timeout_seconds)
+        with database.read() as tx:
+            pulse = loop.Pulse(patience_seconds=4 * longest_patience(tx, config.node.dimse_timeout_seconds))
         loop.Heart("send", database, stop, pulse).start()
         _deliver(config, database, stop, threads, pulse)
 

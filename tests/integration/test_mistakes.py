@@ -139,7 +139,12 @@ def wrong_port(site: Site) -> list[str]:
     nobody = site.echoes(port)
     with _web_server() as other:
         site.must("ae", "edit", "PACS", "--address", f"{HOST}:{other}")
-        return [*nobody, *site.echoes(other)]
+        hangs_up = site.echoes(other)
+    with socket.create_server((HOST, 0)) as silent:  # the kernel takes connections that nobody ever reads
+        other = silent.getsockname()[1]
+        site.must("ae", "edit", "PACS", "--address", f"{HOST}:{other}", "--acse-timeout", "1", "--no-probe")
+        says_nothing = [words.replace("within 1 s", "within 60 s") for words in site.echoes(other)]
+    return [*nobody, *hangs_up, *says_nothing]
 
 
 def firewall(site: Site) -> list[str]:
