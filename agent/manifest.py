@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from dicom_node.errors import WetreadError
+from dicom_node.errors import NotFound, WetreadError
 from reports.findings.labels import LABELS, NEGBIO, NO_FINDING, State
 
 IMAGE_COLUMNS: Final = ("image", "path", "file")
@@ -67,9 +67,11 @@ def read_manifest(path: Path, *, images: Path | None = None, missing_images: boo
     the findings that are present, as `Edema|Effusion`, and all others of ChestX-ray14 are absent. Further columns that
     are used: id, report, view, age, sex, patient, manufacturer, split. `missing_images`: films need not be there.
 
-    Raises ManifestError with every problem and its line: unknown values, films that are not there, one id twice, and a
-    patient in two splits, from whom a model would be tested on what it has learned.
+    Raises NotFound, and ManifestError with every problem and its line: unknown values, films that are not there, one id
+    twice, and a patient in two splits, from whom a model would be tested on what it has learned.
     """
+    if not path.is_file():
+        raise NotFound(f"there is no manifest {path}")
     problems: list[str] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as opened:

@@ -107,7 +107,7 @@ def make(surroundings: Surroundings, /, as_json: bool, names: tuple[str, ...], a
     \b
     Exit codes: 0 made; 2 wrong command line, manifest, or too few films; 3 no such file.
     """
-    making = _making(options, quiet=as_json)
+    making = _making(options, names, quiet=as_json)
     texts, who = _texts(surroundings, making, options)
     made, tells = _make(making, texts, who, options)
     links = add_all(making.output, names, address)
@@ -198,10 +198,16 @@ def result(study: Path, key: Path | None, output: Path | None, unfinished: bool,
         click.echo(f"written: {output}", err=True)
 
 
-def _making(options: Mapping[str, Any], *, quiet: bool) -> _Making:
+def _making(options: Mapping[str, Any], names: Sequence[str], *, quiet: bool) -> _Making:
+    """What is wrong is said before anything is read."""
+    from agent.evaluation.packing import must_be_new
+
+    if len(set(names)) < len(names):
+        raise click.UsageError("each --rater needs a name of its own")
     if (options["readings"] is None) == (options["reader"] is None):
         raise click.UsageError("name either --readings or --reader")
     output: Path = options["output"]
+    must_be_new(output, options["key"] or _key_beside(output))
     return _Making(
         **{name: options[name] for name in ("manifest", "images", "readings", "reader", "sample", "output")},
         seed=options["seed"] or secrets.token_hex(16),

@@ -147,6 +147,15 @@ def pack(choice: Choice, recipe: Recipe, folder: Path, key: Path, progress: Call
     return made
 
 
+def must_be_new(folder: Path, key: Path) -> None:
+    """Raises ConfigurationError: folder or key are there already, or the key would lie in the folder."""
+    for path in (folder, key):
+        if path.exists():
+            raise ConfigurationError(f"{path} is there already: a study is never written over; name another one")
+    if key.parent.resolve().is_relative_to(folder.resolve()):
+        raise ConfigurationError("the key must not lie in the folder of the study, which is what raters are served")
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What the key says of one item. cluster: films of one patient have the same."""

@@ -16,7 +16,7 @@ from agent.imaging.decoder import DecoderProcess
 from agent.imaging.stored import UndecodableImage
 from agent.manifest import Case
 from agent.readers.protocol import Generation, Reader, Scores, Serves, UnreadableText
-from dicom_node.errors import WetreadError
+from dicom_node.errors import NotFound, WetreadError
 
 _FORMAT: Final = 1
 
@@ -80,7 +80,12 @@ def _plain(reading: FilmReading) -> dict[str, Any]:
 
 
 def read_texts(path: Path) -> dict[str, FilmReading]:
-    """Reports that another program wrote: JSON lines {"id", "text"}, or a file of readings. Raises ReadingsError."""
+    """Reports that another program wrote: JSON lines {"id", "text"}, or a file of readings.
+
+    Raises NotFound, ReadingsError.
+    """
+    if not path.is_file():
+        raise NotFound(f"there is no file of texts {path}")
     found = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:

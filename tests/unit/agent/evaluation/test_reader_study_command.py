@@ -201,6 +201,20 @@ def test_a_taken_port_is_said_at_once(study: Path) -> None:
     assert "--port" in str(refused.exception)
 
 
+def test_what_is_not_there_or_there_already_is_said_before_anything_is_read(study: Path, tmp_path: Path) -> None:
+    manifest, texts = tmp_path / "films.csv", tmp_path / "texts.jsonl"
+    for options, error in (
+        (("--manifest", tmp_path / "no.csv", "--readings", texts, "--output", tmp_path / "X"), NotFound),
+        (("--manifest", manifest, "--readings", tmp_path / "no", "--output", tmp_path / "X"), NotFound),
+        (("--manifest", tmp_path / "no.csv", "--readings", texts, "--output", study), ConfigurationError),
+    ):
+        assert isinstance(run("make", *options).exception, error)
+    twice = ("--rater", "ann", "--rater", "ann")
+    refused = run("make", "--manifest", manifest, "--readings", texts, "--output", tmp_path / "X", *twice)
+    assert (refused.exit_code, "a name of its own" in refused.output) == (2, True)
+    assert not (tmp_path / "X").exists()
+
+
 @pytest.mark.parametrize("sources", [(), ("--readings", "x", "--reader", "cxr_llava")])
 def test_half_a_command_line_says_what_is_missing(tmp_path: Path, sources: tuple[str, ...]) -> None:
     manifest, _ = write_sources(tmp_path, 2)
