@@ -93,6 +93,10 @@ class _Pages:
             now, views = clock(tx), saved_views.views_of(tx, visitor.user_id)
             wish = _wish(request, visitor, views)
             found = worklist.find(tx, wish, now, user_id=visitor.user_id, limit=PAGE)
+            elsewhere = Wish(search=wish.search)  # what is not in this tab may be in another one
+            is_lost = wish.search and not (found.facts or wish.before or wish.is_filtered) and wish != elsewhere
+            if is_lost and worklist.first(tx, elsewhere, now, user_id=visitor.user_id, limit=1):
+                return RedirectResponse(f"/?{elsewhere.address()}", status_code=303)
             context = self._context(tx, now, visitor, not_ready)
             context["senders"] = () if found.facts else peers.titles(tx, senders=True)
         self._look_at(visitor, wish, found.facts)

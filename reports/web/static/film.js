@@ -2,6 +2,7 @@
 
 import { FOCUS_KEYS, KEYS, openStudy, prefetch } from "./viewer.js";
 import { bind, made } from "./keys.js";
+import { notice } from "./notice.js";
 
 const OURS = new Set(["p", "t"]); // keys that mean something else on this page, unless the film has the focus
 
@@ -40,6 +41,9 @@ function keys(viewer) {
   for (const { key, words, act } of KEYS.filter((one) => !OURS.has(one.key))) {
     bind(key, words, () => act(viewer), { group: "Film" });
   }
-  bind("c", "Prior film beside it, or away", () => viewer.togglePrior(), { group: "Film" });
+  bind("c", "Prior film beside it, or away", () => {
+    if (viewer.others.length) viewer.togglePrior();
+    else notice("No other film of this patient is here.", { kind: "wait", stays: false });
+  }, { group: "Film" });
   for (const { key, words } of FOCUS_KEYS) bind(key, `${words} (when it has the focus)`, () => {}, { group: "Film" });
 }

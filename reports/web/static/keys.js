@@ -14,6 +14,7 @@ const bound = new Map();
 const OFF = "wetread-letters-off";
 const PAUSE = 1500; // ms between the two keys of a sequence
 const TYPED = "input:not([type=checkbox], [type=radio], [type=button], [type=submit]), textarea, select, [contenteditable]";
+const OF_ALL_PAGES = ["Everywhere", "Go to"]; // groups
 const NAMED = new Map([[" ", "Space"], ["ArrowUp", "Up"], ["ArrowDown", "Down"], ["ArrowLeft", "Left"], ["ArrowRight", "Right"]]);
 let pending = "";
 let pendingSince = 0;
@@ -39,6 +40,7 @@ export function help() {
   document.body.append(dialog);
   dialog.showModal();
   close.focus({ preventScroll: true });
+  dialog.scrollTop = 0; // to show it has moved the list to its first control, which is at the end
 }
 
 function table() {
@@ -48,7 +50,8 @@ function table() {
     groups.get(group).push([key, words]);
   }
   const all = made("div", { className: "keys" });
-  for (const [group, rows] of groups) {
+  const own = [...groups].filter(([group]) => !OF_ALL_PAGES.includes(group)); // what somebody asks for comes first
+  for (const [group, rows] of [...own, ...OF_ALL_PAGES.filter((one) => groups.has(one)).map((one) => [one, groups.get(one)])]) {
     const list = made("dl");
     for (const [key, words] of rows) {
       const term = made("dt");

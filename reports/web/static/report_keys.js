@@ -23,7 +23,7 @@ export function bindKeys(page) {
   bind("o", "Hand over", () => page.act("hand-over"), { group });
   bind("b", "Send back", () => page.act("send-back"), { group });
   bind("d", "Addendum; or take a draft over as one", adding, { group });
-  bind("l", "Close a draft beside a signed report", () => page.act("close"), { group });
+  bind("f", "Close a draft beside a signed report", () => page.act("close"), { group });
   bind("n", "Next draft", () => page.go("next"), { group });
   bind("p", "Previous draft", () => page.go("previous"), { group });
 }

@@ -319,6 +319,14 @@ def test_empty_answers_say_what_to_do(place: Place) -> None:
     assert "PACS may send to WETREAD" in place.rita.get("/?show=all").text
 
 
+def test_search_that_finds_nothing_in_its_tab_looks_through_all(five: Place) -> None:
+    found = five.rita.get("/?show=excluded&q=ACC0002")
+
+    assert (found.status_code, found.headers["location"]) == (303, "/?show=all&q=ACC0002")
+    assert "ACC0002" in five.rita.get(found.headers["location"]).text
+    assert "No study fits." in five.rita.get("/?show=excluded&q=nothing").text
+
+
 def test_next_draft_is_the_most_urgent_that_nobody_else_has_open(five: Place) -> None:
     assert five.rita.get("/report/next").headers["location"] == "/study/2/report"
     service(five.room).open_(2, five.morning.reader, now())
