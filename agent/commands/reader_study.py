@@ -85,6 +85,13 @@ class _Making:
 @click.option("--split", help="Only films of this split.")
 @click.option("--adults", is_flag=True, help="Only films of people known to be 18 or more.")
 @click.option("--sample", type=click.IntRange(2), help="So many films, drawn by the seed from all that can be used.")
+@click.option(
+    "--leave-out",
+    "unwanted",
+    multiple=True,
+    type=click.Choice(["marks", "date", "number", "name", "call", "machine", "comparison"]),
+    help="No films with a text that has this: marks of de-identification (XXXX), ...; can be repeated.",
+)
 @click.option("--seed", help="Of everything drawn by chance. Default: a new one; the key has it. No rater may know it.")
 @click.option("--title", default="Reader study", show_default=True, help="Raters see it: name no model.")
 @click.option("--rater", "names", multiple=True, help="A rater's name or code, shown to the rater; can be repeated.")
@@ -249,9 +256,10 @@ def _make(
     making: _Making, found: tuple[list[Case], dict[str, str]], who: Mapping[str, Any], options: Mapping[str, Any]
 ) -> tuple[Made, dict[str, Any]]:
     from agent import __version__
+    from agent.evaluation.blinding import TELLS
     from agent.evaluation.packing import Recipe, choose, pack
 
-    choice = choose(*found, making.seed, making.sample)
+    choice = choose(*found, making.seed, making.sample, [TELLS[word] for word in options["unwanted"]])
     recipe = Recipe(options["title"], making.seed, _now().isoformat(timespec="seconds"), f"wetread {__version__}", who)
     with _bar("packing", len(choice.pairs), quiet=making.quiet) as progress:
         made = pack(choice, recipe, making.output, making.key, progress)

@@ -124,6 +124,12 @@ _TELLS: Final = MappingProxyType(
 )
 
 
+TELLS: Final = MappingProxyType(
+    dict(zip(("marks", "date", "number", "name", "call", "machine", "comparison"), _TELLS, strict=True))
+)
+"""Short words for what may give a text away, in the order looked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dressed:
     """A text as raters see it. tells: what in it may give away who wrote it, or whom it is about."""

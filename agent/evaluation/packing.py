@@ -6,7 +6,7 @@ import json
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -84,8 +84,12 @@ class Made:
     unsaid: int
 
 
-def choose(cases: Sequence[Case], texts: Mapping[str, str], seed: str, most: int | None) -> Choice:
+def choose(
+    cases: Sequence[Case], texts: Mapping[str, str], seed: str, most: int | None, unwanted: Collection[str] = ()
+) -> Choice:
     """The films with both texts; where there are more than `most`, a sample by the seed.
+
+    unwanted: a film is left out where one of its texts has one of these, as `Dressed.tells` names them.
 
     Raises ConfigurationError: not enough of them.
     """
@@ -94,8 +98,13 @@ def choose(cases: Sequence[Case], texts: Mapping[str, str], seed: str, most: int
         reason = _reason(case, texts.get(case.id))
         if reason:
             why[reason] += 1
+            continue
+        pair = Pair(case, dress(texts[case.id]), dress(case.report))
+        told = next((tell for tell in (*pair.ai.tells, *pair.original.tells) if tell in unwanted), "")
+        if told:
+            why[f"have a text with {told}"] += 1
         else:
-            pairs.append(Pair(case, dress(texts[case.id]), dress(case.report)))
+            pairs.append(pair)
     if most is not None and len(pairs) > most:
         pairs = _draw(seed, "films").sample(pairs, most)
     if len(pairs) < LEAST:

@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from agent.cli import wetread
+from agent.commands.reader_study import make
+from agent.evaluation.blinding import TELLS
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, NotFound, WrongState
 from reports.grading import grading, raters
@@ -94,6 +96,22 @@ def test_a_reader_of_ours_may_write_at_once(tmp_path: Path) -> None:
     assert (tmp_path / "S.readings.jsonl").is_file()
     assert not list((tmp_path / "S").rglob("*readings*"))
     assert "DEMONSTRATION" not in (tmp_path / "S" / "package.json").read_text()
+
+
+def test_films_whose_texts_tell_can_be_left_out(tmp_path: Path) -> None:
+    manifest, texts = write_sources(tmp_path)
+    manifest.write_text(manifest.read_text().replace("FILM 1.", "FILM 1. XXXX IS NORMAL."))
+    texts.write_text(texts.read_text().replace("film 2 is", "film 2 is unchanged and"))
+    arguments = ("make", "--manifest", manifest, "--readings", texts, "--json")
+    told = json.loads(run(*arguments, "--output", tmp_path / "S", "--leave-out", "marks").stdout)
+    assert told["left_out"] == {"have a text with marks of de-identification": 1}
+    both = ("--leave-out", "marks", "--leave-out", "comparison")
+    assert json.loads(run(*arguments, "--output", tmp_path / "T", *both).stdout)["films"] == 2
+
+
+def test_the_words_for_what_tells_are_those_of_the_option() -> None:
+    (option,) = [one for one in make.params if one.name == "unwanted"]
+    assert list(option.type.choices) == list(TELLS)
 
 
 def test_raters_are_added_listed_and_get_new_links(study: Path) -> None:
