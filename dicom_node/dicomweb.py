@@ -161,7 +161,9 @@ class StowTransport:
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise SendFailure(f"{to.name} cannot be reached: {_cause(error)}", unreachable=True) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            words = f"{to.name} broke off or did not answer within the time-out ({type(error).__name__})"
+            late = isinstance(error, httpx.TimeoutException)
+            what = "did not answer within the time-out" if late else "broke off before it answered"
+            words = f"{to.name} {what} ({type(error).__name__})"
             raise SendFailure(words, may_be_there=stores) from error
 
     def _read(self, response: httpx.Response, name: str, *, may_be_there: bool) -> Iterator[bytes]:

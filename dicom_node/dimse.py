@@ -262,7 +262,7 @@ class _Line:
         except RuntimeError as error:  # it ended between our look and the sending
             raise self._broken(f"{title} ended the association", began, sent=False) from error
         if status is None:
-            raise self._broken(f"{title} broke off or did not answer within the time-out", began, sent=True)
+            raise self._broken(self._opened.unanswered("C-STORE", began=began), began, sent=True)
         self._must_have_answered(message_id)
         if status in {0x0000, _DUPLICATE} or status >> 12 == 0xB:
             return f"{status:04X}"
@@ -299,7 +299,7 @@ class _Line:
             for response, identifier in self._opened.association.send_c_find(keys, FIND, msg_id=message_id):
                 status = response.get("Status")
                 if status is None:
-                    raise self._broken(f"{title} broke off during C-FIND", began, sent=False)
+                    raise self._broken(self._opened.unanswered("C-FIND", began=began), began, sent=False)
                 if status in _PENDING:
                     if identifier is not None and identifier.get(unique) == keys[unique].value:
                         found.append(identifier)

@@ -74,4 +74,4 @@ def _get(opened: Opened, keys: Dataset) -> int:
             final = status
     except RuntimeError as error:
         raise SendFailure(f"{opened.address.peer_ae_title} ended the association during C-GET") from error
-    return concluded(final, opened.address.peer_ae_title, "C-GET")
+    return concluded(final, opened, "C-GET")

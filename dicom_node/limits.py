@@ -172,6 +172,8 @@ class Answers:
         self._excess = ""
         self.connected_at: float | None = None
         """When the connection opened, by the monotonic clock; None: there was none."""
+        self.heard_at = 0.0
+        """When its last PDU came, by the same clock."""
         self.rejection: tuple[int, int] | None = None
         """Source and diagnostic (PS3.8 9.3.4). Where a peer rejects and hangs up faster than the association's thread
         wakes up, pynetdicom takes it for a failed connection (3.0.4)."""
@@ -197,6 +199,7 @@ class Answers:
         self._watch = transport.socket.watch
 
     def _handle_pdu(self, event: evt.Event) -> None:
+        self.heard_at = time.monotonic()
         if isinstance(event.pdu, A_ASSOCIATE_RJ):
             self.rejection = (event.pdu.source or 0, event.pdu.reason_diagnostic or 0)
         self._left -= event.pdu.pdu_length

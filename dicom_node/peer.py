@@ -108,6 +108,13 @@ class Opened:
         """A sentence where we hung up because of how much, or how slowly, the peer sends."""
         return _excess(self.answers, self.address, may_be_there=may_be_there)
 
+    def unanswered(self, service: str, *, began: float = 0) -> str:
+        """What to say where no answer came: our patience ended, or it broke off. began: by the monotonic clock."""
+        title, seconds = self.address.peer_ae_title, self.address.answer_seconds
+        if time.monotonic() - max(began, self.answers.heard_at) >= seconds:
+            return f"{title} did not answer {service} within {seconds:g} s"
+        return f"{title} broke off before it answered {service}"
+
     def close(self, *, patience: float | None = None) -> None:
         """Release it where it still stands; waits for the peer's answer `patience` seconds."""
         if self.association.is_established:

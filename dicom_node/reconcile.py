@@ -132,19 +132,19 @@ def _move(opened: Opened, keys: Dataset, to: str) -> int:
     if final.get("Status") == 0xA801:
         words = f"{title} does not know {to} as a destination: register our AE title, address and port there"
         raise SendFailure(f"{words}, or take what it gives: wetread ae edit '{title}' --retrieve get")
-    return concluded(final, title, "C-MOVE")
+    return concluded(final, opened, "C-MOVE")
 
 
-def concluded(final: Dataset, title: str, service: str) -> int:
+def concluded(final: Dataset, opened: Opened, service: str) -> int:
     """How many objects came by a C-MOVE or C-GET, as its last response says. Raises SendFailure."""
     code = final.get("Status")
     done, failed, warned = (
         int(final.get(f"NumberOf{kind}Suboperations", 0) or 0) for kind in ("Completed", "Failed", "Warning")
     )
     if code is None:
-        raise SendFailure(f"{title} broke off or did not answer {service} within the time-out")
+        raise SendFailure(opened.unanswered(service))
     if code not in {0x0000, 0xB000} or failed:
-        words = f"{title} answered {service} with {shown(code)}, {failed} objects failed"
+        words = f"{opened.address.peer_ae_title} answered {service} with {shown(code)}, {failed} objects failed"
         raise SendFailure(f"{words}; see its log, and wetread quarantine list")
     return done + warned
 
@@ -155,7 +155,7 @@ def _find(opened: Opened, level: str, keys: Mapping[str, str]) -> Iterator[Mappi
         for response, identifier in opened.association.send_c_find(_dataset(level, keys), FIND):
             status = response.get("Status")
             if status is None:
-                raise SendFailure(f"{title} broke off or did not answer C-FIND within the time-out")
+                raise SendFailure(opened.unanswered("C-FIND"))
             if status in _PENDING and identifier is not None:
                 yield {keyword: _text(identifier.get(keyword, "")) for keyword in keys}
             elif status not in _PENDING and status != 0x0000:

@@ -20,9 +20,9 @@ pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
     ("manners", "patience", "words"),
     [
         (["--refuse"], 60, "rejected the association"),
-        (["--abort-during"], 60, "broke off or did not answer"),
-        (["--abort-after"], 60, "broke off or did not answer"),
-        (["--sleep-during", "60"], 3, "broke off or did not answer"),
+        (["--abort-during"], 60, "broke off before it answered C-STORE"),
+        (["--abort-after"], 60, "broke off before it answered C-STORE"),
+        (["--sleep-during", "60"], 3, "did not answer C-STORE within 3 s"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

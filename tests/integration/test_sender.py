@@ -259,7 +259,7 @@ def test_what_a_query_never_finds_is_sent_again(outbox: MakeOutbox, start: Start
 
 
 @pytest.mark.parametrize(
-    ("find", "words"), [([0xA700], "C-FIND with status 0xA700"), (None, "broke off during C-FIND")]
+    ("find", "words"), [([0xA700], "C-FIND with status 0xA700"), (None, "broke off before it answered C-FIND")]
 )
 def test_query_that_fails_is_asked_again(
     outbox: MakeOutbox, start: StartPeer, peer: Peer, find: list[int] | None, words: str
