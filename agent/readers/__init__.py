@@ -56,3 +56,6 @@ def hush() -> None:
 def demonstration_checkpoint() -> Path:
     """The folder of the small model that comes with the program. It is not for clinical use, and says so."""
     return Path(__file__).parent / "demo_checkpoint"
+
+
+hush()  # before any module of this package imports bitsandbytes, whoever imports it
