@@ -162,6 +162,9 @@ class Engine:
         if not self._company.is_open:
             return False
         node = self._config.node
+        with self._room.database.read() as tx:
+            if not worklist.is_due(tx, clock(tx), reader=self._config.reader.name):
+                return False
         with self._room.database.write() as tx:
             now = clock(tx)
             claim = worklist.claim(

@@ -166,6 +166,9 @@ class Reporter:
 
     def report_one(self) -> bool:
         """Send the next report that is due; False when there is none."""
+        with self._database.read() as tx:
+            if not promises.is_report_due(tx, clock(tx)):
+                return False
         with self._database.write() as tx:
             patience = timedelta(seconds=2 * longest_patience(tx, self._config.dimse_timeout_seconds) + 30)
             promise = promises.claim_report(

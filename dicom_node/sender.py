@@ -66,6 +66,9 @@ class Sender:
 
     def deliver_one(self) -> bool:
         """Send or prove the next due delivery; False when there is none."""
+        with self._database.read() as tx:
+            if not worklist.is_delivery_due(tx, clock(tx)):
+                return False
         with self._database.write() as tx:
             held = worklist.claim_delivery(
                 tx, sender=this_process(), token=self._new_token(), lease=self._lease(tx), now=clock(tx)

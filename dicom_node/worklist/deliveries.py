@@ -98,6 +98,11 @@ def claim_delivery(tx: Session, *, sender: str, token: str, lease: timedelta, no
     return None
 
 
+def is_delivery_due(tx: Session, now: datetime) -> bool:
+    """Could anything be claimed now? For whoever asks often, as a reader: a claim keeps all other writers waiting."""
+    return tx.scalar(_due(now).order_by(None).limit(1)) is not None
+
+
 def mark_sent(tx: Session, held: Consignment, now: datetime) -> None:
     """The peer answered success; where that is all the proof there is, it is committed at once. Raises LeaseLost.
 

@@ -90,6 +90,12 @@ def record_request(
     return Booked.NEW
 
 
+def is_report_due(tx: Session, now: datetime) -> bool:
+    """Is there one to claim? As a reader, for whoever asks often."""
+    due = (CommitmentRequest.reported_at.is_(None), CommitmentRequest.next_attempt_at <= now)
+    return tx.scalar(select(CommitmentRequest.id).where(*due).limit(1)) is not None
+
+
 def claim_report(tx: Session, now: datetime, *, store: Path, wait: timedelta, give_up: timedelta) -> Promise | None:
     """The next report that is due, or None. Nobody else gets it before `wait` is over.
 

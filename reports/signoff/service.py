@@ -70,6 +70,10 @@ class SignOff:
         """
         scene = self._look(report_id)
         drafted, final = self._texts(scene)
+        with self.database.read() as tx:
+            there = opened(tx, scene, person, drafted, final, now)
+        if not permits.could_save(scene, person) or (there.holder is not None and not there.mine):
+            return there  # nothing to write, for which others would have to wait
         with self.database.write() as tx:
             life.lock(tx, scene.study_id)
             scene = look(tx, report_id)

@@ -119,3 +119,38 @@ def test_reader_sees_one_moment_in_all_its_questions(database: Database) -> None
         assert tx.scalar(count) == 0
     with database.read() as tx:
         assert tx.scalar(count) == 1
+
+
+def test_writer_waits_for_another_process_and_hears_when_it_takes_too_long(sqlite_url: str) -> None:
+    other, patient, impatient = Database(sqlite_url), Database(sqlite_url), Database(sqlite_url, busy_seconds=0.05)
+    done = threading.Event()
+
+    def write() -> None:
+        with patient.write() as tx:
+            put(tx, datetime.now(UTC))
+        done.set()
+
+    waiting = threading.Thread(target=write)
+    with other.write() as tx:
+        put(tx, datetime.now(UTC), "t")
+        tx.flush()
+        waiting.start()
+        with pytest.raises(DBAPIError, match="locked"), impatient.write() as late:
+            clock(late)
+        assert not done.is_set()
+    waiting.join(30)
+    assert done.is_set()
+    for one in (other, patient, impatient):
+        one.close()
+
+
+def test_writer_within_a_writer_is_told_that_it_waits_for_itself(sqlite_url: str) -> None:
+    database = Database(sqlite_url, busy_seconds=0.05)
+    with database.write() as tx:
+        put(tx, datetime.now(UTC))
+        tx.flush()
+        with pytest.raises(DBAPIError, match="locked"), database.write() as within:
+            clock(within)
+    with database.read() as tx:
+        assert tx.get(Switch, "s") is not None
+    database.close()

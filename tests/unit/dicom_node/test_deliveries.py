@@ -486,3 +486,11 @@ def test_held_study_cannot_be_requeued(queued: Desk) -> None:
     with pytest.raises(WrongState, match="held"):
         queued.requeue()
     assert states(queued) == ["FAILED"]
+
+
+def test_who_asks_often_asks_as_a_reader(queued: Desk) -> None:
+    assert queued.ask(lambda tx: worklist.is_delivery_due(tx, queued.now))
+    queued.must_take()
+    assert not queued.ask(lambda tx: worklist.is_delivery_due(tx, queued.now)), "it is claimed"
+    queued.wait(LEASE.total_seconds() + 1)
+    assert queued.ask(lambda tx: worklist.is_delivery_due(tx, queued.now)), "its lease has ended"
