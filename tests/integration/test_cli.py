@@ -131,6 +131,11 @@ def test_peers_are_added_listed_edited_and_removed(idle: Node) -> None:
         "tls": False,
         "tls_name": "",
         "must_use_tls": False,
+        "dimse_timeout_seconds": 0,
+        "idle_timeout_seconds": 0,
+        "acse_timeout_seconds": 0,
+        "maximum_pdu_size": 0,
+        "retrieve": "move",
         "mode": "hold",
         "proof": "acknowledgement",
         "objects": "basic-text,kos",
@@ -148,15 +153,19 @@ def test_peers_are_added_listed_edited_and_removed(idle: Node) -> None:
 def test_every_setting_of_a_peer_is_set_shown_and_taken_back(idle: Node) -> None:
     settings = "--may-send --may-not-verify --may-query --own-ae-title WETREAD2 --from 10.0.0.5,10.1.0.0/16"
     more = "--maximum-associations 3 --tls --tls-name pacs.example.org --must-use-tls"
-    assert idle.cli("ae", "add", "PACS@10.0.0.5:104", *settings.split(), *more.split()).returncode == DONE
+    terms = "--dimse-timeout 120 --idle-timeout 90 --acse-timeout 20 --maximum-pdu 16384 --retrieve get"
+    given = [*settings.split(), *more.split(), *terms.split()]
+    assert idle.cli("ae", "add", "PACS@10.0.0.5:104", *given).returncode == DONE
     shown = idle.cli("ae", "list").stdout
-    for words in ("--may-not-verify --may-query --own-ae-title WETREAD2 --from 10.0.0.5,10.1.0.0/16", more):
+    for words in ("--may-not-verify --may-query --own-ae-title WETREAD2 --from 10.0.0.5,10.1.0.0/16", more, terms):
         assert words in shown
     back = "--may-verify --may-not-query --own-ae-title= --from anywhere --maximum-associations 0 --no-tls"
+    back += " --dimse-timeout 0 --idle-timeout 0 --acse-timeout 0 --maximum-pdu 0 --retrieve move"
     assert idle.cli("ae", "edit", "PACS", *back.split(), "--tls-name=", "--may-use-no-tls").returncode == DONE
     (peer,) = idle.ask("ae", "list")
-    usual = ("", "", 0, False, "", False, True, False)
+    usual = ("", "", 0, False, "", False, 0, 0, 0, 0, "move", True, False)
     names = ("own_ae_title", "calls_from", "maximum_associations", "tls", "tls_name", "must_use_tls")
+    names += ("dimse_timeout_seconds", "idle_timeout_seconds", "acse_timeout_seconds", "maximum_pdu_size", "retrieve")
     assert tuple(peer[name] for name in (*names, "may_verify", "may_query")) == usual
 
 

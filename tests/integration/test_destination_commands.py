@@ -169,7 +169,7 @@ def test_probe_says_what_each_class_was_answered(typed: Type, tmp_path: Path) ->
     contexts = {context["sop_class_uid"]: context for context in said["contexts"]}
     assert contexts[BASIC_TEXT]["transfer_syntaxes"] == ["1.2.840.10008.1.2"]
     assert [uid for uid, context in contexts.items() if context["accepted"]] == [BASIC_TEXT]
-    assert (said["objects"], said["proof"], len(contexts)) == (["basic-text"], "acknowledgement", 10)
+    assert (said["objects"], said["proof"], len(contexts)) == (["basic-text"], "acknowledgement", 12)
 
 
 # --- destination ------------------------------------------------------------------------------------------------------

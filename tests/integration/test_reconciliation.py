@@ -14,14 +14,16 @@ from sqlalchemy import select
 from agent import reconciling
 from agent.config import Config
 from agent.reconciling import Reconciler
+from dicom_node import peers
 from dicom_node.commitment_tables import Gap, Reconciliation
 from dicom_node.config import NodeConfig
-from dicom_node.database import Database
+from dicom_node.database import Database, clock
 from dicom_node.errors import NotFound
 from dicom_node.listener import Listener
 from dicom_node.reconcile import Found, Series
-from dicom_node.tables import Endpoint, RemoteAE, Study, Way
+from dicom_node.tables import Endpoint, RemoteAE, Retrieve, Study, Way
 from dicom_node.worklist import gaps
+from dicom_node.worklist.pauses import What, pause
 from tests.harness import dcmtk
 from tests.harness.door import small_film, store
 from tests.harness.node import Node, free_port
@@ -155,6 +157,28 @@ def test_gap_is_found_in_dcmqrscp_and_fetched(
 
 
 @pytest.mark.usefixtures("listening")
+def test_peer_that_knows_no_port_of_ours_gives_films_on_our_association(
+    config: Config, database: Database, day: dict[str, Path], tmp_path: Path
+) -> None:
+    with dcmtk.archive(tmp_path / "qr") as port:
+        register(database, "QRSCP", port)
+        with database.write() as tx:
+            peers.edit(tx, "QRSCP", now=clock(tx), actor="test", retrieve=Retrieve.GET)
+            pause(tx, What.RECEIVE, peer="QRSCP", on=True, now=clock(tx), actor="test")
+            tx.add(Gap(peer="QRSCP", day="2026-11-01", study_instance_uid="1.2.3", seen_at=datetime.now(UTC)))
+        with database.read() as tx:
+            refused = Reconciler(config, database).retrieve(gaps.open_gaps(tx)[0])
+        assert "a person paused receiving from QRSCP" in refused.error
+        with database.write() as tx:
+            pause(tx, What.RECEIVE, peer="QRSCP", on=False, now=clock(tx), actor="test")
+            for gap in tx.scalars(select(Gap)):
+                tx.delete(gap)
+        del day["hand"]  # dcmqrscp keeps no body part
+        assert dcmtk.store(port, *day.values(), called="QRSCP").returncode == 0
+        find_and_fetch(config, database, "QRSCP", day)
+
+
+@pytest.mark.usefixtures("listening")
 def test_peer_that_does_not_know_us_says_so(
     config: Config, database: Database, day: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -165,6 +189,7 @@ def test_peer_that_does_not_know_us_says_so(
         with database.read() as tx:
             retrieval = Reconciler(config, database).retrieve(gaps.open_gaps(tx)[0])
     assert "does not know WETREAD as a destination: register our AE title" in retrieval.error
+    assert "wetread ae edit 'QRSCP' --retrieve get" in retrieval.error
     assert missing(database) == [study_of(day["lost"])]
 
 

@@ -19,7 +19,7 @@ from dicom_node import endpoints, peers
 from dicom_node.database import Database, clock
 from dicom_node.declared import PeerForm, ServiceForm
 from dicom_node.errors import ConfigurationError
-from dicom_node.tables import AuditRow, Endpoint, Mode, RemoteAE
+from dicom_node.tables import AuditRow, Endpoint, Mode, RemoteAE, Retrieve
 
 SITE = """
 [[peers]]
@@ -31,6 +31,9 @@ send_to = true
 calls_from = "10.0.0.5,10.1.0.0/16"
 maximum_associations = 5
 tls = true
+dimse_timeout_seconds = 120
+maximum_pdu_size = 16384
+retrieve = "get"
 identity_check = false
 objects = ["basic-text", "kos"]
 comment = 'the "big" one, third floor \\'
@@ -94,6 +97,7 @@ def test_first_file_makes_everything_and_says_so(desk: Desk) -> None:
     assert "rules: + er-first" in done.output
     with desk.database.read() as tx:
         pacs = peers.find(tx, "PACS")
+        assert (pacs.dimse_timeout_seconds, pacs.maximum_pdu_size, pacs.retrieve) == (120, 16384, Retrieve.GET)
         assert (pacs.calls_from, pacs.identity_check, pacs.objects) == ("10.0.0.5,10.1.0.0/16", False, "basic-text,kos")
         assert endpoints.find(tx, "RIS").mode is Mode.HOLD
     events = desk.events()

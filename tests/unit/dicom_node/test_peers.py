@@ -67,3 +67,30 @@ def test_forgotten_peer_is_gone(desk: Desk) -> None:
     desk.do(lambda tx: peers.remove(tx, "PACS", now=desk.now, actor="p"))
     assert desk.ask(peers.everyone) == []
     assert desk.events() == ["peer-added", "peer-removed"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"dimse_timeout_seconds": -1}, "--dimse-timeout is up to 3600 seconds"),
+        ({"idle_timeout_seconds": 3601}, "--idle-timeout is up to 3600 seconds"),
+        ({"acse_timeout_seconds": 3601}, "--acse-timeout is up to 3600 seconds"),
+        ({"maximum_pdu_size": 4095}, "--maximum-pdu is 4096 to 16777216 bytes"),
+        ({"maximum_pdu_size": 1 << 30}, "--maximum-pdu is 4096 to 16777216 bytes"),
+    ],
+)
+def test_terms_that_cannot_be_kept_are_refused(desk: Desk, wrong: dict[str, int], told: str) -> None:
+    add(desk)
+    with pytest.raises(ConfigurationError, match=told):
+        desk.do(lambda tx: peers.edit(tx, "PACS", now=desk.now, actor="p", **wrong))  # type: ignore[arg-type]
+
+
+def test_lease_of_a_delivery_follows_the_most_patient_peer(desk: Desk) -> None:
+    assert desk.ask(lambda tx: peers.longest_patience(tx, 60)) == 60
+    add(desk)
+    assert desk.ask(lambda tx: peers.longest_patience(tx, 60)) == 60
+    desk.do(lambda tx: peers.edit(tx, "PACS", now=desk.now, actor="p", dimse_timeout_seconds=120))
+    assert desk.ask(lambda tx: peers.longest_patience(tx, 60)) == 120
+    assert desk.ask(lambda tx: peers.longest_patience(tx, 600)) == 600
+    terms = desk.ask(peers.as_callers)[0].terms
+    assert (terms.dimse_timeout_seconds, terms.idle_timeout_seconds, terms.maximum_pdu_size) == (120, 0, 0)

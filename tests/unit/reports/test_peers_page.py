@@ -10,7 +10,7 @@ import pytest
 from dicom_node import destinations, endpoints, peers, turned_away
 from dicom_node.access import Caller, Refusal
 from dicom_node.database import clock
-from dicom_node.tables import Mode, Proof, RemoteAE, Way
+from dicom_node.tables import Mode, Proof, RemoteAE, Retrieve, Way
 from reports.web.rights import Role
 from tests.harness import dcmtk
 from tests.harness.node import free_port
@@ -41,6 +41,11 @@ def test_peer_is_added_with_everything_that_the_form_says(office: Office) -> Non
         may_send="yes",
         send_to="yes",
         objects=["kos", "basic-text"],
+        dimse_timeout_seconds="120",
+        idle_timeout_seconds="90",
+        acse_timeout_seconds="20",
+        maximum_pdu_size="16384",
+        retrieve="get",
         comment="the archive",
     )
 
@@ -49,6 +54,11 @@ def test_peer_is_added_with_everything_that_the_form_says(office: Office) -> Non
     assert (made.host, made.port, made.may_send, made.send_to, made.may_verify) == ("10.0.0.5", 104, True, True, False)
     assert (made.mode, made.identity_check, made.calls_from) == (Mode.SHADOW, False, "10.0.0.0/24")
     assert (made.maximum_associations, made.objects, made.comment) == (3, "basic-text,kos", "the archive")
+    assert (made.dimse_timeout_seconds, made.idle_timeout_seconds, made.acse_timeout_seconds) == (120, 90, 20)
+    assert (made.maximum_pdu_size, made.retrieve) == (16384, Retrieve.GET)
+    form = office.web.get("/peers/edit?title=PACS").text
+    assert all(f'value="{value}"' in form for value in (120, 90, 20, 16384))
+    assert '<option value="get" selected>' in form
     assert office.events_of_kim() == ["peer-added"]
 
 
@@ -74,6 +84,9 @@ def test_form_shows_what_is_registered_and_saves_it_unchanged(office: Office) ->
         ({"host": ""}, "needs a host and a port"),
         ({"calls_from": "everywhere"}, "is not host, anywhere"),
         ({"maximum_associations": "-1"}, "no whole number"),
+        ({"dimse_timeout_seconds": "3601"}, "--dimse-timeout is up to 3600 seconds"),
+        ({"maximum_pdu_size": "4095"}, "--maximum-pdu is 4096 to 16777216 bytes"),
+        ({"retrieve": "beg"}, "none of move, get"),
         ({"objects": "oru"}, "nothing that dimse carries"),
         ({"comment": "x" * 1001}, "1000 characters at most"),
     ],
