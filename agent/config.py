@@ -54,7 +54,6 @@ class ReaderConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16", "int8", "nf4"] = "nf4"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     slots: int = Field(8, ge=1, le=256)  # studies read at once
-    nice: int = Field(10, ge=0, le=19)  # how far reading gives way to the other processes on a processor, nice(2)
     memory_gibibytes: float | None = Field(None, gt=0)  # of a GPU, at most; None: what there is
     framing: Literal["crop", "pad"] = "crop"  # the middle square of a film, as published, or all of it
     seconds: float = Field(900, gt=0)  # of one text, from its first step

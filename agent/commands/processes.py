@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sys
 import threading
@@ -126,7 +125,6 @@ def work(surroundings: Surroundings, debug_images: Path | None) -> None:
     if debug_images is not None:
         reader = config.reader.model_copy(update={"debug_images": debug_images})
         config = config.model_copy(update={"reader": reader})
-    os.nice(config.reader.nice)  # its children and their decoders have it from here
     with open_database(config):
         pass  # a wrong database is said here, once, and not by a child that is started again and again
     run_worker(config)
