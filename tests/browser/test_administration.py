@@ -1,42 +1,16 @@
-"""The administrator's pages and that of quality in a real browser: without scripts, without overflow, in both themes.
-
-WETREAD_WRITE_DOCS=1 writes the pictures of deploy/docs anew.
-"""
+"""Forms of the administrator's pages in a real browser without scripts; of every page: test_every_page.py."""
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 from starlette.types import ASGIApp
 
 from dicom_node.rules import book
 from dicom_node.worklist import pauses
-from tests.harness import axe
 from tests.unit.reports.busy_office import BusyOffice
-
-PAGES = {
-    "peers": "/peers",
-    "peer": "/peers/edit?title=PACS",
-    "service": "/peers/service?name=RIS",
-    "rules": "/rules",
-    "rule": "/rules/edit?name=er-first",
-    "queues": "/queues",
-    "dead-letters": "/dead-letters",
-    "models": "/models",
-    "audit": "/audit",
-    "check": "/check",
-    "quarantine": "/quarantine",
-    "sheet": "/sheet",
-    "quality": "/quality",
-}
-SHOWN = {"peers": "dark", "rules": "light", "queues": "light", "dead-letters": "dark", "quality": "light"}
-PICTURES = Path(__file__).parents[2] / "deploy" / "docs" / "pictures"
 
 
 @pytest.fixture(scope="module")
@@ -73,35 +47,3 @@ def test_forms_work_without_scripts(office: BusyOffice, browser: Browser, served
     with office.database.read() as tx:
         assert [one.name for one in book.everyone(tx)][-2:] == ["night", "research"]
         assert pauses.pauses(tx) == []
-
-
-def test_no_page_is_too_wide_or_hard_to_use(office: BusyOffice, page: Page, served: Callable[[ASGIApp], str]) -> None:
-    address = served(office.app)
-    wide, stumbled = {}, {}
-    for name, path in PAGES.items():
-        page.goto(address + path)
-        page.get_by_role("heading", level=1).wait_for()
-        if found := axe.violations(page):
-            stumbled[name] = found
-        for width in (1280, 2560):
-            page.set_viewport_size({"width": width, "height": 900})
-            over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            if over > 0:
-                wide[name, width] = over
-    if os.environ.get("WETREAD_WRITE_DOCS") == "1":
-        write_pictures(page, address)
-
-    assert wide == {}
-    assert stumbled == {}
-
-
-def write_pictures(page: Page, address: str) -> None:
-    for name, theme in SHOWN.items():
-        page.set_viewport_size({"width": 1280, "height": 1240 if name == "quality" else 900})
-        page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-        page.goto(address + PAGES[name])
-        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-        target = PICTURES / f"admin-{name}-{theme}.png"
-        PICTURES.mkdir(exist_ok=True)
-        picture.quantize(48, dither=Image.Dither.NONE).save(target, optimize=True)
-        assert target.stat().st_size <= 80 * 1024, (target, target.stat().st_size)

@@ -1,12 +1,8 @@
-"""The worklist in a browser: by keyboard alone, kept new without a jump, in every theme.
-
-With WETREAD_WRITE_DOCS=1 the pictures of deploy/docs are made anew.
-"""
+"""The worklist in a browser: by keyboard alone, kept new without a jump, in every theme."""
 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,8 +19,6 @@ from tests.harness.reading_room import ReadingRoom
 from tests.unit.agent.desk_of_readers import service
 from tests.unit.agent.ward import now
 
-PICTURES = Path(__file__).parents[2] / "deploy" / "docs" / "pictures"
-LARGEST = 80 * 1024
 OBSERVE = """
 window.shifts = [];
 new PerformanceObserver((list) => {
@@ -212,20 +206,8 @@ def test_every_state_fits_the_screen(
     page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
     come_in(room, page, url)
 
-    for name, path in {"worklist": "/?show=drafts", "worklist-all": "/?show=all", "study": "/study/1"}.items():
+    for path in ("/?show=drafts", "/?show=all", "/study/1"):
         page.goto(url + path)
         expect(page.locator("h1")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        keep(page, f"{name}-{theme}", width)
     context.close()
-
-
-def keep(page: Page, name: str, width: int) -> None:
-    """Write a picture of the documents, where that is asked for."""
-    if os.environ.get("WETREAD_WRITE_DOCS") != "1" or width != 1280:
-        return
-    PICTURES.mkdir(exist_ok=True)
-    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(64)
-    path = PICTURES / f"{name}.png"
-    picture.save(path, optimize=True)
-    assert path.stat().st_size <= LARGEST, path.name
