@@ -215,7 +215,7 @@ def _waiting(tx: Session) -> Iterator[Finding]:
         yield Finding("to be read", "warning", words)
     if waiting.oldest_queued is not None and now - waiting.oldest_queued > _LONG:
         minutes = int((now - waiting.oldest_queued).total_seconds() // 60)
-        words = f"{waiting.queued} documents wait to be sent, the oldest for {minutes} min: wetread queue says why"
+        words = f"{waiting.queued} documents wait to be sent, the oldest for {minutes} min; see why with: wetread queue"
         yield Finding("to be sent", "warning", words)
     if waiting.dead_letters:
         words = f"{waiting.dead_letters}: wetread study list --book dead-lettered, then wetread study requeue"
