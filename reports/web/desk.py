@@ -117,6 +117,8 @@ def happened(found: Papers) -> str:
         return f"It was signed once and sent back: {report.explanation}"
     if report.state in _OPEN or report.state is ReportState.VERIFIED:
         return said
+    if report.state is ReportState.REJECTED and report.explanation:  # it says so itself, with the reason
+        return f"{report.explanation} Whoever had it is told."
     why = report.explanation or report.event.replace("-", " ")
     return f"{said} ({why})"
 

@@ -163,7 +163,7 @@ def test_draft_is_rejected_with_a_reason_by_who_saw_another_film_only(day: Day, 
     page.keyboard.press("Control+Enter")
 
     assert "shown" not in asked
-    expect(page.locator("#happened")).to_contain_text("A person has rejected this draft.")
+    expect(page.locator("#happened")).to_contain_text("A person has rejected this AI draft for ")
     expect(page.locator("[data-act=sign]")).to_be_hidden()
 
 

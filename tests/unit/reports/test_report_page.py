@@ -385,7 +385,7 @@ def test_rejected_draft_says_so_and_cannot_be_signed(room: ReadingRoom) -> None:
     ended = hand.must("reject", reason=Reason.WRONG_FINDING.value, words="", safety=True)
 
     assert ended["state"] == "REJECTED"
-    assert ended["happened"].startswith("A person has rejected this draft.")
+    assert ended["happened"].startswith("A person has rejected this AI draft for a wrong finding.")
     assert ended["obstacles"]["edit"] == "It is closed."
     assert hand.do("accept", version=opened["version"], **PIN).json()["code"] == "ended"
 
