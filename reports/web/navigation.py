@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from jinja2 import Environment
 from starlette.routing import BaseRoute, Route
 
 from reports.web.rights import Right, Visitor
@@ -41,6 +42,13 @@ def landing(places: Iterable[Place], visitor: Visitor, wanted: str) -> str:
     if wanted != "/":
         return wanted
     return next((place.path for place in places if visitor.may(place.right)), "/account")
+
+
+def shown(templates: Environment) -> tuple[Place, ...]:
+    """The places that the pages of these templates lead to."""
+    places = templates.globals["navigation"]
+    assert isinstance(places, tuple)
+    return places
 
 
 def navigation(routes: Iterable[BaseRoute]) -> tuple[Place, ...]:

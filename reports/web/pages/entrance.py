@@ -15,7 +15,7 @@ from reports.people.errors import LinkRefused, SignInRefused, TooSoon
 from reports.people.service import People, SignedIn
 from reports.web.entrance import address_of, admit, dismiss, local_path, token_of
 from reports.web.fields import Fields, typed, wants_json
-from reports.web.navigation import landing
+from reports.web.navigation import landing, shown
 from reports.web.pages import oidc
 from reports.web.rights import Right
 from reports.web.site import Site
@@ -103,7 +103,7 @@ class _Pages:
         return self._let_in(request, signed_in, self._onward(signed_in, "/"))
 
     def _onward(self, signed_in: SignedIn, wanted: str) -> Response:
-        places = self._site.templates.globals["navigation"]
+        places = shown(self._site.templates)
         return RedirectResponse(landing(places, signed_in.user, wanted), status_code=303)
 
     @property

@@ -24,7 +24,7 @@ from reports.people.rights import Visitor
 from reports.people.service import People
 from reports.people.vouched import identity_of
 from reports.web.entrance import address_of, admit, local_path, token_of
-from reports.web.navigation import landing
+from reports.web.navigation import landing, shown
 from reports.web.rights import Right
 from reports.web.site import Site
 
@@ -117,7 +117,7 @@ class _Pages:
         )
         if token:
             self._people.sign_out(token)
-        places = self._site.templates.globals["navigation"]
+        places = shown(self._site.templates)
         response = RedirectResponse(landing(places, signed_in.user, local_path(errand.wanted)), status_code=303)
         admit(response, signed_in.token, secure=self._secure)
         return response
