@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from reports.grading import raters
 from reports.grading.tables import Given, Turn
@@ -38,6 +39,7 @@ def answers(port: int) -> bool:
         return False
 
 
+@pytest.mark.timeout(400)
 def test_a_grade_that_was_answered_survives_a_kill(tmp_path: Path) -> None:
     study, port = make_study(tmp_path, 2), free_port()
     with raters.open_grades(study.package) as database:
