@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from playwright.sync_api import Page, expect
 from starlette.types import ASGIApp
@@ -39,7 +39,7 @@ from tests.unit.reports.busy_office import BusyOffice
 PROVIDER: Final = {"issuer": "https://login.hospital.example", "client_id": "wetread", "roles": {"rads": "radiologist"}}
 INVITATION: Final = "i" * 43
 FIRST: Final = "f" * 43
-NAMES: Final = (
+NAMES: Final[tuple[Mapping[str, Any], ...]] = (
     {"PatientName": "Hong^Gildong=洪^吉洞=홍^길동", "SpecificCharacterSet": "ISO_IR 192"},
     {"PatientName": "مثال^صورة", "SpecificCharacterSet": "ISO_IR 192"},
     {"PatientName": "Oberhuber-Wolkenstein^Maximiliane Theodora Franziska^^Dr.", "AccessionNumber": "A2026112200017-X"},
@@ -200,11 +200,16 @@ class Gallery:
                 "bare": make_pages(_config(folder / "bare"), self._empty[0]),
             }
         )
-        self._databases = {"day": self.room, "office": self.office, "fresh": self.fresh, "provided": self.room}
+        self._databases: Mapping[str, Database] = {
+            "day": self.room.database,
+            "office": self.office.database,
+            "fresh": self.fresh.database,
+            "provided": self.room.database,
+        }
 
     def database(self, node: str) -> Database:
         """Of a node where people can be signed in."""
-        return self._databases[node].database
+        return self._databases[node]
 
     def beat(self) -> None:
         """Where somebody works, all five processes live."""
