@@ -1,10 +1,10 @@
 """A vision tower that begins with what least squares knows.
 
 A few hundred films are too few for a transformer that starts from noise. So its weights begin as a computation that can
-be solved for: the first layer's inner layer measures how strong edges of eight directions are in each patch (the
-histograms of Dalal and Triggs, CVPR 2005), the second's weighs these and the grays of each patch by its place, as a
-ridge regression over all films would, and the third's attention adds the places up. All stay ordinary weights of an
-ordinary tower, and all of them learn afterwards.
+be solved for: the first layer's inner layer measures how strong edges of four directions are in each patch, fine ones
+between neighboring pixels and coarse ones between its parts (after the histograms of Dalal and Triggs, CVPR 2005), the
+second's weighs these and the grays of each patch by its place, as a ridge regression over all films would, and the
+third's attention adds the places up. All stay ordinary weights of an ordinary tower, and all of them learn afterwards.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from agent.readers.cxr_llava import CxrLlavaModel
 from dicom_node.errors import ConfigurationError
 
-DIRECTIONS: Final = 8  # of edges
+DIRECTIONS: Final = 4  # of edges
 TOLD: Final = -2  # where patches of a solved tower tell their answer
 _SIDE: Final = 4  # a patch has 4 x 4 means of its grays
-_PLACE: Final = 4000.0  # how large a place's code is in the stream: so large that layer norm hardly depends on the film
+_EDGES: Final = 2 * DIRECTIONS  # of fine and of coarse ones
+_SHARP: Final = 8.0  # how steep both units of a slope are: their sum is all but its size
+_HIGHER: Final = 1.5  # rows of points in a patch to columns
+_PLACES: Final = range(3840, 4097, 16)  # how large a place's code is: so large that norms hardly depend on the film
 _OPEN: Final = 6.0  # where a unit of an open place works: there GELU is a straight line
 _STRAIGHT: Final = 2.5  # from here on
 _SHUT: Final = 40.0  # how far a unit of another place is from working, in the second layer,
@@ -36,8 +39,7 @@ _FAINT: Final = 0.2  # and all answers
 _SUM: Final = 8.0  # deviation of an answer in the stream: far above what one place adds to it
 _SOME: Final = 64  # films that are enough for a mean
 _RIDGE: Final = 3.0  # of the mean of the spectrum
-_EDGE_EPOCHS: Final = 40
-_BATCH: Final = 1024
+_BATCH: Final = 64
 
 Array = NDArray[np.float32]
 
@@ -58,26 +60,30 @@ def told(patches: Tensor, answers: int) -> Array:
 class ClosedForm:
     """Writes a tower of at least three layers. Dimensions of the stream: places, filters, directions, answers."""
 
-    def __init__(self, model: CxrLlavaModel, answers: int, *, mean: float, std: float, seed: int) -> None:
+    def __init__(self, model: CxrLlavaModel, answers: int, *, mean: float, std: float) -> None:
         """Raises ConfigurationError: the tower has too little room."""
         config: Any = model.vision_tower.config
         self._tower: Any = model.vision_tower
-        self._mean, self._std, self._seed = mean, std, seed
+        self._mean, self._std = mean, std
         self._width, self._patch = int(config.hidden_size), int(config.patch_size)
         self._across = int(config.image_size) // self._patch
         self._answers = answers
-        filters = self._width - 2 * self._across - DIRECTIONS - answers - 2
-        hidden = int(config.intermediate_size)
-        if filters < max(_SIDE**2, answers) or hidden < answers * self._across**2 or int(config.num_hidden_layers) < 3:
+        hidden, coarse = int(config.intermediate_size), len(_coarse_pairs())
+        filters = self._width - 2 * self._across - _EDGES - answers - 2
+        points = min((filters - _SIDE**2) // 2, (hidden - 2 * coarse) // (2 * DIRECTIONS))
+        if points < 1 or filters < answers or hidden < answers * self._across**2 or int(config.num_hidden_layers) < 3:
             raise ConfigurationError(
-                f"a solved tower for {answers} labels needs 3 layers and more than {2 * self._across} + {DIRECTIONS} + "
-                f"2 x {answers} dimensions: raise shape.tower_width, or name fewer labels in data.labels"
+                f"a solved tower for {answers} labels needs 3 layers and more than {2 * self._across} + {_EDGES} + "
+                f"{_SIDE**2} + {answers} dimensions: raise shape.tower_width, or name fewer labels in data.labels"
             )
-        self._filters = filters
+        self._points = _points(self._patch, points)
+        self._place = _place(self._width)
         start = 2 * self._across
         self._content = slice(start, start + filters)
-        self._edges = slice(start + filters, start + filters + DIRECTIONS)
-        self._answer = slice(start + filters + DIRECTIONS, self._width - 2)
+        self._grays = slice(start, start + _SIDE**2)
+        self._slopes = slice(self._grays.stop, self._grays.stop + 2 * len(self._points))
+        self._edges = slice(start + filters, start + filters + _EDGES)
+        self._answer = slice(start + filters + _EDGES, self._width - 2)
         self._told = self._width - 2
         self._zero = self._width - 1  # nothing is written here: behind a norm it says what the norm took away
 
@@ -92,11 +98,11 @@ class ClosedForm:
             )
         with torch.no_grad():
             self._clear()
-            basis = self._patches_and_places(squares)
-        self._learn_edges(squares)
-        with torch.no_grad():
+            self._patches_and_places(squares)
             self._round()
-            self._weigh(squares, targets, basis)
+            self._measure_edges(squares)
+            self._round()
+            self._weigh(squares, targets)
             self._round()
             self._add_up(squares, targets)
             self._tell(squares)
@@ -109,64 +115,66 @@ class ClosedForm:
             is_gain = "norm" in name and name.endswith("weight")
             parameter.fill_(1.0) if is_gain else parameter.zero_()
 
-    def _patches_and_places(self, squares: NDArray[np.uint8]) -> Array:
-        """Cosines as filters, each with deviation 1 over all patches and mean 0 at each place; places as two marks."""
-        cosines = _cosines(self._patch, self._filters)
-        found = self._pieces(squares).reshape(len(squares), -1, self._patch**2) @ cosines.T
-        scale = found.reshape(-1, self._filters).std(axis=0) + 1e-6
-        weights = cosines / scale[:, None]
+    def _patches_and_places(self, squares: NDArray[np.uint8]) -> None:
+        """Grays of each patch and its slopes at some points, both of deviation 1; places as two marks."""
+        pieces = self._pieces(squares)
+        means, slopes = _block_means(self._patch, _SIDE), _slopes(self._patch, self._points)
+        grays = pieces @ means.T
+        gray, slope = float(grays.std()), float((pieces @ slopes.T).std()) + 1e-6
         embeddings = self._tower.embeddings
-        shape = (self._filters, 1, self._patch, self._patch)
-        embeddings.patch_embedding.weight[self._content] = _tensor(weights).reshape(shape)
+        kernel = embeddings.patch_embedding.weight
+        kernel[self._grays] = _tensor(means / gray).reshape(-1, 1, self._patch, self._patch)
+        kernel[self._slopes] = _tensor(slopes / slope).reshape(-1, 1, self._patch, self._patch)
         places = embeddings.position_embedding.weight
         for place in range(self._across**2):
-            places[1 + place, place // self._across] = _PLACE
-            places[1 + place, self._across + place % self._across] = -_PLACE  # so that the mean stays 0
-        places[1:, self._content] = -_tensor((found / scale).mean(axis=0))
-        places[0, : self._across] = _PLACE / self._across**0.5  # the class token: as large, at no place
-        places[0, self._across : 2 * self._across] = -_PLACE / self._across**0.5
-        self._spread = float(np.sqrt((self._filters + 2 * _PLACE**2) / self._width))
+            places[1 + place, place // self._across] = self._place
+            places[1 + place, self._across + place % self._across] = -self._place  # so that the mean stays 0
+        places[1:, self._grays] = -float(grays.mean()) / gray
+        places[0, : self._across] = self._place / self._across**0.5  # the class token: as large, at no place
+        places[0, self._across : 2 * self._across] = -self._place / self._across**0.5
+        filled = _SIDE**2 + 2 * len(self._points)
+        self._spread = float(np.sqrt((filled + 2 * self._place**2) / self._width))
         self._tower.pre_layrnorm.weight.fill_(self._spread)
-        means = _block_means(self._patch, _SIDE)
-        return np.asarray(np.linalg.lstsq(weights.T, means.T, rcond=None)[0].T, dtype=np.float32)  # (16, filters)
 
-    def _learn_edges(self, squares: NDArray[np.uint8]) -> None:
-        """The first layer's inner layer from patches alone: no label, no place."""
+    def _measure_edges(self, squares: NDArray[np.uint8]) -> None:
+        """The first layer's inner layer: the mean size of slopes, each of which two units measure, up and down."""
         layer = self._tower.encoder.layers[0]
-        with torch.no_grad():
-            layer.layer_norm2.weight.zero_()
-            layer.layer_norm2.weight[self._content] = self._spread
-            seen = torch.cat([layer.layer_norm2(x)[:, 1:].flatten(0, 1) for x in self._stream(squares, 0)])
-            seen = seen[:, self._content].clone()
-            strength = np.sqrt(_edges(self._pieces(squares)))
-            wanted = _tensor((strength - strength.mean(axis=0)) / (strength.std(axis=0) + 1e-6))
-        torch.manual_seed(self._seed)
-        hidden = layer.mlp.fc1.out_features
-        inner = nn.Sequential(nn.Linear(self._filters, hidden), nn.GELU(), nn.Linear(hidden, DIRECTIONS))
-        optimizer = torch.optim.AdamW(inner.parameters(), lr=2e-3, weight_decay=1e-3)
-        steps = _EDGE_EPOCHS * (len(seen) // _BATCH)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=max(2, steps), pct_start=0.1)
-        for _ in range(steps):
-            at = torch.randint(len(seen), (_BATCH,))
-            loss = nn.functional.mse_loss(inner(seen[at]), wanted[at])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-        with torch.no_grad():
-            layer.mlp.fc1.weight.zero_()
-            layer.mlp.fc1.weight[:, self._content] = inner[0].weight
-            layer.mlp.fc1.bias.copy_(inner[0].bias)
-            layer.mlp.fc2.weight[self._edges] = inner[2].weight
-            layer.mlp.fc2.bias[self._edges] = inner[2].bias
+        layer.layer_norm2.weight.zero_()
+        layer.layer_norm2.weight[self._content] = self._spread
+        layer.layer_norm2.weight[self._zero] = self._spread
+        fc1, fc2 = layer.mlp.fc1, layer.mlp.fc2
+        unit = 0
+        for edge, weighed in [*self._fine(), *self._coarse()]:
+            for sign in (1, -1):
+                for dimension, weight in weighed:
+                    fc1.weight[unit, dimension] = sign * _SHARP * weight
+                fc1.weight[unit, self._zero] = -sign * _SHARP * sum(weight for _, weight in weighed)
+                fc2.weight[self._edges.start + edge, unit] = 1.0
+                unit += 1
+        found = torch.cat([x[:, 1:, self._edges].flatten(0, 1) for x in self._stream(squares, 1)])
+        spread = found.std(dim=0) + 1e-6
+        fc2.weight[self._edges] /= spread[:, None]
+        fc2.bias[self._edges] = -found.mean(dim=0) / spread
 
-    def _weigh(self, squares: NDArray[np.uint8], targets: Array, basis: Array) -> None:
+    def _fine(self) -> Iterator[tuple[int, list[tuple[int, float]]]]:
+        """(number of the edge, its dimensions with their weights): slopes between pixels, turned to each direction."""
+        for point in range(len(self._points)):
+            across = self._slopes.start + 2 * point
+            for direction in range(DIRECTIONS):
+                turn = np.pi * direction / DIRECTIONS
+                yield direction, [(across, float(np.cos(turn))), (across + 1, float(np.sin(turn)))]
+
+    def _coarse(self) -> Iterator[tuple[int, list[tuple[int, float]]]]:
+        """The same between the parts of a patch."""
+        for direction, one, other in _coarse_pairs():
+            yield DIRECTIONS + direction, [(self._grays.start + one, 1.0), (self._grays.start + other, -1.0)]
+
+    def _weigh(self, squares: NDArray[np.uint8], targets: Array) -> None:
         """The second layer's inner layer: for each place and answer one unit, which is shut everywhere else."""
         layer = self._tower.encoder.layers[1]
         layer.layer_norm2.weight.fill_(self._spread)
         seen = torch.cat([layer.layer_norm2(x)[:, 1:] for x in self._stream(squares, 1)]).numpy()
-        grays = seen[..., self._content] @ basis.T
-        parts = [_Part.of(grays), _Part.of(seen[..., self._edges])]
+        parts = [_Part.of(seen[..., self._grays]), _Part.of(seen[..., self._edges])]
         joined = np.concatenate([part.scaled.reshape(len(squares), -1) for part in parts], axis=1)
         solution = _ridge(joined, targets)  # (numbers, answers)
         solution /= targets.std(axis=0) / 2  # not by what was found: folds and runs shall have one scale
@@ -184,7 +192,7 @@ class ClosedForm:
                 unit = place * self._answers + answer
                 grays_w, edges_w = (weights[place, :, answer] / peak for weights, _ in by_place)
                 offset = sum(float(shift[place, answer]) for _, shift in by_place) / peak
-                fc1.weight[unit, self._content] = _tensor(np.asarray(grays_w @ basis, dtype=np.float32))
+                fc1.weight[unit, self._grays] = _tensor(grays_w)
                 fc1.weight[unit, self._edges] = _tensor(edges_w)
                 # one mark alone leaves the unit shut at -_SHUT, both open it at _OPEN
                 fc1.weight[unit, marks[0]] = (_OPEN + _SHUT) / mark
@@ -232,8 +240,8 @@ class ClosedForm:
             answer = place % self._answers
             marks = (place // self._across, self._across + place % self._across)
             for unit in (2 * place, 2 * place + 1):
-                fc1.weight[unit, marks[0]] = (_OPEN + _SHUT_LAST) / _PLACE
-                fc1.weight[unit, marks[1]] = -(_OPEN + _SHUT_LAST) / _PLACE
+                fc1.weight[unit, marks[0]] = (_OPEN + _SHUT_LAST) / self._place
+                fc1.weight[unit, marks[1]] = -(_OPEN + _SHUT_LAST) / self._place
                 fc1.bias[unit] = -_OPEN - 2 * _SHUT_LAST
             fc1.weight[2 * place, self._answer.start + answer] = 1 / _SUM
             fc1.weight[2 * place, self._zero] = -1 / _SUM
@@ -258,8 +266,8 @@ class ClosedForm:
 
     def _stream(self, squares: NDArray[np.uint8], layers: int) -> Iterator[Tensor]:
         """What layer number `layers` gets."""
-        for start in range(0, len(squares), 64):
-            pixels = (torch.from_numpy(squares[start : start + 64]).float() / 255 - self._mean) / self._std
+        for start in range(0, len(squares), _BATCH):
+            pixels = (torch.from_numpy(squares[start : start + _BATCH]).float() / 255 - self._mean) / self._std
             x = self._tower.pre_layrnorm(self._tower.embeddings(pixels[:, None]))
             for layer in self._tower.encoder.layers[:layers]:
                 x = x + layer.self_attn(layer.layer_norm1(x))[0]
@@ -267,10 +275,10 @@ class ClosedForm:
             yield x
 
     def _pieces(self, squares: NDArray[np.uint8]) -> Array:
-        """(films x places, patch, patch), normalized as the reader does."""
+        """(films x places, patch * patch), normalized as the reader does."""
         n, p = self._across, self._patch
         grays = (squares.astype(np.float32) / 255 - self._mean) / self._std
-        pieces = grays.reshape(-1, n, p, n, p).transpose(0, 1, 3, 2, 4).reshape(-1, p, p)
+        pieces = grays.reshape(-1, n, p, n, p).transpose(0, 1, 3, 2, 4).reshape(-1, p * p)
         return np.asarray(pieces, dtype=np.float32)
 
 
@@ -298,13 +306,46 @@ def _ridge(numbers: Array, targets: Array) -> Array:
     return np.asarray(numbers.T @ np.linalg.solve(kernel, targets - targets.mean(axis=0)), dtype=np.float32)
 
 
-def _cosines(patch: int, count: int) -> Array:
-    """The `count` slowest two-dimensional cosines of a patch, each of length 1: (count, patch * patch)."""
-    at = (np.arange(patch) + 0.5) * np.pi / patch
-    waves = np.cos(np.arange(patch)[:, None] * at)
-    waves /= np.linalg.norm(waves, axis=1, keepdims=True)
-    order = sorted((u * u + v * v, u, v) for u in range(patch) for v in range(patch))[:count]
-    return np.array([np.outer(waves[u], waves[v]).ravel() for _, u, v in order], dtype=np.float32)
+def _place(width: int) -> float:
+    """That code of a place which a norm in eight bits (bfloat16) gives back as it was: units open by it exactly."""
+
+    def error(place: int) -> float:
+        spread = place * (2 / width) ** 0.5
+        return abs(float(torch.tensor(spread).bfloat16()) / spread - 1)
+
+    return float(min(_PLACES, key=error))
+
+
+def _points(patch: int, count: int) -> list[tuple[int, int]]:
+    """At most `count` pixels (row, column), evenly in a patch and not at its rim; every second row is shifted."""
+    rows = max(1, min(count, round((_HIGHER * count) ** 0.5)))
+    columns, inside = count // rows, patch - 2
+    return [
+        (1 + int((row + 0.5) * inside / rows), 1 + int((column + 0.25 + row % 2 / 2) * inside / columns))
+        for row in range(rows)
+        for column in range(columns)
+    ]
+
+
+def _slopes(patch: int, points: list[tuple[int, int]]) -> Array:
+    """Across and down at each point: (2 x points, patch * patch)."""
+    filters = np.zeros((len(points), 2, patch, patch), np.float32)
+    for number, (row, column) in enumerate(points):
+        filters[number, 0, row, column - 1 : column + 2] = (-1, 0, 1)
+        filters[number, 1, row - 1 : row + 2, column] = (-1, 0, 1)
+    return filters.reshape(-1, patch**2)
+
+
+def _coarse_pairs() -> list[tuple[int, int, int]]:
+    """(direction, part, part) of all neighbors among a patch's parts."""
+    steps = ((0, 1), (1, 1), (1, 0), (1, -1))
+    return [
+        (direction, row * _SIDE + column, (row + down) * _SIDE + column + across)
+        for direction, (down, across) in enumerate(steps)
+        for row in range(_SIDE - down)
+        for column in range(_SIDE)
+        if 0 <= column + across < _SIDE
+    ]
 
 
 def _block_means(patch: int, side: int) -> Array:
@@ -314,22 +355,6 @@ def _block_means(patch: int, side: int) -> Array:
     for number, (i, j) in enumerate(blocks):
         means[number, i * size : (i + 1) * size, j * size : (j + 1) * size] = 1 / size**2
     return means.reshape(len(blocks), -1)
-
-
-def _edges(pieces: Array) -> Array:
-    """Mean strength of edges in each direction: (pieces, DIRECTIONS). Two pixels count as one."""
-    n, p, _ = pieces.shape
-    half = pieces.reshape(n, p // 2, 2, p // 2, 2).mean(axis=(2, 4))
-    across = half[:, 1:-1, 2:] - half[:, 1:-1, :-2]
-    down = half[:, 2:, 1:-1] - half[:, :-2, 1:-1]
-    strength = np.hypot(across, down)
-    turn = np.arctan2(down, across) % np.pi * (DIRECTIONS / np.pi)
-    lower = np.floor(turn).astype(np.int64)
-    share = turn - lower
-    first = np.arange(n)[:, None, None] * DIRECTIONS
-    total = np.bincount((first + lower % DIRECTIONS).ravel(), (strength * (1 - share)).ravel(), n * DIRECTIONS)
-    total += np.bincount((first + (lower + 1) % DIRECTIONS).ravel(), (strength * share).ravel(), n * DIRECTIONS)
-    return np.asarray(total.reshape(n, DIRECTIONS) / strength[0].size, dtype=np.float32)
 
 
 def _tensor(values: Array) -> Tensor:

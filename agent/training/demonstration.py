@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -34,7 +35,7 @@ from agent.training.settings import Card, Data, Encoder, Finetune, Shape, Traini
 from reports.findings import State
 
 NOTICE: Final = "DEMONSTRATION MODEL - NOT FOR CLINICAL USE"
-CARD: Final = Card(name="wetread demonstration model", version="2", manufacturer="wetread", notice=NOTICE)
+CARD: Final = Card(name="wetread demonstration model", version="3", manufacturer="wetread", notice=NOTICE)
 SHAPE: Final = Shape(
     image_size=224,
     patch_size=28,
@@ -47,6 +48,7 @@ SHAPE: Final = Shape(
     llama_inner=240,
     vocabulary=700,
 )
+READINGS: Final = MappingProxyType({"fp32": "readings.jsonl", "nf4": "readings-nf4.jsonl"})  # of a fold
 SEED: Final = 20250601
 _ADULT: Final = 18  # years
 _TRAIN: Final = "train"
@@ -138,9 +140,9 @@ def _pointed(tower: Path, out: Path) -> Path:
     return out
 
 
-def read(cases: Sequence[Case], model: Path, out: Path, say: Say) -> Mapping[str, FilmReading]:
+def read(cases: Sequence[Case], model: Path, out: Path, say: Say, precision: str = "fp32") -> Mapping[str, FilmReading]:
     """What the finished model writes of films, and its scores."""
-    reader = load(model, "fp32", device="cpu")
+    reader = load(model, precision, device="cpu")
     readings = Readings(out, {"digest": reader.identity.digest})
     read_films(cases, reader, readings, generation=Generation(), with_scores=True, progress=lambda _number: None)
     say(f"{out}: {len(readings.done)} films read")
@@ -237,7 +239,8 @@ def run(cases: Sequence[Case], out: Path, course: Course, count: int, only: Sequ
         seen = [case for case, of in zip(cases, fold, strict=True) if of != number]
         unseen = [case for case, of in zip(cases, fold, strict=True) if of == number]
         model = train(seen, folder, course, say)
-        read(unseen, model, folder / "readings.jsonl", say)
+        for precision, name in READINGS.items():
+            read(unseen, model, folder / name, say, precision)
 
 
 def main() -> int:

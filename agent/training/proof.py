@@ -38,6 +38,9 @@ AGREEMENT: Final = 0.8
 _SIDE: Final = 64
 _STRENGTHS: Final = (0.3, 1.0, 3.0, 10.0)  # of the mean of the spectrum
 _BINS: Final = 10  # of sharpness
+_SPOKEN: Final = tuple(
+    at for at, name in enumerate(sentences.FINDINGS) if name != sentences.AP
+)  # what an extractor reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,15 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class FourBits:
+    """The same model in nf4. kappa, same: of what its texts say of the findings, with the texts in fp32."""
+
+    kappa: float
+    same: float
+    areas: Mapping[str, Figure]  # of the scores, for TARGETS
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """All that is shown. any_finding: with films weighted so that sharpness is the same with and without."""
 
@@ -65,6 +77,7 @@ class Proof:
     mean_difference: Figure  # of the mean over TARGETS
     kappa: float
     any_finding: Mapping[str, Figure]
+    nf4: FourBits | None = None  # None where it was not read so
 
     def holds(self) -> dict[str, bool]:
         """Which of the aims are reached."""
@@ -117,12 +130,18 @@ def _out_of_fold(features: Array, labels: Array, fold: NDArray[np.intp], strengt
     return scores
 
 
-def prove(cases: Sequence[Case], readings: Mapping[str, FilmReading], fold: NDArray[np.intp], *, seed: int) -> Proof:
+def prove(
+    cases: Sequence[Case],
+    readings: Mapping[str, FilmReading],
+    fold: NDArray[np.intp],
+    *,
+    seed: int,
+    in_nf4: Mapping[str, FilmReading] | None = None,
+) -> Proof:
     """Compare. fold: as the readings were made."""
     found = sentences.FINDINGS
     labels = np.array([[float(demonstration.states_of(case)[name]) for name in found] for case in cases])
-    scores = np.array([[readings[case.id].scores[name] for name in found] for case in cases])
-    said = np.array([_said(readings[case.id].text) for case in cases])
+    scores, said = _of(cases, readings)
     linear, two, sharp = simple_models(cases, labels, fold)
     patients = [case.patient for case in cases]
     judge = _Judge(patients, seed)
@@ -133,13 +152,30 @@ def prove(cases: Sequence[Case], readings: Mapping[str, FilmReading], fold: NDAr
     ]
     aims = [found.index(name) for name in TARGETS]
     whole = judge.difference([(scores[:, at], linear[:, at], labels[:, at] > 0) for at in aims])
-    spoken = [at for at, name in enumerate(found) if name != sentences.AP]
-    agreement = kappa(list((scores[:, spoken] > 0).ravel()), list((said[:, spoken] > 0).ravel()))
+    agreement = _agreement(scores, said)
     any_finding = found.index("Pneumonia")
     compared = {"model": scores[:, any_finding], "linear": linear[:, any_finding], "sharpness": sharp}
     positive = labels[:, any_finding] > 0
     equal = {name: judge.equal_sharpness(values, positive, sharp) for name, values in compared.items()}
-    return Proof(len(cases), len(set(patients)), tuple(rows), whole, agreement, equal)
+    nf4 = None if in_nf4 is None else _in_four_bits(judge, labels, said, _of(cases, in_nf4))
+    return Proof(len(cases), len(set(patients)), tuple(rows), whole, agreement, equal, nf4)
+
+
+def _of(cases: Sequence[Case], readings: Mapping[str, FilmReading]) -> tuple[Array, Array]:
+    """(films, findings): scores, and what the texts say, 0 or 1."""
+    scores = np.array([[readings[case.id].scores[name] for name in sentences.FINDINGS] for case in cases])
+    return scores, np.array([_said(readings[case.id].text) for case in cases])
+
+
+def _in_four_bits(judge: _Judge, labels: Array, said: Array, read: tuple[Array, Array]) -> FourBits:
+    scores, other = read
+    at = {name: sentences.FINDINGS.index(name) for name in TARGETS}
+    areas = {name: judge.area_of(scores[:, column], labels[:, column] > 0) for name, column in at.items()}
+    return FourBits(_agreement(said, other), float((said[:, _SPOKEN] == other[:, _SPOKEN]).mean()), areas)
+
+
+def _agreement(one: Array, other: Array) -> float:
+    return kappa(*(list((values[:, _SPOKEN] > 0).ravel()) for values in (one, other)))
 
 
 class _Judge:
@@ -155,7 +191,7 @@ class _Judge:
     ) -> Row:
         """scores: of model, linear model and two numbers."""
         spoken = name != sentences.AP  # reports name it, but no label of theirs does
-        model, linear, two = (self._auc(one, truth) for one in scores)
+        model, linear, two = (self.area_of(one, truth) for one in scores)
         return Row(
             name,
             int(truth.sum()),
@@ -163,8 +199,8 @@ class _Judge:
             linear,
             two,
             self.difference([(scores[0], scores[1], truth)]),
-            self._auc(said, truth) if spoken else None,
-            self._auc(shuffled, truth) if spoken else None,
+            self.area_of(said, truth) if spoken else None,
+            self.area_of(shuffled, truth) if spoken else None,
             float(said.mean()) if spoken else None,
         )
 
@@ -186,7 +222,7 @@ class _Judge:
         found = area(scores, positive, self._weights * weight)
         return interval(float(found[0]), found[1:])
 
-    def _auc(self, scores: Array, truth: NDArray[np.bool_]) -> Figure:
+    def area_of(self, scores: Array, truth: NDArray[np.bool_]) -> Figure:
         return auc(list(scores), list(truth), self._patients, seed=self._seed)
 
 
@@ -221,9 +257,18 @@ def markdown(proof: Proof) -> str:
         f"- Cohen's kappa of the text's findings and the scores above 0, pooled: {proof.kappa:.3f}",
         "- pneumonia, which is any finding here, at equal sharpness: "
         + ", ".join(f"{name} {_cell(figure)}" for name, figure in proof.any_finding.items()),
+        *_four_bits(proof.nf4),
         *(f"- {aim}: {'yes' if reached else 'NO'}" for aim, reached in proof.holds().items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _four_bits(nf4: FourBits | None) -> list[str]:
+    if nf4 is None:
+        return []
+    areas = ", ".join(f"{name} {_cell(figure)}" for name, figure in nf4.areas.items())
+    same = f"the texts say the same of a finding as in fp32 in {nf4.same:.1%}, kappa {nf4.kappa:.3f}"
+    return [f"- in nf4: {same}; scores: {areas}"]
 
 
 def _cell(figure: Figure | None) -> str:
@@ -244,11 +289,12 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
     cases = demonstration.chosen(given.manifest, given.images)
-    readings: dict[str, Any] = {}
+    readings: dict[str, dict[str, Any]] = {precision: {} for precision in demonstration.READINGS}
     for number in range(given.folds):
-        readings |= read_texts(given.runs / f"fold-{number}" / "readings.jsonl")
+        for precision, name in demonstration.READINGS.items():
+            readings[precision] |= read_texts(given.runs / f"fold-{number}" / name)
     fold = demonstration.folds(cases, given.folds, demonstration.SEED)
-    proof = prove(cases, readings, fold, seed=demonstration.SEED)
+    proof = prove(cases, readings["fp32"], fold, seed=demonstration.SEED, in_nf4=readings["nf4"])
     given.output.mkdir(parents=True, exist_ok=True)
     (given.output / "proof.md").write_text(markdown(proof), encoding="utf-8")
     (given.output / "proof.json").write_text(json.dumps(asdict(proof), indent=1) + "\n", encoding="utf-8")

@@ -72,7 +72,7 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     words = _words(tokenizer)
     learner, targets = _learner(stage, settings, model, words, prepared, _patches(config))
     if stage == "encoder" and settings.encoder.solved:
-        _solve(settings, model, config, squares["train"], targets["train"]["labels"])
+        _solve(model, config, squares["train"], targets["train"]["labels"])
         learn_only(learner, "norm.", "head.")
     say(f"{stage}: {len(prepared.train)} films, {_learning(learner):,} numbers learn")
     sets = {
@@ -186,18 +186,12 @@ def _learner(
 
 
 def _solve(
-    settings: Training,
-    model: CxrLlavaModel,
-    config: Mapping[str, Any],
-    squares: NDArray[np.uint8],
-    labels: NDArray[np.float32],
+    model: CxrLlavaModel, config: Mapping[str, Any], squares: NDArray[np.uint8], labels: NDArray[np.float32]
 ) -> None:
     """Write the tower by least squares; what is not known of a film counts as the mean of the others."""
     known = np.where(labels == films.UNKNOWN, np.nan, labels)
     gray = config["image_preprocess_cfg"]
-    solver = ClosedForm(
-        model, labels.shape[1], mean=float(gray["mean"]), std=float(gray["std"]), seed=settings.encoder.seed
-    )
+    solver = ClosedForm(model, labels.shape[1], mean=float(gray["mean"]), std=float(gray["std"]))
     solver.solve(squares, np.where(np.isnan(known), np.nanmean(known, axis=0), known).astype(np.float32))
 
 

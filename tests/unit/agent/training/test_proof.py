@@ -68,12 +68,26 @@ def test_who_is_wrong_or_silent_fails(cases: list[Case]) -> None:
     assert not silent.holds()["text agrees with scores"]
 
 
+def test_the_texts_in_nf4_are_compared_with_those_in_fp32(cases: list[Case]) -> None:
+    fold, knows = demonstration.folds(cases, 5, 1), readings(cases, knows=True)
+    alike = proof.prove(cases, knows, fold, seed=3, in_nf4=knows)
+    contrary = proof.prove(cases, knows, fold, seed=3, in_nf4=readings(cases, knows=False))
+    assert alike.nf4 is not None
+    assert contrary.nf4 is not None
+    assert (alike.nf4.same, alike.nf4.kappa, alike.nf4.areas["Edema"].value) == (1.0, 1.0, 1.0)
+    assert contrary.nf4.same == 0.0
+    assert contrary.nf4.kappa < 0
+    assert contrary.nf4.areas["Edema"].value == 0.0
+    assert "- in nf4: the texts say the same of a finding as in fp32 in 100.0%, kappa 1.000" in proof.markdown(alike)
+    assert "in nf4" not in proof.markdown(proof.prove(cases, knows, fold, seed=3))
+
+
 def test_the_weights_for_sharpness_take_away_what_sharpness_alone_knows() -> None:
     random = np.random.default_rng(4)
     sharp = random.normal(size=2000)
     positive = sharp + random.normal(size=2000) > 0
     judge = proof._Judge([str(number) for number in range(2000)], 1)
-    assert judge._auc(sharp, positive).value > 0.8
+    assert judge.area_of(sharp, positive).value > 0.8
     assert judge.equal_sharpness(sharp, positive, sharp).value == pytest.approx(0.5, abs=0.05)
 
 
