@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -126,8 +127,9 @@ def looks(page: Page, seconds: int) -> int:
 @pytest.fixture
 def reading(page: Page, address: str) -> Page:
     """A page of study 7, which somebody else has open."""
-    page.clock.install()
+    page.clock.install(time=datetime(2026, 11, 22, 8, tzinfo=UTC))
     page.goto(address)
+    page.clock.pause_at(datetime(2026, 11, 22, 9, tzinfo=UTC))  # from now on the test alone moves it
     page.evaluate(STREAM)
     page.evaluate(
         """async () => {
