@@ -33,9 +33,7 @@ _DIMSE = "How long it may take for an answer, or for the next part of a message.
 _IDLE = "Silence after which an association with it is closed. 0 (default): as the node has it."
 _ACSE = "How long it may take to accept or release an association that we ask for. 0 (default): as for an answer."
 _PDU = "Longest PDU that it may send us, whoever asks for the association. 0 (default): as the node has it."
-_RETRIEVE = (
-    "How films that never came are fetched: move (default) to our port, or get, without one."
-)
+_RETRIEVE = "How films that never came are fetched: move (default) to our port, or get, without one."
 _PROBED_AGAIN = ("send_to", "own_ae_title", "tls", "tls_name")  # where these change, so may what it takes
 _TERMS = (
     ("--dimse-timeout", "dimse_timeout_seconds"),
