@@ -310,7 +310,7 @@ def _place(width: int) -> float:
     """That code of a place which a norm in eight bits (bfloat16) gives back as it was: units open by it exactly."""
 
     def error(place: int) -> float:
-        spread = place * (2 / width) ** 0.5
+        spread = place * float(np.sqrt(2 / width))
         return abs(float(torch.tensor(spread).bfloat16()) / spread - 1)
 
     return float(min(_PLACES, key=error))
