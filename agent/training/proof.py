@@ -45,7 +45,10 @@ _SPOKEN: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One finding. text: area under the curve of what the reports say, yes or no; shuffled: of another patient's."""
+    """One finding. text: area under the curve of what the reports say, yes or no.
+
+    shuffled: the same of other patients' reports, over many drawings of them.
+    """
 
     finding: str
     positives: int
@@ -145,9 +148,9 @@ def prove(
     linear, two, sharp = simple_models(cases, labels, fold)
     patients = [case.patient for case in cases]
     judge = _Judge(patients, seed)
-    shuffled = said[_shuffled(patients, fold, seed)]
+    strangers = _strangers(fold, judge.replicates, seed)
     rows = [
-        judge.row(name, labels[:, at] > 0, (scores[:, at], linear[:, at], two[:, at]), said[:, at], shuffled[:, at])
+        judge.row(name, labels[:, at] > 0, (scores[:, at], linear[:, at], two[:, at]), said[:, at], strangers)
         for at, name in enumerate(found)
     ]
     aims = [found.index(name) for name in TARGETS]
@@ -186,10 +189,20 @@ class _Judge:
         names, at = np.unique(np.array(patients), return_inverse=True)
         self._weights = np.concatenate([np.ones((1, len(patients))), resample(len(names), seed)[:, at]])
 
+    @property
+    def replicates(self) -> int:
+        """How many samples of patients there are."""
+        return len(self._weights) - 1
+
     def row(
-        self, name: str, truth: NDArray[np.bool_], scores: tuple[Array, Array, Array], said: Array, shuffled: Array
+        self,
+        name: str,
+        truth: NDArray[np.bool_],
+        scores: tuple[Array, Array, Array],
+        said: Array,
+        strangers: NDArray[np.intp],
     ) -> Row:
-        """scores: of model, linear model and two numbers."""
+        """scores: of model, linear model and two numbers. strangers: (replicates, films), whose text each film gets."""
         spoken = name != sentences.AP  # reports name it, but no label of theirs does
         model, linear, two = (self.area_of(one, truth) for one in scores)
         return Row(
@@ -200,9 +213,18 @@ class _Judge:
             two,
             self.difference([(scores[0], scores[1], truth)]),
             self.area_of(said, truth) if spoken else None,
-            self.area_of(shuffled, truth) if spoken else None,
+            self.area_of_strangers(said, truth, strangers) if spoken else None,
             float(said.mean()) if spoken else None,
         )
+
+    def area_of_strangers(self, said: Array, truth: NDArray[np.bool_], strangers: NDArray[np.intp]) -> Figure:
+        """Mean and interval over drawings of strangers, each with its own sample of patients.
+
+        One drawing alone says little: of 14 positive films none may get a text that says the finding.
+        """
+        pairs = zip(strangers, self._weights[1:, np.newaxis], strict=True)
+        areas = np.array([float(area(said[order], truth, weights)[0]) for order, weights in pairs])
+        return interval(float(np.nanmean(areas)), areas)
 
     def difference(self, of: Sequence[tuple[Array, Array, NDArray[np.bool_]]]) -> Figure:
         """Mean over findings of the first area less the second, paired."""
@@ -231,12 +253,12 @@ def _said(text: str) -> list[float]:
     return [float(name in by_label and by_label[name].state is State.PRESENT) for name in sentences.FINDINGS]
 
 
-def _shuffled(patients: Sequence[str], fold: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
-    """For each film another one of its fold, of another patient but for rare chance."""
-    source, order = np.random.default_rng(seed), np.arange(len(patients))
+def _strangers(fold: NDArray[np.intp], drawings: int, seed: int) -> NDArray[np.intp]:
+    """(drawings, films): for each film another one of its fold, of another patient but for rare chance."""
+    source, order = np.random.default_rng(seed), np.tile(np.arange(len(fold)), (drawings, 1))
     for number in np.unique(fold):
         inside = np.flatnonzero(fold == number)
-        order[inside] = source.permutation(inside)
+        order[:, inside] = source.permuted(np.tile(inside, (drawings, 1)), axis=1)
     return order
 
 
