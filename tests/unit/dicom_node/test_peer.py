@@ -180,7 +180,8 @@ def test_reset_is_no_excess() -> None:
 
 
 def test_who_connects_and_hangs_up_is_not_called_out_of_reach() -> None:
-    with answering(lambda _connection: None) as address, pytest.raises(SendFailure, match="hung up without an answer") as failure:
+    words = "hung up without an answer"
+    with answering(lambda _connection: None) as address, pytest.raises(SendFailure, match=words) as failure:
         peer.echo(address)
 
     assert "cannot be reached" not in str(failure.value)
