@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import delete
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,26 +17,35 @@ from reports.people.tables import StudyView
 
 AGAIN_AFTER: Final = timedelta(minutes=10)
 _KEPT: Final = timedelta(days=1)
+REPORT_AND_FILM: Final = "report and film"  # the page that shows both
+_HELD_BY: Final = MappingProxyType({"report": (REPORT_AND_FILM,), "film": (REPORT_AND_FILM,)})
 
 
 def seen(database: Database, visitor: Visitor, study_id: int, what: str) -> None:
     """Write down that a visitor saw a study; once in ten minutes for the same session, study and `what`.
 
-    what: "study", "report", "film" or "search". Nobody is nobody: an open house has no names to write down.
-    Not inside a transaction.
+    what: "study", "report", "film", "search", or `REPORT_AND_FILM`, which is both: what its page fetches then is no
+    look of its own. Nobody is nobody: an open house has no names to write down. Not inside a transaction.
     """
     viewer = f"session:{visitor.session}" if visitor.session else visitor.login
     if visitor.user_id == 0 and not visitor.login.startswith("service:"):
         return
     key = (viewer, study_id, what)
     with database.read() as tx:
-        now, last = clock(tx), tx.get(StudyView, key)
-    if last is not None and now - last.at < AGAIN_AFTER:
+        now, last = clock(tx), _last(tx, viewer, study_id, what)
+    if last is not None and now - last < AGAIN_AFTER:
         return
     with database.write() as tx:
         tx.execute(delete(StudyView).where(StudyView.at < now - _KEPT))
         if _is_first(tx, key, now):
             audit.append(tx, "study-seen", at=now, actor=visitor.actor, study_id=study_id, what=what)
+
+
+def _last(tx: Session, viewer: str, study_id: int, what: str) -> datetime | None:
+    looks = StudyView.what.in_((what, *_HELD_BY.get(what, ())))
+    return tx.scalar(
+        select(func.max(StudyView.at)).where(StudyView.viewer == viewer, StudyView.study_id == study_id, looks)
+    )
 
 
 def _is_first(tx: Session, key: tuple[str, int, str], now: datetime) -> bool:

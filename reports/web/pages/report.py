@@ -34,7 +34,7 @@ from reports.web.kept import signed_first, written_before
 from reports.web.proof import prove
 from reports.web.report import Label, Papers, document_of, film_label, latest_final, neighbors, papers, strip
 from reports.web.rights import Right, Visitor
-from reports.web.seen import seen
+from reports.web.seen import REPORT_AND_FILM, seen
 from reports.web.site import Site
 from reports.web.standing import CAME_LATE
 from reports.web.wording import reading
@@ -98,7 +98,8 @@ class _Page:
     def show(self, request: Request) -> Response:
         """The page."""
         visitor, found = visitor_of(request), _papers(self._site, request, _asked(request))
-        seen(self._site.database, visitor, found.study.id, "report")
+        absent = found.report is None or found.shadow
+        seen(self._site.database, visitor, found.study.id, "report" if absent else REPORT_AND_FILM)
         if found.report is None or found.shadow:
             return self._site.page(request, "report_absent.html", study=found.study, shadow=found.shadow)
         store = self._site.premises.store_folder

@@ -25,7 +25,7 @@ from reports.people.tables import Attendance, Purpose, StudyView
 from reports.web import Equipment, Premises, make_app
 from reports.web.access import Access
 from reports.web.entrance import Entrance, local_path
-from reports.web.seen import seen
+from reports.web.seen import REPORT_AND_FILM, seen
 from tests.harness.people import CHEAP, PASSWORD, add_user, browser, cookie_for, signed_in
 
 NEW = "seven green umbrellas today"
@@ -544,6 +544,21 @@ def test_a_look_at_a_study_is_written_down_once_in_ten_minutes(reception: Recept
         ("person:kim", 8, '{"what": "study"}'),
         ("person:kim", 7, '{"what": "study"}'),
         ("service:ris", 7, '{"what": "study"}'),
+    ]
+
+
+def test_the_page_of_report_and_film_is_one_look(reception: Reception) -> None:
+    visitor = Visitor(1, "kim", frozenset(), session="5")
+    for what in (REPORT_AND_FILM, "film", "report", "study"):
+        seen(reception.database, visitor, 7, what)
+    seen(reception.database, visitor, 8, "film")
+    seen(reception.database, visitor, 8, REPORT_AND_FILM)  # a film alone is no report
+
+    assert looks(reception.database) == [
+        ("person:kim", 7, '{"what": "report and film"}'),
+        ("person:kim", 7, '{"what": "study"}'),
+        ("person:kim", 8, '{"what": "film"}'),
+        ("person:kim", 8, '{"what": "report and film"}'),
     ]
 
 
