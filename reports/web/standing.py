@@ -74,6 +74,29 @@ class Standing:
     commands: tuple[str, ...] = ()
 
 
+# The same for every study: for who may know where one is, and nothing of its patient or of what was written about it.
+MEANING: Final = MappingProxyType(
+    {
+        Status.RECEIVING: "Images are still coming.",
+        Status.WAITING: "It waits to be read.",
+        Status.READING: "It is being read.",
+        Status.DRAFTED: "An AI draft is written and on its way.",
+        Status.SIGNOFF: "An AI draft waits for a radiologist's signature.",
+        Status.SECOND: "One person has signed, a second one must.",
+        Status.SIGNED: "A radiologist has signed the report.",
+        Status.IN_PACS: "A radiologist has signed the report, and it is where it was to go.",
+        Status.REJECTED: "A person has rejected the AI draft.",
+        Status.EXPIRED: "Nobody has signed the AI draft in time.",
+        Status.WITHDRAWN: "It was withdrawn and is not valid any more.",
+        Status.DELIVERED: "An AI draft was delivered.",
+        Status.EXCLUDED: "It is not read.",
+        Status.HELD: "A person must decide what happens with it.",
+        Status.DEAD_LETTER: "It was given up; a person must look at it.",
+        Status.CLOSED: "It was closed, and nothing was delivered.",
+        Status.TAKEN_BACK: "What was delivered is not valid any more.",
+        Status.UNCLEAR: "The books do not say what happens with it.",
+    }
+)
 CAME_LATE: Final = "An image came after it was signed and was not read."
 _LEFT = frozenset({DeliveryState.SENT, DeliveryState.COMMITTED})
 

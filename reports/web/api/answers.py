@@ -104,7 +104,7 @@ class StatusAnswer(Strict):
 
     number: int
     status: Status
-    sentence: str = Field(description="What happens with it, and why")
+    sentence: str = Field(description="What the status means; the same for every study that has it")
     state: ReportState | None = Field(description="Of its report; null: there is none")
     verified: bool = Field(description="A radiologist has signed it")
     page: str = Field(description="Address to link to, below the address of the pages")

@@ -40,7 +40,7 @@ from reports.web.api.operations import Asked
 from reports.web.api.problems import Problem
 from reports.web.doors import visitor_of
 from reports.web.seen import seen
-from reports.web.standing import Facts, standing
+from reports.web.standing import MEANING, Facts, standing
 from reports.web.wish import Priority, Wish
 
 VERIFIED: Final = "Verified by a radiologist."
@@ -90,7 +90,7 @@ def status(asked: Asked) -> StatusAnswer:
     return StatusAnswer(
         number=number,
         status=where.status,
-        sentence=where.sentence,
+        sentence=MEANING[where.status],
         state=report.state if report is not None else None,
         verified=report is not None and report.state is ReportState.VERIFIED,
         page=f"/study/{number}/report" if report is not None else f"/study/{number}",

@@ -22,7 +22,7 @@ from reports.web.doors import visitor_of
 from reports.web.rights import Right
 from reports.web.seen import seen
 from reports.web.site import Site
-from reports.web.standing import standing
+from reports.web.standing import MEANING, standing
 
 _POLICY: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
 _NOTHING: Final = "Give accession_number or study_instance_uid."
@@ -74,10 +74,10 @@ class _Pages:
                 facts = worklist.facts_of(tx, worklist.revisions(tx, [number]))[0]
                 where = standing(facts, now)
         except Problem as error:
-            made = HTMLResponse(template.render(found=None, sentence=error.sentence), status_code=error.status)
+            made = HTMLResponse(template.render(status=None, sentence=error.sentence), status_code=error.status)
         else:
             seen(self._site.database, visitor_of(request), number, "search")
-            made = HTMLResponse(template.render(found=where, sentence=where.sentence, number=number))
+            made = HTMLResponse(template.render(status=where.status, sentence=MEANING[where.status], number=number))
         made.headers["Content-Security-Policy"] = _POLICY + (" ".join(self._site.premises.access.framers) or "'none'")
         return made
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from pydicom import dcmread
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
+from dicom_node import worklist
 from dicom_node.database import clock
 from dicom_node.tables import AuditRow, Delivery, DeliveryState
 from reports.people import tokens
@@ -20,7 +21,8 @@ from reports.provenance import NOTICE
 from reports.tables import Report
 from reports.web.access import Access
 from reports.web.api.table import OPERATIONS
-from tests.harness.people import add_user, signed_in
+from reports.web.standing import MEANING, Status
+from tests.harness.people import PASSWORD, add_user, signed_in
 from tests.harness.reading_room import TEXT, ReadingRoom
 from tests.unit.reports import films
 
@@ -325,7 +327,7 @@ def test_program_that_shows_a_line_and_a_link_learns_nothing_else(room: ReadingR
     assert told.json() == {
         "number": room.number(report),
         "status": "drafted, on its way",
-        "sentence": "Drafted. About to be sent to PACS.",
+        "sentence": "An AI draft is written and on its way.",
         "state": "DRAFT",
         "verified": False,
         "page": "/study/1/report",
@@ -334,6 +336,53 @@ def test_program_that_shows_a_line_and_a_link_learns_nothing_else(room: ReadingR
     problem_of(ris.get("/api/v1/status?accession_number=ACC0001&patient_id=X"), 409, "another-patient")
     for further in ("studies", "study?accession_number=ACC0001", "studies/1", "studies/1/report", "queues"):
         problem_of(ris.get(f"/api/v1/{further}"), 403, "forbidden")
+
+
+def reject(room: ReadingRoom) -> str:
+    """A radiologist rejects a draft and says what it lacks; gives the words."""
+    report = room.study()
+    rita = signed_in(room.app, room.database, "rita")
+    words = "Large right pneumothorax was missed."
+    for name, body in (("open", {}), ("shown", {}), ("reject", {"reason": "missed-finding", "words": words})):
+        answer = rita.post(f"/study/{room.number(report)}/report/{name}", json={"report": report.id, **body})
+        assert answer.status_code == 200, answer.text
+    return words
+
+
+def withdraw(room: ReadingRoom) -> str:
+    """A radiologist takes back what was signed."""
+    report = room.study()
+    sign(room, report)
+    rita = signed_in(room.app, room.database, "rita")
+    body = {"report": report.id, "words": "The nodule is on the left.", "password": PASSWORD}
+    answer = rita.post(f"/study/{room.number(report)}/report/withdraw", json=body)
+    assert answer.status_code == 200, answer.text
+    return "The nodule is on the left."
+
+
+def exclude(room: ReadingRoom) -> str:
+    """The gate reads no children."""
+    room.receive_film()
+    held, words = room.claim(), "The patient is under 18 years."
+    room.do(lambda tx: worklist.exclude(tx, held, reason="child", explanation=words, now=clock(tx)))
+    return words
+
+
+@pytest.mark.parametrize(("happens", "status"), [(reject, "rejected"), (withdraw, "withdrawn"), (exclude, "excluded")])
+def test_program_that_shows_a_line_reads_nothing_that_was_written_about_the_study(
+    room: ReadingRoom, happens: Callable[[ReadingRoom], str], status: str
+) -> None:
+    words = happens(room)
+    ris = program(room, Right.STATUS)
+    told = ris.get("/api/v1/status?accession_number=ACC0001")
+    badge = ris.get("/badge?accession_number=ACC0001")
+
+    full = program(room, Right.SEE, service="viewer").get("/api/v1/study?accession_number=ACC0001").json()
+    assert (full["status"], words in full["sentence"]) == (status, True)  # who may see all reads it
+    assert (told.json()["status"], told.json()["sentence"]) == (status, MEANING[Status(status)])
+    assert f"<strong>{status}</strong>" in badge.text
+    assert words not in told.text + badge.text
+    assert MEANING.keys() == set(Status)
 
 
 def test_signed_in_people_use_it_too_and_other_sites_cannot(room: ReadingRoom) -> None:
