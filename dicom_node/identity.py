@@ -14,7 +14,7 @@ import structlog
 from pydicom import Dataset
 
 from dicom_node.errors import SendFailure
-from dicom_node.kinds import TAKES_BACK
+from dicom_node.kinds import NOTES
 from dicom_node.transports import Parcel
 
 COERCED: Final = "identity-coerced"
@@ -39,8 +39,8 @@ def is_asked_of(parcel: Parcel) -> bool:
 
 
 def matters_to(parcel: Parcel) -> bool:
-    """What takes a document back goes to where that is, whatever has become of the patient."""
-    return parcel.stage not in TAKES_BACK
+    """A note that takes a document back, or hides it, goes to where that is, whatever has become of the patient."""
+    return parcel.stage not in NOTES
 
 
 def must_be_the_same(document: Dataset, parcel: Parcel, ask: Ask, *, code: str) -> None:

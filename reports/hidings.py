@@ -116,4 +116,5 @@ def _is_proven(deliveries: Sequence[Delivery]) -> bool:
 
 
 def _may_still_come(draft: Delivery) -> bool:
-    return draft.state is DeliveryState.QUEUED or bool(draft.claim_token)
+    """Is it queued or under way, or sent but not proven? What is found missing is sent again."""
+    return draft.state in {DeliveryState.QUEUED, DeliveryState.SENT} or bool(draft.claim_token)

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
-from dicom_node.kinds import FINAL
+from dicom_node.kinds import KEPT
 from dicom_node.tables import (
     Book,
     Delivery,
@@ -50,7 +50,8 @@ def what_to_do(reason: str) -> str:
 def hold_study(tx: Session, study: Study, reason: str, now: datetime, *, actor: str = "listen") -> None:
     """Nothing may be read or sent until a person has looked.
 
-    What a person has signed waits as well, and goes out after the release, where it still names whose study it is.
+    What a person has signed waits as well, with the note that hides its draft, and goes out after the release, where it
+    still names whose study it is.
     """
     tx.flush()
     if study.hold_reason != reason:
@@ -63,4 +64,4 @@ def hold_study(tx: Session, study: Study, reason: str, now: datetime, *, actor: 
     revision = current_revision(tx, study)
     if tx.scalars(locked(Delivery).where(Delivery.revision_id == revision.id)).all():
         ending = Ending(Book.DEAD_LETTERED, reason, where_it_is(tx, revision))
-        call_back(tx, revision, ending, now, actor=actor, but=FINAL)
+        call_back(tx, revision, ending, now, actor=actor, but=KEPT)

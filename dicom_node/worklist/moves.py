@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.errors import NotFound, WrongState
-from dicom_node.kinds import FINAL, TAKES_BACK, Stage
+from dicom_node.kinds import FINAL, KEPT, TAKES_BACK, Stage
 from dicom_node.tables import (
     DELIVERY_TRANSITIONS,
     STUDY_TRANSITIONS,
@@ -242,7 +242,7 @@ def next_revision(tx: Session, study: Study, now: datetime, *, actor: str) -> Re
     What a person has signed goes out all the same: nothing replaces it but another signature.
     """
     old = current_revision(tx, study)
-    call_off(tx, old, Ending(Book.CLOSED, "superseded", "a newer revision replaced it"), now, actor=actor, but=FINAL)
+    call_off(tx, old, Ending(Book.CLOSED, "superseded", "a newer revision replaced it"), now, actor=actor, but=KEPT)
     move_study(study, StudyState.RECEIVING)
     study.revision += 1
     study.first_received_at = study.last_received_at = now

@@ -6,7 +6,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from dicom_node.destinations import find, takes
-from dicom_node.kinds import FINAL, TAKES_BACK, Kind, Stage
+from dicom_node.kinds import KEPT, TAKES_BACK, Kind, Stage
 from dicom_node.tables import Book, Delivery, DeliveryState, RemoteAE, Revision, Study
 from dicom_node.worklist.moves import CALLED_OFF, NOTHING_THERE
 
@@ -44,7 +44,7 @@ def is_called_off(tx: Session, delivery: Delivery) -> bool:
         return False
     if delivery.reason == CALLED_OFF or _is_taken_back(tx, delivery):
         return True
-    if delivery.stage in FINAL:  # a newer revision replaces no signature, and a hold only makes it wait
+    if delivery.stage in KEPT:  # a newer revision replaces no signature, and a hold only makes it wait
         return False
     asked = select(Study.hold_reason, Study.revision, Revision.number, Revision.book, Revision.reason)
     hold_reason, newest, number, book, reason = tx.execute(

@@ -9,14 +9,14 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
-from dicom_node.kinds import FINAL, TAKES_BACK
+from dicom_node.kinds import FINAL, NOTES, TAKES_BACK
 from dicom_node.tables import Delivery, DeliveryState, Revision, Study
 from dicom_node.worklist.moves import MAY_BE_THERE, cancel, locked, move_delivery, settle
 from dicom_node.worklist.permits import is_called_off
 
 
 def requeue_deliveries_of(tx: Session, study: Study, now: datetime, *, actor: str) -> int:
-    """Queue the dead letters of a study again, of every form; of older revisions what is signed or takes back."""
+    """Queue the dead letters of a study again, of every form; of older revisions what is signed, or a note."""
     return _again(tx, [Revision.study_id == study.id], now, actor=actor)
 
 
@@ -29,7 +29,7 @@ def requeue_for(tx: Session, destination: str, now: datetime, *, actor: str) -> 
 
 
 def _again(tx: Session, which: Sequence[ColumnElement[bool]], now: datetime, *, actor: str) -> int:
-    wanted = or_(Revision.number == Study.revision, Delivery.stage.in_(TAKES_BACK | FINAL))
+    wanted = or_(Revision.number == Study.revision, Delivery.stage.in_(NOTES | FINAL))
     chosen = (
         locked(Delivery)
         .join(Revision, Revision.id == Delivery.revision_id)

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
-from dicom_node.kinds import TAKES_BACK
+from dicom_node.kinds import NOTES
 from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Study
 
 PAGE: Final = 100  # letters that are shown
@@ -115,7 +115,7 @@ def given_up(tx: Session) -> Sequence[Revision]:
 
 def studies_of(tx: Session, wish: Wish) -> list[int]:
     """Numbers of the studies whose letters can be requeued, the oldest first."""
-    open_ = or_(Revision.number == Study.revision, Delivery.stage.in_(TAKES_BACK))
+    open_ = or_(Revision.number == Study.revision, Delivery.stage.in_(NOTES))
     return list(
         tx.scalars(
             select(Study.id)
@@ -131,4 +131,4 @@ def studies_of(tx: Session, wish: Wish) -> list[int]:
 
 def _is_open(delivery: Delivery, study: Study) -> bool:
     """A requeue of a study that has gone on would read it anew."""
-    return not study.hold_reason and (delivery.revision.number == study.revision or delivery.stage in TAKES_BACK)
+    return not study.hold_reason and (delivery.revision.number == study.revision or delivery.stage in NOTES)

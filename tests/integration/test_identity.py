@@ -165,7 +165,7 @@ def test_peer_is_not_asked_where_that_is_off(pacs: Pacs, start: Start, transport
     assert pacs.levels == ["IMAGE"]
 
 
-@pytest.mark.parametrize("stage", [Stage.REJECTION, Stage.WITHDRAWAL])
+@pytest.mark.parametrize("stage", [Stage.REJECTION, Stage.WITHDRAWAL, Stage.HIDING])
 def test_what_takes_a_document_back_goes_out_whatever_became_of_the_patient(
     pacs: Pacs, start: Start, transport: DimseTransport, stage: Stage
 ) -> None:

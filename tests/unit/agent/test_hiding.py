@@ -13,11 +13,14 @@ from sqlalchemy.orm import Session
 from dicom_node import worklist
 from dicom_node.database import Database
 from dicom_node.kinds import Kind, Stage
-from dicom_node.tables import Book, DeliveryState, Mode, Way
+from dicom_node.tables import Book, DeliveryState, Mode, Study, Way
 from dicom_node.worklist import Consignment
+from dicom_node.worklist.holds import hold_study
+from dicom_node.worklist.moves import next_revision
 from reports import hidings
 from reports.objects import tree
 from reports.tables import Report, ReportState
+from reports.web import letters
 from tests.unit.agent.desk_of_readers import RITA, add, service, sign
 from tests.unit.agent.ward import Ward, now
 
@@ -171,3 +174,63 @@ def test_what_was_signed_long_before_the_option_came_is_left_alone(ward: Ward) -
 
     ward.do(age)
     assert ward.recaller.step() == 0
+
+
+def signed_and_hidden(ward: Ward) -> None:
+    """The note that hides the draft is queued."""
+    ward.peer("PACS")
+    ward.study_with_draft()
+    ward.deliver()
+    sign(ward)
+    ward.deliver()
+    assert ward.recaller.step() == 1
+
+
+@ON_SQLITE
+def test_a_note_outlives_a_hold_and_goes_out_after_the_release(ward: Ward) -> None:
+    signed_and_hidden(ward)
+
+    ward.do(lambda tx: hold_study(tx, tx.get_one(Study, 1), "patient-changed", now()))
+    assert (ward.take(), ward.revision().book) == (None, Book.IN_FLIGHT), "it waits, and is no dead letter"
+    ward.do(lambda tx: worklist.release_study(tx, tx.get_one(Study, 1), now(), actor="person:a"))
+
+    assert stages(ward.deliver()) == [("PACS", Kind.KOS, Stage.HIDING)]
+    assert (ward.revision().book, ward.revision().reason) == (Book.DELIVERED, "")
+
+
+@ON_SQLITE
+def test_a_note_that_is_a_dead_letter_can_be_requeued_though_newer_images_came(ward: Ward) -> None:
+    signed_and_hidden(ward)
+    held = ward.must_take()
+    ward.do(lambda tx: worklist.mark_failed(tx, held, error="refused", now=now()))
+    ward.do(lambda tx: next_revision(tx, tx.get_one(Study, 1), now(), actor="listen"))
+    every = letters.Wish()
+
+    assert [one.again for one in ward.ask(lambda tx: letters.letters(tx, every))] == [True]
+    assert ward.ask(lambda tx: letters.studies_of(tx, every)) == [1]
+    assert ward.do(lambda tx: worklist.requeue_for(tx, "PACS", now(), actor="person:a")) == 1
+    assert stages(ward.deliver()) == [("PACS", Kind.KOS, Stage.HIDING)]
+    assert ward.revision().book is Book.DELIVERED
+
+
+@ON_SQLITE
+def test_a_draft_that_is_not_proven_is_not_hidden_yet_for_it_may_be_sent_again(ward: Ward) -> None:
+    ward.peer("PACS")
+    ward.study_with_draft()
+    draft = ward.must_take()
+    ward.do(lambda tx: worklist.mark_sent(tx, draft, now()))
+    unproven = ward.must_take()
+    sign(ward)
+    signed = ward.must_take()
+    assert signed.stage is Stage.SIGNED
+    ward.do(lambda tx: worklist.mark_sent(tx, signed, now()))
+    asked = ward.must_take()
+    ward.do(lambda tx: worklist.mark_committed(tx, asked, now()))
+    again = timedelta(seconds=0)
+    ward.do(lambda tx: worklist.mark_retry(tx, unproven, error="not yet", wait=again, now=now()))
+
+    assert ward.recaller.step() == 0, "what is found missing would be sent after the note"
+
+    ward.deliver()
+    assert ward.recaller.step() == 1
+    assert stages(ward.deliver()) == [("PACS", Kind.KOS, Stage.HIDING)]
