@@ -134,6 +134,7 @@ def reading(page: Page, address: str) -> Page:
     page.evaluate(
         """async () => {
           const desk = { report: 3, open: true, mine: false, state: "DRAFT", openable: true, holder: {}, arrival: {} };
+          window.desk = desk;
           window.looks = 0;
           const look = async () => { window.looks += 1; return desk; };
           const { watch } = await import("/static/watch.js");
@@ -164,6 +165,33 @@ def test_page_asks_while_nobody_tells(reading: Page, why: str) -> None:
     reading.evaluate("emit('changed', { studies: null })" if why == "silent" else "emit('well', {})")
     looks(reading, 5)
     assert looks(reading, 20) == 0
+
+
+@pytest.fixture
+def writing(reading: Page) -> Page:
+    """The same page where the draft is one's own: nothing waits, and it has looked just now."""
+    reading.evaluate("Object.assign(desk, { mine: true, holder: null })")
+    reading.evaluate("emit('well', {})")
+    looks(reading, 60)
+    reading.evaluate("emit('changed', { studies: [7] })")
+    assert looks(reading, 1) == 1
+    return reading
+
+
+def test_own_draft_is_looked_at_when_the_news_come_again(writing: Page) -> None:
+    writing.evaluate("emit('error', {})")
+    assert looks(writing, 10) == 0
+    writing.evaluate("emit('well', {})")  # what came in the break was told to nobody
+    assert looks(writing, 1) == 1
+
+
+def test_own_draft_is_looked_at_when_the_page_is_seen_again(writing: Page) -> None:
+    writing.evaluate("emit('changed', { studies: [7] }); turn(true)")
+    assert looks(writing, 10) == 0
+    writing.evaluate("turn(false)")  # nobody tells yet
+    assert looks(writing, 1) == 1
+    writing.evaluate("emit('well', {})")
+    assert looks(writing, 1) == 1
 
 
 def test_hidden_page_takes_no_connection(reading: Page) -> None:

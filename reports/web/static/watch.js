@@ -20,12 +20,13 @@ export function watch(page) {
   const news = hear({
     changed: (studies) => { if (studies === null || studies.includes(study)) soon(); },
     written: (studies) => { if (!page.desk.mine && studies.includes(study)) soon(); },
-    well: () => { if (waits(page.desk) || Date.now() - looked > REST) soon(); },
+    well: () => soon(), // what changed before was told to nobody here
   });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); }); // also where no news come
 
   async function look() {
     timer = 0;
-    if (document.hidden) return; // on its return the server says that all is well, and the page looks
+    if (document.hidden) return; // it looks when it is seen again
     if (isAsking || page.saving.isPending) return soon(ASK);
     isAsking = true;
     try {
