@@ -92,6 +92,9 @@ WORDS: Final = MappingProxyType(
 )
 
 
+_LISTS: Final = frozenset({"roles", "before", "after", "scopes"})  # with commas
+
+
 class _Detail(dict[str, object]):
     """What an audit row says more; a reason that it does not say is said to be absent, the rest is a question mark."""
 
@@ -118,7 +121,8 @@ def timeline(tx: Session, study_id: int) -> list[Happening]:
 
 def sentence(row: AuditRow) -> str:
     """One row of the audit trail in words."""
-    detail = _Detail({name: value for name, value in json.loads(row.detail).items() if value != ""})
+    told = {name: value for name, value in json.loads(row.detail).items() if value != ""}
+    detail = _Detail(told | {name: told[name].replace(",", ", ") for name in _LISTS & told.keys()})
     if row.event in WORDS:
         return WORDS[row.event].format_map(detail)
     rest = ", ".join(f"{name} {value}" for name, value in detail.items())

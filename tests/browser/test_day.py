@@ -331,6 +331,7 @@ def test_text_that_was_changed_elsewhere_is_shown_and_a_person_chooses(
     page.locator("#findings").fill("Mine.")
     expect(page.locator("#ask-conflict del").first).to_contain_text("Mine")
     expect(page.locator("#ask-conflict ins").first).to_contain_text("Theirs")
+    assert page.locator("#ask-conflict h3").all_inner_texts() == ["Findings", "Impression"]
     page.get_by_role("button", name=keep).click()
 
     expect(page.locator("#findings")).to_have_value(kept)

@@ -118,9 +118,13 @@ export function wording(dialog, { title, explain, button, text: there = "", safe
   });
 }
 
-/** Let the person choose between two texts. Gives "mine" or "theirs". */
-export function choosing(dialog, runs) {
-  show(dialog.querySelector(".compared"), runs);
+/** Let the person choose between two texts. sections: [title, runs] of each. Gives "mine" or "theirs". */
+export function choosing(dialog, sections) {
+  dialog.querySelector(".compared").replaceChildren(...sections.flatMap(([title, runs]) => {
+    const text = made("p");
+    show(text, runs);
+    return [made("h3", { textContent: title }), text];
+  }));
   return new Promise((resolve) => {
     let chosen = "";
     for (const button of dialog.querySelectorAll("[data-keep]")) {

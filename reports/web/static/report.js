@@ -14,7 +14,7 @@ import { clock, moment } from "./moments.js";
 import { notice, say } from "./notice.js";
 import { Questions } from "./questions.js";
 import { bindKeys } from "./report_keys.js";
-import { button, told } from "./told.js";
+import { button, TITLES, told } from "./told.js";
 import { watch } from "./watch.js";
 
 const HEARTBEAT = 30_000; // ms; whoever has a report open is taken for gone after two minutes
@@ -239,10 +239,10 @@ class Page {
   async conflict() {
     const desk = await this.calls.look();
     const theirs = desk.text;
-    const whole = ({ findings, impression }) => `${findings}\n\n${impression}`;
-    const choice = whole(theirs) === whole(this.words())
+    const mine = this.words();
+    const choice = SECTIONS.every((name) => theirs[name] === mine[name])
       ? "theirs"
-      : await choosing($("ask-conflict"), difference(whole(this.words()), whole(theirs)));
+      : await choosing($("ask-conflict"), SECTIONS.map((name) => [TITLES[name], difference(mine[name], theirs[name])]));
     if (choice === "theirs") {
       this.take(desk);
       this.saving.forget();

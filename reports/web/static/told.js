@@ -3,7 +3,7 @@
 import { made } from "./keys.js";
 import { clock, moment } from "./moments.js";
 
-const TITLES = { findings: "Findings", impression: "Impression" };
+export const TITLES = { findings: "Findings", impression: "Impression" };
 
 /** A button that does something. */
 export function button(words, then) {

@@ -59,6 +59,21 @@ def test_trail_is_searched_by_study_person_event_and_time(office: Office, query:
     assert {event for event in every if f'<td class="mono">{event}</td>' in page} == events
 
 
+def test_several_roles_and_scopes_are_told_as_a_list(office: Office) -> None:
+    with office.database.write() as tx:
+        for event, told in (
+            ("user-added", {"user": "kim", "roles": "auditor,trainee"}),
+            ("roles-changed", {"user": "kim", "before": "auditor,trainee", "after": "radiologist,trainee"}),
+            ("token-added", {"service": "ris", "scopes": "quality,see"}),
+        ):
+            audit.append(tx, event, at=clock(tx), actor="person:ada", **told)
+    page = office.read("/audit")
+
+    assert "User kim was added, as auditor, trainee." in page
+    assert "User kim was auditor, trainee, and is radiologist, trainee." in page
+    assert "Program ris got a token: quality, see." in page
+
+
 def test_time_that_is_none_is_told(office: Office) -> None:
     assert "'yesterday' is no time" in office.read("/audit?since=yesterday", code=422)
     assert "is no time" in office.read("/audit?since=0001-01-01T00:00%2B10:00", code=422)

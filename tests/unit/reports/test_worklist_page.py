@@ -146,6 +146,7 @@ def test_waiting_study_tells_when_it_will_be_read_once_readings_have_a_pace(plac
             tx.add(AuditRow(at=at, actor="work", event="draft-recorded", study_id=None, detail="{}"))
 
     assert re.search(r"Number 1 of 1 in the queue\. Expected in (3|4) min\.", place.row(1))
+    assert ", 18 an hour lately: done about 2" in place.rita.get("/").text
 
 
 def test_findings_of_the_text_stand_in_the_row_the_urgent_ones_first(place: Place) -> None:
