@@ -29,8 +29,8 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import SendFailure
 from dicom_node.peer import Address
-from dicom_node.peers import longest_patience
 from dicom_node.services import Handler, Offer
+from dicom_node.terms import Terms
 from dicom_node.tls import Secured
 from dicom_node.worklist import commitments, promises
 from dicom_node.worklist.commitments import Reference
@@ -170,12 +170,11 @@ class Reporter:
             if not promises.is_report_due(tx, clock(tx)):
                 return False
         with self._database.write() as tx:
-            patience = timedelta(seconds=2 * longest_patience(tx, self._config.dimse_timeout_seconds) + 30)
             promise = promises.claim_report(
                 tx,
                 clock(tx),
                 store=self._config.store_folder,
-                wait=patience,
+                wait=self._patience,
                 give_up=timedelta(hours=self._config.give_up_hours),
             )
         if promise is None:
@@ -187,6 +186,10 @@ class Reporter:
         else:
             _reported(self._database, promise)
         return True
+
+    def _patience(self, terms: Terms) -> timedelta:
+        """Longer than one report to a peer with these terms can take."""
+        return timedelta(seconds=terms.seconds_for(2, usual=self._config.dimse_timeout_seconds))
 
     def _address(self, promise: Promise) -> Address:
         if not promise.host:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
@@ -125,12 +125,6 @@ def as_callers(tx: Session) -> list[Peer]:
         )
         for one in everyone(tx)
     ]
-
-
-def longest_patience(tx: Session, usual: float) -> float:
-    """Seconds for which we may wait for an answer, whichever peer it is. usual: where it has nothing of its own."""
-    own = tx.execute(select(func.max(RemoteAE.dimse_timeout_seconds), func.max(RemoteAE.acse_timeout_seconds))).one()
-    return max(usual, *(seconds or 0 for seconds in own))
 
 
 def _check(peer: RemoteAE) -> None:

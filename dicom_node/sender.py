@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
-from sqlalchemy.orm import Session
 
 from dicom_node import worklist
 from dicom_node.commitment_proof import CommitmentProof
@@ -15,10 +15,11 @@ from dicom_node.database import Database, clock
 from dicom_node.errors import LeaseLost, SendFailure, WetreadError
 from dicom_node.files import read_document
 from dicom_node.owner import this_process
-from dicom_node.peers import longest_patience
 from dicom_node.tables import DeliveryState, Way
+from dicom_node.terms import AS_THE_NODE, Terms
 from dicom_node.transports import Destination, Parcel, Transport
 from dicom_node.worklist import Consignment, Outgoing, Refusal
+from dicom_node.worklist.deliveries import own_delivery
 
 log = structlog.get_logger("send")
 
@@ -27,6 +28,7 @@ Fallback = Callable[[bytes, Consignment], Outgoing | None]
 
 # What a library may raise on a peer's odd answer, or the disk: booked as a failed attempt, so that it is not for ever.
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+MOST_ANSWERS: Final = 5  # in one attempt: whose study it is, the storing, and whose it is then; and some to spare
 _LOOK_AGAIN = 5  # questions without a hit before the object is sent again: an index may lag behind
 _LOOK_AGAIN_FOR_CALLED_OFF = 15  # ... about 40 min: a busy peer may still book what it did not answer in time
 _CANNOT_BE_ASKED = frozenset({Way.MLLP, Way.WEBHOOK})  # their acknowledgement is all the proof there is
@@ -69,10 +71,7 @@ class Sender:
         with self._database.read() as tx:
             if not worklist.is_delivery_due(tx, clock(tx)):
                 return False
-        with self._database.write() as tx:
-            held = worklist.claim_delivery(
-                tx, sender=this_process(), token=self._new_token(), lease=self._lease(tx), now=clock(tx)
-            )
+        held = self._claim()
         if held is None:
             return False
         try:
@@ -85,9 +84,19 @@ class Sender:
             self._retry_or_bury(held, SendFailure(words, may_be_there=True))
         return True
 
-    def _lease(self, tx: Session) -> timedelta:
-        """Longer than one attempt can take by its own time-outs, whichever peer it is for."""
-        return timedelta(seconds=3 * longest_patience(tx, self._config.dimse_timeout_seconds) + 30)
+    def _claim(self) -> Consignment | None:
+        """The lease is by the destination's own time-outs: a slow one keeps the claims of no other for longer."""
+        with self._database.write() as tx:
+            now = clock(tx)
+            lease = self._lease(AS_THE_NODE)
+            held = worklist.claim_delivery(tx, sender=this_process(), token=self._new_token(), lease=lease, now=now)
+            if held is not None and held.to is not None:
+                own_delivery(tx, held).lease_until = now + self._lease(held.to.terms)
+            return held
+
+    def _lease(self, terms: Terms) -> timedelta:
+        """Longer than one attempt can take."""
+        return timedelta(seconds=terms.seconds_for(MOST_ANSWERS, usual=self._config.dimse_timeout_seconds))
 
     def _work_on(self, held: Consignment) -> None:
         try:

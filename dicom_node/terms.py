@@ -9,6 +9,7 @@ from dicom_node.errors import ConfigurationError
 
 LONGEST_SECONDS: Final = 3600.0
 SHORTEST_PDU, LONGEST_PDU = 4096, 16 << 20
+_AROUND_SECONDS: Final = 30.0  # to connect, to part, and for what we do ourselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ class Terms:
     idle_timeout_seconds: float = 0
     acse_timeout_seconds: float = 0
     maximum_pdu_size: int = 0
+
+    def seconds_for(self, answers: int, *, usual: float) -> float:
+        """How long an association may take in which so many answers are waited for. usual: the node's time-out."""
+        answer = self.dimse_timeout_seconds or usual
+        return (self.acse_timeout_seconds or answer) + answers * answer + _AROUND_SECONDS
 
     def check(self) -> None:
         """Raises ConfigurationError."""

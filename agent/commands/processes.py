@@ -136,14 +136,18 @@ def work(surroundings: Surroundings, debug_images: Path | None) -> None:
 def send(surroundings: Surroundings, threads: int) -> None:
     """Deliver documents: C-STORE to each destination, proof, back-off, dead letters."""
     from dicom_node.associations import keep_identifiers_out_of_logs
-    from dicom_node.peers import longest_patience
+    from dicom_node.sender import MOST_ANSWERS
+    from dicom_node.terms import AS_THE_NODE
 
     config = _begin(surroundings)
     keep_identifiers_out_of_logs()
     stop = loop.stop_on_signals()
     with open_database(config) as database:
-        with database.read() as tx:
-            pulse = loop.Pulse(patience_seconds=4 * longest_patience(tx, config.node.dimse_timeout_seconds))
+        # One attempt at a peer without a patience of its own: where every thread waits longer, nothing is sent, and
+        # that is to be seen.
+        pulse = loop.Pulse(
+            patience_seconds=AS_THE_NODE.seconds_for(MOST_ANSWERS, usual=config.node.dimse_timeout_seconds)
+        )
         loop.Heart("send", database, stop, pulse).start()
         _deliver(config, database, stop, threads, pulse)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -96,8 +96,10 @@ def is_report_due(tx: Session, now: datetime) -> bool:
     return tx.scalar(select(CommitmentRequest.id).where(*due).limit(1)) is not None
 
 
-def claim_report(tx: Session, now: datetime, *, store: Path, wait: timedelta, give_up: timedelta) -> Promise | None:
-    """The next report that is due, or None. Nobody else gets it before `wait` is over.
+def claim_report(
+    tx: Session, now: datetime, *, store: Path, wait: Callable[[Terms], timedelta], give_up: timedelta
+) -> Promise | None:
+    """The next report that is due, or None. Nobody else gets it before `wait`, by the asker's terms, is over.
 
     What was asked for longer than `give_up` ago is booked as over, so that it is not looked at for ever.
     """
@@ -111,8 +113,9 @@ def claim_report(tx: Session, now: datetime, *, store: Path, wait: timedelta, gi
     while (request := tx.scalar(due)) is not None:
         if request.requested_at > now - give_up:
             request.attempts += 1
-            request.next_attempt_at = now + wait
-            return _promise(tx, request, store)
+            promise = _promise(tx, request, store)
+            request.next_attempt_at = now + wait(promise.terms)
+            return promise
         _give_up(tx, request, now)
     return None
 

@@ -17,10 +17,10 @@ from pydicom import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as Find  # type: ignore[attr-defined]
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from dicom_node import books, worklist
-from dicom_node.database import Database
+from dicom_node.database import Database, clock
 from dicom_node.errors import WetreadError
 from dicom_node.headers import Header
 from dicom_node.kinds import Kind, Stage
@@ -100,6 +100,34 @@ def outbox(database: Database, tmp_path: Path) -> Iterator[Callable[..., Outbox]
 
 
 MakeOutbox = Callable[..., Outbox]
+
+
+# --- the claim --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("patient_one", "seconds"), [("SLOW", 60), ("PACS", 6 * 3600 + 30)])
+def test_lease_is_by_the_time_outs_of_the_destination_itself(
+    outbox: MakeOutbox, database: Database, patient_one: str, seconds: float
+) -> None:
+    leases: list[float] = []
+
+    def look(_payload: bytes, held: worklist.Consignment) -> None:
+        with database.read() as tx:
+            until = tx.get_one(Delivery, held.delivery_id).lease_until
+            assert until is not None
+            leases.append((until - clock(tx)).total_seconds())
+
+    sending = outbox(free_port(), check=look)
+    with database.write() as tx:
+        tx.add(RemoteAE(ae_title="SLOW", host="127.0.0.1", port=1, send_to=True, mode=Mode.DRAFT))
+        tx.flush()
+        changed = update(RemoteAE).where(RemoteAE.ae_title == patient_one)
+        tx.execute(changed.values(dimse_timeout_seconds=3600))
+
+    sending.step()
+
+    (lease,) = leases
+    assert seconds / 2 < lease <= seconds
 
 
 # --- C-STORE ----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dicom_node import peers
@@ -85,12 +87,11 @@ def test_terms_that_cannot_be_kept_are_refused(desk: Desk, wrong: dict[str, int]
         desk.do(lambda tx: peers.edit(tx, "PACS", now=desk.now, actor="p", **wrong))  # type: ignore[arg-type]
 
 
-def test_lease_of_a_delivery_follows_the_most_patient_peer(desk: Desk) -> None:
-    assert desk.ask(lambda tx: peers.longest_patience(tx, 60)) == 60
+def test_an_association_may_take_as_long_as_the_terms_of_its_peer_say(desk: Desk) -> None:
     add(desk)
-    assert desk.ask(lambda tx: peers.longest_patience(tx, 60)) == 60
+    assert desk.ask(peers.as_callers)[0].terms.seconds_for(2, usual=60) == 60 + 2 * 60 + 30
     desk.do(lambda tx: peers.edit(tx, "PACS", now=desk.now, actor="p", dimse_timeout_seconds=120))
-    assert desk.ask(lambda tx: peers.longest_patience(tx, 60)) == 120
-    assert desk.ask(lambda tx: peers.longest_patience(tx, 600)) == 600
     terms = desk.ask(peers.as_callers)[0].terms
+    assert terms.seconds_for(2, usual=60) == 120 + 2 * 120 + 30
+    assert replace(terms, acse_timeout_seconds=5).seconds_for(2, usual=60) == 5 + 2 * 120 + 30
     assert (terms.dimse_timeout_seconds, terms.idle_timeout_seconds, terms.maximum_pdu_size) == (120, 0, 0)

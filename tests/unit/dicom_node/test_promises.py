@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from dicom_node import retention
 from dicom_node.commitment_tables import CommitmentRequest
 from dicom_node.files import stored_path
 from dicom_node.reconcile import Found, Series
-from dicom_node.tables import Instance
+from dicom_node.tables import Instance, RemoteAE
+from dicom_node.terms import Terms
 from dicom_node.worklist import gaps, promises
 from dicom_node.worklist.commitments import Reference
 from dicom_node.worklist.promises import Booked, Promise
@@ -35,8 +37,8 @@ def request(desk: Desk, *uids: str, uid: str = "2.25.1", sop_class: str = DX) ->
     )
 
 
-def due(desk: Desk, store: Path) -> Promise | None:
-    return desk.do(lambda tx: promises.claim_report(tx, desk.now, store=store, wait=WAIT, give_up=GIVE_UP))
+def due(desk: Desk, store: Path, waits: Callable[[Terms], timedelta] = lambda _: WAIT) -> Promise | None:
+    return desk.do(lambda tx: promises.claim_report(tx, desk.now, store=store, wait=waits, give_up=GIVE_UP))
 
 
 def keep(desk: Desk, store: Path, instance: str) -> None:
@@ -69,6 +71,17 @@ def test_report_is_due_after_a_moment_and_for_one_at_a_time(desk: Desk, tmp_path
     desk.do(lambda tx: promises.mark_reported(tx, again, desk.now))
     desk.wait(3600)
     assert due(desk, tmp_path) is None
+
+
+def test_a_claim_is_by_the_time_outs_of_the_one_who_asked(desk: Desk, tmp_path: Path) -> None:
+    desk.peer()
+    slow = RemoteAE(ae_title="SLOW", host="10.0.0.6", port=104, dimse_timeout_seconds=3600)
+    desk.do(lambda tx: tx.add(slow))
+    request(desk, "1.2.3.1")
+    desk.wait(3)
+    assert due(desk, tmp_path, lambda terms: timedelta(seconds=30 + terms.dimse_timeout_seconds)) is not None
+    desk.wait(31)
+    assert due(desk, tmp_path) is not None, "another, slower peer keeps it from nobody"
 
 
 def test_our_own_document_that_is_sent_back_is_promised_as_long_as_it_is_here(desk: Desk, tmp_path: Path) -> None:
