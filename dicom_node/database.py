@@ -84,7 +84,10 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """One transaction: committed at the end, rolled back when an exception passes."""
-        with self._in_turn(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+        writer = (
+            self._writer.execution_options(until=time.monotonic() + self._patience) if self.is_sqlite else self._writer
+        )
+        with self._in_turn(), Session(writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
@@ -162,8 +165,11 @@ def _begin_to_read(connection: Connection) -> None:
 
 
 def _begin_to_write(connection: Connection, *, patience: float) -> None:
-    """Try until nobody else writes. patience: seconds; after them SQLAlchemy's OperationalError is raised."""
-    until = time.monotonic() + patience
+    """Try until nobody else writes; after that SQLAlchemy's OperationalError is raised.
+
+    patience: seconds, where nobody has said until when (`Database.write`, whose turn was waited for as well).
+    """
+    until = float(connection.get_execution_options().get("until", time.monotonic() + patience))
     cursor = connection.connection.cursor()
     try:
         while time.monotonic() < until:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -10,8 +11,10 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.orm import Session
 
+from dicom_node import database as database_module
 from dicom_node.database import Database, clock
 from dicom_node.tables import Switch
+from tests.harness.node import wait_until
 
 
 def put(tx: Session, at: datetime, name: str = "s") -> None:
@@ -119,6 +122,50 @@ def test_reader_sees_one_moment_in_all_its_questions(database: Database) -> None
         assert tx.scalar(count) == 0
     with database.read() as tx:
         assert tx.scalar(count) == 1
+
+
+class Hasty:
+    """A clock on which a second is over at every look."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        self.seconds += 1
+        return self.seconds
+
+
+def test_time_in_which_a_writer_waited_for_its_turn_counts(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, database = Database(sqlite_url), Database(sqlite_url, busy_seconds=600)
+    hasty = Hasty()
+    monkeypatch.setattr(database_module, "time", hasty)
+    taken, heard = threading.Event(), threading.Event()
+
+    def have_the_turn() -> None:
+        with database._in_turn():
+            taken.set()
+            wait_until(lambda: hasty.seconds > before, "the writer to come")
+            hasty.seconds += 600
+
+    def write() -> None:
+        with suppress(DBAPIError), database.write() as late:
+            clock(late)
+        heard.set()
+
+    with other.write() as tx:
+        put(tx, datetime.now(UTC))
+        tx.flush()
+        before = hasty.seconds
+        threads = [threading.Thread(target=have_the_turn), threading.Thread(target=write)]
+        threads[0].start()
+        assert taken.wait(30)
+        threads[1].start()
+        assert heard.wait(60)
+        for thread in threads:
+            thread.join()
+    assert hasty.seconds < before + 700, "no second patience once it was its turn"
+    other.close()
+    database.close()
 
 
 def test_writer_waits_for_another_process_and_hears_when_it_takes_too_long(sqlite_url: str) -> None:
