@@ -326,18 +326,20 @@ def _due(now: datetime) -> Select[int]:
     """
     older, older_revision = aliased(Delivery), aliased(Revision)
     # coalesce keeps SQLite from walking the whole queue by state or destination: a study has few revisions
+    state, replaces = func.coalesce(older.state, older.state), Delivery.kind.in_(REPLACING)
+    queued, same = state == DeliveryState.QUEUED, older_revision.number == Revision.number
+    claimed = and_(older.claim_token != "", older.lease_until >= now)
+    under_way = state.in_([DeliveryState.QUEUED, DeliveryState.CANCELED]) & claimed
     overtakes = exists().where(
         older_revision.study_id == Revision.study_id,
         older.revision_id == older_revision.id,
         func.coalesce(older.destination, older.destination) == Delivery.destination,
-        func.coalesce(older.state, older.state) == DeliveryState.QUEUED,
         or_(
             # messages replace each other: a note on an older draft comes before a newer one that was queued again
-            and_(Delivery.kind.in_(REPLACING), older_revision.number < Revision.number),
-            and_(
-                or_(Delivery.kind.not_in(REPLACING), older_revision.number == Revision.number),
-                older.id < Delivery.id,
-            ),
+            and_(queued, replaces, older_revision.number < Revision.number),
+            and_(queued, or_(~replaces, same), older.id < Delivery.id),
+            # what a person signed replaces the drafts of all revisions, so it comes after any that is being transmitted
+            and_(replaces, Delivery.stage.in_(FINAL), older.id < Delivery.id, under_way),
         ),
     )
     return (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from dicom_node.destinations import find, takes
-from dicom_node.kinds import KEPT, TAKES_BACK, Kind, Stage
+from dicom_node.kinds import FINAL, KEPT, NOTES, TAKES_BACK, Kind, Stage
 from dicom_node.tables import Book, Delivery, DeliveryState, RemoteAE, Revision, Study
-from dicom_node.worklist.moves import CALLED_OFF, NOTHING_THERE
+from dicom_node.worklist.moves import CALLED_OFF, NOTHING_THERE, SIGNED_INSTEAD
 
 REPLACING = frozenset({Kind.ORU, Kind.FHIR})  # one report of a study at its receiver
 
@@ -30,7 +30,9 @@ def why_it_is_not_needed(tx: Session, delivery: Delivery) -> str:
     """A code: why a queued object has no purpose at its destination any more; empty where it has one."""
     if delivery.stage in TAKES_BACK:
         return "" if _got_any(tx, delivery) and not _is_replaced(tx, delivery) else NOTHING_THERE
-    return CALLED_OFF if _is_taken_back(tx, delivery) else ""
+    if _is_taken_back(tx, delivery):
+        return CALLED_OFF
+    return SIGNED_INSTEAD if _is_signed_over(tx, delivery) else ""
 
 
 def is_called_off(tx: Session, delivery: Delivery) -> bool:
@@ -64,26 +66,49 @@ def _is_taken_back(tx: Session, delivery: Delivery) -> bool:
     return tx.scalar(chosen.limit(1)) is not None
 
 
-def _is_replaced(tx: Session, delivery: Delivery) -> bool:
-    """Has a newer draft's message replaced what this one takes back? Sent after that, it would take the newer one back.
-
-    For a patient's safety it goes out all the same: it may be about another patient.
+def _is_signed_over(tx: Session, delivery: Delivery) -> bool:
+    """Has a person signed a report of the study since this draft's message was queued? Sent after it, the draft would
+    replace it; where the draft came already, in doubt or not, the signed one replaces the draft.
     """
-    if delivery.kind not in REPLACING or delivery.stage is not Stage.REJECTION:
+    if delivery.kind not in REPLACING or delivery.stage is not Stage.DRAFT:
         return False
-    newer = (
+    signed = (
         select(Delivery.id)
         .join(Revision, Revision.id == Delivery.revision_id)
         .where(
             Revision.study_id == delivery.revision.study_id,
-            Revision.number > delivery.revision.number,
             Delivery.destination == delivery.destination,
             Delivery.kind == delivery.kind,
-            Delivery.stage.not_in(TAKES_BACK),
-            Delivery.state.in_([DeliveryState.SENT, DeliveryState.COMMITTED]),
+            Delivery.stage.in_(FINAL),
+            Delivery.state != DeliveryState.CANCELED,
+            Delivery.id > delivery.id,
         )
     )
-    return tx.scalar(newer.limit(1)) is not None
+    return tx.scalar(signed.limit(1)) is not None
+
+
+def _is_replaced(tx: Session, delivery: Delivery) -> bool:
+    """Has a later message of another report replaced what this one takes back? Then it would take that one back.
+
+    Later than the last of its own: a draft of late images that came before the signature has replaced nothing. For a
+    patient's safety it goes out all the same: it may be about another patient.
+    """
+    if delivery.kind not in REPLACING or delivery.stage is not Stage.REJECTION:
+        return False
+    there = (Delivery.destination == delivery.destination, Delivery.kind == delivery.kind, Delivery.stage.not_in(NOTES))
+    last = select(func.max(Delivery.id)).where(Delivery.revision_id == delivery.revision_id, *there)
+    later = (
+        select(Delivery.id)
+        .join(Revision, Revision.id == Delivery.revision_id)
+        .where(
+            Revision.study_id == delivery.revision.study_id,
+            Revision.id != delivery.revision_id,
+            Delivery.id > last.scalar_subquery(),
+            Delivery.state.in_([DeliveryState.SENT, DeliveryState.COMMITTED]),
+            *there,
+        )
+    )
+    return tx.scalar(later.limit(1)) is not None
 
 
 def _got_any(tx: Session, delivery: Delivery) -> bool:
