@@ -88,12 +88,16 @@ def may_send_back(scene: Scene, person: Person) -> None:
 
 
 def may_reject(scene: Scene, person: Person, *, for_safety: bool) -> None:
-    """Is it a draft, and does a radiologist speak for the patient's safety? Raises AlreadySigned, Ended, NotAllowed."""
+    """Is it a draft, and does a radiologist speak for the patient's safety, or beside a signed report?
+
+    Raises AlreadySigned, Ended, NotAllowed.
+    """
     may_be_edited(scene)
     if scene.state is ReportState.AWAITING_SECOND:
         raise NotAllowed("the report has a first signature; send it back, then reject it")
     if for_safety and not person.may_verify:
         raise NotAllowed("only a radiologist rejects for the patient's safety; reject it without that, or ask one")
+    _may_end_beside(scene, person)
 
 
 def may_close(scene: Scene, person: Person) -> None:
@@ -104,8 +108,7 @@ def may_close(scene: Scene, person: Person) -> None:
     may_be_edited(scene)
     if scene.beside is None:
         raise NotAllowed("no signed report stands beside this draft; sign it, or reject it")
-    if not person.may_verify:
-        raise NotAllowed("a radiologist says what becomes of a draft beside a signed report")
+    _may_end_beside(scene, person)
 
 
 def may_withdraw(scene: Scene, person: Person) -> None:
@@ -128,6 +131,11 @@ def is_the_same(person: Person, first: Signature) -> bool:
     if _plain(person.name) & _plain(first.name):
         return True
     return bool(person.identifier) and (person.identifier, person.scheme) == (first.identifier, first.scheme)
+
+
+def _may_end_beside(scene: Scene, person: Person) -> None:
+    if scene.beside is not None and not person.may_verify:
+        raise NotAllowed("a radiologist says what becomes of a draft beside a signed report")
 
 
 def _may_be_second(first: Signature, person: Person) -> None:

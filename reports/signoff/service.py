@@ -188,7 +188,7 @@ class SignOff:
         """End a draft: whoever has it is told, by 113001, or 113037 for the patient's safety.
 
         words: more than the reason says, without a patient's data; may be empty. Raises AlreadySigned, NotAllowed,
-        Ended, OpenedByAnother.
+        Ended, OpenedByAnother; NotShown, of a draft beside a signed report.
         """
         more = clean(words)
         said = f"A person has rejected this AI draft for {WORDS[reason]}."
@@ -199,6 +199,8 @@ class SignOff:
         with self._locked(report_id) as (tx, report):
             scene = look(tx, report_id)
             permits.may_reject(scene, person, for_safety=for_safety)
+            if scene.beside is not None:  # nobody else looks at its film any more
+                copies.must_have_seen(tx, report, person)
             copy = copies.copy_of(tx, report)
             copies.must_be_free(copy, person, copy.version, now)
             moment = clock(tx)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
+from pydicom import Dataset
 from sqlalchemy import select
 
 from dicom_node.kinds import FINAL, TAKES_BACK, Kind, Stage
@@ -13,6 +15,7 @@ from dicom_node.tables import Way
 from reports.objects.content import read_content
 from reports.signoff.errors import IdentityUnproven, NotAllowed, NotShown, SignedBeside, SignedSince
 from reports.signoff.person import Person
+from reports.signoff.reasons import Reason
 from reports.signoff.service import Signed
 from reports.signoff.tables import Decision, Identity, SignedKind
 from reports.tables import Report, ReportState
@@ -40,6 +43,12 @@ def two_drafts(ward: Ward, *, delivered: bool = True) -> tuple[Report, Report]:
 def sign_one(ward: Ward, report: Report, person: Person = CARL) -> Signed:
     opened = ready(ward, person, report.id)
     return service(ward).sign(report.id, person, EDITED, opened.version, now() + timedelta(seconds=1))
+
+
+def named(studies: Iterable[Dataset]) -> set[str]:
+    """SOP Instance UIDs in a sequence of evidence, or of predecessors."""
+    series = [one for study in studies for one in study.ReferencedSeriesSequence]
+    return {str(instance.ReferencedSOPInstanceUID) for one in series for instance in one.ReferencedSOPSequence}
 
 
 def state(ward: Ward, report: Report) -> ReportState:
@@ -78,12 +87,9 @@ def test_what_is_taken_over_is_an_addendum_and_ends_the_draft(ward: Ward, signed
     document = next(ward.document(one) for one in sent if one.stage is Stage.ADDENDUM)
     assert read_content(document).addenda == ("Rib fracture on the late film.",)
     assert read_content(document).findings == EDITED.findings
-    replaced = {
-        str(instance.ReferencedSOPInstanceUID)
-        for study in document.PredecessorDocumentsSequence
-        for series in study.ReferencedSeriesSequence
-        for instance in series.ReferencedSOPSequence
-    }
+    assert named(document.CurrentRequestedProcedureEvidenceSequence) == {films.FILM, f"{films.FILM}.7"}, "both films"
+    replaced = named(document.PredecessorDocumentsSequence)
+
     assert added.sop_instance_uid not in replaced
     assert len(replaced) == 1, "the report that it is added to"
     assert [one.kind for one in sent if one.stage in TAKES_BACK] == [Kind.KOS], "the draft is no second narrative"
@@ -137,6 +143,25 @@ def test_a_draft_is_closed_or_taken_over_only_by_a_radiologist_who_saw_its_film(
     with pytest.raises(IdentityUnproven):
         service(ward).take_over(first.id, RITA, "More.", 1, now() + SOON, seen=done.number)
     assert state(ward, first) is ReportState.DRAFT
+
+
+@ON_SQLITE
+def test_beside_a_signed_report_a_draft_is_rejected_only_by_a_radiologist_who_saw_its_film(ward: Ward) -> None:
+    """The rejection ends the only reason for which anybody still looks at it."""
+    first, second = two_drafts(ward)
+    sign_one(ward, second)
+    ready(ward, TOM, first.id)
+    service(ward).leave(first.id, TOM)
+
+    with pytest.raises(NotAllowed, match="a radiologist"):
+        service(ward).reject(first.id, TOM, Reason.QUALITY, "", now())
+    with pytest.raises(NotShown):
+        service(ward).reject(first.id, CARL, Reason.QUALITY, "", now())
+    assert state(ward, first) is ReportState.DRAFT
+
+    service(ward).film_shown(first.id, CARL, now())
+    service(ward).reject(first.id, CARL, Reason.QUALITY, "", now())
+    assert state(ward, first) is ReportState.REJECTED
 
 
 @pytest.mark.parametrize("signed", [0, 1], ids=["the older is signed", "the later is signed"])

@@ -137,6 +137,7 @@ def test_draft_beside_a_signed_report_still_waits(place: Place) -> None:
     assert place.shown() == (first.id, ReportState.DRAFT)
     assert place.shown(first.id + 7) == (first.id, ReportState.DRAFT)
     assert place.rita.get("/report/next").headers["location"] == "/study/1/report"
+    service(place.room).film_shown(first.id, place.morning.reader, now())
 
     service(place.room).reject(first.id, place.morning.reader, Reason("quality"), "", now())
 
@@ -162,6 +163,10 @@ def test_page_of_a_draft_beside_a_signed_report_says_what_to_do_and_lets_it(plac
     assert (desk["obstacles"]["take-over"], desk["obstacles"]["close"]) == ("", "")
     tom = signed_in(place.room.app, place.room.database, "tom")
     assert tom.post(f"{base}/close", json={"report": first.id}).status_code == 403
+    for act in ("open", "shown"):
+        tom.post(f"{base}/{act}", json={"report": first.id})
+    rejected = tom.post(f"{base}/reject", json={"report": first.id, "reason": "quality", "words": ""})
+    assert (rejected.status_code, "radiologist says" in rejected.json()["detail"]) == (409, True)
     refused = place.rita.post(f"{base}/accept", json={"report": first.id, "version": desk["version"], "pin": "2580"})
     assert (refused.status_code, refused.json()["code"]) == (409, "signed-beside")
     body = {"report": first.id, "version": desk["version"], "words": "Pneumothorax on the first film.", "pin": "2580"}
