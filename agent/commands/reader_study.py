@@ -103,13 +103,15 @@ def make(surroundings: Surroundings, /, as_json: bool, names: tuple[str, ...], a
 
     Both texts get one dress: one paragraph, ordinary letters; no headings, lists, signatures, banners; nothing of
     history, comparison and technique that stands under a heading of its own. Films lose their headers. Length and
-    wording stay: what may give a text away is counted and told, and so are pictures whose header speaks of burnt-in
-    words. Nobody looks at the pixels for you: look through the films before raters do.
+    wording stay: what may give a text away is counted and told, and so are texts that lost words under no such heading
+    and pictures whose header speaks of burnt-in words. Nobody looks at the pixels for you: look through the films
+    before raters do.
 
     \b
     STUDY/            what raters are served: package.json, films/, later grades.db
     STUDY.key.json    who wrote what, seed, what was left out and why
-    With --reader what it wrote lies in STUDY.readings.jsonl; a run that was broken off goes on there.
+    With --reader what it wrote lies in STUDY.readings.jsonl, readable by you only, as it tells what the key tells;
+    a run that was broken off goes on there.
 
     \b
     Exit codes: 0 made; 2 wrong command line, manifest, or too few films; 3 no such file.
@@ -247,6 +249,9 @@ def _texts(
     else:
         model = evaluating.chosen(surroundings, str(making.reader), {**options, "with_scores": False})
         file = making.key.with_name(f"{making.output.name}.readings.jsonl")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.chmod(0o600)  # of a run that was broken off, too: it tells who wrote what, as the key does
         known, who = evaluating.read(cases, model, file, quiet=making.quiet)
         found = dict(known)
     return (cases, {name: reading.text for name, reading in found.items()}), who
@@ -267,7 +272,7 @@ def _make(
 
 
 def _tells(choice: Choice) -> dict[str, Any]:
-    """Of each source: median words, and where in the manifest texts have what may give them away."""
+    """Of each source: median words, and the lines of the manifest whose texts may give it away or have lost words."""
     from statistics import median
 
     from agent.evaluation.packing import SOURCES
@@ -279,7 +284,9 @@ def _tells(choice: Choice) -> dict[str, Any]:
         for line, text in texts:
             for what in text.tells:
                 lines.setdefault(what, []).append(line)
-        found[source] = {"median_words": median(text.words for _, text in texts), "may_tell": lines}
+        lost = [{"line": line, "words": text.lost} for line, text in texts if text.lost]
+        median_words = median(text.words for _, text in texts)
+        found[source] = {"median_words": median_words, "may_tell": lines, "lost": lost}
     return found
 
 
@@ -298,11 +305,16 @@ def _show_made(told: Mapping[str, Any]) -> None:
         click.echo(f"{source} texts: median {texts['median_words']:g} words", err=True)
         for what, lines in texts["may_tell"].items():
             click.echo(f"  warning: {len(lines)} with {what}: lines {_some(lines)}", err=True)
+        if texts["lost"]:
+            worst = sorted(texts["lost"], key=lambda one: -one["words"])
+            lines = _some([f"{one['line']} ({one['words']})" for one in worst])
+            words = "lost words with signatures or banners, look whether findings are among them: lines (words)"
+            click.echo(f"  warning: {len(worst)} {words} {lines}", err=True)
     if told["raters"]:
         tell(told["raters"], as_json=False)
 
 
-def _some(lines: Sequence[int]) -> str:
+def _some(lines: Sequence[object]) -> str:
     return ", ".join(map(str, lines[:_SHOWN])) + (", ..." if len(lines) > _SHOWN else "")
 
 

@@ -7,6 +7,7 @@ whoever makes the study, and not hidden.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,84 +15,56 @@ from typing import Final
 
 from reports.text import MAXIMUM_BYTES, TextRefused, clean
 
-# Headings whose text is about the film; the text of all others is dropped: a model writes none of it.
-_KEPT: Final = frozenset(
+# Headings whose text is about the film; the text of those dropped is not: a model writes none of it.
+_FINDINGS: Final = frozenset(
     {
-        *("finding", "findings", "impression", "impressions", "conclusion", "conclusions", "opinion", "interpretation"),
-        *("report", "result", "results", "assessment", "summary", "chest", "heart", "lungs", "lung", "mediastinum"),
-        *("pleura", "bones", "bone", "soft tissues", "lines", "tubes", "lines and tubes", "lines/tubes", "devices"),
-        *("cardiomediastinum", "cardiomediastinal silhouette", "heart and mediastinum", "airways", "diaphragm"),
-        *("findings and impression", "findings/impression", "support devices", "other", "recommendation"),
-        *("recommendations", "addendum", "notification"),
+        *("finding", "findings", "report", "result", "results", "interpretation"),
+        *("findings and impression", "findings/impression"),
     }
 )
-_SECTIONS: Final = frozenset(  # those of them that are only a place in the report; "Heart: normal." keeps its word
+_SECTIONS: Final = _FINDINGS | {  # only a place in the report; "Heart: normal." keeps its word
+    *("impression", "impressions", "conclusion", "conclusions", "opinion", "assessment", "summary"),
+    *("recommendation", "recommendations", "addendum", "notification", "final report", "preliminary report"),
+}
+_KEPT: Final = _SECTIONS | {
+    *("chest", "heart", "lungs", "lung", "mediastinum", "pleura", "bones", "bone", "soft tissues", "lines", "tubes"),
+    *("lines and tubes", "lines/tubes", "devices", "support devices", "cardiomediastinum", "airways", "diaphragm"),
+    *("cardiomediastinal silhouette", "heart and mediastinum", "other"),
+}
+_LABELS: Final = frozenset(  # what is said below them stands on the same line
     {
-        *("finding", "findings", "impression", "impressions", "conclusion", "conclusions", "opinion", "interpretation"),
-        *("report", "result", "results", "assessment", "summary", "findings and impression", "findings/impression"),
-        *("recommendation", "recommendations", "addendum", "notification"),
+        *("date", "date of exam", "time", "patient", "name", "mrn", "accession", "accession number"),
+        *("referring physician", "signed", "electronically signed by", "dictated by", "transcribed by"),
+        *("reported by", "read by", "approved by", "radiologist", "attending", "resident"),
     }
 )
-_DROPPED: Final = frozenset(
-    {
-        *("indication", "indications", "history", "clinical history", "clinical information", "clinical indication"),
-        *(
-            "clinical data",
-            "comparison",
-            "comparisons",
-            "comparison study",
-            "technique",
-            "exam",
-            "examination",
-            "study",
-        ),
-        *(
-            "procedure",
-            "reason for exam",
-            "reason for examination",
-            "reason for study",
-            "type of exam",
-            "views",
-            "view",
-        ),
-        *(
-            "date",
-            "date of exam",
-            "time",
-            "patient",
-            "name",
-            "mrn",
-            "accession",
-            "accession number",
-            "referring physician",
-        ),
-        *("signed", "electronically signed by", "dictated by"),
-        *(
-            "transcribed by",
-            "reported by",
-            "read by",
-            "approved by",
-            "radiologist",
-            "attending",
-            "resident",
-            "addendum",
-        ),
-        *("wet read", "final report", "preliminary report", "provisional findings impression"),
-    }
-)
+_DROPPED: Final = _LABELS | {
+    *("indication", "indications", "history", "clinical history", "clinical information", "clinical indication"),
+    *("clinical data", "comparison", "comparisons", "comparison study", "technique", "exam", "examination", "study"),
+    *("procedure", "reason for exam", "reason for examination", "reason for study", "type of exam", "views", "view"),
+    *("wet read", "provisional findings impression"),
+}
 _HEADING: Final = re.compile(
     r"(?:^|(?<=[.!?:])[ ]+|\n)[ ]*[*#_\[]*(?P<name>[A-Za-z][A-Za-z/&]*(?:[ ][A-Za-z/&]+){0,3})[*_\]]*[ ]*:[*_\]]*[ ]*"
 )
 _ALONE: Final = re.compile(r"^[ ]*[*#_\[]*(?P<name>[A-Za-z][A-Za-z/]*(?:[ ][A-Za-z/]+){0,3})[*_\]]*[ ]*$", re.MULTILINE)
-# Lines that say who signed, and sentences that say what wrote it.
+# A sentence of one line: where none may begin, and what is inside of one. "Dr. M. Miller" is no end.
+_TITLED: Final = r"(?<!\b[A-Za-z]\.)(?<!\bDr\.)(?<!\bProf\.)"
+_INSIDE: Final = r"(?:[^.!?\n]|[.!?](?=\S)|(?:(?<=\b[A-Za-z])|(?<=\bDr)|(?<=\bProf))\.(?!\S))"
+# Sentences that say who signed; one that only has "reported by" tells of a call and stays.
 _SIGNATURE: Final = re.compile(
-    r"(?im)^.*\b(?:electronically signed|signed by|dictated (?:by|and)|transcribed by|reported by|read by|approved by|"
-    r"final report|wet read)\b.*$"
+    rf"(?im)(?:^|(?<=[.!?]){_TITLED}[ ])[ ]*(?:(?:reported|read) by\b|{_INSIDE}*?\b(?:electronically signed|signed by|"
+    rf"dictated (?:by|and)|transcribed by|approved by|final report|wet read)\b){_INSIDE}*[.!?]*"
 )
 _MACHINE: Final = re.compile(
-    r"(?i)[^\n.]*\b(?:ai-generated|ai draft|generated by (?:an? )?(?:ai|artificial|software|model)|demonstration model|"
-    r"not for clinical use|no radiologist has|written by (?:demonstration )?software|not cleared as)\b[^\n.]*\.?"
+    r"(?i)(?<![^\n.])[^\n.]*\b(?:ai-generated|ai draft|generated by (?:an? )?(?:ai|artificial|software|model)|"
+    r"demonstration model|not for clinical use|no radiologist has|written by (?:demonstration )?software|"
+    r"not cleared as)\b[^\n.]*\.?"
 )
+_SENTENCE_END: Final = re.compile(r"(?<!\bDr)[.!?](?=\s|$)|\n(?=[ ]*(?:\n|[^a-z\s]))")
+_LABEL_END: Final = re.compile(rf"(?:(?<=[.!?]){_TITLED}(?!\S)|(?=\n)|$)")
+_BLANK_LINE: Final = re.compile(r"\n[ ]*\n|$")
+_WORD: Final = re.compile(r"[^\W\d_]+")
 _INLINE: Final = re.compile(r"(?<=[^\s.!?:])[ ]+(?=(?:FINDINGS?|IMPRESSION|CONCLUSION)[ ]*:)")
 _ITEM: Final = r"(?:[-*•·]|\(?\d{1,2}[.)])[ ]+"
 _BULLET: Final = re.compile(rf"(?m)^[ ]*{_ITEM}|(?<=[.:;])[ ]+\(?\d{{1,2}}[.)][ ]+(?=[A-Z])")
@@ -132,10 +105,14 @@ TELLS: Final = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Dressed:
-    """A text as raters see it. tells: what in it may give away who wrote it, or whom it is about."""
+    """A text as raters see it. tells: what in it may give away who wrote it, or whom it is about.
+
+    lost: how many words are gone that stood under no heading of those dropped: signatures, banners.
+    """
 
     text: str
     tells: tuple[str, ...]
+    lost: int = 0
 
     @property
     def words(self) -> int:
@@ -150,12 +127,18 @@ def dress(text: str) -> Dressed:
     """
     if len(text) > MAXIMUM_BYTES:
         raise TextRefused("endless-text", f"the text is over {MAXIMUM_BYTES} characters")
-    plain = clean(text).translate(_QUOTES)
-    for pattern, instead in ((_SIGNATURE, ""), (_MACHINE, " "), (_INLINE, ".\n"), (_OPEN_END, ".\n"), (_BULLET, " ")):
+    plain = whole = clean(text).translate(_QUOTES)
+    for pattern, instead in ((_MACHINE, " "), (_INLINE, ".\n"), (_OPEN_END, ".\n"), (_BULLET, " ")):
         plain = pattern.sub(instead, plain)
-    running = re.sub(r"\s+", " ", " ".join(_parts(plain))).strip()
-    running = _ordinary(_spaced(running))
-    return Dressed(running, tuple(name for name, pattern in _TELLS.items() if pattern.search(running)))
+    shown, dropped = [], Counter[str]()
+    for part, kept in _parts(plain):
+        if kept:
+            shown.append(_ended(_SIGNATURE.sub("", part)))
+        else:
+            dropped += _words(part)
+    running = _ordinary(_spaced(re.sub(r"\s+", " ", " ".join(shown)).strip()))
+    lost = _words(whole) - _words(running) - dropped
+    return Dressed(running, tuple(name for name, pattern in _TELLS.items() if pattern.search(running)), lost.total())
 
 
 def refusal(text: str) -> str:
@@ -167,21 +150,32 @@ def refusal(text: str) -> str:
     return "" if any(character.isalnum() for character in dressed.text) else "empty-text"
 
 
-def _parts(text: str) -> Iterator[str]:
-    """What stands below the headings that are kept; what stands before the first belongs to the report."""
-    kept, start = True, 0
-    for begin, end, name in sorted(_headings(text)):
+def _parts(text: str) -> Iterator[tuple[str, bool]]:
+    """All of it in order, and whether it is kept; what stands under no heading belongs to the report."""
+    start = 0
+    headings = sorted(_headings(text))
+    # Below the last heading for findings some may stand bare under another one.
+    last = max((begin for begin, _, name in headings if name in _FINDINGS), default=-1)
+    for number, (begin, end, name) in enumerate(headings):
         if begin < start:
             continue
-        if kept:
-            yield _ended(text[start:begin])
-        kept = name not in _DROPPED
-        start = end if name in _SECTIONS or not kept else begin
-        if start == begin:  # "Heart: normal." is a sentence of the report
-            yield text[begin:end]
-            start = end
-    if kept:
-        yield _ended(text[start:])
+        yield text[start:begin], True
+        start = end
+        if name in _DROPPED:
+            following = next((one for one, _, _ in headings[number + 1 :] if one >= end), len(text))
+            start = min(following, _section_end(text, begin, end, name, bare=begin > last))
+        yield text[begin:start], name not in _DROPPED and name not in _SECTIONS  # "Heart: normal." is a sentence
+    yield text[start:], True
+
+
+def _section_end(text: str, begin: int, end: int, name: str, *, bare: bool) -> int:
+    """Where a section that is dropped ends at the latest, lest it takes findings along."""
+    ends = [_BLANK_LINE]
+    if name in _LABELS:
+        ends.append(_LABEL_END)
+    elif bare or text[:begin].rpartition("\n")[2].strip(" *#_["):
+        ends.append(_SENTENCE_END)
+    return min(found.end() for found in (one.search(text, end) for one in ends) if found)
 
 
 def _headings(text: str) -> Iterator[tuple[int, int, str]]:
@@ -190,6 +184,11 @@ def _headings(text: str) -> Iterator[tuple[int, int, str]]:
             name = found["name"].lower().strip()
             if name in _DROPPED or name in _KEPT:
                 yield found.start("name"), found.end(), name
+
+
+def _words(text: str) -> Counter[str]:
+    """Each with its number, however it is written."""
+    return Counter(_WORD.findall(text.lower()))
 
 
 def _ended(part: str) -> str:

@@ -34,6 +34,61 @@ def test_however_it_was_written_it_looks_alike(written: str) -> None:
     assert dress(written).tells == ()
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (
+            "FINDINGS: Large right pneumothorax. Findings were reported by telephone to the ward.\n"
+            "IMPRESSION: As above.",
+            "Large right pneumothorax. Findings were reported by telephone to the ward. As above.",
+        ),
+        (
+            "INDICATION: Cough.\n\nCOMPARISON: None.\n\nThe heart is enlarged. Large right pneumothorax.\n\n"
+            "IMPRESSION: As above.",
+            "The heart is enlarged. Large right pneumothorax. As above.",
+        ),
+        (
+            "Portable chest. Comparison: 3/4/2019. Large right pneumothorax.",
+            "Portable chest. Large right pneumothorax.",
+        ),
+        (
+            "FINDINGS: Clear.\nIMPRESSION: Normal.\nADDENDUM: There is a small right apical pneumothorax, "
+            "not mentioned above.",
+            "Clear. Normal. There is a small right apical pneumothorax, not mentioned above.",
+        ),
+        ("FINAL REPORT\nThe heart is enlarged.\nIMPRESSION: Stable.", "The heart is enlarged. Stable."),
+        ("COMPARISON: None. Rib fracture. IMPRESSION: As above.", "Rib fracture. As above."),
+        ("COMPARISON: None\nRib fracture. Clear lungs.", "Rib fracture. Clear lungs."),
+        ("FINDINGS: Clear lungs.\nCOMPARISON: None.\nRib fracture.", "Clear lungs. Rib fracture."),
+        ("Clear lungs. Radiologist: Dr. A. Miller. Rib fracture.", "Clear lungs. Rib fracture."),
+        ("INDICATION: Cough.\nFever. Chills\nFINDINGS: Clear.", "Clear."),
+    ],
+)
+def test_findings_stay_wherever_they_stand(written: str, shown: str) -> None:
+    assert (dress(written).text, dress(written).lost) == (shown, 0)
+
+
+@pytest.mark.parametrize(
+    ("written", "shown", "lost"),
+    [
+        (
+            "FINDINGS: Lungs are clear. Agree with the wet read. New left rib fracture.\nIMPRESSION: Rib fracture.",
+            "Lungs are clear. New left rib fracture. Rib fracture.",
+            5,
+        ),
+        ("Clear lungs. Rib fracture was signed by Dr. A. Miller, M.D. Effusion.", "Clear lungs.", 11),
+        (SAME + "\nElectronically signed by Dr. Somebody. Effusion.", SAME + " Effusion.", 5),
+        ("AI-GENERATED DRAFT - NOT VERIFIED\n" + SAME, SAME, 5),
+    ],
+)
+def test_words_that_go_with_a_signature_or_a_banner_are_counted(written: str, shown: str, lost: int) -> None:
+    assert (dress(written).text, dress(written).lost) == (shown, lost)
+
+
+def test_a_long_text_takes_no_long_time() -> None:
+    assert dress("x " * 30000).words == 30000
+
+
 def test_what_names_a_place_in_the_chest_is_no_heading() -> None:
     assert dress("Lungs: clear. Heart: normal.").text == "Lungs: clear. Heart: normal."
     assert dress("Recommendation: CT of the chest.").text == "CT of the chest."

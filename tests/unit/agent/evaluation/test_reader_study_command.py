@@ -94,6 +94,7 @@ def test_a_reader_of_ours_may_write_at_once(tmp_path: Path) -> None:
     who = json.loads((tmp_path / "S.key.json").read_text())["who"]
     assert "DEMONSTRATION MODEL" in who["notice"]
     assert (tmp_path / "S.readings.jsonl").is_file()
+    assert (tmp_path / "S.readings.jsonl").stat().st_mode & 0o777 == 0o600
     assert not list((tmp_path / "S").rglob("*readings*"))
     assert "DEMONSTRATION" not in (tmp_path / "S" / "package.json").read_text()
 
@@ -107,6 +108,19 @@ def test_films_whose_texts_tell_can_be_left_out(tmp_path: Path) -> None:
     assert told["left_out"] == {"have a text with marks of de-identification": 1}
     both = ("--leave-out", "marks", "--leave-out", "comparison")
     assert json.loads(run(*arguments, "--output", tmp_path / "T", *both).stdout)["films"] == 2
+
+
+def test_texts_that_lost_words_are_named_by_their_line_and_not_quoted(tmp_path: Path) -> None:
+    manifest, texts = write_sources(tmp_path)
+    manifest.write_text(manifest.read_text().replace("FILM 1.", "FILM 1. SECRET WET READ AGREES."))
+    arguments = ("make", "--manifest", manifest, "--readings", texts)
+    told = json.loads(run(*arguments, "--output", tmp_path / "S", "--json").stdout)
+    assert told["texts"]["original"]["lost"] == [{"line": 3, "words": 4}]
+    assert told["texts"]["ai"]["lost"] == []
+    shown = run(*arguments, "--output", tmp_path / "T").output
+    assert "1 lost words with signatures or banners" in shown
+    assert "lines (words) 3 (4)" in shown
+    assert "SECRET" not in shown.upper()
 
 
 def test_the_words_for_what_tells_are_those_of_the_option() -> None:
