@@ -21,6 +21,7 @@ from dicom_node.tls import ClientContext
 
 log = structlog.get_logger("listen")
 
+_TELL_SECONDS = 60.0  # at most so often that handshakes were ended for others: a flood must not fill the log too
 _HEADER = struct.Struct(">BxL")  # PDU type and length (PS3.8 9.3.1)
 _P_DATA = 0x04
 _LONGEST = MappingProxyType({0x01: 1 << 20, 0x02: 1 << 20, 0x03: 1024, 0x05: 1024, 0x06: 1024, 0x07: 1024})
@@ -162,20 +163,33 @@ class Handshakes:
         self._most = most
         self._lock = threading.Lock()
         self._unfinished: list[TlsPDUSocket] = []
+        self._ended = 0  # since that was last said
+        self._quiet_until = 0.0
 
     @contextmanager
     def one_more(self, secured: TlsPDUSocket) -> Iterator[None]:
         """Have it among them; it may be ended from now on, by a later one."""
         with self._lock:
-            oldest = self._unfinished.pop(0) if len(self._unfinished) >= self._most else None
+            if len(self._unfinished) >= self._most:
+                self._unfinished.pop(0).hang_up()  # before its own thread, which waits for the lock, can close it
+                self._ended += 1
             self._unfinished.append(secured)
-        if oldest is not None:
-            oldest.hang_up()
+            ended = self._to_be_said(time.monotonic())
+        if ended:
+            log.warning("handshakes_ended", count=ended, most=self._most)
         try:
             yield
         finally:
             with self._lock:
                 self._unfinished = [one for one in self._unfinished if one is not secured]
+
+    def _to_be_said(self, now: float) -> int:
+        """How many were ended, once that may be said again; the lock is held."""
+        if not self._ended or now < self._quiet_until:
+            return 0
+        ended, self._ended = self._ended, 0
+        self._quiet_until = now + _TELL_SECONDS
+        return ended
 
 
 def shake_hands(plain: socket.socket, context: ssl.SSLContext, *, seconds: float, among: Handshakes) -> TlsPDUSocket:
