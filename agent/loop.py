@@ -112,6 +112,7 @@ class Heart:
         self._stop = stop
         self._started: datetime | None = None
         self._detail = ""
+        self._last_words: str | None = None
         self._changed = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="heart")
 
@@ -127,9 +128,14 @@ class Heart:
         self._changed.set()
 
     def say_last(self, words: str) -> None:
-        """What the process still waits for, though it was told to stop."""
-        with suppress(SQLAlchemyError, OSError):
-            self._say_stopped(words)
+        """What the process still waits for, though it was told to stop; the same again is not written again."""
+        if words == self._last_words:
+            return
+        self._last_words = words
+        try:
+            self._say_stopped()
+        except (SQLAlchemyError, OSError):
+            self._last_words = None  # it was not said
 
     def end(self) -> None:
         """Stop beating and wait a moment for the last one, which says so. Calling it again does nothing."""
@@ -166,9 +172,10 @@ class Heart:
                 ProcessBeat(name=self._name, pid=os.getpid(), started_at=self._started, beat_at=now, detail=detail)
             )
 
-    def _say_stopped(self, words: str = "") -> None:
-        """Unless another process beats under this name by now."""
+    def _say_stopped(self) -> None:
+        """With the last words, unless another process beats under this name by now."""
         with self._database.write() as tx:
-            beat = tx.get(ProcessBeat, self._name)
+            beat = tx.get(ProcessBeat, self._name, with_for_update=True)
+            words = self._last_words  # as of now: the thread of the heart says it as well
             if beat is not None and beat.pid == os.getpid():
                 beat.beat_at, beat.detail = clock(tx), f"{STOPPED}; {words}" if words else STOPPED

@@ -103,6 +103,27 @@ def test_the_last_beat_says_that_it_was_stopped(sqlite_url: str, open_database: 
     heart.end()
 
 
+def test_what_is_waited_for_is_written_when_it_changes(
+    sqlite_url: str, open_database: Callable[[str], Database]
+) -> None:
+    database, stop = open_database(sqlite_url), threading.Event()
+    heart = loop.Heart("listen", database, stop)
+    heart.start()
+    wait_until(lambda: beats(database) == {"listen": ""}, "the first beat")
+    heart.end()
+    heart.say_last("2 associations")
+    with database.write() as tx:
+        tx.scalars(select(ProcessBeat)).one().detail = "as it was"
+
+    heart.say_last("2 associations")
+    assert beats(database) == {"listen": "as it was"}, "nothing is new"
+
+    heart.say_last("1 association")
+    assert beats(database) == {"listen": f"{STOPPED}; 1 association"}
+    heart._say_stopped()
+    assert beats(database) == {"listen": f"{STOPPED}; 1 association"}, "the last beat wipes nothing"
+
+
 def test_new_words_are_said_at_once(
     sqlite_url: str, open_database: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
