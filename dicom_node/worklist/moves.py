@@ -134,7 +134,7 @@ def where_it_is(tx: Session, revision: Revision) -> str:
         return "the study was held before its draft was sent"
     return (
         f"the study was held while its draft was being sent: a draft with the identity of the first patient is in "
-        f"{', '.join(there)}; have it removed there"
+        f"{', '.join(dict.fromkeys(there))}; have it removed there"
     )
 
 

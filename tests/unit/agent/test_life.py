@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from dicom_node import worklist
 from dicom_node.kinds import Kind, Stage
-from dicom_node.tables import Book, DeliveryState, Mode
+from dicom_node.tables import Book, DeliveryState, Mode, Revision
+from dicom_node.worklist.moves import where_it_is
 from reports import drafts, life
 from reports.life import RULES
 from reports.objects import tree
@@ -307,3 +308,12 @@ def test_the_manual_shows_the_table_as_it_is() -> None:
         )
         for event in ENDING
     }
+
+
+def test_a_place_that_has_several_documents_of_a_held_study_is_named_once(ward: Ward) -> None:
+    ward.peer("BOX", Kind.BASIC_TEXT, Kind.TID1500)
+    ward.peer("PACS", Kind.BASIC_TEXT, Kind.TID1500)
+    ward.study_with_draft()
+    assert len(ward.deliver()) == 4
+    said = ward.ask(lambda tx: where_it_is(tx, tx.get_one(Revision, 1)))
+    assert said.endswith("is in BOX, PACS; have it removed there")
