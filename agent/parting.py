@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator
+from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,6 +14,7 @@ from dicom_node import beats
 from dicom_node.database import Database, clock
 from dicom_node.tables import Delivery, ProcessBeat, Workitem, WorkitemState
 
+_MOMENT_SECONDS: Final = 1.0
 AGAIN = "Ctrl-C again ends everything at once; nothing is lost, what is not finished is done again"
 
 
@@ -25,6 +28,26 @@ def waited_for(database_url: str, alive: Collection[str]) -> str:
         return ", ".join(alive)
     finally:
         database.close()
+
+
+class Asking:
+    """Asks in a thread of its own: a database that does not answer keeps nobody who has a deadline."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._known = ""
+        self._thread: threading.Thread | None = None
+
+    def waited_for(self, alive: Collection[str]) -> str:
+        """As `waited_for`, where that is known in a moment; else what was known last, else their names."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._ask, args=(tuple(alive),), daemon=True, name="parting")
+            self._thread.start()
+        self._thread.join(_MOMENT_SECONDS)
+        return self._known or ", ".join(alive)
+
+    def _ask(self, alive: Collection[str]) -> None:
+        self._known = waited_for(self._database_url, alive)
 
 
 def _words(tx: Session, name: str) -> str:

@@ -157,10 +157,10 @@ class Supervisor:
 
     def _wait_for(self, names: Sequence[str], deadline: float, at_once: threading.Event, *, told: bool) -> None:
         """Until they have ended, or it is time; says at once, and then every few seconds, what is waited for."""
-        due = 0.0
+        due, asking = 0.0, parting.Asking(self._config.node.database_url)
         while (alive := self._alive(names)) and (now := time.monotonic()) < deadline and not at_once.is_set():
             if told and now >= due:
-                words = parting.waited_for(self._config.node.database_url, [*alive])
+                words = asking.waited_for([*alive])
                 log.info("stopping", waiting_for=words, at_most_seconds=round(deadline - now), hint=parting.AGAIN)
                 due = now + _TELL_SECONDS
             at_once.wait(0.05)

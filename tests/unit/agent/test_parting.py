@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -43,6 +44,23 @@ def test_what_the_processes_are_busy_with_is_counted_and_the_others_are_named(wa
 
 def test_without_an_answer_of_the_database_the_names_say_enough(tmp_path: Path) -> None:
     assert parting.waited_for(f"sqlite:///{tmp_path}/absent/x.db", ["listen", "work"]) == "listen, work"
+
+
+def test_a_database_that_does_not_answer_keeps_nobody_waiting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        asking = parting.Asking(f"postgresql+psycopg://wetread@127.0.0.1:{port}/wetread?sslmode=disable")
+
+        assert asking.waited_for(["listen", "work"]) == "listen, work"
+
+        thread = asking._thread
+        assert thread is not None
+        assert thread.is_alive(), "it is asked still"
+        assert asking.waited_for(["work"]) == "work"
+        assert asking._thread is thread, "one question at a time"
+        silent.accept()[0].close()
+    thread.join(60)
+    assert asking.waited_for(["listen"]) == "listen"
 
 
 class Deaf(Supervisor):
