@@ -190,16 +190,17 @@ def result(study: Path, key: Path | None, output: Path | None, unfinished: bool,
     from dicom_node.errors import WrongState
     from reports.grading.package import verify
 
-    with opened(study) as (package, database), database.read() as tx:
+    with opened(study) as (package, database):
         verify(package)
         whole = read_key(key or _key_beside(study), package)
-        graded, waiting = collect(tx, whole, package)
-        if not graded:
-            raise WrongState(f"{study} has no raters yet: wetread eval reader-study raters add {study} NAME")
-        if waiting and not unfinished:
-            told = ", ".join(f"{name} ({done} of {of})" for name, (done, of) in waiting.items())
-            raise WrongState(f"not everybody has finished: {told}; --unfinished shows what there is")
-        verdicts, every = judge(graded, whole, package, waiting), sheet(tx, whole)
+        with database.read() as tx:
+            (graded, waiting), every = collect(tx, whole, package), sheet(tx, whole)
+    if not graded:
+        raise WrongState(f"{study} has no raters yet: wetread eval reader-study raters add {study} NAME")
+    if waiting and not unfinished:
+        told = ", ".join(f"{name} ({done} of {of})" for name, (done, of) in waiting.items())
+        raise WrongState(f"not everybody has finished: {told}; --unfinished shows what there is")
+    verdicts = judge(graded, whole, package, waiting)
     if output is not None:
         _write(verdicts, every, output)
     print_json(plain(verdicts)) if as_json else click.echo(markdown(verdicts))
@@ -210,8 +211,9 @@ def result(study: Path, key: Path | None, output: Path | None, unfinished: bool,
 def _making(options: Mapping[str, Any], names: Sequence[str], *, quiet: bool) -> _Making:
     """What is wrong is said before anything is read."""
     from agent.evaluation.packing import must_be_new
+    from reports.grading.raters import well_named
 
-    if len(set(names)) < len(names):
+    if len({well_named(name) for name in names}) < len(names):
         raise click.UsageError("each --rater needs a name of its own")
     if (options["readings"] is None) == (options["reader"] is None):
         raise click.UsageError("name either --readings or --reader")

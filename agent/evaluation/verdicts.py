@@ -117,24 +117,10 @@ def collect(tx: Session, key: Key, package: Package) -> tuple[list[Graded], dict
 
 
 def sheet(tx: Session, key: Key) -> str:
-    """Every turn as CSV: for a statistician, with comments. No secret is left in it: it tells who wrote what."""
+    """Every turn as CSV with source and comment, for a statistician: like the key it tells who wrote what."""
     written = io.StringIO()
     out = csv.writer(written, lineterminator="\n")
-    out.writerow(
-        (
-            "rater",
-            "position",
-            "item",
-            "film",
-            "source",
-            "grade",
-            "success",
-            "comment",
-            "seconds",
-            "graded_at",
-            "changes",
-        )
-    )
+    out.writerow(_COLUMNS)
     for rater in books.everybody(tx):
         for turn in tx.scalars(select(Turn).where(Turn.rater_id == rater.id).order_by(Turn.position)):
             told = key.told[turn.item]

@@ -44,9 +44,7 @@ def add(tx: Session, package: Package, name: str, link: str, now: datetime) -> R
 
     Raises ConfigurationError: no name. WrongState: there is one of that name.
     """
-    name = name.strip()
-    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-        raise ConfigurationError(f"a rater's name has 1 to {LONGEST_NAME} characters; initials or a code will do")
+    name = well_named(name)
     rater = Rater(name=name, link_digest=sha256(link.encode()), session_digest="", added_at=now)
     try:
         tx.add(rater)
@@ -58,6 +56,14 @@ def add(tx: Session, package: Package, name: str, link: str, now: datetime) -> R
     order = shuffled(package.film_of(), f"{package.order_seed} {name}")
     tx.add_all(Turn(rater_id=rater.id, position=place, item=item) for place, item in enumerate(order, start=1))
     return rater
+
+
+def well_named(name: str) -> str:
+    """The name without spaces around it. Raises ConfigurationError: nobody can be called so."""
+    name = name.strip()
+    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise ConfigurationError(f"a rater's name has 1 to {LONGEST_NAME} characters; initials or a code will do")
+    return name
 
 
 def renew(tx: Session, name: str, link: str) -> Rater:

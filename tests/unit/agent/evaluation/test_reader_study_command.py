@@ -244,6 +244,8 @@ def test_what_is_not_there_or_there_already_is_said_before_anything_is_read(stud
     twice = ("--rater", "ann", "--rater", "ann")
     refused = run("make", "--manifest", manifest, "--readings", texts, "--output", tmp_path / "X", *twice)
     assert (refused.exit_code, "a name of its own" in refused.output) == (2, True)
+    nameless = run("make", "--manifest", manifest, "--readings", texts, "--output", tmp_path / "X", "--rater", " ")
+    assert isinstance(nameless.exception, ConfigurationError)
     assert not (tmp_path / "X").exists()
 
 
