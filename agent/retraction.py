@@ -22,6 +22,7 @@ from reports.tables import Event
 
 log = structlog.get_logger("dispatch")
 
+_HIDING_NUMBERS = 10_000  # Instance Numbers above it, in the series of the rejections: those are numbered by revision
 _DOCUMENTS = frozenset({Kind.BASIC_TEXT, Kind.TID1500, Kind.PDF, Kind.SC})
 _REPLACING = frozenset({Kind.ORU, Kind.FHIR})  # of several that a destination got, the newest stands
 
@@ -63,7 +64,7 @@ def _hidden(desk: Desk, hiding: Hiding, everyone: Sequence[Destination]) -> list
         words=hidings.WORDS,
         drafted_at=hiding.drafted_at,
         at=hiding.at,
-        number=hiding.number,
+        number=_HIDING_NUMBERS + hiding.number,
     )
     made = outbox.take_back(drafting.load(desk, hiding.digest), there, everyone, drafting.workshop_of(desk), taking)
     return [replace(packet, stage=Stage.HIDING) for packet in made.packets]

@@ -234,3 +234,17 @@ def test_a_draft_that_is_not_proven_is_not_hidden_yet_for_it_may_be_sent_again(w
     ward.deliver()
     assert ward.recaller.step() == 1
     assert stages(ward.deliver()) == [("PACS", Kind.KOS, Stage.HIDING)]
+
+
+@ON_SQLITE
+def test_a_note_that_takes_the_report_back_later_has_another_number_in_the_series(ward: Ward) -> None:
+    signed_and_hidden(ward)
+    (hiding,) = ward.deliver()
+    service(ward).withdraw(ward.study().id, RITA, "The wrong film.", now())
+    ward.recaller.step()
+    (rejection,) = ward.deliver()
+
+    assert (hiding.stage, rejection.stage) == (Stage.HIDING, Stage.REJECTION)
+    documents = [ward.document(note) for note in (hiding, rejection)]
+    assert len({one.SeriesInstanceUID for one in documents}) == 1
+    assert len({one.InstanceNumber for one in documents}) == 2
