@@ -35,6 +35,10 @@ _CODED: Final = MappingProxyType(
         "laterality": frozenset({"L", "R", "B"}),
     }
 )
+_MEASURED: Final = (  # numbers and words of ours: all that shows the film
+    *("width", "height", "bits", "signed", "orientation", "spacing", "lossy", "lowest", "step", "count", "planes"),
+    *("padding", "inverted", "shown", "span", "slope", "intercept", "list"),
+)
 _BLANK: Final = ("taken", "body_part", "photometric", "burned_in")
 
 
@@ -223,7 +227,7 @@ def _films(choice: Choice, seed: str, folder: Path, progress: Callable[[int], No
                 left_out[f"cannot be decoded ({error.code})"] += 1
                 continue
             header, planes = opened(values)
-            said, header = str(header["burned_in"]).upper(), _harmless(header)
+            said, header = str(header["burned_in"]).upper(), harmless(header)
             burned_in += [pair.case.line] if said == "YES" else []
             unsaid += said not in {"NO", "YES"}
             values = packed(header, planes)
@@ -242,9 +246,9 @@ def _developed(path: Path, decoder: DecoderProcess) -> tuple[bytes, bytes]:
     return decoder.look("preview", path), decoder.look("values", path)
 
 
-def _harmless(told: dict[str, Any]) -> dict[str, Any]:
+def harmless(told: dict[str, Any]) -> dict[str, Any]:
     """The header of a film without free text, days and institutions."""
-    kept = {**told, **dict.fromkeys(_BLANK, ""), "notes": []}
+    kept = {name: told[name] for name in _MEASURED if name in told} | dict.fromkeys(_BLANK, "") | {"notes": []}
     for name, allowed in _CODED.items():
         kept[name] = told[name] if told[name] in allowed else ""
     kept["windows"] = [{**window, "explanation": ""} for window in told["windows"]]

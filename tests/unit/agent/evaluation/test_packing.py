@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agent.evaluation.packing import ForeignKey, Recipe, choose, pack, read_key
-from agent.imaging.viewable import opened
+from agent.evaluation.packing import ForeignKey, Recipe, choose, harmless, pack, read_key
+from agent.imaging.viewable import of_grays, opened
 from agent.manifest import Case
 from dicom_node.errors import ConfigurationError, NotFound
 from reports.grading.package import read_package, verify
@@ -158,6 +158,13 @@ def test_of_a_dicom_header_only_what_shows_the_film_comes_in(tmp_path: Path) -> 
     assert (header["view"], header["modality"], header["taken"], header["body_part"]) == ("PA", "DX", "", "")
     assert header["windows"][0]["center"] == 2000
     assert len(planes) == 2 * values.size
+
+
+def test_what_a_header_may_say_one_day_does_not_come_in(tmp_path: Path) -> None:
+    header, _ = opened(of_grays(np.zeros((8, 8), np.uint8))[1])
+    kept = harmless({**header, "station": "Secret Hospital"})
+    assert "station" not in kept
+    assert kept.keys() == header.keys()
 
 
 def test_a_plain_picture_is_shown_as_it_is(tmp_path: Path) -> None:
