@@ -191,7 +191,11 @@ def obstacles(scene: Scene) -> Mapping[str, str]:
         "send-back": second,
         "take-over": close or _unproven(scene),
         "close": close or _unshown(opened),
-        "reject": _first_of(edit, ("" if is_draft else "It is signed once; send it back instead.")),
+        "reject": _first_of(
+            edit,
+            ("" if is_draft else "It is signed once; send it back instead."),
+            (radiologist or _unshown(opened)) if beside else "",
+        ),
         "hand-over": edit,
         "addendum": signed or _unproven(scene),
         "withdraw": signed,
