@@ -35,4 +35,4 @@ FINAL = frozenset({Stage.SIGNED, Stage.COSIGNED, Stage.ADDENDUM})
 OF_A_NOTICE = frozenset({Kind.BASIC_TEXT})  # one line of text; nothing else has anything to say
 TAKES_BACK = frozenset({Stage.REJECTION, Stage.WITHDRAWAL})
 NOTES = frozenset({*TAKES_BACK, Stage.HIDING})  # they name documents, and are none
-KEPT = FINAL | {Stage.HIDING}  # what a hold or a newer revision never calls off
+KEPT = frozenset({*FINAL, Stage.HIDING})  # what a hold or a newer revision never calls off
