@@ -22,15 +22,33 @@ _FINDINGS: Final = frozenset(
         *("findings and impression", "findings/impression"),
     }
 )
-_SECTIONS: Final = _FINDINGS | {  # only a place in the report; "Heart: normal." keeps its word
-    *("impression", "impressions", "conclusion", "conclusions", "opinion", "assessment", "summary"),
-    *("recommendation", "recommendations", "addendum", "notification", "final report", "preliminary report"),
-}
-_KEPT: Final = _SECTIONS | {
-    *("chest", "heart", "lungs", "lung", "mediastinum", "pleura", "bones", "bone", "soft tissues", "lines", "tubes"),
-    *("lines and tubes", "lines/tubes", "devices", "support devices", "cardiomediastinum", "airways", "diaphragm"),
-    *("cardiomediastinal silhouette", "heart and mediastinum", "other"),
-}
+_SECTIONS: Final = frozenset(
+    _FINDINGS
+    | {  # only a place in the report; "Heart: normal." keeps its word
+        *("impression", "impressions", "conclusion", "conclusions", "opinion", "assessment", "summary"),
+        *("recommendation", "recommendations", "addendum", "notification", "final report", "preliminary report"),
+    }
+)
+_KEPT: Final = frozenset(
+    _SECTIONS
+    | {
+        *(
+            "chest",
+            "heart",
+            "lungs",
+            "lung",
+            "mediastinum",
+            "pleura",
+            "bones",
+            "bone",
+            "soft tissues",
+            "lines",
+            "tubes",
+        ),
+        *("lines and tubes", "lines/tubes", "devices", "support devices", "cardiomediastinum", "airways", "diaphragm"),
+        *("cardiomediastinal silhouette", "heart and mediastinum", "other"),
+    }
+)
 _LABELS: Final = frozenset(  # what is said below them stands on the same line
     {
         *("date", "date of exam", "time", "patient", "name", "mrn", "accession", "accession number"),
@@ -38,12 +56,32 @@ _LABELS: Final = frozenset(  # what is said below them stands on the same line
         *("reported by", "read by", "approved by", "radiologist", "attending", "resident"),
     }
 )
-_DROPPED: Final = _LABELS | {
-    *("indication", "indications", "history", "clinical history", "clinical information", "clinical indication"),
-    *("clinical data", "comparison", "comparisons", "comparison study", "technique", "exam", "examination", "study"),
-    *("procedure", "reason for exam", "reason for examination", "reason for study", "type of exam", "views", "view"),
-    *("wet read", "provisional findings impression"),
-}
+_DROPPED: Final = frozenset(
+    _LABELS
+    | {
+        *("indication", "indications", "history", "clinical history", "clinical information", "clinical indication"),
+        *(
+            "clinical data",
+            "comparison",
+            "comparisons",
+            "comparison study",
+            "technique",
+            "exam",
+            "examination",
+            "study",
+        ),
+        *(
+            "procedure",
+            "reason for exam",
+            "reason for examination",
+            "reason for study",
+            "type of exam",
+            "views",
+            "view",
+        ),
+        *("wet read", "provisional findings impression"),
+    }
+)
 _HEADING: Final = re.compile(
     r"(?:^|(?<=[.!?:])[ ]+|\n)[ ]*[*#_\[]*(?P<name>[A-Za-z][A-Za-z/&]*(?:[ ][A-Za-z/&]+){0,3})[*_\]]*[ ]*:[*_\]]*[ ]*"
 )
