@@ -52,11 +52,12 @@ Earlier = Mapping[str, Mapping[Kind, Dataset]]
 class Draft:
     """A draft in every form that leaves, not stored yet. master: what is kept, whether it leaves or not.
 
-    void: by id of an older revision what takes back its notice, which says that there is no draft. summary: what the
-    worklist page shows of it.
+    file: the master's bytes, as they were checked. void: by id of an older revision what takes back its notice, which
+    says that there is no draft. summary: what the worklist page shows of it.
     """
 
     master: Dataset
+    file: bytes
     made: Made
     modes: frozenset[Mode]
     void: Mapping[int, Made]
@@ -71,6 +72,7 @@ def write(desk: Desk, claim: Claim, sources: Sequence[Dataset], text: DraftText,
     Raises SourceUnusable, DocumentRefused.
     """
     everyone, earlier, formerly = _surroundings(desk, claim)
+    files: dict[str, bytes] = {}
 
     def build(predecessor: Dataset | None) -> Dataset:
         draft = build_draft(
@@ -82,7 +84,7 @@ def write(desk: Desk, claim: Claim, sources: Sequence[Dataset], text: DraftText,
             config=desk.config.reports,
             predecessor=predecessor,
         )
-        check_draft(draft, sources, desk.config.reports)
+        files[str(draft.SOPInstanceUID)] = check_draft(draft, sources, desk.config.reports)
         return draft
 
     master, masters = outbox.editions(build, everyone, Stage.DRAFT, earlier)
@@ -94,10 +96,10 @@ def write(desk: Desk, claim: Claim, sources: Sequence[Dataset], text: DraftText,
         formerly=formerly,
         films=_films_read(sources, provenance, desk.config.reports),
     )
-    made = outbox.parcels(masters, Stage.DRAFT, everyone, workshop_of(desk), report, earlier)
+    made = outbox.parcels(masters, Stage.DRAFT, everyone, workshop_of(desk), report, earlier, files)
     modes, void = frozenset(one.mode for one in everyone), _void_notices(desk, claim, everyone, made)
     read = [source for source in sources if _uid(source) in provenance.films]
-    return Draft(master, made, modes, void, glance.glance_of(report.findings, read))
+    return Draft(master, files[str(master.SOPInstanceUID)], made, modes, void, glance.glance_of(report.findings, read))
 
 
 def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
@@ -107,7 +109,7 @@ def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
     gating.Doubted where a film came in another patient's study meanwhile.
     """
     report.sop_instance_uid = str(draft.master.SOPInstanceUID)
-    report.digest = write_document(desk.config.node.store_folder, draft.made.payload_of(draft.master))
+    report.digest = write_document(desk.config.node.store_folder, draft.file)
     outgoing = store(desk, draft.made.packets)
     void = {revision_id: store(desk, made.packets) for revision_id, made in draft.void.items()}
     with desk.database.write() as tx:
@@ -149,13 +151,14 @@ def write_notice(
         notice = build_notice(
             sources, words, identity, revision=claim.revision, content_at=claim.content_at, config=desk.config.reports
         )
-        check_draft(notice, sources, desk.config.reports)
+        files = {str(notice.SOPInstanceUID): check_draft(notice, sources, desk.config.reports)}
     except (SourceUnusable, DocumentRefused) as error:
         log.warning("notice_left_out", workitem=claim.uid, kind=type(error).__name__)
         return []
     report = outbox.Report(draft=notice, drafted_at=claim.content_at, at=claim.content_at)
     _, masters = outbox.editions(lambda _: notice, wanted, Stage.NOTICE)
-    return store(desk, outbox.parcels(masters, Stage.NOTICE, wanted, workshop_of(desk), report).packets)
+    made = outbox.parcels(masters, Stage.NOTICE, wanted, workshop_of(desk), report, files=files)
+    return store(desk, made.packets)
 
 
 def queue_notice(tx: Session, claim: Claim, outgoing: Sequence[Outgoing]) -> None:

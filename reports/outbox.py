@@ -37,6 +37,7 @@ from reports.tables import Event
 _DICOM: Final = frozenset({Kind.BASIC_TEXT, Kind.TID1500, Kind.PDF, Kind.SC})
 _REJECTED: Final = frozenset({Event.REJECTED, Event.REJECTED_FOR_SAFETY})
 _NONE: Final[Mapping[str, Mapping[Kind, Dataset]]] = MappingProxyType({})
+_NO_FILES: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,6 @@ class Made:
 
     packets: tuple[Packet, ...]
     left_out: tuple[LeftOut, ...]
-
-    def payload_of(self, document: Dataset) -> bytes:
-        """The file of a document: as it goes out, where it does."""
-        uid = str(document.SOPInstanceUID)
-        return next((one.payload for one in self.packets if one.sop_instance_uid == uid), None) or encode(document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +146,16 @@ def parcels(
     workshop: Workshop,
     report: Report,
     earlier: Mapping[str, Mapping[Kind, Dataset]] = _NONE,
+    files: Mapping[str, bytes] = _NO_FILES,
 ) -> Made:
     """Make what each destination gets, by its mode and its objects, in the order of `Kind`.
 
-    masters: as `editions` gives them; a destination without one gets nothing.
+    masters: as `editions` gives them; a destination without one gets nothing. files: by SOP Instance UID what the check
+    of a master returned, which is what leaves; one that is not there is encoded here.
 
     Raises DocumentRefused: an object does not pass its check.
     """
-    press = _Press(workshop, report, {})
+    press = _Press(workshop, report, files, {})
     packets: list[Packet] = []
     left_out: list[LeftOut] = []
     for destination in destinations:
@@ -235,10 +233,15 @@ class _Press:
     """Makes each object once. Lives as long as one call of `parcels`."""
 
     def __init__(
-        self, workshop: Workshop, report: Report, made: dict[tuple[Kind, str, str, int], tuple[_Piece, ...]]
+        self,
+        workshop: Workshop,
+        report: Report,
+        files: Mapping[str, bytes],
+        made: dict[tuple[Kind, str, str, int], tuple[_Piece, ...]],
     ) -> None:
         self._workshop = workshop
         self._report = report
+        self._files = files
         self._made = made
 
     def pieces(
@@ -293,7 +296,7 @@ class _Press:
 
     def _checked(self, document: Dataset, master: Dataset) -> _Piece:
         if document is master:  # was checked when it was made
-            return _of_a_document(document, encode(document))
+            return _of_a_document(document, self._files.get(str(document.SOPInstanceUID)) or encode(document))
         return _of_a_document(document, check_document(document, master, self._workshop.config))
 
 

@@ -27,7 +27,6 @@ from reports.departures import of_other_requests
 from reports.findings import Finding
 from reports.messages.subject import read_subject
 from reports.objects.content import read_content
-from reports.objects.frame import encode
 from reports.objects.signed import Signature as Signing
 from reports.objects.signed import Signer, build_addendum, build_signed
 from reports.objects.tree import plain
@@ -154,7 +153,8 @@ def verify(
     other = scene.first if scene.first is not None and _signed_words(folder, scene.first) == text else None
     first = Signing(_signer(other), other.at) if other is not None else None
     both = other is not None and other.may_verify
-    images = _of_the_request(folder, scene, workshop)
+    read = _films(folder, scene, workshop)
+    images = _of_the_request(folder, scene, read, workshop)
 
     def build(predecessor: Dataset | None) -> Dataset:
         return build_signed(
@@ -169,7 +169,8 @@ def verify(
             images=images,
         )
 
-    return _write(folder, scene, draft, None, build, Stage.COSIGNED if both else Stage.SIGNED, now, workshop)
+    films = tuple(read.values())
+    return _write(folder, scene, draft, None, films, build, Stage.COSIGNED if both else Stage.SIGNED, now, workshop)
 
 
 def add(
@@ -190,7 +191,8 @@ def add(
             predecessor=predecessor,
         )
 
-    return _write(folder, scene, draft, final, build, Stage.ADDENDUM, now, workshop)
+    films = tuple(_films(folder, scene, workshop).values())
+    return _write(folder, scene, draft, final, films, build, Stage.ADDENDUM, now, workshop)
 
 
 def _write(
@@ -198,14 +200,17 @@ def _write(
     scene: Scene,
     draft: Dataset,
     before: Dataset | None,
+    films: tuple[Dataset, ...],
     build: Callable[[Dataset | None], Dataset],
     stage: Stage,
     now: datetime,
     workshop: Workshop,
 ) -> Written:
+    files: dict[str, bytes] = {}
+
     def checked(predecessor: Dataset | None) -> Dataset:
         document = build(predecessor)
-        check_document(document, draft, workshop.config)
+        files[str(document.SOPInstanceUID)] = check_document(document, draft, workshop.config)
         assert stage_of(document) is stage
         return document
 
@@ -218,17 +223,17 @@ def _write(
         at=now,
         findings=shelf.findings_in(master),
         formerly=shelf.findings_in(draft if before is None else before),
-        films=_films(folder, scene, workshop),
+        films=films,
         before=before,
         messaged=scene.messaged,
     )
     made = [
-        outbox.parcels(masters, stage, _those(everyone, names), workshop, what, earlier)
+        outbox.parcels(masters, stage, _those(everyone, names), workshop, what, earlier, files)
         for names, what in _by_what_they_know(scene, report)
     ]
     return Written(
         kind=_KINDS[stage],
-        digest=write_document(folder, encode(master)),
+        digest=write_document(folder, files[str(master.SOPInstanceUID)]),
         sop_instance_uid=str(master.SOPInstanceUID),
         findings=report.findings,
         outgoing=tuple(one for part in made for one in shelf.store(folder, part.packets)),
@@ -269,24 +274,29 @@ def _load(folder: Path, earlier: Mapping[str, Mapping[Kind, str]]) -> Mapping[st
     return {name: {kind: documents[digest] for kind, digest in kinds.items()} for name, kinds in earlier.items()}
 
 
-def _films(folder: Path, scene: Scene, workshop: Workshop) -> tuple[Dataset, ...]:
-    """Headers of the films that were read, without those whose files are gone: they are listed without details."""
-    headers = [_header(folder, digest) for digest in scene.films]
-    return tuple(normalize(header, workshop.config) for header in headers if header is not None)
+def _films(folder: Path, scene: Scene, workshop: Workshop) -> Mapping[str, Dataset]:
+    """By digest the headers of the films that were read; those whose files are gone are listed without details."""
+    headers = {digest: _header(folder, digest) for digest in scene.films}
+    return {digest: normalize(header, workshop.config) for digest, header in headers.items() if header is not None}
 
 
-def _of_the_request(folder: Path, scene: Scene, workshop: Workshop) -> list[Dataset]:
-    """Headers of the images of the film's requested procedure, the film among them; none where its file is gone."""
-    read = _films(folder, scene, workshop)
+def _of_the_request(folder: Path, scene: Scene, read: Mapping[str, Dataset], workshop: Workshop) -> list[Dataset]:
+    """Headers of the images of the film's requested procedure, the film among them; none where its file is gone.
+
+    read: as `_films` gives them.
+    """
     if not read:
         return []
     images = []
     for digest in scene.images:
+        if digest in read:
+            images.append(read[digest])
+            continue
         header = _header(folder, digest)
         if header is not None:
             with suppress(SourceUnusable):  # of no patient or study: of no procedure either
                 images.append(normalize(header, workshop.config))
-    others = {id(one) for one in of_other_requests(images, read[0])}
+    others = {id(one) for one in of_other_requests(images, next(iter(read.values())))}
     return [image for image in images if id(image) not in others]
 
 
