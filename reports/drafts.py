@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Final
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import WrongState
@@ -38,6 +39,17 @@ def of_study(tx: Session, study_id: int, *, lock: bool = False) -> Sequence[Repo
     if lock:
         chosen = chosen.with_for_update(of=Report).execution_options(populate_existing=True)
     return tx.scalars(chosen).all()
+
+
+def signed_one(tx: Session, study_id: int) -> int | None:
+    """Number of the newest report of a study that is signed now; None where none is."""
+    return tx.scalar(_signed_one(), {"study": study_id})
+
+
+@cache
+def _signed_one() -> Select[int]:
+    signed = Report.state == ReportState.VERIFIED
+    return select(func.max(Report.id)).join(Revision).where(Revision.study_id == bindparam("study"), signed)
 
 
 def foremost(reports: Sequence[Report]) -> Report | None:
@@ -72,21 +84,6 @@ def earlier_drafts(tx: Session, study_id: int, *, before: int) -> Mapping[str, M
     for destination, kind, digest in tx.execute(chosen):
         found.setdefault(destination, {})[kind] = digest
     return found
-
-
-def messaged(tx: Session, study_id: int) -> frozenset[str]:
-    """Destinations that have, or may have, a draft of the study as ORU: what is signed takes back its notice there."""
-    chosen = (
-        select(Delivery.destination)
-        .join(Revision, Revision.id == Delivery.revision_id)
-        .where(
-            Revision.study_id == study_id,
-            Delivery.kind == Kind.ORU,
-            Delivery.stage == Stage.DRAFT,
-            or_(Delivery.sent_at.is_not(None), Delivery.claim_token != ""),
-        )
-    )
-    return frozenset(tx.scalars(chosen))
 
 
 def rejected_images(tx: Session, study_id: int) -> frozenset[str]:

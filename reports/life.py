@@ -11,11 +11,11 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
@@ -56,6 +56,7 @@ class Rule:
 
 _NO_ISSUER: Final = ""
 _ANY_ISSUER: Final = "\n"  # no issuer has a line end in its name
+_CANCELED: Final = frozenset({Event.CANCELED, Event.CANCELED_FOR_SAFETY})
 _OPEN = frozenset({ReportState.DRAFT, ReportState.AWAITING_SECOND})
 _DRAFT = frozenset({ReportState.DRAFT})
 _ALSO_SIGNED = frozenset({*_OPEN, ReportState.VERIFIED})
@@ -149,32 +150,67 @@ def silence(tx: Session, study_id: int, *, films: Collection[str] = ()) -> Event
 
     Asked in the transaction that queues a draft, with the study locked by `lock`: no final report can come between.
     """
-    study = tx.get_one(Study, study_id)
-    # a report that came before its study had no study to be booked under
-    early = Sighting.study_id.is_(None) & Sighting.about.in_(_names_of(study))
-    seen = select(Sighting.id).where(Sighting.event == Event.FINAL_ELSEWHERE, (Sighting.study_id == study_id) | early)
-    if tx.scalar(seen.limit(1)) is not None:
+    seen = seen_of(tx, tx.get_one(Study, study_id))
+    return why_silent(tx, study_id, seen, films, signed=drafts.signed_one(tx, study_id) is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of a study elsewhere. final: a signed report. about: objects of it, such as rejected images.
+
+    rejected: SOP Instance UIDs of the images that a PACS has rejected or deleted. merged: its Patient ID was merged
+    into another one, and no person has released the study since.
+    """
+
+    final: bool
+    about: frozenset[str]
+    rejected: frozenset[str]
+    merged: bool
+
+
+def seen_of(tx: Session, study: Study) -> Seen:
+    """One question, and a second one where its patient was merged."""
+    names, merged = _names_of(study), merged_digest(study.patient_id)
+    asked = {"study": study.id, "names": [*names, merged]}
+    rows = [(row.study_id is not None, row.event, row.about, row.at) for row in tx.execute(_sightings(), asked)]
+    heard = [at for own, event, about, at in rows if not own and about == merged and event == Event.PATIENT_CHANGED]
+    return Seen(
+        # a report that came before its study had no study to be booked under
+        final=any(event == Event.FINAL_ELSEWHERE and (own or about in names) for own, event, about, _ in rows),
+        about=frozenset(about for own, _, about, _ in rows if own) - {""},
+        rejected=frozenset(about for own, event, about, _ in rows if own and event in _CANCELED) - {""},
+        merged=bool(heard) and not _was_released(tx, study, max(heard)),
+    )
+
+
+def why_silent(tx: Session, study_id: int, seen: Seen, films: Collection[str], *, signed: bool) -> Event | None:
+    """As `silence`, where it is known already what was seen and whether a report of the study is signed."""
+    if seen.final:
         return Event.FINAL_ELSEWHERE
-    rejected = select(Sighting.event).join(Instance, Instance.sop_instance_uid == Sighting.about)
-    gone = tx.scalar(rejected.where(Sighting.study_id == study_id, Instance.digest.in_(films)).limit(1))
-    if gone is not None:
-        return Event(gone)
-    if was_merged_away(tx, study):
+    if seen.about:
+        rejected = select(Sighting.event).join(Instance, Instance.sop_instance_uid == Sighting.about)
+        gone = tx.scalar(rejected.where(Sighting.study_id == study_id, Instance.digest.in_(films)).limit(1))
+        if gone is not None:
+            return Event(gone)
+    if seen.merged:
         return Event.PATIENT_CHANGED
-    signed = select(Report.id).join(Revision).where(Revision.study_id == study_id, Report.state == ReportState.VERIFIED)
-    return Event.SIGNED_ALREADY if tx.scalar(signed.limit(1)) is not None else None
+    return Event.SIGNED_ALREADY if signed else None
 
 
-def was_merged_away(tx: Session, study: Study) -> bool:
-    """Was its Patient ID merged into another one, and has no person released the study since?"""
-    merged = Sighting.study_id.is_(None) & (Sighting.about == merged_digest(study.patient_id))
-    heard = tx.scalar(select(func.max(Sighting.at)).where(merged, Sighting.event == Event.PATIENT_CHANGED))
-    if heard is None:
-        return False
+@cache
+def _sightings() -> Select[int | None, str, str, datetime]:
+    """Those of a study, and those that came before any study and name this one or its patient."""
+    early = Sighting.study_id.is_(None) & Sighting.about.in_(bindparam("names", expanding=True))
+    chosen = select(Sighting.study_id, Sighting.event, Sighting.about, Sighting.at)
+    return chosen.where((Sighting.study_id == bindparam("study")) | early)
+
+
+def _was_released(tx: Session, study: Study, heard: datetime) -> bool:
+    """Has a person said since then whose study it is?"""
     released = select(AuditRow.id).where(
         AuditRow.study_id == study.id, AuditRow.event == "study-released", AuditRow.at >= heard
     )
-    return tx.scalar(released.limit(1)) is None
+    return tx.scalar(released.limit(1)) is not None
 
 
 def merged_digest(patient_id: str) -> str:

@@ -87,7 +87,7 @@ class Report:
     findings: what the text of the master says. formerly: what that of the report before it said. before: the narrative
     of that report. films: normalized headers of its images. draft: the machine's draft; the master itself where that is
     one. drafted_at, at: aware; when that was written, and when this happened. messaged: destinations that have, or may
-    have, a draft of the study as ORU (`reports.drafts.messaged`); None: any may.
+    have, a draft of the study as ORU (`reports.signoff.possessions`); None: any may.
     """
 
     draft: Dataset

@@ -5,23 +5,25 @@ Two readings that are equal mean that nothing has happened between them that the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from dicom_node import worklist
 from dicom_node.destinations import destinations
 from dicom_node.errors import NotFound
-from dicom_node.kinds import FINAL, Kind, Stage
+from dicom_node.kinds import FINAL, Kind
 from dicom_node.tables import Book, Delivery, DeliveryState, Instance, Revision, Role, Study
 from dicom_node.transports import Destination
 from dicom_node.worklist.moves import CLASS_REFUSED
 from reports import drafts, life
+from reports.signoff.possessions import known_of
 from reports.signoff.tables import SignedDocument, SignedKind
 from reports.tables import Event, Report, ReportState
 
@@ -32,7 +34,7 @@ _FAR: Final = (
     DeliveryState.SENT,
     DeliveryState.COMMITTED,
 )
-_PREDECESSORS: Final = (Kind.BASIC_TEXT, Kind.TID1500)  # forms that name the document they replace
+_FRESH: Final = MappingProxyType({"populate_existing": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,30 +99,39 @@ def report_of(tx: Session, report_id: int) -> Report:
     """Raises NotFound."""
     report = tx.get(Report, report_id)
     if report is None:
-        raise NotFound(f"there is no report with the number {report_id}")
+        raise _no_report(report_id)
     return report
 
 
 def study_of(tx: Session, report_id: int) -> int:
     """Number of the study that a report is about. Raises NotFound."""
-    return tx.get_one(Revision, report_of(tx, report_id).revision_id).study_id
+    study_id = tx.scalar(_study_of(), {"report": report_id})
+    if study_id is None:
+        raise _no_report(report_id)
+    return study_id
 
 
 def signed_report_of(tx: Session, study_id: int) -> Report | None:
     """The report of a study that is verified now; None where none is. Raises NotFound: no such study."""
     if tx.get(Study, study_id) is None:
         raise NotFound(f"there is no study with the number {study_id}")
-    return next((one for one in drafts.of_study(tx, study_id) if one.state is ReportState.VERIFIED), None)
+    number = drafts.signed_one(tx, study_id)
+    return tx.get(Report, number) if number is not None else None
 
 
 def look(tx: Session, report_id: int) -> Scene:
-    """Read everything. Raises NotFound."""
-    report = tx.get(Report, report_id, populate_existing=True)
-    if report is None:
-        raise NotFound(f"there is no report with the number {report_id}")
-    revision = tx.get_one(Revision, report.revision_id)
-    study = tx.get_one(Study, revision.study_id, populate_existing=True)
-    signatures = _signatures(tx, report.id)
+    """Read everything, in few questions: they are asked with the study locked. Raises NotFound."""
+    row = tx.execute(_whole(), {"report": report_id}, execution_options=_FRESH).first()
+    if row is None:
+        raise _no_report(report_id)
+    report, revision = row
+    study: Study = revision.study
+    signatures = tx.scalars(_signed(), {"study": study.id}, execution_options=_FRESH).all()
+    own = _those_of(signatures, report.id)
+    signed = drafts.signed_one(tx, study.id)
+    seen = life.seen_of(tx, study)
+    films = tx.execute(_films(), {"study": study.id}).all()
+    known = known_of(tx, study.id, revision.number)
     return Scene(
         report_id=report.id,
         study_id=study.id,
@@ -130,21 +141,21 @@ def look(tx: Session, report_id: int) -> Scene:
         draft_digest=report.digest,
         drafted_at=report.drafted_at,
         films=report.films,
-        images=_images(tx, study.id),
+        images=tuple(one.digest for one in films if not (one.conflict or one.sop_instance_uid in seen.rejected)),
         is_current=_is_current(tx, revision),
         hold=study.hold_reason,
         whose=(study.study_instance_uid, study.patient_id, study.issuer_of_patient_id, study.accession_number),
-        newest=_newest(tx, study.id),
-        silence=life.silence(tx, study.id, films=report.films),
-        is_merged=life.was_merged_away(tx, study),
+        newest=(films[-1].id, films[-1].digest) if films else None,
+        silence=life.why_silent(tx, study.id, seen, report.films, signed=signed is not None),
+        is_merged=seen.merged,
         everyone=worklist.bound_for(tx, revision.id, destinations(tx)),
-        earlier=_earlier(tx, study.id, revision.number),
-        messaged=drafts.messaged(tx, study.id),
-        drafted=_drafted(tx, study.id),
-        first=_first(report, signatures),
-        last=_verified(signatures),
-        beside=_beside(tx, study.id, report),
-        next_number=(tx.scalar(_highest(study.id)) or 0) + 1,
+        earlier=known.earlier,
+        messaged=known.messaged,
+        drafted=known.drafted,
+        first=_first(report, own),
+        last=_verified(own),
+        beside=None if signed in {None, report.id} else _verified(_those_of(signatures, signed)),
+        next_number=max((one.number for one in signatures), default=0) + 1,
     )
 
 
@@ -163,83 +174,41 @@ def standing(tx: Session, study_id: int) -> dict[str, DeliveryState]:
     return found
 
 
+def _no_report(report_id: int) -> NotFound:
+    return NotFound(f"there is no report with the number {report_id}")
+
+
 def _is_current(tx: Session, revision: Revision) -> bool:
     """Is no newer revision about to be read, but for such as stand beside it, with late images of their own?
 
     One that was excluded, or could not be read, gives no draft that could be waited for.
     """
-    newer = select(Revision.id).where(Revision.study_id == revision.study_id, Revision.number > revision.number)
-    coming = tx.scalars(newer.where(Revision.book == Book.IN_FLIGHT)).all()
-    return all(worklist.stands_beside(tx, one) for one in coming)
+    asked = {"study": revision.study_id, "number": revision.number}
+    return all(worklist.stands_beside(tx, one) for one in tx.scalars(_coming(), asked).all())
 
 
-def _images(tx: Session, study_id: int) -> tuple[str, ...]:
-    rejected = drafts.rejected_images(tx, study_id)
-    everyone = worklist.images_of(tx, study_id)
-    return tuple(one.digest for one in everyone if one.sop_instance_uid not in rejected)
-
-
-def _newest(tx: Session, study_id: int) -> tuple[int, str] | None:
-    images = select(Instance.id, Instance.digest).where(Instance.study_id == study_id, Instance.role == Role.IMAGE)
-    row = tx.execute(images.order_by(Instance.id.desc()).limit(1)).first()
-    return (row[0], row[1]) if row is not None else None
-
-
-def _may_be_there() -> ColumnElement[bool]:
-    return or_(Delivery.sent_at.is_not(None), Delivery.claim_token != "")
-
-
-def _earlier(tx: Session, study_id: int, number: int) -> Mapping[str, Mapping[Kind, str]]:
-    """Drafts count where they are or may be; what is signed counts also while it waits, as it goes out first."""
-    on_its_way = and_(Delivery.stage.in_(FINAL), Delivery.state != DeliveryState.CANCELED)
-    chosen = (
-        select(Delivery.destination, Delivery.kind, Delivery.digest)
-        .join(Revision, Revision.id == Delivery.revision_id)
-        .where(
-            Revision.study_id == study_id,
-            Revision.number <= number,
-            Delivery.kind.in_(_PREDECESSORS),
-            or_(and_(Delivery.stage == Stage.DRAFT, _may_be_there()), on_its_way),
-        )
-        .order_by(Delivery.id)
+def _signature(row: SignedDocument) -> Signature:
+    return Signature(
+        id=row.id,
+        report_id=row.report_id,
+        number=row.number,
+        kind=row.kind,
+        digest=row.digest,
+        sop_instance_uid=row.sop_instance_uid,
+        user_id=row.user_id,
+        login=row.login,
+        name=row.name,
+        organization=row.organization,
+        identifier=row.identifier,
+        scheme=row.scheme,
+        may_verify=row.may_verify,
+        at=row.at,
     )
-    found: dict[str, dict[Kind, str]] = {}
-    for destination, kind, digest in tx.execute(chosen):
-        found.setdefault(destination, {})[kind] = digest
-    return MappingProxyType(found)
 
 
-def _drafted(tx: Session, study_id: int) -> frozenset[str]:
-    chosen = (
-        select(Delivery.destination)
-        .join(Revision, Revision.id == Delivery.revision_id)
-        .where(Revision.study_id == study_id, Delivery.stage == Stage.DRAFT, _may_be_there())
-    )
-    return frozenset(tx.scalars(chosen))
-
-
-def _signatures(tx: Session, report_id: int) -> list[Signature]:
-    chosen = select(SignedDocument).where(SignedDocument.report_id == report_id, SignedDocument.ended_at.is_(None))
-    fresh = chosen.order_by(SignedDocument.number).execution_options(populate_existing=True)
-    return [
-        Signature(
-            id=row.id,
-            report_id=row.report_id,
-            number=row.number,
-            kind=row.kind,
-            digest=row.digest,
-            sop_instance_uid=row.sop_instance_uid,
-            user_id=row.user_id,
-            login=row.login,
-            name=row.name,
-            organization=row.organization,
-            identifier=row.identifier,
-            scheme=row.scheme,
-            may_verify=row.may_verify,
-            at=row.at,
-        )
-        for row in tx.scalars(fresh)
-    ]
+def _those_of(rows: Sequence[SignedDocument], report_id: int) -> list[Signature]:
+    """The signatures of one report that hold."""
+    return [_signature(row) for row in rows if row.report_id == report_id and row.ended_at is None]
 
 
 def _first(report: Report, signatures: list[Signature]) -> Signature | None:
@@ -252,11 +221,32 @@ def _verified(signatures: list[Signature]) -> Signature | None:
     return next((one for one in reversed(signatures) if one.kind is not SignedKind.ATTESTED), None)
 
 
-def _beside(tx: Session, study_id: int, report: Report) -> Signature | None:
-    """What was signed last of another report of the study, which is its report now."""
-    signed = next((one for one in drafts.of_study(tx, study_id) if one.state is ReportState.VERIFIED), None)
-    return None if signed is None or signed.id == report.id else _verified(_signatures(tx, signed.id))
+@cache
+def _whole() -> Select[Report, Revision]:
+    """A report and its revision, which brings its study."""
+    joined = select(Report, Revision).join(Revision, Revision.id == Report.revision_id)
+    return joined.where(Report.id == bindparam("report"))
 
 
-def _highest(study_id: int) -> Select[int]:
-    return select(func.max(SignedDocument.number)).where(SignedDocument.study_id == study_id)
+@cache
+def _study_of() -> Select[int]:
+    return select(Revision.study_id).join(Report).where(Report.id == bindparam("report"))
+
+
+@cache
+def _signed() -> Select[SignedDocument]:
+    """All signatures of a study, also those that have ended."""
+    return select(SignedDocument).where(SignedDocument.study_id == bindparam("study")).order_by(SignedDocument.number)
+
+
+@cache
+def _films() -> Select[int, str, str, bool]:
+    """The images of a study, also those that are not used."""
+    chosen = select(Instance.id, Instance.digest, Instance.sop_instance_uid, Instance.conflict)
+    return chosen.where(Instance.study_id == bindparam("study"), Instance.role == Role.IMAGE).order_by(Instance.id)
+
+
+@cache
+def _coming() -> Select[int]:
+    newer = select(Revision.id).where(Revision.study_id == bindparam("study"), Revision.number > bindparam("number"))
+    return newer.where(Revision.book == Book.IN_FLIGHT)

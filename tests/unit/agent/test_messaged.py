@@ -6,14 +6,14 @@ import pytest
 
 from dicom_node.kinds import Kind
 from dicom_node.tables import Mode, Way
-from reports import drafts
+from reports.signoff.possessions import known_of
 from tests.unit.agent.ward import Ward
 from tests.unit.reports import films
 
 
 def messaged(ward: Ward) -> frozenset[str]:
     study = ward.study().id
-    return ward.ask(lambda tx: drafts.messaged(tx, study))
+    return ward.ask(lambda tx: known_of(tx, study, 1).messaged)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
