@@ -28,6 +28,8 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
 
+_SQLITE_CLOCK: Final = text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
+_POSTGRESQL_CLOCK: Final = text("SELECT clock_timestamp()")
 _TRY_MILLISECONDS: Final = 10  # SQLite sleeps 1, 2, 5 and 2 ms of them, and says then that another one writes
 
 
@@ -120,9 +122,9 @@ class Database:
 def clock(tx: Session) -> datetime:
     """Now, as the database sees it: leases set on one machine are compared in the same clock on another."""
     if tx.get_bind().dialect.name == "sqlite":
-        written = tx.scalar(text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"))
+        written = tx.scalar(_SQLITE_CLOCK)
         return datetime.strptime(str(written), "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
-    moment = tx.scalar(text("SELECT clock_timestamp()"))
+    moment = tx.scalar(_POSTGRESQL_CLOCK)
     assert isinstance(moment, datetime)
     return moment.astimezone(UTC)
 

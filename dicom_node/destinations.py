@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import cache
 from types import MappingProxyType
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import ConfigurationError
@@ -30,10 +31,14 @@ _SUGGESTED = frozenset({Kind.BASIC_TEXT, Kind.KOS})  # what a peer gets that was
 
 def destinations(tx: Session) -> tuple[Destination, ...]:
     """Everything that is registered to get objects, by name; also what is in mode hold or shadow."""
-    peers = tx.scalars(select(RemoteAE).where(RemoteAE.send_to)).all()
-    endpoints = tx.scalars(select(Endpoint)).all()
+    peers, endpoints = (tx.scalars(one).all() for one in _registered())
     everyone = [*(of_peer(peer) for peer in peers), *(_of_endpoint(endpoint) for endpoint in endpoints)]
     return tuple(sorted(everyone, key=lambda destination: destination.name))
+
+
+@cache
+def _registered() -> tuple[Select[RemoteAE], Select[Endpoint]]:
+    return select(RemoteAE).where(RemoteAE.send_to), select(Endpoint)
 
 
 def find(tx: Session, name: str) -> Destination | None:

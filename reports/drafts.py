@@ -35,10 +35,13 @@ def move(report: Report, state: ReportState, event: Event, now: datetime) -> Non
 
 def of_study(tx: Session, study_id: int, *, lock: bool = False) -> Sequence[Report]:
     """All reports of a study, newest first; with `lock` nobody else changes them until this transaction ends."""
-    chosen = select(Report).join(Revision).where(Revision.study_id == study_id).order_by(Report.id.desc())
-    if lock:
-        chosen = chosen.with_for_update(of=Report).execution_options(populate_existing=True)
-    return tx.scalars(chosen).all()
+    return tx.scalars(_of_study(lock=lock), {"study": study_id}).all()
+
+
+@cache
+def _of_study(*, lock: bool) -> Select[Report]:
+    chosen = select(Report).join(Revision).where(Revision.study_id == bindparam("study")).order_by(Report.id.desc())
+    return chosen.with_for_update(of=Report).execution_options(populate_existing=True) if lock else chosen
 
 
 def signed_one(tx: Session, study_id: int) -> int | None:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
@@ -142,10 +143,15 @@ def bound_for(tx: Session, revision_id: int, everyone: Sequence[Destination]) ->
 
 
 def _targets(tx: Session, revision_id: int) -> Mapping[str, str] | None:
-    told = tx.scalar(select(Routing.destinations).where(Routing.revision_id == revision_id))
+    told = tx.scalar(_told(), {"revision": revision_id})
     if not told:
         return None
     return MappingProxyType({name: mode for name, _, mode in (target.partition("=") for target in json.loads(told))})
+
+
+@cache
+def _told() -> Select[str]:
+    return select(Routing.destinations).where(Routing.revision_id == bindparam("revision"))
 
 
 def _as_told(destination: Destination, mode: str) -> Destination:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from reports.people.tables import Account, Attendance, StudyView
@@ -53,15 +54,17 @@ def begin(
 
 def find(tx: Session, token: str, limits: Limits, *, now: datetime) -> tuple[Attendance, Account] | None:
     """Whose session it is; None where it is none, is over, was idle too long, or the person is disabled."""
-    found = tx.execute(
-        select(Attendance, Account)
-        .join(Account, Account.id == Attendance.account_id)
-        .where(Attendance.digest == digest_of(token))
-    ).first()
+    found = tx.execute(_whose(), {"digest": digest_of(token)}).first()
     if found is None:
         return None
     attendance, account = found
     return (attendance, account) if is_alive(attendance, limits, now) and not account.disabled else None
+
+
+@cache
+def _whose() -> Select[Attendance, Account]:
+    joined = select(Attendance, Account).join(Account, Account.id == Attendance.account_id)
+    return joined.where(Attendance.digest == bindparam("digest"))
 
 
 def is_alive(attendance: Attendance, limits: Limits, now: datetime) -> bool:

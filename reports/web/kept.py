@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import NotFound
@@ -25,20 +26,25 @@ def written_before(tx: Session, study_id: int, report: Report, login: str) -> Dr
     """What this person last wrote into an older draft of the study, which a newer one has replaced."""
     if report.state is not ReportState.DRAFT or not login:
         return None
-    chosen = (
+    asked = {"study": study_id, "report": report.id, "login": login[:64]}
+    return copies.text_of(tx.scalars(_before(), asked).first())
+
+
+@cache
+def _before() -> Select[WorkingCopy]:
+    return (
         select(WorkingCopy)
         .join(Report, Report.id == WorkingCopy.report_id)
         .join(Revision, Revision.id == Report.revision_id)
         .where(
-            Revision.study_id == study_id,
-            Report.id < report.id,
+            Revision.study_id == bindparam("study"),
+            Report.id < bindparam("report"),
             Report.state.in_(_REPLACED),
-            WorkingCopy.edited_by == login[:64],
+            WorkingCopy.edited_by == bindparam("login"),
         )
         .order_by(Report.id.desc())
         .limit(1)
     )
-    return copies.text_of(tx.scalars(chosen).first())
 
 
 def signed_first(found: Papers, store: Path) -> DraftText | None:

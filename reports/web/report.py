@@ -79,13 +79,12 @@ def papers(tx: Session, study_id: int, report_id: int = 0) -> Papers | None:
     if report is None:
         return Papers(study, None, 0, shadow=False, signed=(), late=False, sendings=())
     revision = tx.get_one(Revision, report.revision_id)
-    rows = select(SignedDocument).where(SignedDocument.report_id == report.id, SignedDocument.ended_at.is_(None))
     return Papers(
         study=study,
         report=report,
         revision=revision.number,
         shadow=revision.book is Book.CLOSED and revision.reason == "shadow",
-        signed=tx.scalars(rows.order_by(SignedDocument.number)).all(),
+        signed=tx.scalars(_signed(), {"report": report.id}).all(),
         late=_came_late(tx, study, report, revision),
         sendings=_sendings(tx, report) if report.state is ReportState.VERIFIED else (),
     )
@@ -101,17 +100,21 @@ def _came_late(tx: Session, study: Study, report: Report, revision: Revision) ->
 
 def _sendings(tx: Session, report: Report) -> Sequence[Delivery]:
     """By destination and form the newest delivery of what was signed of this one."""
-    chosen = (
-        select(Delivery)
-        .where(
-            Delivery.revision_id == report.revision_id,
-            Delivery.stage.in_(FINAL),
-            Delivery.state != DeliveryState.CANCELED,
-        )
-        .order_by(Delivery.id)
-    )
-    newest = {(one.destination, one.kind): one for one in tx.scalars(chosen)}
+    sent = tx.scalars(_sent(), {"revision": report.revision_id})
+    newest = {(one.destination, one.kind): one for one in sent}
     return list(newest.values())
+
+
+@cache
+def _signed() -> Select[SignedDocument]:
+    chosen = select(SignedDocument).where(SignedDocument.report_id == bindparam("report"))
+    return chosen.where(SignedDocument.ended_at.is_(None)).order_by(SignedDocument.number)
+
+
+@cache
+def _sent() -> Select[Delivery]:
+    final = Delivery.stage.in_(FINAL), Delivery.state != DeliveryState.CANCELED
+    return select(Delivery).where(Delivery.revision_id == bindparam("revision"), *final).order_by(Delivery.id)
 
 
 def neighbors(tx: Session, study_id: int, user_id: int, now: datetime) -> Neighbors:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, bindparam, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -42,10 +43,14 @@ def seen(database: Database, visitor: Visitor, study_id: int, what: str) -> None
 
 
 def _last(tx: Session, viewer: str, study_id: int, what: str) -> datetime | None:
-    looks = StudyView.what.in_((what, *_HELD_BY.get(what, ())))
-    return tx.scalar(
-        select(func.max(StudyView.at)).where(StudyView.viewer == viewer, StudyView.study_id == study_id, looks)
-    )
+    return tx.scalar(_looks(), {"viewer": viewer, "study": study_id, "whats": [what, *_HELD_BY.get(what, ())]})
+
+
+@cache
+def _looks() -> Select[datetime]:
+    what = StudyView.what.in_(bindparam("whats", expanding=True))
+    whose = (StudyView.viewer == bindparam("viewer")) & (StudyView.study_id == bindparam("study"))
+    return select(func.max(StudyView.at)).where(whose, what)
 
 
 def _is_first(tx: Session, key: tuple[str, int, str], now: datetime) -> bool:
