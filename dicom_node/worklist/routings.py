@@ -10,7 +10,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
@@ -105,9 +105,10 @@ def is_undecided() -> ColumnElement[bool]:
     return exists().where(Routing.revision_id == Workitem.revision_id, Routing.decided_at.is_(None))
 
 
-def is_for(reader: str) -> ColumnElement[bool]:
+def is_for(reader: BindParameter[str]) -> ColumnElement[bool]:
     """Of a workitem: no rule wants another reader for it."""
-    return ~exists().where(Routing.revision_id == Workitem.revision_id, Routing.reader.not_in(["", reader]))
+    another = (Routing.reader != "") & (Routing.reader != reader)
+    return ~exists().where(Routing.revision_id == Workitem.revision_id, another)
 
 
 def to_read(tx: Session, revision_id: int) -> Sequence[Instance]:

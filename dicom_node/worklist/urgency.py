@@ -7,13 +7,13 @@ waited longest whatever its priority is: however many stat studies keep coming, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from enum import Enum, auto
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import ColumnExpressionArgument, case, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnExpressionArgument, Select, case, select
 
 from dicom_node.rules.decision import ROUTINE
 from dicom_node.tables import Workitem
@@ -25,21 +25,30 @@ _WINNERS: Final = ("7", "f")
 _OLDEST: Final = (Workitem.next_attempt_at, Workitem.id)
 
 Conditions = Sequence[ColumnExpressionArgument[bool]]
+Waiting = list[tuple[datetime, int]]  # since when, and the number of the workitem
+
+
+class Band(Enum):
+    """A class of workitems that is asked for apart."""
+
+    STAT = auto()
+    ROUTINE = auto()
+    LATER = auto()
 
 
 def by_turn(
-    tx: Session, claimable: Conditions, now: datetime, *, token: str, urgent: bool, backlog: bool, limit: int
+    ask: Callable[[Band], Waiting], now: datetime, *, token: str, urgent: bool, backlog: bool, limit: int
 ) -> list[int]:
     """Numbers of workitems in the order in which they should be claimed now.
 
-    Each class is asked apart, along the index: a queue of 10,000 is never sorted. urgent: stat only. backlog: whether
-    that may be read at this hour.
+    Each class is asked apart, along the index: a queue of 10,000 is never sorted. ask: gives the first `limit` of one,
+    as `waiting` says. urgent: stat only. backlog: whether that may be read at this hour.
     """
-    stat = _some(tx, [*claimable, Workitem.priority < ROUTINE], limit, by_priority=True)
+    stat = ask(Band.STAT)
     if urgent:
         return [number for _, number in stat]
-    routine = _some(tx, [*claimable, Workitem.priority == ROUTINE], limit)
-    later = _some(tx, [*claimable, Workitem.priority > ROUTINE], limit) if backlog else []
+    routine = ask(Band.ROUTINE)
+    later = ask(Band.LATER) if backlog else []
     aged = [one for one in later if one[0] <= now - AGING]
     in_order = [*stat, *sorted([*routine, *aged]), *(one for one in later if one not in aged)]
     if _is_turn_of_all(token):
@@ -54,10 +63,13 @@ def order_of_claims(now: datetime) -> tuple[ColumnExpressionArgument[Any], ...]:
     return case((aged, ROUTINE), else_=Workitem.priority), Workitem.next_attempt_at, Workitem.id
 
 
-def _some(tx: Session, wanted: Conditions, limit: int, *, by_priority: bool = False) -> list[tuple[datetime, int]]:
-    order = (Workitem.priority, *_OLDEST) if by_priority else _OLDEST
-    rows = tx.execute(select(Workitem.next_attempt_at, Workitem.id).where(*wanted).order_by(*order).limit(limit))
-    return [(at, number) for at, number in rows]
+def waiting(band: Band, claimable: Conditions, limit: int) -> Select[datetime, int]:
+    """The first of a class, in their order."""
+    chosen = select(Workitem.next_attempt_at, Workitem.id).where(*claimable).limit(limit)
+    if band is Band.STAT:
+        return chosen.where(Workitem.priority < ROUTINE).order_by(Workitem.priority, *_OLDEST)
+    its = Workitem.priority == ROUTINE if band is Band.ROUTINE else Workitem.priority > ROUTINE
+    return chosen.where(its).order_by(*_OLDEST)
 
 
 def _is_turn_of_all(token: str) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
+from typing import Final
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
@@ -34,8 +35,9 @@ from dicom_node.worklist.outgoing import Outgoing, enqueue
 from dicom_node.worklist.requeues import requeue_deliveries_of
 from dicom_node.worklist.routings import is_for, is_undecided
 from dicom_node.worklist.sweeps import Swept, alone
-from dicom_node.worklist.urgency import by_turn
+from dicom_node.worklist.urgency import Band, Waiting, by_turn, waiting
 
+_TURNS: Final = 8  # workitems that a claim tries
 WORKER_LOST = "worker-lost"  # of a revision: no attempt was ended by its worker
 
 
@@ -72,7 +74,7 @@ def is_due(tx: Session, now: datetime, *, reader: str) -> bool:
     """Could this reader claim anything now? False also while reading is paused by a person."""
     if switched(tx, "pause-work"):
         return False
-    return tx.scalar(select(Workitem.id).where(*_claimable(now), is_for(reader)).limit(1)) is not None
+    return tx.scalar(_any_due(), {"now": now, "reader": reader}) is not None
 
 
 def mark_rung(tx: Session, workitem_ids: Sequence[int], now: datetime) -> None:
@@ -98,9 +100,12 @@ def claim(
     """
     if switched(tx, "pause-work"):
         return None
-    claimable = (*_claimable(now), *([is_for(reader)] if reader else []))
-    turns = by_turn(tx, claimable, now, token=token, urgent=urgent, backlog=backlog, limit=8)
-    for workitem_id in turns:
+
+    def ask(band: Band) -> Waiting:
+        asked = {"now": now, "reader": reader} if reader else {"now": now}
+        return [(at, number) for at, number in tx.execute(_due(band, for_one=bool(reader)), asked)]
+
+    for workitem_id in by_turn(ask, now, token=token, urgent=urgent, backlog=backlog, limit=_TURNS):
         taken = tx.execute(
             update(Workitem)
             .where(Workitem.id == workitem_id, *_claimable(now))
@@ -300,7 +305,19 @@ def _own_workitem(tx: Session, held: Claim) -> Workitem:
     return workitem
 
 
-def _claimable(now: datetime) -> tuple[ColumnElement[bool], ...]:
+@cache
+def _due(band: Band, *, for_one: bool) -> Select[datetime, int]:
+    """Made once: a claim holds SQLite's write lock. for_one: only for the reader that asks."""
+    its = [is_for(bindparam("reader"))] if for_one else []
+    return waiting(band, [*_claimable(bindparam("now")), *its], _TURNS)
+
+
+@cache
+def _any_due() -> Select[int]:
+    return select(Workitem.id).where(*_claimable(bindparam("now")), is_for(bindparam("reader"))).limit(1)
+
+
+def _claimable(now: datetime | BindParameter[datetime]) -> tuple[ColumnElement[bool], ...]:
     return (
         Workitem.state == WorkitemState.SCHEDULED,
         Workitem.hold_reason == "",
