@@ -107,7 +107,7 @@ def must_have_looked(tx: Session, report: Report, person: Person, now: datetime,
 
 def must_have_seen(tx: Session, report: Report, person: Person) -> None:
     """Was the film displayed to this person? Raises NotShown."""
-    if not was_shown(tx, report, person):
+    if not was_shown(tx, report.id, person):
         raise NotShown
 
 
@@ -158,9 +158,9 @@ def show(tx: Session, report: Report, person: Person, now: datetime) -> None:
         found.at = now
 
 
-def was_shown(tx: Session, report: Report, person: Person) -> bool:
+def was_shown(tx: Session, report_id: int, person: Person) -> bool:
     """Has this person seen the film?"""
-    return tx.get(FilmShown, (report.id, person.user_id)) is not None
+    return tx.get(FilmShown, (report_id, person.user_id)) is not None
 
 
 def _must_be_proven(copy: WorkingCopy, now: datetime, *, unasked: bool) -> None:

@@ -12,7 +12,7 @@ from reports.signoff import copies
 from reports.signoff.copies import Holder
 from reports.signoff.documents import Written
 from reports.signoff.person import Person
-from reports.signoff.scene import Scene, report_of
+from reports.signoff.scene import Scene
 from reports.signoff.tables import Identity, SignedKind, WorkingCopy
 from reports.tables import ENDED, ReportState
 from reports.text import DraftText
@@ -81,17 +81,29 @@ class Signed:
     destinations: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """Who works at a report, and whether one person has been shown its film. copy: None where nobody ever opened it."""
+
+    copy: WorkingCopy | None
+    film_shown: bool
+
+
+def handling(tx: Session, report_id: int, person: Person) -> Handling:
+    """Read with the scene, before the words, which lie in files."""
+    return Handling(tx.get(WorkingCopy, report_id), copies.was_shown(tx, report_id, person))
+
+
 def opened(
-    tx: Session, scene: Scene, person: Person, drafted: DraftText, final: DraftText | None, now: datetime
+    scene: Scene, there: Handling, person: Person, drafted: DraftText, final: DraftText | None, now: datetime
 ) -> Opened:
     """A report as one person sees it now. final: the words that were signed last."""
-    report = report_of(tx, scene.report_id)
-    copy = tx.get(WorkingCopy, report.id)
+    copy = there.copy
     held = copies.holder_of(copy, now)
     over = scene.state in ENDED or scene.state is ReportState.VERIFIED
     edited = copies.text_of(copy)
     return Opened(
-        report_id=report.id,
+        report_id=scene.report_id,
         study_id=scene.study_id,
         state=scene.state,
         version=copy.version if copy is not None else 1,
@@ -103,7 +115,7 @@ def opened(
         offered_to=copy.offered_to if copy is not None else None,
         edited_by=copy.edited_by if copy is not None else "",
         edited_at=copy.edited_at if copy is not None else None,
-        film_shown=copies.was_shown(tx, report, person),
+        film_shown=there.film_shown,
         identity=Identity(copy.identity) if copy is not None and copy.identity else None,
         identity_at=copy.identity_at if copy is not None else None,
         first=_first(scene),

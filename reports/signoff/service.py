@@ -27,7 +27,7 @@ from reports.signoff import bookings, copies, documents, edits, endings, permits
 from reports.signoff.documents import Written
 from reports.signoff.edits import Contradiction
 from reports.signoff.errors import NotAllowed, OpenedByAnother, Restless
-from reports.signoff.opened import FirstSignature, Opened, Signed, opened, signed
+from reports.signoff.opened import FirstSignature, Opened, Signed, handling, opened, signed
 from reports.signoff.person import Person
 from reports.signoff.reasons import WORDS, Reason
 from reports.signoff.scene import Scene, look, report_of, signed_report_of, standing, study_of
@@ -57,10 +57,10 @@ class SignOff:
 
     def look(self, report_id: int, person: Person, now: datetime) -> Opened:
         """Show a report to somebody who does not want to edit it."""
-        scene = self._look(report_id)
-        drafted, final = self._texts(scene)
         with self.database.read() as tx:
-            return opened(tx, scene, person, drafted, final, now)
+            scene = look(tx, report_id)
+            there = handling(tx, report_id, person)
+        return opened(scene, there, person, *self._texts(scene), now)
 
     def open_(self, report_id: int, person: Person, now: datetime) -> Opened:
         """Open a report to edit and sign it; `mine` is False where somebody else has it open, or it is signed or over,
@@ -68,10 +68,11 @@ class SignOff:
 
         Who has been silent for two minutes has it open no longer.
         """
-        scene = self._look(report_id)
-        drafted, final = self._texts(scene)
         with self.database.read() as tx:
-            there = opened(tx, scene, person, drafted, final, now)
+            scene = look(tx, report_id)
+            handled = handling(tx, report_id, person)
+        drafted, final = self._texts(scene)
+        there = opened(scene, handled, person, drafted, final, now)
         if not permits.could_save(scene, person) or (there.holder is not None and not there.mine):
             return there  # nothing to write, for which others would have to wait
         with self.database.write() as tx:
@@ -83,7 +84,7 @@ class SignOff:
                 if copies.take(copy, person, now) and before:
                     detail = {"silent": before}
                     self._audit(tx, "report-taken-over", scene.study_id, person, **detail)
-            return opened(tx, scene, person, drafted, final, now)
+            return opened(scene, handling(tx, report_id, person), person, drafted, final, now)
 
     def touch(self, report_id: int, person: Person, now: datetime) -> bool:
         """A sign of life of whoever has it open, every half minute; False where it is not theirs any more."""
@@ -146,7 +147,7 @@ class SignOff:
 
     def accept(self, report_id: int, person: Person, version: int, now: datetime) -> Signed:
         """Sign the words of the draft as they are. Raises as `sign`."""
-        drafted = documents.text_of(shelf.load(self.store_folder, self._look(report_id).draft_digest))
+        drafted = documents.text_of(self._draft(report_id))
         return self._sign(report_id, person, drafted, version, now, permits.may_sign)
 
     def sign(self, report_id: int, person: Person, text: DraftText, version: int, now: datetime) -> Signed:
@@ -168,7 +169,7 @@ class SignOff:
         OpenedByAnother.
         """
         said = documents.a_sentence(words, "sending a report back")
-        drafted = shelf.findings_in(shelf.load(self.store_folder, self._look(report_id).draft_digest))
+        drafted = shelf.findings_in(self._draft(report_id))
         with self._locked(report_id) as (tx, report):
             scene = look(tx, report_id)
             permits.may_send_back(scene, person)
@@ -322,9 +323,9 @@ class SignOff:
         permit: Callable[[Scene, Person], None],
     ) -> Signed:
         for _ in range(_TRIES):
-            scene = self._look(report_id)
-            permit(scene, person)
             with self.database.read() as tx:
+                scene = look(tx, report_id)
+                permit(scene, person)
                 self._must_be_ready(tx, report_id, person, version, now)
             draft = shelf.load(self.store_folder, scene.draft_digest)
             documents.must_agree(self.store_folder, scene, draft, self.workshop)
@@ -363,6 +364,11 @@ class SignOff:
     def _look(self, report_id: int) -> Scene:
         with self.database.read() as tx:
             return look(tx, report_id)
+
+    def _draft(self, report_id: int) -> Dataset:
+        with self.database.read() as tx:
+            digest = report_of(tx, report_id).digest
+        return shelf.load(self.store_folder, digest)
 
     def _texts(self, scene: Scene) -> tuple[DraftText, DraftText | None]:
         """The words of the draft, and those that were signed last."""
