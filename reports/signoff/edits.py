@@ -70,7 +70,8 @@ def compared(drafted: DraftText, signed: DraftText) -> Edit:
     """Say how much was changed."""
     before, after = _words(drafted), _words(signed)
     changed = distance(before, after)
-    said, says = states(drafted), states(signed)
+    said = states(drafted)
+    says = said if drafted == signed else states(signed)
     if drafted == signed:
         verdict = Verdict.ACCEPTED
     elif said == says and changed <= MINOR_SHARE * max(len(before), len(after), 1):
@@ -112,7 +113,7 @@ def distance(before: Sequence[str], after: Sequence[str]) -> int:
 def warnings(text: DraftText, chips: Mapping[str, str]) -> tuple[Contradiction, ...]:
     """Chips that the text does not bear out, in the order of the chips: what is set must be said, also "absent"."""
     whole = narrative(text)
-    found = extract(whole).by_label
+    found = extract(whole).by_label if chips else {}
     contradictions = []
     for label, word in chips.items():
         chip, finding = State(word), found.get(label)
