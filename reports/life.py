@@ -127,7 +127,12 @@ def record(tx: Session, report: Report, now: datetime, *, actor: str) -> None:
     where that is because its patient was merged away, the study is held as well.
     """
     study_id = tx.get_one(Revision, report.revision_id).study_id
-    why = silence(tx, study_id, films=report.films)
+    record_as(tx, report, silence(tx, study_id, films=report.films), now, actor=actor)
+
+
+def record_as(tx: Session, report: Report, why: Event | None, now: datetime, *, actor: str) -> None:
+    """As `record`, in a transaction that has asked `silence` already. why: what that said."""
+    study_id = tx.get_one(Revision, report.revision_id).study_id
     beside = stands_beside(tx, report.revision_id)
     for older in () if beside else drafts.of_study(tx, study_id, lock=True):
         end(tx, older, Event.SUPERSEDED, now, actor=actor)
