@@ -103,9 +103,9 @@ class _Page:
         if found.report is None or found.shadow:
             return self._site.page(request, "report_absent.html", study=found.study, shadow=found.shadow)
         store = self._site.premises.store_folder
-        draft, final = document_of(found.report.digest, store), latest_final(found)
+        final = latest_final(found)
         signed = document_of(final.digest, store) if final else None
-        shown = signed or draft
+        shown = signed if signed is not None else document_of(found.report.digest, store)
         scene = _scene(self._site, visitor, found, _look(self._site, visitor, found))
         state = desk(scene) if scene else {}
         chips = scene.opened.chips if scene else _NO_CHIPS
