@@ -115,8 +115,10 @@ def _send(tx: Session, scene: Scene, written: Written, now: datetime, *, actor: 
     """Queue it in place of drafts that had not left; in flight until every destination has proven it."""
     revision = tx.get_one(Revision, scene.revision_id)  # locked last, as senders do
     worklist.drop_unsent_drafts(tx, revision)
-    worklist.enqueue(tx, revision, written.outgoing, now, actor=actor)
-    settle(tx, revision, now, actor=actor)
+    was_in_flight = revision.book is Book.IN_FLIGHT
+    new = worklist.enqueue(tx, revision, written.outgoing, now, actor=actor)
+    if was_in_flight or not new:  # else it has settled the book already
+        settle(tx, revision, now, actor=actor)
     if not written.outgoing and revision.book is Book.AWAITING_SIGNOFF:
         words = "it was signed here, and no destination gets signed reports"
         close(tx, revision, Ending(Book.CLOSED, NOT_SENT, words), now, actor=actor)
