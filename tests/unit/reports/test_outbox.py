@@ -83,6 +83,20 @@ def signed() -> Dataset:
     )
 
 
+def test_what_the_check_returned_is_what_leaves() -> None:
+    to = [destination("ONE"), destination("TWO")]
+    master, masters = outbox.editions(lambda _: films.draft(), to, Stage.DRAFT)
+    checked = check_draft(master, [films.film()], films.CONFIG)
+    files = {str(master.SOPInstanceUID): checked}
+    one, two = outbox.parcels(masters, Stage.DRAFT, to, WORKSHOP, report_on(master), files=files).packets
+    assert one.payload is checked
+    assert two.payload is checked
+
+    del master.SpecificCharacterSet  # whatever happens to it after the check
+    (again, _) = outbox.parcels(masters, Stage.DRAFT, to, WORKSHOP, report_on(films.draft()), files=files).packets
+    assert again.payload is checked
+
+
 def test_every_form_is_made_for_who_wants_it() -> None:
     everything = [
         destination("PACS", *DICOM),
