@@ -108,7 +108,7 @@ def mistaken_columns(path: Path) -> dict[str, str]:
     with path.open(encoding="utf-8-sig", newline="") as opened:
         columns = [name.strip() for name in next(csv.reader(opened), [])]
     names = {_folded(name): name for name in (*LABELS, *_SAME)}
-    found = {}
+    found: dict[str, str] = {}
     for column in columns:
         if column not in LABELS and column not in _SAME:
             near = difflib.get_close_matches(_folded(column), names, 1, _ALIKE)
