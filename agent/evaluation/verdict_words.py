@@ -22,8 +22,8 @@ _GRADES: Final = (
 _DIFFERENCE: Final = (
     "Success of AI drafts less that of original reports, in percentage points, of films with both graded; "
     "below 0 the originals are better. A pair is both grades of a film by one rater: all raters together have more "
-    "pairs than films. Intervals by resampling patients; where all patients differ by the same, as far as Wilson's bound "
-    "for none of so many patients reaches to both sides."
+    "pairs than films. Intervals by resampling patients; where all patients differ by the same, as far to both sides "
+    "as Wilson's bound for none of so many patients."
 )
 _KAPPA: Final = (
     "Cohen's kappa of reports that both graded: of the four grades, of the grades weighted by their distance, and of "
