@@ -104,13 +104,14 @@ def known_labels(cases: Iterable[Case]) -> tuple[str, ...]:
 
 
 def mistaken_columns(path: Path) -> dict[str, str]:
-    """Columns that are no label but are spelled much like one, with that label."""
+    """Columns that are ignored but are spelled much like one that would be read and is not there, with its name."""
     with path.open(encoding="utf-8-sig", newline="") as opened:
         columns = [name.strip() for name in next(csv.reader(opened), [])]
-    names = {_folded(name): name for name in (*LABELS, *_SAME)}
+    known = {*LABELS, *_SAME, LISTED, *REPORT_COLUMNS, "view", "age", "sex", "patient", "manufacturer", "split"}
+    names = {_folded(name): name for name in sorted(known.difference(columns))}
     found: dict[str, str] = {}
     for column in columns:
-        if column not in LABELS and column not in _SAME:
+        if column not in known and column not in IMAGE_COLUMNS:
             near = difflib.get_close_matches(_folded(column), names, 1, _ALIKE)
             found |= {column: names[near[0]]} if near else {}
     return found

@@ -13,7 +13,7 @@ from agent.readers import learned
 def check(manifest: Path, cases: Sequence[Case], source: Source) -> Iterator[str]:
     """What to tell whoever judges. Raises ManifestError: the films have nothing to be judged by."""
     near = mistaken_columns(manifest)
-    advice = [f"the column {column!r} is no label we know; did you mean {label!r}?" for column, label in near.items()]
+    advice = [f"the column {column!r} is none that we know; did you mean {label!r}?" for column, label in near.items()]
     by_reports = from_reports(cases, source)
     if not any(case.report if by_reports else case.labels for case in cases):
         what = {"auto": "neither labels nor reports", "labels": "no labels", "reports": "no reports"}[source]

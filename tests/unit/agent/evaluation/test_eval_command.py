@@ -191,7 +191,7 @@ def test_wrong_labels_are_told_before_any_film_is_read(manifest: Path, tmp_path:
     result = run("--manifest", manifest, "--reader", "cxr_llava", "--output", tmp_path / "out")
     assert isinstance(result.exception, ManifestError)
     assert "neither labels nor reports" in str(result.exception)
-    assert "'oedema' is no label we know; did you mean 'Edema'?" in str(result.exception)
+    assert "'oedema' is none that we know; did you mean 'Edema'?" in str(result.exception)
     assert "'Pleural Effusion'" in str(result.exception)
     assert not (tmp_path / "out").exists()
 
@@ -200,7 +200,7 @@ def test_a_misspelled_column_beside_good_ones_is_named(manifest: Path, texts: Pa
     manifest.write_text(manifest.read_text("utf-8").replace("Edema", "Edemas", 1), encoding="utf-8")
     result = run("--manifest", manifest, "--texts", texts, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert "'Edemas' is no label we know; did you mean 'Edema'? It is ignored." in result.stderr
+    assert "'Edemas' is none that we know; did you mean 'Edema'? It is ignored." in result.stderr
 
 
 def test_a_model_judged_by_films_that_it_learned_from_says_so(manifest: Path, tmp_path: Path) -> None:
