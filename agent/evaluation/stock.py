@@ -35,7 +35,7 @@ def stock(texts: Mapping[str, Iterable[Dressed]]) -> list[Stock]:
         for text in some:
             said = {_folded(sentence): sentence for sentence in _END.split(text.text)}
             wording = {**said, **wording}
-            counts[source].update(said)
+            counts[source].update(said.keys())
             numbers[source] += 1
     found = []
     for folded, sentence in wording.items():
