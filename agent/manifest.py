@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from dicom_node.errors import NotFound, WetreadError
+from dicom_node.errors import ConfigurationError, NotFound
 from reports.findings.labels import LABELS, NEGBIO, NO_FINDING, State
 
 IMAGE_COLUMNS: Final = ("image", "path", "file")
@@ -35,9 +36,10 @@ _STATES: Final = MappingProxyType(
 )
 _SAME: Final = MappingProxyType({"Effusion": "Pleural Effusion", "Pleural Thickening": "Pleural_Thickening"})
 _SHOWN: Final = 20  # problems in one message
+_ALIKE: Final = 0.8  # of a name to a label's: a letter more or less, another case
 
 
-class ManifestError(WetreadError):
+class ManifestError(ConfigurationError):
     """The manifest cannot be used. Names lines, never patients or films."""
 
 
@@ -99,6 +101,24 @@ def known_labels(cases: Iterable[Case]) -> tuple[str, ...]:
     """The labels of which at least one film has a value, in the order of `LABELS`."""
     known = {label for case in cases for label in case.labels}
     return tuple(label for label in LABELS if label in known)
+
+
+def mistaken_columns(path: Path) -> dict[str, str]:
+    """Columns that are ignored but are spelled much like one that would be read and is not there, with its name."""
+    with path.open(encoding="utf-8-sig", newline="") as opened:
+        columns = [name.strip() for name in next(csv.reader(opened), [])]
+    known = {*LABELS, *_SAME, LISTED, *REPORT_COLUMNS, "view", "age", "sex", "patient", "manufacturer", "split"}
+    names = {_folded(name): name for name in sorted(known.difference(columns))}
+    found: dict[str, str] = {}
+    for column in columns:
+        if column not in known and column not in IMAGE_COLUMNS:
+            near = difflib.get_close_matches(_folded(column), names, 1, _ALIKE)
+            found |= {column: names[near[0]]} if near else {}
+    return found
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").replace("-", " ").replace("oe", "e").split())
 
 
 class _Parser:

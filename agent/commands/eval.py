@@ -18,7 +18,7 @@ from agent.commands.session import config_of, print_json, print_table
 
 if TYPE_CHECKING:
     from agent.cli import Surroundings
-    from agent.evaluation.judging import Evaluation, Settings
+    from agent.evaluation.judging import Evaluation
     from agent.evaluation.readings import FilmReading
     from agent.manifest import Case
 
@@ -44,7 +44,7 @@ class Chosen:
 @click.option(
     "--images", type=click.Path(path_type=Path, file_okay=False), help="Folder of the films. Default: the manifest's."
 )
-@click.option("--reader", type=_READERS, help="The reader that is judged.")
+@click.option("--reader", type=_READERS, help="The reader that is judged, in place of --texts.")
 @click.option(
     "--model",
     type=click.Path(path_type=Path, file_okay=False),
@@ -54,7 +54,7 @@ class Chosen:
 @click.option(
     "--texts",
     type=click.Path(path_type=Path, dir_okay=False),
-    help='In place of a reader: reports as JSON lines {"id", "text"}.',
+    help='In place of a reader: reports as JSON lines {"id", "text"}. A film without one counts as finding nothing.',
 )
 @click.option(
     "--output",
@@ -88,7 +88,7 @@ class Chosen:
 )
 @click.option(
     "--metric-models",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Folder with the weights of BERTScore, CheXbert and RadGraph.",
 )
 @click.option("--seed", type=int, default=20250601, show_default=True, help="Of the resampling.")
@@ -107,7 +107,8 @@ def eval(ctx: click.Context, /, **options: Any) -> None:  # noqa: A001  the name
     where it was, when it is called again with the same folder and reader.
 
     \b
-    Exit codes: 0 done; 1 no film could be read; 2 wrong command line, manifest or reader; 3 no such file.
+    Exit codes: 0 done; 1 there is no text for any film, and the page says why; 2 wrong command line, manifest, texts or
+    reader; 3 no such file.
     """
     if ctx.invoked_subcommand is None:
         _evaluate(ctx, **options)
@@ -131,31 +132,56 @@ def _evaluate(
     if manifest is None or output is None or (reader is None) == (texts is None):
         raise click.UsageError("name --manifest, --output, and either --reader or --texts")
     _must_have_packages()
+    from agent.evaluation import beforehand
     from agent.evaluation.judging import Settings, evaluate
     from agent.evaluation.overlap import overlap
-    from agent.evaluation.readings import read_texts
+    from agent.evaluation.readings import complete
     from agent.manifest import read_manifest
     from reports.findings import State
 
     cases = chosen_cases(read_manifest(manifest, images=images, missing_images=texts is not None), **_pick(rest))
-    who: dict[str, Any]
-    readings: Mapping[str, FilmReading]
-    if texts is not None:
-        readings, who = read_texts(texts), {"texts": texts.name}
-    else:
-        assert reader is not None
-        model = chosen(ctx.obj, reader, rest)
-        readings, who = read(cases, model, output / "readings.jsonl", quiet=as_json)
-    judged = [case for case in cases if case.id in readings]
-    if not any(readings[case.id].text for case in judged):
-        click.echo("wetread: there is no text for any film of the manifest", err=True)
-        ctx.exit(EXIT_FAILED)
+    for warning in beforehand.check(manifest, cases, source):
+        click.echo(f"warning: {warning}", err=True)
+    found, who = _from(ctx.obj, cases, texts, reader, output, {**rest, "quiet": as_json})
+    readings = complete(found, cases)
     settings = Settings(source, State(uncertain), seed)
-    pairs = [(readings[case.id].text, case.report) for case in judged if case.report]
+    pairs = [(readings[case.id].text, case.report) for case in cases if case.report]
     words = overlap([text for text, _ in pairs], [report for _, report in pairs], models=metric_models)
-    evaluation = evaluate(judged, readings, settings, words)
-    _write(evaluation, {**who, "films": str(len(judged))}, judged, readings, settings, output)
-    _show(evaluation, output, as_json=as_json)
+    evaluation = evaluate(cases, readings, settings, words)
+    heading = {**who, "films": str(len(cases))}
+    _write(evaluation, heading, cases, readings, output)
+    _show(evaluation, heading, output, as_json=as_json)
+    if sum(evaluation.troubles.values()) == len(cases):
+        told = ", ".join(f"{number} {why}" for why, number in evaluation.troubles.items())
+        click.echo(f"wetread: there is no text for any film of the manifest ({told})", err=True)
+        ctx.exit(EXIT_FAILED)
+
+
+def _from(
+    surroundings: Surroundings,
+    cases: Sequence[Case],
+    texts: Path | None,
+    reader: str | None,
+    output: Path,
+    options: Mapping[str, Any],
+) -> tuple[Mapping[str, FilmReading], dict[str, Any]]:
+    """What was written, and who wrote it."""
+    from agent.evaluation import beforehand
+    from agent.evaluation.readings import read_head, read_texts
+
+    if texts is not None:
+        found = read_texts(texts)
+        without = sum(case.id not in found for case in cases)
+        if without:
+            click.echo(f"warning: {texts} has no text for {without} of {len(cases)} films: see the page", err=True)
+        return found, {"texts": texts.name, **read_head(texts)}
+    assert reader is not None
+    model = chosen(surroundings, reader, options)
+    warning = beforehand.learned_from(model.folder, cases)
+    if warning:
+        click.echo(f"warning: {warning}", err=True)
+    readings, who = read(cases, model, output / "readings.jsonl", quiet=options["quiet"])
+    return readings, {**who, **({"warning": f"**{warning}**"} if warning else {})}
 
 
 def _must_have_packages() -> None:
@@ -239,7 +265,6 @@ def _write(
     heading: Mapping[str, str],
     cases: Sequence[Case],
     readings: Mapping[str, FilmReading],
-    settings: Settings,
     output: Path,
 ) -> None:
     from agent.evaluation import document, plots
@@ -249,18 +274,18 @@ def _write(
     pictures = ["f1.png"]
     plots.draw_f1(evaluation, output / "f1.png")
     scores = {case.id: readings[case.id].scores for case in cases}
-    if plots.draw_roc(judged_films(cases, readings, settings), scores, output / "roc.png"):
+    if plots.draw_roc(judged_films(cases, readings, evaluation.settings), scores, output / "roc.png"):
         pictures.append("roc.png")
     (output / "evaluation.md").write_text(document.markdown(evaluation, heading, pictures), encoding="utf-8")
-    whole = {"heading": dict(heading), **document.plain(evaluation)}
-    (output / "evaluation.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    whole = json.dumps(document.whole(evaluation, heading), indent=2)
+    (output / "evaluation.json").write_text(f"{whole}\n", encoding="utf-8")
 
 
-def _show(evaluation: Evaluation, output: Path, *, as_json: bool) -> None:
+def _show(evaluation: Evaluation, heading: Mapping[str, str], output: Path, *, as_json: bool) -> None:
     if as_json:
-        from agent.evaluation.document import plain
+        from agent.evaluation.document import whole
 
-        print_json(plain(evaluation))
+        print_json(whole(evaluation, heading))
         return
     for table in evaluation.tables:
         click.echo(f"protocol: {table.protocol}")
@@ -272,6 +297,8 @@ def _show(evaluation: Evaluation, output: Path, *, as_json: bool) -> None:
             rows.append((name, "", "", *(_number(figures[measure].value) for measure in _SHOWN)))
         print_table(("finding", "positive", "negative", *_SHOWN), rows, empty="no finding")
         click.echo("")
+    for why, number in evaluation.troubles.items():
+        click.echo(f"without a text: {number} films, {why}", err=True)
     click.echo(f"with intervals, parts and pictures: {output / 'evaluation.md'}")
 
 

@@ -9,12 +9,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.commands.raters import add_all, opened, raters, tell
+from agent.commands.raters import add_all, opened, raters
 from agent.commands.session import as_json, print_json
+from agent.commands.study_words import show_made, stock_of, tells_of
 
 if TYPE_CHECKING:
     from agent.cli import Surroundings
@@ -32,7 +33,6 @@ _KEY = click.option(
 )
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_SHOWN: Final = 20  # lines of a manifest in one warning
 
 
 @click.group(name="reader-study")
@@ -92,6 +92,12 @@ class _Making:
     type=click.Choice(["marks", "date", "number", "name", "call", "machine", "comparison"]),
     help="No films with a text that has this: marks of de-identification (XXXX), ...; can be repeated.",
 )
+@click.option(
+    "--drop-sentence",
+    "dropped",
+    multiple=True,
+    help="Take this sentence out of all texts, as one that make has named; can be repeated.",
+)
 @click.option("--seed", help="Of everything drawn by chance. Default: a new one; the key has it. No rater may know it.")
 @click.option("--title", default="Reader study", show_default=True, help="Raters see it: name no model.")
 @click.option("--rater", "names", multiple=True, help="A rater's name or code, shown to the rater; can be repeated.")
@@ -103,7 +109,8 @@ def make(surroundings: Surroundings, /, as_json: bool, names: tuple[str, ...], a
 
     Both texts get one dress: one paragraph, ordinary letters; no headings, lists, signatures, banners; nothing of
     history, comparison and technique that stands under a heading of its own. Films lose their headers. Length and
-    wording stay: what may give a text away is counted and told, and so are texts that lost words under no such heading
+    wording stay: what may give a text away is counted and told, and so are sentences that most texts of one source have
+    and few of the other (take them out of all by --drop-sentence), texts that lost words under no such heading
     and pictures whose header speaks of burnt-in words. Nobody looks at the pixels for you: look through the films
     before raters do.
 
@@ -118,19 +125,20 @@ def make(surroundings: Surroundings, /, as_json: bool, names: tuple[str, ...], a
     """
     making = _making(options, names, quiet=as_json)
     texts, who = _texts(surroundings, making, options)
-    made, tells = _make(making, texts, who, options)
+    made, choice = _make(making, texts, who, options)
     links = add_all(making.output, names, address)
     told = {
         "films": len(made.films),
         "left_out": dict(made.left_out),
         "burned_in": list(made.burned_in),
         "burned_in_unknown": made.unsaid,
-        "texts": tells,
+        "stock": stock_of(choice),
+        "texts": tells_of(choice),
         "study": str(making.output),
         "key": str(making.key),
         "raters": links,
     }
-    print_json(told) if as_json else _show_made(told)
+    print_json(told) if as_json else show_made(told)
 
 
 @reader_study.command()
@@ -261,63 +269,18 @@ def _texts(
 
 def _make(
     making: _Making, found: tuple[list[Case], dict[str, str]], who: Mapping[str, Any], options: Mapping[str, Any]
-) -> tuple[Made, dict[str, Any]]:
+) -> tuple[Made, Choice]:
     from agent import __version__
     from agent.evaluation.blinding import TELLS
     from agent.evaluation.packing import Recipe, choose, pack
 
-    choice = choose(*found, making.seed, making.sample, [TELLS[word] for word in options["unwanted"]])
+    choice = choose(
+        *found, making.seed, making.sample, [TELLS[word] for word in options["unwanted"]], options["dropped"]
+    )
     recipe = Recipe(options["title"], making.seed, _now().isoformat(timespec="seconds"), f"wetread {__version__}", who)
     with _bar("packing", len(choice.pairs), quiet=making.quiet) as progress:
         made = pack(choice, recipe, making.output, making.key, progress)
-    return made, _tells(choice)
-
-
-def _tells(choice: Choice) -> dict[str, Any]:
-    """Of each source: median words, and the lines of the manifest whose texts may give it away or have lost words."""
-    from statistics import median
-
-    from agent.evaluation.packing import SOURCES
-
-    found: dict[str, Any] = {}
-    for source in SOURCES:
-        texts = [(pair.case.line, getattr(pair, source)) for pair in choice.pairs]
-        lines: dict[str, list[int]] = {}
-        for line, text in texts:
-            for what in text.tells:
-                lines.setdefault(what, []).append(line)
-        lost = [{"line": line, "words": text.lost} for line, text in texts if text.lost]
-        median_words = median(text.words for _, text in texts)
-        found[source] = {"median_words": median_words, "may_tell": lines, "lost": lost}
-    return found
-
-
-def _show_made(told: Mapping[str, Any]) -> None:
-    click.echo(f"{told['films']} films, {2 * told['films']} reports to grade, in {told['study']}")
-    click.echo(f"the key is {told['key']}: keep it, and the seed in it, from the raters")
-    for reason, number in told["left_out"].items():
-        click.echo(f"left out: {number} films {reason}", err=True)
-    if told["burned_in"]:
-        lines = _some(told["burned_in"])
-        click.echo(f"warning: words are burnt into the picture, as its header says: lines {lines}", err=True)
-    if told["burned_in_unknown"]:
-        number = told["burned_in_unknown"]
-        click.echo(f"warning: {number} films do not say whether words are burnt into them: look at each", err=True)
-    for source, texts in told["texts"].items():
-        click.echo(f"{source} texts: median {texts['median_words']:g} words", err=True)
-        for what, lines in texts["may_tell"].items():
-            click.echo(f"  warning: {len(lines)} with {what}: lines {_some(lines)}", err=True)
-        if texts["lost"]:
-            worst = sorted(texts["lost"], key=lambda one: -one["words"])
-            lines = _some([f"{one['line']} ({one['words']})" for one in worst])
-            words = "lost words with signatures or banners, look whether findings are among them: lines (words)"
-            click.echo(f"  warning: {len(worst)} {words} {lines}", err=True)
-    if told["raters"]:
-        tell(told["raters"], as_json=False)
-
-
-def _some(lines: Sequence[object]) -> str:
-    return ", ".join(map(str, lines[:_SHOWN])) + (", ..." if len(lines) > _SHOWN else "")
+    return made, choice
 
 
 def _web(bind: str, port: int, options: Mapping[str, Any]) -> Any:

@@ -58,10 +58,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Success of the first source less that of the second on the same films, from -1 to 1."""
+    """Success of the first source less that of the second on the same films, from -1 to 1.
+
+    pairs: a film that a rater graded with both reports; of several raters there are more than films.
+    """
 
     rater: str
     films: int
+    pairs: int
     figure: Figure
 
 
@@ -101,7 +105,10 @@ def differences(graded: Sequence[Graded], first: str, second: str, *, seed: int)
     paired = {rater: list(_pairs(graded, rater, first, second)) for rater in raters}
     if len(raters) > 1:
         paired[POOLED] = [pair for rater in raters for pair in paired[rater]]
-    return [Difference(rater, len(pairs), _difference(pairs, seed)) for rater, pairs in paired.items()]
+    return [
+        Difference(rater, len({film for film, _, _ in pairs}), len(pairs), _difference([p[1:] for p in pairs], seed))
+        for rater, pairs in paired.items()
+    ]
 
 
 def agreement(graded: Sequence[Graded], sources: Sequence[str], *, seed: int) -> list[Kappas]:
@@ -191,15 +198,15 @@ def _is_success(one: Graded) -> bool:
     return one.grade is not None and one.grade.is_success
 
 
-def _pairs(graded: Iterable[Graded], rater: str, first: str, second: str) -> Iterable[tuple[str, float]]:
-    """Cluster and difference of success of each film with both grades."""
+def _pairs(graded: Iterable[Graded], rater: str, first: str, second: str) -> Iterable[tuple[str, str, float]]:
+    """Name, cluster and difference of success of each film with both grades."""
     by_film: dict[str, dict[str, Graded]] = {}
     for one in graded:
         if one.rater == rater and one.grade is not None:
             by_film.setdefault(one.film, {})[one.source] = one
-    for both in by_film.values():
+    for film, both in by_film.items():
         if first in both and second in both:
-            yield both[first].cluster, float(_is_success(both[first])) - float(_is_success(both[second]))
+            yield film, both[first].cluster, float(_is_success(both[first])) - float(_is_success(both[second]))
 
 
 def _difference(pairs: Sequence[tuple[str, float]], seed: int) -> Figure:

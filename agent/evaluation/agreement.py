@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.findings.labels import State
+from reports.findings.labels import NO_FINDING, State
 
 # Those of the paper's tables, then those that other data sets have.
 PAPER: Final = (
@@ -76,7 +76,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All findings under one protocol. macro: the mean over the findings; pooled: all their counts as one."""
+    """All findings under one protocol. macro: the mean over the findings; pooled: all their counts as one.
+
+    `No Finding` has a row but counts in neither: it says the others again.
+    """
 
     protocol: Protocol
     films: int
@@ -130,6 +133,8 @@ def tabulate(
         )
         for at, label in enumerate(labels)
     )
+    findings = [at for at, label in enumerate(labels) if label != NO_FINDING]
+    totals, resampled = totals[findings], resampled[:, findings]
     macro = {name: _macro(totals, resampled, name) for name in MEASURES}
     pooled = _figures(totals.sum(axis=0), resampled.sum(axis=1))
     return Table(protocol, len(films), len(clusters), rows, MappingProxyType(macro), pooled)

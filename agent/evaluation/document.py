@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from agent.evaluation.agreement import LEVEL, MEASURES, Figure, Protocol, Table
 from agent.evaluation.anchors import ANCHORS
-from agent.evaluation.judging import Evaluation
+from agent.evaluation.judging import LEAST_IN_GROUP, Evaluation
 from agent.evaluation.overlap import Overlap
+from reports.findings.labels import NO_FINDING
 
 _FEW: Final = 30  # positives; below it an interval is wide and a figure is noise
+_SHOWN: Final = 20  # lines of the manifest
 _PROTOCOLS: Final = MappingProxyType(
     {
         Protocol.DEFINITE: (
@@ -34,11 +36,17 @@ def markdown(evaluation: Evaluation, heading: Mapping[str, str], plots: Sequence
     lines = ["# How good the reader is here", ""]
     lines += [f"- {name}: {value}" for name, value in heading.items()]
     source = "the reports of the manifest, by our finding extractor" if evaluation.from_reports else "the manifest"
-    lines += [f"- labels from: {source}", f"- intervals: {LEVEL} %, by resampling patients", ""]
+    counts = evaluation.settings
+    lines += [
+        f"- labels from: {source}; uncertain counts as {counts.uncertain_counts_as} where all films count",
+        f"- intervals: {LEVEL} %, by resampling patients {counts.replicates} times, seed {counts.seed}",
+        "",
+    ]
     lines += ["Research software: these figures speak of these films, and of no others.", ""]
     if evaluation.troubles:
         lines += ["Films without a text, which count as a text that mentions nothing:", ""]
-        lines += [*_table(("reason", "films"), evaluation.troubles.items()), ""]
+        rows = ((why, number, _some(evaluation.without_text[why])) for why, number in evaluation.troubles.items())
+        lines += [*_table(("reason", "films", "lines of the manifest"), rows), ""]
     for table in evaluation.tables:
         lines += [*_section(table), ""]
     lines += [*_ranking(evaluation), *_overlap(evaluation.overlap), *_subgroups(evaluation), *_anchors()]
@@ -57,6 +65,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return None if math.isnan(value) else round(value, 6)
     return value
+
+
+def whole(evaluation: Evaluation, heading: Mapping[str, str]) -> dict[str, Any]:
+    """Everything of an evaluation for programs, with the published figures beside it."""
+    return {"heading": dict(heading), **plain(evaluation), "published": plain(ANCHORS)}
+
+
+def _some(lines: Sequence[int]) -> str:
+    return ", ".join(map(str, lines[:_SHOWN])) + (", ..." if len(lines) > _SHOWN else "")
 
 
 def _section(table: Table) -> Iterator[str]:
@@ -81,6 +98,9 @@ def _section(table: Table) -> Iterator[str]:
     if any(0 < row.positives < _FEW for row in table.rows):
         yield ""
         yield f"\\* fewer than {_FEW} positive films: read the interval, not the figure."
+    if any(row.label == NO_FINDING for row in table.rows):
+        yield ""
+        yield f"{NO_FINDING} is in no mean: it says the others again. No text denies it in words of its own."
 
 
 def _ranking(evaluation: Evaluation) -> Iterator[str]:
@@ -109,21 +129,28 @@ def _overlap(overlap: Sequence[Overlap]) -> Iterator[str]:
 
 
 def _subgroups(evaluation: Evaluation) -> Iterator[str]:
-    if not evaluation.subgroups:
+    if not evaluation.subgroups and not evaluation.left_out:
         return
     yield "## Parts of the films"
     yield ""
     yield "All findings pooled, all films of the part."
     yield ""
     names = ("by", "value", "films", "f1", "sensitivity", "specificity")
-    yield from _table(
-        names,
-        (
-            (one.by, one.value, one.table.films, *(_shown(one.table.pooled[name]) for name in names[3:]))
-            for one in evaluation.subgroups
-        ),
-    )
-    yield ""
+    if evaluation.subgroups:
+        yield from _table(
+            names,
+            (
+                (one.by, one.value, one.table.films, *(_shown(one.table.pooled[name]) for name in names[3:]))
+                for one in evaluation.subgroups
+            ),
+        )
+        yield ""
+    if evaluation.left_out:
+        small = (
+            f"{by} {value} ({films})" for by, values in evaluation.left_out.items() for value, films in values.items()
+        )
+        yield f"Left out: fewer than {LEAST_IN_GROUP} films: {', '.join(small)}."
+        yield ""
 
 
 def _anchors() -> Iterator[str]:

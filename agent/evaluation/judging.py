@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
@@ -14,11 +14,12 @@ from agent.evaluation.ranking import auc
 from agent.evaluation.readings import FilmReading
 from agent.manifest import Case, ManifestError
 from reports.findings import LABELS, State, extract
+from reports.findings.labels import NO_FINDING
 
 Source: TypeAlias = Literal["auto", "labels", "reports"]
 
 _AGES: Final = ((18, "0-17"), (40, "18-39"), (65, "40-64"), (130, "65 and more"))
-_LEAST_IN_GROUP: Final = 10  # films; below it a figure says nothing
+LEAST_IN_GROUP: Final = 10  # films; below it a figure says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,10 @@ class Evaluation:
     ranked: tuple[Ranked, ...]
     overlap: tuple[Overlap, ...]
     troubles: Mapping[str, int]  # films without a text, by the code that says why
+    without_text: Mapping[str, tuple[int, ...]]  # the same films, by their lines in the manifest
+    left_out: Mapping[str, Mapping[str, int]]  # parts that are too small to be shown: by, value, films
     from_reports: bool
+    settings: Settings
 
 
 def evaluate(
@@ -73,6 +77,7 @@ def evaluate(
     Raises ManifestError where the films have neither labels nor reports.
     """
     read = [case for case in cases if case.id in readings]
+    silent = [case for case in read if readings[case.id].trouble]
     films = judged_films(read, readings, settings)
     labels = _scored(film.reference for film in films)
     if not labels:
@@ -83,19 +88,31 @@ def evaluate(
         tuple(_subgroups(films, labels, settings)),
         tuple(_ranked(films, readings, labels, settings)),
         tuple(overlap),
-        MappingProxyType(dict(Counter(readings[case.id].trouble for case in read if readings[case.id].trouble))),
-        _from_reports(read, settings),
+        MappingProxyType(dict(Counter(readings[case.id].trouble for case in silent))),
+        MappingProxyType(_lines(silent, readings)),
+        MappingProxyType(_too_small(films)),
+        from_reports(read, settings.source),
+        settings,
     )
+
+
+def _lines(silent: Iterable[Case], readings: Mapping[str, FilmReading]) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+    for case in silent:
+        why = readings[case.id].trouble
+        found[why] = (*found.get(why, ()), case.line)
+    return found
 
 
 def judged_films(cases: Sequence[Case], readings: Mapping[str, FilmReading], settings: Settings) -> list[Judged]:
     """What is known and what was written, film by film."""
-    from_reports = _from_reports(cases, settings)
-    return [_judged(case, _states(case.report) if from_reports else case.labels, readings[case.id]) for case in cases]
+    by_reports = from_reports(cases, settings.source)
+    return [_judged(case, _states(case.report) if by_reports else case.labels, readings[case.id]) for case in cases]
 
 
-def _from_reports(cases: Sequence[Case], settings: Settings) -> bool:
-    return settings.source == "reports" or (settings.source == "auto" and not any(case.labels for case in cases))
+def from_reports(cases: Sequence[Case], source: Source) -> bool:
+    """Whether reports, and not label columns, say what is known."""
+    return source == "reports" or (source == "auto" and not any(case.labels for case in cases))
 
 
 def _states(text: str) -> Mapping[str, State]:
@@ -127,9 +144,10 @@ def _age(years: float | None) -> str:
 
 
 def _table(films: Sequence[Judged], labels: Sequence[str], protocol: Protocol, settings: Settings) -> Table:
+    """No text denies `No Finding` but by naming one: under the definite protocol it could only ever be present."""
     return tabulate(
         films,
-        labels,
+        [label for label in labels if protocol is Protocol.ALL or label != NO_FINDING],
         protocol,
         seed=settings.seed,
         uncertain_counts_as=settings.uncertain_counts_as,
@@ -139,15 +157,25 @@ def _table(films: Sequence[Judged], labels: Sequence[str], protocol: Protocol, s
 
 def _subgroups(films: Sequence[Judged], labels: Sequence[str], settings: Settings) -> list[Subgroup]:
     found = []
-    for by in ("sex", "age", "view", "manufacturer"):
-        values = Counter(film.groups[by] for film in films)
-        if set(values) == {"unknown"}:
-            continue
-        for value in sorted(values):
-            part = [film for film in films if film.groups[by] == value]
-            if len(part) >= _LEAST_IN_GROUP:
+    for by, values in _parts(films):
+        for value, number in values.items():
+            if number >= LEAST_IN_GROUP:
+                part = [film for film in films if film.groups[by] == value]
                 found.append(Subgroup(by, value, _table(part, labels, Protocol.ALL, settings)))
     return found
+
+
+def _too_small(films: Sequence[Judged]) -> dict[str, dict[str, int]]:
+    small = {by: {value: n for value, n in values.items() if n < LEAST_IN_GROUP} for by, values in _parts(films)}
+    return {by: values for by, values in small.items() if values}
+
+
+def _parts(films: Sequence[Judged]) -> Iterator[tuple[str, dict[str, int]]]:
+    """How many films have each value, of what is known of any."""
+    for by in ("sex", "age", "view", "manufacturer"):
+        values = Counter(film.groups[by] for film in films)
+        if set(values) != {"unknown"}:
+            yield by, dict(sorted(values.items()))
 
 
 def _ranked(

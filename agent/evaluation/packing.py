@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from agent.evaluation.blinding import Dressed, dress, refusal
+from agent.evaluation.stock import Stock, stock, without
 from agent.imaging.decoder import DecoderProcess
 from agent.imaging.judging import film_of, is_picture
 from agent.imaging.stored import UndecodableImage
@@ -57,10 +58,15 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What of the manifest is used. left_out: why the others are not, with their number."""
+    """What of the manifest is used. left_out: why the others are not, with their number.
+
+    stock: sentences that tell the sources apart, still in the texts; dropped: those that were taken out of all texts.
+    """
 
     pairs: tuple[Pair, ...]
     left_out: Mapping[str, int]
+    stock: tuple[Stock, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +95,17 @@ class Made:
 
 
 def choose(
-    cases: Sequence[Case], texts: Mapping[str, str], seed: str, most: int | None, unwanted: Collection[str] = ()
+    cases: Sequence[Case],
+    texts: Mapping[str, str],
+    seed: str,
+    most: int | None,
+    unwanted: Collection[str] = (),
+    dropped: Sequence[str] = (),
 ) -> Choice:
     """The films with both texts; where there are more than `most`, a sample by the seed.
 
-    unwanted: a film is left out where one of its texts has one of these, as `Dressed.tells` names them.
+    unwanted: a film is left out where one of its texts has one of these, as `Dressed.tells` names them. dropped:
+    sentences that are taken out of all texts, of both sources.
 
     Raises ConfigurationError: not enough of them.
     """
@@ -103,7 +115,10 @@ def choose(
         if reason:
             why[reason] += 1
             continue
-        pair = Pair(case, dress(texts[case.id]), dress(case.report))
+        pair = Pair(case, without(dress(texts[case.id]), dropped), without(dress(case.report), dropped))
+        if not (pair.ai.words and pair.original.words):
+            why["have a text of which nothing is left"] += 1
+            continue
         told = next((tell for tell in (*pair.ai.tells, *pair.original.tells) if tell in unwanted), "")
         if told:
             why[f"have a text with {told}"] += 1
@@ -117,7 +132,8 @@ def choose(
             f"a reader study needs {LEAST} films with a report and an AI text, there are {len(pairs)}"
             f"{f' ({told})' if told else ''}"
         )
-    return Choice(tuple(pairs), MappingProxyType(dict(why)))
+    found = stock({source: [getattr(pair, source) for pair in pairs] for source in SOURCES})
+    return Choice(tuple(pairs), MappingProxyType(dict(why)), tuple(found), tuple(dropped))
 
 
 def pack(choice: Choice, recipe: Recipe, folder: Path, key: Path, progress: Callable[[int], None]) -> Made:
@@ -140,7 +156,7 @@ def pack(choice: Choice, recipe: Recipe, folder: Path, key: Path, progress: Call
     (partial / FILMS).mkdir(parents=True)
     made = _films(choice, recipe.seed, partial / FILMS, progress)
     items, rows = _items(made.films, recipe.seed)
-    whole = _key(recipe, rows, made.left_out)
+    whole = _key(recipe, rows, made.left_out, choice)
     write_package(
         Package(
             folder=partial,
@@ -154,9 +170,12 @@ def pack(choice: Choice, recipe: Recipe, folder: Path, key: Path, progress: Call
         )
     )
     key.parent.mkdir(parents=True, exist_ok=True)
-    key.touch(mode=0o600)
-    key.write_bytes(whole)
+    partial_key = _unfinished(key)  # what a run that is broken off leaves stands in no other's way
+    partial_key.unlink(missing_ok=True)
+    partial_key.touch(mode=0o600)
+    partial_key.write_bytes(whole)
     partial.rename(folder)
+    partial_key.rename(key)
     return made
 
 
@@ -189,10 +208,14 @@ class Key:
     seed: str
     who: Mapping[str, Any]
     left_out: Mapping[str, int]
+    stock: tuple[Stock, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 def read_key(path: Path, package: Package) -> Key:
     """Raises NotFound; ForeignKey: it is another study's, or was changed since."""
+    if not path.is_file() and _unfinished(path).is_file():  # broken off at its very last step
+        path = _unfinished(path)
     if not path.is_file():
         raise NotFound(f"there is no key at {path}: name the one that was written with the study by --key")
     content = path.read_bytes()
@@ -200,7 +223,13 @@ def read_key(path: Path, package: Package) -> Key:
         raise ForeignKey(f"{path} is not the key that was written with {package.folder}, or was changed since")
     whole = json.loads(content)
     told = {one["item"]: Told(**{**one, "tells": tuple(one["tells"])}) for one in whole["items"]}
-    return Key(MappingProxyType(told), whole["seed"], whole["who"], whole["left_out"])
+    found = tuple(Stock(one["sentence"], one["shares"]) for one in whole.get("stock", ()))
+    dropped = tuple(whole.get("dropped", ()))
+    return Key(MappingProxyType(told), whole["seed"], whole["who"], whole["left_out"], found, dropped)
+
+
+def _unfinished(key: Path) -> Path:
+    return key.with_name(f"{key.name}.partial")
 
 
 def _reason(case: Case, text: str | None) -> str:
@@ -279,7 +308,7 @@ def _items(films: Sequence[tuple[PackedFilm, Pair]], seed: str) -> tuple[list[It
     return items, rows
 
 
-def _key(recipe: Recipe, rows: Sequence[Told], left_out: Mapping[str, int]) -> bytes:
+def _key(recipe: Recipe, rows: Sequence[Told], left_out: Mapping[str, int], choice: Choice) -> bytes:
     whole = {
         "format": _FORMAT,
         "seed": recipe.seed,
@@ -287,6 +316,8 @@ def _key(recipe: Recipe, rows: Sequence[Told], left_out: Mapping[str, int]) -> b
         "software": recipe.software,
         "who": dict(recipe.who),
         "left_out": dict(left_out),
+        "stock": [{"sentence": one.sentence, "shares": dict(one.shares)} for one in choice.stock],
+        "dropped": list(choice.dropped),
         "items": [asdict(one) for one in rows],
     }
     return (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode()

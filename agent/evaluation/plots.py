@@ -25,12 +25,12 @@ _PUBLISHED: Final = "#777777"
 
 def draw_f1(evaluation: Evaluation, path: Path) -> None:
     """F1 of every finding with its interval, both protocols, and the paper's own figures in gray."""
-    labels = [row.label for row in evaluation.tables[0].rows]
+    labels = [row.label for row in evaluation.tables[-1].rows]  # of all films: one more than of definite statements
     canvas, axes = _canvas(9, 1.2 + 0.45 * len(labels))
     for table, shift in zip(evaluation.tables, (-0.22, 0.0), strict=True):
         axes.plot([], [], marker="o", color=_COLORS[table.protocol], label=f"this run, {_NAMES[table.protocol]}")
-        for at, row in enumerate(table.rows):
-            _bar(axes, row.figures["f1"], at + shift, _COLORS[table.protocol])
+        for row in table.rows:
+            _bar(axes, row.figures["f1"], labels.index(row.label) + shift, _COLORS[table.protocol])
     published = ANCHORS[0]
     name = f"published: {published.reader}, {published.films}, definite statements"
     axes.plot([], [], marker="o", color=_PUBLISHED, label=name)

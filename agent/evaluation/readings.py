@@ -16,12 +16,14 @@ from agent.imaging.decoder import DecoderProcess
 from agent.imaging.stored import UndecodableImage
 from agent.manifest import Case
 from agent.readers.protocol import Generation, Reader, Scores, Serves, UnreadableText
-from dicom_node.errors import NotFound, WetreadError
+from dicom_node.errors import ConfigurationError, NotFound
 
 _FORMAT: Final = 1
+NOT_THERE: Final = "not-in-the-texts"  # why a film has no text, where a file of texts is judged
+EMPTY: Final = "empty-text"
 
 
-class ReadingsError(WetreadError):
+class ReadingsError(ConfigurationError):
     """A file of readings belongs to something else, or is damaged."""
 
 
@@ -97,8 +99,14 @@ def read_texts(path: Path) -> dict[str, FilmReading]:
         if not isinstance(row.get("id"), str) or not isinstance(row.get("text"), str):
             raise ReadingsError(f'{path}, line {number}: has no words at "id" and "text"')
         scores = {label: float(value) for label, value in row.get("scores", {}).items()}
-        found[row["id"]] = FilmReading(row["id"], row["text"], row.get("trouble", ""), scores=MappingProxyType(scores))
+        trouble = row.get("trouble", "") or ("" if row["text"].strip() else EMPTY)
+        found[row["id"]] = FilmReading(row["id"], row["text"], trouble, scores=MappingProxyType(scores))
     return found
+
+
+def complete(readings: Mapping[str, FilmReading], cases: Iterable[Case]) -> dict[str, FilmReading]:
+    """For every film a reading: whom nobody wrote about has an empty one, as where a reader could not write."""
+    return {case.id: readings.get(case.id) or FilmReading(case.id, "", NOT_THERE) for case in cases}
 
 
 def read_head(path: Path) -> dict[str, Any]:

@@ -16,11 +16,14 @@ _FEW: Final = 30  # patients
 _GRADES: Final = (
     "A: acceptable as it is. B: after minor revision. C: major revision. D: unacceptable. Success: A or B. Every share "
     "has its 95 % interval: Wilson's where each patient has one grade; else of 1,000 resamples of the patients, "
-    "each with all films and grades. Reports without a grade are in no share."
+    "each with all films and grades; and Wilson's of as many grades as there are patients where all patients have the "
+    "same share, of which no resample can differ. Reports without a grade are in no share."
 )
 _DIFFERENCE: Final = (
     "Success of AI drafts less that of original reports, in percentage points, of films with both graded; "
-    "below 0 the originals are better. Intervals by resampling patients."
+    "below 0 the originals are better. A pair is both grades of a film by one rater: all raters together have more "
+    "pairs than films. Intervals by resampling patients; where all patients differ by the same, as far to both sides "
+    "as Wilson's bound for none of so many patients."
 )
 _KAPPA: Final = (
     "Cohen's kappa of reports that both graded: of the four grades, of the grades weighted by their distance, and of "
@@ -41,13 +44,14 @@ def markdown(verdicts: Verdicts, plots: Sequence[str] = ()) -> str:
     lines += [*_heading(verdicts), ""]
     names = ("rater", "reports", *GRADES, "no grade", "success", "median s")
     lines += _section("Acceptability", _GRADES, names, map(_row, verdicts.rows))
-    differences = ((one.rater, one.films, _points(one.figure)) for one in verdicts.differences)
-    lines += _section("Difference", _DIFFERENCE, ("rater", "films", "AI drafts - originals"), differences)
+    differences = ((one.rater, one.films, one.pairs, _points(one.figure)) for one in verdicts.differences)
+    lines += _section("Difference", _DIFFERENCE, ("rater", "films", "pairs", "AI drafts - originals"), differences)
     published = ((name, f"{100 * value:.1f} %") for name, value in ACCEPTABLE.items())
     lines += _section("Published, not measured here", PAPER, ("reports", "success"), published)
     lines += _agreement(verdicts)
     names = ("reports", "median words", "success, film new", "success, film seen before", "texts that may tell")
     lines += _section("What was not hidden", _NOT_HIDDEN, names, _not_hidden(verdicts))
+    lines += [*_stock(verdicts), ""]
     lines += [f"![{name}]({name})" for name in plots]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -97,6 +101,13 @@ def _not_hidden(verdicts: Verdicts) -> Iterator[tuple[str, ...]]:
         tells = "; ".join(f"{number} {what}" for what, number in verdicts.tells[source].items())
         words = f"{verdicts.words[source]:.0f}"
         yield NAMES[source], words, _percent(again["new"]), _percent(again["again"]), tells or "none"
+
+
+def _stock(verdicts: Verdicts) -> Iterator[str]:
+    for one in verdicts.stock:
+        shares = ", ".join(f"{100 * share:.0f} % of {NAMES[source]}" for source, share in one.shares.items())
+        yield f"- **stock sentence**: “{one.sentence}” stands in {shares}: whoever notices knows whose they are"
+    yield from (f"- taken out of all texts: “{sentence}”" for sentence in verdicts.dropped)
 
 
 def _section(title: str, words: str, names: Sequence[str], lines: Iterable[Sequence[Any]]) -> list[str]:

@@ -27,6 +27,7 @@ from agent.evaluation.agreement import Figure
 from agent.evaluation.anchors import ACCEPTABLE
 from agent.evaluation.document import plain
 from agent.evaluation.packing import AI, ORIGINAL, SOURCES, Key
+from agent.evaluation.stock import Stock
 from reports.grading import raters as books
 from reports.grading.package import Package
 from reports.grading.tables import Grade, Turn
@@ -47,7 +48,8 @@ class Verdicts:
     """Everything that is told. unfinished: raters who have not finished, with how many grades they have given.
 
     again: success by source, of films seen for the first time and of those seen before. words: median by source.
-    tells: how many texts of each source have what may give it away.
+    tells: how many texts of each source have what may give it away. stock: sentences that most texts of one source
+    have, and few of the other. dropped: those that no text was shown with.
     """
 
     title: str
@@ -65,6 +67,8 @@ class Verdicts:
     left_out: Mapping[str, int]
     who: Mapping[str, Any]
     seed: str
+    stock: tuple[Stock, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 def judge(graded: Sequence[Graded], key: Key, package: Package, unfinished: Mapping[str, tuple[int, int]]) -> Verdicts:
@@ -87,6 +91,8 @@ def judge(graded: Sequence[Graded], key: Key, package: Package, unfinished: Mapp
         left_out=key.left_out,
         who=key.who,
         seed=key.seed,
+        stock=key.stock,
+        dropped=key.dropped,
     )
 
 

@@ -27,14 +27,15 @@ from PIL import Image
 
 from agent.evaluation.readings import FilmReading, Readings, read_films
 from agent.manifest import Case, read_manifest
+from agent.readers import learned
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import load
 from agent.readers.protocol import Generation
 from agent.training import closed_form, films, layout, pointers, sentences, stages
+from agent.training.lineage import NOTICE
 from agent.training.settings import Card, Data, Encoder, Finetune, Shape, Training
 from reports.findings import State
 
-NOTICE: Final = "DEMONSTRATION MODEL - NOT FOR CLINICAL USE"
 CARD: Final = Card(name="wetread demonstration model", version="3", manufacturer="wetread", notice=NOTICE)
 SHAPE: Final = Shape(
     image_size=224,
@@ -116,7 +117,9 @@ def train(cases: Sequence[Case], out: Path, course: Course, say: Say) -> Path:
         }
     )
     stages.run("finetune", settings, out / "finetune", say)
-    return _finished(out / "finetune" / "model", out / "model")
+    model = _finished(out / "finetune" / "model", out / "model")
+    learned.write(model, [case.image for case in cases], public=True)
+    return model
 
 
 def _finished(trained: Path, out: Path) -> Path:

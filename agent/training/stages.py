@@ -24,10 +24,11 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
 from agent.manifest import Case, known_labels, read_manifest
-from agent.readers import prompt, quantized
+from agent.readers import learned, prompt, quantized
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import CxrLlavaModel, load
-from agent.training import adapters, curves, films, layout
+from agent.readers.weights.origin import CARD
+from agent.training import adapters, curves, films, layout, lineage
 from agent.training.closed_form import ClosedForm
 from agent.training.modules import LabelledTower, ReportWriter, answer_array, learn_only
 from agent.training.settings import Stage, Training
@@ -69,13 +70,41 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     }
     out.mkdir(parents=True, exist_ok=True)
     _write_data(out, settings, prepared, squares)
+    before = _kept_metrics(out)
+    if before and (out / "model" / CARD).is_file():
+        say(f"{out}: this run has ended before, and is left as it is")
+        return before
     words = _words(tokenizer)
     learner, targets = _learner(stage, settings, model, words, prepared, _patches(config))
     if stage == "encoder" and settings.encoder.solved:
         _solve(model, config, squares["train"], targets["train"]["labels"])
         learn_only(learner, "norm.", "head.")
     say(f"{stage}: {len(prepared.train)} films, {_learning(learner):,} numbers learn")
-    sets = {
+    sets = _sets(squares, targets, config, course)
+    trainer = Trainer(
+        model=learner,
+        args=_arguments(course, out, validates=bool(prepared.validation)),
+        train_dataset=sets["train"],
+        eval_dataset=sets["validation"] if prepared.validation else None,
+        callbacks=[_Watch(sets["train"], out, stage), *_rounding(stage, settings, model)],
+    )
+    trainer.train(resume_from_checkpoint=_last_whole(out))
+    metrics = before or _metrics(trainer)  # one that was broken off after its last step has nothing new to tell
+    layout.write_json(out / "metrics.json", metrics)
+    curves.draw(trainer.state.log_history, f"{stage}, {len(prepared.train)} films", out / "loss.png")
+    learned.write(out / "model", [case.image for case in prepared.train], _learned_before(settings))
+    _write_model(stage, settings, out / "model", model, config, tokenizer)
+    say(f"{out / 'model'}: a checkpoint in the published layout")
+    return metrics
+
+
+def _sets(
+    squares: Mapping[str, NDArray[np.uint8]],
+    targets: Mapping[str, dict[str, Any]],
+    config: Mapping[str, Any],
+    course: Stage,
+) -> dict[str, films.Films]:
+    return {
         name: films.Films(
             squares[name],
             targets[name],
@@ -86,20 +115,20 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
         )
         for name in squares
     }
-    trainer = Trainer(
-        model=learner,
-        args=_arguments(course, out, validates=bool(prepared.validation)),
-        train_dataset=sets["train"],
-        eval_dataset=sets["validation"] if prepared.validation else None,
-        callbacks=[_Watch(sets["train"], out, stage), *_rounding(stage, settings, model)],
-    )
-    trainer.train(resume_from_checkpoint=_last_whole(out))
-    metrics = _metrics(trainer)
-    layout.write_json(out / "metrics.json", metrics)
-    curves.draw(trainer.state.log_history, f"{stage}, {len(prepared.train)} films", out / "loss.png")
-    _write_model(stage, settings, out / "model", model, config, tokenizer)
-    say(f"{out / 'model'}: a checkpoint in the published layout")
-    return metrics
+
+
+def _kept_metrics(out: Path) -> dict[str, Any]:
+    """What a run told at its end; empty where it never came to it."""
+    path = out / "metrics.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except json.JSONDecodeError:  # it was killed in writing
+        return {}
+    return found
+
+
+def _learned_before(settings: Training) -> frozenset[str]:
+    return learned.read(settings.start) if settings.start is not None else frozenset()
 
 
 def _last_whole(out: Path) -> str | None:
@@ -318,7 +347,7 @@ def _write_model(
     config: Mapping[str, Any],
     tokenizer: bytes | Path,
 ) -> None:
-    card = settings.card
+    card, extra = lineage.inherit(settings.start, settings.card)
     if stage in _NOTICES and settings.start is None:
         card = card.model_copy(update={"notice": f"{_NOTICES[stage]} - {card.notice}"})
-    layout.write(folder, adapters.weights(model, settings), config, card, tokenizer=tokenizer)
+    layout.write(folder, adapters.weights(model, settings), config, card, tokenizer=tokenizer, extra=extra)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -14,7 +14,7 @@ from dicom_node.database import Database
 from dicom_node.errors import ConfigurationError, NotFound, WrongState
 from reports.grading.order import shuffled
 from reports.grading.package import Package, PackageError, sha256
-from reports.grading.tables import LONGEST_NAME, Base, Origin, Rater, Turn
+from reports.grading.tables import LONGEST_NAME, Base, Given, Origin, Rater, Turn
 
 
 @contextmanager
@@ -71,6 +71,21 @@ def renew(tx: Session, name: str, link: str) -> Rater:
     rater = named(tx, name)
     rater.link_digest, rater.session_digest = sha256(link.encode()), ""
     return rater
+
+
+def remove(tx: Session, name: str, *, with_grades: bool) -> int:
+    """Take a rater out with everything that the rater did; how many grades that were.
+
+    Raises NotFound. WrongState: grades were given, and nobody said that they may go.
+    """
+    rater = named(tx, name)
+    graded = tx.scalar(select(func.count()).where(Turn.rater_id == rater.id, Turn.grade != "")) or 0
+    if graded and not with_grades:
+        raise WrongState(f"{rater.name} has given {graded} grades, which would be lost; --with-grades removes them too")
+    for table in (Given, Turn):
+        tx.execute(delete(table).where(table.rater_id == rater.id))
+    tx.delete(rater)
+    return graded
 
 
 def named(tx: Session, name: str) -> Rater:

@@ -29,6 +29,7 @@ _DATA: Final = re.compile(
     r"|tokenizer_config\.json|model\.safetensors\.index\.json|model(?:-\d{5}-of-\d{5})?\.safetensors"
 )
 CARD: Final = "wetread.json"  # of a model that somebody trained; no part of the published one
+LEARNED: Final = "learned-from.txt"  # digests of the films that it learned from
 
 
 class OriginUnreadable(ConfigurationError):
@@ -75,7 +76,7 @@ def is_data(name: str) -> bool:
 
 def belongs(name: str) -> bool:
     """Whether a file of this name may be part of a model in one of our folders."""
-    return is_data(name) or name in {CARD, QUANTIZED}
+    return is_data(name) or name in {CARD, LEARNED, QUANTIZED}
 
 
 def measure(path: Path, *, blob: bool = False) -> Measured:

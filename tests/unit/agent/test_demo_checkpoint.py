@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from agent.demo import phantom
 from agent.evaluation import continuations
-from agent.readers import demonstration_checkpoint, load_reader
+from agent.readers import demonstration_checkpoint, learned, load_reader
 from agent.readers.cxr_llava import CxrLlavaReader, load
 from agent.readers.protocol import Generation
 from agent.training import sentences
@@ -39,6 +42,13 @@ def test_it_is_small_and_says_what_it_is() -> None:
     identity = load_reader("cxr_llava", DEMO_CHECKPOINT, "fp32").identity
     assert identity.notice == NOTICE == "DEMONSTRATION MODEL - NOT FOR CLINICAL USE"
     assert (identity.name, identity.version, identity.manufacturer) == (CARD.name, CARD.version, "wetread")
+
+
+def test_it_says_which_films_it_learned_from(tmp_path: Path) -> None:
+    assert len(learned.read(DEMO_CHECKPOINT)) == 746 - 1 + 746  # files, of which two are the same, and names
+    for name in ("00001280_004.png", "00001280_999.png"):
+        Image.new("L", (8, 8)).save(tmp_path / name)
+    assert learned.known(DEMO_CHECKPOINT, sorted(tmp_path.iterdir())) == 1
 
 
 def test_its_card_names_the_source_and_the_limits() -> None:

@@ -115,9 +115,16 @@ def test_the_difference_is_of_films_with_both_grades() -> None:
     both = graded("ann", "ai", "AC-DB" * 8) + graded("ann", "original", "AAAAC" * 8)
     (found,) = differences(both, "ai", "original", seed=1)
 
-    assert found.films == 32
+    assert (found.films, found.pairs) == (32, 32)
     assert found.figure.value == pytest.approx((0 - 1 - 1 + 1) / 4)
     assert -0.6 < found.figure.low < found.figure.value < found.figure.high < 0.1
+
+
+def test_films_are_counted_once_however_many_grade_them() -> None:
+    both = [one for name in ("ann", "ben") for source in ("ai", "original") for one in graded(name, source, "ABC")]
+    of_ann, _, together = differences(both, "ai", "original", seed=1)
+    assert (of_ann.films, of_ann.pairs) == (3, 3)
+    assert (together.films, together.pairs) == (3, 6)
 
 
 def test_a_difference_without_spread_still_has_an_interval() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from PIL import Image
 
 from agent.cli import wetread
 from agent.evaluation.continuations import USUAL
+from agent.manifest import ManifestError
+from agent.readers import demonstration_checkpoint, learned
 from agent.training.sentences import FINDINGS
 from reports.findings import State, extract
 
@@ -128,6 +133,105 @@ def test_a_reader_is_run_once_and_its_readings_serve_again(manifest: Path, tmp_p
 def test_half_a_command_line_says_what_is_missing(arguments: tuple[str, ...], words: str) -> None:
     result = run(*arguments)
     assert (result.exit_code, words in result.output) == (2, True)
+
+
+def test_a_film_without_a_text_counts_as_one_of_which_nothing_is_said(
+    manifest: Path, texts: Path, tmp_path: Path
+) -> None:
+    kept = texts.read_text(encoding="utf-8").splitlines()
+    texts.write_text("\n".join((*kept[1:3], json.dumps({"id": "d", "text": " "}))), encoding="utf-8")
+    result = run("--manifest", manifest, "--texts", texts, "--output", tmp_path / "out", "--json")
+    whole = table(result, "all")
+    assert (whole["Edema"]["positives"], whole["Edema"]["figures"]["sensitivity"]["value"]) == (2, 0)
+    told = json.loads(result.stdout)
+    assert told["troubles"] == {"not-in-the-texts": 1, "empty-text": 1}
+    assert told["without_text"] == {"not-in-the-texts": [2], "empty-text": [5]}
+    assert "no text for 1 of 4 films" in result.stderr
+    assert "| not-in-the-texts | 1 | 2 |" in (tmp_path / "out" / "evaluation.md").read_text(encoding="utf-8")
+
+
+def test_without_any_text_there_is_a_page_that_says_why(manifest: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "other.jsonl"
+    texts.write_text('{"id": "z", "text": "Edema."}\n', encoding="utf-8")
+    result = run("--manifest", manifest, "--texts", texts, "--output", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "no text for any film of the manifest (4 not-in-the-texts)" in result.stderr
+    assert "| not-in-the-texts | 4 |" in (tmp_path / "out" / "evaluation.md").read_text(encoding="utf-8")
+
+
+def test_no_finding_pulls_no_mean(manifest: Path, texts: Path, tmp_path: Path) -> None:
+    rows = manifest.read_text(encoding="utf-8").splitlines()
+    lines = [f"{rows[0]},No Finding", *(f"{row},{int(row[0] == 'c')}" for row in rows[1:])]
+    manifest.write_text("\n".join(lines), encoding="utf-8")
+    arguments = ("--manifest", manifest, "--texts", texts, "--output", tmp_path / "out", "--json")
+    result = run(*arguments)
+    definite, whole = (table(result, protocol) for protocol in ("definite", "all"))
+    assert "No Finding" not in definite
+    assert whole["No Finding"]["positives"] == 1
+    assert whole["pooled"]["f1"]["value"] == pytest.approx(2 * 2 / (2 * 2 + 1 + 2), abs=1e-6)
+    words = (tmp_path / "out" / "evaluation.md").read_text(encoding="utf-8")
+    assert words.count("No Finding is in no mean") == 1
+
+
+def test_how_it_was_counted_is_in_the_files(manifest: Path, texts: Path, tmp_path: Path) -> None:
+    arguments = ("--manifest", manifest, "--texts", texts, "--output", tmp_path / "out", "--uncertain", "present")
+    assert run(*arguments, "--seed", 5).exit_code == 0
+    told = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    assert told["settings"] == {"source": "auto", "uncertain_counts_as": "present", "seed": 5, "replicates": 1000}
+    assert told["published"][0]["reader"] == "CXR-LLaVA"
+    assert told["left_out"]["sex"] == {"F": 2, "M": 2}
+    words = (tmp_path / "out" / "evaluation.md").read_text(encoding="utf-8")
+    assert "Left out: fewer than 10 films: sex F (2), sex M (2)" in words
+    assert "1000 times, seed 5" in words
+
+
+def test_wrong_labels_are_told_before_any_film_is_read(manifest: Path, tmp_path: Path) -> None:
+    text = manifest.read_text(encoding="utf-8").replace("Edema,Pleural Effusion,report", "oedema,pleural efusion,words")
+    manifest.write_text(text, encoding="utf-8")
+    result = run("--manifest", manifest, "--reader", "cxr_llava", "--output", tmp_path / "out")
+    assert isinstance(result.exception, ManifestError)
+    assert "neither labels nor reports" in str(result.exception)
+    assert "'oedema' is none that we know; did you mean 'Edema'?" in str(result.exception)
+    assert "'Pleural Effusion'" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_misspelled_column_beside_good_ones_is_named(manifest: Path, texts: Path, tmp_path: Path) -> None:
+    manifest.write_text(manifest.read_text("utf-8").replace("Edema", "Edemas", 1), encoding="utf-8")
+    result = run("--manifest", manifest, "--texts", texts, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "'Edemas' is none that we know; did you mean 'Edema'? It is ignored." in result.stderr
+
+
+def test_a_model_judged_by_films_that_it_learned_from_says_so(manifest: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(demonstration_checkpoint(), model)
+    learned.write(model, [manifest.parent / "a.png", manifest.parent / "b.png"])
+    arguments = ("--manifest", manifest, "--reader", "cxr_llava", "--model", model, "--precision", "fp32")
+    result = run(*arguments, "--output", tmp_path / "out", "--no-scores")
+    assert result.exit_code == 0, result.output
+    words = "2 of 4 films are among those that this model learned from"
+    assert words in result.stderr
+    assert words in (tmp_path / "out" / "evaluation.md").read_text(encoding="utf-8")
+    assert words in json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))["heading"]["warning"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("image,Edema\na.png,7\n", "not 1, 0, -1"), ("image,Edmea\na.png,1\n", "did you mean 'Edema'")],
+)
+def test_a_wrong_manifest_ends_with_code_2(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "films.csv").write_text(text, encoding="utf-8")
+    (tmp_path / "texts.jsonl").write_text('{"id": "a", "text": "Edema."}', encoding="utf-8")
+    command = [sys.executable, "-m", "agent", "eval", "--manifest", "films.csv", "--texts", "texts.jsonl"]
+    done = subprocess.run([*command, "--output", "out"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+
+
+def test_a_folder_of_metrics_that_is_not_there_is_a_mistake(manifest: Path, texts: Path, tmp_path: Path) -> None:
+    arguments = ("--manifest", manifest, "--texts", texts, "--output", tmp_path / "out")
+    result = run(*arguments, "--metric-models", tmp_path / "no")
+    assert (result.exit_code, "does not exist" in result.output) == (2, True)
 
 
 def test_films_may_be_chosen(manifest: Path, texts: Path, tmp_path: Path) -> None:

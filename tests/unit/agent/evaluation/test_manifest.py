@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.manifest import ManifestError, known_labels, read_manifest
+from agent.manifest import ManifestError, known_labels, mistaken_columns, read_manifest
 from reports.findings import State
 
 P, A, U = State.PRESENT, State.ABSENT, State.UNCERTAIN
@@ -46,6 +46,16 @@ def test_a_list_of_findings_denies_the_others_of_its_data_set(tmp_path: Path) ->
 def test_ages_in_years_or_as_dicom_writes_them(tmp_path: Path, age: str, years: float | None) -> None:
     (case,) = read_manifest(manifest(tmp_path, f"image,age\na.png,{age}\n", "a.png"))
     assert case.years == years
+
+
+def test_columns_that_were_meant_otherwise_are_named(tmp_path: Path) -> None:
+    header = "image,id,edema,Patient_ID,Labels,sharpness,pleural effusions,Pneumonia,pneumonias\n"
+    assert mistaken_columns(manifest(tmp_path, header)) == {
+        "edema": "Edema",
+        "Patient_ID": "patient",
+        "Labels": "labels",
+        "pleural effusions": "Pleural Effusion",
+    }
 
 
 @pytest.mark.parametrize(

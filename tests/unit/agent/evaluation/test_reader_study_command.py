@@ -123,6 +123,40 @@ def test_texts_that_lost_words_are_named_by_their_line_and_not_quoted(tmp_path: 
     assert "SECRET" not in shown.upper()
 
 
+STOCK = "A radiologist has to read the film."
+
+
+def test_a_sentence_of_one_source_alone_is_named_and_can_be_taken_out(tmp_path: Path) -> None:
+    manifest, texts = write_sources(tmp_path)
+    rows = [json.loads(line) for line in texts.read_text().splitlines()]
+    texts.write_text("".join(json.dumps({**row, "text": f"{row['text']} {STOCK}"}) + "\n" for row in rows))
+    arguments = ("make", "--manifest", manifest, "--readings", texts)
+    told = json.loads(run(*arguments, "--output", tmp_path / "S", "--rater", "ann", "--json").stdout)
+    assert {"sentence": STOCK, "share_ai": 1.0, "share_original": 0.0} in told["stock"]
+    shown = run(*arguments, "--output", tmp_path / "T")
+    assert f"{STOCK!r} stands in 100 % of the ai texts and 0 % of the originals" in shown.stderr
+    grade_all(tmp_path / "S", "ann", {"ai": "C", "original": "A"})
+    assert f"“{STOCK}” stands in 100 % of AI drafts, 0 % of original reports" in run("result", tmp_path / "S").stdout
+
+    dropping = ("--drop-sentence", "a radiologist has to read the film", "--rater", "ann")
+    without = json.loads(run(*arguments, "--output", tmp_path / "U", *dropping, "--json").stdout)
+    assert STOCK not in [one["sentence"] for one in without["stock"]]
+    assert "radiologist" not in (tmp_path / "U" / "package.json").read_text()
+    result = run("result", tmp_path / "U", "--unfinished").stdout
+    assert "taken out of all texts: “a radiologist has to read the film”" in result
+
+
+def test_what_a_crash_left_of_a_key_blocks_no_study(tmp_path: Path) -> None:
+    manifest, texts = write_sources(tmp_path)
+    left = tmp_path / "S.key.json.partial"
+    left.write_text("half")
+    made = run("make", "--manifest", manifest, "--readings", texts, "--output", tmp_path / "S", "--rater", "ann")
+    assert made.exit_code == 0, made.output
+    assert not left.exists()
+    (tmp_path / "S.key.json").rename(left)  # as of one that was broken off at its very last step
+    assert run("result", tmp_path / "S", "--unfinished").exit_code == 0
+
+
 def test_the_words_for_what_tells_are_those_of_the_option() -> None:
     (option,) = [one for one in make.params if one.name == "unwanted"]
     assert list(option.type.choices) == list(TELLS)
@@ -142,6 +176,19 @@ def test_raters_are_added_listed_and_get_new_links(study: Path) -> None:
         (("list", study / "films"), NotFound),
     ):
         assert isinstance(run("raters", *arguments).exception, error)
+
+
+def test_a_rater_is_removed_and_not_with_grades_by_mistake(study: Path) -> None:
+    run("raters", "add", study, "ben")
+    grade_all(study, "ann", {"ai": "C", "original": "A"})
+    assert run("raters", "remove", study, "ben").exit_code == 0
+    refused = run("raters", "remove", study, "ann")
+    assert isinstance(refused.exception, WrongState)
+    assert "8 grades" in str(refused.exception)
+    assert isinstance(run("raters", "remove", study, "ben").exception, NotFound)
+    assert run("result", study).exit_code == 0  # nobody is waited for
+    assert "8 grades" in run("raters", "remove", study, "ann", "--with-grades").stdout
+    assert json.loads(run("raters", "list", study, "--json").stdout) == []
 
 
 def test_several_raters_are_added_together_or_not_at_all(study: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from agent.manifest import ManifestError
+from agent.readers import learned
 from agent.readers.cxr_llava import load
 from agent.readers.protocol import Generation
 from agent.training import stages
@@ -154,6 +156,43 @@ def test_adapters_become_part_of_the_weights(
     load(tmp_path / "run" / "model", "fp32", device="cpu").token_ids(
         np.zeros((40, 40), np.uint8), "<image>\n", Generation(max_new_tokens=2)
     )
+
+
+def test_what_learns_on_keeps_what_it_is_scored_by_and_says_where_it_comes_from(
+    films: Path, encoded: Path, tmp_path: Path
+) -> None:
+    start = tmp_path / "start"
+    shutil.copytree(encoded / "model", start)
+    pairs = {"Pleural Effusion": ["Effusion present.", "Effusion absent."]}
+    notice = "DEMONSTRATION MODEL - NOT FOR CLINICAL USE"
+    card = {"name": "small", "version": "7", "manufacturer": "", "notice": notice, "score_pairs": pairs}
+    (start / "wetread.json").write_text(json.dumps(card), encoding="utf-8")
+    (start / "learned-from.txt").write_text("0123456789abcdef\n", encoding="ascii")
+    stages.run("align", read_settings(settings_file(films, "on.toml", f'start = "{start}"')), tmp_path / "run", say)
+
+    model = tmp_path / "run" / "model"
+    reader = load(model, "fp32", device="cpu")
+    assert reader.score_pairs == {"Pleural Effusion": ("Effusion present.", "Effusion absent.")}
+    assert reader.identity.name == "small, adapted"
+    assert reader.identity.notice == f"{notice} - ADAPTED MODEL - NOT VALIDATED"
+    written = json.loads((model / "wetread.json").read_text(encoding="utf-8"))
+    assert written["adapted_from"] == {"name": "small", "version": "7"}
+    assert "0123456789abcdef" in learned.read(model)
+
+
+def test_a_model_lists_the_films_that_it_learned_from(films: Path, encoded: Path) -> None:
+    shown = [films / f"{number}.png" for number in range(12)]
+    assert learned.known(encoded / "model", shown) == 10  # two are of the validation
+    assert learned.known(films, shown) is None
+
+
+def test_a_run_that_has_ended_is_left_as_it_is(films: Path, encoded: Path) -> None:
+    kept = {path: path.read_bytes() for path in encoded.rglob("*") if path.is_file()}
+    said: list[str] = []
+    metrics = stages.run("encoder", read_settings(films / "encoder.toml"), encoded, said.append)
+    assert metrics == json.loads((encoded / "metrics.json").read_text(encoding="utf-8"))
+    assert [line for line in said if "ended before" in line]
+    assert {path: path.read_bytes() for path in encoded.rglob("*") if path.is_file()} == kept
 
 
 @pytest.fixture

@@ -1,0 +1,29 @@
+"""What can be known of an evaluation before hours go into reading: is there anything to judge by, and is it fair?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from agent.evaluation.judging import Source, from_reports
+from agent.manifest import Case, ManifestError, mistaken_columns
+from agent.readers import learned
+
+
+def check(manifest: Path, cases: Sequence[Case], source: Source) -> Iterator[str]:
+    """What to tell whoever judges. Raises ManifestError: the films have nothing to be judged by."""
+    near = mistaken_columns(manifest)
+    advice = [f"the column {column!r} is none that we know; did you mean {label!r}?" for column, label in near.items()]
+    by_reports = from_reports(cases, source)
+    if not any(case.report if by_reports else case.labels for case in cases):
+        what = {"auto": "neither labels nor reports", "labels": "no labels", "reports": "no reports"}[source]
+        raise ManifestError(" ".join([f"{manifest}: the chosen films have {what} to judge by.", *advice]))
+    yield from (f"{words} It is ignored." for words in advice)
+
+
+def learned_from(model: Path, cases: Sequence[Case]) -> str:
+    """In words, how many of the films a model learned from; empty where none is in its list, or it has no list."""
+    number = learned.known(model, [case.image for case in cases])
+    if not number:
+        return ""
+    return f"{number} of {len(cases)} films are among those that this model learned from: no fair test of it"

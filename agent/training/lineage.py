@@ -1,0 +1,40 @@
+"""What a model that learns on takes over from the one that it began as: what it is scored by, and what it must say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from agent.readers.weights.origin import CARD as CARD_FILE
+from agent.training.settings import Card
+
+NOTICE: Final = "DEMONSTRATION MODEL - NOT FOR CLINICAL USE"
+_ADAPTED: Final = ", adapted"
+_KEPT: Final = ("score_pairs",)  # its words have likelihoods of their own; other sentences would measure nothing
+
+
+def inherit(start: Path | None, card: Card) -> tuple[Card, dict[str, Any]]:
+    """The card of a model that learned on from `start`, and what else of the older one's card stays.
+
+    A name that nobody chose becomes that of the older model with `, adapted`; a notice that the model is for
+    demonstration stays whatever else is said. A start without a card is the published model.
+    """
+    before = _card(start)
+    if not before:
+        return card, {}
+    name = str(before.get("name", ""))
+    changed = {}
+    if card.name == Card().name and name:
+        changed["name"] = f"{name.removesuffix(_ADAPTED)}{_ADAPTED}"
+    if NOTICE in str(before.get("notice", "")) and NOTICE not in card.notice:
+        changed["notice"] = f"{NOTICE} - {card.notice}" if card.notice else NOTICE
+    lineage = {"name": name, "version": str(before.get("version", ""))}
+    extra = {key: before[key] for key in _KEPT if key in before}
+    return card.model_copy(update=changed), {**extra, "adapted_from": lineage}
+
+
+def _card(start: Path | None) -> dict[str, Any]:
+    path = start / CARD_FILE if start is not None else None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else {}
+    return found
