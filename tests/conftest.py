@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,50 @@ from sqlalchemy import text
 from agent import schema
 from dicom_node.database import Database
 from tests.harness.postgres import PostgresServer
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """End the process, with the stack of every thread, where a test hangs for good.
+
+    pytest-timeout raises once, in the main thread: a fixture that hangs while it ends after that would wait for ever,
+    and so would the whole run.
+    """
+    end_if_it_hangs(item)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    end_if_it_hangs(item)  # once more: pytest cancels it at a failure, for a debugger's sake
+    return (yield)
+
+
+def end_if_it_hangs(item: pytest.Item) -> None:
+    marker = item.get_closest_marker("timeout")
+    seconds = float(marker.args[0]) if marker else float(item.config.getvalue("timeout") or 180)
+    faulthandler.dump_traceback_later(seconds + 60, exit=True, file=item.config.stash[STDERR])
+
+
+STDERR = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[STDERR] = os.dup(2)  # what a test captures is not seen when its process ends
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    os.close(config.stash[STDERR])
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Name a failure when it happens: a run that is broken off never comes to its summary."""
+    if report.failed and "CI" in os.environ and "PYTEST_XDIST_WORKER" not in os.environ:
+        words = report.longreprtext.splitlines()[-40:]
+        print("", f"FAILED while in {report.when}: {report.nodeid}", *words, sep="\n", flush=True)
 
 
 @pytest.fixture(autouse=True)
