@@ -20,6 +20,7 @@ from agent.pages import make_pages
 from dicom_node import worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
+from dicom_node.rules.tables import Late
 from dicom_node.tables import AuditRow, Revision
 from reports import life
 from reports.tables import Event, Report
@@ -64,12 +65,12 @@ class ReadingRoom(Ward):
         }
         self.receive(with_pixels(films.film(**{**header, **changes}), chest() if pixels is None else pixels))
 
-    def late_film(self) -> None:
+    def late_film(self, late: Late = Late.REPLACE) -> None:
         """One more film of the newest study."""
         root = f"{films.STUDY}.{self._studies}"
         header = {"StudyInstanceUID": root, "SeriesInstanceUID": f"{root}.1", "SOPInstanceUID": f"{root}.1.2"}
         whose = {"PatientID": f"EX-{self._studies:04d}", "AccessionNumber": f"ACC{self._studies:04d}"}
-        self.receive(with_pixels(films.film(**header, **whose), chest()))
+        self.receive(with_pixels(films.film(**header, **whose), chest()), late=late)
 
     def end_all(self) -> None:
         """Take back whatever is open or signed."""

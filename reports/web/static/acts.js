@@ -77,11 +77,15 @@ export function signing(dialog, { title, who, comparisons, against, password, pe
   dialog.querySelector("h2").textContent = title;
   dialog.querySelector(".who").textContent = who;
   dialog.querySelector(".changed").replaceChildren(...comparisons.flatMap((one) => beside(one, comparisons.length > 1)));
-  dialog.querySelector(".against").replaceChildren(...against.map((words) => made("li", { textContent: words })));
+  warn(dialog, against);
   const field = dialog.querySelector("input[type=password]");
   const asked = proof(dialog.querySelector("label"), field);
   asked.become(password ? "password" : "pin");
   return asking(dialog, () => asked.with(perform));
+}
+
+function warn(dialog, sentences) {
+  dialog.querySelector(".against").replaceChildren(...sentences.map((words) => made("li", { textContent: words })));
 }
 
 /** What is signed beside one other text: a line that counts, and the changes. */
@@ -97,10 +101,11 @@ function beside({ name, same, changes }, isNamed) {
   })];
 }
 
-/** A dialog with words, and with a proof where `password` is not null. text: words that stand there already. */
-export function wording(dialog, { title, explain, button, text: there = "", safety = false, password = null, grave = false, perform }) {
+/** A dialog with words, and with a proof where `password` is not null. text: words that stand there already; against: as above. */
+export function wording(dialog, { title, explain, button, text: there = "", against = [], safety = false, password = null, grave = false, perform }) {
   dialog.querySelector("h2").textContent = title;
   dialog.querySelector(".explain").textContent = explain;
+  warn(dialog, against);
   const send = dialog.querySelector("button[value=do]");
   send.textContent = button;
   send.className = grave ? "grave" : "main";

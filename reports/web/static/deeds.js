@@ -115,11 +115,12 @@ async function addendum(page) {
 /** The words of this draft, as they stand or shortened, below the report that is signed already. */
 async function takeOver(page) {
   const { beside: { by, number: seen, address } } = page.desk;
+  await page.readNow();
   const { findings, impression } = page.words();
   const desk = await wording($("ask-words"), {
     title: "Take over as addendum", button: "Sign the addendum", password: false,
     explain: `It is added below what ${by} has signed, and this draft is closed. Leave out what stands there already.`,
-    text: `${findings}\n${impression}`.trim(),
+    text: `${findings}\n${impression}`.trim(), against: against(page),
     perform: (body) => page.calls.post("take-over", { ...body, version: page.saving.version, seen }),
   });
   if (!desk) return;
