@@ -77,16 +77,21 @@ def reopen(study: Path, name: str) -> None:
 @raters.command()
 @_STUDY
 @click.argument("name")
-@click.option("--with-grades", is_flag=True, help="Although the rater has given grades: they are gone for good.")
+@click.option(
+    "--with-grades",
+    is_flag=True,
+    help="Although the rater has given grades: they are gone for good, and the result says so.",
+)
 def remove(study: Path, name: str, with_grades: bool) -> None:
     """Take a rater out, as one added by mistake or who never came: the link and the browser are let in no more.
 
     Exit codes: 0 removed; 3 no such study or rater; 4 has given grades.
     """
+    from dicom_node.database import clock
     from reports.grading.raters import remove as removed
 
     with opened(study) as (_, database), database.write() as tx:
-        graded = removed(tx, name, with_grades=with_grades)
+        graded = removed(tx, name, clock(tx), with_grades=with_grades)
     click.echo(f"{name} is removed{f' with {graded} grades' if graded else ''}")
 
 

@@ -194,7 +194,7 @@ def result(study: Path, key: Path | None, output: Path | None, unfinished: bool,
     from agent.evaluation.packing import read_key
     from agent.evaluation.verdict_words import markdown
     from agent.evaluation.verdicts import as_json as plain
-    from agent.evaluation.verdicts import collect, judge, sheet
+    from agent.evaluation.verdicts import collect, judge, removed, sheet
     from dicom_node.errors import WrongState
     from reports.grading.package import verify
 
@@ -202,13 +202,13 @@ def result(study: Path, key: Path | None, output: Path | None, unfinished: bool,
         verify(package)
         whole = read_key(key or _key_beside(study), package)
         with database.read() as tx:
-            (graded, waiting), every = collect(tx, whole, package), sheet(tx, whole)
+            (graded, waiting), every, gone = collect(tx, whole, package), sheet(tx, whole), removed(tx)
     if not graded:
         raise WrongState(f"{study} has no raters yet: wetread eval reader-study raters add {study} NAME")
     if waiting and not unfinished:
         told = ", ".join(f"{name} ({done} of {of})" for name, (done, of) in waiting.items())
         raise WrongState(f"not everybody has finished: {told}; --unfinished shows what there is")
-    verdicts = judge(graded, whole, package, waiting)
+    verdicts = judge(graded, whole, package, waiting, gone)
     if output is not None:
         _write(verdicts, every, output)
     print_json(plain(verdicts)) if as_json else click.echo(markdown(verdicts))
@@ -244,6 +244,7 @@ def _texts(
 ) -> tuple[tuple[list[Case], dict[str, str]], dict[str, Any]]:
     """The films of the manifest and what the AI wrote about them; and who it was."""
     from agent.commands import eval as evaluating
+    from agent.evaluation.beforehand import learned_from
     from agent.evaluation.readings import read_head, read_texts
     from agent.manifest import read_manifest
 
@@ -258,12 +259,15 @@ def _texts(
         found, who = read_texts(file), read_head(file)
     else:
         model = evaluating.chosen(surroundings, str(making.reader), {**options, "with_scores": False})
+        warning = learned_from(model.folder, cases)
+        if warning:
+            click.echo(f"warning: {warning}", err=True)
         file = making.key.with_name(f"{making.output.name}.readings.jsonl")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
         file.chmod(0o600)  # of a run that was broken off, too: it tells who wrote what, as the key does
         known, who = evaluating.read(cases, model, file, quiet=making.quiet)
-        found = dict(known)
+        found, who = dict(known), {**who, **({"warning": f"**{warning}**"} if warning else {})}
     return (cases, {name: reading.text for name, reading in found.items()}), who
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from agent.evaluation.judging import Source, from_reports
+from agent.evaluation.judging import Source, scored
 from agent.manifest import Case, ManifestError, mistaken_columns
 from agent.readers import learned
 
@@ -14,8 +14,7 @@ def check(manifest: Path, cases: Sequence[Case], source: Source) -> Iterator[str
     """What to tell whoever judges. Raises ManifestError: the films have nothing to be judged by."""
     near = mistaken_columns(manifest)
     advice = [f"the column {column!r} is none that we know; did you mean {label!r}?" for column, label in near.items()]
-    by_reports = from_reports(cases, source)
-    if not any(case.report if by_reports else case.labels for case in cases):
+    if not scored(cases, source):
         what = {"auto": "neither labels nor reports", "labels": "no labels", "reports": "no reports"}[source]
         raise ManifestError(" ".join([f"{manifest}: the chosen films have {what} to judge by.", *advice]))
     yield from (f"{words} It is ignored." for words in advice)

@@ -115,6 +115,12 @@ def from_reports(cases: Sequence[Case], source: Source) -> bool:
     return source == "reports" or (source == "auto" and not any(case.labels for case in cases))
 
 
+def scored(cases: Sequence[Case], source: Source) -> tuple[str, ...]:
+    """The labels that these films can be judged by: something is known of them."""
+    by_reports = from_reports(cases, source)
+    return _scored(_states(case.report) if by_reports else case.labels for case in cases)
+
+
 def _states(text: str) -> Mapping[str, State]:
     return {label: finding.state for label, finding in extract(text).by_label.items()} if text else {}
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from agent.evaluation.blinding import Dressed, dress, refusal
-from agent.evaluation.stock import Stock, stock, without
+from agent.evaluation.stock import Stock, stock, unsaid, without
 from agent.imaging.decoder import DecoderProcess
 from agent.imaging.judging import film_of, is_picture
 from agent.imaging.stored import UndecodableImage
@@ -107,15 +107,17 @@ def choose(
     unwanted: a film is left out where one of its texts has one of these, as `Dressed.tells` names them. dropped:
     sentences that are taken out of all texts, of both sources.
 
-    Raises ConfigurationError: not enough of them.
+    Raises ConfigurationError: not enough of them; a sentence to drop that no text has.
     """
-    pairs, why = [], Counter[str]()
+    pairs, why, dressed = [], Counter[str](), list[Dressed]()
     for case in cases:
         reason = _reason(case, texts.get(case.id))
         if reason:
             why[reason] += 1
             continue
-        pair = Pair(case, without(dress(texts[case.id]), dropped), without(dress(case.report), dropped))
+        whole = dress(texts[case.id]), dress(case.report)
+        dressed += whole
+        pair = Pair(case, *(without(text, dropped) for text in whole))
         if not (pair.ai.words and pair.original.words):
             why["have a text of which nothing is left"] += 1
             continue
@@ -124,6 +126,11 @@ def choose(
             why[f"have a text with {told}"] += 1
         else:
             pairs.append(pair)
+    nowhere = unsaid(dressed, dropped)
+    if nowhere:
+        raise ConfigurationError(
+            f"no text has the sentence {nowhere[0]!r} that is to be dropped; is it as texts have it?"
+        )
     if most is not None and len(pairs) > most:
         pairs = _draw(seed, "films").sample(pairs, most)
     if len(pairs) < LEAST:
@@ -170,12 +177,12 @@ def pack(choice: Choice, recipe: Recipe, folder: Path, key: Path, progress: Call
         )
     )
     key.parent.mkdir(parents=True, exist_ok=True)
-    partial_key = _unfinished(key)  # what a run that is broken off leaves stands in no other's way
+    partial_key = key.with_name(f"{key.name}.partial")  # what a run that is broken off leaves stands in no other's way
     partial_key.unlink(missing_ok=True)
     partial_key.touch(mode=0o600)
     partial_key.write_bytes(whole)
+    partial_key.rename(key)  # first: a package whose key is gone could never be counted
     partial.rename(folder)
-    partial_key.rename(key)
     return made
 
 
@@ -214,8 +221,6 @@ class Key:
 
 def read_key(path: Path, package: Package) -> Key:
     """Raises NotFound; ForeignKey: it is another study's, or was changed since."""
-    if not path.is_file() and _unfinished(path).is_file():  # broken off at its very last step
-        path = _unfinished(path)
     if not path.is_file():
         raise NotFound(f"there is no key at {path}: name the one that was written with the study by --key")
     content = path.read_bytes()
@@ -226,10 +231,6 @@ def read_key(path: Path, package: Package) -> Key:
     found = tuple(Stock(one["sentence"], one["shares"]) for one in whole.get("stock", ()))
     dropped = tuple(whole.get("dropped", ()))
     return Key(MappingProxyType(told), whole["seed"], whole["who"], whole["left_out"], found, dropped)
-
-
-def _unfinished(key: Path) -> Path:
-    return key.with_name(f"{key.name}.partial")
 
 
 def _reason(case: Case, text: str | None) -> str:

@@ -50,9 +50,19 @@ def without(text: Dressed, sentences: Collection[str]) -> Dressed:
     """The text without these sentences, however their capitals and stops are."""
     if not sentences:
         return text
-    unwanted = {_folded(sentence) for sentence in sentences}
+    unwanted = _each(sentences)
     kept = [sentence for sentence in _END.split(text.text) if _folded(sentence) not in unwanted]
     return replace(dress(" ".join(kept)), lost=text.lost)
+
+
+def unsaid(texts: Iterable[Dressed], sentences: Collection[str]) -> list[str]:
+    """Which of these sentences no text has."""
+    said = {_folded(sentence) for text in texts for sentence in _END.split(text.text)}
+    return [one for one in sentences if not _each([one]) <= said]
+
+
+def _each(sentences: Iterable[str]) -> set[str]:
+    return {_folded(one) for several in sentences for one in _END.split(several)} - {""}
 
 
 def _folded(sentence: str) -> str:

@@ -62,6 +62,8 @@ def _heading(verdicts: Verdicts) -> Iterator[str]:
     yield f"- raters: {verdicts.raters}"
     yield from (f"- {name}: {value}" for name, value in verdicts.who.items())
     yield f"- made: {verdicts.made_at}, seed {verdicts.seed}"
+    for name, graded, day in verdicts.removed:
+        yield f"- **taken out**: the rater {name} on {day}, with {graded} grades that are not counted"
     yield from (f"- **left out**: {number} films {reason}" for reason, number in verdicts.left_out.items())
     yield ""
     yield "Research software: these figures speak of these films and raters, and of no others."

@@ -49,7 +49,8 @@ class Verdicts:
 
     again: success by source, of films seen for the first time and of those seen before. words: median by source.
     tells: how many texts of each source have what may give it away. stock: sentences that most texts of one source
-    have, and few of the other. dropped: those that no text was shown with.
+    have, and few of the other. dropped: those that no text was shown with. removed: raters who were taken out with
+    grades, how many, and on which day.
     """
 
     title: str
@@ -69,9 +70,16 @@ class Verdicts:
     seed: str
     stock: tuple[Stock, ...] = ()
     dropped: tuple[str, ...] = ()
+    removed: tuple[tuple[str, int, str], ...] = ()
 
 
-def judge(graded: Sequence[Graded], key: Key, package: Package, unfinished: Mapping[str, tuple[int, int]]) -> Verdicts:
+def judge(
+    graded: Sequence[Graded],
+    key: Key,
+    package: Package,
+    unfinished: Mapping[str, tuple[int, int]],
+    removed: Sequence[tuple[str, int, str]] = (),
+) -> Verdicts:
     """All sums; the resampling has the seed of the study."""
     seed = int.from_bytes(key.seed.encode(), "big") % (1 << 32)
     told = list(key.told.values())
@@ -93,6 +101,7 @@ def judge(graded: Sequence[Graded], key: Key, package: Package, unfinished: Mapp
         seed=key.seed,
         stock=key.stock,
         dropped=key.dropped,
+        removed=tuple(removed),
     )
 
 
@@ -120,6 +129,11 @@ def collect(tx: Session, key: Key, package: Package) -> tuple[list[Graded], dict
             )
             seen.add(film)
     return graded, unfinished
+
+
+def removed(tx: Session) -> list[tuple[str, int, str]]:
+    """Raters who were taken out with grades, how many, and on which day."""
+    return [(one.name, one.graded, f"{one.at:%Y-%m-%d}") for one in books.removed(tx)]
 
 
 def sheet(tx: Session, key: Key) -> str:

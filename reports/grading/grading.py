@@ -69,7 +69,7 @@ def shown(tx: Session, rater: Rater, position: int, now: datetime) -> None:
 
 
 def grade(tx: Session, rater: Rater, position: int, sheet: Sheet, now: datetime) -> Turn:
-    """Keep a grade; every one that was ever given stays in the books. The same one once more changes nothing.
+    """Keep a grade; each that was given stays in the books as long as its rater. The same once more changes nothing.
 
     Raises NotFound, Finished, Elsewhere.
     """

@@ -14,7 +14,7 @@ from dicom_node.database import Database
 from dicom_node.errors import ConfigurationError, NotFound, WrongState
 from reports.grading.order import shuffled
 from reports.grading.package import Package, PackageError, sha256
-from reports.grading.tables import LONGEST_NAME, Base, Given, Origin, Rater, Turn
+from reports.grading.tables import LONGEST_NAME, Base, Given, Origin, Rater, Removed, Turn
 
 
 @contextmanager
@@ -73,8 +73,8 @@ def renew(tx: Session, name: str, link: str) -> Rater:
     return rater
 
 
-def remove(tx: Session, name: str, *, with_grades: bool) -> int:
-    """Take a rater out with everything that the rater did; how many grades that were.
+def remove(tx: Session, name: str, now: datetime, *, with_grades: bool) -> int:
+    """Take a rater out with everything that the rater did; how many grades that were, which stays known.
 
     Raises NotFound. WrongState: grades were given, and nobody said that they may go.
     """
@@ -85,7 +85,14 @@ def remove(tx: Session, name: str, *, with_grades: bool) -> int:
     for table in (Given, Turn):
         tx.execute(delete(table).where(table.rater_id == rater.id))
     tx.delete(rater)
+    if graded:
+        tx.add(Removed(name=rater.name, graded=graded, at=now))
     return graded
+
+
+def removed(tx: Session) -> list[Removed]:
+    """Who was taken out with grades, in order."""
+    return list(tx.scalars(select(Removed).order_by(Removed.id)))
 
 
 def named(tx: Session, name: str) -> Rater:

@@ -87,7 +87,7 @@ class Turn(Base):
 
 
 class Given(Base):
-    """A grade as it was given; rows are only ever added."""
+    """A grade as it was given; rows go only with their rater, which `Removed` tells of."""
 
     __tablename__ = "given"
 
@@ -98,4 +98,15 @@ class Given(Base):
     grade: Mapped[str] = mapped_column(String(1))
     comment: Mapped[str] = mapped_column(Text)
     seconds: Mapped[float]
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Removed(Base):
+    """A rater who was taken out although grades had been given; the grades are gone, that they were given is not."""
+
+    __tablename__ = "removed"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(LONGEST_NAME))
+    graded: Mapped[int]
     at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 from agent.cli import wetread
 from agent.commands.reader_study import make
 from agent.evaluation.blinding import TELLS
+from agent.readers import demonstration_checkpoint, learned
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, NotFound, WrongState
 from reports.grading import grading, raters
@@ -99,6 +101,19 @@ def test_a_reader_of_ours_may_write_at_once(tmp_path: Path) -> None:
     assert "DEMONSTRATION" not in (tmp_path / "S" / "package.json").read_text()
 
 
+def test_texts_about_films_that_the_model_learned_from_are_told(tmp_path: Path) -> None:
+    manifest, _ = write_sources(tmp_path, 2)
+    model = tmp_path / "model"
+    shutil.copytree(demonstration_checkpoint(), model)
+    learned.write(model, manifest.parent.rglob("*.png"))
+    reader = ("--reader", "cxr_llava", "--precision", "fp32", "--model", model)
+    made = run("make", "--manifest", manifest, *reader, "--output", tmp_path / "S", "--rater", "ann")
+    assert made.exit_code == 0, made.output
+    words = "2 of 2 films are among those that this model learned from"
+    assert words in made.stderr
+    assert words in run("result", tmp_path / "S", "--unfinished").stdout
+
+
 def test_films_whose_texts_tell_can_be_left_out(tmp_path: Path) -> None:
     manifest, texts = write_sources(tmp_path)
     manifest.write_text(manifest.read_text().replace("FILM 1.", "FILM 1. XXXX IS NORMAL."))
@@ -144,6 +159,20 @@ def test_a_sentence_of_one_source_alone_is_named_and_can_be_taken_out(tmp_path: 
     assert "radiologist" not in (tmp_path / "U" / "package.json").read_text()
     result = run("result", tmp_path / "U", "--unfinished").stdout
     assert "taken out of all texts: “a radiologist has to read the film”" in result
+    mistyped = run(*arguments, "--output", tmp_path / "V", "--drop-sentence", "a radiologist must read the film")
+    assert isinstance(mistyped.exception, ConfigurationError)
+    assert "no text has the sentence" in str(mistyped.exception)
+
+
+def test_sentences_to_drop_may_be_named_together(tmp_path: Path) -> None:
+    manifest, texts = write_sources(tmp_path)
+    rows = [json.loads(line) for line in texts.read_text().splitlines()]
+    texts.write_text("".join(json.dumps({**row, "text": f"{row['text']} {STOCK} Thank you."}) + "\n" for row in rows))
+    both = ("--drop-sentence", f"{STOCK} Thank you.")
+    assert run("make", "--manifest", manifest, "--readings", texts, "--output", tmp_path / "S", *both).exit_code == 0
+    written = (tmp_path / "S" / "package.json").read_text()
+    assert "radiologist" not in written
+    assert "Thank you" not in written
 
 
 def test_what_a_crash_left_of_a_key_blocks_no_study(tmp_path: Path) -> None:
@@ -153,8 +182,6 @@ def test_what_a_crash_left_of_a_key_blocks_no_study(tmp_path: Path) -> None:
     made = run("make", "--manifest", manifest, "--readings", texts, "--output", tmp_path / "S", "--rater", "ann")
     assert made.exit_code == 0, made.output
     assert not left.exists()
-    (tmp_path / "S.key.json").rename(left)  # as of one that was broken off at its very last step
-    assert run("result", tmp_path / "S", "--unfinished").exit_code == 0
 
 
 def test_the_words_for_what_tells_are_those_of_the_option() -> None:
@@ -189,6 +216,10 @@ def test_a_rater_is_removed_and_not_with_grades_by_mistake(study: Path) -> None:
     assert run("result", study).exit_code == 0  # nobody is waited for
     assert "8 grades" in run("raters", "remove", study, "ann", "--with-grades").stdout
     assert json.loads(run("raters", "list", study, "--json").stdout) == []
+    run("raters", "add", study, "zoe")
+    result = json.loads(run("result", study, "--unfinished", "--json").stdout)
+    assert [one[:2] for one in result["removed"]] == [["ann", 8]], "ben had given none"
+    assert "taken out**: the rater ann on " in run("result", study, "--unfinished").stdout
 
 
 def test_several_raters_are_added_together_or_not_at_all(study: Path) -> None:
