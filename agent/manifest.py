@@ -112,8 +112,9 @@ def mistaken_columns(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for column in columns:
         if column not in known and column not in IMAGE_COLUMNS:
-            near = difflib.get_close_matches(_folded(column), names, 1, _ALIKE)
-            found |= {column: names[near[0]]} if near else {}
+            for near in difflib.get_close_matches(_folded(column), names, 1, _ALIKE):
+                if names[near] != NO_FINDING or _folded(column).startswith("no"):  # "Finding" may be any of them
+                    found[column] = names[near]
     return found
 
 

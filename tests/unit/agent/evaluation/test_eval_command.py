@@ -196,6 +196,15 @@ def test_wrong_labels_are_told_before_any_film_is_read(manifest: Path, tmp_path:
     assert not (tmp_path / "out").exists()
 
 
+def test_labels_that_judge_nothing_are_told_before_any_film_is_read(manifest: Path, tmp_path: Path) -> None:
+    (manifest.parent / "films.csv").write_text("image,normal,Finding\na.png,1,Edema\n", encoding="utf-8")
+    result = run("--manifest", manifest.parent / "films.csv", "--reader", "cxr_llava", "--output", tmp_path / "out")
+    assert isinstance(result.exception, ManifestError)
+    assert "neither labels nor reports" in str(result.exception)
+    assert "'No Finding'" not in str(result.exception), "a column of that name would turn each into its contrary"
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_misspelled_column_beside_good_ones_is_named(manifest: Path, texts: Path, tmp_path: Path) -> None:
     manifest.write_text(manifest.read_text("utf-8").replace("Edema", "Edemas", 1), encoding="utf-8")
     result = run("--manifest", manifest, "--texts", texts, "--output", tmp_path / "out")
