@@ -125,7 +125,7 @@ def commit(desk: Desk, claim: Claim, draft: Draft, report: Report) -> None:
         )
         # first: it may find the lease lost
         worklist.finish(tx, claim, [] if why else outgoing, nothing_leaves=ending, now=now)
-        life.record_as(tx, report, why, now, actor="work")
+        life.record(tx, report, why, now, actor="work")
         glance.keep(tx, draft.summary, report.id)
         shelf.tell_of(tx, claim.study_id, draft.made.left_out, now, actor="work")
         for revision_id, notes in void.items() if why is None else ():

@@ -119,19 +119,13 @@ RULES: Final = MappingProxyType(
 )
 
 
-def record(tx: Session, report: Report, now: datetime, *, actor: str) -> None:
+def record(tx: Session, report: Report, why: Event | None, now: datetime, *, actor: str) -> None:
     """Add a draft in the transaction that queues its deliveries; those of older revisions are superseded,
     unless it is of late images only.
 
-    Its document must be durable already. Where `silence` says that nothing may leave, it has ended before it began; and
-    where that is because its patient was merged away, the study is held as well.
+    Its document must be durable already. why: what `silence` has said in the same transaction; where nothing may leave,
+    the draft has ended before it began, and where that is because its patient was merged away, the study is held too.
     """
-    study_id = tx.get_one(Revision, report.revision_id).study_id
-    record_as(tx, report, silence(tx, study_id, films=report.films), now, actor=actor)
-
-
-def record_as(tx: Session, report: Report, why: Event | None, now: datetime, *, actor: str) -> None:
-    """As `record`, in a transaction that has asked `silence` already. why: what that said."""
     study_id = tx.get_one(Revision, report.revision_id).study_id
     beside = stands_beside(tx, report.revision_id)
     for older in () if beside else drafts.of_study(tx, study_id, lock=True):

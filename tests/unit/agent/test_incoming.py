@@ -308,14 +308,14 @@ def test_a_final_report_waits_for_a_draft_that_is_being_committed(ward: Ward, mo
     ward.peer()
     ward.receive(films.film())
     hearing = threading.Thread(target=ward.hear, args=final())
-    record = life.record_as
+    record = life.record
 
     def record_and_wait(*arguments: Any, **keywords: Any) -> None:
         record(*arguments, **keywords)
         hearing.start()
         hearing.join(0.5)  # it cannot end before this transaction does
 
-    monkeypatch.setattr(life, "record_as", record_and_wait)
+    monkeypatch.setattr(life, "record", record_and_wait)
     ward.draft()
     hearing.join()
 

@@ -94,7 +94,7 @@ class Office(House):
                 for to in destinations(tx)
                 if takes(to, Kind.BASIC_TEXT, Stage.DRAFT)
             ]
-            life.record(tx, report, clock(tx), actor="work")
+            life.record(tx, report, None, clock(tx), actor="work")
             worklist.finish(tx, held, outgoing, nothing_leaves=Ending(Book.AWAITING_SIGNOFF), now=clock(tx))
 
     def send_form(self, address: str, /, *, code: int = 200, **fields: str | list[str]) -> str:

@@ -139,7 +139,7 @@ class House:
                 for destination in destinations(tx)
                 if takes(destination, Kind.BASIC_TEXT, Stage.DRAFT)
             ]
-            life.record(tx, report, clock(tx), actor="work")
+            life.record(tx, report, None, clock(tx), actor="work")
             worklist.finish(
                 tx, held, outgoing, nothing_leaves=nothing_leaves or Ending(Book.AWAITING_SIGNOFF), now=clock(tx)
             )
