@@ -40,7 +40,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
 
 def end_if_it_hangs(item: pytest.Item) -> None:
     marker = item.get_closest_marker("timeout")
-    seconds = float(marker.args[0]) if marker else float(item.config.getvalue("timeout") or 180)
+    named = (*marker.args, marker.kwargs.get("timeout"))[0] if marker else None
+    seconds = float(named or item.config.getvalue("timeout") or 180)
     faulthandler.dump_traceback_later(seconds + 60, exit=True, file=item.config.stash[STDERR])
 
 
