@@ -302,6 +302,8 @@ def examine(folder: Path, precision: str, arguments: argparse.Namespace) -> bool
     """Load, measure and print one precision."""
     saved = saved_seconds(folder, precision)
     gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()  # what was loaded before would leave its gaps in the memory that is measured
     began = time.perf_counter()
     reader = load(folder, precision)
     synchronize()

@@ -31,7 +31,7 @@ from agent.readers.engine.errors import (
     raise_if_of_all,
 )
 from agent.readers.engine.line import Line
-from agent.readers.engine.llama import BLOCK, Cache, NativeLlama, threads
+from agent.readers.engine.llama import BLOCK, Cache, NativeLlama, attention, threads
 from agent.readers.engine.steps import NO_NUMBER, Rows, Stepper
 from agent.readers.prompt import EOS_ID
 
@@ -157,7 +157,7 @@ class Engine:
     @contextmanager
     def pause(self) -> Iterator[None]:
         """No step is made meanwhile: for other work with the same model, with its number of threads."""
-        with self._lock, torch.inference_mode(), threads(self._llama.threads):
+        with self._lock, torch.inference_mode(), threads(self._llama.threads), attention(self._llama.device):
             yield
 
     def step(self) -> bool:
@@ -165,7 +165,7 @@ class Engine:
 
         Raises EngineBroken: the device no longer computes; every reading has failed.
         """
-        with self._lock, torch.inference_mode(), threads(self._llama.threads):
+        with self._lock, torch.inference_mode(), threads(self._llama.threads), attention(self._llama.device):
             self._sweep()
             try:
                 entered = self._enter()

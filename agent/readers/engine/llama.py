@@ -15,11 +15,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- its name everywhere
 from bitsandbytes.nn.modules import Linear8bitLt
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import LlamaModel
 
 BLOCK: Final = 64  # positions: the cache is attended to in whole blocks, which keeps shapes few and aligned
 _SMALL_BYTES: Final = 1 << 24  # of the layers' weights: the demonstration has 1.6 MB, the published model 13 GB
 _NEVER: Final = float("-inf")
+# All but cuDNN's, which torch prefers on some GPUs: it makes a plan of tens to hundreds of milliseconds for each new
+# length, and each question has a length of its own.
+_KERNELS: Final = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 Linear = Callable[[Tensor], Tensor]
@@ -37,6 +41,16 @@ def threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def attention(device: torch.device) -> Iterator[None]:
+    """Let a GPU attend by kernels that take any length as it comes; for the whole process meanwhile."""
+    if device.type != "cuda":
+        yield
+        return
+    with sdpa_kernel(list(_KERNELS)):
+        yield
 
 
 class NativeLayer:

@@ -26,7 +26,7 @@ from agent.readers.engine.errors import (
     PromptTooLong,
     is_out_of_memory,
 )
-from agent.readers.engine.llama import Cache, NativeLlama
+from agent.readers.engine.llama import Cache, NativeLlama, attention
 from agent.readers.protocol import Generation, UnreadableText
 from dicom_node.errors import ConfigurationError
 from tests.harness.node import wait_until
@@ -472,6 +472,17 @@ def test_an_answer_never_exceeds_its_positions(make_engine: MakeEngine, ask: Ask
 )
 def test_a_lack_of_memory_is_told_from_a_device_that_is_lost(error: RuntimeError, is_lack: bool) -> None:
     assert is_out_of_memory(error) is is_lack
+
+
+def test_no_attention_of_the_engine_needs_a_plan_for_each_length() -> None:
+    """torch asks cuDNN first on some GPUs; its own kernels take any length."""
+    kernels = torch.backends.cuda
+    with attention(torch.device("cuda:0")):
+        assert not kernels.cudnn_sdp_enabled()
+        assert kernels.flash_sdp_enabled()
+        assert kernels.mem_efficient_sdp_enabled()
+        assert kernels.math_sdp_enabled()
+    assert kernels.cudnn_sdp_enabled()
 
 
 class Small(NativeLlama):
