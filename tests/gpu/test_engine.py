@@ -131,6 +131,21 @@ def test_company_changes_little_or_nothing(precision: str, record_property: pyte
     assert same >= (7 if precision == "fp32" else 1)
 
 
+def test_a_thread_of_its_own_reads_while_others_look_at_films() -> None:
+    """Its graphs are made in that thread, and others compute between its steps."""
+    reader = load(CHECKPOINT, "fp32", device="cuda:0", limits=Limits(slots=4, positions=400))
+    settings = Generation(max_new_tokens=40)
+    alone = [reader.token_ids(film(i), USERS[i % 3], settings) for i in range(6)]
+    vectors = [reader.embed(film(i)) for i in range(6)]
+    with reader.serving():
+        answers = [reader.submit(film(i), USERS[i % 3], settings) for i in range(6)]
+        beside = [reader.embed(film(i)) for i in range(6)]
+        ids = [answer.result() for answer in answers]
+    np.testing.assert_allclose(beside, vectors, rtol=1e-4, atol=1e-5)
+    assert [one[0] for one in ids] == [one[0] for one in alone]
+    assert sum(a == b for a, b in zip(ids, alone, strict=True)) >= 5
+
+
 @pytest.fixture
 def little_memory() -> Iterator[None]:
     """Let this process have 256 MiB more of the device than it holds for good, and give it back afterwards.
