@@ -146,12 +146,24 @@ def test_a_thread_of_its_own_reads_while_others_look_at_films() -> None:
     assert sum(a == b for a, b in zip(ids, alone, strict=True)) >= 5
 
 
+def test_an_engine_that_ends_leaves_the_graphs_of_another_alone() -> None:
+    """They are made on one stream, and cuBLAS keeps its workspace by streams."""
+    reader = load(DEMONSTRATION, "bf16", device="cuda:0")
+    requests = [request_of(reader, i, 40) for i in range(4)]
+    lasting = reader.engine(Limits(slots=4, positions=400), end=NEVER)
+    before = together(lasting, requests)
+    other = reader.engine(Limits(slots=4, positions=400), end=NEVER)
+    together(other, requests)
+    del other
+    gc.collect()
+    torch.cuda.empty_cache()
+    _taken = [torch.full((2**20,), float("nan"), device="cuda:0") for _ in range(64)]  # where it was
+    assert together(lasting, requests) == before
+
+
 @pytest.fixture
 def little_memory() -> Iterator[None]:
-    """Let this process have 256 MiB more of the device than it holds for good, and give it back afterwards.
-
-    cuBLAS keeps 32 MiB for each stream of each reader before.
-    """
+    """Let this process have 256 MiB more of the device than it holds for good (libraries' workspaces, say)."""
     gc.collect()
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory

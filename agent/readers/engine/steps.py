@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -91,7 +92,10 @@ class Graph:
             finally:  # also after a lack of memory: what was begun still writes to the cache
                 usual.wait_stream(stream)
             # other threads may use the device meanwhile
-            with torch.cuda.graph(self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
+            with (
+                workspaces_of_its_own(),
+                torch.cuda.graph(self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"),
+            ):
                 self._outputs = compute(self._inputs)
 
     def replay(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,3 +103,17 @@ class Graph:
         self._inputs.copy_(inputs)
         self._graph.replay()
         return self._outputs
+
+
+@contextmanager
+def workspaces_of_its_own() -> Iterator[None]:
+    """Let a capture take cuBLAS' workspace from the memory of its graph, as torch's own graph trees do.
+
+    The one that cuBLAS keeps for the stream is given back when any graph that was made there ends (in newer versions
+    of torch, pytorch/pytorch#193402), and a graph that lives on would write to it.
+    """
+    torch._C._cuda_clearCublasWorkspaces()
+    try:
+        yield
+    finally:
+        torch._C._cuda_clearCublasWorkspaces()
