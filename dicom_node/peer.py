@@ -16,6 +16,7 @@ from pynetdicom._globals import DEFAULT_MAX_LENGTH
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from dicom_node import checkpoint
 from dicom_node.associations import prompt_handlers
 from dicom_node.config import NodeConfig
 from dicom_node.errors import ConfigurationError, SendFailure
@@ -200,6 +201,7 @@ def associate(
             or _excess(answers, address)
             or _why(association, address, sop_class_uids, answers, waited=ended - began, ended=ended)
         )
+    checkpoint.install(association)
     return Opened(association, answers, address)
 
 
