@@ -129,7 +129,9 @@ def _evaluate(
     metric_models: Path | None,
     **rest: Any,
 ) -> None:
-    if manifest is None or output is None or (reader is None) == (texts is None):
+    if reader is not None and texts is not None:
+        raise click.UsageError("name either --reader or --texts, not both")
+    if manifest is None or output is None or (reader is None and texts is None):
         raise click.UsageError("name --manifest, --output, and either --reader or --texts")
     _must_have_packages()
     from agent.evaluation import beforehand
@@ -139,10 +141,12 @@ def _evaluate(
     from agent.manifest import read_manifest
     from reports.findings import State
 
-    cases = chosen_cases(read_manifest(manifest, images=images, missing_images=texts is not None), **_pick(rest))
+    everything = read_manifest(manifest, images=images, missing_images=texts is not None)
+    cases = chosen_cases(everything, **_pick(rest))
     for warning in beforehand.check(manifest, cases, source):
         click.echo(f"warning: {warning}", err=True)
-    found, who = _from(ctx.obj, cases, texts, reader, output, {**rest, "quiet": as_json})
+    listed = {case.id for case in everything}
+    found, who = _from(ctx.obj, cases, texts, reader, output, {**rest, "quiet": as_json, "listed": listed})
     readings = complete(found, cases)
     settings = Settings(source, State(uncertain), seed)
     pairs = [(readings[case.id].text, case.report) for case in cases if case.report]
@@ -174,6 +178,11 @@ def _from(
         without = sum(case.id not in found for case in cases)
         if without:
             click.echo(f"warning: {texts} has no text for {without} of {len(cases)} films: see the page", err=True)
+        strange = len(found.keys() - options["listed"])
+        if strange:
+            click.echo(
+                f"warning: {strange} of {len(found)} ids of {texts} are not in the manifest; they are ignored", err=True
+            )
         return found, {"texts": texts.name, **read_head(texts)}
     assert reader is not None
     model = chosen(surroundings, reader, options)

@@ -21,6 +21,18 @@ from dicom_node.errors import ConfigurationError, NotFound
 _FORMAT: Final = 1
 NOT_THERE: Final = "not-in-the-texts"  # why a film has no text, where a file of texts is judged
 EMPTY: Final = "empty-text"
+_WANTED: Final = 'one JSON object a line is wanted: {"id": ..., "text": ...}'
+_JSON_NAMES: Final = MappingProxyType(
+    {
+        list: "a list",
+        dict: "an object",
+        str: "a text alone",
+        int: "a number",
+        float: "a number",
+        bool: "true or false",
+        type(None): "null",
+    }
+)
 
 
 class ReadingsError(ConfigurationError):
@@ -82,26 +94,66 @@ def _plain(reading: FilmReading) -> dict[str, Any]:
 
 
 def read_texts(path: Path) -> dict[str, FilmReading]:
-    """Reports that another program wrote: JSON lines {"id", "text"}, or a file of readings.
+    """Reports that another program wrote: JSON lines {"id", "text"}, or a file of readings. Empty lines are skipped.
 
-    Raises NotFound, ReadingsError.
+    Raises NotFound; ReadingsError names the line, also where a film has two texts.
     """
     if not path.is_file():
         raise NotFound(f"there is no file of texts {path}")
-    found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ReadingsError(f"{path}, line {number}: no JSON ({error.msg})") from error
-        if "format" in row:
+    found: dict[str, FilmReading] = {}
+    lines: dict[str, int] = {}
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        if not line.strip():
             continue
-        if not isinstance(row.get("id"), str) or not isinstance(row.get("text"), str):
-            raise ReadingsError(f'{path}, line {number}: has no words at "id" and "text"')
-        scores = {label: float(value) for label, value in row.get("scores", {}).items()}
-        trouble = row.get("trouble", "") or ("" if row["text"].strip() else EMPTY)
-        found[row["id"]] = FilmReading(row["id"], row["text"], trouble, scores=MappingProxyType(scores))
+        try:
+            reading = _read_line(line, first=number == 1)
+        except _Unusable as error:
+            raise ReadingsError(f"{path}, line {number}: {error}") from error
+        if reading is None:
+            continue
+        if reading.id in found:
+            raise ReadingsError(f"{path}, lines {lines[reading.id]} and {number} have the same id; one text a film")
+        found[reading.id], lines[reading.id] = reading, number
     return found
+
+
+class _Unusable(ValueError):
+    """Why a line has no text, in words."""
+
+
+def _read_line(line: bytes, *, first: bool) -> FilmReading | None:
+    """None: the line says who reads. Raises _Unusable."""
+    try:
+        row = json.loads(line.decode("utf-8-sig" if first else "utf-8"))
+    except UnicodeDecodeError as error:
+        raise _Unusable("is not in UTF-8; convert the file") from error
+    except json.JSONDecodeError as error:
+        raise _Unusable(f"no JSON ({error.msg}); {_WANTED}") from error
+    if not isinstance(row, dict):
+        raise _Unusable(f"is {_JSON_NAMES[type(row)]}; {_WANTED}")
+    if "format" in row:
+        return None
+    for name in ("id", "text"):
+        if not isinstance(row.get(name), str):
+            what = f"is {_JSON_NAMES[type(row[name])]}, not a text in quotes" if name in row else "is not there"
+            raise _Unusable(f'"{name}" {what}; {_WANTED}')
+    trouble = row.get("trouble", "")
+    if not isinstance(trouble, str):
+        raise _Unusable('"trouble" is no text in quotes')
+    return FilmReading(
+        row["id"],
+        row["text"],
+        trouble or ("" if row["text"].strip() else EMPTY),
+        scores=MappingProxyType(_scores(row.get("scores"))),
+    )
+
+
+def _scores(given: Any) -> dict[str, float]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict) or not all(type(value) in {int, float} for value in given.values()):
+        raise _Unusable('"scores" is no object with a number for each finding')
+    return {label: float(value) for label, value in given.items()}
 
 
 def complete(readings: Mapping[str, FilmReading], cases: Iterable[Case]) -> dict[str, FilmReading]:

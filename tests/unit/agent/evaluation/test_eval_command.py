@@ -127,7 +127,7 @@ def test_a_reader_is_run_once_and_its_readings_serve_again(manifest: Path, tmp_p
     [
         ((), "--manifest"),
         (("--manifest", "m.csv", "--output", "out"), "either --reader or --texts"),
-        (("--manifest", "m.csv", "--output", "out", "--reader", "cxr_llava", "--texts", "t"), "either --reader"),
+        (("--manifest", "m.csv", "--output", "out", "--reader", "cxr_llava", "--texts", "t"), "--texts, not both"),
     ],
 )
 def test_half_a_command_line_says_what_is_missing(arguments: tuple[str, ...], words: str) -> None:
@@ -157,6 +157,14 @@ def test_without_any_text_there_is_a_page_that_says_why(manifest: Path, tmp_path
     assert result.exit_code == 1
     assert "no text for any film of the manifest (4 not-in-the-texts)" in result.stderr
     assert "| not-in-the-texts | 4 |" in (tmp_path / "out" / "evaluation.md").read_text(encoding="utf-8")
+
+
+def test_texts_of_films_that_the_manifest_lacks_are_counted(manifest: Path, texts: Path, tmp_path: Path) -> None:
+    with texts.open("a", encoding="utf-8") as opened:
+        opened.write('{"id": "z", "text": "Edema."}\n')
+    arguments = ("--manifest", manifest, "--texts", texts, "--output", tmp_path / "out")
+    for more in ((), ("--limit", 2)):  # a film that is not chosen is in the manifest all the same
+        assert "warning: 1 of 5 ids" in run(*arguments, *more).stderr
 
 
 def test_no_finding_pulls_no_mean(manifest: Path, texts: Path, tmp_path: Path) -> None:
@@ -235,6 +243,15 @@ def test_a_wrong_manifest_ends_with_code_2(tmp_path: Path, text: str, words: str
     command = [sys.executable, "-m", "agent", "eval", "--manifest", "films.csv", "--texts", "texts.jsonl"]
     done = subprocess.run([*command, "--output", "out"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+
+
+def test_texts_that_are_no_json_lines_end_with_code_2(tmp_path: Path) -> None:
+    (tmp_path / "films.csv").write_text("image,Edema\na.png,1\n", encoding="utf-8")
+    (tmp_path / "texts.json").write_text('[{"id": "a", "text": "Edema."}]', encoding="utf-8")
+    command = [sys.executable, "-m", "agent", "eval", "--manifest", "films.csv", "--texts", "texts.json"]
+    done = subprocess.run([*command, "--output", "out"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "line 1: is a list" in done.stderr) == (2, True), done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_folder_of_metrics_that_is_not_there_is_a_mistake(manifest: Path, texts: Path, tmp_path: Path) -> None:

@@ -105,9 +105,42 @@ def test_texts_of_others_and_our_own_readings_are_read_alike(cases: list[Case], 
 
 
 @pytest.mark.parametrize(
-    ("line", "words"), [("{", "line 1: no JSON"), ('{"id": 1, "text": "x"}', "line 1: has no words")]
+    ("line", "words"),
+    [
+        ("{", "line 1: no JSON"),
+        ('[{"id": "a", "text": "x"}]', "line 1: is a list; one JSON object a line is wanted"),
+        ("5", "line 1: is a number; one JSON"),
+        ("null", "line 1: is null; one JSON"),
+        ('"a"', "line 1: is a text alone; one JSON"),
+        ("true", "line 1: is true or false; one JSON"),
+        ('{"id": 1, "text": "x"}', 'line 1: "id" is a number, not a text in quotes'),
+        ('{"id": "a"}', 'line 1: "text" is not there; one JSON'),
+        ('{"id": "a", "text": "x", "scores": [1]}', 'line 1: "scores" is no object'),
+        ('{"id": "a", "text": "x", "scores": {"Edema": null}}', 'line 1: "scores" is no object'),
+        ('{"id": "a", "text": "x", "trouble": 5}', 'line 1: "trouble" is no text'),
+    ],
 )
 def test_texts_that_are_none_are_refused_with_the_line(tmp_path: Path, line: str, words: str) -> None:
     (tmp_path / "texts.jsonl").write_text(line + "\n", encoding="utf-8")
     with pytest.raises(ReadingsError, match=words):
         read_texts(tmp_path / "texts.jsonl")
+
+
+def test_texts_in_another_encoding_are_refused_with_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_bytes(b'{"id": "a", "text": "x"}\n' + '{"id": "b", "text": "Ödem"}\n'.encode("latin-1"))
+    with pytest.raises(ReadingsError, match="line 2: is not in UTF-8"):
+        read_texts(path)
+
+
+def test_two_texts_of_one_film_are_refused_with_both_lines(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text("\n".join(f'{{"id": "{name}", "text": "x"}}' for name in "abcb"), encoding="utf-8")
+    with pytest.raises(ReadingsError, match="lines 2 and 4 have the same id"):
+        read_texts(path)
+
+
+def test_texts_of_a_windows_editor_and_with_line_separators_in_them_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_bytes('\ufeff{"id": "a", "text": "One.\u2028Two."}\r\n\r\n'.encode())
+    assert read_texts(path) == {"a": FilmReading("a", "One.\u2028Two.")}
