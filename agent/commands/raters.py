@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from reports.grading.package import Package
 
 _STUDY = click.argument("study", type=click.Path(path_type=Path, file_okay=False))
-_ADDRESS = click.option(
-    "--address", default="http://127.0.0.1:8090", show_default=True, help="How the links of raters begin."
-)
+ADDRESS = "http://127.0.0.1:8090"  # where nobody said another one
+_ADDRESS = click.option("--address", help=f"How the links of raters begin. Default: as last time, or {ADDRESS}")
 
 
 @click.group()
@@ -32,7 +31,7 @@ def raters() -> None:
 @click.argument("names", nargs=-1, required=True)
 @_ADDRESS
 @as_json
-def add(study: Path, names: tuple[str, ...], address: str, as_json: bool) -> None:
+def add(study: Path, names: tuple[str, ...], address: str | None, as_json: bool) -> None:
     """Add raters, each with an own random order, and print a link that opens once for each.
 
     Exit codes: 0 added; 2 no name; 3 no such study; 4 there is one of that name.
@@ -45,32 +44,34 @@ def add(study: Path, names: tuple[str, ...], address: str, as_json: bool) -> Non
 @click.argument("name")
 @_ADDRESS
 @as_json
-def link(study: Path, name: str, address: str, as_json: bool) -> None:
+def link(study: Path, name: str, address: str | None, as_json: bool) -> None:
     """A new link for a rater; the browser of the old one is let in no more. The grades stay.
 
     Exit codes: 0 done; 3 no such study or rater.
     """
-    from reports.grading.raters import renew
+    from reports.grading.raters import place, renew
 
     token = secrets.token_urlsafe(32)
     with opened(study) as (_, database), database.write() as tx:
         rater = renew(tx, name, token)
-    tell({rater.name: _address(address, token)}, as_json=as_json)
+        there = place(tx, address) or ADDRESS
+    tell({rater.name: _address(there, token)}, as_json=as_json)
 
 
 @raters.command()
 @_STUDY
 @click.argument("name")
 def reopen(study: Path, name: str) -> None:
-    """Let a rater who has finished change grades again; what was changed stays in the books.
+    """Let a rater who has finished change grades again; what was changed stays in the books, and the result says so.
 
     Exit codes: 0 done; 3 no such study or rater; 4 has not finished.
     """
+    from dicom_node.database import clock
     from reports.grading.grading import reopen as reopened
     from reports.grading.raters import named
 
     with opened(study) as (_, database), database.write() as tx:
-        reopened(named(tx, name))
+        reopened(tx, named(tx, name), clock(tx))
     click.echo(f"{name} can grade again")
 
 
@@ -126,17 +127,19 @@ def show(study: Path, as_json: bool) -> None:
     )
 
 
-def add_all(study: Path, names: Sequence[str], address: str) -> dict[str, str]:
+def add_all(study: Path, names: Sequence[str], address: str | None) -> dict[str, str]:
     """All or none of them; gives the link of each."""
     from dicom_node.database import clock
     from reports.grading.raters import add as added
+    from reports.grading.raters import place
 
     links: dict[str, str] = {}
     with opened(study) as (package, database), database.write() as tx:
+        there = place(tx, address) or ADDRESS
         for name in names:
             token = secrets.token_urlsafe(32)
             rater = added(tx, package, name, token, clock(tx))
-            links[rater.name] = _address(address, token)
+            links[rater.name] = _address(there, token)
     return links
 
 

@@ -8,23 +8,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.commands.raters import add_all, opened, raters
+from agent.commands.raters import ADDRESS, add_all, opened, raters
 from agent.commands.session import as_json, print_json
 from agent.commands.study_words import show_made, stock_of, tells_of
 
 if TYPE_CHECKING:
     from agent.cli import Surroundings
     from agent.evaluation.packing import Choice, Made
+    from agent.evaluation.readings import FilmReading
     from agent.evaluation.verdicts import Verdicts
     from agent.manifest import Case
     from dicom_node.database import Database
     from reports.grading.package import Package
 
+_ONE_SPARE_IN = 20  # films of a sample
 _STUDY = click.argument("study", type=click.Path(path_type=Path, file_okay=False))
 _KEY = click.option(
     "--key",
@@ -101,10 +104,12 @@ class _Making:
 @click.option("--seed", help="Of everything drawn by chance. Default: a new one; the key has it. No rater may know it.")
 @click.option("--title", default="Reader study", show_default=True, help="Raters see it: name no model.")
 @click.option("--rater", "names", multiple=True, help="A rater's name or code, shown to the rater; can be repeated.")
-@click.option("--address", default="http://127.0.0.1:8090", show_default=True, help="How the links of raters begin.")
+@click.option("--address", help=f"How the links of raters begin. Default: {ADDRESS}")
 @as_json
 @click.pass_obj
-def make(surroundings: Surroundings, /, as_json: bool, names: tuple[str, ...], address: str, **options: Any) -> None:
+def make(
+    surroundings: Surroundings, /, as_json: bool, names: tuple[str, ...], address: str | None, **options: Any
+) -> None:
     """Make the blinded package: each film with its AI draft and its original report, under names by chance.
 
     Both texts get one dress: one paragraph, ordinary letters; no headings, lists, signatures, banners; nothing of
@@ -124,11 +129,12 @@ def make(surroundings: Surroundings, /, as_json: bool, names: tuple[str, ...], a
     Exit codes: 0 made; 2 wrong command line, manifest, or too few films; 3 no such file.
     """
     making = _making(options, names, quiet=as_json)
-    texts, who = _texts(surroundings, making, options)
-    made, choice = _make(making, texts, who, options)
+    texts, who, folder = _texts(surroundings, making, options)
+    made, choice = _make(making, texts, who, folder, options)
     links = add_all(making.output, names, address)
     told = {
         "films": len(made.films),
+        "sample": making.sample,
         "left_out": dict(made.left_out),
         "burned_in": list(made.burned_in),
         "burned_in_unknown": made.unsaid,
@@ -186,29 +192,34 @@ def result(study: Path, key: Path | None, output: Path | None, unfinished: bool,
     """Open the key and count: grades by source, success with intervals, agreement between raters.
 
     Refused while a rater has not finished: who knows an interim result is not blind any more. --unfinished shows it
-    all the same, marked as preliminary. --output also gets every single grade with its comment (grades.csv).
+    all the same, marked as preliminary; later results tell that it was shown before the last grade. --output also
+    gets every single grade with its comment (grades.csv).
 
     \b
     Exit codes: 0 done; 1 package or key was changed; 3 no such study or key; 4 not everybody has finished.
     """
     from agent.evaluation.packing import read_key
     from agent.evaluation.verdict_words import markdown
+    from agent.evaluation.verdicts import acts, collect, judge, sheet
     from agent.evaluation.verdicts import as_json as plain
-    from agent.evaluation.verdicts import collect, judge, removed, sheet
+    from dicom_node.database import clock
     from dicom_node.errors import WrongState
     from reports.grading.package import verify
+    from reports.grading.raters import shown
 
     with opened(study) as (package, database):
         verify(package)
         whole = read_key(key or _key_beside(study), package)
         with database.read() as tx:
-            (graded, waiting), every, gone = collect(tx, whole, package), sheet(tx, whole), removed(tx)
-    if not graded:
-        raise WrongState(f"{study} has no raters yet: wetread eval reader-study raters add {study} NAME")
-    if waiting and not unfinished:
-        told = ", ".join(f"{name} ({done} of {of})" for name, (done, of) in waiting.items())
-        raise WrongState(f"not everybody has finished: {told}; --unfinished shows what there is")
-    verdicts = judge(graded, whole, package, waiting, gone)
+            (graded, waiting), every, told = collect(tx, whole, package), sheet(tx, whole), acts(tx)
+        if not graded:
+            raise WrongState(f"{study} has no raters yet: wetread eval reader-study raters add {study} NAME")
+        if waiting and not unfinished:
+            those = ", ".join(f"{name} ({done} of {of})" for name, (done, of) in waiting.items())
+            raise WrongState(f"not everybody has finished: {those}; --unfinished shows what there is")
+        with database.write() as tx:
+            shown(tx, clock(tx))
+    verdicts = judge(graded, whole, package, waiting, told)
     if output is not None:
         _write(verdicts, every, output)
     print_json(plain(verdicts)) if as_json else click.echo(markdown(verdicts))
@@ -241,10 +252,10 @@ def _key_beside(study: Path) -> Path:
 
 def _texts(
     surroundings: Surroundings, making: _Making, options: Mapping[str, Any]
-) -> tuple[tuple[list[Case], dict[str, str]], dict[str, Any]]:
-    """The films of the manifest and what the AI wrote about them; and who it was."""
+) -> tuple[tuple[list[Case], dict[str, str]], dict[str, Any], Path | None]:
+    """The films and what the AI wrote about them; who it was; and its folder, where it wrote just now."""
     from agent.commands import eval as evaluating
-    from agent.evaluation.beforehand import learned_from
+    from agent.evaluation.beforehand import warned
     from agent.evaluation.readings import read_head, read_texts
     from agent.manifest import read_manifest
 
@@ -256,31 +267,57 @@ def _texts(
     )
     if making.readings is not None:
         file = making.readings / "readings.jsonl" if making.readings.is_dir() else making.readings
-        found, who = read_texts(file), read_head(file)
+        found, who, folder = read_texts(file), {**read_head(file), **warned(file)}, None
     else:
         model = evaluating.chosen(surroundings, str(making.reader), {**options, "with_scores": False})
-        warning = learned_from(model.folder, cases)
-        if warning:
-            click.echo(f"warning: {warning}", err=True)
         file = making.key.with_name(f"{making.output.name}.readings.jsonl")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
         file.chmod(0o600)  # of a run that was broken off, too: it tells who wrote what, as the key does
-        known, who = evaluating.read(cases, model, file, quiet=making.quiet)
-        found, who = dict(known), {**who, **({"warning": f"**{warning}**"} if warning else {})}
-    return (cases, {name: reading.text for name, reading in found.items()}), who
+        cases, found, who = _read(partial(evaluating.read, chosen=model, file=file, quiet=making.quiet), cases, making)
+        folder = model.folder
+    return (cases, {name: reading.text for name, reading in found.items()}), who, folder
+
+
+def _read(
+    read: Callable[[Sequence[Case]], tuple[Mapping[str, FilmReading], dict[str, Any]]],
+    cases: list[Case],
+    making: _Making,
+) -> tuple[list[Case], dict[str, FilmReading], dict[str, Any]]:
+    """Have as many films read as the sample takes, by chance, and some more for those without a usable text."""
+    from agent.evaluation.packing import in_turn, usable
+
+    if making.sample is None:
+        found, who = read(cases)
+        return cases, dict(found), who
+    order, number, missing = in_turn(cases, making.seed), 0, making.sample
+    while True:
+        number = min(len(order), number + missing + missing // _ONE_SPARE_IN)
+        found, who = read(order[:number])
+        missing = making.sample - usable(order[:number], {name: one.text for name, one in found.items()})
+        if missing <= 0 or number == len(order):
+            return order[:number], dict(found), who
 
 
 def _make(
-    making: _Making, found: tuple[list[Case], dict[str, str]], who: Mapping[str, Any], options: Mapping[str, Any]
+    making: _Making,
+    found: tuple[list[Case], dict[str, str]],
+    who: Mapping[str, Any],
+    folder: Path | None,
+    options: Mapping[str, Any],
 ) -> tuple[Made, Choice]:
     from agent import __version__
+    from agent.evaluation.beforehand import learned_from
     from agent.evaluation.blinding import TELLS
     from agent.evaluation.packing import Recipe, choose, pack
 
     choice = choose(
         *found, making.seed, making.sample, [TELLS[word] for word in options["unwanted"]], options["dropped"]
     )
+    warning = who.get("warning") or (learned_from(folder, [pair.case for pair in choice.pairs]) if folder else "")
+    if warning:
+        click.echo(f"warning: {warning}", err=True)
+        who = {**who, "warning": f"**{warning}**"}
     recipe = Recipe(options["title"], making.seed, _now().isoformat(timespec="seconds"), f"wetread {__version__}", who)
     with _bar("packing", len(choice.pairs), quiet=making.quiet) as progress:
         made = pack(choice, recipe, making.output, making.key, progress)

@@ -44,7 +44,8 @@ def tells_of(choice: Choice) -> dict[str, Any]:
 
 def show_made(told: Mapping[str, Any]) -> None:
     """In words, warnings as such."""
-    click.echo(f"{told['films']} films, {2 * told['films']} reports to grade, in {told['study']}")
+    fewer = f" (a sample of {told['sample']} was asked for)" if (told["sample"] or 0) > told["films"] else ""
+    click.echo(f"{told['films']} films{fewer}, {2 * told['films']} reports to grade, in {told['study']}")
     click.echo(f"the key is {told['key']}: keep it, and the seed in it, from the raters")
     for reason, number in told["left_out"].items():
         click.echo(f"left out: {number} films {reason}", err=True)
@@ -59,7 +60,7 @@ def show_made(told: Mapping[str, Any]) -> None:
             f"{100 * one['share_ai']:.0f} % of the ai texts and {100 * one['share_original']:.0f} % of the originals"
         )
         words = f"{one['sentence']!r} stands in {shares}, and so tells whose they are"
-        click.echo(f"warning: {words}; make the study again with --drop-sentence for each such one", err=True)
+        click.echo(f"warning: {words}; if it says nothing about the film, make the study again with --drop-sentence for it", err=True)
     for source, texts in told["texts"].items():
         click.echo(f"{source} texts: median {texts['median_words']:g} words", err=True)
         for what, lines in texts["may_tell"].items():

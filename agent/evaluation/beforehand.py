@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -26,3 +27,12 @@ def learned_from(model: Path, cases: Sequence[Case]) -> str:
     if not number:
         return ""
     return f"{number} of {len(cases)} films are among those that this model learned from: no fair test of it"
+
+
+def warned(readings: Path) -> dict[str, str]:
+    """What an evaluation of the same texts, in the same folder, warned of; empty where there is none."""
+    try:
+        warning = json.loads(readings.with_name("evaluation.json").read_text("utf-8"))["heading"].get("warning", "")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):  # it is something else of that name
+        return {}
+    return {"warning": f"in the evaluation of these texts: {str(warning).strip('*')}"} if warning else {}

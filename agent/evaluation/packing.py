@@ -6,7 +6,7 @@ import json
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -92,6 +92,18 @@ class Made:
     left_out: Mapping[str, int]
     burned_in: tuple[int, ...]
     unsaid: int
+
+
+def in_turn(cases: Iterable[Case], seed: str) -> list[Case]:
+    """The films with a report in an order by chance: which ones are read is drawn before anything is written."""
+    found = [case for case in cases if case.report]
+    _draw(seed, "reading").shuffle(found)
+    return found
+
+
+def usable(cases: Iterable[Case], texts: Mapping[str, str]) -> int:
+    """Of how many films both texts can be shown."""
+    return sum(not _reason(case, texts.get(case.id)) for case in cases)
 
 
 def choose(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from agent.evaluation.acceptability import GRADES, Row
@@ -11,8 +12,16 @@ from agent.evaluation.agreement import Figure
 from agent.evaluation.anchors import ACCEPTABLE
 from agent.evaluation.packing import SOURCES
 from agent.evaluation.verdicts import NAMES, PAPER, Verdicts
+from reports.grading.tables import What
 
 _FEW: Final = 30  # patients
+_ACTS: Final = MappingProxyType(
+    {
+        What.REMOVED: "**taken out**: the rater {name} on {day}, with {graded} grades that are not counted",
+        What.REOPENED: "**opened again**: the rater {name}, who had finished, could change grades from {day} on",
+        What.SHOWN: "**shown before the last grade**: the result of {graded} grades, on {day}",
+    }
+)
 _GRADES: Final = (
     "A: acceptable as it is. B: after minor revision. C: major revision. D: unacceptable. Success: A or B. Every share "
     "has its 95 % interval: Wilson's where each patient has one grade; else of 1,000 resamples of the patients, "
@@ -62,8 +71,9 @@ def _heading(verdicts: Verdicts) -> Iterator[str]:
     yield f"- raters: {verdicts.raters}"
     yield from (f"- {name}: {value}" for name, value in verdicts.who.items())
     yield f"- made: {verdicts.made_at}, seed {verdicts.seed}"
-    for name, graded, day in verdicts.removed:
-        yield f"- **taken out**: the rater {name} on {day}, with {graded} grades that are not counted"
+    yield from (
+        f"- {_ACTS[What(what)].format(name=name, graded=graded, day=day)}" for what, name, graded, day in verdicts.acts
+    )
     yield from (f"- **left out**: {number} films {reason}" for reason, number in verdicts.left_out.items())
     yield ""
     yield "Research software: these figures speak of these films and raters, and of no others."

@@ -49,8 +49,8 @@ class Verdicts:
 
     again: success by source, of films seen for the first time and of those seen before. words: median by source.
     tells: how many texts of each source have what may give it away. stock: sentences that most texts of one source
-    have, and few of the other. dropped: those that no text was shown with. removed: raters who were taken out with
-    grades, how many, and on which day.
+    have, and few of the other. dropped: those that no text was shown with. acts: what the
+    investigator did that the result should tell: what, the rater, how many grades there were, and on which day.
     """
 
     title: str
@@ -70,7 +70,7 @@ class Verdicts:
     seed: str
     stock: tuple[Stock, ...] = ()
     dropped: tuple[str, ...] = ()
-    removed: tuple[tuple[str, int, str], ...] = ()
+    acts: tuple[tuple[str, str, int, str], ...] = ()
 
 
 def judge(
@@ -78,7 +78,7 @@ def judge(
     key: Key,
     package: Package,
     unfinished: Mapping[str, tuple[int, int]],
-    removed: Sequence[tuple[str, int, str]] = (),
+    acts: Sequence[tuple[str, str, int, str]] = (),
 ) -> Verdicts:
     """All sums; the resampling has the seed of the study."""
     seed = int.from_bytes(key.seed.encode(), "big") % (1 << 32)
@@ -101,7 +101,7 @@ def judge(
         seed=key.seed,
         stock=key.stock,
         dropped=key.dropped,
-        removed=tuple(removed),
+        acts=tuple(acts),
     )
 
 
@@ -131,9 +131,9 @@ def collect(tx: Session, key: Key, package: Package) -> tuple[list[Graded], dict
     return graded, unfinished
 
 
-def removed(tx: Session) -> list[tuple[str, int, str]]:
-    """Raters who were taken out with grades, how many, and on which day."""
-    return [(one.name, one.graded, f"{one.at:%Y-%m-%d}") for one in books.removed(tx)]
+def acts(tx: Session) -> list[tuple[str, str, int, str]]:
+    """What the investigator did: what, the rater, how many grades there were, and on which day."""
+    return [(one.what, one.name, one.graded, f"{one.at:%Y-%m-%d}") for one in books.acts(tx)]
 
 
 def sheet(tx: Session, key: Key) -> str:

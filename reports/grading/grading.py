@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import NotFound, WrongState
-from reports.grading.tables import LONGEST_COMMENT, Given, Grade, Rater, Turn
+from reports.grading.tables import LONGEST_COMMENT, Act, Given, Grade, Rater, Turn, What
 
 _LONGEST_VISIT: Final = 86400.0  # seconds; what a browser says is only believed up to a day
 
@@ -111,8 +111,9 @@ def finish(tx: Session, rater: Rater, now: datetime, *, leaving: bool = False) -
     rater.finished_at = now
 
 
-def reopen(rater: Rater) -> None:
-    """Let a rater who has finished change grades again. Raises WrongState."""
+def reopen(tx: Session, rater: Rater, now: datetime) -> None:
+    """Let a rater who has finished change grades again, which the result tells. Raises WrongState."""
     if rater.finished_at is None:
         raise WrongState(f"rater {rater.name!r} has not finished: there is nothing to open again")
     rater.finished_at = None
+    tx.add(Act(what=What.REOPENED, name=rater.name, graded=progress(tx, rater).graded, at=now))

@@ -14,7 +14,7 @@ from dicom_node.database import Database
 from dicom_node.errors import ConfigurationError, NotFound, WrongState
 from reports.grading.order import shuffled
 from reports.grading.package import Package, PackageError, sha256
-from reports.grading.tables import LONGEST_NAME, Base, Given, Origin, Rater, Removed, Turn
+from reports.grading.tables import LONGEST_NAME, Act, Base, Given, Origin, Place, Rater, Turn, What
 
 
 @contextmanager
@@ -86,13 +86,32 @@ def remove(tx: Session, name: str, now: datetime, *, with_grades: bool) -> int:
         tx.execute(delete(table).where(table.rater_id == rater.id))
     tx.delete(rater)
     if graded:
-        tx.add(Removed(name=rater.name, graded=graded, at=now))
+        tx.add(Act(what=What.REMOVED, name=rater.name, graded=graded, at=now))
     return graded
 
 
-def removed(tx: Session) -> list[Removed]:
-    """Who was taken out with grades, in order."""
-    return list(tx.scalars(select(Removed).order_by(Removed.id)))
+def acts(tx: Session) -> list[Act]:
+    """What the investigator did that the result should tell, in order: a result that was shown before the last grade
+    was given, not one after it.
+    """
+    last = tx.scalar(select(func.max(Turn.graded_at)))
+    found = tx.scalars(select(Act).order_by(Act.id))
+    return [act for act in found if act.what != What.SHOWN or (last is not None and act.at < last)]
+
+
+def shown(tx: Session, now: datetime) -> None:
+    """Somebody has seen the result."""
+    graded = tx.scalar(select(func.count()).where(Turn.grade != "")) or 0
+    tx.add(Act(what=What.SHOWN, graded=graded, at=now))
+
+
+def place(tx: Session, address: str | None) -> str:
+    """How links begin: as is said, which is kept, or as last time; empty where nobody ever said."""
+    kept = tx.get(Place, 1)
+    if address is None:
+        return "" if kept is None else kept.address
+    tx.merge(Place(id=1, address=address))
+    return address
 
 
 def named(tx: Session, name: str) -> Rater:

@@ -87,7 +87,7 @@ class Turn(Base):
 
 
 class Given(Base):
-    """A grade as it was given; rows go only with their rater, which `Removed` tells of."""
+    """A grade as it was given; rows go only with their rater, which an `Act` tells of."""
 
     __tablename__ = "given"
 
@@ -101,12 +101,30 @@ class Given(Base):
     at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
-class Removed(Base):
-    """A rater who was taken out although grades had been given; the grades are gone, that they were given is not."""
+class What(StrEnum):
+    """What an investigator did that whoever reads the result should know."""
 
-    __tablename__ = "removed"
+    REMOVED = "removed"  # a rater with grades: they are gone, that they were given is not
+    REOPENED = "reopened"  # one who had finished
+    SHOWN = "shown"  # the result
+
+
+class Act(Base):
+    """Something that an investigator did; rows are only ever added. graded: how many grades there were."""
+
+    __tablename__ = "act"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(LONGEST_NAME))
-    graded: Mapped[int]
+    what: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(LONGEST_NAME), default="")
+    graded: Mapped[int] = mapped_column(default=0)
     at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Place(Base):
+    """One row: how the links of raters began last."""
+
+    __tablename__ = "place"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    address: Mapped[str] = mapped_column(Text)

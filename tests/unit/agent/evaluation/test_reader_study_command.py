@@ -114,6 +114,52 @@ def test_texts_about_films_that_the_model_learned_from_are_told(tmp_path: Path) 
     assert words in run("result", tmp_path / "S", "--unfinished").stdout
 
 
+def test_no_more_films_are_read_than_the_sample_takes(tmp_path: Path) -> None:
+    manifest, _ = write_sources(tmp_path, 6)
+    reader = ("--reader", "cxr_llava", "--precision", "fp32", "--sample", "2", "--seed", "s")
+    made = run("make", "--manifest", manifest, *reader, "--output", tmp_path / "S", "--json")
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["films"] == 2
+    read = [json.loads(line) for line in (tmp_path / "S.readings.jsonl").read_text().splitlines()]
+    assert len([one for one in read if "id" in one]) == 2
+
+
+def test_what_an_evaluation_of_the_texts_warned_of_is_told(tmp_path: Path) -> None:
+    manifest, texts = write_sources(tmp_path)
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    (folder / "readings.jsonl").write_text(texts.read_text())
+    words = "4 of 4 films are among those that this model learned from"
+    (folder / "evaluation.json").write_text(json.dumps({"heading": {"warning": f"**{words}**"}}))
+    made = run(*("make", "--manifest", manifest, "--readings", folder), "--output", tmp_path / "S", "--rater", "ann")
+    assert made.exit_code == 0, made.output
+    assert words in made.stderr
+    assert words in run("result", tmp_path / "S", "--unfinished").stdout
+
+
+def test_a_result_that_was_shown_before_the_last_grade_stays_known(study: Path) -> None:
+    run("raters", "add", study, "ben")
+    grade_all(study, "ann", {"ai": "C", "original": "A"})
+    assert "shown before" not in run("result", study, "--unfinished").stdout
+    run("raters", "reopen", study, "ann")
+    grade_all(study, "ben", {"ai": "A", "original": "A"})
+    shown = run("result", study, "--unfinished").stdout
+    assert "**shown before the last grade**: the result of 8 grades" in shown
+    assert "**opened again**: the rater ann" in shown
+
+
+def test_links_begin_as_they_did_last_time(tmp_path: Path) -> None:
+    manifest, texts = write_sources(tmp_path)
+    study = tmp_path / "S"
+    there = ("--address", "https://study.example")
+    run("make", "--manifest", manifest, "--readings", texts, "--output", study, "--rater", "ann", *there)
+    for arguments in (("link", study, "ann"), ("add", study, "ben")):
+        (link,) = json.loads(run("raters", *arguments, "--json").stdout).values()
+        assert link.startswith("https://study.example/enter/")
+    moved = json.loads(run("raters", "link", study, "ann", "--address", "https://b.example", "--json").stdout)["ann"]
+    assert moved.startswith("https://b.example/enter/")
+
+
 def test_films_whose_texts_tell_can_be_left_out(tmp_path: Path) -> None:
     manifest, texts = write_sources(tmp_path)
     manifest.write_text(manifest.read_text().replace("FILM 1.", "FILM 1. XXXX IS NORMAL."))
@@ -218,7 +264,7 @@ def test_a_rater_is_removed_and_not_with_grades_by_mistake(study: Path) -> None:
     assert json.loads(run("raters", "list", study, "--json").stdout) == []
     run("raters", "add", study, "zoe")
     result = json.loads(run("result", study, "--unfinished", "--json").stdout)
-    assert [one[:2] for one in result["removed"]] == [["ann", 8]], "ben had given none"
+    assert [one[:3] for one in result["acts"]] == [["removed", "ann", 8]], "ben had given none"
     assert "taken out**: the rater ann on " in run("result", study, "--unfinished").stdout
 
 

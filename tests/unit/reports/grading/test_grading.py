@@ -113,10 +113,11 @@ def test_who_has_finished_changes_nothing_until_it_is_opened_again(grades: Datab
         grading.finish(tx, rater, NOW, leaving=True)
         with pytest.raises(Finished):
             grading.grade(tx, rater, 1, sheet(Grade.D, version=1), NOW)
-        grading.reopen(rater)
+        grading.reopen(tx, rater, NOW)
+        assert [act.name for act in raters.acts(tx)] == ["ann"]
         assert grading.grade(tx, rater, 1, sheet(Grade.D, version=1), NOW).grade == "D"
         with pytest.raises(WrongState, match="has not finished"):
-            grading.reopen(rater)
+            grading.reopen(tx, rater, NOW)
 
 
 def test_a_link_opens_once_and_a_new_one_ends_the_old_browser(grades: Database) -> None:
