@@ -60,7 +60,8 @@ def show_made(told: Mapping[str, Any]) -> None:
             f"{100 * one['share_ai']:.0f} % of the ai texts and {100 * one['share_original']:.0f} % of the originals"
         )
         words = f"{one['sentence']!r} stands in {shares}, and so tells whose they are"
-        click.echo(f"warning: {words}; if it says nothing about the film, make the study again with --drop-sentence for it", err=True)
+        mend = "if it says nothing about the film, make the study again with --drop-sentence for it"
+        click.echo(f"warning: {words}; {mend}", err=True)
     for source, texts in told["texts"].items():
         click.echo(f"{source} texts: median {texts['median_words']:g} words", err=True)
         for what, lines in texts["may_tell"].items():
