@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.evaluation.agreement import Figure, interval, resample
+from agent.evaluation.agreement import Figure, by_wilson, interval, resample
 from reports.grading.tables import Grade
 from reports.quality import share
 
@@ -144,8 +144,7 @@ def proportion(hits: Iterable[bool], clusters: Iterable[str], *, seed: int) -> F
     if len(totals) == len(who):
         return wilson(int(hit.sum()), len(who))
     if np.ptp(totals[:, 0] / totals[:, 1]) == 0:
-        bound = wilson(round(known * len(totals)), len(totals))
-        return Figure(known, min(known, bound.low), max(known, bound.high))
+        return by_wilson(known, len(totals))
     drawn = resample(len(totals), seed) @ totals
     return interval(known, drawn[:, 0] / drawn[:, 1])
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.findings.labels import NO_FINDING, State
+from reports.quality import share
 
 # Those of the paper's tables, then those that other data sets have.
 PAPER: Final = (
@@ -26,6 +27,7 @@ PAPER: Final = (
 REPLICATES: Final = 1000
 LEVEL: Final = 95  # percent
 _TP, _FP, _FN, _TN = range(4)
+_WIDTH: Final = 1e-9  # what is narrower has no width: samples differ by rounding alone
 
 Counts: TypeAlias = NDArray[np.float64]  # (..., 4): true and false positives, false and true negatives
 
@@ -119,6 +121,8 @@ def tabulate(
     """Compare text and labels of all films.
 
     Intervals are percentiles of `replicates` samples of the patients with replacement; the same seed gives the same.
+    Where these have no width, proportions have Wilson's interval of as many as there are patients that count for them,
+    and F1 and means none. Without a positive film there is no F1, whatever was said.
     """
     cells = _cells(films, labels, protocol, uncertain_counts_as)
     clusters, by_cluster = _by_cluster(films, cells)
@@ -129,14 +133,14 @@ def tabulate(
             label,
             int(totals[at, _TP] + totals[at, _FN]),
             int(totals[at, _FP] + totals[at, _TN]),
-            _figures(totals[at], resampled[:, at]),
+            _figures(totals[at], resampled[:, at], by_cluster[:, at]),
         )
         for at, label in enumerate(labels)
     )
     findings = [at for at, label in enumerate(labels) if label != NO_FINDING]
     totals, resampled = totals[findings], resampled[:, findings]
     macro = {name: _macro(totals, resampled, name) for name in MEASURES}
-    pooled = _figures(totals.sum(axis=0), resampled.sum(axis=1))
+    pooled = _figures(totals.sum(axis=0), resampled.sum(axis=1), by_cluster[:, findings].sum(axis=1))
     return Table(protocol, len(films), len(clusters), rows, MappingProxyType(macro), pooled)
 
 
@@ -153,6 +157,22 @@ def interval(value: float, replicates: NDArray[np.float64]) -> Figure:
         return Figure(value, float("nan"), float("nan"))
     low, high = np.percentile(known, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
     return Figure(value, float(low), float(high))
+
+
+def spread(figure: Figure) -> bool:
+    """Whether the interval has a width. Without one it looks like certainty, where only the samples are alike."""
+    return figure.high - figure.low > _WIDTH
+
+
+def with_spread(figure: Figure) -> Figure:
+    """The same, without the interval where that has no width."""
+    return figure if spread(figure) else Figure(figure.value, float("nan"), float("nan"))
+
+
+def by_wilson(value: float, clusters: int) -> Figure:
+    """A share that is the same in each of so many clusters, with Wilson's 95 % interval of their number (1927)."""
+    bound = share(round(value * clusters), clusters)
+    return Figure(value, min(value, bound.low), max(value, bound.high))
 
 
 def _cells(films: Sequence[Judged], labels: Sequence[str], protocol: Protocol, uncertain: State) -> NDArray[np.float64]:
@@ -181,14 +201,31 @@ def _by_cluster(films: Sequence[Judged], cells: NDArray[np.float64]) -> tuple[li
     return names, summed
 
 
-def _figures(counts: Counts, resampled: Counts) -> Mapping[str, Figure]:
-    return MappingProxyType(
-        {name: interval(float(measure(counts, name)), measure(resampled, name)) for name in MEASURES}
-    )
+def _figures(counts: Counts, resampled: Counts, by_cluster: Counts) -> Mapping[str, Figure]:
+    """counts: (4,), resampled: (replicates, 4), by_cluster: (clusters, 4)."""
+    return MappingProxyType({name: _figure(counts, resampled, by_cluster, name) for name in MEASURES})
+
+
+def _figure(counts: Counts, resampled: Counts, by_cluster: Counts, name: str) -> Figure:
+    found = interval(float(measure(counts, name)), measure(resampled, name))
+    if np.isnan(found.value) or (name == "f1" and not _occurs(counts)):
+        return Figure(float("nan"), float("nan"), float("nan"))
+    if spread(found):
+        return found
+    if name == "f1":  # no proportion: it counts true positives twice
+        return with_spread(found)
+    return by_wilson(found.value, int((~np.isnan(measure(by_cluster, name))).sum()))
 
 
 def _macro(counts: Counts, resampled: Counts, name: str) -> Figure:
-    return interval(float(_mean(measure(counts, name))), _mean(measure(resampled, name)))
+    if name == "f1":
+        counts, resampled = counts[_occurs(counts)], resampled[:, _occurs(counts)]
+    return with_spread(interval(float(_mean(measure(counts, name))), _mean(measure(resampled, name))))
+
+
+def _occurs(counts: Counts) -> NDArray[np.bool_]:
+    """Whether there is a positive film: without one F1 is 0 of any text that names the finding, and says nothing."""
+    return np.asarray(counts[..., _TP] + counts[..., _FN] > 0)
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:

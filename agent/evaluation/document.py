@@ -16,6 +16,11 @@ from reports.findings.labels import NO_FINDING
 
 _FEW: Final = 30  # positives; below it an interval is wide and a figure is noise
 _SHOWN: Final = 20  # lines of the manifest
+_INTERVALS: Final = (
+    "Where resampling gives an interval without width, as of 1.00, sensitivity, specificity, precision and accuracy "
+    "have Wilson's interval of the number of patients that count for them, and F1 and means have none: (–). A finding "
+    "without a positive film has no F1 and is not in its mean."
+)
 _PROTOCOLS: Final = MappingProxyType(
     {
         Protocol.DEFINITE: (
@@ -85,7 +90,7 @@ def _section(table: Table) -> Iterator[str]:
     names = ("finding", "positive", "negative", *MEASURES)
     rows: list[tuple[Any, ...]] = [
         (
-            row.label + (" *" if 0 < row.positives < _FEW else ""),
+            _starred(row.label, row.positives),
             row.positives,
             row.negatives,
             *(_shown(row.figures[name]) for name in MEASURES),
@@ -95,24 +100,41 @@ def _section(table: Table) -> Iterator[str]:
     rows.append(("**macro mean**", "", "", *(_shown(table.macro[name]) for name in MEASURES)))
     rows.append(("**pooled**", "", "", *(_shown(table.pooled[name]) for name in MEASURES)))
     yield from _table(names, rows)
-    if any(0 < row.positives < _FEW for row in table.rows):
-        yield ""
-        yield f"\\* fewer than {_FEW} positive films: read the interval, not the figure."
+    yield from _few(row.positives for row in table.rows)
+    yield ""
+    yield _INTERVALS
     if any(row.label == NO_FINDING for row in table.rows):
         yield ""
         yield f"{NO_FINDING} is in no mean: it says the others again. No text denies it in words of its own."
 
 
+def _starred(label: str, positives: int) -> str:
+    return label + (" *" if positives < _FEW else "")
+
+
+def _few(positives: Iterable[int]) -> Iterator[str]:
+    if any(number < _FEW for number in positives):
+        yield ""
+        yield f"\\* fewer than {_FEW} positive films: read the interval, not the figure."
+
+
 def _ranking(evaluation: Evaluation) -> Iterator[str]:
-    if not evaluation.ranked:
+    if not evaluation.ranked and not evaluation.not_ranked:
         return
     yield "## Ranking by scores"
     yield ""
     yield "Area under the ROC curve; the score is the likelihood of saying a finding less that of denying it."
     yield ""
-    rows = [(one.label, one.positives, one.negatives, _shown(one.auc)) for one in evaluation.ranked]
-    yield from _table(("finding", "positive", "negative", "AUC"), rows)
-    yield ""
+    rows = [
+        (_starred(one.label, one.positives), one.positives, one.negatives, _shown(one.auc)) for one in evaluation.ranked
+    ]
+    if rows:
+        yield from _table(("finding", "positive", "negative", "AUC"), rows)
+        yield from _few(one.positives for one in evaluation.ranked)
+        yield ""
+    for what, labels in evaluation.not_ranked.items():
+        yield f"No {what}: {', '.join(labels)}."
+        yield ""
 
 
 def _overlap(overlap: Sequence[Overlap]) -> Iterator[str]:
@@ -158,7 +180,7 @@ def _anchors() -> Iterator[str]:
     yield ""
     rows = []
     for anchor in ANCHORS:
-        figures = "; ".join(f"{label} {_shown(figure)}" for label, figure in anchor.findings.items())
+        figures = "; ".join(f"{label} {_published(figure)}" for label, figure in anchor.findings.items())
         mean = "–" if anchor.mean is None else f"{anchor.mean:.3f}".rstrip("0")
         rows.append((anchor.reader, anchor.films, anchor.protocol, mean, figures, anchor.remark, anchor.source))
     yield from _table(("reader", "films", "protocol", "mean F1", "F1 by finding", "remark", "source"), rows)
@@ -168,8 +190,13 @@ def _anchors() -> Iterator[str]:
 def _shown(figure: Figure) -> str:
     if math.isnan(figure.value):
         return "–"
-    interval = "" if math.isnan(figure.low) else f" ({figure.low:.2f}–{figure.high:.2f})"
-    return f"{figure.value:.2f}{interval}"
+    interval = "–" if math.isnan(figure.low) else f"{figure.low:.2f}–{figure.high:.2f}"
+    return f"{figure.value:.2f} ({interval})"
+
+
+def _published(figure: Figure) -> str:
+    """A source may give no interval; ours say so."""
+    return _shown(figure).removesuffix(" (–)")
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:

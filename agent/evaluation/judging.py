@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-from agent.evaluation.agreement import PAPER, Figure, Judged, Protocol, Table, tabulate
+from agent.evaluation.agreement import PAPER, Figure, Judged, Protocol, Table, tabulate, with_spread
 from agent.evaluation.overlap import Overlap
 from agent.evaluation.ranking import auc
 from agent.evaluation.readings import FilmReading
@@ -58,6 +58,7 @@ class Evaluation:
     tables: tuple[Table, ...]
     subgroups: tuple[Subgroup, ...]
     ranked: tuple[Ranked, ...]
+    not_ranked: Mapping[str, tuple[str, ...]]  # findings with scores but without a figure, by what is lacking
     overlap: tuple[Overlap, ...]
     troubles: Mapping[str, int]  # films without a text, by the code that says why
     without_text: Mapping[str, tuple[int, ...]]  # the same films, by their lines in the manifest
@@ -83,10 +84,12 @@ def evaluate(
     if not labels:
         raise ManifestError("the manifest has neither labels nor reports to judge by")
     tables = tuple(_table(films, labels, protocol, settings) for protocol in Protocol)
+    ranked, not_ranked = _ranked(films, readings, labels, settings)
     return Evaluation(
         tables,
         tuple(_subgroups(films, labels, settings)),
-        tuple(_ranked(films, readings, labels, settings)),
+        ranked,
+        not_ranked,
         tuple(overlap),
         MappingProxyType(dict(Counter(readings[case.id].trouble for case in silent))),
         MappingProxyType(_lines(silent, readings)),
@@ -186,8 +189,9 @@ def _parts(films: Sequence[Judged]) -> Iterator[tuple[str, dict[str, int]]]:
 
 def _ranked(
     films: Sequence[Judged], readings: Mapping[str, FilmReading], labels: Sequence[str], settings: Settings
-) -> list[Ranked]:
+) -> tuple[tuple[Ranked, ...], Mapping[str, tuple[str, ...]]]:
     found = []
+    lacking: dict[str, tuple[str, ...]] = {}
     for label in labels:
         part = [
             film
@@ -200,5 +204,8 @@ def _ranked(
             figure = auc(
                 scores, positive, [film.cluster for film in part], seed=settings.seed, replicates=settings.replicates
             )
-            found.append(Ranked(label, sum(positive), len(positive) - sum(positive), figure))
-    return found
+            found.append(Ranked(label, sum(positive), len(positive) - sum(positive), with_spread(figure)))
+        elif any(label in readings[film.id].scores for film in films):
+            what = "negative film" if any(positive) else "positive film"
+            lacking[what] = (*lacking.get(what, ()), label)
+    return tuple(found), MappingProxyType(lacking)

@@ -64,6 +64,40 @@ def test_a_finding_that_never_occurs_has_no_f1_and_does_not_pull_the_mean_down()
     assert (table.macro["f1"].value, table.pooled["f1"].value) == (1, 1)
 
 
+def test_a_finding_that_never_occurs_has_no_f1_where_it_was_said_either() -> None:
+    films = [Judged(str(n), str(n), {"Edema": P, "Mass": A}, {"Edema": P, "Mass": P if n else A}) for n in range(4)]
+    table = tabulate(films, ["Edema", "Mass"], Protocol.ALL, seed=1, replicates=50)
+    assert math.isnan(table.rows[1].figures["f1"].value)
+    assert table.rows[1].figures["specificity"].value == 0.25
+    assert table.macro["f1"].value == 1
+    alone = tabulate(films, ["Mass"], Protocol.ALL, seed=1, replicates=50)
+    assert math.isnan(alone.macro["f1"].value)
+    assert math.isnan(alone.pooled["f1"].value)
+
+
+def test_proportions_that_are_alike_in_every_sample_have_the_interval_of_wilson() -> None:
+    """Four of four positive films found, and all of six others: 1.00, of which little is known."""
+    films = [judged(n, P if n < 4 else A, P if n < 4 else A) for n in range(10)]
+    table = tabulate(films, [LABEL], Protocol.ALL, seed=1)
+    for figures in (table.rows[0].figures, table.pooled):
+        found = {name: (figure.low, figure.high) for name, figure in figures.items()}
+        # Wilson's lower bound of n of n is n / (n + z * z)
+        assert found["sensitivity"] == (pytest.approx(4 / (4 + 1.959964**2)), 1)
+        assert found["specificity"] == (pytest.approx(6 / (6 + 1.959964**2)), 1)
+        assert found["accuracy"] == (pytest.approx(10 / (10 + 1.959964**2)), 1)
+        assert np.isnan(found["f1"]).all()
+    assert (table.macro["sensitivity"].value, math.isnan(table.macro["sensitivity"].low)) == (1, True)
+
+
+def test_patients_and_not_films_count_where_every_sample_is_alike() -> None:
+    """Two films of each of three patients, one of them found: 0.50 in every sample."""
+    films = [judged(n, P, P if n % 2 else A, str(n // 2)) for n in range(6)]
+    found = tabulate(films, [LABEL], Protocol.ALL, seed=1).rows[0].figures["sensitivity"]
+    assert found.value == 0.5
+    assert found.low < 0.25
+    assert found.high > 0.75
+
+
 def test_macro_and_pooled_are_two_things() -> None:
     films = [Judged(str(n), str(n), {"Edema": P, "Mass": P if n == 0 else A}, {"Edema": P}) for n in range(4)]
     table = tabulate(films, ["Edema", "Mass"], Protocol.ALL, seed=1, replicates=50)

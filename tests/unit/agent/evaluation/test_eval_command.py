@@ -213,6 +213,31 @@ def test_labels_that_judge_nothing_are_told_before_any_film_is_read(manifest: Pa
     assert not (tmp_path / "out").exists()
 
 
+def test_what_resampling_cannot_say_is_not_shown_as_certain(manifest: Path, texts: Path, tmp_path: Path) -> None:
+    rows = manifest.read_text(encoding="utf-8").splitlines()
+    manifest.write_text("\n".join([f"{rows[0]},Mass", *(f"{row},0" for row in rows[1:])]), encoding="utf-8")
+    scored = [
+        {"id": row[0], "text": row[6], "scores": {"Edema": 1.0 - number, "Mass": 0.5}}
+        for number, row in enumerate(ROWS[:3])
+    ]
+    texts.write_text("\n".join(map(json.dumps, scored)), encoding="utf-8")
+    result = run("--manifest", manifest, "--texts", texts, "--output", tmp_path / "out", "--json")
+    found = table(result, "all")
+    assert found["Mass"]["figures"]["f1"]["value"] is None
+    assert found["Mass"]["figures"]["specificity"]["low"] < 0.5
+    told = json.loads(result.stdout)
+    assert (told["ranked"][0]["auc"]["value"], told["ranked"][0]["auc"]["low"]) == (1, None)
+    assert told["not_ranked"] == {"positive film": ["Mass"]}
+
+    words = (tmp_path / "out" / "evaluation.md").read_text(encoding="utf-8")
+    assert "| Mass * | 0 | 4 | – |" in words
+    assert "| Edema * | 1 | 2 | 1.00 (–) |" in words  # the area under the curve
+    assert "No positive film: Mass." in words
+    assert "have Wilson's interval" in words
+    assert "(0.00–0.00)" not in words
+    assert "(1.00–1.00)" not in words
+
+
 def test_a_misspelled_column_beside_good_ones_is_named(manifest: Path, texts: Path, tmp_path: Path) -> None:
     manifest.write_text(manifest.read_text("utf-8").replace("Edema", "Edemas", 1), encoding="utf-8")
     result = run("--manifest", manifest, "--texts", texts, "--output", tmp_path / "out")
