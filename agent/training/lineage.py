@@ -11,6 +11,7 @@ from agent.training.settings import Card
 
 NOTICE: Final = "DEMONSTRATION MODEL - NOT FOR CLINICAL USE"
 _ADAPTED: Final = ", adapted"
+_FROM: Final = "adapted_from"
 _KEPT: Final = ("score_pairs",)  # its words have likelihoods of their own; other sentences would measure nothing
 
 
@@ -18,7 +19,8 @@ def inherit(start: Path | None, card: Card) -> tuple[Card, dict[str, Any]]:
     """The card of a model that learned on from `start`, and what else of the older one's card stays.
 
     A name that nobody chose becomes that of the older model with `, adapted`; a notice that the model is for
-    demonstration stays whatever else is said. A start without a card is the published model.
+    demonstration stays whatever else is said; so do the models that the older one came from. A start without a card
+    is the published model.
     """
     before = _card(start)
     if not before:
@@ -29,9 +31,11 @@ def inherit(start: Path | None, card: Card) -> tuple[Card, dict[str, Any]]:
         changed["name"] = f"{name.removesuffix(_ADAPTED)}{_ADAPTED}"
     if NOTICE in str(before.get("notice", "")) and NOTICE not in card.notice:
         changed["notice"] = f"{NOTICE} - {card.notice}" if card.notice else NOTICE
-    lineage = {"name": name, "version": str(before.get("version", ""))}
+    lineage: dict[str, Any] = {"name": name, "version": str(before.get("version", ""))}
+    if _FROM in before:
+        lineage[_FROM] = before[_FROM]
     extra = {key: before[key] for key in _KEPT if key in before}
-    return card.model_copy(update=changed), {**extra, "adapted_from": lineage}
+    return card.model_copy(update=changed), {**extra, _FROM: lineage}
 
 
 def _card(start: Path | None) -> dict[str, Any]:
