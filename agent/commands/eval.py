@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,15 +135,18 @@ def _evaluate(
     if manifest is None or output is None or (reader is None and texts is None):
         raise click.UsageError("name --manifest, --output, and either --reader or --texts")
     _must_have_packages()
-    from agent.evaluation import beforehand
+    from agent.evaluation import beforehand, provenance
     from agent.evaluation.judging import Settings, evaluate
     from agent.evaluation.overlap import overlap
     from agent.evaluation.readings import complete
     from agent.manifest import read_manifest
     from reports.findings import State
 
+    if texts is not None and texts.is_file():
+        provenance.must_be_free(output, texts)
     everything = read_manifest(manifest, images=images, missing_images=texts is not None)
     cases = chosen_cases(everything, **_pick(rest))
+    which = provenance.which(manifest, _now(), rest)  # of the file as it was read
     for warning in beforehand.check(manifest, cases, source):
         click.echo(f"warning: {warning}", err=True)
     listed = {case.id for case in everything}
@@ -152,7 +156,7 @@ def _evaluate(
     pairs = [(readings[case.id].text, case.report) for case in cases if case.report]
     words = overlap([text for text, _ in pairs], [report for _, report in pairs], models=metric_models)
     evaluation = evaluate(cases, readings, settings, words)
-    heading = {**who, "films": str(len(cases))}
+    heading = {**who, "films": str(len(cases)), **which}
     _write(evaluation, heading, cases, readings, output)
     _show(evaluation, heading, output, as_json=as_json)
     if sum(evaluation.troubles.values()) == len(cases):
@@ -170,7 +174,7 @@ def _from(
     options: Mapping[str, Any],
 ) -> tuple[Mapping[str, FilmReading], dict[str, Any]]:
     """What was written, and who wrote it."""
-    from agent.evaluation import beforehand
+    from agent.evaluation import beforehand, provenance
     from agent.evaluation.readings import read_head, read_texts
 
     if texts is not None:
@@ -183,7 +187,7 @@ def _from(
             click.echo(
                 f"warning: {strange} of {len(found)} ids of {texts} are not in the manifest; they are ignored", err=True
             )
-        return found, {"texts": texts.name, **read_head(texts)}
+        return found, {"texts": texts.name, **read_head(texts), **provenance.of_texts(texts)}
     assert reader is not None
     model = chosen(surroundings, reader, options)
     warning = beforehand.learned_from(model.folder, cases)
@@ -291,6 +295,10 @@ def _write(
 
 
 def _show(evaluation: Evaluation, heading: Mapping[str, str], output: Path, *, as_json: bool) -> None:
+    from agent.evaluation.judging import cautions
+
+    for caution in cautions(evaluation):
+        click.echo(f"warning: {caution}", err=True)
     if as_json:
         from agent.evaluation.document import whole
 
@@ -309,6 +317,10 @@ def _show(evaluation: Evaluation, heading: Mapping[str, str], output: Path, *, a
     for why, number in evaluation.troubles.items():
         click.echo(f"without a text: {number} films, {why}", err=True)
     click.echo(f"with intervals, parts and pictures: {output / 'evaluation.md'}")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _number(value: float) -> str:

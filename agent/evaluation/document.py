@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from agent.evaluation.agreement import LEVEL, MEASURES, Figure, Protocol, Table
 from agent.evaluation.anchors import ANCHORS
-from agent.evaluation.judging import LEAST_IN_GROUP, Evaluation
+from agent.evaluation.judging import LEAST_IN_GROUP, Evaluation, cautions
 from agent.evaluation.overlap import Overlap
 from reports.findings.labels import NO_FINDING
 
@@ -44,16 +44,17 @@ def markdown(evaluation: Evaluation, heading: Mapping[str, str], plots: Sequence
     counts = evaluation.settings
     lines += [
         f"- labels from: {source}; uncertain counts as {counts.uncertain_counts_as} where all films count",
-        f"- intervals: {LEVEL} %, by resampling patients {counts.replicates} times, seed {counts.seed}",
+        f"- intervals: {LEVEL} %, by resampling {_units(evaluation)} {counts.replicates} times, seed {counts.seed}",
         "",
     ]
     lines += ["Research software: these figures speak of these films, and of no others.", ""]
+    lines += [line for caution in cautions(evaluation) for line in (f"**{caution}**", "")]
     if evaluation.troubles:
         lines += ["Films without a text, which count as a text that mentions nothing:", ""]
         rows = ((why, number, _some(evaluation.without_text[why])) for why, number in evaluation.troubles.items())
         lines += [*_table(("reason", "films", "lines of the manifest"), rows), ""]
     for table in evaluation.tables:
-        lines += [*_section(table), ""]
+        lines += [*_section(table, evaluation.without_patient), ""]
     lines += [*_ranking(evaluation), *_overlap(evaluation.overlap), *_subgroups(evaluation), *_anchors()]
     lines += [f"![{name}]({name})" for name in plots]
     return "\n".join(lines).rstrip() + "\n"
@@ -74,18 +75,29 @@ def plain(value: Any) -> Any:
 
 def whole(evaluation: Evaluation, heading: Mapping[str, str]) -> dict[str, Any]:
     """Everything of an evaluation for programs, with the published figures beside it."""
-    return {"heading": dict(heading), **plain(evaluation), "published": plain(ANCHORS)}
+    return {
+        "heading": dict(heading),
+        "cautions": list(cautions(evaluation)),
+        **plain(evaluation),
+        "published": plain(ANCHORS),
+    }
 
 
 def _some(lines: Sequence[int]) -> str:
     return ", ".join(map(str, lines[:_SHOWN])) + (", ..." if len(lines) > _SHOWN else "")
 
 
-def _section(table: Table) -> Iterator[str]:
+def _units(evaluation: Evaluation) -> str:
+    return "films" if evaluation.without_patient == evaluation.films else "patients"
+
+
+def _section(table: Table, without: int) -> Iterator[str]:
     title, words = _PROTOCOLS[table.protocol]
     yield f"## {title}"
     yield ""
-    yield f"{words} {table.films} films of {table.patients} patients."
+    of = "unknown" if without == table.films else table.patients - without
+    more = f"; of {without} of them the patient is unknown" if 0 < without < table.films else ""
+    yield f"{words} {table.films} films of {of} patients{more}."
     yield ""
     names = ("finding", "positive", "negative", *MEASURES)
     rows: list[tuple[Any, ...]] = [

@@ -20,6 +20,7 @@ Source: TypeAlias = Literal["auto", "labels", "reports"]
 
 _AGES: Final = ((18, "0-17"), (40, "18-39"), (65, "40-64"), (130, "65 and more"))
 LEAST_IN_GROUP: Final = 10  # films; below it a figure says nothing
+LEAST_PATIENTS: Final = 30  # below it intervals by resampling are too narrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,30 @@ class Evaluation:
     without_text: Mapping[str, tuple[int, ...]]  # the same films, by their lines in the manifest
     left_out: Mapping[str, Mapping[str, int]]  # parts that are too small to be shown: by, value, films
     from_reports: bool
+    without_patient: int  # films of which the manifest names no patient
     settings: Settings
+
+    @property
+    def films(self) -> int:
+        """How many were judged."""
+        return self.tables[0].films
+
+
+def cautions(evaluation: Evaluation) -> tuple[str, ...]:
+    """What is to be said of the intervals as a whole."""
+    found = []
+    without, films = evaluation.without_patient, evaluation.films
+    if without:
+        which = f"any of the {films} films" if without == films else f"{without} of the {films} films"
+        found.append(
+            f"The manifest names no patient for {which} (column `patient`): each of them counts as a patient of its "
+            "own, and where some are of one person the intervals are too narrow."
+        )
+    if evaluation.tables[0].patients < LEAST_PATIENTS:
+        found.append(
+            f"Fewer than {LEAST_PATIENTS} patients: the figures say little, and resampled intervals are too narrow."
+        )
+    return tuple(found)
 
 
 def evaluate(
@@ -95,6 +119,7 @@ def evaluate(
         MappingProxyType(_lines(silent, readings)),
         MappingProxyType(_too_small(films)),
         from_reports(read, settings.source),
+        sum(not case.patient for case in read),
         settings,
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from agent import __version__
 from agent.cli import wetread
 from agent.evaluation.continuations import USUAL
+from agent.evaluation.readings import ReadingsError
 from agent.manifest import ManifestError
 from agent.readers import demonstration_checkpoint, learned
 from agent.training.sentences import FINDINGS
@@ -236,6 +240,78 @@ def test_what_resampling_cannot_say_is_not_shown_as_certain(manifest: Path, text
     assert "have Wilson's interval" in words
     assert "(0.00–0.00)" not in words
     assert "(1.00–1.00)" not in words
+
+
+def test_films_without_patients_are_told_of(manifest: Path, texts: Path, tmp_path: Path) -> None:
+    arguments = ("--manifest", manifest, "--texts", texts, "--output", tmp_path / "out")
+    page = tmp_path / "out" / "evaluation.md"
+    few = "Fewer than 30 patients: the figures say little"
+
+    result = run(*arguments)
+    words = page.read_text(encoding="utf-8")
+    assert "names no patient" not in result.stderr + words
+    assert few in words
+    assert few in result.stderr
+    assert "by resampling patients" in words
+
+    whole = manifest.read_text(encoding="utf-8")
+    manifest.write_text(whole.replace("a.png,1,", "a.png,,"), encoding="utf-8")
+    result = run(*arguments, "--json")
+    told = "The manifest names no patient for 1 of the 4 films"
+    assert told in result.stderr
+    assert told in page.read_text(encoding="utf-8")
+    assert "4 films of 2 patients; of 1 of them the patient is unknown." in page.read_text(encoding="utf-8")
+    assert json.loads(result.stdout)["without_patient"] == 1
+    assert told in json.loads(result.stdout)["cautions"][0]
+
+    manifest.write_text(whole.replace("patient", "nobody"), encoding="utf-8")
+    assert "names no patient for any of the 4 films" in run(*arguments).stderr
+    words = page.read_text(encoding="utf-8")
+    assert "4 films of unknown patients." in words
+    assert "by resampling films" in words
+
+
+def test_page_and_json_say_which_films(manifest: Path, texts: Path, tmp_path: Path) -> None:
+    arguments = ("--manifest", manifest, "--texts", texts, "--output", tmp_path / "out")
+    result = run(*arguments, "--limit", 2, "--adults", "--json")
+    heading = json.loads(result.stdout)["heading"]
+    digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    assert (heading["manifest"], heading["manifest_sha256"]) == ("manifest.csv", digest)
+    assert (heading["split"], heading["limit"], heading["adults"]) == ("all", "2", "only")
+    assert heading["wetread"] == __version__
+    assert datetime.now(UTC) - datetime.fromisoformat(heading["date"]) < timedelta(hours=1)
+    words = (tmp_path / "out" / "evaluation.md").read_text(encoding="utf-8")
+    assert f"- manifest_sha256: {digest}" in words
+    assert f"- date: {heading['date']}" in words
+
+
+def test_texts_do_not_go_where_others_were_judged(manifest: Path, texts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ("--manifest", manifest, "--output", out, "--texts")
+    assert run(*arguments, texts).exit_code == 0
+    same = texts.rename(tmp_path / "renamed.jsonl")
+    assert run(*arguments, same).exit_code == 0
+
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"id": "a", "text": "Edema."}\n', encoding="utf-8")
+    kept = (out / "evaluation.md").read_bytes()
+    refused = run(*arguments, other)
+    assert isinstance(refused.exception, ReadingsError)
+    assert "the evaluation of other texts; name another --output" in str(refused.exception)
+    assert (out / "evaluation.md").read_bytes() == kept
+
+
+def test_texts_do_not_go_where_a_reader_wrote(manifest: Path, texts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "readings.jsonl").write_text('{"format": 1, "reader": "gray 1"}\n', encoding="utf-8")
+    refused = run("--manifest", manifest, "--output", out, "--texts", texts)
+    assert isinstance(refused.exception, ReadingsError)
+    assert "has the readings of a reader" in str(refused.exception)
+    assert not (out / "evaluation.json").exists()
+
+    (out / "readings.jsonl").write_bytes(texts.read_bytes())  # its own readings may be judged once more
+    assert run("--manifest", manifest, "--output", out, "--texts", out / "readings.jsonl").exit_code == 0
 
 
 def test_a_misspelled_column_beside_good_ones_is_named(manifest: Path, texts: Path, tmp_path: Path) -> None:
