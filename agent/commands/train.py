@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from agent.commands.session import as_json, print_json
 
 if TYPE_CHECKING:
-    from agent.training.stages import Name
+    from agent.training.choosing import Name
 
-_MISSING = "packages for training are not installed: pip install 'wetread[train]'"
+_MISSING = "packages for training are not installed: .venv/bin/pip install -e '.[train]' in the folder of wetread"
 _settings = click.argument("settings", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 _output = click.option(
     "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run."
@@ -75,7 +75,6 @@ def _train(stage: Name, *, settings: Path, output: Path, start: Path | None, as_
     from agent.training import stages
     from agent.training.settings import read_settings
 
-    assert stage in get_args(stages.Name)
     chosen = read_settings(settings)
     if start is not None:
         chosen = chosen.model_copy(update={"start": start})

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agent.evaluation.readings import FilmReading, Readings, read_films
-from agent.manifest import Case, read_manifest
+from agent.manifest import Case, ManifestError, read_manifest
 from agent.readers import learned
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import load
@@ -35,6 +35,7 @@ from agent.readers.protocol import Generation
 from agent.training import closed_form, films, layout, pointers, sentences, stages
 from agent.training.lineage import NOTICE
 from agent.training.settings import Card, Data, Encoder, Finetune, Shape, Training
+from dicom_node.errors import WetreadError
 from reports.findings import State
 
 CARD: Final = Card(name="wetread demonstration model", version="3", manufacturer="wetread", notice=NOTICE)
@@ -72,9 +73,21 @@ class Course:
 
 
 def chosen(manifest: Path, images: Path) -> list[Case]:
-    """The films of adults whose view is known. Raises ManifestError."""
+    """The films of adults whose view is known. Raises ManifestError, which names a column that is missing."""
     cases = read_manifest(manifest, images=images)
-    return [case for case in cases if (case.years or 0) >= _ADULT and case.view in {"AP", "PA"}]
+    filled = {
+        "age": any(case.years is not None for case in cases),
+        "view": any(case.view in {"AP", "PA"} for case in cases),
+        "labels": any(case.labels for case in cases),
+        "patient": any(case.patient for case in cases),
+    }
+    missing = [f"`{column}`" for column, there in filled.items() if not there]
+    if missing:
+        raise ManifestError(f"{manifest} has nothing in a column {' or '.join(missing)}, which the training needs")
+    adults = [case for case in cases if (case.years or 0) >= _ADULT and case.view in {"AP", "PA"}]
+    if not adults:
+        raise ManifestError(f"{manifest} has no film of an adult whose view is AP or PA")
+    return adults
 
 
 def folds(cases: Sequence[Case], count: int, seed: int) -> NDArray[np.intp]:
@@ -261,7 +274,10 @@ def main() -> int:
     parser.add_argument("--epochs", type=float, default=Course().epochs, help="of the language model")
     chosen_ = parser.parse_args()
     torch.set_num_threads(1)
-    cases = chosen(chosen_.manifest, chosen_.images)
+    try:
+        cases = chosen(chosen_.manifest, chosen_.images)
+    except WetreadError as error:
+        parser.error(str(error))
     course = replace(Course(), epochs=chosen_.epochs)
     if chosen_.folds:
         which = range(chosen_.folds) if chosen_.only is None else chosen_.only

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -50,10 +50,13 @@ class Shape(_Section):
 class Stage(_Section):
     """What every stage is told. Epochs may be a fraction; a batch counts films on one device in one step."""
 
+    from_nothing: ClassVar[float] = 1e-4  # learning rates that are taken where none is set
+    from_start: ClassVar[float] = 1e-6
+
     epochs: Positive = 10.0
     batch: Count = 16
     accumulate: Count = 1
-    learning_rate: Positive = 1e-4
+    learning_rate: Positive | None = None  # None: whatever suits a model from nothing, or one that knows something
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05  # share of all steps
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     precision: Literal["fp32", "bf16"] = "bf16"
@@ -67,14 +70,15 @@ class Stage(_Section):
 class Encoder(Stage):
     """Stage 1: the vision tower learns labels."""
 
-    learning_rate: Positive = 5e-4
+    from_nothing: ClassVar[float] = 5e-4
     solved: bool = False  # the tower is written by least squares, and only the head descends: for a few hundred films
 
 
 class Align(Stage):
     """Stage 2: only the projection learns, from reports."""
 
-    learning_rate: Positive = 1e-3
+    from_nothing: ClassVar[float] = 1e-3
+    from_start: ClassVar[float] = 1e-3
     epochs: Positive = 1.0
 
 
@@ -90,7 +94,8 @@ class Lora(_Section):
 class Finetune(Stage):
     """Stage 3: the language model learns to answer; loss on the answer alone. Without `lora` all of it learns."""
 
-    learning_rate: Positive = 2e-4
+    from_nothing: ClassVar[float] = 2e-4
+    from_start: ClassVar[float] = 2e-4
     epochs: Positive = 3.0
     lora: Lora | None = None
     train_projector: bool = True
@@ -101,6 +106,14 @@ class Finetune(Stage):
     def _quantized_in_bf16(self) -> Self:
         if self.lora is not None and self.lora.quantize and self.precision != "bf16":
             raise ValueError('quantized layers compute in bf16: set precision = "bf16" in [finetune]')
+        return self
+
+    @model_validator(mode="after")
+    def _bears_whole(self) -> Self:
+        if self.lora is not None and self.bear:
+            raise ValueError(
+                "bear rounds weights that learn, and [finetune.lora] freezes them: leave out one of the two"
+            )
         return self
 
 
@@ -123,6 +136,12 @@ class Training(_Section):
     encoder: Encoder = Encoder()
     align: Align = Align()
     finetune: Finetune = Finetune()
+
+    def course(self, stage: Literal["encoder", "align", "finetune"]) -> Stage:
+        """What one stage is told, with the learning rate that is taken where none is set."""
+        told: Stage = getattr(self, stage)
+        rate = told.learning_rate or (told.from_nothing if self.start is None else told.from_start)
+        return told.model_copy(update={"learning_rate": rate})
 
 
 def read_settings(path: Path) -> Training:

@@ -9,48 +9,37 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
-from agent.manifest import Case, known_labels, read_manifest
 from agent.readers import learned, prompt, quantized
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import CxrLlavaModel, load
 from agent.readers.weights.origin import CARD
 from agent.training import adapters, curves, films, layout, lineage
+from agent.training.choosing import Name, Prepared, prepare
 from agent.training.closed_form import ClosedForm
 from agent.training.modules import LabelledTower, ReportWriter, answer_array, learn_only
 from agent.training.settings import Stage, Training
 from agent.training.words import train_tokenizer
 from dicom_node.errors import ConfigurationError
-from reports.findings import State
 
-Name: TypeAlias = Literal["encoder", "align", "finetune"]
 Say: TypeAlias = Callable[[str], None]
 
-_NEEDS_REPORTS: Final = frozenset({"align", "finetune"})
 _ROOM: Final = 16  # positions that are left free behind prompt, film and answer
+_MOVES: Final = "what reads the tower was made for the one before: let align and finetune follow, and judge the result"
+_TOLD: Final = MappingProxyType({"loss": "loss", "eval_loss": "loss of the validation"})
 _NOTICES: Final = MappingProxyType({"encoder": "LANGUAGE MODEL NOT TRAINED", "align": "ONLY THE PROJECTION IS TRAINED"})
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """The films of one run, by split."""
-
-    train: Sequence[Case]
-    validation: Sequence[Case]
-    labels: tuple[str, ...]
 
 
 def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
@@ -58,8 +47,10 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
 
     Raises ManifestError and ConfigurationError before anything is written where films, settings and stage do not fit.
     """
+    _refuse(stage, settings)
     prepared = prepare(stage, settings)
-    course: Stage = getattr(settings, stage)
+    course = settings.course(stage)
+    settings = settings.model_copy(update={stage: course})
     tokenizer, config = _beginning(settings, prepared)
     torch.manual_seed(course.seed)
     model = _model(settings, config, course)
@@ -80,15 +71,18 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
         _solve(model, config, squares["train"], targets["train"]["labels"])
         learn_only(learner, "norm.", "head.")
     say(f"{stage}: {len(prepared.train)} films, {_learning(learner):,} numbers learn")
+    for line in (*prepared.left_out, *([_MOVES] if stage == "encoder" and settings.start is not None else [])):
+        say(line)
     sets = _sets(squares, targets, config, course)
     trainer = Trainer(
         model=learner,
         args=_arguments(course, out, validates=bool(prepared.validation)),
         train_dataset=sets["train"],
         eval_dataset=sets["validation"] if prepared.validation else None,
-        callbacks=[_Watch(sets["train"], out, stage), *_rounding(stage, settings, model)],
+        callbacks=[_Watch(sets["train"], out, stage, say), *_rounding(stage, settings, model)],
     )
-    trainer.train(resume_from_checkpoint=_last_whole(out))
+    trainer.remove_callback(PrinterCallback)  # prints Python on stdout, where scripts expect JSON
+    trainer.train(resume_from_checkpoint=_last_whole(out, say))
     metrics = before or _metrics(trainer)  # one that was broken off after its last step has nothing new to tell
     layout.write_json(out / "metrics.json", metrics)
     curves.draw(trainer.state.log_history, f"{stage}, {len(prepared.train)} films", out / "loss.png")
@@ -96,6 +90,14 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     _write_model(stage, settings, out / "model", model, config, tokenizer)
     say(f"{out / 'model'}: a checkpoint in the published layout")
     return metrics
+
+
+def _refuse(stage: Name, settings: Training) -> None:
+    if stage == "encoder" and settings.encoder.solved and settings.start is not None:
+        raise ConfigurationError(
+            f"[encoder] solved = true writes a tower from nothing, and would throw away that of {settings.start}: "
+            "leave out `solved` to learn on, or `start` to begin anew"
+        )
 
 
 def _sets(
@@ -131,37 +133,15 @@ def _learned_before(settings: Training) -> frozenset[str]:
     return learned.read(settings.start) if settings.start is not None else frozenset()
 
 
-def _last_whole(out: Path) -> str | None:
+def _last_whole(out: Path, say: Say) -> str | None:
     """Where a run goes on. What it was killed in writing lacks the file that is written last, and is deleted."""
     for checkpoint in out.glob("checkpoint-*"):
         if not (checkpoint / TRAINER_STATE_NAME).is_file():
             shutil.rmtree(checkpoint)
     last: str | None = get_last_checkpoint(str(out))  # type: ignore[no-untyped-call]
+    if last is not None:
+        say(f"{out}: goes on from {Path(last).name}")
     return last
-
-
-def prepare(stage: Name, settings: Training) -> Prepared:
-    """Read the manifest and choose films. Raises ManifestError, ConfigurationError."""
-    data = settings.data
-    cases = read_manifest(data.manifest, images=data.images)
-    train, validation = (
-        films.split(cases, adults_only=data.adults_only, name=name) for name in (data.train, data.validation)
-    )
-    if stage in _NEEDS_REPORTS:
-        train, validation = ([case for case in part if case.report] for part in (train, validation))
-    labels = data.labels or _both_kinds(train)
-    if not train or (stage == "encoder" and not labels):
-        what = "a report" if stage in _NEEDS_REPORTS else "labels of both kinds"
-        age = " of adults" if data.adults_only else ""
-        raise ConfigurationError(f"no film{age} in the split {data.train!r} of {data.manifest} has {what}")
-    return Prepared(train, validation, labels)
-
-
-def _both_kinds(cases: Sequence[Case]) -> tuple[str, ...]:
-    def kinds(label: str) -> set[State]:
-        return {case.labels[label] for case in cases if label in case.labels}
-
-    return tuple(label for label in known_labels(cases) if {State.PRESENT, State.ABSENT} <= kinds(label))
 
 
 def _beginning(settings: Training, prepared: Prepared) -> tuple[bytes | Path, dict[str, Any]]:
@@ -240,6 +220,7 @@ def _learning(learner: nn.Module) -> int:
 
 
 def _arguments(course: Stage, out: Path, *, validates: bool) -> TrainingArguments:
+    assert course.learning_rate is not None  # Training.course has filled it
     return TrainingArguments(
         output_dir=str(out),
         num_train_epochs=course.epochs,
@@ -263,21 +244,29 @@ def _arguments(course: Stage, out: Path, *, validates: bool) -> TrainingArgument
         label_names=["labels"],
         remove_unused_columns=False,
         report_to=[],
+        disable_tqdm=True,
         use_cpu=not torch.cuda.is_available(),
     )
 
 
 class _Watch(TrainerCallback):
-    """Counts the rounds, and draws the curve whenever the trainer saves, so that one may look while it runs."""
+    """Counts the rounds, tells the losses, and draws them whenever the trainer saves, so that one may look."""
 
-    def __init__(self, films_: films.Films, out: Path, stage: str) -> None:
+    def __init__(self, films_: films.Films, out: Path, stage: str, say: Say) -> None:
         self._films = films_
         self._out = out
         self._stage = stage
+        self._say = say
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         del args, control, kwargs
         self._films.round = int((state.epoch or 0) + 1e-3)  # a run may go on in the middle of a round
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        del args, control, kwargs
+        told = ", ".join(f"{words} {float(logs[key]):.4g}" for key, words in _TOLD.items() if logs and key in logs)
+        if told and state.is_world_process_zero:
+            self._say(f"{self._stage}: step {state.global_step} of {state.max_steps}: {told}")
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         del args, control, kwargs

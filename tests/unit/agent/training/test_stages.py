@@ -21,8 +21,8 @@ from agent.manifest import ManifestError
 from agent.readers import learned
 from agent.readers.cxr_llava import load
 from agent.readers.protocol import Generation
-from agent.training import stages
-from agent.training.settings import read_settings
+from agent.training import lineage, stages
+from agent.training.settings import Card, read_settings
 from dicom_node.errors import ConfigurationError
 from tests.harness.node import wait_until
 
@@ -125,6 +125,15 @@ def test_what_was_learned_survives_the_published_names(encoded: Path, films: Pat
             assert torch.equal(kept[f"model.{name}"].to(torch.bfloat16).float(), value), name
 
 
+def test_a_tower_that_learns_on_is_not_left_without_a_word(films: Path, encoded: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    path = settings_file(films, "tower.toml", f'start = "{encoded / "model"}"')
+    stages.run("encoder", read_settings(path), tmp_path / "run", said.append)
+    assert [line for line in said if "let align and finetune follow" in line]
+    settings = json.loads((tmp_path / "run" / "settings.json").read_text(encoding="utf-8"))
+    assert settings["encoder"]["learning_rate"] == 1e-6
+
+
 def test_align_moves_the_projection_and_nothing_else(films: Path, encoded: Path, tmp_path: Path) -> None:
     text = f'start = "{encoded / "model"}"'
     stages.run("align", read_settings(settings_file(films, "align.toml", text)), tmp_path / "run", say)
@@ -177,6 +186,7 @@ def test_what_learns_on_keeps_what_it_is_scored_by_and_says_where_it_comes_from(
     assert reader.identity.notice == f"{notice} - ADAPTED MODEL - NOT VALIDATED"
     written = json.loads((model / "wetread.json").read_text(encoding="utf-8"))
     assert written["adapted_from"] == {"name": "small", "version": "7"}
+    assert lineage.inherit(model, Card())[1]["adapted_from"]["adapted_from"] == {"name": "small", "version": "7"}
     assert "0123456789abcdef" in learned.read(model)
 
 
@@ -218,7 +228,9 @@ def test_a_killed_run_goes_on_to_the_same_end(broken_off: tuple[Path, Path], tmp
     (out / "checkpoint-30").mkdir()  # as a full disk leaves it
     (out / "checkpoint-30" / "model.safetensors").write_bytes(b"half")
     settings = read_settings(path)
-    resumed = stages.run("encoder", settings, out, say)
+    said: list[str] = []
+    resumed = stages.run("encoder", settings, out, said.append)
+    assert [line for line in said if "goes on from checkpoint-" in line]
     unbroken = stages.run("encoder", settings, tmp_path / "unbroken", say)
     assert resumed["steps"] == unbroken["steps"] == 36
     assert resumed["loss"] == pytest.approx(unbroken["loss"], rel=1e-3)
@@ -247,6 +259,7 @@ def test_a_patient_in_two_splits_is_refused_before_anything_is_written(films: Pa
     [
         ("[encoder]\nepoch = 3\n", "encoder.epoch: Extra inputs"),
         ('[finetune]\nprecision = "fp32"\n[finetune.lora]\nquantize = "nf4"\n', "quantized layers compute in bf16"),
+        ('[finetune]\nbear = "nf4"\n[finetune.lora]\nrank = 2\n', "leave out one of the two"),
         ("[data]\n", "data.manifest: Field required"),
         ("[data\n", "no TOML file"),
     ],

@@ -1,0 +1,111 @@
+"""Which films a stage learns from, which are left out, and what a manifest lacks where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from agent.manifest import Case, known_labels, read_manifest
+from agent.training import films
+from agent.training.settings import Data, Training
+from dicom_node.errors import ConfigurationError
+from reports.findings import State
+from reports.findings.labels import LABELS
+
+Name: TypeAlias = Literal["encoder", "align", "finetune"]
+
+_NEEDS_REPORTS: Final = frozenset({"align", "finetune"})
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The films of one run, by split. left_out: sentences on the films of these splits that teach nothing."""
+
+    train: Sequence[Case]
+    validation: Sequence[Case]
+    labels: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def prepare(stage: Name, settings: Training) -> Prepared:
+    """Read the manifest and choose films. Raises ManifestError, ConfigurationError."""
+    data = settings.data
+    _known(data)
+    cases = read_manifest(data.manifest, images=data.images)
+    asked = [case for case in cases if case.split in {data.train, data.validation}]
+    train, validation = (
+        films.split(cases, adults_only=data.adults_only, name=name) for name in (data.train, data.validation)
+    )
+    left_out = _left_out(cases, asked, of_age=len(train) + len(validation))
+    without = 0
+    if stage in _NEEDS_REPORTS:
+        grown = len(train) + len(validation)
+        train, validation = ([case for case in part if case.report] for part in (train, validation))
+        without = grown - len(train) - len(validation)
+    labels = data.labels or _both_kinds(train)
+    if not train or (stage == "encoder" and not labels):
+        raise ConfigurationError(_why_none(stage, data, cases))
+    if stage == "encoder":
+        _taught(train, data)
+        array = films.label_array([*train, *validation], labels)
+        silent = int((array == films.UNKNOWN).all(axis=1).sum())
+        left_out += (f"{silent} films teach nothing: none of the labels is known of them",) if silent else ()
+    left_out += (f"left out: {without} films without a report",) if without else ()
+    return Prepared(train, validation, labels, left_out)
+
+
+def _left_out(cases: Sequence[Case], asked: Sequence[Case], *, of_age: int) -> tuple[str, ...]:
+    others, young = len(cases) - len(asked), len(asked) - of_age
+    told = (
+        (others, "in neither of the two splits"),
+        (young, "of people under 18 or of unknown age (data.adults_only)"),
+    )
+    return tuple(f"left out: {count} films {which}" for count, which in told if count)
+
+
+def _known(data: Data) -> None:
+    strange = [label for label in data.labels if label not in LABELS and label != films.PROJECTION]
+    if strange:
+        known = ", ".join((*LABELS, films.PROJECTION))
+        raise ConfigurationError(
+            f"data.labels names {', '.join(strange)}, which is no label we know; known are {known}"
+        )
+
+
+def _taught(train: Sequence[Case], data: Data) -> None:
+    """Of each label that was asked for, something must be known."""
+    array = films.label_array(train, data.labels)
+    silent = [label for label, column in zip(data.labels, array.T, strict=True) if (column == films.UNKNOWN).all()]
+    if silent:
+        raise ConfigurationError(
+            f"data.labels names {', '.join(silent)}, but no film that is learned from in {data.manifest} "
+            "is known to have it or not: fill the column, or leave out the label"
+        )
+
+
+def _why_none(stage: Name, data: Data, cases: Sequence[Case]) -> str:
+    """The sentence for a manifest without a film to learn from: the column that is missing, if it is one."""
+    splits = sorted({case.split for case in cases if case.split})
+    if not splits:
+        wanted = f"it needs one that says {data.train!r} of the films to learn from"
+        return f"{data.manifest} has nothing in a column `split`: {wanted}"
+    if data.train not in splits:
+        return f"{data.manifest} has no film of the split {data.train!r} (data.train) but of {', '.join(splits)}"
+    if data.adults_only and all(case.years is None for case in cases):
+        return (
+            f"{data.manifest} has nothing in a column `age`, and films of people of unknown age are left out: "
+            "fill it, or set adults_only = false in [data]"
+        )
+    if stage in _NEEDS_REPORTS and not any(case.report for case in cases):
+        return f"{data.manifest} has nothing in a column `report`, from which {stage} learns"
+    what = "a report" if stage in _NEEDS_REPORTS else "labels of both kinds"
+    age = " of adults" if data.adults_only else ""
+    return f"no film{age} in the split {data.train!r} of {data.manifest} has {what}"
+
+
+def _both_kinds(cases: Sequence[Case]) -> tuple[str, ...]:
+    def kinds(label: str) -> set[State]:
+        return {case.labels[label] for case in cases if label in case.labels}
+
+    return tuple(label for label in known_labels(cases) if {State.PRESENT, State.ABSENT} <= kinds(label))

@@ -1,0 +1,134 @@
+"""What a stage learns from and how fast, and the sentence for what cannot be learned from."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agent.training import choosing, demonstration, stages
+from agent.training.settings import read_settings
+from dicom_node.errors import ConfigurationError
+
+SMALL = """
+[shape]
+image_size = 32
+patch_size = 16
+tower_width = 32
+tower_layers = 1
+llama_width = 32
+llama_layers = 1
+llama_heads = 2
+llama_inner = 64
+vocabulary = 420
+"""
+ENCODER = """
+[encoder]
+epochs = 1
+batch = 4
+precision = "fp32"
+log_steps = 1
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Nine films: six adults to learn from, a child, one of no split, and an adult of whom nothing is known."""
+    rows = ["image,patient,age,split,Edema,Cardiomegaly,report"]
+    ages = ["50"] * 6 + ["5", "50", "50"]
+    for number, age in enumerate(ages):
+        Image.fromarray(np.full((40, 40), 40 + 20 * number, np.uint8)).save(tmp_path / f"{number}.png")
+        edema = "" if number == 8 else str(number % 2)
+        split = "" if number == 7 else "train"
+        rows.append(f"{number}.png,{number},{age},{split},{edema},,There is {'' if number % 2 else 'no '}edema.")
+    (tmp_path / "films.csv").write_text("\n".join(rows), encoding="utf-8")
+    return tmp_path
+
+
+def settings_file(folder: Path, data: str = "", head: str = "", rest: str = ENCODER) -> Path:
+    path = folder / "training.toml"
+    text = f'{head}\n[data]\nmanifest = "films.csv"\nvalidation = "test"\n{data}\n{SMALL}{rest}'
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def without(folder: Path, column: str) -> None:
+    """The same manifest with another heading there."""
+    path = folder / "films.csv"
+    path.write_text(path.read_text("utf-8").replace(f",{column},", f",other_{column},"), encoding="utf-8")
+
+
+def test_with_json_nothing_else_stands_on_the_standard_output(folder: Path) -> None:
+    run = ["train", "encoder", str(settings_file(folder)), "--output", str(folder / "run"), "--json"]
+    done = subprocess.run([sys.executable, "-m", "agent", *run], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads(done.stdout)
+    assert metrics["steps"] == 2
+    assert "encoder: step 1 of 2: loss " in done.stderr
+    assert "left out: 1 films of people under 18 or of unknown age" in done.stderr
+    assert "left out: 1 films in neither of the two splits" in done.stderr
+    assert "1 films teach nothing: none of the labels is known of them" in done.stderr
+
+
+def test_a_start_is_learned_on_from_in_small_steps(folder: Path) -> None:
+    start = f'start = "{folder}"'
+    anew, on = (read_settings(settings_file(folder, head=head)) for head in ("", start))
+    assert [anew.course(stage).learning_rate for stage in ("encoder", "align", "finetune")] == [5e-4, 1e-3, 2e-4]
+    assert on.course("encoder").learning_rate == 1e-6
+    chosen = read_settings(settings_file(folder, head=start, rest=f"{ENCODER}learning_rate = 3e-4\n"))
+    assert chosen.course("encoder").learning_rate == 3e-4
+
+
+def test_a_start_keeps_its_tower_from_being_written_anew(folder: Path) -> None:
+    path = settings_file(folder, head=f'start = "{folder}"', rest=f"{ENCODER}solved = true\n")
+    with pytest.raises(ConfigurationError, match="would throw away that of"):
+        stages.run("encoder", read_settings(path), folder / "run", lambda _line: None)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ('["Edema", "Foo"]', "names Foo, which is no label we know"),
+        ('["Edema", "Cardiomegaly"]', "names Cardiomegaly, but no film that is learned from"),
+        ('["Edema", "AP"]', "names AP, but no film"),
+    ],
+)
+def test_labels_of_which_nothing_is_known_are_refused(folder: Path, labels: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        choosing.prepare("encoder", read_settings(settings_file(folder, f"labels = {labels}")))
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("split", "has nothing in a column `split`: it needs one that says 'train'"),
+        ("age", "has nothing in a column `age`.* adults_only = false"),
+    ],
+)
+def test_a_manifest_without_a_film_names_the_column_that_is_missing(folder: Path, column: str, words: str) -> None:
+    without(folder, column)
+    with pytest.raises(ConfigurationError, match=words):
+        choosing.prepare("encoder", read_settings(settings_file(folder)))
+
+
+def test_a_split_that_no_film_has_is_told_beside_those_that_are(folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"no film of the split 'training'.*but of train"):
+        choosing.prepare("finetune", read_settings(settings_file(folder, 'train = "training"')))
+
+
+def test_films_without_a_report_are_counted(folder: Path) -> None:
+    path = folder / "films.csv"
+    path.write_text(path.read_text("utf-8").replace("0,,There is no edema.", "0,,", 2), encoding="utf-8")
+    prepared = choosing.prepare("align", read_settings(settings_file(folder)))
+    assert "left out: 2 films without a report" in prepared.left_out
+
+
+def test_the_demonstration_names_the_columns_that_it_lacks(folder: Path) -> None:
+    without(folder, "age")
+    with pytest.raises(ConfigurationError, match="column `age` or `view`, which"):
+        demonstration.chosen(folder / "films.csv", folder)
