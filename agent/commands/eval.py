@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agent.evaluation.readings import FilmReading
     from agent.manifest import Case
 
-_MISSING = "packages for judging are not installed: pip install 'wetread[eval]'"
+_MISSING = "packages for judging are not installed: .venv/bin/pip install -e '.[eval]' in the folder of wetread"
 _READERS = click.Choice(["cxr_llava"])
 _SHOWN = ("f1", "sensitivity", "specificity")
 
@@ -105,7 +105,8 @@ def eval(ctx: click.Context, /, **options: Any) -> None:  # noqa: A001  the name
 
     \b
     --output gets evaluation.md, evaluation.json, f1.png, roc.png and readings.jsonl. A run that was broken off goes on
-    where it was, when it is called again with the same folder and reader.
+    where it was, when it is called again with the same folder and reader. A folder with an evaluation of other texts,
+    or of a reader, is refused for --texts.
 
     \b
     Exit codes: 0 done; 1 there is no text for any film, and the page says why; 2 wrong command line, manifest, texts or

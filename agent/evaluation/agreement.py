@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -170,9 +171,13 @@ def with_spread(figure: Figure) -> Figure:
 
 
 def by_wilson(value: float, clusters: int) -> Figure:
-    """A share that is the same in each of so many clusters, with Wilson's 95 % interval of their number (1927)."""
-    bound = share(round(value * clusters), clusters)
-    return Figure(value, min(value, bound.low), max(value, bound.high))
+    """A share that is the same in each of so many clusters, with Wilson's 95 % interval of their number (1927).
+
+    Where it is no whole number of clusters, as half of one, from that of the number below to that of the one above.
+    """
+    count = value * clusters
+    low, high = share(math.floor(count + _WIDTH), clusters).low, share(math.ceil(count - _WIDTH), clusters).high
+    return Figure(value, min(value, low), max(value, high))
 
 
 def _cells(films: Sequence[Judged], labels: Sequence[str], protocol: Protocol, uncertain: State) -> NDArray[np.float64]:
