@@ -59,6 +59,9 @@ def test_its_card_names_the_source_and_the_limits() -> None:
         "CVPR 2017",
         "95 %",
         "positive",
+        "the weights: Apache-2.0",
+        "The same bits come only of the same versions",
+        "Not given here: sensitivity",
     ):
         assert words in card
 
