@@ -50,7 +50,8 @@ class Patience(H11Protocol):
     def shutdown(self) -> None:
         """The process is to end. News for an open page never end by themselves: hang up, the page comes again."""
         super().shutdown()
-        if (b"accept", b"text/event-stream") in getattr(self, "headers", ()) and self.conn.our_state is h11.SEND_BODY:
+        headers = self.headers or ()  # none as long as nothing was asked: browsers connect before they ask
+        if (b"accept", b"text/event-stream") in headers and self.conn.our_state is h11.SEND_BODY:
             self.transport.close()
 
     def _watch(self) -> None:

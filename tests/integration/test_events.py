@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -132,6 +134,23 @@ def test_process_that_ends_hangs_up_without_a_complaint(room: ReadingRoom, caplo
         heard = lines(answer)  # as long as it lives, so does the connection
         assert next(heard)
         stop()
+
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+def test_process_ends_in_order_beside_a_browser_that_has_asked_nothing_yet(
+    room: ReadingRoom, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Browsers open connections in advance."""
+    with (
+        caplog.at_level(logging.ERROR, "uvicorn.error"),
+        serving(room, Attendant(), seats=0) as (url, stop),
+        socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as silent,
+    ):
+        assert httpx.get(url, timeout=60).status_code == 503  # whoever came first is in by now
+        stop()
+
+        assert silent.recv(1) == b""
 
     assert [record.getMessage() for record in caplog.records] == []
 
