@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from agent.readers.protocol import UnreadableText
-from reports.findings import Laterality, Mention, State, extract
+from reports.findings import extract
+from reports.findings.opposed import opposed
 
 Span: TypeAlias = tuple[int, int]  # start and end of characters, as in text[start:end]
 
@@ -65,20 +66,6 @@ _DECIDABLE: Final = frozenset(
         "pneumonia",
         "pneumothorax",
     }
-)
-# Beside a denial: it denies a size, a novelty or a place and not the finding.
-_QUALIFIED: Final = re.compile(
-    r"\b(?:large|larger|moderate|severe|sizable|sizeable|significant|substantial|gross|massive|marked|overt|frank|overtly|"
-    r"grossly|new|residual|other|additional|further|remaining|recurrent|tension|worsening|increas\w+|enlarging|drainable|"
-    r"loculated|alveolar|lobar|confluent|apical|basal|upper|lower|middle|mid|lobes?|zone|contralateral|elsewhere|otherwise|"
-    r"rest|interval|longer|resolv\w+|resolution|clear(?:ed|ing)|remov\w+|prior|previous\w*|earlier|since)\b",
-    re.IGNORECASE,
-)
-_BEFORE: Final = 24  # characters in front of a denied finding that may qualify it
-# In a statement of presence: it is about another day.
-_PAST: Final = re.compile(
-    r"\b(?:prior|previous\w*|earlier|resolv\w+|resolution|cleared|clearing|history|no longer|has been removed)\b",
-    re.IGNORECASE,
 )
 
 _FILM: Final = (
@@ -213,15 +200,9 @@ def is_no_report(text: str) -> bool:
 
 
 def contradictions(text: str) -> tuple[tuple[Span, Span], ...]:
-    """Pairs of sentences of which one says that a finding is present and the other that it is absent, on one side.
-
-    "No large effusion. Small effusion." is no contradiction, nor are the left and the right side, nor a finding of an
-    earlier day that has resolved.
-    """
+    """Pairs of sentences of which one says that a finding is present and the other that it is absent, as `opposed`."""
     mentions = [one for one in extract(text).mentions if one.concept in _DECIDABLE]
-    denied = [one for one in mentions if one.state is State.ABSENT and not _is_qualified(one, text)]
-    stated = [one for one in mentions if one.state is State.PRESENT and not _PAST.search(text[slice(*one.sentence)])]
-    return tuple((yes.sentence, no.sentence) for yes in stated for no in denied if _exclude_each_other(yes, no))
+    return tuple((yes.sentence, no.sentence) for yes, no in opposed(text, mentions))
 
 
 def unsupported_claims(text: str) -> tuple[Span, ...]:
@@ -245,20 +226,6 @@ def _claims(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
     for sentence in _SENTENCE.finditer(text):
         if not _NO_CLAIM.search(sentence[0]):
             yield from (match.span() for match in pattern.finditer(text, *sentence.span()))
-
-
-def _exclude_each_other(yes: Mention, no: Mention) -> bool:
-    if yes.concept != no.concept or yes.sentence == no.sentence:
-        return False
-    return no.laterality in {None, Laterality.BILATERAL, yes.laterality}
-
-
-def _is_qualified(denied: Mention, text: str) -> bool:
-    """Whether something stands beside the denied words that makes it a denial of less than the finding."""
-    spans = (*denied.words, *denied.cues)
-    first, last = min(start for start, _ in spans), max(end for _, end in spans)
-    start = max(denied.sentence[0], first - _BEFORE)
-    return _QUALIFIED.search(text, start, last) is not None
 
 
 def _is_unprintable(character: str) -> bool:

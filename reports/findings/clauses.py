@@ -16,7 +16,7 @@ _REACH_OF_ABOUT: Final = 6
 _QUALIFIES: Final = frozenset({"restart", "side", "severity", "suggested_after", "subject"})
 _REACH_OF_A_CLAUSE: Final = 10  # phrases
 _REACH_OF_A_VERB: Final = 4  # tokens from a finding to what is said of it
-_MODIFIES: Final = frozenset({"restart", "side", "severity", "restriction", "predicate"})
+_MODIFIES: Final = frozenset({"restart", "side", "severity", "restriction", "predicate", "begins", "perhaps_begins"})
 
 
 def opens_a_clause(items: Sequence[Item], number: int, *, listed: bool) -> bool:

@@ -13,7 +13,7 @@ ABSENT_AFTER: Final = """
     /grossly/otherwise clear of, lack of, excludes, no longer,
     no longer /any evidence of, devoid of, void of, lacks/lacking, unable to /clearly
     identify/see/visualize/appreciate/detect, cannot /clearly identify/see/visualize/appreciate/detect,
-    nothing to suggest/indicate/explain, w o, neg /for, fails/failed to
+    nothing to suggest/indicate/explain, w o, neg/-ve for, fails/failed to
     show/demonstrate/reveal, rules out, ruled out, no findings to suggest, never
     had
 """
@@ -45,7 +45,8 @@ ABSENT_BEFORE: Final = """
     excluded, has/have been excluded, ruled out, cannot be /clearly seen/identified/visualized/appreciated/detected,
     can/could not/no /longer be /clearly seen/identified/visualized/appreciated/detected, has/have not
     recurred/reaccumulated/redeveloped, is/are/was/were not confirmed, does/do not appear /to be present, negative,
-    not felt to be present, none, : none/absent/negative/no/nil, : not /definitely/clearly
+    not felt to be present, none, :
+    none/absent/negative/no/nil/neg/(n)/nad/zero/(-)/(–)/(−)/-/–/−/-ve, : not /definitely/clearly
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found
 """
 
@@ -81,8 +82,7 @@ UNCERTAIN_BEFORE: Final = """
     not well seen/visualized/evaluated/appreciated, not /entirely/completely /be excluded, is/are not
     /entirely/completely excluded, could/may/might be present, may be obscured, not be excluded, not be ruled out,
     cannot /completely/entirely/definitively/fully/reliably be /completely/entirely/definitively/fully/reliably
-    excluded, can t be /completely/entirely excluded, :
-    possible/possibly/probable/likely/suspected/questionable/uncertain/equivocal/indeterminate, remains possible,
+    excluded, can t be /completely/entirely excluded, remains possible,
     is/remains uncertain/indeterminate/equivocal, should be considered, could/may/might /also
     have/give/produce/cause /this/a/the /similar appearance, poorly/incompletely/suboptimally seen/visualized,
     /is/are not /completely/entirely/definitively/fully ruled out, should be excluded, cannot be confirmed, is in
@@ -102,7 +102,8 @@ UNCERTAIN_ABOUT: Final = """
     possible/probable/likely/questionable/suspected/questioned/considered/favored, /felt/thought/considered less
     likely, /felt/considered/thought /to /be unlikely, not likely, /is/are/would/may/might /be /somewhat
     difficult/hard/impossible to /completely/entirely/definitively/fully exclude, /is/are/would/may/might /be
-    difficult/hard/impossible to rule out
+    difficult/hard/impossible to rule out, :
+    possible/possibly/probable/likely/suspected/questionable/uncertain/equivocal/indeterminate
 """
 
 # Not about this film, or only asked: the mention says nothing.
@@ -176,6 +177,12 @@ PROCEDURES: Final = """
 
 # Backward where a finding stands right before, else forward.
 ABSENT_ABOUT: Final = "absent"
+ABSENT_SIGNS: Final = "(n)/(-)/(–)/(−)/-ve/–ve/−ve/neg"
+DASHES: Final = "-/–/−"
+
+# They end what a denial reaches: "no PTX, + effusion". Behind a finding they say that it is there.
+PRESENT_SIGNS: Final = "positive/pos/+ve for, (+)/+/+ve"
+POSITIVE: Final = "positive/pos"
 
 # A normal heart is denied by them as by a negation; anything else stays open.
 NOT_CALLED: Final = """
@@ -200,6 +207,19 @@ RESTRICTIONS: Final = (
 RESTARTS: Final = """
     mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/interval/residual/remaining/underlying/several/numerous/the/this/these/it/there/new/enlarging/enlarged
 """
+
+# They do the same behind a comma or "and" that follows a denied finding, not between adjectives ("no acute, displaced
+# fracture"): nobody denies the severe or the many after denying another thing.
+BEGINNINGS: Final = """
+    severe/severely/marked/markedly/extensive/massive/diffuse/diffusely/widespread/florid,
+    multiple/multifocal/multilobar/innumerable/countless/many/few/two/three/four/spiculated,
+    loculated/layering/worse/present/mm/cm
+"""
+# Some deny them in a row ("no consolidation, large effusion"), some begin with them: what follows stays open.
+PERHAPS_BEGINNINGS: Final = (
+    *("acute", "large", "confluent", "gross", "obvious"),
+    *("frank", "dense", "displaced", "comminuted", "known", "a", "an"),
+)
 
 SEVERITIES: Final = (
     ("minimal", "minimal/minimally/tiny/trace/subtle/slight/slightly/minor"),
@@ -241,7 +261,8 @@ SUGGESTED_AFTER: Final = """
     suggestive of, that would suggest
 """
 
-JOINS: Final = "and/with/&, w"
+JOINS: Final = "and/&"
+COMPANY: Final = "with/w"
 LISTS: Final = "or/nor"
 
 # kind, value, patterns; a phrase of two kinds is taken in this order
@@ -251,6 +272,8 @@ CUES: Final = (
     ("uncertain_before", "", UNCERTAIN_BEFORE),
     ("absent_before", "gone", GONE_BEFORE),
     ("absent_about", "", ABSENT_ABOUT),
+    ("absent_about", "sign", ABSENT_SIGNS),
+    ("absent_about", "dash", DASHES),
     ("absent_after", "", ABSENT_AFTER),
     ("absent_after", "no", "no"),
     ("absent_after", "gone", GONE_AFTER),
@@ -261,15 +284,20 @@ CUES: Final = (
     ("silent_after", "", SILENT_AFTER),
     ("affirm", "", AFFIRMS),
     ("affirm", "seen", SEEN),
+    ("affirm", "sign", PRESENT_SIGNS),
     ("stop", "", STOPS),
     ("stop", "except", EXCEPTIONS),
     ("companion", "", COMPANIONS),
     ("goes_on", "", GOES_ON),
     ("goes_on", "seen", IS_THERE),
+    ("goes_on", "sign", POSITIVE),
     ("procedure", "", PROCEDURES),
     ("colon", "", ":"),
     ("restart", "", RESTARTS),
+    ("begins", "", BEGINNINGS),
+    *(("perhaps_begins", word, word) for word in PERHAPS_BEGINNINGS),
     *(("restriction", value, patterns) for value, patterns in RESTRICTIONS),
     ("join", "", JOINS),
+    ("join", "with", COMPANY),
     ("list", "", LISTS),
 )

@@ -10,10 +10,12 @@ from typing import Final
 from reports.findings import cues, lexicon
 from reports.findings.attributes import Neighbors
 from reports.findings.labels import LABELS_OF
+from reports.findings.languages import Language, language_of
+from reports.findings.lines import statements
 from reports.findings.mentions import NORMALITY, Findings, Mention, Span, findings_of
-from reports.findings.phrases import END, build, items, words_in
+from reports.findings.phrases import END, Item, build, items, words_in
+from reports.findings.reading import read
 from reports.findings.said import Tokens
-from reports.findings.scope import read
 from reports.findings.sentences import sentences
 from reports.findings.words import vocabulary, words_of
 
@@ -44,6 +46,7 @@ _VOCABULARY: Final = vocabulary(
     ),
 )
 _ENTITY: Final = re.compile(r"&(?:[a-z]{2,6}|#\d{1,6}|#x[0-9a-f]{1,5});", re.IGNORECASE)
+_STOPS: Final = frozenset(".!")
 
 
 def extract(text: str) -> Findings:
@@ -53,16 +56,24 @@ def extract(text: str) -> Findings:
     """
     text = _without_entities(text)
     lowered = _lower(text)
-    mentions: list[Mention] = []
-    foreign = read_sentences = 0
+    said = []
+    foreign = 0
     for start, end in sentences(text):
         words, spans = words_of(lowered, start, end, _VOCABULARY)
-        if not lexicon.FOREIGN.isdisjoint(words):
+        language = language_of(words, spans, lowered)
+        if language is Language.FOREIGN:
             foreign += 1
         elif words:
-            read_sentences += 1
-            mentions += _mentions(words, spans)
-    return findings_of(mentions if foreign <= read_sentences else ())
+            stopped = text[end : end + 1] in _STOPS
+            said.append((words, spans, language, stopped))
+    doubtful = sum(language is Language.DOUBTFUL for _, _, language, _ in said) if foreign else 0
+    if foreign + doubtful > len(said) - doubtful:
+        return findings_of(())
+    mentions: list[Mention] = []
+    for words, spans, language, stopped in said:
+        if not foreign or language is Language.ENGLISH:
+            mentions += _mentions(words, spans, lowered, stopped=stopped)
+    return findings_of(mentions, whole=not foreign)
 
 
 def _without_entities(text: str) -> str:
@@ -80,10 +91,19 @@ def _lower(text: str) -> str:
     return "".join(small if len(small) == 1 else one for one in text for small in (one.lower(),))
 
 
-def _mentions(words: Sequence[str], spans: Sequence[Span]) -> Iterator[Mention]:
+def _mentions(words: Sequence[str], spans: Sequence[Span], lowered: str, *, stopped: bool) -> Iterator[Mention]:
     found = items(_TRIE, words)
     if not found:
         return
+    lines = lowered.find("\n", spans[0][0], spans[-1][1]) >= 0
+    parts = statements(found, words, spans, lowered, stopped=stopped) if lines else ()
+    if not parts:
+        yield from _said(found, words, spans)
+    for first, last in parts:
+        yield from _said(items(_TRIE, words[first:last]), words[first:last], spans[first:last])
+
+
+def _said(found: list[Item], words: Sequence[str], spans: Sequence[Span]) -> Iterator[Mention]:
     neighbors = Neighbors(found)
     for said in read(found, len(words)):
         if said.state is not None:

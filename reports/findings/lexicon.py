@@ -266,12 +266,20 @@ STEMS: Final = (
     ("opacif", "opacification"),
 )
 
-# Words of languages that write "Pneumothorax", "edema" or "fracture" as English does. A sentence with one of them is
-# not read, since its negation would not be understood.
+# Words of languages that write "Pneumothorax", "edema" or "fracture" as English does. A sentence in one of them is not
+# read, since its negation would not be understood. One of these is enough.
 _FOREIGN: Final = """
-    kein keine keinen keiner keinem keinerlei ohne nicht und der das mit bei beidseits links rechts linke rechte zeigt
-    pas sans aucun aucune une est et du des aux avec droit droite gauche sin con del los las hay ni sem com uma não há
-    em ao sinais senza della nella nel segni né geen zonder een het ingen inga inget utan uden och og ikke ej nie bez
-    brak yok yoktur izlenmedi
+    kein keine keinen keiner keinem keinerlei ohne nicht beidseits rechts rechte zeigt sans aucun aucune avec droit
+    droite sin sem não há sinais senza nella segni né geen zonder ingen inget utan uden och ikke nie bez brak yok yoktur
+    izlenmedi
+"""
+# Also names and abbreviations in English ("PAs", "DES", "Dr. Das"): it takes two of them, or one and an accent. Left
+# out are those that a chest film is dictated with: "ET tube", "Ao", "est.", "com", "con", "em", "ni".
+_PERHAPS_FOREIGN: Final = """
+    und der das mit bei links linke ist sind im pas une aux gauche les dans sur del des los las hay una uma della nel
+    een het inga og ej se
 """
 FOREIGN: Final = frozenset(_FOREIGN.split())
+PERHAPS_FOREIGN: Final = frozenset(_PERHAPS_FOREIGN.split())
+FOREIGN_PAIRS: Final = frozenset({("pas", "de"), ("pas", "d"), ("no", "hay"), ("no", "se")})
+TITLES: Final = frozenset({"dr", "drs", "doctor", "prof", "professor", "mr", "mrs", "ms", "md", "nurse", "resident"})

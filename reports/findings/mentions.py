@@ -69,14 +69,15 @@ class Findings:
     by_label: Mapping[str, Finding]
 
 
-def findings_of(mentions: Sequence[Mention]) -> Findings:
-    """Sum the mentions of one text up."""
+def findings_of(mentions: Sequence[Mention], *, whole: bool = True) -> Findings:
+    """Sum the mentions of one text up. whole: every sentence was read; else the rest of the film is not known."""
     grouped: dict[str, list[Mention]] = {}
     for mention in mentions:
         for label in mention.labels:
             grouped.setdefault(label, []).append(mention)
     found = {label: _summed_up(label, grouped[label]) for label in LABELS if label in grouped}
-    found |= _no_finding(mentions)
+    if whole:
+        found |= _no_finding(mentions)
     return Findings(tuple(mentions), MappingProxyType(found))
 
 

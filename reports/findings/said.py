@@ -41,3 +41,4 @@ class Force:
     negates: bool = False  # a normal heart is not normal
     gone: bool = False  # it was there, of whatever size
     restricted: Tokens | None = None  # the "new" of "no new effusion or nodule"
+    adjectives: frozenset[str] = frozenset()  # the "acute" of "no acute fracture", which may stand again in the list

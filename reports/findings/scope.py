@@ -10,16 +10,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from reports.findings.clauses import (
-    ends_a_clause,
-    ends_with_a_device,
-    is_asserted,
-    leads,
-    leads_to_a_finding,
-    leads_to_a_predicate,
-    names_an_exception,
-    opens_a_clause,
-)
 from reports.findings.labels import State
 from reports.findings.phrases import Item
 from reports.findings.said import Force, Said, Tokens
@@ -34,7 +24,6 @@ _IMPLIED: Final = frozenset({"infection"})  # what the words make likely and do 
 _OF_THE_PLEURA: Final = frozenset({"effusion", "pleural_other", "pleural_thickening"})
 _REACH_OF_OR: Final = 2
 _RESTARTS: Final = frozenset({"restart", "side"})
-_MARKS: Final = frozenset({"restriction", "goes_on", "procedure"})  # they only qualify other phrases
 _REACH_OF_A_RESTRICTION: Final = 4  # tokens: "no large right sided pneumothorax"
 _REACH_BEHIND: Final = 2
 _OF_ANY_SIZE: Final = frozenset({"pneumothorax", "hydropneumothorax"})  # a small one matters as well
@@ -49,6 +38,10 @@ class Scope:
     force: Force | None = None
     floor: int = 0  # cues that reach backward stop at this mention
     joined: int = -2  # token of the last comma, "and", "with"
+    comma: int = -2  # token of the last comma
+    company: bool = False  # the last of them was a "with"
+    named: bool = False  # a finding stands between the cue and the last of them
+    colon_at: int = -2
     listed: int = -2  # token of the last "or" or "nor" so far
     lists_until: int = -1  # token of the last "or" or "nor": up to there a list goes on
     subjects: list[Item] = field(default_factory=list)
@@ -135,11 +128,24 @@ class Scope:
             self.force = None
 
     def absent_about(self, item: Item) -> None:
-        """ "Effusion absent" and "absent effusion"."""
-        if len(self.said) > self.floor and self.joined < self.said[-1].last and item.first - self.said[-1].last <= 2:
-            self.absent_before(item)
+        """ "Effusion absent" and "absent effusion", "effusion (-)" and "(-) effusion"."""
+        near = len(self.said) > self.floor and self.joined < self.said[-1].last < item.first <= self.said[-1].last + 2
+        is_sign = item.value in {"sign", "dash"}
+        if not near or (is_sign and self.force is not None and self.said[-1].cues == [self.force.cue]):
+            if item.value != "dash":  # "IMPRESSION - pneumonia" denies nothing
+                self.absent_after(item)
+        elif is_sign:
+            self.signed(item)
         else:
-            self.absent_after(item)
+            self.absent_before(item)
+
+    def signed(self, item: Item) -> None:
+        """ "Cardiomegaly, effusion (-)": only what stands right before the sign is denied for certain."""
+        for said in self.said[self.floor :]:
+            if said.last < self.comma and said.state is State.PRESENT and not said.cues:
+                said.state = State.UNCERTAIN
+                said.cues.append((item.first, item.last))
+        self.absent_before(item)
 
     def companion(self, item: Item) -> None:
         if self._is_denied() and self.moved:
@@ -222,8 +228,9 @@ class Scope:
             self.subjects.clear()
         self.predicate = None
 
-    def colon(self, item: Item) -> None:  # noqa: ARG002
+    def colon(self, item: Item) -> None:
         """ "Heart: normal" is about the heart, but a negation before a colon ends there."""
+        self.colon_at = item.first
         self.force = None
         self.floor = len(self.said)
 
@@ -232,6 +239,10 @@ class Scope:
 
     def join(self, item: Item) -> None:
         self.joined = item.last
+        self.company = item.value == "with"
+        self.named = self.force is not None and bool(self.said) and self.said[-1].last > self.force.cue[1]
+        if item.value == ",":
+            self.comma = item.last
         self.moved = True
         if self.force is not None and self.force.listed and self.lists_until < item.first:
             self.force = None
@@ -245,6 +256,19 @@ class Scope:
             first, last = self.force.cue
             if self._is_denied() or first == last:
                 self.force = None
+
+    def begin(self, item: Item) -> None:
+        """ "No cardiomegaly, severe edema"; "no consolidation, large effusion" leaves the effusion open."""
+        if self.force is None:
+            return
+        listed = self.lists_until > item.first or self.listed > self.joined
+        if self.company or not self.named or listed or item.first > self.joined + _AFTER_A_JOIN + 1:
+            self.force.adjectives |= {item.value}
+        elif item.kind == "begins":
+            if self._is_denied() or self.force.cue[0] == self.force.cue[1]:
+                self.force = None
+        elif self._is_denied() and item.value not in self.force.adjectives:
+            self.force = Force(State.UNCERTAIN, self.force.cue)
 
     def severity(self, item: Item) -> None:
         if item.value in _SAID:
@@ -276,6 +300,13 @@ class Scope:
         for one in near:
             self._describe(one, item, self.force)
         self.predicate = None if near else (item, self.force)
+        if not near and item.value == "normal" and self._follows_a_colon(item):
+            self.floor = len(self.said) - 1
+            self.absent_before(item)
+
+    def _follows_a_colon(self, item: Item) -> bool:
+        """ "Pneumothorax: unremarkable"."""
+        return bool(self.said) and self.said[-1].last + 1 == self.colon_at == item.first - 1
 
     def _describe(self, subject: Item, predicate: Item, force: Force | None) -> None:
         spans = sorted([(subject.first, subject.last), (predicate.first, predicate.last)])
@@ -287,85 +318,3 @@ class Scope:
                 denied = force is not None and force.negates and 0 < predicate.first - force.cue[1] <= 2
                 state = State.ABSENT if predicate.value == "normal" and not denied else State.UNCERTAIN
                 self.said.append(Said(concept, state, spans, [(predicate.first, predicate.last)]))
-
-
-_STEPS: Final = MappingProxyType(
-    {
-        "finding": Scope.finding,
-        "normality": Scope.normality,
-        "absent_after": Scope.absent_after,
-        "absent_about": Scope.absent_about,
-        "absent_before": Scope.absent_before,
-        "change": Scope.change,
-        "companion": Scope.companion,
-        "suggested_after": Scope.suggested_after,
-        "uncertain_about": Scope.uncertain_about,
-        "uncertain_after": Scope.uncertain_after,
-        "uncertain_before": Scope.uncertain_before,
-        "silent_after": Scope.silent_after,
-        "either": Scope.either,
-        "affirm": Scope.affirm,
-        "stop": Scope.stop,
-        "colon": Scope.colon,
-        "list": Scope.list_on,
-        "join": Scope.join,
-        "restart": Scope.restart,
-        "side": Scope.restart,
-        "severity": Scope.severity,
-        "subject": Scope.subject,
-        "predicate": Scope.predicated,
-    }
-)
-
-
-def read(found: list[Item], length: int) -> list[Said]:
-    """What the phrases of one sentence say, in their order. length: of the sentence, in tokens."""
-    scope = Scope()
-    items = [item for item in found if item.kind not in _MARKS]
-    for item in items:
-        if item.kind == "list":
-            scope.lists_until = item.last
-    number = -1
-    for place, item in enumerate(found):
-        if item.kind == "restriction":
-            scope.restrict(item)
-        elif item.kind == "goes_on" and ends_a_clause(found, place, length):
-            scope.go_on(item)
-        if item.kind in _MARKS:
-            continue
-        number += 1
-        _look_around(scope, items, number)
-        if item.kind in {"join", "stop"}:
-            _end(scope, found, place)
-        behind = item.value == "no" and len(scope.said) > scope.floor and ends_a_clause(found, place, length)
-        step = Scope.absent_before if behind else _STEPS.get(item.kind)
-        if step is not None:
-            step(scope, item)
-    return scope.said
-
-
-def _look_around(scope: Scope, items: list[Item], number: int) -> None:
-    item = items[number]
-    if item.kind == "predicate":
-        scope.leads = leads(items, number)
-    elif item.kind == "stop":
-        scope.leads = leads_to_a_predicate(items, number)
-    elif item.kind == "uncertain_about":
-        scope.leads = leads_to_a_finding(items, number)
-    elif item.kind == "either":
-        scope.asserted = item.value == "or" and is_asserted(items, number)
-
-
-def _end(scope: Scope, found: list[Item], place: int) -> None:
-    """End a negation where a comma, an "and" or an "except" takes back what it says."""
-    item, force = found[place], scope.force
-    if force is None or force.state is not State.ABSENT:
-        return
-    if item.value == "except":
-        if scope.said and not names_an_exception(found, place):
-            scope.leave_open(item)
-    elif item.kind == "join":
-        several = item.value != "," or sum(said.cues[:1] == [force.cue] for said in scope.said[-2:]) != 1
-        device = scope.lists_until < item.first and ends_with_a_device(found, place)
-        if device or opens_a_clause(found, place, listed=several):
-            scope.force = None

@@ -13,7 +13,17 @@ from typing import Final, TypeAlias
 
 from reports.findings.mentions import Span
 
-_WORD: Final = re.compile(r"[^\W_]+|[,;:?&]")
+# Signs are words as well: "(-)", "-ve", a minus that ends a statement, a plus that ends or begins one; and "+/-", which
+# leaves open what it stands at, as a question mark does.
+_OPEN: Final = ("\u00b1", "+/")
+_WORD: Final = re.compile(
+    r"\(?\u00b1\)?|\(\+/[-\u2013\u2212]\)|\+/[-\u2013\u2212]|[^\W_]+|[,;:?&]|\([-+\u2013\u2212n]\)|[-+\u2013\u2212]ve\b"
+    r"|(?<=[\s\w])[-\u2013\u2212](?=\s*(?:[,;.)]|$))"
+    r"|(?<=\s)[-\u2013\u2212](?=[ \t]*\r?\n[^\n]*[-+\u2013\u2212][ \t]*(?:\r?\n|$))|(?<!\d)\+"
+)
+_NOUGHT: Final = frozenset({"n", "0"})
+_ENDED: Final = re.compile(r"[ \t]*(?:[,;)\r\n]|\.(?!\d)|$)")
+_PARTS: Final = frozenset({",", ";", "and", "&"})
 _BREAK: Final = re.compile(r"-(?:[ \t]*\r?\n[ \t]*)?")
 _LENGTH_OF_A_STEM: Final = 6  # letters that tell the stems apart
 _LENGTH_OF_A_SINGULAR: Final = 4
@@ -89,9 +99,33 @@ def words_of(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> tupl
     tokens = list(_WORD.finditer(lowered, start, end))
     spans = [token.span() for token in tokens]
     words = [vocabulary.spelled(token[0]) for token in tokens]
+    if lowered.find(":", start, end) >= 0:
+        _answer(lowered, words, spans, end)
+    if any(lowered.find(sign, start, end) >= 0 for sign in _OPEN):
+        words = [
+            "?" if word.strip("(").startswith(_OPEN) and not before.isdigit() else word  # "3 +/- 1 cm" is a length
+            for before, word in zip(("", *words), words, strict=False)
+        ]
+    if lowered.find("+", start, end) >= 0:
+        _add(words, spans)
     if lowered.find("-", start, end) >= 0:
         _join(lowered, words, spans, vocabulary)
     return words, spans
+
+
+def _answer(lowered: str, words: list[str], spans: list[Span], end: int) -> None:
+    """ "Pneumothorax: N" and "effusion: 0." deny; "pneumothorax: 0.8 cm", "n=1" and "N/A" do not."""
+    for place in range(1, len(words)):
+        if words[place] in _NOUGHT and words[place - 1] == ":" and _ENDED.match(lowered, spans[place][1], end):
+            words[place] = "(n)"
+
+
+def _add(words: list[str], spans: list[Span]) -> None:
+    """Leave out each plus that neither begins nor ends a statement: it is an "and"."""
+    around = zip((",", *words), words, (*words[1:], ","), strict=False)
+    kept = [word != "+" or before in _PARTS or after in _PARTS for before, word, after in around]
+    words[:] = [word for word, keep in zip(words, kept, strict=True) if keep]
+    spans[:] = [span for span, keep in zip(spans, kept, strict=True) if keep]
 
 
 def _join(lowered: str, words: list[str], spans: list[Span], vocabulary: Vocabulary) -> None:

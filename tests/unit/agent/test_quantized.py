@@ -29,6 +29,8 @@ PRECISIONS = ("nf4", "int8")
 GREEDY = Generation(max_new_tokens=24)
 SHARD = "model-00001-of-00001.safetensors"
 
+BESIDE = shutil.ignore_patterns("*.py*", "*.md", "films.txt", "__*")  # what lies beside the model itself
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -107,9 +109,7 @@ def test_it_is_smaller_and_holds_the_other_files_unchanged(made: dict[str, Path]
 
 
 def test_without_a_name_it_comes_to_lie_beside_the_model(tmp_path: Path) -> None:
-    source = shutil.copytree(
-        demonstration_checkpoint(), tmp_path / "ours", ignore=shutil.ignore_patterns("*.py*", "*.md", "__*")
-    )
+    source = shutil.copytree(demonstration_checkpoint(), tmp_path / "ours", ignore=BESIDE)
     result = model("quantize", source, "--precision", "int8")
     assert (tmp_path / "ours-int8" / QUANTIZED).is_file()
     assert 'precision = "int8"' in result.stdout
@@ -135,9 +135,7 @@ def test_what_is_quantized_is_not_quantized_again(folder: Path, tmp_path: Path) 
 
 
 def test_the_model_is_not_overwritten_by_itself_and_nothing_else_is_replaced(folder: Path, tmp_path: Path) -> None:
-    source = shutil.copytree(
-        demonstration_checkpoint(), tmp_path / "ours", ignore=shutil.ignore_patterns("*.py*", "*.md", "__*")
-    )
+    source = shutil.copytree(demonstration_checkpoint(), tmp_path / "ours", ignore=BESIDE)
     assert "is the model itself" in str(model("quantize", source, "--precision", "nf4", "--output", source).exception)
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "letter.txt").write_text("dear")

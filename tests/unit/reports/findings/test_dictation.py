@@ -21,7 +21,7 @@ LINES = [
 @pytest.mark.parametrize("line", LINES)
 def test_a_dictated_sentence_says_what_a_radiologist_reads_in_it(line: str) -> None:
     text, expected = line.rsplit(" => ", 1)
-    said = states(text.replace("\\n", "\n"))
+    said = states(text.replace("\\r", "\r").replace("\\n", "\n"))
 
     wanted = {name.strip(): STATES[sign] for sign, name in re.findall(r"([+?!-])([A-Za-z_ ]+)", expected)}
     assert wanted

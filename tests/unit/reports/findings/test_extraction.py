@@ -157,6 +157,15 @@ def test_a_negation_does_not_reach_beyond_its_clause(text: str, label: str) -> N
         "Pneumothorax. Kein Erguss. Herz nicht vergrößert.",
         "No hay edema. Sin fractura, consolidación ni hernia.",
         "Pas de fracture, pas de consolidation.",
+        "Sin fractura.",
+        "Sem consolidação.",
+        "No se observa edema.",
+        "Nie ma pneumothorax.",
+        "Ingen pneumothorax.",
+        "Det er ikke pneumothorax.",
+        "Le pneumothorax est en régression, pas de fracture.",
+        "Pneumothorax und Infiltrat sind verschwunden.",
+        "Pas d'edema, une consolidation dans les champs.",
         "흉수 없음. 심비대 소견.",
         "لا يوجد انصباب",
         "\ud800\x00\uffff",
@@ -257,6 +266,7 @@ def test_every_mention_is_kept_and_a_contradiction_shows() -> None:
         ("No acute cardiopulmonary abnormality. Scoliosis.", None),
         ("Lungs are clear. Possible fracture.", None),
         ("No effusion.", None),
+        ("Lungs are clear. Heart normal. Kein Erguss.", None),
     ],
 )
 def test_no_finding_needs_words_for_it_and_nothing_abnormal(text: str, state: str | None) -> None:
