@@ -86,7 +86,7 @@ class WebConfig(BaseModel):
     tls_key: Path | None = None  # PEM, without password; None: it stands in the file of the certificate
     frame_origins: tuple[Origin, ...] = ()  # whose pages may show the badge of a study in a frame
     proxy: tuple[IPvAnyNetwork, ...] = ()  # who terminates TLS before us; only its X-Forwarded-* are believed
-    idle_minutes: float = Field(30, ge=1, le=480)  # without anything done; then the password is asked again
+    idle_minutes: float = Field(30, ge=1, le=30)  # without anything done; then the password is asked again
     session_hours: float = Field(12, gt=0, le=24)  # whatever is done
     viewer_link: str = ""  # address of a study in the site's own viewer, with places in braces; empty: none
 

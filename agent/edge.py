@@ -7,6 +7,7 @@ import getpass
 import os
 import shlex
 import sqlite3
+import sys
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -64,6 +65,8 @@ def _of_system(error: OSError, config: Config | None) -> str | None:
         return whose(place)
     if error.errno in _FULL:
         return f"the disk of {place} is full; free some space"
+    if error.errno in {errno.ENOENT, errno.ENOTDIR} and not place.parent.is_dir():
+        return f"{place}: there is no folder {place.parent}; make it, or name another"
     if error.errno == errno.EROFS:
         return f"{place} cannot be written: its disk is mounted read-only"
     return None
@@ -78,6 +81,19 @@ def _of_sqlite(error: sqlite3.Error, config: Config | None) -> str | None:
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")) and not _may_write(file):
         return whose(file)
     return words.format(folder=file.parent, file=file)
+
+
+def text_of(file: Path) -> str:
+    """What a person wrote, in UTF-8 with or without a byte order mark; - is standard input.
+
+    Raises ConfigurationError, and OSError.
+    """
+    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{file}, line {line}: not in UTF-8; save the file as UTF-8") from error
 
 
 def whose(place: Path) -> str:

@@ -38,11 +38,15 @@ _COPIES_SOUGHT: Final = 4  # further films that are decoded to find copies; a st
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """An image whose header may be read. shape: its rows and columns, as its header says."""
+    """An image whose header may be read. shape: its rows and columns, as its header says.
+
+    unnamed: the header names no body part, so that a doubt of the pixels is never passed over.
+    """
 
     instance: Instance
     shape: tuple[object, object]
     render: Callable[[], Film]
+    unnamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,10 @@ def choose(config: Config, database: Database, claim: Claim, shots: Sequence[Sho
     if doubted is None:
         raise failures[0] if failures else SamePicture("no other picture is left in the study")
     choice, doubt = doubted
-    return _with_copies(_in_spite_of(config, claim, choice, _of_so_many(doubt, digests, shots)), shots, digests)
+    doubt = _of_so_many(doubt, digests, shots)
+    if shots[choice.place].unnamed and not claim.confirmed:
+        raise Doubted(doubt)
+    return _with_copies(_in_spite_of(config, claim, choice, doubt), shots, digests)
 
 
 def _of_so_many(doubt: Verdict, digests: Mapping[int, str], shots: Sequence[Shot]) -> Verdict:

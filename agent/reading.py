@@ -21,7 +21,7 @@ from agent.config import Config
 from agent.desk import Desk
 from agent.drafting import Draft
 from agent.imaging.attributes import BROKEN, value
-from agent.imaging.gate import judge
+from agent.imaging.gate import BY_PIXELS, judge
 from agent.imaging.pixels import Film, UndecodableImage
 from agent.imaging.verdict import Verdict
 from agent.pairs import Candidate, Text
@@ -138,7 +138,9 @@ def _candidates(room: Room, claim: Claim) -> list[Candidate]:
         path = _path(room, instance)
         if path.exists():
             known = frozenset(code for code, at in overruled.items() if instance.received_at <= at)
-            candidate = _judged(instance, path, partial(_verdict, said, known))
+            candidate = _judged(
+                instance, path, partial(_verdict, said | {"received": instance.received_at.date()}, known)
+            )
             gone = instance.sop_instance_uid in rejected
             found.append(replace(candidate, verdict=_REJECTED) if gone else candidate)
     return found
@@ -152,13 +154,14 @@ def _verdict(said: Mapping[str, Any], overruled: frozenset[str], header: Dataset
     return verdict
 
 
-def _said(room: Room, claim: Claim) -> Mapping[str, Any]:
+def _said(room: Room, claim: Claim) -> dict[str, Any]:
     """What people and the site say of the study, for the gate."""
-    unknown = room.config.imaging.unknown_age == "hold"
+    imaging = room.config.imaging
     return {
         "confirmed": claim.confirmed,
         "by": claim.confirmed_by,
-        "hold_unknown_age": unknown,
+        "hold_unknown_age": imaging.unknown_age == "hold",
+        "pixels_name_the_part": imaging.unknown_body_part == "pixels",
     }
 
 
@@ -182,12 +185,14 @@ def _film_to_read(
 
     Raises what `gating.choose` raises.
     """
-    ordered = sorted(readable, key=lambda candidate: candidate.verdict.code == _CONFIRMED)  # the undoubted first
+    codes = ("", BY_PIXELS, _CONFIRMED)  # the undoubted first
+    ordered = sorted(readable, key=lambda one: codes.index(one.verdict.code) if one.verdict.code in codes else 0)
     shots = [
         gating.Shot(
             candidate.instance,
             (value(candidate.header, "Rows"), value(candidate.header, "Columns")),
             partial(_decoded, room, candidate.instance, progress),
+            unnamed=candidate.verdict.code == BY_PIXELS,
         )
         for candidate in ordered
     ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +30,13 @@ _LATERAL: Final = frozenset({"lateral", "ll", "rl", "lat"})
 
 class FilesOrCommand(click.Group):
     """`gate FILE...` judges files; a word that is the name of a command is that command (a file: ./calibrate)."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """A `--` before the first file is for the command that judges files, too: -x.dcm is a file behind it."""
+        place = args.index("--") if "--" in args else len(args)
+        if all(word.startswith("-") for word in args[:place]):
+            args = [*args[:place], *args[place : place + 1], *args[place:]]
+        return super().parse_args(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, else the one that judges files."""
@@ -82,7 +91,9 @@ def judge(surroundings: Surroundings, files: Sequence[Path], as_json: bool) -> N
                 files,
                 decoder,
                 None if own is None else calibration.read(own),
+                received=datetime.now(UTC).date(),
                 hold_unknown_age=config.imaging.unknown_age == "hold",
+                pixels_name_the_part=config.imaging.unknown_body_part == "pixels",
             )
         )
     if as_json:
@@ -151,6 +162,8 @@ def calibrate(surroundings: Surroundings, folder: Path, output: Path, as_json: b
 
     if output.exists():
         raise ConfigurationError(f"{output} exists; choose another name with --output")
+    if not output.absolute().parent.is_dir():  # told before all films are measured
+        raise ConfigurationError(f"{output}: there is no folder {output.parent}; make it, or name another")
     with _decoder(config_of(surroundings)) as decoder:
         films, unusable = _measured(_listed(folder), decoder)
     made = calibration.fit(films["frontal"], films["lateral"])
@@ -198,12 +211,14 @@ def _listed(folder: Path) -> Iterator[tuple[Path, str, str]]:
 
 
 def _of_table(table: Path) -> Iterator[tuple[Path, str, str]]:
-    with table.open(encoding="utf-8-sig", newline="") as lines:
-        for number, row in enumerate(csv.DictReader(lines), start=2):
-            file, view = (row.get("file") or "").strip(), (row.get("view") or "").strip().lower()
-            if not file or view not in _FRONTAL | _LATERAL:
-                raise ConfigurationError(f"{table}, line {number}: needs a file, and a view that is frontal or lateral")
-            path = table.parent / file
-            if not path.is_file():
-                raise NotFound(f"{table}, line {number}: no such file: {path}")
-            yield path, "frontal" if view in _FRONTAL else "lateral", (row.get("patient") or "").strip()
+    from agent import edge
+
+    lines = csv.DictReader(io.StringIO(edge.text_of(table), newline=""))
+    for number, row in enumerate(lines, start=2):
+        file, view = (row.get("file") or "").strip(), (row.get("view") or "").strip().lower()
+        if not file or view not in _FRONTAL | _LATERAL:
+            raise ConfigurationError(f"{table}, line {number}: needs a file, and a view that is frontal or lateral")
+        path = table.parent / file
+        if not path.is_file():
+            raise NotFound(f"{table}, line {number}: no such file: {path}")
+        yield path, "frontal" if view in _FRONTAL else "lateral", (row.get("patient") or "").strip()

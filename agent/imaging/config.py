@@ -17,6 +17,7 @@ class ImagingConfig(BaseModel):
 
     doubts: Literal["hold", "note"] = "hold"  # of the pixels: wait for a person, or read and say so in the draft
     unknown_age: Literal["read", "hold"] = "read"
+    unknown_body_part: Literal["hold", "pixels"] = "hold"  # none in the header: wait, or read what looks like a chest
     same_film: Literal["hold", "note"] = "hold"  # the same pixels in the study of another patient
     gate_calibration: Path | None = None  # what `wetread gate calibrate` wrote; None: the shipped threshold
 

@@ -8,15 +8,16 @@ the pixels are looked at as well, in `picture`.
 from __future__ import annotations
 
 import re
-import unicodedata
-from datetime import date, datetime
-from types import MappingProxyType
+from datetime import date
+from functools import partial
 from typing import Final, Literal
 
 import pydicom
 
-from agent.imaging.attributes import first, value
+from agent.imaging.ages import age_notes, judge_age
+from agent.imaging.attributes import items, letters, text
 from agent.imaging.verdict import Verdict
+from agent.imaging.views import judge_orientation, judge_view
 
 
 def _names(text: str) -> frozenset[str]:
@@ -40,10 +41,6 @@ _CAPTURES: Final = frozenset(
 _RADIOGRAPHIC: Final = frozenset({"CR", "DX", "RG"})
 _UNTOLD: Final = frozenset({"", "OT", "SC"})  # modalities that say nothing
 
-_ADULT: Final = 18  # years
-_OLDEST: Final = 130
-_DAYS: Final = MappingProxyType({"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25})
-
 # Without accents and blanks, in capitals. Ribs, sternum and the chest together with the abdomen are other films:
 # other exposure, other cut; the readers have seen none of them.
 _CHEST: Final = _names(
@@ -52,7 +49,7 @@ _CHEST: Final = _names(
     "GOGUS AKCIGER BRYSTKASSE BRINGA KEUHKOT GRUDNAYAKLETKA ГРУДНАЯКЛЕТКА ОГК ЛЕГКИЕ 흉부 가슴 胸部 胸 肺"
 )
 _QUALIFIERS: Final = _names(
-    "AP PA FRONTAL ROUTINE PORTABLE BED BEDSIDE ERECT SUPINE STANDING UPRIGHT XR CR DX DR RX XRAY VIEW VIEWS "
+    "AP PA FRONTAL ROUTINE PORTABLE NON GRID BED BEDSIDE ERECT SUPINE STANDING UPRIGHT XR CR DX DR RX XRAY VIEW VIEWS "
     "ADULT SINGLE MOBILE DORSOVENTRAL 1 2"
 )
 _ELSEWHERE: Final = _names(
@@ -70,34 +67,41 @@ _ELSEWHERE: Final = _names(
 )
 _NO_PART: Final = _names("UNKNOWN OTHER NONE NA XX NOTSPECIFIED UNSPECIFIED DEFAULT ANY")
 
+BY_PIXELS: Final = "chest-by-pixels"  # read, unless the pixels raise a doubt
+
 # SNOMED CT and its older SRT identifiers (PS3.16 CID 4 and CID 4031).
 _CHEST_CODES: Final = frozenset({"51185008", "816094009", "43799004", "39607008", "T-D3000", "T-D3400", "T-28000"})
 _HUMAN_CODES: Final = frozenset({"337915000", "L-85B00"})
-
-_LATERALS: Final = _names("LL RL LAT LATERAL LLAT RLAT LATERALLEFT LATERALRIGHT LEFTLATERAL RIGHTLATERAL")
-_OTHER_VIEWS: Final = _names("LLD RLD DECUBITUS LLO RLO LAO RAO LPO RPO OBL OBLIQUE AXIAL LORDOTIC TAN TANGENTIAL")
 
 
 def judge(
     header: pydicom.Dataset,
     *,
+    received: date,
     confirmed: bool = False,
     by: str = "person",
     overruled: frozenset[str] = frozenset(),
     hold_unknown_age: bool = False,
+    pixels_name_the_part: bool = False,
 ) -> Verdict:
     """Judge one object.
 
     header: its data set; pixel data need not be there.
+    received: the day it came, for the age where the film has no date.
     confirmed: somebody has said that it is a frontal chest film of an adult. Overrules doubts, not exclusions; which
         ones stands in the notes, and so in the draft.
     by: who has said it, as the books have it: `demo`, or a person, whose name does not go into a draft.
     overruled: codes of exclusions that a person has overruled by name.
     hold_unknown_age: an absent age is a doubt; else it is taken for an adult's.
+    pixels_name_the_part: an absent body part is no doubt; the code is then BY_PIXELS, and a film whose pixels raise a
+        doubt must wait, whatever is configured for it.
     """
     doubts: list[Verdict] = []
     phrases: tuple[str, ...] = ()
-    for rule in (_kind, _image, _subject, _age, _view, _body_part):
+    age = partial(judge_age, received=received, hold_unknown=hold_unknown_age)
+    unnamed = pixels_name_the_part and not (confirmed or overruled) and _names_no_part(header)
+    part = _no_doubt if unnamed else _body_part
+    for rule in (_kind, _image, _subject, age, judge_view, judge_orientation, part):
         verdict = rule(header)
         if verdict is None:
             continue
@@ -107,9 +111,7 @@ def judge(
             return verdict
         else:
             phrases += (f"read although excluded ({verdict.code}): a person overruled it",)
-    if _age_in_years(header) is None and hold_unknown_age:
-        doubts.append(_confirm("age-unknown", "The header does not tell the patient's age.", "the age is unknown"))
-    notes = () if _age_in_years(header) is not None else ("the age is unknown; taken for an adult",)
+    notes = age_notes(header, received)
     phrases += tuple(phrase for doubt in doubts for phrase in doubt.notes)
     if doubts and not confirmed:
         return Verdict("confirm", doubts[0].code, " ".join(doubt.explanation for doubt in doubts), (*phrases, *notes))
@@ -117,6 +119,9 @@ def judge(
         who = who_confirmed(by)
         accepted = (*phrases, f"confirmed as a frontal adult chest film by {who}")
         return Verdict("read", "confirmed", f"{who.capitalize()} confirmed the film.", (*accepted, *notes))
+    if unnamed:
+        phrases += ("body part not in the header; the pixels raised no doubt",)
+        return Verdict("read", BY_PIXELS, "The header names no body part; the pixels decide.", (*phrases, *notes))
     return Verdict("read", "accepted", "The header says chest radiograph.", (*phrases, *notes))
 
 
@@ -136,7 +141,7 @@ def _confirm(code: str, explanation: str, phrase: str) -> Verdict:
 
 def _kind(header: pydicom.Dataset) -> Verdict | None:
     """The kind of object: a radiograph."""
-    sop_class, modality = _text(header, "SOPClassUID"), _text(header, "Modality").upper()
+    sop_class, modality = text(header, "SOPClassUID"), text(header, "Modality").upper()
     if sop_class not in _RADIOGRAPHS | _CAPTURES:
         return _exclude("not-a-projection-image", "The object is neither CR, DX nor Secondary Capture.")
     if modality not in _RADIOGRAPHIC | _UNTOLD:
@@ -147,80 +152,33 @@ def _kind(header: pydicom.Dataset) -> Verdict | None:
             "A Secondary Capture that does not say that it is a radiograph.",
             "a Secondary Capture that does not say that it is a radiograph",
         )
-    if sop_class in _CAPTURES and _text(header, "BurnedInAnnotation").upper() == "YES":
+    if sop_class in _CAPTURES and text(header, "BurnedInAnnotation").upper() == "YES":
         return _confirm("burnt-in-text", "A Secondary Capture with text in its picture.", "text in the picture")
     return None
 
 
 def _image(header: pydicom.Dataset) -> Verdict | None:
     """One frame of a patient."""
-    if _text(header, "NumberOfFrames") not in {"", "1"}:
+    if text(header, "NumberOfFrames") not in {"", "1"}:
         return _exclude("multi-frame", "The object has more than one frame.")
-    if not (_text(header, "Rows") and _text(header, "Columns")):
+    if not (text(header, "Rows") and text(header, "Columns")):
         return _exclude("no-pixels", "The object holds no image.")
-    if _text(header, "QualityControlImage").upper() == "YES":
+    if text(header, "QualityControlImage").upper() == "YES":
         return _exclude("quality-control", "The image is marked as a quality control image.")
     return None
 
 
 def _subject(header: pydicom.Dataset) -> Verdict | None:
-    species = _text(header, "PatientSpeciesDescription").lower()
+    species = text(header, "PatientSpeciesDescription").lower()
     codes = _codes(header, "PatientSpeciesCodeSequence")
-    breed = _text(header, "PatientBreedDescription") or _codes(header, "PatientBreedCodeSequence")
+    breed = text(header, "PatientBreedDescription") or _codes(header, "PatientBreedCodeSequence")
     animal = species not in {"", "human", "homo sapiens"} or bool(codes - _HUMAN_CODES) or bool(breed)
     return _exclude("animal", "The patient is an animal.") if animal else None
 
 
-def _age(header: pydicom.Dataset) -> Verdict | None:
-    told, computed = _told_age(header), _computed_age(header)
-    ages = [age for age in (told, computed) if age is not None]
-    if not ages or min(ages) >= _ADULT:
-        return None
-    if max(ages) >= _ADULT:
-        return _confirm(
-            "age-conflict",
-            "Patient's Age and Patient's Birth Date disagree about an adult.",
-            "age and birth date in the header disagree about an adult",
-        )
-    return _exclude("child", f"The patient is under {_ADULT} years.")
-
-
-def _age_in_years(header: pydicom.Dataset) -> float | None:
-    told = _told_age(header)
-    return _computed_age(header) if told is None else told
-
-
-def _told_age(header: pydicom.Dataset) -> float | None:
-    """Patient's Age in years; a number without a unit, which the standard forbids, means years in real files."""
-    match = re.fullmatch(r"(\d{1,4})([DWMY]?)", _text(header, "PatientAge").upper())
-    if match is None:
-        return None
-    years = int(match[1]) * _DAYS[match[2] or "Y"] / _DAYS["Y"]
-    return years if years <= _OLDEST else None
-
-
-def _computed_age(header: pydicom.Dataset) -> float | None:
-    born = _date(header, "PatientBirthDate")
-    dates = (_date(header, name) for name in ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate"))
-    taken = next((found for found in dates if found is not None), None)
-    if born is None or taken is None or not 0 <= (taken - born).days <= _OLDEST * 366:
-        return None
-    return taken.year - born.year - ((taken.month, taken.day) < (born.month, born.day))
-
-
-def _view(header: pydicom.Dataset) -> Verdict | None:
-    view = _letters(_text(header, "ViewPosition"))
-    meanings = " ".join(_meanings(header, "ViewCodeSequence"))
-    if view in _LATERALS or ("lateral" in meanings and "decubitus" not in meanings):
-        return _exclude("lateral", "The header says that the view is lateral.")
-    if view in _OTHER_VIEWS or any(word in meanings for word in ("oblique", "decubitus", "lordotic")):
-        return _exclude("not-frontal", "The header says that the view is neither PA nor AP.")
-    return None
-
-
 def _body_part(header: pydicom.Dataset) -> Verdict | None:
     by_code = _part_of_codes(header)
-    by_name = _part_of_name(_text(header, "BodyPartExamined"))
+    by_name = _part_of_name(text(header, "BodyPartExamined"))
     said = {part for part in (by_code, by_name) if part is not None}
     if said == {"chest"}:
         return None
@@ -232,8 +190,18 @@ def _body_part(header: pydicom.Dataset) -> Verdict | None:
             "Body Part Examined and Anatomic Region disagree.",
             "body parts in the header disagree",
         )
-    phrase = "body part in the header not known" if _text(header, "BodyPartExamined") else "body part not in the header"
+    phrase = "body part in the header not known" if text(header, "BodyPartExamined") else "body part not in the header"
     return _confirm("body-part-unknown", "The body part is absent, or a word that is not known here.", phrase)
+
+
+def _names_no_part(header: pydicom.Dataset) -> bool:
+    """Neither a code nor a word, not even an unknown one."""
+    named = letters(text(header, "BodyPartExamined")) not in _NO_PART | {""}
+    return not named and not _codes(header, "AnatomicRegionSequence")
+
+
+def _no_doubt(_header: pydicom.Dataset) -> Verdict | None:
+    return None
 
 
 def _part_of_codes(header: pydicom.Dataset) -> Literal["chest", "elsewhere"] | None:
@@ -243,9 +211,14 @@ def _part_of_codes(header: pydicom.Dataset) -> Literal["chest", "elsewhere"] | N
     return "chest" if codes & _CHEST_CODES else "elsewhere"
 
 
+def is_elsewhere(body_part: str) -> bool:
+    """Does Body Part Examined name another part than the chest, so that the film would be excluded for it?"""
+    return _part_of_name(body_part) == "elsewhere"
+
+
 def _part_of_name(name: str) -> Literal["chest", "elsewhere"] | None:
     """None where the word is absent or unknown: it may be the chest in a language that is not listed."""
-    words = [letters for word in re.split(r"[\s,;/_.-]+", name) if (letters := _letters(word))]
+    words = [bare for word in re.split(r"[\s,;/_.-]+", name) if (bare := letters(word))]
     joined = "".join(words)
     if not joined or joined in _NO_PART:
         return None
@@ -259,33 +232,5 @@ def _part_of_name(name: str) -> Literal["chest", "elsewhere"] | None:
     return "chest" if plain and all(word in _CHEST for word in plain) else None
 
 
-def _letters(text: str) -> str:
-    """Capital letters and digits only, without accents."""
-    decomposed = unicodedata.normalize("NFKD", text.upper())
-    return unicodedata.normalize("NFC", "".join(c for c in decomposed if c.isalnum()))
-
-
-def _text(header: pydicom.Dataset, keyword: str) -> str:
-    """The first value as text; empty where it is absent or cannot be read."""
-    found = first(header, keyword)
-    return "" if found is None else str(found).strip().strip("\0").strip()
-
-
-def _date(header: pydicom.Dataset, keyword: str) -> date | None:
-    try:
-        return datetime.strptime(_text(header, keyword).replace(".", ""), "%Y%m%d").date()  # noqa: DTZ007 -- a date
-    except ValueError:
-        return None
-
-
-def _items(header: pydicom.Dataset, keyword: str) -> list[pydicom.Dataset]:
-    found = value(header, keyword)
-    return list(found) if isinstance(found, pydicom.Sequence) else []
-
-
 def _codes(header: pydicom.Dataset, keyword: str) -> frozenset[str]:
-    return frozenset(code for item in _items(header, keyword) if (code := _text(item, "CodeValue")))
-
-
-def _meanings(header: pydicom.Dataset, keyword: str) -> list[str]:
-    return [_text(item, "CodeMeaning").lower() for item in _items(header, keyword)]
+    return frozenset(code for item in items(header, keyword) if (code := text(item, "CodeValue")))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from PIL import Image
@@ -53,14 +54,28 @@ class Judged:
 
 
 def judge_files(
-    files: Iterable[Path], decoder: DecoderProcess, calibration: Calibration | None, *, hold_unknown_age: bool = False
+    files: Iterable[Path],
+    decoder: DecoderProcess,
+    calibration: Calibration | None,
+    *,
+    received: date,
+    hold_unknown_age: bool = False,
+    pixels_name_the_part: bool = False,
 ) -> Iterator[Judged]:
-    """Judge DICOM files and plain pictures, one after the other; of an excluded header the pixels are not looked at."""
+    """Judge DICOM files and plain pictures, one after the other; of an excluded header the pixels are not looked at.
+
+    received: the day on which they came, or would come.
+    """
     known: dict[str, Path] = {}
     for file in files:
         header = Verdict("read", "no-header", "A plain picture: only its pixels are judged.")
         if not is_picture(file):
-            header = judge_header(file, hold_unknown_age=hold_unknown_age)
+            header = judge_header(
+                file,
+                received=received,
+                hold_unknown_age=hold_unknown_age,
+                pixels_name_the_part=pixels_name_the_part,
+            )
         if header.decision == "exclude":
             yield Judged(file, (header,))
             continue
@@ -80,12 +95,12 @@ def is_picture(file: Path) -> bool:
     return file.suffix.lower() in PICTURES
 
 
-def judge_header(file: Path, *, hold_unknown_age: bool = False) -> Verdict:
-    """What the gate says of the header of a DICOM file."""
+def judge_header(file: Path, **said: Any) -> Verdict:
+    """What the gate says of the header of a DICOM file. said: the keywords of `gate.judge`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they quote what stands in the header
         try:
-            return judge(open_header(file), hold_unknown_age=hold_unknown_age)
+            return judge(open_header(file), **said)
         except (CannotUnderstand, MemoryError, *BROKEN):
             return Verdict("exclude", "unreadable-file", "The header of the image cannot be read.")
 

@@ -11,7 +11,9 @@ import json
 import struct
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
@@ -198,10 +200,11 @@ def _orientation(header: pydicom.Dataset) -> list[str]:
 def _taken(header: pydicom.Dataset) -> str:
     """Date and minute of the acquisition, else of the study, as 2026-11-22 10:31; empty where there is no date."""
     for kind in ("Acquisition", "Content", "Series", "Study"):
-        date, time = (_word(first(header, f"{kind}{part}")) for part in ("Date", "Time"))
-        if len(date) == 8 and date.isdecimal():
-            clock = f" {time[:2]}:{time[2:4]}" if len(time) >= 4 and time[:4].isdecimal() else ""
-            return f"{date[:4]}-{date[4:6]}-{date[6:]}{clock}"
+        written, time = (_word(first(header, f"{kind}{part}")) for part in ("Date", "Time"))
+        if len(written) == 8 and written.isdecimal():
+            with suppress(ValueError):  # 00000000: some devices write it where they know none
+                clock = f" {time[:2]}:{time[2:4]}" if len(time) >= 4 and time[:4].isdecimal() else ""
+                return f"{date.fromisoformat(written)}{clock}"
     return ""
 
 

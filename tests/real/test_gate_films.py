@@ -11,6 +11,8 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,15 +23,18 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.uid import ComputedRadiographyImageStorage
 
+from agent.imaging import gate
 from agent.imaging.decoder import DecoderProcess
 from agent.imaging.fitting import SOUND, is_adult
-from agent.imaging.gate import judge
 from agent.imaging.impression import measure
 from agent.imaging.judging import Judged, judge_files
 from agent.imaging.model import FILE
 from agent.imaging.picture import judge_picture
 from agent.imaging.pixels import UndecodableImage
 from agent.imaging.transforms import TRANSFORMS
+
+CAME = date(2026, 11, 22)
+judge = partial(gate.judge, received=CAME)
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
 
@@ -101,7 +106,7 @@ def films(images: Path) -> tuple[Film, ...]:
 def files(dicom: Path) -> tuple[Dicom, ...]:
     paths = sorted(dicom.glob("*/*"), key=lambda path: path.name.lower())
     with DecoderProcess(60.0, 2048) as decoder:
-        judged = list(judge_files(paths, decoder, None))
+        judged = list(judge_files(paths, decoder, None, received=CAME))
         return tuple(Dicom(group_of(one), one, pixels_of(one.file, decoder)) for one in judged)
 
 

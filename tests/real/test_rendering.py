@@ -6,6 +6,7 @@ The regions are fractions of the film and were placed by eye; every judgement is
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_the_gate_lets_through_only_chests() -> None:
             header = pydicom.dcmread(file, force=True, stop_before_pixels=True)
         except OSError:  # one file ends in the middle of a tag
             continue
-        if judge(header).decision == "read":
+        if judge(header, received=date(2026, 11, 22)).decision == "read":
             read.add(file.stem)
     assert read == {
         "CR-MONO1-10-chest_nopreamble",

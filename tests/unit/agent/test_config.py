@@ -67,6 +67,14 @@ def test_a_mistake_in_a_secret_names_its_file(file: Path, tmp_path: Path, monkey
     assert mistake(file).startswith(f"{tmp_path / 'wetread_node__port'}: node.port: ")
 
 
+def test_a_session_that_is_left_alone_lasts_half_an_hour_at_most(file: Path) -> None:
+    file.write_text("[web]\nidle_minutes = 30\n")
+    assert read_config(file).web.idle_minutes == 30
+
+    file.write_text("[web]\nidle_minutes = 31\n")
+    assert "web.idle_minutes" in mistake(file)
+
+
 def test_variables_that_nobody_reads_are_told_with_the_right_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WETREAD_NODE_PORT", "104")
     monkeypatch.setenv("WETREAD_NOWHERE", "1")

@@ -192,3 +192,32 @@ def test_an_upgrade_of_what_exists_never_makes_one(tmp_path: Path) -> None:
     schema.upgrade_existing(database)
     assert schema.current(database) == schema.VERSION
     database.close()
+
+
+@pytest.mark.parametrize("words", [("apply",), ("rule", "apply"), ("rule", "test", "--rules")])
+def test_what_a_person_wrote_in_another_encoding_is_told_by_line(tmp_path: Path, words: tuple[str, ...]) -> None:
+    installed(tmp_path)
+    written = tmp_path / "site.toml"
+    written.write_bytes("# peers\n# Röntgen\n".encode("latin-1"))
+    rest = ("--since", "1h") if words[-1] == "--rules" else ()
+    refused = wetread(tmp_path, *words, str(written), *rest)
+    assert (refused.returncode, refused.stdout) == (USAGE, "")
+    assert f"{written}, line 2: not in UTF-8; save the file as UTF-8" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    installed(tmp_path)
+    written = tmp_path / "site.toml"
+    written.write_bytes(b'\xef\xbb\xbf[[rules]]\nname = "a"\n')
+    for words in (("apply", "--dry-run"), ("rule", "apply", "--dry-run")):
+        done = wetread(tmp_path, *words, str(written))
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    installed(tmp_path)
+    refused = wetread(tmp_path, "sheet", "--output", str(tmp_path / "nowhere" / "sheet.pdf"))
+    assert refused.returncode == USAGE
+    assert f"there is no folder {tmp_path / 'nowhere'}; make it, or name another" in refused.stderr
+    assert "Traceback" not in refused.stderr

@@ -136,3 +136,24 @@ def test_a_table_with_a_mistake_is_refused_with_its_line(run: Callable[..., Resu
 def test_a_folder_without_the_two_views_is_refused(run: Callable[..., Result], tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="frontal"):
         run("calibrate", tmp_path, "--output", tmp_path / "lateral.json")
+
+
+@pytest.mark.parametrize("words", [("--", "-x.png"), ("--json", "--", "-x.png"), ("y.png", "--", "-x.png")])
+def test_a_file_may_begin_with_a_dash(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    for name in ("-x.png", "y.png"):
+        Image.fromarray(np.full((300, 300), 90, np.uint8)).save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert "-x.png" in run(*words).output
+
+
+def test_a_table_in_another_encoding_and_a_missing_folder_are_told_first(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    table = tmp_path / "films.csv"
+    table.write_bytes("file,view\nJürgen.png,frontal\n".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match=r"films\.csv, line 2: not in UTF-8; save the file as UTF-8"):
+        run("calibrate", table, "--output", tmp_path / "lateral.json")
+    with pytest.raises(ConfigurationError, match="there is no folder"):
+        run("calibrate", tmp_path / "nothing", "--output", tmp_path / "nowhere" / "lateral.json")

@@ -411,6 +411,54 @@ def test_an_unknown_age_waits_where_the_site_wants_it(site: Site) -> None:
     assert site.standing(image) == ("in flight", "age-unknown")
 
 
+def nameless(seed: int, **elements: object) -> Dataset:
+    image = film(seed, BodyPartExamined="", **elements)
+    del image.AnatomicRegionSequence
+    return image
+
+
+def test_a_film_without_a_body_part_waits_unless_the_site_lets_its_pixels_decide(site: Site) -> None:
+    held = nameless(1)
+    site.send(held)
+    assert site.work() == "held"
+    assert site.standing(held) == ("in flight", "body-part-unknown")
+    site.configure(unknown_body_part="pixels")
+    site.send(nameless(2))
+    assert site.work() == "drafted"
+    assert "body part not in the header; the pixels raised no doubt" in as_text(site.draft())
+
+
+def test_a_film_without_a_body_part_is_read_in_spite_of_no_doubt(site: Site) -> None:
+    site.configure(unknown_body_part="pixels", doubts="note")
+    doubted = turned(nameless(1))
+    site.send(doubted)
+    assert site.work() == "held"
+    assert site.standing(doubted) == ("in flight", "looks-rotated")
+    site.change(doubted, worklist.confirm)
+    assert site.work() == "drafted"
+    text = as_text(site.draft())
+    assert "body part not in the header" in text
+    assert "the pixels raised no doubt" not in text
+
+
+def test_a_film_whose_body_part_is_named_goes_first(site: Site) -> None:
+    site.configure(unknown_body_part="pixels", doubts="note")
+    first = turned(nameless(1))
+    named = turned(film(2, StudyInstanceUID=first.StudyInstanceUID, SeriesInstanceUID=first.SeriesInstanceUID))
+    site.send(first)
+    site.send(named)
+    assert site.work() == "drafted"
+    assert read_images(site.draft()) == [named.SOPInstanceUID]
+
+
+def test_a_child_without_any_date_of_its_film_is_known_by_the_day_it_came(site: Site) -> None:
+    child = film(1, PatientAge="", PatientBirthDate=f"{NOW.year - 5}0101")
+    for keyword in ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate"):
+        setattr(child, keyword, "")
+    site.send(child)
+    assert site.work() == "excluded: child"
+
+
 def read_images(draft: Dataset) -> list[str]:
     return [
         reference.ReferencedSOPInstanceUID

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from agent import schema
 from dicom_node.database import Database
 from reports.glance import Glance, Urgency, unmarked
+from reports.signoff.tables import Decision, Verdict
 from reports.text import DraftText
 from tests.unit.agent.desk_of_readers import RITA, TOM, add, service, sign
 from tests.unit.agent.ward import Ward, now
@@ -54,6 +56,22 @@ def test_a_row_says_what_a_person_signed_and_the_draft_again_where_that_lapsed(w
     words = "There is pulmonary edema."
     add(ward, RITA, words, now() + timedelta(minutes=1))
     assert says(ward) == (Urgency.NOTABLE, ("Edema", "Fracture"), "ROOM7")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_correcting_addendum_counts_in_the_worklist_and_in_live_evaluation(ward: Ward) -> None:
+    ward.peer()
+    ward.receive(films.film(StationName="ROOM7"))
+    ward.draft(text="FINDINGS: There is a large left pneumothorax.\nIMPRESSION: Pneumothorax.")
+    sign(ward, RITA, DraftText("There is a large left pneumothorax.", "Pneumothorax."))
+    assert says(ward) == (Urgency.CRITICAL, ("Pneumothorax",), "ROOM7")
+
+    add(ward, RITA, "CORRECTION: There is no pneumothorax. The line is a skin fold.", now() + timedelta(minutes=1))
+    assert says(ward) == (Urgency.PLAIN, (), "ROOM7")
+    decision = ward.ask(lambda tx: tx.scalars(select(Decision)).one())
+    assert json.loads(decision.drafted) == {"Pneumothorax": "present"}
+    assert json.loads(decision.signed) == {"Pneumothorax": "absent"}
+    assert decision.verdict is Verdict.ACCEPTED
 
 
 def says(ward: Ward) -> tuple[Urgency, tuple[str, ...], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -364,7 +365,7 @@ def test_no_damage_to_a_header_raises_anything_else(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         try:
             films += render(path).pixels.size > 0
-            judge(pydicom.dcmread(path, force=True, stop_before_pixels=True))
+            judge(pydicom.dcmread(path, force=True, stop_before_pixels=True), received=date(2026, 1, 1))
         except UndecodableImage:
             continue
     assert films > 100

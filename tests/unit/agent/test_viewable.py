@@ -220,6 +220,18 @@ def test_the_header_says_what_stands_beside_a_film(tmp_path: Path) -> None:
     assert "Doe" not in json.dumps(found)
 
 
+@pytest.mark.parametrize("nonsense", ["00000000", "20261301", "20260230", "99999999"])
+def test_a_date_that_is_no_day_gives_way_to_the_next_one(nonsense: str) -> None:
+    header = Dataset()
+    header.add_new("AcquisitionDate", "DA", nonsense)
+    header.add_new("AcquisitionTime", "TM", "101500")
+    assert facts(header)["taken"] == ""
+
+    header.add_new("StudyDate", "DA", "20260102")
+    header.add_new("StudyTime", "TM", "0930")
+    assert facts(header)["taken"] == "2026-01-02 09:30"
+
+
 def test_a_header_of_nonsense_says_nothing(tmp_path: Path) -> None:
     header = Dataset()
     header.add_new("PatientOrientation", "CS", ["<b>", "F"])
