@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from pydicom import Dataset
@@ -12,14 +12,13 @@ from agent.reconciling import searching
 from dicom_node.database import Database
 from dicom_node.destinations import destinations
 from dicom_node.errors import ConfigurationError, SendFailure
-from dicom_node.identity import differing
+from dicom_node.identity import COMPARED, answer_of, differing
 from dicom_node.tables import Mode
 from dicom_node.transports import Destination
 from reports.signoff.tables import Identity
 from reports.web.identity import Checked
 
 SECONDS: Final = 5.0  # for each destination; a person waits
-_KEYS: Final = ("PatientID", "IssuerOfPatientID", "AccessionNumber")
 
 
 class WhoseStudy:
@@ -58,18 +57,11 @@ class WhoseStudy:
         return Checked(Identity.UNKNOWN, (), (), tuple(trouble))
 
     def _answers(self, to: Destination, draft: Dataset) -> list[Dataset]:
-        keys = {"StudyInstanceUID": str(draft.StudyInstanceUID), **dict.fromkeys(_KEYS, "")}
+        keys = {"StudyInstanceUID": str(draft.StudyInstanceUID), **dict.fromkeys(COMPARED, "")}
         with searching(self._config, to, seconds=SECONDS) as search:
-            return [_dataset(one) for one in search("STUDY", keys)]
+            return [answer_of(one) for one in search("STUDY", keys)]
 
 
 def _is_told(draft: Dataset, answers: Sequence[Dataset]) -> bool:
     """Does an answer name the patient at all? An identifier beyond ASCII is not compared, as when sending."""
     return not str(draft.PatientID).isascii() or any(str(one.get("PatientID", "")).strip(" \0") for one in answers)
-
-
-def _dataset(answer: Mapping[str, str]) -> Dataset:
-    made = Dataset()
-    for keyword in _KEYS:
-        setattr(made, keyword, answer.get(keyword, ""))
-    return made

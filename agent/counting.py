@@ -14,6 +14,7 @@ import structlog
 from agent import loop
 from agent.desk import Desk
 from agent.reconciling import searching
+from dicom_node.aet import typed
 from dicom_node.completeness import Open, conclude, number_of_instances, open_studies
 from dicom_node.database import clock
 from dicom_node.destinations import find
@@ -82,5 +83,7 @@ class Counter:
         with self._database.read() as tx:
             to = find(tx, peer)
         if to is None:
-            raise NotFound(f"{peer!r} of node.count_peers is not registered: wetread ae add '{peer}@HOST:PORT'")
+            raise NotFound(
+                f"{peer!r} of node.count_peers is not registered: wetread ae add {typed(f'{peer}@HOST:PORT')}"
+            )
         return to

@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from agent.config import Config
+from agent.imaging.gate import is_elsewhere
 from dicom_node import destinations, reconcile
+from dicom_node.aet import typed
 from dicom_node.commitment_tables import Gap, Reconciliation
 from dicom_node.database import Database, clock
 from dicom_node.errors import NotFound, SendFailure
@@ -80,7 +82,7 @@ class Reconciler:
         to = self._find(peer)
         try:
             with searching(self._config, to) as search:
-                found = reconcile.chest_films(search, day)
+                found = reconcile.chest_films(search, day, is_elsewhere=is_elsewhere)
         except SendFailure as failure:
             return self._book_trouble(peer, day, str(failure), actor)
         with self._database.write() as tx:
@@ -106,7 +108,7 @@ class Reconciler:
             with searching(self._config, self._find(peer)) as search:
                 for gap in waiting:
                     uid = gap.study_instance_uid
-                    told.append((gap.id, Found(uid, reconcile.series_of(search, uid))))
+                    told.append((gap.id, Found(uid, reconcile.series_of(search, uid, is_elsewhere=is_elsewhere))))
         except SendFailure as failure:
             log.warning("gaps_not_tested", peer=peer, explanation=str(failure))
         with self._database.write() as tx:
@@ -135,7 +137,7 @@ class Reconciler:
                 raise SendFailure(f"{to.name} cannot be told to send: name the PACS as an AE title (wetread ae add)")
             address = address_of(to, self._config.node)
             with reconcile.searching(address) as search:
-                found = Found(uid, reconcile.series_of(search, uid))
+                found = Found(uid, reconcile.series_of(search, uid, is_elsewhere=is_elsewhere))
             objects = self._bring(to, address, found)
         except SendFailure as failure:
             with self._database.write() as tx:
@@ -209,6 +211,6 @@ def searching(config: Config, to: Destination, *, seconds: float | None = None) 
             yield search
         return
     if not to.host:
-        raise SendFailure(f"{to.name} has no address: wetread ae edit '{to.name}' --address HOST:PORT")
+        raise SendFailure(f"{to.name} has no address: wetread ae edit {typed(to.name)} --address HOST:PORT")
     with reconcile.searching(address_of(to, config.node, seconds=seconds)) as search:
         yield search

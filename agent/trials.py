@@ -21,6 +21,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.config import Config
+from agent.edge import text_of
 from agent.routing import facts_of
 from dicom_node import worklist
 from dicom_node.database import Database
@@ -55,8 +56,8 @@ class Trial:
 def drafted(file: Path) -> list[Standing]:
     """Rules of a file that nobody has applied yet. Raises ConfigurationError."""
     try:
-        return [Standing(rule.name, 0, rule) for rule in read(file.read_text(encoding="utf-8"))]
-    except (OSError, UnicodeDecodeError) as error:
+        return [Standing(rule.name, 0, rule) for rule in read(text_of(file))]
+    except OSError as error:
         raise ConfigurationError(f"{file} cannot be read ({type(error).__name__})") from error
 
 

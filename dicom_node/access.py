@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from dicom_node.aet import likely_cause
+from dicom_node.aet import likely_cause, typed
 from dicom_node.terms import AS_THE_NODE, Terms
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
@@ -152,12 +152,14 @@ def _not_like_this(caller: Caller, peer: Peer, house: House) -> Refusal | None:
         if refusal is not None:
             return refusal
     if peer.must_use_tls and not caller.tls:
-        words = f"{who} must use TLS: let it call node.tls_port, or wetread ae edit '{peer.ae_title}' --may-use-no-tls"
+        words = (
+            f"{who} must use TLS: let it call node.tls_port, or wetread ae edit {typed(peer.ae_title)} --may-use-no-tls"
+        )
         return Refusal(_PERMANENT, _SERVICE_USER, _NO_REASON, "tls-required", words)
     if peer.maximum_associations and caller.associations >= peer.maximum_associations:
         words = (
             f"{who} has {caller.associations} associations open, its limit is {peer.maximum_associations}; "
-            f"it tries again, or raise it: wetread ae edit '{peer.ae_title}' --maximum-associations N"
+            f"it tries again, or raise it: wetread ae edit {typed(peer.ae_title)} --maximum-associations N"
         )
         return Refusal(_TRANSIENT, _PRESENTATION, _LOCAL_LIMIT, "too-many-associations", words)
     return None
@@ -172,7 +174,7 @@ def _from_elsewhere(who: str, address: str, peer: Peer, house: House) -> Refusal
         if not found:
             words = (
                 f"{who} may call from its host {peer.host!r} only, which cannot be looked up here; the sender tries "
-                f"again: mend the name service, or wetread ae edit '{peer.ae_title}' --from {address}"
+                f"again: mend the name service, or wetread ae edit {typed(peer.ae_title)} --from {address}"
             )
             return Refusal(_TRANSIENT, _PRESENTATION, _CONGESTION, "host-lookup-failed", words)
         admitted = networks(",".join(str(_plain(ipaddress.ip_address(one))) for one in found))
@@ -181,7 +183,7 @@ def _from_elsewhere(who: str, address: str, peer: Peer, house: House) -> Refusal
         return None
     words = (
         f"{who} may call from {known} only: another machine uses its name, or it has moved; "
-        f"wetread ae edit '{peer.ae_title}' --from {address}, or --address HOST:PORT, or --from anywhere"
+        f"wetread ae edit {typed(peer.ae_title)} --from {address}, or --address HOST:PORT, or --from anywhere"
     )
     return Refusal(_PERMANENT, _SERVICE_USER, _UNKNOWN_CALLING, "calling-address-not-recognized", words)
 
@@ -244,7 +246,7 @@ def _calling_cause(caller: Caller, peers: Sequence[Peer], house: House) -> str:
     if neighbor is not None:
         return (
             f"{caller.address} is the address of {neighbor.ae_title!r}; correct its AE title there, or add this one "
-            f"with: wetread ae add '{seen}' --may-send"
+            f"with: wetread ae add {typed(seen)} --may-send"
         )
     return likely_cause(seen, titles)
 
@@ -257,7 +259,7 @@ def _no_right(caller: Caller, *, only_echo: bool) -> Refusal:
         _SERVICE_USER,
         _UNKNOWN_CALLING,
         "calling-ae-title-without-right",
-        f"{title!r} at {caller.address} is registered, but may not {what}: wetread ae edit '{title}' {option}",
+        f"{title!r} at {caller.address} is registered, but may not {what}: wetread ae edit {typed(title)} {option}",
     )
 
 

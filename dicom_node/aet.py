@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 
 from dicom_node.errors import ConfigurationError, InvalidAETitle
@@ -51,6 +52,12 @@ class RemoteAddress:
         return f"{self.ae_title}@{host}:{self.port}"
 
 
+def typed(text: str) -> str:
+    """A word of a command that somebody will paste into a shell, always in quotes: strangers choose their AE titles."""
+    quoted = shlex.quote(text)
+    return quoted if quoted.startswith("'") else f"'{text}'"
+
+
 def likely_cause(seen: str, known: list[str]) -> str:
     """Say in one sentence why `seen` is probably not among the `known` AE titles."""
     folded = {title.casefold(): title for title in known}
@@ -62,4 +69,4 @@ def likely_cause(seen: str, known: list[str]) -> str:
         return f"only blanks, hyphens or underscores differ from {match!r}"
     if not known:
         return "no AE title is known yet; add it with: wetread ae add TITLE@HOST:PORT --may-send"
-    return f"if that is wrong, add it with: wetread ae add '{seen}@HOST:PORT' --may-send"
+    return f"if that is wrong, add it with: wetread ae add {typed(f'{seen}@HOST:PORT')} --may-send"

@@ -30,3 +30,8 @@ def passing(trouble: Exception) -> OutOfResources:
 def too_full(free: int, reserve: int) -> OutOfResources:
     """0xA700 below `node.reserve_mebibytes`; both in MiB."""
     return OutOfResources(f"disk: {free} MiB free, reserve {reserve}; send again later")
+
+
+def paused() -> OutOfResources:
+    """0xA700 in an association that was open when a person paused receiving."""
+    return OutOfResources("a person paused receiving; send again later")

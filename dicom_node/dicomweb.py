@@ -29,6 +29,7 @@ from dicom_node.transports import Parcel
 LONGEST_ANSWER: Final = 1 << 20  # bytes; that of one instance has some hundred
 
 _JSON: Final = "application/dicom+json"
+_OF_A_STUDY: Final = ("StudyInstanceUID", *identity.COMPARED)
 _DUPLICATE: Final = 0x0111
 _NO_SUCH_CLASS: Final = 0x0122
 _STORED: Final = frozenset({200, 202, 204})
@@ -212,11 +213,8 @@ def _value(item: Any, attribute: str) -> Any:
 
 def _study(answer: dict[str, Any]) -> Dataset:
     """Whose study it is, of an answer to a search."""
-    study = Dataset()
-    for keyword in ("StudyInstanceUID", "PatientID", "IssuerOfPatientID", "AccessionNumber"):
-        value = _value(answer, f"{tag_for_keyword(keyword):08X}")
-        setattr(study, keyword, value if isinstance(value, str) else "")
-    return study
+    values = {keyword: _value(answer, f"{tag_for_keyword(keyword):08X}") for keyword in _OF_A_STUDY}
+    return identity.answer_of({keyword: value for keyword, value in values.items() if isinstance(value, str)})
 
 
 def _refused(name: str, parcel: Parcel, reason: int) -> SendFailure:

@@ -14,6 +14,7 @@ from pynetdicom import evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet  # type: ignore[attr-defined]
 
 from dicom_node import contexts
+from dicom_node.aet import typed
 from dicom_node.errors import SendFailure
 from dicom_node.peer import Address, Opened, associate, named
 from dicom_node.reconcile import Series, concluded, keys_of, patiently
@@ -59,7 +60,7 @@ def _must_give(opened: Opened) -> None:
     """Raises SendFailure where the peer takes no C-GET, or does not let us be who stores."""
     title = opened.address.peer_ae_title
     if not opened.takes(GET):
-        cure = f"if it can be told to send: wetread ae edit '{title}' --retrieve move"
+        cure = f"if it can be told to send: wetread ae edit {typed(title)} --retrieve move"
         raise SendFailure(f"{opened.address.where} takes no {named(GET)}; {cure}", class_refused=True)
     accepted = opened.association.accepted_contexts
     if not any(context.as_scp and str(context.abstract_syntax) in contexts.RADIOGRAPHS for context in accepted):

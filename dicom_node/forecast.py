@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node.books import Backlog
 from dicom_node.tables import AuditRow
+from dicom_node.worklist.pauses import What, pauses
 
 WINDOW: Final = timedelta(minutes=15)
 _READ: Final = ("draft-recorded", "revision-excluded", "revision-dead-lettered")  # what ends a reading
@@ -27,7 +28,8 @@ _LATELY: Final = (
 class Forecast:
     """Studies and documents an hour, over the last quarter of one; and when their queues end at that rate.
 
-    The moments are None where nothing waits, or where nothing was done lately, so that nobody can say.
+    The moments are None where nothing waits, where nothing was done lately, so that nobody can say, or where a person
+    has paused it. That studies of priority backlog may have to wait for their hours is not foreseen.
     """
 
     read_per_hour: float
@@ -39,11 +41,12 @@ class Forecast:
 def forecast(tx: Session, waiting: Backlog, now: datetime) -> Forecast:
     """Held studies and those still coming in are left out. New arrivals are not foreseen."""
     read, sent = _per_hour(tx, now, _READ, _SENT)
+    still = {one.what for one in pauses(tx) if not one.peer} if read or sent else set()
     return Forecast(
         read_per_hour=read,
         sent_per_hour=sent,
-        read_by=_end(waiting.scheduled + waiting.in_progress, read, now),
-        sent_by=_end(waiting.queued, sent, now),
+        read_by=None if What.WORK in still else _end(waiting.scheduled + waiting.in_progress, read, now),
+        sent_by=None if What.SEND in still else _end(waiting.queued, sent, now),
     )
 
 

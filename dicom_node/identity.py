@@ -6,7 +6,8 @@ arrival (PS3.4 B.4.1.3): either way a report would stand under another patient t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -19,7 +20,10 @@ from dicom_node.transports import Parcel
 
 COERCED: Final = "identity-coerced"
 DIFFERS: Final = "identity-differs"
-_COMPARED: Final = ("PatientID", "IssuerOfPatientID", "AccessionNumber")
+_BORN: Final = "PatientBirthDate"
+COMPARED: Final = ("PatientID", "IssuerOfPatientID", _BORN, "AccessionNumber")
+"""Keywords in which a peer must agree where it says them: a number may have been given to two people."""
+_DATE: Final = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")  # with dots: before DICOM 3.0
 _WORDS: Final = MappingProxyType(
     {
         DIFFERS: "has the study with another {names} than the film had; nothing was sent",
@@ -67,19 +71,29 @@ def keys_of_the_study(document: Dataset) -> Dataset:
     keys = Dataset()
     keys.QueryRetrieveLevel = "STUDY"
     keys.StudyInstanceUID = document.StudyInstanceUID
-    for keyword in _COMPARED:
+    for keyword in COMPARED:
         setattr(keys, keyword, "")
     return keys
+
+
+def answer_of(values: Mapping[str, str]) -> Dataset:
+    """An answer that came as texts by keyword. A date of birth that is none is left out."""
+    answer = Dataset()
+    for keyword in ("StudyInstanceUID", *COMPARED):
+        value = values.get(keyword, "")
+        setattr(answer, keyword, _born(value) if keyword == _BORN else value)
+    return answer
 
 
 def differing(document: Dataset, answers: Iterable[Dataset]) -> tuple[str, ...]:
     """Keywords in which any answer differs from the document.
 
-    A value beyond ASCII is not compared: many peers answer in a character set that they do not name.
+    A value beyond ASCII is not compared: many peers answer in a character set that they do not name. Nor is a date of
+    birth that is no date. The name is not compared: too many peers write it in another way than images have it.
     """
     return tuple(
         keyword
-        for keyword in _COMPARED
+        for keyword in COMPARED
         if (own := _value(document, keyword)).isascii()
         and own
         and any(_value(answer, keyword) not in {"", own} for answer in answers)
@@ -87,4 +101,13 @@ def differing(document: Dataset, answers: Iterable[Dataset]) -> tuple[str, ...]:
 
 
 def _value(dataset: Dataset, keyword: str) -> str:
-    return str(dataset.get(keyword) or "").strip(" \0")
+    value = str(dataset.get(keyword) or "").strip(" \0")
+    return _born(value) if keyword == _BORN else value
+
+
+def _born(value: str) -> str:
+    """As DICOM writes it; empty where it is no day: 00000000, or a year alone."""
+    written = _DATE.fullmatch(value.strip(" \0"))
+    if written is None or "00" in written.groups()[1:] or written[1] == "0000":
+        return ""
+    return "".join(written.groups())

@@ -29,12 +29,13 @@ from dicom_node.aet import RemoteAddress, ae_title
 from dicom_node.associations import keep_identifiers_out_of_logs, prompt_handlers
 from dicom_node.contexts import TRANSFER_SYNTAXES, storage_classes
 from dicom_node.errors import ConfigurationError, SendFailure
+from dicom_node.identity import COMPARED
 from dicom_node.limits import Answers
 
 HOST = "127.0.0.1"
 _PDU = 131072
 _TIMEOUT_SECONDS = 30.0
-_WHOSE = ("PatientID", "IssuerOfPatientID", "AccessionNumber")  # by these a signature asks whose study it is
+_WHOSE = COMPARED  # by these a signature asks whose study it is
 _SUCCESS, _PENDING, _NO_SUCH_LEVEL = 0x0000, 0xFF00, 0xA900
 
 

@@ -5,7 +5,6 @@ Body Part Examined is often empty or in words of the device: whatever may be a c
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,12 +25,13 @@ FIND: Final = str(StudyRootQueryRetrieveInformationModelFind)
 MOVE: Final = str(StudyRootQueryRetrieveInformationModelMove)
 LONGEST_SEARCHES: Final = 128 << 20  # bytes of one association; a study and its series have less than one thousand
 MODALITIES: Final = ("CR", "DX")
-_CHEST: Final = ("CHEST", "THORA", "TORA", "LUNG", "BRUST", "POITRINE", "CXR")
 _PENDING: Final = frozenset({0xFF00, 0xFF01})
 _RETRIEVAL_SECONDS: Final = 600.0  # a study on tape or in a cloud takes its time
 
 Search = Callable[[str, Mapping[str, str]], Sequence[Mapping[str, str]]]
 """Searches at a level ("STUDY" or "SERIES") by keys; gives each answer's values by keyword."""
+Elsewhere = Callable[[str], bool]
+"""Does a Body Part Examined name another part than the chest? By the image gate's word: nothing is hidden from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,7 @@ class Found:
         return sum(one.instances for one in self.series)
 
 
-def may_be_chest(body_part: str) -> bool:
-    """Empty, or a word for the chest; other words are other films."""
-    plain = unicodedata.normalize("NFKD", body_part).upper()
-    letters = "".join(character for character in plain if "A" <= character <= "Z")
-    return not letters or any(word in letters for word in _CHEST)
-
-
-def chest_films(search: Search, day: date) -> tuple[Found, ...]:
+def chest_films(search: Search, day: date, *, is_elsewhere: Elsewhere) -> tuple[Found, ...]:
     """All studies of that Study Date with series that may be chest radiographs. Raises SendFailure."""
     studies: dict[str, None] = {}
     for modality in MODALITIES:  # one value at a time: lists are for UIDs only (PS3.4 C.2.2.2)
@@ -71,11 +64,11 @@ def chest_films(search: Search, day: date) -> tuple[Found, ...]:
         for answer in search("STUDY", keys):
             if is_uid(answer.get("StudyInstanceUID", "")) and _has_films(answer.get("ModalitiesInStudy", "")):
                 studies.setdefault(answer["StudyInstanceUID"])
-    found = (Found(uid, series_of(search, uid)) for uid in studies)
+    found = (Found(uid, series_of(search, uid, is_elsewhere=is_elsewhere)) for uid in studies)
     return tuple(one for one in found if one.series)
 
 
-def series_of(search: Search, study_instance_uid: str) -> tuple[Series, ...]:
+def series_of(search: Search, study_instance_uid: str, *, is_elsewhere: Elsewhere) -> tuple[Series, ...]:
     """The series of one study that may be chest radiographs. Raises SendFailure."""
     keys = dict.fromkeys(("SeriesInstanceUID", "Modality", "BodyPartExamined", "NumberOfSeriesRelatedInstances"), "")
     answers = search("SERIES", {"StudyInstanceUID": study_instance_uid, **keys})
@@ -83,7 +76,7 @@ def series_of(search: Search, study_instance_uid: str) -> tuple[Series, ...]:
         Series(answer["SeriesInstanceUID"], answer["Modality"], _number(answer))
         for answer in answers
         if answer.get("Modality") in MODALITIES
-        and may_be_chest(answer.get("BodyPartExamined", ""))
+        and not is_elsewhere(answer.get("BodyPartExamined", ""))
         and is_uid(answer.get("SeriesInstanceUID", ""))
     )
 

@@ -31,6 +31,7 @@ from dicom_node.limits import Intake
 from dicom_node.rules.tables import Late
 from dicom_node.tables import Outcome
 from dicom_node.uids import is_uid
+from dicom_node.worklist.pauses import What, is_paused
 
 log = structlog.get_logger("listen")
 
@@ -137,6 +138,9 @@ class Storage:
         free, reserve = files.free_mebibytes(self._config.data_folder), self._config.reserve_mebibytes
         if free < reserve:
             raise answers.too_full(free, reserve)
+        if self._is_paused(delivered.calling_ae_title):  # asked for each object: a storm is often one association
+            log.warning("receiving_paused", **delivered.sender)
+            return answers.answer(answers.paused())
         header = self._inspect(delivered)
         arrival = worklist.Arrival(
             header=header,
@@ -162,6 +166,10 @@ class Storage:
             **delivered.sender,
         )
         return SUCCESS
+
+    def _is_paused(self, calling_ae_title: str) -> bool:
+        with self._database.read() as tx:
+            return is_paused(tx, What.RECEIVE, calling_ae_title)
 
     def _inspect(self, delivered: _Delivered) -> Header:
         """Is it an object that can be booked? Raises StoreFailure."""

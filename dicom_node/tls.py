@@ -172,13 +172,26 @@ class Certificate:
 
 
 def read_certificate(path: Path) -> Certificate:
-    """The first certificate of a PEM file. Raises ConfigurationError."""
+    """The first certificate of a PEM file, which is its owner's. Raises ConfigurationError."""
+    return read_certificates(path)[0]
+
+
+def read_certificates(path: Path) -> tuple[Certificate, ...]:
+    """All of a PEM file, at least one. Raises ConfigurationError."""
     try:
-        return certificate_of(x509.load_pem_x509_certificates(path.read_bytes())[0])
+        found = x509.load_pem_x509_certificates(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"the certificate {path} cannot be read ({error.strerror})") from error
-    except (ValueError, IndexError) as error:
+    except ValueError as error:
         raise ConfigurationError(f"{path} holds no certificate in PEM") from error
+    return tuple(certificate_of(one) for one in found)
+
+
+def must_fit(section: str, certificate: Path, key: Path | None) -> None:
+    """Raises ConfigurationError where the key is not that of the certificate, as the port would when it opens."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    words = f"{section}.tls_certificate with {section}.tls_key"
+    _load(words, certificate, lambda: context.load_cert_chain(certificate, key, password=_no_password))
 
 
 def certificate_of(found: x509.Certificate) -> Certificate:

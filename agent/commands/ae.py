@@ -99,10 +99,15 @@ def add(surroundings: Surroundings, /, address: str, wants_probe: bool, **settin
     remote = RemoteAddress.parse(address) if "@" in address else None
     config = config_of(surroundings)
     given = {name: value for name, value in _wanted(settings).items() if value is not None}
+    title = remote.ae_title if remote else ae_title(address)
+    if title in config.node.own_ae_titles:
+        raise ConfigurationError(
+            f"{title!r} is our own AE title: whoever swapped calling and called would be let in; give the peer its own"
+        )
     with open_database(config) as database:
         with database.write() as tx:
             peer = RemoteAE(
-                ae_title=remote.ae_title if remote else ae_title(address),
+                ae_title=title,
                 host=remote.host if remote else "",
                 port=remote.port if remote else 0,
                 **{"mode": Mode.DRAFT, "proof": Proof.QUERY, **given},

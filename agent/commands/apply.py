@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from agent import site
+from agent import edge, site
 from agent.cli import Surroundings
 from agent.commands.destination import must_know
 from agent.commands.session import as_json, config_of, open_database, person, print_json
@@ -34,8 +34,7 @@ def apply(surroundings: Surroundings, file: Path, prune: bool, dry_run: bool, as
     its default. A section that the file lacks stays as it is, and so does what a section lacks, unless --prune is
     given. All or nothing: at the first mistake nothing is changed. Each change stands in the audit trail.
     """
-    with click.open_file(str(file), encoding="utf-8") as opened:
-        content = site.read(opened.read())
+    content = site.read(edge.text_of(file))
     config = config_of(surroundings)
     _check_credentials(config, content)
     with open_database(config) as database:

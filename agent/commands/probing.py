@@ -9,6 +9,7 @@ import click
 
 from agent.commands.session import person, print_table
 from dicom_node import peers
+from dicom_node.aet import typed
 from dicom_node.database import Database, clock
 from dicom_node.destinations import in_words, of_peer
 from dicom_node.errors import ConfigurationError, SendFailure
@@ -34,7 +35,7 @@ _MODE_IN_WORDS = MappingProxyType(
 
 def what_it_gets(peer: RemoteAE) -> str:
     """What a mode means, in the moment in which it begins to count."""
-    other = "" if peer.mode is Mode.SHADOW else f"; for a trial: wetread ae edit '{peer.ae_title}' --mode shadow"
+    other = "" if peer.mode is Mode.SHADOW else f"; for a trial: wetread ae edit {typed(peer.ae_title)} --mode shadow"
     return f"mode {peer.mode}: {_MODE_IN_WORDS[peer.mode]}{other}"
 
 
@@ -42,7 +43,7 @@ def takes_nothing(title: str) -> str:
     """What to do with a destination that takes none of our forms."""
     return (
         f"ATTENTION: {title} takes nothing of ours, so each study for it ends as a dead letter. {_LET_IT_ACCEPT}, "
-        f"then probe it again; until then: wetread ae edit '{title}' --objects none"
+        f"then probe it again; until then: wetread ae edit {typed(title)} --objects none"
     )
 
 
@@ -56,7 +57,7 @@ def probe_new(config: Config, database: Database, peer: RemoteAE, *, settle_proo
     try:
         probed = ask(config, database, peer, seconds=_PROBE_SECONDS)
     except SendFailure as failure:
-        click.echo(f"note: not probed: {failure} Later: wetread ae probe '{peer.ae_title}'")
+        click.echo(f"note: not probed: {failure} Later: wetread ae probe {typed(peer.ae_title)}")
         return True
     advice = advise(probed)
     if settle_proof and peer.proof is not advice.proof:
@@ -70,7 +71,7 @@ def probe_new(config: Config, database: Database, peer: RemoteAE, *, settle_proo
         peers.edit(tx, peer.ae_title, now=clock(tx), actor=person(), send_to=False)
     click.echo(
         f"ATTENTION: {peer.ae_title} takes nothing of ours, and is registered to get nothing. {_LET_IT_ACCEPT}, then: "
-        f"wetread ae edit '{peer.ae_title}' --send-to, and wetread ae probe '{peer.ae_title}'",
+        f"wetread ae edit {typed(peer.ae_title)} --send-to, and wetread ae probe {typed(peer.ae_title)}",
         err=True,
     )
     return False
@@ -83,7 +84,7 @@ def probe_again(config: Config, database: Database, peer: RemoteAE) -> bool:
     try:
         probed = ask(config, database, peer, seconds=_PROBE_SECONDS)
     except SendFailure as failure:
-        click.echo(f"note: not probed: {failure} Later: wetread ae probe '{peer.ae_title}'")
+        click.echo(f"note: not probed: {failure} Later: wetread ae probe {typed(peer.ae_title)}")
         return True
     if advise(probed).objects or peer.objects:
         return True

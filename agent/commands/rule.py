@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent import edge
 from agent.cli import EXIT_FAILED, Surroundings
 from agent.commands.session import as_json, config_of, open_database, person, print_json, print_table
 from dicom_node.database import clock
@@ -200,7 +201,7 @@ def export_rules(surroundings: Surroundings, as_json: bool) -> None:
 @click.pass_obj
 def apply_rules(surroundings: Surroundings, file: Path, prune: bool, dry_run: bool) -> None:
     """Make the rules those of a TOML or JSON file, in its order."""
-    rules = forms.read(file.read_text(encoding="utf-8"))
+    rules = forms.read(edge.text_of(file))
     plain = [one.filled() for one in rules]
     with open_database(config_of(surroundings)) as database, database.write() as tx:
         for one in rules:

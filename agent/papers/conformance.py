@@ -26,7 +26,8 @@ SERVICES: Final = MappingProxyType(
             "where the peer proposes the SCP role for itself."
         ),
         "1.2.840.10008.3.1.2.3.3": (
-            "N-CREATE and N-SET are taken; a step that is COMPLETED or DISCONTINUED may say that a study is whole. "
+            "N-CREATE and N-SET are taken; a step that becomes COMPLETED while no other step of its study goes on may "
+            "say that the study is whole. One that becomes DISCONTINUED says nothing: the quiet time does. "
             "Nothing else of it is kept."
         ),
         "1.2.840.10008.5.1.4.33": (
@@ -276,8 +277,9 @@ def _sent() -> Section:
                 "Delivered is what the peer has proven: by storage commitment, by C-FIND at IMAGE level for the SOP "
                 "Instance UID (Study Root, with the unique keys of study and series), or by its C-STORE answer alone, "
                 "as configured for each peer. C-FIND at STUDY level asks before and after each object whose study it "
-                "is (Patient ID, issuer, accession number), unless that is switched off; what differs is not sent, or "
-                "is a dead letter. C-FIND at STUDY and SERIES level asks once a day for films that never came; on a "
+                "is (Patient ID, issuer, date of birth, accession number), unless that is switched off; what differs "
+                "is not sent, or is a dead letter. C-FIND at STUDY and SERIES level asks once a day for films that "
+                "never came; on a "
                 "person's command C-MOVE has them sent to our AE title, or, for a peer that is set so, C-GET has them "
                 "given on the same association: each C-STORE is answered as at our port (section 4.2.1.4). C-GET also "
                 "gets one of our own objects back for comparison. Where the answer to a C-STORE is 0xB000 the study "

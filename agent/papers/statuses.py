@@ -56,6 +56,7 @@ def rejections(config: Config) -> tuple[tuple[str, ...], ...]:
         found.append((*_numbers(verdict), verdict.code, words))
     found.append((*_numbers(too_many(1)), too_many(1).code, "too many associations, of all or of this peer"))
     congested = ("2, transient", "3, presentation", _DIAGNOSTICS[3, 1])
+    found.append((*congested, "receiving-paused", "a person paused receiving, from all or from this peer"))
     found.append((*congested, "database-unavailable, access-check-failed", "trouble of ours; nobody is admitted then"))
     return tuple(found)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
@@ -91,15 +92,26 @@ def several(forms: object) -> tuple[Rule, ...]:
 def read(text: str) -> tuple[Rule, ...]:
     """The rules of a TOML file with [[rules]], or of a JSON list. Raises ConfigurationError."""
     try:
-        if text.lstrip().startswith(("[{", "[ {", "[\n", "[]")):
+        if re.match(r"\s*\[\s*[{\]]", text):
             return several(json.loads(text))
-        return several(tomllib.loads(text).get("rules", []))
+        return several(_rules_of(tomllib.loads(text)))
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise ConfigurationError(f"neither TOML with [[rules]] nor a JSON list of rules: {error}") from error
 
 
-def write(rules: Iterable[Rule]) -> str:
+def _rules_of(whole: Mapping[str, object]) -> object:
+    """Raises ConfigurationError: a typing error must not look like a file without rules, which takes away all."""
+    for key in whole.keys() - {"rules"}:
+        raise ConfigurationError(f"{key!r} is unknown; rules are a list of tables, [[rules]]")
+    if "rules" not in whole:
+        raise ConfigurationError("there are no [[rules]]; where none is wanted, write: rules = []")
+    return whole["rules"]
+
+
+def write(rules: Sequence[Rule]) -> str:
     """The same rules as TOML."""
+    if not rules:
+        return "rules = []\n"
     return "\n".join(f"[[rules]]\n{_table(rule)}" for rule in rules)
 
 

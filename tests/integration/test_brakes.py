@@ -7,13 +7,16 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import pydicom
 import pytest
 from click.testing import CliRunner
+from pydicom.uid import UID
+from pynetdicom import AE
 from sqlalchemy import select
 
 from agent.cli import wetread
 from dicom_node.listener import Listener
-from dicom_node.tables import AuditRow, RemoteAE, Switch
+from dicom_node.tables import AuditRow, Instance, RemoteAE, Switch
 from dicom_node.worklist import pauses
 from tests.harness import dcmtk
 from tests.harness.node import Node
@@ -56,6 +59,26 @@ def test_peer_that_is_paused_is_refused_for_now_and_the_others_are_not(node: Nod
     assert "go on with: wetread resume --what receive --peer 'PACS'" in shown
     assert type_(node, "resume", "--peer", "PACS")[0] == 0
     assert dcmtk.store(node.port, image, calling="PACS").returncode == 0
+
+
+@pytest.mark.parametrize("brake", [("--all",), ("--peer", "PACS")])
+def test_a_pause_holds_in_the_middle_of_an_association(node: Node, image: Path, brake: tuple[str, ...]) -> None:
+    """A storm is often one association, which may go on for hours."""
+    films = [pydicom.dcmread(image) for _ in range(3)]
+    for number, film in enumerate(films):
+        film.SOPInstanceUID = film.file_meta.MediaStorageSOPInstanceUID = UID(f"2.25.{4711 + number}")
+    sender = AE(ae_title="PACS")
+    sender.add_requested_context(films[0].SOPClassUID, films[0].file_meta.TransferSyntaxUID)
+    association = sender.associate("127.0.0.1", node.port, ae_title=node.config.node.ae_title)
+    assert association.send_c_store(films[0]).Status == 0x0000
+    assert type_(node, "pause", *brake)[0] == 0
+    answer = association.send_c_store(films[1])
+    assert (answer.Status, answer.ErrorComment) == (0xA700, "a person paused receiving; send again later")
+    assert type_(node, "resume", *brake)[0] == 0
+    assert association.send_c_store(films[2]).Status == 0x0000
+    association.release()
+    with node.database.read() as tx:
+        assert set(tx.scalars(select(Instance.sop_instance_uid))) == {"2.25.4711", "2.25.4713"}
 
 
 def test_emergency_stop_stops_everything_and_is_audited(node: Node, image: Path) -> None:

@@ -172,6 +172,7 @@ def test_every_setting_of_a_peer_is_set_shown_and_taken_back(idle: Node) -> None
 def test_wrong_peers_are_refused_with_what_to_do(idle: Node) -> None:
     for arguments, words in (
         (["add", "PACS@127.0.0.1:104"], "--may-send, --send-to or both"),
+        (["add", "WETREAD@127.0.0.1:104", "--may-send"], "is our own AE title"),
         (["add", "PACS", "--send-to"], "needs a host"),
         (["add", "PACS@127.0.0.1", "--may-send"], "PACS@10.0.0.5:104"),
         (["add", "A" * 17, "--may-send"], "16 are allowed"),

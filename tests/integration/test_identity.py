@@ -18,7 +18,7 @@ from dicom_node.destinations import destinations
 from dicom_node.dicomweb import StowTransport
 from dicom_node.dimse import DimseTransport
 from dicom_node.errors import SendFailure
-from dicom_node.identity import COERCED, DIFFERS, differing
+from dicom_node.identity import COERCED, COMPARED, DIFFERS, answer_of, differing
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import DeliveryState, Endpoint, Proof, Way
 from dicom_node.transports import Parcel
@@ -95,12 +95,13 @@ def identified(number: int = 1) -> Dataset:
     """A document with everything that is compared."""
     document = object_of(Kind.BASIC_TEXT, number)
     document.IssuerOfPatientID, document.AccessionNumber = "HOSPITAL", "ACC-7"
+    document.PatientBirthDate = "19600102"
     return document
 
 
 def identity() -> dict[str, str]:
     """What the document says."""
-    return {name: str(identified()[name].value) for name in ("PatientID", "IssuerOfPatientID", "AccessionNumber")}
+    return {name: str(identified()[name].value) for name in COMPARED}
 
 
 def unasked(port: int, number: int = 1) -> Parcel:
@@ -112,11 +113,19 @@ def asking(port: int, **changes: Any) -> Parcel:
     return replace(one, destination=replace(one.destination, identity_check=True), **changes)
 
 
-@pytest.mark.parametrize("keyword", ["PatientID", "IssuerOfPatientID", "AccessionNumber"])
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("PatientID", "OTHER-1"),
+        ("IssuerOfPatientID", "OTHER-1"),
+        ("AccessionNumber", "OTHER-1"),
+        ("PatientBirthDate", "19600201"),
+    ],
+)
 def test_nothing_is_sent_to_a_study_of_another_patient_or_order(
-    pacs: Pacs, start: Start, transport: DimseTransport, keyword: str
+    pacs: Pacs, start: Start, transport: DimseTransport, keyword: str, value: str
 ) -> None:
-    pacs.study = [{**identity(), keyword: "OTHER-1"}]
+    pacs.study = [{**identity(), keyword: value}]
 
     with pytest.raises(SendFailure) as refused:
         transport.send(asking(start()))
@@ -124,7 +133,7 @@ def test_nothing_is_sent_to_a_study_of_another_patient_or_order(
     assert (refused.value.code, refused.value.permanent, refused.value.may_be_there) == (DIFFERS, True, False)
     assert pacs.received == []
     assert keyword in str(refused.value)
-    assert "OTHER-1" not in str(refused.value)
+    assert value not in str(refused.value)
     assert identity()[keyword] not in str(refused.value)
 
 
@@ -213,6 +222,28 @@ def test_identifier_beyond_ascii_is_not_compared() -> None:
     assert differing(own, [answer]) == ()
     answer.PatientID = "017"
     assert differing(own, [answer]) == ("PatientID",)
+
+
+@pytest.mark.parametrize(
+    ("told", "differs"),
+    [
+        ("19600102", False),
+        ("1960.01.02", False),
+        (" 19600102 ", False),
+        ("", False),
+        ("00000000", False),
+        ("1960", False),
+        ("19000101", True),
+        ("19600201", True),
+        ("1960.02.01", True),
+    ],
+)
+def test_date_of_birth_is_compared_where_both_sides_have_one(told: str, differs: bool) -> None:
+    own = identified()
+    answers = [answer_of({**identity(), "PatientBirthDate": told})]
+    assert differing(own, answers) == (("PatientBirthDate",) if differs else ())
+    del own.PatientBirthDate
+    assert differing(own, answers) == ()
 
 
 @pytest.mark.parametrize(

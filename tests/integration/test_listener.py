@@ -81,6 +81,7 @@ CODINGS = {
     "big endian": ("dcmconv", "+tb", "-xb"),
     "deflated": ("dcmconv", "+td", "-xd"),
     "JPEG lossless SV1": ("dcmcjpeg", "+e1", "-xs"),
+    "JPEG baseline 8 bit": ("dcmcjpeg", "+eb", "-xy"),
     "JPEG extended 12 bit": ("dcmcjpeg", "+ee", "-xx"),
     "JPEG-LS lossless": ("dcmcjpls", "+el", "-xt"),
     "JPEG-LS near lossless": ("dcmcjpls", "+en", "-xu"),

@@ -18,6 +18,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UID, JPEG2000Lossless
 from sqlalchemy import select
 
+from agent.imaging.gate import is_elsewhere
 from dicom_node import peer as peers_of_ours
 from dicom_node import reconcile, retrieval
 from dicom_node.commitment import Asker, NotCommitting
@@ -73,6 +74,7 @@ CODINGS = MappingProxyType(
         "Explicit VR Big Endian": ("dcmconv", "+tb", "-xb"),
         "Deflated Explicit VR Little Endian": ("dcmconv", "+td", "-xd"),
         "JPEG Lossless, First-Order Prediction": ("dcmcjpeg", "+e1", "-xs"),
+        "JPEG Baseline, 8 bit": ("dcmcjpeg", "+eb", "-xy"),
         "JPEG Extended, 12 bit": ("dcmcjpeg", "+ee", "-xx"),
         "JPEG-LS Lossless": ("dcmcjpls", "+el", "-xt"),
         "JPEG-LS Near Lossless": ("dcmcjpls", "+en", "-xu"),
@@ -161,7 +163,8 @@ def find(us: Us, title: str, port: int, film: Dataset | None) -> str:
         assert not us.transport.holds(parcel(to, Kind.BASIC_TEXT, 77))
         if film is not None:
             with reconcile.searching(Address("WETREAD", title, "127.0.0.1", port, 10, 30)) as search:
-                assert [one.modality for one in reconcile.series_of(search, film.StudyInstanceUID)] == ["DX"]
+                found = reconcile.series_of(search, film.StudyInstanceUID, is_elsewhere=is_elsewhere)
+                assert [one.modality for one in found] == ["DX"]
     except SendFailure as failure:
         if not is_refusal(failure):
             raise
@@ -272,7 +275,8 @@ def with_orthanc(us: Us, folder: Path) -> tuple[Cells, Cells]:
         assert stow.holds(parcel(web, Kind.KOS, 5))
         stow.close()
         with searching_web(web, {}, seconds=30) as search:
-            assert [one.modality for one in reconcile.series_of(search, film.StudyInstanceUID)] == ["DX"]
+            found = reconcile.series_of(search, film.StudyInstanceUID, is_elsewhere=is_elsewhere)
+            assert [one.modality for one in found] == ["DX"]
         cells[QIDO] = YES
         syntaxes = coded_through(us, folder / "o", pacs.port, called=ORTHANC, sender=ORTHANC)
     return cells, syntaxes

@@ -75,7 +75,7 @@ def day(tmp_path: Path) -> dict[str, Path]:
     """Two films that count, and three that do not."""
     return {
         "came": film(tmp_path, "came"),
-        "lost": film(tmp_path, "lost", BodyPartExamined=""),
+        "lost": film(tmp_path, "lost", BodyPartExamined="PECHO"),
         "hand": film(tmp_path, "hand", BodyPartExamined="HAND"),
         "scan": film(tmp_path, "scan", Modality="CT"),
         "another-day": film(tmp_path, "another-day", StudyDate="20261120"),

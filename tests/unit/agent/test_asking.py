@@ -74,7 +74,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield Site(tmp_path, stack)
 
 
-SAME: Answer = {"PatientID": "EX-0001", "AccessionNumber": "ACC0001", "IssuerOfPatientID": ""}
+SAME: Answer = {
+    "PatientID": "EX-0001",
+    "AccessionNumber": "ACC0001",
+    "IssuerOfPatientID": "",
+    "PatientBirthDate": "19600102",
+}
 
 
 def test_pacs_that_has_the_same_patient_and_order_agrees(site: Site) -> None:
@@ -97,6 +102,16 @@ def test_one_pacs_with_another_patient_outweighs_all_that_agree(site: Site) -> N
     assert in_words(said.outcome, said) == (
         "The PACS has another patient or order: signing is blocked (Patient ID, Accession Number) (PACS, VNA asked)"
     )
+
+
+def test_pacs_with_another_date_of_birth_keeps_a_signature_back(site: Site) -> None:
+    site.peer("PACS", {**SAME, "PatientBirthDate": "19600201"})
+
+    said = site.ask(films.draft())
+
+    assert said.outcome is Identity.DIFFERS
+    assert said.differing == ("PatientBirthDate",)
+    assert "Patient's Birth Date" in in_words(said.outcome, said)
 
 
 @pytest.mark.parametrize(

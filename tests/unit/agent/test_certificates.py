@@ -15,6 +15,7 @@ from dicom_node import tls
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from reports.config import Hl7Config
+from reports.people.config import OidcConfig
 from tests.harness.certificates import DAY, Authority
 
 
@@ -27,7 +28,7 @@ def configured(authority: Authority, **settings: timedelta) -> Config:
     ours = authority.issue("wetread", **settings)  # type: ignore[arg-type]
     return Config(
         node=NodeConfig(tls_certificate=ours.certificate, tls_key=ours.key, tls_ca=ours.authorities),
-        hl7=Hl7Config(tls_certificate=ours.certificate),
+        hl7=Hl7Config(tls_certificate=ours.certificate, tls_key=ours.key),
     )
 
 
@@ -64,6 +65,34 @@ def test_check_tells_of_a_certificate_that_is_gone(tmp_path: Path) -> None:
     ((setting, verdict, words),) = certificates.examine(config, moment())
     assert (setting, verdict) == ("node.tls_certificate", "wrong")
     assert "cannot be read (No such file or directory)" in words
+
+
+def test_every_certificate_of_a_file_counts(authority: Authority, tmp_path: Path) -> None:
+    gone, good = authority.issue("gone", begins=-9 * DAY, ends=-3 * DAY), authority.issue("good")
+    assert gone.certificate is not None
+    assert good.certificate is not None
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(good.certificate.read_bytes() + gone.certificate.read_bytes())
+    config = Config(node=NodeConfig(tls_ca=bundle), oidc=OidcConfig(tls_ca=gone.certificate))
+    (ours, ours_verdict, words), (provider, provider_verdict, _) = certificates.examine(config, moment())
+    assert (ours, ours_verdict, provider, provider_verdict) == ("node.tls_ca", "warning", "oidc.tls_ca", "wrong")
+    assert "bundle.pem, certificate 2 of 2, has expired on" in words
+    left = certificates.days_left(config, moment())
+    assert 80 < left["node.tls_ca"] <= 90, "the other one still holds"
+    assert -4 < left["oidc.tls_ca"] < -2
+
+    chain = Config(node=NodeConfig(tls_certificate=bundle, tls_key=good.key))
+    ((setting, verdict, _),) = certificates.examine(chain, moment())
+    assert (setting, verdict) == ("node.tls_certificate", "wrong"), "one link of a chain is enough"
+
+
+@pytest.mark.parametrize("section", ["node", "hl7", "web"])
+def test_a_key_of_another_certificate_is_told_before_a_port_opens(authority: Authority, section: str) -> None:
+    ours, other = authority.issue("ours"), authority.issue("other")
+    config = Config.model_validate({section: {"tls_certificate": ours.certificate, "tls_key": other.key}})
+    ((setting, verdict, words),) = certificates.examine(config, moment())
+    assert (setting, verdict) == (f"{section}.tls_certificate", "wrong")
+    assert "key values mismatch" in words
 
 
 def test_metric_counts_the_days(authority: Authority, sqlite_url: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +26,7 @@ from agent.papers.sheet import sheet as compose
 from dicom_node import contexts, peers
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
+from dicom_node.listener import Listener
 from dicom_node.services import Directory, Offer
 from dicom_node.tables import RemoteAE
 from dicom_node.tls import CIPHERS, read_certificate
@@ -162,5 +165,10 @@ def test_rejections_are_those_of_the_door() -> None:
         "tls-required",
         "disk-full",
         "too-many-associations",
+        "receiving-paused",
         "database-unavailable, access-check-failed",
     }
+    listener = Path(inspect.getfile(Listener)).read_text(encoding="utf-8")
+    by_hand = set(re.findall(r'Refusal\(\d, \d, \d, "([a-z-]+)"', listener))
+    assert "receiving-paused" in by_hand
+    assert by_hand <= {code for codes in rows for code in codes.split(", ")}  # what the door does not decide

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -116,6 +117,13 @@ def test_stranger_is_refused_with_the_known_titles_and_the_likely_cause(calling:
     assert words in refusal.explanation
     assert "10.0.0.9" in refusal.explanation
     assert "known: PACS, CR1, AT_HOME, LOST" in refusal.explanation
+
+
+def test_what_an_administrator_is_told_to_type_is_quoted_for_the_shell() -> None:
+    for refusal in (judge("';reboot;'"), judge("';reboot;'", address="10.0.0.5")):
+        assert isinstance(refusal, Refusal)
+        command = refusal.explanation.partition("wetread ae add ")[2].partition(" --may-send")[0]
+        assert shlex.split(command)[0].startswith("';reboot;'")
 
 
 def test_stranger_may_verify_and_nothing_else() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import string
 from contextlib import suppress
 
@@ -76,3 +77,10 @@ def test_address_is_parsed_or_refused(text: str) -> None:
 )
 def test_likely_cause(seen: str, known: list[str], cause: str) -> None:
     assert cause in likely_cause(seen, known)
+
+
+@pytest.mark.parametrize("title", ["XYZ", "';reboot;'", "$(reboot)", "a b", '"', "`id`"])
+def test_a_command_to_paste_runs_nothing_that_a_stranger_chose(title: str) -> None:
+    command = likely_cause(title, ["PACS"]).partition("with: ")[2]
+    assert shlex.split(command) == ["wetread", "ae", "add", f"{title}@HOST:PORT", "--may-send"]
+    assert command.split(" ", 3)[3].startswith("'")  # a dollar or backtick is not looked at either

@@ -72,6 +72,12 @@ def test_forecast_goes_by_the_last_quarter_of_an_hour(desk: Desk) -> None:
     assert (ahead.read_by - desk.now).total_seconds() == pytest.approx(8 * 60)
     assert (ahead.sent_per_hour, ahead.sent_by) == (0, None), "nothing was sent, so nobody knows"
 
+    pull(desk, What.SEND)
+    assert desk.ask(lambda tx: forecast(tx, books.backlog(tx), desk.now)) == ahead
+    pull(desk, What.WORK)
+    ahead = desk.ask(lambda tx: forecast(tx, books.backlog(tx), desk.now))
+    assert (ahead.read_per_hour, ahead.read_by) == (60, None), "nothing ends while nothing is read"
+
 
 def test_forecast_of_an_empty_queue_names_no_moment(desk: Desk) -> None:
     ahead = desk.ask(lambda tx: forecast(tx, books.backlog(tx), desk.now))

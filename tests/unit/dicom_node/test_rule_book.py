@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -166,3 +167,27 @@ def test_toml_that_is_none_is_refused() -> None:
     for text in ("[[rules]\n", "[{]", "rules = 3"):
         with pytest.raises(ConfigurationError):
             forms.read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[[rule]]\nname = "a"\n', "'rule' is unknown"),
+        ('[[rules]]\nname = "a"\n[[peers]]\n', "'peers' is unknown"),
+        ("", "there are no [[rules]]"),
+        ("# [[rules]]\n", "there are no [[rules]]"),
+    ],
+)
+def test_a_typing_error_does_not_look_like_a_file_without_rules(text: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(words)):
+        forms.read(text)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\n\r\n  "])
+def test_a_json_list_is_one_however_its_lines_end(end: str) -> None:
+    (rule,) = forms.read(f'[{end}  {{"name": "a"}}{end}]{end}')
+    assert rule.name == "a"
+
+
+def test_no_rules_at_all_have_to_be_said() -> None:
+    assert forms.read("rules = []") == forms.read("[]") == forms.read(forms.write(())) == ()
