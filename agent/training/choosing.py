@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from agent.manifest import Case, known_labels, read_manifest
+from agent.manifest import Case, ManifestError, known_labels, mistaken_columns, read_manifest
+from agent.readers import learned
 from agent.training import films
 from agent.training.settings import Data, Training
 from dicom_node.errors import ConfigurationError
@@ -15,17 +19,21 @@ from reports.findings.labels import LABELS
 
 Name: TypeAlias = Literal["encoder", "align", "finetune"]
 
+_PATIENT: Final = re.compile(
+    r"(patient|subject|person)[ _-]?(id|no|nr|num|number|key|name|code)?|mrn|pid", re.IGNORECASE
+)
+_SHOWN: Final = 10  # films in one message
 _NEEDS_REPORTS: Final = frozenset({"align", "finetune"})
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The films of one run, by split. left_out: sentences on the films of these splits that teach nothing."""
+    """The films of one run, by split. told: sentences on films that teach nothing, and on what nobody can check."""
 
     train: Sequence[Case]
     validation: Sequence[Case]
     labels: tuple[str, ...]
-    left_out: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 def prepare(stage: Name, settings: Training) -> Prepared:
@@ -33,11 +41,12 @@ def prepare(stage: Name, settings: Training) -> Prepared:
     data = settings.data
     _known(data)
     cases = read_manifest(data.manifest, images=data.images)
+    mistaken = _mistaken(data)
     asked = [case for case in cases if case.split in {data.train, data.validation}]
     train, validation = (
         films.split(cases, adults_only=data.adults_only, name=name) for name in (data.train, data.validation)
     )
-    left_out = _left_out(cases, asked, of_age=len(train) + len(validation))
+    told = _left_out(cases, asked, of_age=len(train) + len(validation))
     without = 0
     if stage in _NEEDS_REPORTS:
         grown = len(train) + len(validation)
@@ -50,9 +59,52 @@ def prepare(stage: Name, settings: Training) -> Prepared:
         _taught(train, data)
         array = films.label_array([*train, *validation], labels)
         silent = int((array == films.UNKNOWN).all(axis=1).sum())
-        left_out += (f"{silent} films teach nothing: none of the labels is known of them",) if silent else ()
-    left_out += (f"left out: {without} films without a report",) if without else ()
-    return Prepared(train, validation, labels, left_out)
+        told += (f"{silent} films teach nothing: none of the labels is known of them",) if silent else ()
+    told += (f"left out: {without} films without a report",) if without else ()
+    _in_one_split(data, cases)
+    return Prepared(train, validation, labels, (*told, *mistaken, *_nameless([*train, *validation])))
+
+
+def _mistaken(data: Data) -> tuple[str, ...]:
+    """Words on headings that are nearly right. Raises ManifestError: the patient's is, and nothing would be checked."""
+    near = mistaken_columns(data.manifest)
+    with data.manifest.open(encoding="utf-8-sig", newline="") as opened:
+        columns = [name.strip() for name in next(csv.reader(opened), [])]
+    if "patient" not in columns:
+        for column in columns:
+            if near.get(column) == "patient" or _PATIENT.fullmatch(column):
+                raise ManifestError(
+                    f"{data.manifest} has the column {column!r}: name it `patient` if it says whose film it is, "
+                    "so that it can be checked that nobody is in two splits; else give it a name that is less like it"
+                )
+    return tuple(f"the column {column!r} is ignored; did you mean {label!r}?" for column, label in near.items())
+
+
+def _nameless(cases: Sequence[Case]) -> tuple[str, ...]:
+    count = sum(not case.patient for case in cases)
+    words = f"{count} of {len(cases)} films name no patient: nobody checks that theirs are in one split alone"
+    return (words,) if count else ()
+
+
+def _in_one_split(data: Data, cases: Sequence[Case]) -> None:
+    """Raises ManifestError: one film, byte by byte, is in two splits. Files of different sizes are not read."""
+    of_size: defaultdict[int, list[Case]] = defaultdict(list)
+    for case in cases:
+        if case.split:
+            of_size[case.image.stat().st_size].append(case)
+    first: dict[str, Case] = {}
+    leaks = []
+    for alike in of_size.values():
+        if len({case.split for case in alike}) > 1:
+            for case in alike:
+                other = first.setdefault(learned.digest(case.image), case)
+                if other.split != case.split:
+                    leaks.append(f"lines {other.line} ({other.split!r}) and {case.line} ({case.split!r})")
+    if leaks:
+        more = f", and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
+        raise ManifestError(
+            f"{data.manifest}: {', '.join(leaks[:_SHOWN])}{more} are one and the same film; leave it in one split"
+        )
 
 
 def _left_out(cases: Sequence[Case], asked: Sequence[Case], *, of_age: int) -> tuple[str, ...]:

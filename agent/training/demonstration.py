@@ -2,6 +2,9 @@
 
     python -m agent.training.demonstration FILMS.csv --images FOLDER --output RUNS --folds 5
 
+FILMS.csv is a manifest, or ChestX-ray14's `Data_Entry_2017.csv`, of which those films are taken that the model which
+ships learned from.
+
 The tower is solved from labels (`closed_form`), then the language model learns to say what the tower tells. Reports
 that it learns from are drawn: a finding is said as often as the tower finds it likely. Reports of the labels alone
 would teach a language model to know few films by heart; these teach it what can be seen.
@@ -32,7 +35,7 @@ from agent.readers import learned
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import load
 from agent.readers.protocol import Generation
-from agent.training import closed_form, films, layout, pointers, sentences, stages
+from agent.training import chestxray14, closed_form, films, layout, pointers, sentences, stages
 from agent.training.lineage import NOTICE
 from agent.training.settings import Card, Data, Encoder, Finetune, Shape, Training
 from dicom_node.errors import WetreadError
@@ -73,8 +76,14 @@ class Course:
 
 
 def chosen(manifest: Path, images: Path) -> list[Case]:
-    """The films of adults whose view is known. Raises ManifestError, which names a column that is missing."""
-    cases = read_manifest(manifest, images=images)
+    """The films of adults whose view is known; of ChestX-ray14's own table those of the list beside the model.
+
+    Raises ManifestError, which names a column that is missing.
+    """
+    if chestxray14.is_entry_list(manifest):
+        cases = chestxray14.cases(manifest, images, chestxray14.names())
+    else:
+        cases = read_manifest(manifest, images=images)
     filled = {
         "age": any(case.years is not None for case in cases),
         "view": any(case.view in {"AP", "PA"} for case in cases),
@@ -91,8 +100,10 @@ def chosen(manifest: Path, images: Path) -> list[Case]:
 
 
 def folds(cases: Sequence[Case], count: int, seed: int) -> NDArray[np.intp]:
-    """The fold of each film, from 0; a patient's films are all in one."""
+    """The fold of each film, from 0; a patient's films are all in one. Raises ManifestError where a fold gets none."""
     patients = sorted({case.patient for case in cases})
+    if not 2 <= count <= len(patients):
+        raise ManifestError(f"{count} folds of {len(patients)} patients: 2 folds are the least, one a patient the most")
     order = np.random.default_rng(seed).permutation(len(patients))
     fold = {patients[at]: place % count for place, at in enumerate(order)}
     return np.array([fold[case.patient] for case in cases])
@@ -266,8 +277,8 @@ def run(cases: Sequence[Case], out: Path, course: Course, count: int, only: Sequ
 def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser(description="Make the demonstration model.")
-    parser.add_argument("manifest", type=Path, help="films, labels, view, age, patient")
-    parser.add_argument("--images", type=Path, required=True, help="folder to which the manifest's paths are relative")
+    parser.add_argument("manifest", type=Path, help="Data_Entry_2017.csv, or films, labels, view, age, patient")
+    parser.add_argument("--images", type=Path, required=True, help="folder of the films")
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--folds", type=int, default=0, help="train as often, and read what was left out")
     parser.add_argument("--only", type=int, nargs="*", help="these folds alone")
@@ -276,11 +287,15 @@ def main() -> int:
     torch.set_num_threads(1)
     try:
         cases = chosen(chosen_.manifest, chosen_.images)
+        if chosen_.folds:
+            folds(cases, chosen_.folds, SEED)
     except WetreadError as error:
         parser.error(str(error))
     course = replace(Course(), epochs=chosen_.epochs)
     if chosen_.folds:
         which = range(chosen_.folds) if chosen_.only is None else chosen_.only
+        if not set(which) <= set(range(chosen_.folds)):
+            parser.error(f"--only names folds from 0 to {chosen_.folds - 1}")
         run(cases, chosen_.output, course, chosen_.folds, which, _say)
     else:
         _say(json.dumps({"model": str(train(cases, chosen_.output / "whole", course, _say))}))

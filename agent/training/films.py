@@ -49,11 +49,11 @@ def load_squares(
 
 
 def digest(cases: Sequence[Case], squares: NDArray[np.uint8]) -> str:
-    """SHA-256 over the pixels, labels and texts that were trained on, in the order of the manifest."""
+    """SHA-256 over the pixels, labels, views and texts that were trained on, in the order of the manifest."""
     whole = hashlib.sha256(squares.tobytes())
     for case in cases:
         labels = ",".join(f"{label}={state}" for label, state in sorted(case.labels.items()))
-        whole.update(f"\n{labels}\t{case.split}\t{case.report}".encode())
+        whole.update(f"\n{labels}\t{case.view}\t{case.split}\t{case.report}".encode())
     return whole.hexdigest()
 
 

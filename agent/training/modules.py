@@ -38,6 +38,10 @@ class LabelledTower(nn.Module):
         )
         return {"loss": (losses * known).sum() / known.sum().clamp(min=1), "logits": logits}
 
+    def activation_checkpointing_enable(self, **how: Any) -> None:
+        """As transformers' trainer calls it: layers are computed again on the way back, to save memory."""
+        self.model.vision_tower.activation_checkpointing_enable(**how)
+
 
 class ReportWriter(nn.Module):
     """Stages 2 and 3: film and question in, the report's tokens out; the loss is on the report alone."""
@@ -64,7 +68,7 @@ class ReportWriter(nn.Module):
         return {"loss": loss}
 
     def activation_checkpointing_enable(self, **how: Any) -> None:
-        """As transformers' trainer calls it: layers are computed again on the way back, to save memory."""
+        """As that of `LabelledTower`."""
         for part in (self.model.llama, self.model.vision_tower):
             part.activation_checkpointing_enable(**how)
 

@@ -28,6 +28,7 @@ from agent.evaluation.readings import FilmReading, read_texts
 from agent.imaging.decoder import DecoderProcess
 from agent.manifest import Case
 from agent.training import demonstration, sentences
+from dicom_node.errors import WetreadError
 from reports.findings import State, extract
 
 Array = NDArray[np.float64]
@@ -310,12 +311,15 @@ def main() -> int:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
-    cases = demonstration.chosen(given.manifest, given.images)
     readings: dict[str, dict[str, Any]] = {precision: {} for precision in demonstration.READINGS}
-    for number in range(given.folds):
-        for precision, name in demonstration.READINGS.items():
-            readings[precision] |= read_texts(given.runs / f"fold-{number}" / name)
-    fold = demonstration.folds(cases, given.folds, demonstration.SEED)
+    try:
+        cases = demonstration.chosen(given.manifest, given.images)
+        fold = demonstration.folds(cases, given.folds, demonstration.SEED)
+        for number in range(given.folds):
+            for precision, name in demonstration.READINGS.items():
+                readings[precision] |= read_texts(given.runs / f"fold-{number}" / name)
+    except WetreadError as error:
+        parser.error(str(error))
     proof = prove(cases, readings["fp32"], fold, seed=demonstration.SEED, in_nf4=readings["nf4"])
     given.output.mkdir(parents=True, exist_ok=True)
     (given.output / "proof.md").write_text(markdown(proof), encoding="utf-8")

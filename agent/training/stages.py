@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -26,20 +26,18 @@ from agent.readers import learned, prompt, quantized
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import CxrLlavaModel, load
 from agent.readers.weights.origin import CARD
-from agent.training import adapters, curves, films, layout, lineage
+from agent.training import adapters, curves, films, layout, lineage, room
 from agent.training.choosing import Name, Prepared, prepare
 from agent.training.closed_form import ClosedForm
-from agent.training.modules import LabelledTower, ReportWriter, answer_array, learn_only
+from agent.training.modules import LabelledTower, ReportWriter, learn_only
 from agent.training.settings import Stage, Training
 from agent.training.words import train_tokenizer
 from dicom_node.errors import ConfigurationError
 
 Say: TypeAlias = Callable[[str], None]
 
-_ROOM: Final = 16  # positions that are left free behind prompt, film and answer
 _MOVES: Final = "what reads the tower was made for the one before: let align and finetune follow, and judge the result"
 _TOLD: Final = MappingProxyType({"loss": "loss", "eval_loss": "loss of the validation"})
-_NOTICES: Final = MappingProxyType({"encoder": "LANGUAGE MODEL NOT TRAINED", "align": "ONLY THE PROJECTION IS TRAINED"})
 
 
 def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
@@ -52,6 +50,8 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     course = settings.course(stage)
     settings = settings.model_copy(update={stage: course})
     tokenizer, config = _beginning(settings, prepared)
+    words = _words(tokenizer)
+    answers, cut = room.answers(stage, settings, prepared, words, config)
     torch.manual_seed(course.seed)
     model = _model(settings, config, course)
     size = int(config["clip_vision_cfg"]["image_size"])
@@ -65,13 +65,12 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     if before and (out / "model" / CARD).is_file():
         say(f"{out}: this run has ended before, and is left as it is")
         return before
-    words = _words(tokenizer)
-    learner, targets = _learner(stage, settings, model, words, prepared, _patches(config))
+    learner, targets = _learner(stage, settings, model, words.prompt_ids(prompt.REPORT), prepared, answers)
     if stage == "encoder" and settings.encoder.solved:
         _solve(model, config, squares["train"], targets["train"]["labels"])
         learn_only(learner, "norm.", "head.")
     say(f"{stage}: {len(prepared.train)} films, {_learning(learner):,} numbers learn")
-    for line in (*prepared.left_out, *([_MOVES] if stage == "encoder" and settings.start is not None else [])):
+    for line in (*prepared.told, *cut, *([_MOVES] if stage == "encoder" and settings.start is not None else [])):
         say(line)
     sets = _sets(squares, targets, config, course)
     trainer = Trainer(
@@ -88,8 +87,14 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     curves.draw(trainer.state.log_history, f"{stage}, {len(prepared.train)} films", out / "loss.png")
     learned.write(out / "model", [case.image for case in prepared.train], _learned_before(settings))
     _write_model(stage, settings, out / "model", model, config, tokenizer)
-    say(f"{out / 'model'}: a checkpoint in the published layout")
+    say(f"{out / 'model'}: a checkpoint in the published layout{_memory(metrics)}")
     return metrics
+
+
+def _memory(metrics: Mapping[str, Any]) -> str:
+    """What the run took of a GPU, for its last line; empty where there was none."""
+    reserved = metrics.get("gpu_bytes_reserved")
+    return f"; {reserved / 2**30:.1f} GiB of the GPU were reserved at the most" if reserved else ""
 
 
 def _refuse(stage: Name, settings: Training) -> None:
@@ -97,6 +102,18 @@ def _refuse(stage: Name, settings: Training) -> None:
         raise ConfigurationError(
             f"[encoder] solved = true writes a tower from nothing, and would throw away that of {settings.start}: "
             "leave out `solved` to learn on, or `start` to begin anew"
+        )
+    if stage != "finetune" or settings.finetune.lora is None:
+        return
+    if settings.start is None:
+        raise ConfigurationError(
+            "[finetune.lora] adapts a model, and there is none to begin with: set `start`, or leave out the section, "
+            "so that all of a model from nothing learns"
+        )
+    if lineage.untaught(settings.start):
+        raise ConfigurationError(
+            f"the language model of {settings.start} never learned, and adapters would freeze it so: "
+            "leave out [finetune.lora], so that all of it learns"
         )
 
 
@@ -173,9 +190,9 @@ def _learner(
     stage: Name,
     settings: Training,
     model: CxrLlavaModel,
-    words: prompt.LlamaWords,
+    question: Sequence[int],
     prepared: Prepared,
-    patches: int,
+    answers: Mapping[str, list[list[int]]],
 ) -> tuple[nn.Module, dict[str, dict[str, Any]]]:
     if stage == "encoder":
         arrays = {
@@ -185,11 +202,7 @@ def _learner(
         tower = LabelledTower(model, len(prepared.labels), _weights(arrays["train"]))
         learn_only(tower, "model.vision_tower.", "norm.", "head.")
         return tower, {name: {"labels": array} for name, array in arrays.items()}
-    question = words.prompt_ids(prompt.REPORT)
     writer = ReportWriter(model, question)
-    longest = int(model.llama.config.max_position_embeddings) - len(question) - patches - _ROOM
-    texts = {"train": [case.report for case in prepared.train], "validation": [c.report for c in prepared.validation]}
-    answers = {name: answer_array(words, text, longest) for name, text in texts.items()}
     adapters.choose_what_learns(stage, settings.finetune, writer)
     return writer, {name: {"labels": array} for name, array in answers.items()}
 
@@ -202,11 +215,6 @@ def _solve(
     gray = config["image_preprocess_cfg"]
     solver = ClosedForm(model, labels.shape[1], mean=float(gray["mean"]), std=float(gray["std"]))
     solver.solve(squares, np.where(np.isnan(known), np.nanmean(known, axis=0), known).astype(np.float32))
-
-
-def _patches(config: Mapping[str, Any]) -> int:
-    tower = config["clip_vision_cfg"]
-    return int(int(tower["image_size"]) // int(tower["patch_size"])) ** 2
 
 
 def _weights(labels: NDArray[np.float32]) -> torch.Tensor:
@@ -336,7 +344,5 @@ def _write_model(
     config: Mapping[str, Any],
     tokenizer: bytes | Path,
 ) -> None:
-    card, extra = lineage.inherit(settings.start, settings.card)
-    if stage in _NOTICES and settings.start is None:
-        card = card.model_copy(update={"notice": f"{_NOTICES[stage]} - {card.notice}"})
+    card, extra = lineage.inherit(settings.start, settings.card, stage)
     layout.write(folder, adapters.weights(model, settings), config, card, tokenizer=tokenizer, extra=extra)

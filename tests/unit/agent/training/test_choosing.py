@@ -125,7 +125,52 @@ def test_films_without_a_report_are_counted(folder: Path) -> None:
     path = folder / "films.csv"
     path.write_text(path.read_text("utf-8").replace("0,,There is no edema.", "0,,", 2), encoding="utf-8")
     prepared = choosing.prepare("align", read_settings(settings_file(folder)))
-    assert "left out: 2 films without a report" in prepared.left_out
+    assert "left out: 2 films without a report" in prepared.told
+
+
+@pytest.mark.parametrize("heading", ["Patient ID", "PatientID", "Patient", "patient_number", "subject_id", "MRN"])
+def test_a_column_that_looks_like_the_patient_is_refused_and_not_passed_over(folder: Path, heading: str) -> None:
+    path = folder / "films.csv"
+    path.write_text(path.read_text("utf-8").replace(",patient,", f",{heading},"), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=f"column '{heading}'.*name it `patient`"):
+        choosing.prepare("encoder", read_settings(settings_file(folder)))
+
+
+def test_other_headings_that_are_nearly_right_are_told(folder: Path) -> None:
+    path = folder / "films.csv"
+    path.write_text(path.read_text("utf-8").replace(",Cardiomegaly,", ",cardiomegaly,"), encoding="utf-8")
+    prepared = choosing.prepare("encoder", read_settings(settings_file(folder)))
+    assert "the column 'cardiomegaly' is ignored; did you mean 'Cardiomegaly'?" in prepared.told
+
+
+def test_films_that_name_no_patient_are_counted(folder: Path) -> None:
+    path = folder / "films.csv"
+    assert not [
+        line for line in choosing.prepare("encoder", read_settings(settings_file(folder))).told if "patient" in line
+    ]
+    path.write_text(path.read_text("utf-8").replace("2.png,2,", "2.png,,").replace("6.png,6,", "6.png,,"), "utf-8")
+    prepared = choosing.prepare("encoder", read_settings(settings_file(folder)))
+    assert "1 of 7 films name no patient: nobody checks that theirs are in one split alone" in prepared.told
+
+
+@pytest.mark.parametrize("split", ["test", "another"])
+def test_one_film_in_two_splits_is_refused(folder: Path, split: str) -> None:
+    """Under two names and of no patient, and in whatever split a model is judged by later."""
+    (folder / "copy.png").write_bytes((folder / "1.png").read_bytes())
+    Image.fromarray(np.full((40, 40), 3, np.uint8)).save(folder / "other.png")
+    path = folder / "films.csv"
+    path.write_text(f"{path.read_text('utf-8')}\nother.png,,50,{split},1,,x\ncopy.png,,50,{split},1,,x", "utf-8")
+    with pytest.raises(
+        ConfigurationError, match=rf"lines 3 \('train'\) and 12 \('{split}'\) are one and the same film"
+    ):
+        choosing.prepare("encoder", read_settings(settings_file(folder)))
+
+
+def test_one_film_twice_in_a_split_is_no_leak(folder: Path) -> None:
+    (folder / "copy.png").write_bytes((folder / "1.png").read_bytes())
+    path = folder / "films.csv"
+    path.write_text(f"{path.read_text('utf-8')}\ncopy.png,9,50,train,1,,x", encoding="utf-8")
+    assert len(choosing.prepare("encoder", read_settings(settings_file(folder))).train) == 8
 
 
 def test_the_demonstration_names_the_columns_that_it_lacks(folder: Path) -> None:

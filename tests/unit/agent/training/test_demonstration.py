@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +63,30 @@ def test_labels_and_view_say_what_a_film_shows(manifest: Path) -> None:
     shown = [name for name, said in demonstration.states_of(ill).items() if said]
     assert shown == ["AP", "Cardiomegaly", "Pleural Effusion", "Edema", "Pneumonia"]
     assert [name for name, said in demonstration.states_of(well).items() if said] == ["AP"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("agent.training.demonstration", "--folds", "21"), "21 folds of 20 patients: 2 folds are the least"),
+        (("agent.training.demonstration", "--folds", "1"), "1 folds of 20 patients"),
+        (("agent.training.demonstration", "--folds", "3", "--only", "3"), "--only names folds from 0 to 2"),
+        (("agent.training.proof", "--runs", "nothing"), "there is no file of texts"),
+    ],
+)
+def test_folds_that_cannot_be_made_are_refused_before_any_training(
+    manifest: Path, tmp_path: Path, asked: tuple[str, ...], words: str
+) -> None:
+    module, *rest = asked
+    folders = ("--images", str(manifest.parent), "--output", str(tmp_path / "runs"))
+    done = subprocess.run(
+        [sys.executable, "-m", module, str(manifest), *folders, *rest],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()

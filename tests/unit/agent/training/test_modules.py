@@ -8,10 +8,11 @@ import torch
 
 from agent.readers import prompt
 from agent.readers.cxr_llava import CxrLlavaModel
+from agent.training import adapters
 from agent.training.films import IGNORED, UNKNOWN, Films, augmented
 from agent.training.layout import configuration
 from agent.training.modules import LabelledTower, ReportWriter, learn_only
-from agent.training.settings import Shape
+from agent.training.settings import Finetune, Shape
 
 SHAPE = Shape(
     image_size=32, patch_size=16, tower_width=32, tower_layers=1, llama_width=32, llama_layers=1, llama_heads=2,
@@ -56,6 +57,32 @@ def test_loss_is_that_of_the_answer_as_the_reader_will_write_it(model: CxrLlavaM
             embedded = torch.cat([embedded, model.llama.embed_tokens(torch.tensor([answer[:at]], dtype=torch.long))], 1)
             losses.append(-model.next_logits(embedded).log_softmax(-1)[token].item())
     assert writer(pixels, padded)["loss"].item() == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+@pytest.mark.parametrize("stage", ["encoder", "align", "finetune"])
+def test_layers_that_are_computed_again_give_the_same_gradients(
+    model: CxrLlavaModel, pixels: torch.Tensor, stage: str
+) -> None:
+    learner: LabelledTower | ReportWriter
+    if stage == "encoder":
+        learner, labels = LabelledTower(model, 2, torch.ones(2)).train(), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    else:
+        learner, labels = ReportWriter(model, QUESTION).train(), torch.tensor([[9, 10, 2], [12, 2, IGNORED]])
+        adapters.choose_what_learns(stage, Finetune(), learner)
+
+    def gradients() -> list[torch.Tensor]:
+        learner.zero_grad()
+        learner(pixels, labels)["loss"].backward()
+        return [one.grad.clone() for one in learner.parameters() if one.grad is not None]
+
+    plain = gradients()
+    assert plain
+    learner.activation_checkpointing_enable(activation_checkpointing_kwargs=None)  # as the trainer calls it
+    again = gradients()
+    assert model.vision_tower.is_activation_checkpointing
+    assert model.llama.is_activation_checkpointing == (stage != "encoder")
+    assert len(again) == len(plain)
+    assert all(torch.allclose(one, other, atol=1e-6) for one, other in zip(again, plain, strict=True))
 
 
 def test_only_what_is_named_learns(model: CxrLlavaModel) -> None:

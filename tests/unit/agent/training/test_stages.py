@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from agent.readers import learned
 from agent.readers.cxr_llava import load
 from agent.readers.protocol import Generation
 from agent.training import lineage, stages
+from agent.training.choosing import Name
 from agent.training.settings import Card, read_settings
 from dicom_node.errors import ConfigurationError
 from tests.harness.node import wait_until
@@ -134,10 +136,47 @@ def test_a_tower_that_learns_on_is_not_left_without_a_word(films: Path, encoded:
     assert settings["encoder"]["learning_rate"] == 1e-6
 
 
-def test_align_moves_the_projection_and_nothing_else(films: Path, encoded: Path, tmp_path: Path) -> None:
+def test_align_moves_the_projection_alone_and_keeps_the_warning(films: Path, encoded: Path, tmp_path: Path) -> None:
     text = f'start = "{encoded / "model"}"'
     stages.run("align", read_settings(settings_file(films, "align.toml", text)), tmp_path / "run", say)
-    assert changed(encoded / "model", tmp_path / "run" / "model") == {"mm_projector"}
+    model = tmp_path / "run" / "model"
+    assert changed(encoded / "model", model) == {"mm_projector"}
+    notice = "LANGUAGE MODEL NOT TRAINED - ADAPTED MODEL - NOT VALIDATED"
+    assert load(model, "fp32", device="cpu").identity.notice == notice
+
+
+def test_a_model_whose_language_model_learned_says_no_longer_that_it_did_not(finetuned: Path) -> None:
+    assert load(finetuned / "model", "fp32", device="cpu").identity.notice == "ADAPTED MODEL - NOT VALIDATED"
+
+
+@pytest.mark.parametrize(
+    ("before", "stage", "after"),
+    [
+        ("LANGUAGE MODEL NOT TRAINED - X", "align", "LANGUAGE MODEL NOT TRAINED - mine"),
+        ("ONLY THE PROJECTION IS TRAINED - X", "align", "ONLY THE PROJECTION IS TRAINED - mine"),
+        ("ONLY THE PROJECTION IS TRAINED - X", "encoder", "LANGUAGE MODEL NOT TRAINED - mine"),
+        ("ONLY THE PROJECTION IS TRAINED - X", "finetune", "mine"),
+        (
+            f"LANGUAGE MODEL NOT TRAINED - {lineage.NOTICE}",
+            "align",
+            f"LANGUAGE MODEL NOT TRAINED - {lineage.NOTICE} - mine",
+        ),
+        ("", "align", "mine"),
+        (None, "encoder", "LANGUAGE MODEL NOT TRAINED - mine"),
+        (None, "align", "ONLY THE PROJECTION IS TRAINED - mine"),
+        (None, "finetune", "mine"),
+    ],
+)
+def test_a_notice_of_what_never_learned_stays_until_it_learned(
+    tmp_path: Path, before: str | None, stage: Name, after: str
+) -> None:
+    (tmp_path / "wetread.json").write_text(json.dumps({"name": "small", "notice": before}), encoding="utf-8")
+    start = None if before is None else tmp_path
+    card, _ = lineage.inherit(start, Card(notice="mine"), stage)
+    assert card.notice == after
+    unsaid = after.removesuffix("mine").removesuffix(" - ")
+    assert lineage.inherit(start, Card(notice=""), stage)[0].notice == unsaid
+    assert lineage.inherit(start, card, stage)[0].notice == after  # whoever writes it out gets it once
 
 
 def test_finetuning_leaves_the_tower_alone(encoded: Path, finetuned: Path) -> None:
@@ -186,8 +225,54 @@ def test_what_learns_on_keeps_what_it_is_scored_by_and_says_where_it_comes_from(
     assert reader.identity.notice == f"{notice} - ADAPTED MODEL - NOT VALIDATED"
     written = json.loads((model / "wetread.json").read_text(encoding="utf-8"))
     assert written["adapted_from"] == {"name": "small", "version": "7"}
-    assert lineage.inherit(model, Card())[1]["adapted_from"]["adapted_from"] == {"name": "small", "version": "7"}
+    assert lineage.inherit(model, Card(), "align")[1]["adapted_from"]["adapted_from"] == {
+        "name": "small",
+        "version": "7",
+    }
     assert "0123456789abcdef" in learned.read(model)
+
+
+def test_the_tower_can_learn_with_layers_that_are_computed_again(films: Path, tmp_path: Path) -> None:
+    path = settings_file(films, "saving.toml", encoder="activation_checkpointing = true\n")
+    path.write_text(path.read_text("utf-8").replace("epochs = 2", "epochs = 0.4"), encoding="utf-8")
+    assert stages.run("encoder", read_settings(path), tmp_path / "run", say)["steps"] == 2
+
+
+def test_a_view_that_was_exchanged_makes_another_run(films: Path, tmp_path: Path) -> None:
+    """The view is a label: `AP`."""
+    path = settings_file(films, "views.toml")
+    text = (
+        path.read_text("utf-8")
+        .replace('"films.csv"', '"views.csv"\nlabels = ["AP"]')
+        .replace("epochs = 2", "epochs = 0.4")
+    )
+    path.write_text(text, encoding="utf-8")
+    rows = (films / "films.csv").read_text("utf-8").splitlines()
+    for first, second in (("AP", "PA"), ("PA", "AP")):
+        views = ["view", *([first, second] * 6)]
+        lines = [f"{row},{view}" for row, view in zip(rows, views, strict=True)]
+        (films / "views.csv").write_text("\n".join(lines), encoding="utf-8")
+        if first == "AP":
+            stages.run("encoder", read_settings(path), tmp_path / "run", say)
+    with pytest.raises(ConfigurationError, match="other films or settings"):
+        stages.run("encoder", read_settings(path), tmp_path / "run", say)
+
+
+@pytest.mark.parametrize(
+    ("reserved", "words"), [(None, ""), (12 << 30, "; 12.0 GiB of the GPU were reserved at the most")]
+)
+def test_the_last_line_tells_the_memory_of_the_gpu(
+    films: Path, encoded: Path, tmp_path: Path, reserved: int | None, words: str
+) -> None:
+    """Of a run whose process ended before it wrote its model, so that its figures are those that it kept."""
+    run = tmp_path / "run"
+    shutil.copytree(encoded, run)
+    shutil.rmtree(run / "model")
+    kept = json.loads((run / "metrics.json").read_text(encoding="utf-8")) | {"gpu_bytes_reserved": reserved}
+    (run / "metrics.json").write_text(json.dumps(kept), encoding="utf-8")
+    said: list[str] = []
+    stages.run("encoder", read_settings(films / "encoder.toml"), run, said.append)
+    assert said[-1] == f"{run / 'model'}: a checkpoint in the published layout{words}"
 
 
 def test_a_model_lists_the_films_that_it_learned_from(films: Path, encoded: Path) -> None:
@@ -272,11 +357,46 @@ def test_settings_that_are_wrong_are_told_with_their_place(tmp_path: Path, line:
         read_settings(path)
 
 
-def test_the_commented_file_has_the_defaults(tmp_path: Path) -> None:
-    commented = Path(__file__).parents[4] / "deploy" / "training.toml"
-    lora = "[finetune.lora]\n"
+def test_the_published_size_without_room_for_words_is_refused_before_films_are_read(
+    films: Path, tmp_path: Path
+) -> None:
+    path = settings_file(films, "large.toml")
+    path.write_text(path.read_text("utf-8").replace("image_size = 32", "image_size = 512"), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"\[shape\] positions is 1024, of which question and film take 1[01]"):
+        stages.run("align", read_settings(path), tmp_path / "run", say)
+    assert not (tmp_path / "run").exists()
+
+
+LORA = "[finetune.lora]\n"
+
+
+def test_adapters_without_a_start_are_refused_before_films_are_read(films: Path, tmp_path: Path) -> None:
+    path = settings_file(films, "no_start.toml", lora=LORA)
+    with pytest.raises(ConfigurationError, match=r"\[finetune.lora\] adapts a model, and there is none to begin with"):
+        stages.run("finetune", read_settings(path), tmp_path / "run", say)
+    assert not (tmp_path / "run").exists()
+
+
+def test_adapters_on_a_language_model_that_never_learned_are_refused(
+    films: Path, encoded: Path, tmp_path: Path
+) -> None:
+    path = settings_file(films, "untaught.toml", f'start = "{encoded / "model"}"', lora=LORA)
+    with pytest.raises(ConfigurationError, match=r"leave out \[finetune.lora\], so that all of it learns"):
+        stages.run("finetune", read_settings(path), tmp_path / "run", say)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("section", ["", LORA])
+def test_the_commented_file_has_the_defaults(tmp_path: Path, section: str) -> None:
+    """As it ships all of the language model learns; the commented section, switched on, says its defaults too."""
+    text = (Path(__file__).parents[4] / "deploy" / "training.toml").read_text("utf-8")
+    before, head, after = text.partition(f"# {LORA}")
+    assert head
+    commented = tmp_path / "commented.toml"
+    after = re.sub(r"(?m)^# ", "", after) if section else after
+    commented.write_text(before + (section or head) + after, encoding="utf-8")
     bare = tmp_path / "bare.toml"
-    bare.write_text(f'[data]\nmanifest = "films.csv"\n{lora}', encoding="utf-8")
+    bare.write_text(f'[data]\nmanifest = "films.csv"\n{section}', encoding="utf-8")
     settings = read_settings(commented)
     expected = read_settings(bare)
     assert settings.model_dump(exclude={"data"}) == expected.model_dump(exclude={"data"})
