@@ -106,7 +106,7 @@ def eval(ctx: click.Context, /, **options: Any) -> None:  # noqa: A001  the name
     \b
     --output gets evaluation.md, evaluation.json, f1.png, roc.png and readings.jsonl. A run that was broken off goes on
     where it was, when it is called again with the same folder and reader. A folder with an evaluation of other texts,
-    or of a reader, is refused for --texts.
+    or of a reader, is refused for --texts, and one of texts for --reader.
 
     \b
     Exit codes: 0 done; 1 there is no text for any film, and the page says why; 2 wrong command line, manifest, texts or
@@ -176,10 +176,11 @@ def _from(
 ) -> tuple[Mapping[str, FilmReading], dict[str, Any]]:
     """What was written, and who wrote it."""
     from agent.evaluation import beforehand, provenance
-    from agent.evaluation.readings import read_head, read_texts
+    from agent.evaluation.readings import must_be_of, read_head, read_texts
 
     if texts is not None:
         found = read_texts(texts)
+        must_be_of(texts, found, cases)
         without = sum(case.id not in found for case in cases)
         if without:
             click.echo(f"warning: {texts} has no text for {without} of {len(cases)} films: see the page", err=True)
@@ -190,6 +191,7 @@ def _from(
             )
         return found, {"texts": texts.name, **read_head(texts), **provenance.of_texts(texts)}
     assert reader is not None
+    provenance.must_have_no_texts(output)
     model = chosen(surroundings, reader, options)
     warning = beforehand.learned_from(model.folder, cases)
     if warning:

@@ -256,7 +256,7 @@ def _texts(
     """The films and what the AI wrote about them; who it was; and its folder, where it wrote just now."""
     from agent.commands import eval as evaluating
     from agent.evaluation.beforehand import warned
-    from agent.evaluation.readings import read_head, read_texts
+    from agent.evaluation.readings import must_be_of, read_head, read_texts
     from agent.manifest import read_manifest
 
     cases = evaluating.chosen_cases(
@@ -268,6 +268,7 @@ def _texts(
     if making.readings is not None:
         file = making.readings / "readings.jsonl" if making.readings.is_dir() else making.readings
         found, who, folder = read_texts(file), {**read_head(file), **warned(file)}, None
+        must_be_of(file, found, cases)
     else:
         model = evaluating.chosen(surroundings, str(making.reader), {**options, "with_scores": False})
         file = making.key.with_name(f"{making.output.name}.readings.jsonl")

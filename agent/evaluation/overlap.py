@@ -58,4 +58,7 @@ def _by_models(texts: Sequence[str], references: Sequence[str], models: Path | N
     if models is None or not models.is_dir() or importlib.util.find_spec("radeval") is None:
         return [Overlap(name, None, ABSENT) for name in NEED_MODELS]
     figures = measure(texts, references, models)
-    return [Overlap(name, figures[name], "" if figures[name] is not None else ABSENT) for name in NEED_MODELS]
+    return [
+        Overlap(name, None, figure) if isinstance(figure, str) else Overlap(name, figure)
+        for name, figure in ((name, figures[name]) for name in NEED_MODELS)
+    ]

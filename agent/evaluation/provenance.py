@@ -48,6 +48,15 @@ def must_be_free(output: Path, texts: Path) -> None:
         raise ReadingsError(f"{output} has the evaluation of other texts; name another --output folder")
 
 
+def must_have_no_texts(output: Path) -> None:
+    """Raises ReadingsError where the folder has an evaluation of texts: a reader's would be written over it.
+
+    A folder with readings is a reader's, even if these were judged as texts since.
+    """
+    if not (output / "readings.jsonl").is_file() and _judged(output / "evaluation.json") is not None:
+        raise ReadingsError(f"{output} has the evaluation of texts, not of a reader; name another --output folder")
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as opened:
@@ -55,9 +64,9 @@ def digest(path: Path) -> str:
 
 
 def _judged(page: Path) -> str | None:
-    """By an evaluation's JSON; None where it is of a reader, older, or something else."""
+    """By an evaluation's JSON; None where it is of a reader, older, something else, or not there."""
     try:
         found: str | None = json.loads(page.read_bytes())["heading"].get(_TEXTS)
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, AttributeError, TypeError):
         return None
     return found

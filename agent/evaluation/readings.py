@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,10 +16,11 @@ from agent.evaluation import continuations, films
 from agent.imaging.decoder import DecoderProcess
 from agent.imaging.stored import UndecodableImage
 from agent.manifest import Case
+from agent.readers import learned
 from agent.readers.protocol import Generation, Reader, Scores, Serves, UnreadableText
 from dicom_node.errors import ConfigurationError, NotFound
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 NOT_THERE: Final = "not-in-the-texts"  # why a film has no text, where a file of texts is judged
 EMPTY: Final = "empty-text"
 _WANTED: Final = 'one JSON object a line is wanted: {"id": ..., "text": ...}'
@@ -41,7 +43,10 @@ class ReadingsError(ConfigurationError):
 
 @dataclass(frozen=True, slots=True)
 class FilmReading:
-    """What a reader wrote about one film. trouble: the code of why there is no text, else empty."""
+    """What a reader wrote about one film. trouble: the code of why there is no text, else empty.
+
+    film: `learned.digest` of the file that was read; empty where there was none, or another program wrote.
+    """
 
     id: str
     text: str
@@ -49,6 +54,7 @@ class FilmReading:
     tokens: int = 0
     seconds: float = 0.0
     scores: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    film: str = ""
 
 
 class Readings:
@@ -56,7 +62,7 @@ class Readings:
 
     def __init__(self, path: Path, who: Mapping[str, Any]) -> None:
         """Raises ReadingsError where the file has readings of another reader."""
-        self._path = path
+        self.path = path
         self._head = {"format": _FORMAT, **who}
         self.done: dict[str, FilmReading] = {}
         if path.is_file() and path.stat().st_size:
@@ -68,24 +74,31 @@ class Readings:
     def append(self, reading: FilmReading) -> None:
         """Keep one more."""
         self.done[reading.id] = reading
-        with self._path.open("a", encoding="utf-8") as opened:
+        with self.path.open("a", encoding="utf-8") as opened:
             opened.write(json.dumps(_plain(reading)) + "\n")
 
     def _resume(self) -> None:
-        head, *lines = self._path.read_text(encoding="utf-8").splitlines()
-        if json.loads(head) != self._head:
+        try:
+            head, *lines = self.path.read_text(encoding="utf-8").splitlines()
+            ours = {**json.loads(head), "format": _FORMAT} == self._head  # lines of format 1 lack the film
+        except (ValueError, TypeError) as error:
             raise ReadingsError(
-                f"{self._path} has the readings of another reader or other settings; name another --output folder"
+                f"{self.path} does not say in its first line who reads: it is damaged; delete it, or name another "
+                f"--output folder"
+            ) from error
+        if not ours:
+            raise ReadingsError(
+                f"{self.path} has the readings of another reader or other settings; name another --output folder"
             )
         whole = []
         for line in lines:
             try:
                 reading = FilmReading(**json.loads(line))
-            except json.JSONDecodeError:  # the line at which it was broken off
+            except (ValueError, TypeError):  # the line at which it was broken off, or damaged: read again from there
                 break
             self.done[reading.id] = reading
             whole.append(line)
-        self._path.write_text("".join(f"{line}\n" for line in (head, *whole)), encoding="utf-8")
+        self.path.write_text("".join(f"{line}\n" for line in (head, *whole)), encoding="utf-8")
 
 
 def _plain(reading: FilmReading) -> dict[str, Any]:
@@ -145,15 +158,39 @@ def _read_line(line: bytes, *, first: bool) -> FilmReading | None:
         row["text"],
         trouble or ("" if row["text"].strip() else EMPTY),
         scores=MappingProxyType(_scores(row.get("scores"))),
+        film=row["film"] if isinstance(row.get("film"), str) else "",
     )
 
 
 def _scores(given: Any) -> dict[str, float]:
     if given is None:
         return {}
-    if not isinstance(given, dict) or not all(type(value) in {int, float} for value in given.values()):
+    if not isinstance(given, dict) or not all(
+        type(value) in {int, float} and math.isfinite(value) for value in given.values()
+    ):
         raise _Unusable('"scores" is no object with a number for each finding')
     return {label: float(value) for label, value in given.items()}
+
+
+def must_be_of(path: Path, readings: Mapping[str, FilmReading], cases: Iterable[Case]) -> None:
+    """Nobody's text goes to another's film: ids such as 1, 2, 3 are usual, and a film may be replaced under its name.
+
+    Raises ReadingsError where a film is there and is another than the one that was read under the same id.
+    """
+    others = [
+        case.line
+        for case in cases
+        if (known := readings.get(case.id)) and known.film and case.image.is_file() and _digest(case) != known.film
+    ]
+    if others:
+        raise ReadingsError(
+            f"{path}: {len(others)} of these films are other files than those that were read under the same id "
+            f"(the first in line {others[0]} of the manifest); read these films into another folder"
+        )
+
+
+def _digest(case: Case) -> str:
+    return learned.digest(case.image) if case.image.is_file() else ""
 
 
 def complete(readings: Mapping[str, FilmReading], cases: Iterable[Case]) -> dict[str, FilmReading]:
@@ -181,7 +218,11 @@ def read_films(
     with_scores: bool,
     progress: Callable[[int], None],
 ) -> None:
-    """Read every film that `readings` lacks, several at once where the reader can. `progress` is told of each."""
+    """Read every film that `readings` lacks, several at once where the reader can. `progress` is told of each.
+
+    Raises ReadingsError where `readings` has the text of another film under an id (`must_be_of`).
+    """
+    must_be_of(readings.path, readings.done, cases)
     left = [case for case in cases if case.id not in readings.done]
     with ExitStack() as stack:
         workers = 1
@@ -228,10 +269,10 @@ class _One:
 
     def read(self, case: Case, film: Any) -> FilmReading:
         if isinstance(film, UndecodableImage):
-            return FilmReading(case.id, "", film.code)
+            return FilmReading(case.id, "", film.code, film=_digest(case))
         scores = continuations.score(self._scorer, film, self._pairs) if self._scorer else {}
         try:
             said = self._reader.report(film, self._generation)
         except UnreadableText as error:
-            return FilmReading(case.id, "", error.code, scores=MappingProxyType(scores))
-        return FilmReading(case.id, said.text, "", said.tokens, said.seconds, MappingProxyType(scores))
+            return FilmReading(case.id, "", error.code, scores=MappingProxyType(scores), film=_digest(case))
+        return FilmReading(case.id, said.text, "", said.tokens, said.seconds, MappingProxyType(scores), _digest(case))

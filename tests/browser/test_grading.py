@@ -30,6 +30,12 @@ def tab(browser: Browser, kept: object = None) -> tuple[BrowserContext, Page]:
     return context, context.new_page()
 
 
+def onward(page: Page) -> None:
+    """Press Enter once the page has given its button the focus: a browser may do so after the page has loaded."""
+    expect(page.locator(":focus")).to_contain_text("Enter", timeout=PATIENCE)
+    page.keyboard.press("Enter")
+
+
 def graded(page: Page, letter: str, position: int, onward: str) -> None:
     """Wait until the film is there, press a key, wait for the next page."""
     expect(page).to_have_title(f"{position} of 4 - Reader study", timeout=PATIENCE)
@@ -46,10 +52,10 @@ def test_two_raters_grade_by_keyboard_and_go_on_after_a_restart(
         base = served(app)
         context, page = tab(browser)
         page.goto(f"{base}{links['ann']}")
-        page.keyboard.press("Enter")
+        onward(page)
         page.wait_for_url(f"{base}/")
         assert violations(page) == []
-        page.keyboard.press("Enter")
+        onward(page)
         graded(page, "a", 1, "/item/2")
         assert violations(page) == []
         expect(page.locator("button.grade-A")).to_have_attribute("aria-disabled", "false", timeout=PATIENCE)
@@ -72,21 +78,21 @@ def test_two_raters_grade_by_keyboard_and_go_on_after_a_restart(
         context, page = tab(browser, kept)
         page.goto(base)
         expect(page.get_by_text("2 of 4 graded.")).to_be_visible()
-        page.keyboard.press("Enter")
+        onward(page)
         graded(page, "b", 3, "/item/4")
         graded(page, "B", 4, "/finish")
-        page.keyboard.press("Enter")
+        onward(page)
         expect(page.get_by_text("Finished. Thank you.")).to_be_visible()
         context.close()
 
         context, page = tab(browser)
         page.goto(f"{base}{links['ben']}")
-        page.keyboard.press("Enter")
+        onward(page)
         page.wait_for_url(f"{base}/")
-        page.keyboard.press("Enter")
+        onward(page)
         for position in range(1, 5):
             graded(page, "a", position, f"/item/{position + 1}" if position < 4 else "/finish")
-        page.keyboard.press("Enter")
+        onward(page)
         expect(page.get_by_text("Finished. Thank you.")).to_be_visible()
         context.close()
 
@@ -110,7 +116,7 @@ def test_two_tabs_and_a_server_that_is_away_lose_nothing(
         base = served(app)
         context, page = tab(browser)
         page.goto(f"{base}{link}")
-        page.keyboard.press("Enter")
+        onward(page)
         page.wait_for_url(f"{base}/")
         page.goto(f"{base}/item/1")
         other = context.new_page()

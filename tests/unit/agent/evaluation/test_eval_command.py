@@ -314,6 +314,22 @@ def test_texts_do_not_go_where_a_reader_wrote(manifest: Path, texts: Path, tmp_p
     assert run("--manifest", manifest, "--output", out, "--texts", out / "readings.jsonl").exit_code == 0
 
 
+def test_a_reader_does_not_go_where_texts_were_judged(manifest: Path, texts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run("--manifest", manifest, "--output", out, "--texts", texts).exit_code == 0
+    kept = (out / "evaluation.md").read_bytes()
+    of_a_reader = ("--reader", "cxr_llava", "--precision", "fp32", "--no-scores")
+    refused = run("--manifest", manifest, "--output", out, *of_a_reader)
+    assert isinstance(refused.exception, ReadingsError)
+    assert "the evaluation of texts, not of a reader; name another --output" in str(refused.exception)
+    assert (out / "evaluation.md").read_bytes() == kept
+
+    again = tmp_path / "again"  # what a reader wrote, judged as texts too, is still the reader's
+    assert run("--manifest", manifest, "--output", again, *of_a_reader).exit_code == 0
+    assert run("--manifest", manifest, "--output", again, "--texts", again / "readings.jsonl").exit_code == 0
+    assert run("--manifest", manifest, "--output", again, *of_a_reader).exit_code == 0
+
+
 def test_a_misspelled_column_beside_good_ones_is_named(manifest: Path, texts: Path, tmp_path: Path) -> None:
     manifest.write_text(manifest.read_text("utf-8").replace("Edema", "Edemas", 1), encoding="utf-8")
     result = run("--manifest", manifest, "--texts", texts, "--output", tmp_path / "out")

@@ -16,6 +16,7 @@ from PIL import Image
 from agent.cli import wetread
 from agent.commands.reader_study import make
 from agent.evaluation.blinding import TELLS
+from agent.evaluation.readings import ReadingsError
 from agent.readers import demonstration_checkpoint, learned
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, NotFound, WrongState
@@ -378,3 +379,13 @@ def test_half_a_command_line_says_what_is_missing(tmp_path: Path, sources: tuple
     manifest, _ = write_sources(tmp_path, 2)
     result = run("make", "--manifest", manifest, "--output", tmp_path / "S", *sources)
     assert (result.exit_code, "name either --readings or --reader" in result.output) == (2, True)
+
+
+def test_no_film_is_packed_with_the_text_of_another(tmp_path: Path) -> None:
+    manifest, texts = write_sources(tmp_path)
+    rows = [json.loads(line) for line in texts.read_text().splitlines()]
+    texts.write_text("".join(json.dumps({**row, "film": "0" * 16}) + "\n" for row in rows))
+    refused = run("make", "--manifest", manifest, "--readings", texts, "--output", tmp_path / "S")
+    assert isinstance(refused.exception, ReadingsError)
+    assert "films are other files than those that were read under the same id" in str(refused.exception)
+    assert not (tmp_path / "S").exists()

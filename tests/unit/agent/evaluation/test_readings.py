@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from agent.evaluation.readings import FilmReading, Readings, ReadingsError, read_films, read_texts
+from agent.evaluation.readings import FilmReading, Readings, ReadingsError, must_be_of, read_films, read_texts
 from agent.manifest import Case
 from agent.readers.protocol import Generation, ReaderIdentity, Reading, UnreadableText
 
@@ -94,6 +95,61 @@ def test_readings_of_another_reader_are_not_mixed_in(cases: list[Case], tmp_path
         Readings(tmp_path / "readings.jsonl", {**WHO, "digest": "1" * 64})
 
 
+@pytest.mark.parametrize("head", [b"", b"\n", b'{"format": 1', b"\xff\xfe"])
+def test_readings_whose_first_line_is_damaged_are_refused_in_words(
+    cases: list[Case], tmp_path: Path, head: bytes
+) -> None:
+    path = tmp_path / "readings.jsonl"
+    run(cases, Gray(), path)
+    damaged = b"\n".join([head, *path.read_bytes().split(b"\n")[1:]])
+    path.write_bytes(damaged)
+    with pytest.raises(ReadingsError, match=r"does not say in its first line who reads: it is damaged; delete it"):
+        Readings(path, WHO)
+    assert path.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("line", ["[]", "{}", '{"id": "0", "strange": 1}', "null"])
+def test_films_are_read_again_from_a_damaged_line_on(cases: list[Case], tmp_path: Path, line: str) -> None:
+    path = tmp_path / "readings.jsonl"
+    whole = run(cases, Gray(), path).done
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines[:2], line, *lines[3:]]) + "\n", encoding="utf-8")
+    assert run(cases, Gray(), path).done == whole
+    assert path.read_text(encoding="utf-8").splitlines() == lines
+
+
+def test_a_run_of_an_older_version_goes_on(cases: list[Case], tmp_path: Path) -> None:
+    path = tmp_path / "readings.jsonl"
+    run(cases, Gray(), path)
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines[0]["format"] = 1
+    for line in lines[1:]:
+        del line["film"]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    reader = Gray()
+    assert len(run(cases, reader, path).done) == len(cases)
+    assert reader.read == 0
+
+
+def test_no_film_gets_the_text_of_another_that_had_its_id(cases: list[Case], tmp_path: Path) -> None:
+    path = tmp_path / "readings.jsonl"
+    run(cases, Gray(), path)
+    must_be_of(path, read_texts(path), cases)
+    Image.fromarray(np.full((40, 40), 7, np.uint8)).save(cases[0].image)
+    reader, kept = Gray(), path.read_bytes()
+    with pytest.raises(
+        ReadingsError, match=rf"1 of these films are other files .*line {cases[0].line} of the manifest"
+    ):
+        run(cases, reader, path)
+    with pytest.raises(ReadingsError, match="other files than those that were read under the same id"):
+        must_be_of(path, read_texts(path), cases)
+    assert (reader.read, path.read_bytes()) == (0, kept)
+
+    cases[0].image.unlink()  # texts may be judged where the films are not
+    must_be_of(path, read_texts(path), cases)
+    must_be_of(path, {cases[1].id: FilmReading(cases[1].id, "Another program's text.")}, cases)
+
+
 def test_texts_of_others_and_our_own_readings_are_read_alike(cases: list[Case], tmp_path: Path) -> None:
     done = run(cases, Gray(), tmp_path / "readings.jsonl").done
     again = read_texts(tmp_path / "readings.jsonl")
@@ -117,6 +173,8 @@ def test_texts_of_others_and_our_own_readings_are_read_alike(cases: list[Case], 
         ('{"id": "a"}', 'line 1: "text" is not there; one JSON'),
         ('{"id": "a", "text": "x", "scores": [1]}', 'line 1: "scores" is no object'),
         ('{"id": "a", "text": "x", "scores": {"Edema": null}}', 'line 1: "scores" is no object'),
+        ('{"id": "a", "text": "x", "scores": {"Edema": NaN}}', 'line 1: "scores" is no object'),
+        ('{"id": "a", "text": "x", "scores": {"Edema": -Infinity}}', 'line 1: "scores" is no object'),
         ('{"id": "a", "text": "x", "trouble": 5}', 'line 1: "trouble" is no text'),
     ],
 )
