@@ -31,7 +31,7 @@ from reports.objects.frame import encode
 from reports.objects.key_object import build_rejection
 from reports.objects.measurement import NothingToCode, build_measurement_report
 from reports.objects.secondary_capture import build_captures
-from reports.page.fonts import FontMissing, Fonts, find_fonts
+from reports.page.fonts import Fonts, NotPrintable, find_fonts
 from reports.tables import Event
 
 _DICOM: Final = frozenset({Kind.BASIC_TEXT, Kind.TID1500, Kind.PDF, Kind.SC})
@@ -169,7 +169,7 @@ def parcels(
                 older = earlier.get(destination.name, {}).get(kind)
                 replaced = report.replaced(stage, destination.name) if kind is Kind.ORU else ()
                 pieces = press.pieces(kind, stage, master, older, replaced)
-            except (FontMissing, NoIdentifierSystem, NothingToCode) as error:
+            except (NotPrintable, NoIdentifierSystem, NothingToCode) as error:
                 left_out.append(LeftOut(destination.name, kind, str(error)))
                 continue
             packets += [_packet(destination, kind, stage, master, piece) for piece in pieces]

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from pydicom import Dataset, FileDataset, dcmread
+from pydicom import DataElement, Dataset, FileDataset, dcmread
+from pydicom.dataelem import RawDataElement
 
 from dicom_node.errors import WetreadError
 from dicom_node.headers import UNREADABLE
@@ -21,6 +22,9 @@ from reports.objects.tree import meaning_of, plain
 DEEPEST: Final = 32  # levels; a report has five
 MOST_ITEMS: Final = 5000
 FLAGS: Final = ("CompletionFlag", "VerificationFlag", "PreliminaryFlag", "ContentQualification")
+# All SR classes and Key Object Selection; only Macular Grid Thickness and Volume Report is numbered elsewhere.
+_CLASSES: Final = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.79.1")
+_UNDEFINED: Final = 0xFFFFFFFF  # length of what has a delimiter at its end instead
 _PATIENT: Final = ("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex")
 _STUDY: Final = ("StudyDate", "StudyTime", "AccessionNumber", "StudyDescription", "StudyInstanceUID")
 
@@ -58,24 +62,41 @@ class Outline:
 
 
 def read_report(payload: bytes) -> Dataset:
-    """Parse a Part 10 file that holds a structured report. Raises NoReport."""
+    """Parse a Part 10 file that holds a structured report or a key object selection. Raises NoReport."""
     document = read_object(payload)
-    if "ContentSequence" not in document and "ConceptNameCodeSequence" not in document:
+    if not has_content_items(document):
         name = getattr(document.get("SOPClassUID"), "name", "an object without SOP Class")
-        raise NoReport(f"no structured report, but {name}")
+        hint = "; its pages come out with: dcm2pdf FILE PAGES.pdf" if "EncapsulatedDocument" in document else ""
+        raise NoReport(f"no structured report, but {name}{hint}")
+    if not document.get("ContentSequence"):
+        raise NoReport("a report with no content, which is none: is the file whole?")
     return document
 
 
+def has_content_items(document: Dataset) -> bool:
+    """Is it of a class with a tree of content items: structured reports and key object selections (PS3.3 A.35)?"""
+    return plain(document, "SOPClassUID").startswith(_CLASSES)
+
+
 def read_object(payload: bytes) -> FileDataset:
-    """Parse any Part 10 file. Raises NoReport: it cannot be read."""
+    """Parse any Part 10 file. Raises NoReport: it cannot be read, or ends too early."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they quote what stands in the header
             document = dcmread(io.BytesIO(payload))
+            if not all(_is_whole(element) for element in document.values()):
+                raise NoReport("the file is cut: an element is longer than what is left of it; get it once more")
             document.decode()
     except (*UNREADABLE, OSError) as error:
         raise NoReport(f"no readable DICOM file ({type(error).__name__})") from error
     return document
+
+
+def _is_whole(element: RawDataElement | DataElement) -> bool:
+    """Has it as many bytes as it says? What pydicom parses at once, sequences without length, it refuses if cut."""
+    if not isinstance(element, RawDataElement) or element.length == _UNDEFINED:
+        return True
+    return len(element.value or b"") == element.length
 
 
 def outline(document: Dataset) -> Outline:
@@ -94,6 +115,26 @@ def outline(document: Dataset) -> Outline:
         )
     except UNREADABLE as error:
         raise NoReport(f"its content cannot be read ({type(error).__name__})") from error
+
+
+def shown(found: Outline) -> Iterator[Line]:
+    """The items that a page shows: all but who observed, and what is said of the report as a whole, with all below.
+
+    A modifier below an item stays: "Pneumothorax" with "Presence: Absent" below it means the opposite without that.
+    """
+    hidden_below: int | None = None
+    for line in found.lines:
+        if hidden_below is not None and line.depth > hidden_below:
+            continue
+        hidden_below = line.depth if _is_context(line) else None
+        if hidden_below is None:
+            yield line
+
+
+def _is_context(line: Line) -> bool:
+    """Language and procedure are modifiers of the root (PS3.16 TID 1204 and 2000)."""
+    of_the_root = line.depth == 0 and line.relationship == "HAS CONCEPT MOD"
+    return of_the_root or line.relationship == "HAS OBS CONTEXT"
 
 
 def _walk(document: Dataset) -> Iterator[Line]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
 from typing import Any
 
 from pydicom import Dataset
 
 from dicom_node.characters import disarm
-from reports.outline import Line, Outline, outline
+from reports.outline import Line, outline, shown
 from reports.tables import ENDED, Report
 
 _UNKNOWN = "\ufffd"  # a header may hold anything
 _LONGEST_REASON = 160  # characters: the line stands on every page of a PDF
-_HIDDEN = frozenset({"HAS OBS CONTEXT", "HAS CONCEPT MOD"})  # who observed, in which language: in the JSON form only
 
 
 def as_text(document: Dataset, *, width: int = 100) -> str:
@@ -33,7 +31,7 @@ def as_text(document: Dataset, *, width: int = 100) -> str:
         *(f"Verified by {who}" for who in found.verified_by),
     ]
     lines = [line.rstrip() for line in head]
-    for line in _visible(found):
+    for line in shown(found):
         lines.extend(_written(line, width))
     if found.cut:
         lines.extend(["", "(There is more than is shown here.)"])
@@ -76,26 +74,14 @@ def as_json(document: Dataset) -> dict[str, Any]:
     }
 
 
-def _visible(found: Outline) -> Iterator[Line]:
-    """Leave out context items and what is below them."""
-    hidden_below: int | None = None
-    for line in found.lines:
-        if hidden_below is not None and line.depth > hidden_below:
-            continue
-        hidden_below = line.depth if line.relationship in _HIDDEN else None
-        if hidden_below is None:
-            yield line
-
-
 def _written(line: Line, width: int) -> list[str]:
     indent = "  " * line.depth
     if line.value_type == "CONTAINER":
         return ["", f"{indent}{line.name.upper() if line.depth == 0 else line.name}"]
     words = line.value or "-"
-    # A text under the heading of its section needs no label; everything else does.
-    labeled = (
-        words if line.value_type == "TEXT" and line.depth == 1 else f"{line.name}: {words}" if line.name else words
-    )
+    # A text under the heading of its section needs no label; everything else does, what modifies the section as well.
+    is_content = line.value_type == "TEXT" and line.depth == 1 and line.relationship == "CONTAINS"
+    labeled = words if is_content or not line.name else f"{line.name}: {words}"
     wrapped = [
         part
         for paragraph in labeled.splitlines()

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from dicom_node import audit
 from dicom_node.files import read_document, write_document
 from dicom_node.worklist import Outgoing
-from reports.findings import Finding, extract
+from reports.addenda import findings_in_all
+from reports.findings import Finding
 from reports.objects.content import read_content
 from reports.outbox import LeftOut, Packet
 
@@ -43,8 +44,8 @@ def store(folder: Path, packets: Sequence[Packet]) -> list[Outgoing]:
 
 
 def findings_in(document: Dataset) -> tuple[Finding, ...]:
-    """What the text of a narrative of ours says."""
-    return tuple(extract(read_content(document).narrative).by_label.values())
+    """What the text of a narrative of ours says, its addenda in their order."""
+    return findings_in_all(read_content(document))
 
 
 def tell_of(tx: Session, study_id: int, left_out: Sequence[LeftOut], now: datetime, *, actor: str) -> None:

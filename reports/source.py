@@ -97,6 +97,14 @@ def normalize(source: Dataset, config: ReportsConfig) -> Dataset:
     return normal
 
 
+def legible(source: Dataset, keyword: str, config: ReportsConfig) -> str:
+    """A text for people, in the character set of which `normalize` takes it; as it stands where it is in none."""
+    try:
+        return _text(source, keyword, _charset(source, Charset.declared([])), config)
+    except SourceUnusable:
+        return joined(source.get(keyword))
+
+
 def of_one_study(sources: Sequence[Dataset]) -> None:
     """Make sure that normalized sources belong to one study of one patient. Raises SourceUnusable."""
     for keyword, code in (

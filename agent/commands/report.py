@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import click
 
 from agent.cli import EXIT_FAILED, Surroundings
 from agent.commands.assess import assess
+from agent.commands.outcomes import outcomes
 from agent.commands.session import as_json, config_of, open_database, print_json
 from agent.commands.withdraw import withdraw
 from dicom_node.errors import NotFound, WetreadError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from reports.comparison import Change
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True)
+_PLACES = ("/", "./", "../", "~")  # begins so: a file, and no number of a study
 _COLORS = MappingProxyType({"-": "red", "+": "green"})
 
 
@@ -39,6 +42,7 @@ def report() -> None:
 
 report.add_command(withdraw)
 report.add_command(assess)
+report.add_command(outcomes)
 
 
 @report.command()
@@ -129,6 +133,8 @@ def _document(surroundings: Surroundings, what: str, number: int | None = None) 
 
     file = Path(what)
     if not file.is_file():
+        if what.startswith(_PLACES) or file.suffix.lower() == ".dcm" or what in {".", ".."}:
+            raise NotFound(f"{what}: no such file")
         payload, state = _of_a_study(surroundings, what, number)
         return read_report(payload), state
     try:
@@ -184,19 +190,25 @@ def _rendered(document: Dataset, state: str, form: str) -> bytes:
         from reports.html import as_html
 
         return as_html(sheet).encode()
-    from datetime import UTC, datetime
-
     from reports.page.fonts import find_fonts
     from reports.page.pdf import as_pdf
 
-    written = f"{document.get('ContentDate') or '19700101'}{(document.get('ContentTime') or '000000')[:6]}"
-    return as_pdf(sheet, fonts=find_fonts(), created=datetime.strptime(written, "%Y%m%d%H%M%S").replace(tzinfo=UTC))
+    return as_pdf(sheet, fonts=find_fonts(), created=_written_at(document))
+
+
+def _written_at(document: Dataset) -> datetime:
+    """When the content was written, for the file's own dates; another maker may have put anything there."""
+    written = f"{document.get('ContentDate') or ''}{(document.get('ContentTime') or '')[:6]}"
+    try:
+        return datetime.strptime(written, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _findings(file: Path, *, own_only: bool) -> Iterator[dict[str, object]]:
     from reports.checks import problems_of
     from reports.checks.foreign import is_ours, problems_of_a_foreign
-    from reports.outline import NoReport, read_object
+    from reports.outline import NoReport, has_content_items, read_object
 
     try:
         document = read_object(file.read_bytes())
@@ -209,7 +221,7 @@ def _findings(file: Path, *, own_only: bool) -> Iterator[dict[str, object]]:
         return
     from reports.validators import opinions
 
-    for opinion in opinions(file):
+    for opinion in opinions(file, has_content_items=has_content_items(document)):
         yield {"tool": opinion.tool, "installed": opinion.installed, "findings": list(opinion.findings)}
 
 

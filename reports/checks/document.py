@@ -12,6 +12,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     EncapsulatedPDFStorage,
+    EnhancedSRStorage,
     KeyObjectSelectionDocumentStorage,
     SecondaryCaptureImageStorage,
 )
@@ -20,6 +21,7 @@ from dicom_node.errors import WetreadError
 from dicom_node.headers import UNREADABLE
 from dicom_node.kinds import Stage
 from reports.charset import UTF_8
+from reports.checks.assessment import of_an_assessment
 from reports.checks.elements import of_the_charset, of_the_elements, of_the_encoding, of_the_file_meta, written
 from reports.checks.key_object import of_a_key_object, of_the_rejected
 from reports.checks.measurement import of_a_measurement_report, of_the_master
@@ -63,6 +65,8 @@ _RULES: Mapping[str, Rules] = MappingProxyType(
         SecondaryCaptureImageStorage: of_a_capture,
     }
 )
+# What is made on a person's command and never sent has rules for who looks at a file; the gate does not let it out.
+_RULES_OF_FILES: Mapping[str, Rules] = MappingProxyType({**_RULES, EnhancedSRStorage: of_an_assessment})
 # What must hold between a document and the one that it was made from.
 _AGREEMENTS: Mapping[str, Callable[[Dataset, Dataset], Iterator[str]]] = MappingProxyType(
     {
@@ -151,7 +155,7 @@ def check_payload(
 
 def problems_of(document: Dataset) -> tuple[str, ...]:
     """What is wrong with a document by itself, one phrase each; empty where nothing is. For who looks at a file."""
-    return tuple(dict.fromkeys(_of_the_document(document)))
+    return tuple(dict.fromkeys(_of_the_document(document, _RULES_OF_FILES)))
 
 
 def differing(film: Dataset, other: Dataset, config: ReportsConfig) -> tuple[str, ...]:
@@ -168,15 +172,15 @@ def _refuse(problems: list[str]) -> None:
         raise DocumentRefused(tuple(dict.fromkeys(problems)))
 
 
-def _of_the_document(document: Dataset) -> Iterator[str]:
+def _of_the_document(document: Dataset, rules: Mapping[str, Rules] = _RULES) -> Iterator[str]:
     """What must hold of every document of its kind, whoever it is about."""
-    yield from _of_the_content(document)
-    if plain(document, "SOPClassUID") in _RULES:
+    yield from _of_the_content(document, rules)
+    if plain(document, "SOPClassUID") in rules:
         yield from of_the_encoding(document)
 
 
-def _of_the_content(document: Dataset) -> Iterator[str]:
-    rules = _RULES.get(plain(document, "SOPClassUID"))
+def _of_the_content(document: Dataset, every: Mapping[str, Rules] = _RULES) -> Iterator[str]:
+    rules = every.get(plain(document, "SOPClassUID"))
     if rules is None:
         yield "SOPClassUID is none of those that are made here"
         return

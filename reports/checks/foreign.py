@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydicom import FileDataset
+from pydicom import Dataset, FileDataset
 
 from reports.checks.elements import of_the_elements
 from reports.checks.structure import referenced
@@ -16,7 +16,7 @@ from reports.objects.tree import plain
 _LEGAL = frozenset({"a private element is present"})  # of another maker it is no fault
 
 
-def is_ours(document: FileDataset) -> bool:
+def is_ours(document: Dataset) -> bool:
     """Does a document say that this program wrote it?"""
     return plain(document, "Manufacturer") == plain(document, "ManufacturerModelName") == "wetread"
 

@@ -118,10 +118,10 @@ _VERIFIED: Final = MappingProxyType(
 )
 
 
-def of_the_attributes(document: Dataset, also: Iterable[str] = ()) -> Iterator[str]:
-    """Type 1 attributes have values, type 2 attributes are there. also: further ones of type 2."""
+def of_the_attributes(document: Dataset, also: Iterable[str] = (), *, without: tuple[str, ...] = ()) -> Iterator[str]:
+    """Type 1 attributes have values, type 2 attributes are there. also: further ones of type 2. without: of type 1."""
     for keyword in _FILLED:
-        if not document.get(keyword):
+        if keyword not in without and not document.get(keyword):
             yield f"{keyword} is missing or empty"
     for keyword in (*_PRESENT, *also):
         if keyword not in document:

@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Final
+
 from pydicom import Dataset
 
 from dicom_node.kinds import Stage
+from reports.checks.foreign import is_ours
+from reports.objects import tree
 from reports.objects.content import NotOurs
 from reports.objects.tree import plain
-from reports.outline import Line, Outline, outline
+from reports.outline import Line, Outline, outline, shown
 from reports.page.sheet import UNNAMED, Field, Section, Sheet, compose, day, person
 
-_CONTEXT = frozenset({"HAS OBS CONTEXT", "HAS CONCEPT MOD"})
+_HEADINGS: Final = frozenset(
+    code.value
+    for code in (
+        *(tree.SUMMARY, tree.FINDINGS, tree.IMPRESSIONS),
+        *(tree.ADDENDUM, tree.KEY_IMAGES, tree.PROCEDURE_DESCRIPTIONS),
+    )
+)
+_SHOWN: Final = frozenset({"TEXT", "IMAGE"})
 
 
 def compose_any(document: Dataset) -> Sheet:
-    """Lay out a structured report, whoever made it. Raises NoReport: its content cannot be read."""
-    try:
-        return compose(document)
-    except NotOurs:
-        return _compose(document, outline(document))
+    """Lay out a structured report, whoever made it. Raises NoReport: its content cannot be read.
+
+    Our own layout knows our own headings only: in another maker's report, or in one of ours that another program has
+    added to, it would leave out the rest.
+    """
+    if is_ours(document) and _is_as_we_write(document):
+        with suppress(NotOurs):  # another kind than a narrative
+            return compose(document)
+    return _compose(document, outline(document))
+
+
+def _is_as_we_write(document: Dataset) -> bool:
+    """Does nothing stand in it that our own layout would not show?"""
+    sections = tree.sections_of(document)
+    headings = [heading for heading, _ in map(tree.name_of, sections)]
+    several = {heading for heading in headings if headings.count(heading) > 1}
+    items = [item for section in sections for item in tree.descendants(section)]
+    return (
+        set(headings) <= _HEADINGS
+        and several <= {tree.ADDENDUM.value}
+        and all(plain(item, "ValueType") in _SHOWN for item in items if plain(item, "RelationshipType") == "CONTAINS")
+    )
 
 
 def _compose(document: Dataset, found: Outline) -> Sheet:
@@ -59,13 +88,7 @@ def _fields(patient: dict[str, str], study: dict[str, str], found: Outline) -> l
 
 def _sections(found: Outline) -> list[Section]:
     sections: list[tuple[str, list[str]]] = [("", [])]
-    hidden_below: int | None = None
-    for line in found.lines:
-        if hidden_below is not None and line.depth > hidden_below:
-            continue
-        hidden_below = line.depth if line.relationship in _CONTEXT else None
-        if hidden_below is not None:
-            continue
+    for line in shown(found):
         if line.value_type == "CONTAINER" and line.depth == 0:
             sections.append((line.name or "(no heading)", []))
         else:

@@ -9,10 +9,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.cli import wetread
+from dicom_node.errors import ConfigurationError, NotFound
 from reports.objects.frame import encode
 from tests.unit.reports.films import draft, in_charset
 from tests.unit.reports.test_outline import foreign
 from tests.unit.reports.test_signed import signed
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "sr" / "dx"
 
 
 def run(*arguments: str | Path) -> Result:
@@ -82,6 +85,15 @@ def test_validate_asks_the_three_validators(files: dict[str, Path]) -> None:
     assert all(check["installed"] and check["findings"] == [] for check in result["checks"]), result
 
 
+@pytest.mark.parametrize("name", ["pdf-draft", "pdf-signed"])
+def test_validate_asks_those_who_know_only_content_items_of_nothing_else(name: str) -> None:
+    found = run("validate", "--json", GOLDEN / f"{name}.dcm")
+
+    (result,) = json.loads(found.output)
+    assert [(check["tool"], check["findings"]) for check in result["checks"]] == [("wetread", []), ("dciodvfy", [])]
+    assert found.exit_code == 0
+
+
 def test_validate_lets_the_three_validators_speak(tmp_path: Path) -> None:
     """A broken validator must not look like a sound file."""
     spoiled = draft()
@@ -121,3 +133,28 @@ def test_diff_tells_what_was_edited(files: dict[str, Path]) -> None:
     assert changed.exit_code == 1
     assert "VerificationFlag: [-UNVERIFIED-] [+VERIFIED+]" in changed.output
     assert "effusion" in changed.output
+
+
+@pytest.mark.parametrize("place", ["missing/page.html", "draft.dcm/page.html"], ids=["no-folder", "a-file"])
+def test_render_into_a_place_that_is_none_says_so(files: dict[str, Path], tmp_path: Path, place: str) -> None:
+    done = run("render", files["draft"], "-o", tmp_path / place)
+
+    assert isinstance(done.exception, ConfigurationError)
+    assert f"{tmp_path / place}: there is no folder" in str(done.exception)
+
+
+@pytest.mark.parametrize("what", ["/missing/draft", "./missing", "missing.DCM", "."])
+def test_file_that_is_not_there_is_not_looked_for_among_the_studies(what: str) -> None:
+    for done in (run("show", what), run("render", what), run("diff", GOLDEN / "draft.dcm", what)):
+        assert isinstance(done.exception, NotFound)
+        assert str(done.exception) == f"{what}: no such file"
+
+
+def test_moments_of_another_maker_that_are_none_do_not_stop_its_pdf(files: dict[str, Path], tmp_path: Path) -> None:
+    other = foreign()
+    other.SpecificCharacterSet, other.ContentTime = "ISO_IR 192", "7"
+    file = tmp_path / "odd.dcm"
+    file.write_bytes(encode(other))
+
+    assert run("render", file, "--to", "pdf", "-o", tmp_path / "odd.pdf").exit_code == 0
+    assert (tmp_path / "odd.pdf").read_bytes().startswith(b"%PDF-")

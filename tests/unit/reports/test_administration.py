@@ -31,6 +31,7 @@ PAGES = (
     "/quality",
     "/quality/drafts.csv",
     "/quality/groups.csv",
+    "/quality/findings.csv",
 )
 
 

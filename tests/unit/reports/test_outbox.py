@@ -24,6 +24,7 @@ from reports.outbox import Made, Report, Taking, Workshop
 from reports.page.fonts import Fonts
 from reports.source import normalize
 from reports.tables import Event
+from reports.text import DraftText
 from tests.unit.reports import films
 
 DICOM = frozenset({Kind.BASIC_TEXT, Kind.TID1500, Kind.KOS, Kind.PDF, Kind.SC})
@@ -70,11 +71,11 @@ def read(payload: bytes) -> Dataset:
     return dcmread(io.BytesIO(payload))
 
 
-def signed() -> Dataset:
+def signed(words: DraftText | None = None) -> Dataset:
     signature = Signature(Signer("Reader^Rita", "Example Hospital"), LATER)
     return build_signed(
         films.draft(),
-        films.text(),
+        words or films.text(),
         [signature],
         number=1,
         not_before=films.MOMENT,
@@ -221,6 +222,18 @@ def test_what_cannot_be_made_keeps_nothing_else_back() -> None:
     assert kinds(made) == [("PACS", Kind.BASIC_TEXT)]
     assert [(one.destination, one.kind) for one in made.left_out] == [("PACS", Kind.PDF), ("EHR", Kind.FHIR)]
     assert not any("EX-0001" in one.words or "Example" in one.words for one in made.left_out)
+
+
+def test_a_report_too_long_for_pages_leaves_in_its_other_forms() -> None:
+    """Drafted or signed: nobody goes without a report because another destination wants pages."""
+    long = DraftText("\n".join(f"Line {number}." for number in range(3000)), "Right pneumothorax.")
+    everyone = [destination("PACS"), destination("PAGES", Kind.BASIC_TEXT, Kind.PDF, Kind.SC)]
+    for stage, master in ((Stage.DRAFT, films.draft(text=long)), (Stage.SIGNED, signed(long))):
+        masters = {one.name: master for one in everyone}
+        made = outbox.parcels(masters, stage, everyone, WORKSHOP, report_on(master))
+        assert kinds(made) == [("PACS", Kind.BASIC_TEXT), ("PAGES", Kind.BASIC_TEXT)]
+        assert [(one.destination, one.kind) for one in made.left_out] == [("PAGES", Kind.PDF), ("PAGES", Kind.SC)]
+        assert all("40 pages" in one.words and "pneumothorax" not in one.words for one in made.left_out)
 
 
 # --- taking back ------------------------------------------------------------------------------------------------------

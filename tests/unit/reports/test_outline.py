@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 import pytest
-from pydicom import Dataset
-from pydicom.uid import ComprehensiveSRStorage
+from pydicom import Dataset, dcmread
+from pydicom.uid import ComprehensiveSRStorage, DeflatedExplicitVRLittleEndian, EncapsulatedPDFStorage
 
 from dicom_node.kinds import Stage
 from reports.comparison import compare
@@ -59,6 +60,23 @@ def test_items_of_another_maker_are_shown_with_their_names_units_and_depth() -> 
     assert "A^B" in str(as_json(foreign()))
 
 
+def test_modifier_that_inverts_a_finding_stands_below_it() -> None:
+    document = foreign()
+    language = _named("Language", ValueType="CODE", RelationshipType="HAS CONCEPT MOD")
+    language.ConceptCodeSequence = [item(CodeValue="en", CodingSchemeDesignator="RFC5646", CodeMeaning="English")]
+    absent = _named("Presence findings", ValueType="CODE", RelationshipType="HAS CONCEPT MOD")
+    absent.ConceptCodeSequence = [item(CodeValue="2", CodingSchemeDesignator="99X", CodeMeaning="Absent")]
+    finding = _named("Finding", ValueType="CODE", RelationshipType="CONTAINS", ContentSequence=[absent])
+    finding.ConceptCodeSequence = [item(CodeValue="3", CodingSchemeDesignator="99X", CodeMeaning="Pneumothorax")]
+    document.ContentSequence[1].ContentSequence.append(finding)
+    document.ContentSequence.insert(0, language)
+
+    assert "  Finding: Pneumothorax\n    Presence findings: Absent\n" in as_text(document)
+    (section,) = compose_any(document).sections
+    assert section.text.endswith("Finding: Pneumothorax\n\u2003Presence findings: Absent")
+    assert "English" not in as_text(document) + section.text
+
+
 def test_report_of_another_maker_is_laid_out_by_its_sections() -> None:
     sheet = compose_any(foreign())
 
@@ -105,6 +123,46 @@ def test_what_is_no_report_is_named() -> None:
     with pytest.raises(NoReport, match="Digital X-Ray Image Storage"):
         read_report(encode(picture))
     assert read_report(encode(draft())).SOPInstanceUID == draft().SOPInstanceUID
+
+
+@pytest.mark.parametrize("undefined", [False, True], ids=["lengths", "delimiters"])
+def test_file_that_is_cut_anywhere_in_its_content_is_refused(undefined: bool) -> None:
+    document = dcmread(BytesIO(encode(signed(draft()))))
+    for element in document.iterall():
+        if element.VR == "SQ":
+            element.is_undefined_length = undefined
+    buffer = BytesIO()
+    document.save_as(buffer)
+    payload = buffer.getvalue()
+    content = payload.index(b"\x40\x00\x30\xa7SQ")  # Content Sequence; what follows in the file is all below it
+
+    assert read_report(payload).VerificationFlag == "VERIFIED"
+    for end in (*range(content, content + 32, 2), *range(content + 32, len(payload), 42), len(payload) - 2):
+        with pytest.raises(NoReport):
+            read_report(payload[:end])
+
+
+def test_deflated_file_that_is_cut_is_refused() -> None:
+    document = dcmread(BytesIO(encode(draft())))
+    document.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    buffer = BytesIO()
+    document.save_as(buffer)
+
+    assert read_report(buffer.getvalue()).PatientName == draft().PatientName
+    with pytest.raises(NoReport):
+        read_report(buffer.getvalue()[:-40])
+
+
+def test_pages_of_a_pdf_are_no_report_without_words_but_something_to_take_out() -> None:
+    pages = film(SOPClassUID=EncapsulatedPDFStorage, EncapsulatedDocument=b"%PDF-1.7")
+    pages.ConceptNameCodeSequence = [item(CodeMeaning="Report")]
+    with pytest.raises(NoReport, match="Encapsulated PDF Storage; its pages come out with: dcm2pdf"):
+        read_report(encode(pages))
+    empty = foreign()
+    del empty.ContentSequence
+    empty.SpecificCharacterSet = "ISO_IR 192"
+    with pytest.raises(NoReport, match="no content"):
+        read_report(encode(empty))
 
 
 def test_same_reports_do_not_differ() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 import numpy as np
 import pytest
@@ -131,7 +132,7 @@ def test_each_page_is_a_picture_of_its_own_with_the_banner_in_its_pixels() -> No
 def test_picture_is_never_taken_for_a_film() -> None:
     page = capture(draft())
 
-    assert judge(page).decision != "read"
+    assert judge(page, received=date(2026, 11, 22)).decision != "read"
     assert (page.Modality, page.ImageType[:2], page.BurnedInAnnotation) == ("OT", ["DERIVED", "SECONDARY"], "YES")
     assert page.SeriesDescription == "AI DRAFT - NOT VERIFIED"
     assert "not a film" in page.ImageComments
