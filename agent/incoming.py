@@ -84,11 +84,14 @@ def _hear_report(tx: Session, incoming: Incoming, now: datetime) -> int:
     """A signed report ends the drafts of its studies; of a study that has not come yet it is remembered."""
     source = _source(incoming)
     matched = 0
-    for kind, value in _named(incoming):
-        studies = _studies_named(tx, kind, value, incoming.patient)
-        if not studies:
+    for names in _named(incoming):
+        studies: Sequence[Study] = ()
+        for kind, value in names:
+            if studies := _studies_named(tx, kind, value, incoming.patient):
+                break
             digests = (digest for one in incoming.patient for digest in life.early_digests(kind, value, one))
             hearing.remember_early(tx, digests, now, source=source)
+        if not studies:
             log.info("message_of_no_study", meaning=incoming.meaning.value)
         for found in studies:
             hearing.final_elsewhere(tx, found.id, now, way="hl7", source=source)
@@ -96,16 +99,20 @@ def _hear_report(tx: Session, incoming: Incoming, now: datetime) -> int:
     return matched
 
 
-def _named(incoming: Incoming) -> list[tuple[str, str]]:
-    """By what a message names its studies: the Study Instance UID, else each accession number."""
+def _named(incoming: Incoming) -> list[tuple[tuple[str, str], ...]]:
+    """By what a message names each of its studies, the likeliest first, where only the first that fits counts.
+
+    The Study Instance UID alone, else what each order has: sites put a room into OBR-18, or the accession number where
+    others have the number of the filler or of the placer.
+    """
     signed = [one for one in incoming.reported if one.status in _FINAL_STATES]
     final = [one for one in signed if one.section in _SECTIONS]
     if len(final) < len(signed):
         log.warning("message_of_another_section", meaning=incoming.meaning.value, orders=len(signed) - len(final))
     if incoming.study_instance_uid:
-        return [("study", incoming.study_instance_uid)] if final else []
-    numbers = dict.fromkeys(one.accession or one.filler or one.placer for one in final)
-    return [("accession", number) for number in numbers if number]
+        return [(("study", incoming.study_instance_uid),)] if final else []
+    orders = dict.fromkeys((one.accession, one.filler, one.placer) for one in final)
+    return [tuple(("accession", one) for one in dict.fromkeys(order) if one) for order in orders if any(order)]
 
 
 def _studies_named(tx: Session, kind: str, value: str, patient: Sequence[PatientId]) -> Sequence[Study]:

@@ -39,11 +39,13 @@ def make_pages(config: Config, database: Database, films: FilmRoom | None = None
     """The app that uvicorn serves. films: None: a room of its own."""
     premises = Premises(
         ae_title=config.node.ae_title,
-        port=config.node.port,
+        port=config.node.tls_port if config.node.tls_only else config.node.port,
         store_folder=config.node.store_folder,
         version=__version__,
         demonstration=config.reader.checkpoint is None,
+        strangers_may_verify=config.node.strangers_may_verify,
         access=access(config.web),
+        reading=config.reports,
     )
     people = People(database, Hasher(), limits(config.web))
     exposition = Exposition(

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import select
@@ -54,6 +55,7 @@ _COLUMNS: Final = (
     Decision.reader_digest,
     Decision.device,
     Decision.station,
+    Decision.institution,
     Decision.withdrawn_at,
 )
 
@@ -77,6 +79,7 @@ class Case(NamedTuple):
     reader_digest: str
     device: str
     station: str
+    institution: str
     withdrawn: bool
 
     @property
@@ -185,16 +188,30 @@ def outcome(name: str, chosen: Sequence[Case]) -> Outcome:
 
 def grouped(chosen: Iterable[Case], by: Callable[[Case], str]) -> list[Outcome]:
     """One outcome for each name that `by` gives, by name."""
+    return [outcome(name, cases_) for name, cases_ in _groups(chosen, by)]
+
+
+def agreements(chosen: Iterable[Case], by: Callable[[Case], str]) -> list[tuple[str, list[Agreement]]]:
+    """Each name that `by` gives with the agreement of its drafts, finding by finding."""
+    return [(name, agreement(cases_)) for name, cases_ in _groups(chosen, by)]
+
+
+def _groups(chosen: Iterable[Case], by: Callable[[Case], str]) -> list[tuple[str, list[Case]]]:
     groups: dict[str, list[Case]] = {}
     for case in chosen:
         groups.setdefault(by(case), []).append(case)
-    return [outcome(name, groups[name]) for name in sorted(groups)]
+    return sorted(groups.items())
 
 
 def week_of(case: Case) -> str:
     """ISO 8601 week of the decision, in UTC: 2026-W47."""
     year, week, _ = case.decided_at.isocalendar()
     return f"{year}-W{week:02}"
+
+
+def site_of(case: Case) -> str:
+    """Institution Name of the film."""
+    return case.institution or "unknown site"
 
 
 def device_of(case: Case) -> str:
@@ -206,6 +223,12 @@ def device_of(case: Case) -> str:
 def reader_of(case: Case) -> str:
     """Name, version and precision, with the beginning of the digest."""
     return f"{case.reader} [{case.reader_digest[:8]}]"
+
+
+# What tables are made by, under the headings of the page.
+GROUPS: Final[Mapping[str, Callable[[Case], str]]] = MappingProxyType(
+    {"Week": week_of, "Site": site_of, "Device (station)": device_of, "Reader [digest]": reader_of}
+)
 
 
 def agreement(chosen: Iterable[Case]) -> list[Agreement]:
@@ -277,4 +300,4 @@ def _case(row: Sequence[Any], read: dict[str, Mapping[str, str]]) -> Case:
     for text in row[6:8]:
         if text not in read:
             read[text] = json.loads(text)
-    return Case._make((*row[:6], read[row[6]], read[row[7]], *row[8:16], row[16] is not None))
+    return Case._make((*row[:6], read[row[6]], read[row[7]], *row[8:17], row[17] is not None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +20,9 @@ _HEADER = (
     *("GROUP", "DRAFTS", "ACCEPTED", "MINOR", "MAJOR", "REJECTED", "SUCCESS", "95 %", "WORDS CHANGED"),
     *("FILM TO DRAFT S", "DRAFT TO DECISION S"),
 )
+_PARTS = MappingProxyType(
+    {"week": "Week", "site": "Site", "device": "Device (station)", "reader": "Reader [digest]"}
+)  # as quality.GROUPS has them
 _FINDINGS = ("FINDING", "IN DRAFTS", "IN SIGNED", "ADDED", "TAKEN OUT", "AGREEMENT", "95 %", "KAPPA")
 
 
@@ -27,11 +31,12 @@ _FINDINGS = ("FINDING", "IN DRAFTS", "IN SIGNED", "ADDED", "TAKEN OUT", "AGREEME
 @as_json
 @click.pass_obj
 def live(surroundings: Surroundings, since: str, as_json: bool) -> None:
-    """What radiologists made of the drafts: signed as they were, changed, rejected; by week, device and reader.
+    """What radiologists made of the drafts: signed as they were, changed, rejected; by week, site, device and reader.
 
     Counted from their signatures and rejections, the same as on the page of quality: shares with 95 % intervals
     (Wilson), words changed, times from the film to the draft and to the decision, and for each finding whether draft
-    and signed report agree. What has fewer than 30 drafts is marked "few". No text, no patient and no person is shown.
+    and signed report agree, of all and of each week, site, device and reader. A site is the film's Institution Name.
+    What has fewer than 30 drafts is marked "few". No text, no patient and no person is shown.
 
     \b
       wetread eval live --since 30d
@@ -44,8 +49,10 @@ def live(surroundings: Surroundings, since: str, as_json: bool) -> None:
         chosen = quality.cases(tx, clock(tx) - span(since))
     tables = _tables(chosen)
     findings = quality.agreement(chosen)
+    parts = {name: dict(quality.agreements(chosen, quality.GROUPS[group])) for name, group in _PARTS.items()}
     if as_json:
-        print_json(_plain({**{name: list(map(asdict, rows)) for name, rows in tables.items()}, "findings": findings}))
+        plain = {name: list(map(asdict, rows)) for name, rows in tables.items()}
+        print_json(_plain({**plain, "findings": findings, "findings_by": parts}))
         return
     for name, rows in tables.items():
         print_table(_HEADER, [_row(one) for one in rows], empty="nobody has decided about a draft in that time")
@@ -53,6 +60,11 @@ def live(surroundings: Surroundings, since: str, as_json: bool) -> None:
         if name == "all" and rows[0].reasons:
             click.echo(f"rejected: {', '.join(f'{count} {reason}' for reason, count in rows[0].reasons)}\n")
     print_table(_FINDINGS, [_finding(one) for one in findings], empty="no signed report states a finding")
+    for name, several in parts.items():
+        if len(several) > 1:  # else it is the table above
+            click.echo("")
+            found = [(of, *_finding(one)) for of, agreements in several.items() for one in agreements]
+            print_table((name.upper(), *_FINDINGS), found, empty="no signed report states a finding")
     click.echo(f"\n{quality.PAPER}")
 
 
@@ -62,6 +74,7 @@ def _tables(chosen: list[Case]) -> dict[str, list[Outcome]]:
     return {
         "all": [quality.outcome("all", chosen)],
         "weeks": quality.grouped(chosen, quality.week_of),
+        "sites": quality.grouped(chosen, quality.site_of),
         "devices": quality.grouped(chosen, quality.device_of),
         "readers": quality.grouped(chosen, quality.reader_of),
     }

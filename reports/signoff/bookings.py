@@ -38,6 +38,8 @@ def enter(tx: Session, scene: Scene, person: Person, written: Written, at: datet
         drafts.move(report, state, _EVENTS[state], now)
     _add_row(tx, scene, person, written, at)
     glance.say_anew(tx, report.id, written.findings)
+    if written.kind is SignedKind.ADDENDUM:
+        _say_anew(tx, report.id, written)
     if written.kind is not SignedKind.ATTESTED:
         _send(tx, scene, written, now, actor=person.actor)
     detail = {"kind": written.kind.value, "number": scene.next_number, "document": written.sop_instance_uid}
@@ -83,9 +85,18 @@ def decide(
             reader_digest=report.reader_digest,
             device=film.device,
             station=film.station,
+            institution=film.institution,
             user_id=person.user_id,
         )
     )
+
+
+def _say_anew(tx: Session, report_id: int, written: Written) -> None:
+    """What the report says once it was added to is what the draft is held against; the verdict was the signature's."""
+    decision = tx.scalar(select(Decision).where(Decision.report_id == report_id))
+    if decision is not None:
+        said = {finding.label: finding.state.value for finding in written.findings}
+        decision.signed = json.dumps(said, sort_keys=True)
 
 
 def _add_row(tx: Session, scene: Scene, person: Person, written: Written, at: datetime) -> None:

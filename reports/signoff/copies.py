@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from reports.findings import LABELS, State
@@ -22,6 +23,7 @@ from reports.signoff.tables import FilmShown, Identity, WorkingCopy
 from reports.tables import Report
 from reports.text import DraftText
 
+OFFERED: Final = timedelta(minutes=30)  # how long a draft is kept for whom it was handed to
 IDENTITY_HOLDS: Final = timedelta(minutes=10)  # how long a check against the PACS is believed
 _NO_CHIPS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -69,8 +71,7 @@ def take(copy: WorkingCopy, person: Person, now: datetime) -> bool:
         copy.version += copy.holder_id is not None
         copy.holder_id, copy.holder_login, copy.holder_name = person.user_id, person.login[:64], person.name
         copy.held_since = now
-        if copy.offered_to == person.user_id:
-            copy.offered_to = None
+    copy.offered_to = None  # whoever has it does the work
     copy.held_since = copy.held_since or now
     copy.first_opened_at = copy.first_opened_at or now
     copy.heard_at = now
@@ -117,24 +118,34 @@ def close(copy: WorkingCopy, text: DraftText | None) -> None:
     if text is None:
         copy.chips, copy.edited_by = "{}", ""
     copy.version += 1
-    copy.offered_to = None
     let_go(copy)
 
 
 def let_go(copy: WorkingCopy) -> None:
-    """Nobody has it open any more."""
+    """Nobody has it open any more, and it is kept for nobody."""
     copy.holder_id, copy.holder_login, copy.holder_name = None, "", ""
-    copy.held_since = copy.heard_at = None
+    copy.held_since = copy.heard_at = copy.offered_to = None
+
+
+def offer(copy: WorkingCopy, to_user_id: int, now: datetime) -> None:
+    """Keep it for somebody, until anybody opens it."""
+    let_go(copy)
+    copy.offered_to, copy.held_since = to_user_id, now
 
 
 def write(copy: WorkingCopy, person: Person, text: DraftText, chips: Mapping[str, str], now: datetime) -> None:
-    """Keep the text as edited. Raises Unwritable: a chip that no label or state has."""
-    if set(chips) - set(LABELS) or set(chips.values()) - set(State):
-        raise Unwritable("a chip names a finding or a state that there is not; load the page again")
+    """Keep the text as edited. Raises as `must_be_known`."""
+    must_be_known(chips)
     copy.findings, copy.impression = text.findings, text.impression
     copy.chips = json.dumps(dict(chips), sort_keys=True)
     copy.version += 1
     copy.edited_by, copy.edited_at = person.login[:64], now
+
+
+def must_be_known(chips: Mapping[str, str]) -> None:
+    """Raises Unwritable: a chip that no label or state has."""
+    if set(chips) - set(LABELS) or set(chips.values()) - set(State):
+        raise Unwritable("a chip names a finding or a state that there is not; load the page again")
 
 
 def text_of(copy: WorkingCopy | None) -> DraftText | None:
@@ -158,8 +169,13 @@ def show(tx: Session, report: Report, person: Person, now: datetime) -> None:
         found.at = now
 
 
+def forget_shown(tx: Session, report_id: int, person: Person) -> None:
+    """A new opening has shown nothing yet: what was seen another day or on another screen is not what is signed now."""
+    tx.execute(delete(FilmShown).where(FilmShown.report_id == report_id, FilmShown.user_id == person.user_id))
+
+
 def was_shown(tx: Session, report_id: int, person: Person) -> bool:
-    """Has this person seen the film?"""
+    """Has this person seen the film since opening the report?"""
     return tx.get(FilmShown, (report_id, person.user_id)) is not None
 
 

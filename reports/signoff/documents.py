@@ -36,7 +36,7 @@ from reports.signoff.errors import PatientChanged, Unwritable
 from reports.signoff.person import Person
 from reports.signoff.scene import Scene, Signature
 from reports.signoff.tables import SignedKind
-from reports.source import normalize
+from reports.source import legible, normalize
 from reports.text import MAXIMUM_BYTES, DraftText, clean
 
 _KINDS = MappingProxyType(
@@ -64,10 +64,11 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What a decision says of the film's device. Empty where its file is gone."""
+    """What a decision says of the film's device and site. Empty where its file is gone."""
 
-    device: str
-    station: str
+    device: str = ""
+    station: str = ""
+    institution: str = ""
 
 
 def cleaned(text: DraftText) -> DraftText:
@@ -124,13 +125,21 @@ def must_agree(folder: Path, scene: Scene, draft: Dataset, workshop: Workshop) -
         raise PatientChanged(f"an image that came later has another {' and '.join(differing)} than the draft")
 
 
-def film_of(folder: Path, scene: Scene) -> Film:
-    """The device that made the film."""
+def film_of(folder: Path, scene: Scene, workshop: Workshop) -> Film:
+    """The device that made the film, and where."""
     header = _header(folder, scene.films[0]) if scene.films else None
     if header is None:
-        return Film("", "")
-    device = [plain(header, name).strip() for name in ("Manufacturer", "ManufacturerModelName")]
-    return Film(" ".join(part for part in device if part)[:128], plain(header, "StationName").strip()[:64])
+        return Film()
+    names = ("Manufacturer", "ManufacturerModelName", "StationName", "InstitutionName")
+    # PostgreSQL keeps no zeros in texts, and some devices write what follows the end of a name in their memory.
+    maker, model, station, institution = (
+        legible(header, name, workshop.config).replace("\0", "").strip() for name in names
+    )
+    return Film(
+        device=" ".join(part for part in (maker, model) if part)[:128],
+        station=station[:64],
+        institution=institution[:64],
+    )
 
 
 def attest(folder: Path, scene: Scene, person: Person, text: DraftText, now: datetime) -> Written:

@@ -1,4 +1,4 @@
-"""How much a person changed, in words and in findings; and where chips contradict the text.
+"""How much a person changed, in words and in findings; and where chips or sentences contradict the text.
 
 deploy/docs/signoff.md has the rule: accepted (not a word), minor (the same findings and at most a fifth of the words),
 major (everything else).
@@ -11,13 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reports.findings import Finding, State, extract
+from reports.findings import Finding, Findings, Span, State, extract
+from reports.findings.labels import LABELS_OF
+from reports.findings.opposed import opposed
 from reports.signoff.tables import Verdict
 from reports.text import DraftText
 
 MINOR_SHARE: Final = 0.20  # of the words of the longer text
 _WORD: Final = re.compile(r"\w+")
 _MOST_COMPARED: Final = 4_000_000  # pairs of words: a second or two
+_OPPOSITES: Final = (State.PRESENT, State.ABSENT)
+_OWN: Final = frozenset(labels[0] for labels in LABELS_OF.values() if labels)  # the rest are other names of the same
+_OFTEN_BOTH: Final = frozenset({"Lung Opacity"})  # "no focal opacity; streaky opacities" is ordinary English
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +39,24 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A chip that the text does not bear out. said: what the text says of the label; None: nothing.
+    """A chip that the text does not bear out, or a text that says of a finding that it is there and that it is not.
 
-    words: the sentence that says so, from the text; empty where there is none.
+    chip: what a person has set; None: nothing, and the text contradicts itself. said: what the text says of the label;
+    None: nothing. sentences: those that say so, as spans of the `narrative`: where it says both one of each, the one
+    that states the finding first. alone: the first of them speaks of nothing else that is known.
     """
 
     label: str
-    chip: State
+    chip: State | None
     said: State | None
-    words: str
+    sentences: tuple[Span, ...]
+    alone: bool = False
 
     @property
     def sentence(self) -> str:
         """For people."""
+        if self.chip is None:
+            return f"{self.label}: the text says that it is present, and that it is absent."
         says = f"says {self.said.value}" if self.said is not None else "does not mention it"
         return f"{self.label} is set to {self.chip.value}, the text {says}."
 
@@ -111,24 +121,42 @@ def distance(before: Sequence[str], after: Sequence[str]) -> int:
 
 
 def warnings(text: DraftText, chips: Mapping[str, str]) -> tuple[Contradiction, ...]:
-    """Chips that the text does not bear out, in the order of the chips: what is set must be said, also "absent"."""
+    """Chips that the text does not bear out, in the order of the chips: what is set must be said, also "absent". Then
+    findings that the text both states and denies, in the order of the labels.
+    """
     whole = narrative(text)
-    found = extract(whole).by_label if chips else {}
-    contradictions = []
-    for label, word in chips.items():
-        chip, finding = State(word), found.get(label)
-        if finding is None:
-            contradictions.append(Contradiction(label, chip, None, ""))
-        elif finding.state is not chip:
-            contradictions.append(Contradiction(label, chip, finding.state, _said_in(whole, finding)))
-    return tuple(contradictions)
+    found = extract(whole)
+    against = (_against(found, label, State(word)) for label, word in chips.items())
+    both = (_both(whole, found.by_label[label], is_set=label in chips) for label in found.by_label if label in _OWN)
+    return tuple(one for one in (*against, *both) if one is not None)
 
 
-def _said_in(text: str, finding: Finding) -> str:
-    for mention in finding.evidence:
-        start, end = mention.sentence
-        return text[start:end]
-    return ""
+def _against(found: Findings, label: str, chip: State) -> Contradiction | None:
+    finding = found.by_label.get(label)
+    if finding is None:
+        return Contradiction(label, chip, None, ())
+    if finding.state is chip:
+        return None
+    saying = finding.evidence or finding.mentions  # a film is normal by denials too
+    if not saying:
+        return Contradiction(label, chip, finding.state, ())
+    sentence = saying[0].sentence
+    others = [one for one in found.mentions if one.sentence == sentence and label not in one.labels]
+    return Contradiction(label, chip, finding.state, (sentence,), alone=not others)
+
+
+def _both(whole: str, finding: Finding, *, is_set: bool) -> Contradiction | None:
+    """Where a person has set the label, every statement beside every denial: the set sentence may have been added."""
+    if not finding.contradicts_itself:
+        return None
+    pairs = opposed(whole, finding.mentions) if finding.label not in _OFTEN_BOTH else ()
+    if not pairs and is_set:
+        stated, denied = ([one for one in finding.mentions if one.state is state] for state in _OPPOSITES)
+        pairs = ((stated[0], denied[0]),)
+    if not pairs:
+        return None
+    yes, no = pairs[0]
+    return Contradiction(finding.label, None, State.PRESENT, (yes.sentence, no.sentence))
 
 
 def _words(text: DraftText) -> list[str]:

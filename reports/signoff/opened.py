@@ -46,7 +46,7 @@ class Opened:
 
     text: as edited, or as drafted where nobody has edited it. drafted: what the model wrote. chips: label to state,
     those that a person has set. version: to be given back with every change. holder: who has it open; None: nobody.
-    mine: this person may edit it now. offered_to: user to whom it was handed over, until that one opens it.
+    mine: this person may edit it now. offered_to: user to whom it was handed over, until anybody opens it.
     """
 
     report_id: int

@@ -48,6 +48,13 @@ def could_save(scene: Scene, person: Person) -> bool:
     return True
 
 
+def may_be_handed(scene: Scene, to: Person) -> None:
+    """Can this person go on with it? Raises AlreadySigned, Ended, NotAllowed."""
+    may_be_edited(scene)
+    if scene.first is not None and not could_save(scene, to):
+        raise NotAllowed("the report has a first signature; hand it to a radiologist who has not signed it")
+
+
 def may_sign(scene: Scene, person: Person) -> None:  # noqa: ARG001  the first signature is anybody's
     """May it be signed as the first? Raises AlreadySigned, Ended, NotAllowed, NotCurrent, PatientChanged."""
     may_be_edited(scene)

@@ -66,17 +66,19 @@ class SignOff:
         """Open a report to edit and sign it; `mine` is False where somebody else has it open, or it is signed or over,
         or waits for a second signature that cannot be this person's.
 
-        Who has been silent for two minutes has it open no longer.
+        Who has been silent for two minutes has it open no longer. `film_shown` comes after it: no older look counts.
         """
         with self.database.read() as tx:
             scene = look(tx, report_id)
             handled = handling(tx, report_id, person)
         drafted, final = self._texts(scene)
         there = opened(scene, handled, person, drafted, final, now)
-        if not permits.could_save(scene, person) or (there.holder is not None and not there.mine):
+        is_barred = not permits.could_save(scene, person) or (there.holder is not None and not there.mine)
+        if is_barred and not there.film_shown:
             return there  # nothing to write, for which others would have to wait
         with self.database.write() as tx:
             life.lock(tx, scene.study_id)
+            copies.forget_shown(tx, report_id, person)
             scene = look(tx, report_id)
             if permits.could_save(scene, person):
                 copy = copies.copy_of(tx, report_of(tx, report_id))
@@ -102,17 +104,20 @@ class SignOff:
             if copy is not None and copy.holder_id == person.user_id:
                 copies.let_go(copy)
 
-    def hand_over(self, report_id: int, person: Person, to_user_id: int, now: datetime) -> None:
-        """Give it free for somebody: the worklist shows it to that one. Raises OpenedByAnother."""
+    def hand_over(self, report_id: int, person: Person, to: Person, now: datetime) -> None:
+        """Give it free for somebody: it is kept for that one for a while.
+
+        Raises OpenedByAnother, AlreadySigned, Ended; NotAllowed where that one could not sign second.
+        """
         with self._locked(report_id) as (tx, report):
             copy = copies.copy_of(tx, report)
             held = copies.holder_of(copy, now)
             if held is not None and held.user_id != person.user_id:
                 raise OpenedByAnother(held.login, held.since)
-            copies.let_go(copy)
-            copy.offered_to = to_user_id
-            study_id = study_of(tx, report_id)
-            self._audit(tx, "report-handed-over", study_id, person, to=to_user_id)
+            scene = look(tx, report_id)
+            permits.may_be_handed(scene, to)
+            copies.offer(copy, to.user_id, now)
+            self._audit(tx, "report-handed-over", scene.study_id, person, to=to.login)
 
     def save(
         self, report_id: int, person: Person, text: DraftText, chips: Mapping[str, str], version: int, now: datetime
@@ -196,7 +201,7 @@ class SignOff:
         scene = self._look(report_id)
         permits.may_reject(scene, person, for_safety=for_safety)
         edit = edits.refused(documents.text_of(shelf.load(self.store_folder, scene.draft_digest)))
-        film = documents.film_of(self.store_folder, scene)
+        film = documents.film_of(self.store_folder, scene, self.workshop)
         with self._locked(report_id) as (tx, report):
             scene = look(tx, report_id)
             permits.may_reject(scene, person, for_safety=for_safety)
@@ -330,7 +335,7 @@ class SignOff:
             draft = shelf.load(self.store_folder, scene.draft_digest)
             documents.must_agree(self.store_folder, scene, draft, self.workshop)
             edit = edits.compared(documents.text_of(draft), text)
-            film = documents.film_of(self.store_folder, scene)
+            film = documents.film_of(self.store_folder, scene, self.workshop)
             written = self._write(scene, draft, person, text, now)
             with self._locked(report_id) as (tx, report):
                 bookings.hold_drafts(tx, report.revision_id)

@@ -64,16 +64,16 @@ class WorkingCopy(Base):
     holder_id: Mapped[int | None]  # user who has it open
     holder_login: Mapped[str] = mapped_column(String(64), default="")
     holder_name: Mapped[str] = mapped_column(Text, default="")
-    held_since: Mapped[datetime | None]
+    held_since: Mapped[datetime | None]  # where nobody has it: since when it is offered
     heard_at: Mapped[datetime | None]  # last heartbeat of the holder
     first_opened_at: Mapped[datetime | None]
-    offered_to: Mapped[int | None]  # user to whom it was handed over, until that one opens it
+    offered_to: Mapped[int | None]  # user to whom it was handed over, until anybody opens it
     identity: Mapped[str] = mapped_column(String(24), default="")  # an `Identity`; empty: not checked
     identity_at: Mapped[datetime | None]
 
 
 class FilmShown(Base):
-    """The film of a report was displayed to a person."""
+    """The film of a report was displayed to a person, since that person opened it last."""
 
     __tablename__ = "film_shown"
 
@@ -130,5 +130,6 @@ class Decision(Base):
     reader_digest: Mapped[str] = mapped_column(String(64))
     device: Mapped[str] = mapped_column(String(128), default="")  # manufacturer and model of the film's device
     station: Mapped[str] = mapped_column(String(64), default="")  # Station Name of the film
+    institution: Mapped[str] = mapped_column(String(64), default="")  # Institution Name of the film: the site
     user_id: Mapped[int]
     withdrawn_at: Mapped[datetime | None]  # the signed report was taken back later

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
+from reports.signoff.copies import must_be_known
 from reports.signoff.person import Person
 from reports.signoff.service import SignOff
 from reports.text import DraftText
@@ -47,9 +48,17 @@ class Call:
 
     @property
     def chips(self) -> Mapping[str, str]:
-        """Label to state."""
-        chips = self.body.get("chips")
-        return {str(label): str(state) for label, state in chips.items()} if isinstance(chips, dict) else _NO_CHIPS
+        """Label to state. Raises Unwritable: one that there is not."""
+        told = self.body.get("chips")
+        chips = {str(label): str(state) for label, state in told.items()} if isinstance(told, dict) else _NO_CHIPS
+        must_be_known(chips)
+        return chips
+
+
+def asked_report(request: Request) -> int:
+    """Which report of the study is meant, where the address says it (`?report=`); 0 where it does not."""
+    written = request.query_params.get("report", "")
+    return int(written) if written.isascii() and written.isdecimal() and len(written) <= 9 else 0
 
 
 def whole(value: Any) -> int:

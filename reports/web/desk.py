@@ -21,6 +21,7 @@ from reports.signoff.tables import Identity, SignedKind
 from reports.tables import Event, Report, ReportState
 from reports.text import DraftText
 from reports.web.identity import Checked, in_words
+from reports.web.offers import Offer
 from reports.web.report import Neighbors, Papers
 from reports.web.rights import Right, Visitor
 
@@ -63,6 +64,7 @@ class Scene:
     said: Checked | None = None  # by the PACS, just now
     first: DraftText | None = None
     older: DraftText | None = None
+    offer: Offer | None = None
 
 
 def desk(scene: Scene) -> dict[str, Any]:
@@ -87,6 +89,7 @@ def desk(scene: Scene) -> dict[str, Any]:
         "openable": not _closed(scene),
         "you": visible(in_letters(scene.visitor.name)) or scene.visitor.login,
         "holder": _holder(opened),
+        "handed": _handed(scene),
         "shown": opened.film_shown,
         "identity": _identity(scene),
         "first": _first(scene),
@@ -272,6 +275,15 @@ def _holder(opened: Opened) -> dict[str, Any] | None:
         return None
     name = visible(in_letters(opened.holder.name)) or opened.holder.login
     return {"name": name, "since": _moment(opened.holder.since), "heard": _moment(opened.holder.heard_at)}
+
+
+def _handed(scene: Scene) -> dict[str, Any] | None:
+    """To whom it is handed over, as long as it is kept for that one."""
+    offer = scene.offer
+    if offer is None or scene.opened.state not in _OPEN:
+        return None
+    name = visible(in_letters(offer.name)) or offer.login
+    return {"name": name, "since": _moment(offer.since), "you": offer.user_id == scene.visitor.user_id}
 
 
 def _first(scene: Scene) -> dict[str, Any] | None:

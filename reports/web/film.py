@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session
 from dicom_node.errors import WetreadError
 from dicom_node.tables import Instance, Revision, Role, Study
 from reports import drafts
+from reports.tables import Report
+from reports.web.report import papers
 
 MOST_FILMS: Final = 24  # of a study; a radiograph of the chest has two
 MOST_PRIORS: Final = 10
@@ -96,26 +98,32 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The films of a study, what was read first, and those of other studies of the patient, the newest first.
+    """The films of a study, what was read first, and those of other studies of the patient, what came last first.
 
-    words: what must be known of the study, such as why it is held.
+    report_id: the report that was read from them; 0: none. words: what must be known of the study, such as why it is
+    held.
     """
 
     study: Study
+    report_id: int
     films: Sequence[Shelved]
     priors: Sequence[Prior]
     words: Sequence[str]
 
 
-def shelf(tx: Session, study_id: int) -> Shelf | None:
-    """Everything that can be shown beside a draft; None where there is no such study."""
-    study = tx.get(Study, study_id) if study_id < _NO_SUCH else None
-    if study is None:
+def shelf(tx: Session, study_id: int, report_id: int = 0) -> Shelf | None:
+    """Everything that can be shown beside a draft; None where there is no such study.
+
+    report_id: the report whose films are meant, as `papers` takes it; a study may have two.
+    """
+    papered = papers(tx, study_id, report_id)
+    if papered is None:
         return None
+    study, report = papered.study, papered.report
     held = [f"The study is held for a person: {study.hold_reason}."] if study.hold_reason else []
     if any(tx.scalars(select(Instance.patient_id).where(_is_film(study.id), Instance.patient_id != study.patient_id))):
         held.append("Its films name different patients.")
-    return Shelf(study, _films(tx, study), _priors(tx, study), held)
+    return Shelf(study, report.id if report else 0, _films(tx, study, report), _priors(tx, study), held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +144,17 @@ def film(tx: Session, instance_id: int) -> Found | None:
 
 
 def as_json(
-    shelved: Shelved, facts: Mapping[str, Any] | None = None, trouble: FilmTrouble | None = None
+    shelved: Shelved,
+    facts: Mapping[str, Any] | None = None,
+    trouble: FilmTrouble | None = None,
+    *,
+    whose: str = "",
+    doubt: str = "",
 ) -> dict[str, Any]:
-    """What the viewer asks of one film: `new FilmViewer(element, {film})` takes this object."""
+    """What the viewer asks of one film: `new FilmViewer(element, {film})` takes this object.
+
+    whose: whom its header names, of a film of another study. doubt: why it may be another patient's.
+    """
     address = f"/film/{shelved.instance_id}"
     return {
         "id": shelved.instance_id,
@@ -148,6 +164,8 @@ def as_json(
         "conflict": shelved.conflict,
         "read": shelved.read,
         "words": shelved.words,
+        "whose": whose,
+        "doubt": doubt,
         "preview": f"{address}/preview",
         "pixels": f"{address}/pixels",
         "facts": facts,
@@ -164,8 +182,10 @@ def _is_purged(tx: Session, study: Study) -> bool:
     return tx.scalar(select(Revision.purged_at).where(current)) is not None
 
 
-def _films(tx: Session, study: Study, wanted: ColumnElement[bool] | None = None) -> list[Shelved]:
-    report = drafts.foremost(drafts.of_study(tx, study.id))
+def _films(
+    tx: Session, study: Study, report: Report | None, wanted: ColumnElement[bool] | None = None
+) -> list[Shelved]:
+    """report: the one whose films were read. wanted: of them all."""
     places = {digest: place for place, digest in enumerate(report.films, start=1)} if report else {}
     purged = _is_purged(tx, study)
     which = _is_film(study.id) if wanted is None else _is_film(study.id) & wanted
@@ -187,6 +207,10 @@ def _films(tx: Session, study: Study, wanted: ColumnElement[bool] | None = None)
     return sorted(films, key=lambda one: (one.read == 0, one.read, one.conflict, one.set_aside, one.instance_id))
 
 
+def _foremost(tx: Session, study: Study) -> Report | None:
+    return drafts.foremost(drafts.of_study(tx, study.id))
+
+
 def _priors(tx: Session, study: Study) -> list[Prior]:
     """Other studies with the same Patient ID and issuer; none where the study names no patient.
 
@@ -204,5 +228,7 @@ def _priors(tx: Session, study: Study) -> list[Prior]:
     ).all()
     issuers = {"", study.issuer_of_patient_id}  # within a study an absent issuer agrees with any one
     its = (Instance.patient_id == study.patient_id) & Instance.issuer_of_patient_id.in_(issuers)
-    priors = [Prior(other.id, other.first_received_at, _films(tx, other, its)) for other in others]
+    priors = [
+        Prior(other.id, other.first_received_at, _films(tx, other, _foremost(tx, other), its)) for other in others
+    ]
     return [prior for prior in priors if not all(one.purged for one in prior.films)]

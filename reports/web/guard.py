@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -53,13 +54,7 @@ class Guard:
             nonlocal answered
             if message["type"] == "http.response.start":
                 answered = True
-                headers = MutableHeaders(scope=message)
-                framed = "frame-ancestors http" in headers.get("content-security-policy", "")
-                for name, value in SECURITY_HEADERS.items():
-                    if name != "X-Frame-Options" or not framed:
-                        headers.setdefault(name, value)
-                if always:
-                    headers.setdefault("Strict-Transport-Security", _HSTS)
+                _lock(MutableHeaders(scope=message), always_by_tls=always)
             await send(message)
 
         if refusal is not None:
@@ -67,6 +62,8 @@ class Guard:
             return
         try:
             await self._app(scope, receive, locked)
+        except ClientDisconnect:  # in the middle of what it sent: nobody is there to be answered
+            log.info("visitor_left", method=scope["method"])
         except Exception:
             log.exception("page_failed", method=scope["method"])
             if not answered:
@@ -76,3 +73,12 @@ class Guard:
         if scope["path"].startswith(PREFIX):
             return problem(500, "The answer could not be made. The log of the web process says where.")
         return HTMLResponse(self._error_page, status_code=500)
+
+
+def _lock(headers: MutableHeaders, *, always_by_tls: bool) -> None:
+    framed = "frame-ancestors http" in headers.get("content-security-policy", "")
+    for name, value in SECURITY_HEADERS.items():
+        if name != "X-Frame-Options" or not framed:
+            headers.setdefault(name, value)
+    if always_by_tls:
+        headers.setdefault("Strict-Transport-Security", _HSTS)

@@ -22,7 +22,9 @@ LONGEST_REASON: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One button. asks: label of a line that must be written. sure: what must be checked before."""
+    """One button. asks: label of a line that must be written. sure: what must be checked before. looks: with the film
+    before one's eyes.
+    """
 
     verb: str
     words: str
@@ -30,6 +32,7 @@ class Act:
     hint: str
     asks: str = ""
     sure: str = ""
+    looks: bool = False
 
 
 ACTS: Final = MappingProxyType(
@@ -43,6 +46,7 @@ ACTS: Final = MappingProxyType(
                 Right.OVERRULE,
                 "The gate could not tell what the film shows. Your name stands in the audit trail.",
                 sure="I looked: it is a frontal chest film of an adult",
+                looks=True,
             ),
             Act(
                 "overrule",
@@ -50,6 +54,7 @@ ACTS: Final = MappingProxyType(
                 Right.OVERRULE,
                 "Every other reason against it still counts. Your name stands in the audit trail.",
                 sure="I looked: the reason does not hold for this film",
+                looks=True,
             ),
             Act(
                 "release",

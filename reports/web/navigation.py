@@ -14,7 +14,7 @@ from reports.web.rights import Right, Visitor
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A page in the header. here: what its template sets as `here`. key: pressed after g."""
+    """A page in the header of who has the right. here: what its template sets as `here`. key: pressed after g."""
 
     path: str
     words: str
@@ -26,7 +26,7 @@ class Place:
 PLACES: Final = (
     Place("/", "Worklist", Right.SEE, "worklist", "w"),
     Place("/quality", "Quality", Right.QUALITY, "quality", "q"),
-    Place("/peers", "Peers", Right.SEE, "peers", "p"),
+    Place("/peers", "Peers", Right.ADMINISTER, "peers", "p"),
     Place("/rules", "Rules", Right.ADMINISTER, "rules", "r"),
     Place("/queues", "Queues", Right.ADMINISTER, "queues", "u"),
     Place("/dead-letters", "Dead letters", Right.ADMINISTER, "dead-letters", "d"),

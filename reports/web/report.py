@@ -21,10 +21,11 @@ from reports import drafts, shelf
 from reports.glance import Glance
 from reports.objects.tree import plain
 from reports.page.sheet import day, person, visible
-from reports.signoff.copies import SILENCE
+from reports.signoff.copies import OFFERED, SILENCE
 from reports.signoff.tables import SignedDocument, SignedKind, WorkingCopy
 from reports.tables import Report, ReportState
 from reports.web import choice
+from reports.web.offers import kept_for_another
 
 _NO_SUCH = 2**31
 _OF_FILM = ("Modality", "BodyPartExamined", "ViewPosition", "ImageLaterality", "StationName", "SpecificCharacterSet")
@@ -119,9 +120,10 @@ def _sent() -> Select[Delivery]:
 
 def neighbors(tx: Session, study_id: int, user_id: int, now: datetime) -> Neighbors:
     """What a person may open before and after, in the order of the worklist: what nobody else has open, and what is
-    offered to nobody else.
+    kept for nobody else.
     """
-    asked = {choice.USER: user_id, "study": study_id, "silent_since": now - SILENCE}
+    moments = {"silent_since": now - SILENCE, "offered_since": now - OFFERED}
+    asked = {choice.USER: user_id, "study": study_id, **moments}
     order = list(dict.fromkeys(tx.scalars(_next_to(), asked)))
     others = [one for one in order if one != study_id]
     if study_id not in order:
@@ -138,8 +140,8 @@ def _next_to() -> Select[int]:
     """Studies in the order of the worklist whose draft a person may open, and one study that he has before him."""
     free = WorkingCopy.holder_id.is_(None) | (WorkingCopy.holder_id == choice.user())
     silent = WorkingCopy.heard_at.is_(None) | (WorkingCopy.heard_at <= bindparam("silent_since"))
-    offered = WorkingCopy.offered_to.is_(None) | (WorkingCopy.offered_to == choice.user())
-    is_free = WorkingCopy.report_id.is_(None) | ((free | silent) & offered)
+    kept = kept_for_another(bindparam("offered_since"))
+    is_free = WorkingCopy.report_id.is_(None) | ((free | silent) & ~kept)
     return (
         select(Revision.study_id)
         .join(Report, Report.revision_id == Revision.id)

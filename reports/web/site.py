@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from dicom_node.database import Database
 from dicom_node.owner import in_words
+from reports.config import ReportsConfig
 from reports.people.provider import Provider
 from reports.people.service import People
 from reports.provenance import NOTICE
@@ -45,11 +46,13 @@ class Premises:
     """What the pages say of this installation, and where its documents lie."""
 
     ae_title: str
-    port: int  # of the DICOM listener
+    port: int  # of the DICOM listener; the one for TLS where there is no other
     store_folder: Path
     version: str
     demonstration: bool = False  # the model that runs is not for clinical use
+    strangers_may_verify: bool = True
     access: Access = field(default_factory=Access)
+    reading: ReportsConfig = field(default_factory=ReportsConfig)  # how headers are read
 
     @property
     def secure(self) -> bool:

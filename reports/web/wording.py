@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from reports.findings import CHEXPERT, Finding, Span, State, extract
 from reports.findings.labels import NO_FINDING
-from reports.signoff.edits import narrative, warnings
+from reports.signoff.edits import Contradiction, narrative, warnings
 from reports.text import DraftText
 
 SHOWN: Final = (*(label for label in CHEXPERT if label != NO_FINDING), "Emphysema", "Fibrosis", "Hernia")
@@ -55,15 +55,7 @@ def reading(text: DraftText, chips: Mapping[str, str], claims: Claims) -> dict[s
     return {
         "findings": [_chip(label, found.get(label), both) for label in SHOWN],
         "claims": [both.place(span) for span in claims(both.text)],
-        "contradictions": [
-            {
-                "label": one.label,
-                "sentence": one.sentence,
-                "words": one.words,
-                "offer": sentence_for(one.label, one.chip),
-            }
-            for one in warnings(text, chips)
-        ],
+        "contradictions": [_contradiction(one, both) for one in warnings(text, chips)],
     }
 
 
@@ -71,6 +63,16 @@ def sentence_for(label: str, state: State) -> str:
     """A plain sentence that says so; a person decides whether it is inserted."""
     made = _OFFERED[state].format(label=_SPOKEN.get(label, label.lower()))
     return made[0].upper() + made[1:]
+
+
+def _contradiction(one: Contradiction, both: _Joined) -> dict[str, Any]:
+    return {
+        "label": one.label,
+        "sentence": one.sentence,
+        "quoted": [{"words": both.text[slice(*span)], **both.place(span)} for span in one.sentences],
+        "offer": sentence_for(one.label, one.chip) if one.chip is not None else "",
+        "alone": one.alone,
+    }
 
 
 def _chip(label: str, finding: Finding | None, both: _Joined) -> dict[str, Any]:

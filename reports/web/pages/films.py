@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -11,13 +12,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from dicom_node.files import stored_path
+from reports.web.before_after import Taken, in_order
+from reports.web.call import asked_report
 from reports.web.doors import visitor_of
 from reports.web.film import Films, FilmsBusy, FilmTrouble, Picture, Shelf, Shelved, as_json, film, shelf
+from reports.web.namesake import NOBODY, Whose, doubt, whose
 from reports.web.rights import Right
 from reports.web.seen import seen
 from reports.web.site import Site
 
 _KEEP: Final = "private, max-age=300"  # in the browser of who saw it, by the pixels' digest; no proxy keeps it
+_REMEMBERED: Final = 2048  # films whose headers were read: up to 8 MiB each, and always the same
 _RETRY_SECONDS: Final = "2"
 _GONE: Final = frozenset({"file-missing", "purged"})
 _PURGED: Final = FilmTrouble("purged", "The film was deleted: it was kept as long as node.keep_days says.")
@@ -38,35 +44,33 @@ def routes(site: Site) -> list[Route]:
 class _Films:
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._remembered = lru_cache(_REMEMBERED)(self._read)
 
     def of_study(self, request: Request) -> Response:
         """The films of a study, those of other studies of the patient, and the way to the site's own viewer.
 
-        HEAD lets the first picture be made, before somebody looks: nothing is told, so that is no look.
+        `?report=` says whose films were read: a study may have two reports. HEAD lets the first picture be made, before
+        somebody looks: nothing is told, so that is no look.
         """
+        asked = asked_report(request)
         with self._site.database.read() as tx:
-            found = shelf(tx, request.path_params["number"])
+            found = shelf(tx, request.path_params["number"], asked)
         if found is None:
             raise HTTPException(404)
+        if asked not in {0, found.report_id}:  # else the film of another report would count as shown
+            raise HTTPException(409, "A newer draft has replaced this one; load the page again.")
         if request.method == "HEAD":
             self._prepare(found)
             return Response()
         seen(self._site.database, visitor_of(request), found.study.id, "film")
         link = self._site.equipment.viewer_link
-        study = found.study
+        study, films = found.study, [self._told(one) for one in found.films]
         return JSONResponse(
             {
                 "study": study.id,
                 "words": list(found.words),
-                "films": self._with_facts(found.films),
-                "priors": [
-                    {
-                        "study": prior.study_id,
-                        "received": f"{prior.received_at:%Y-%m-%dT%H:%M:%SZ}",
-                        "films": [as_json(one) for one in prior.films if not one.purged],
-                    }
-                    for prior in found.priors
-                ],
+                "films": films,
+                "priors": self._priors(found, _taken(films[:1])),
                 "viewer": link.to(study.study_instance_uid, study.accession_number, study.patient_id) if link else "",
             }
         )
@@ -88,16 +92,55 @@ class _Films:
             for first in found.films[:1]:
                 self._films(purged=first.purged).preview(first.digest)
 
-    def _with_facts(self, shelved: Sequence[Shelved]) -> list[dict[str, Any]]:
-        told = []
-        for one in shelved:
-            try:
-                told.append(as_json(one, self._films(purged=one.purged).describe(one.digest)))
-            except FilmsBusy:  # the film itself is asked for again until it is free; then it says all this
-                told.append(as_json(one))
-            except FilmTrouble as trouble:
-                told.append(as_json(one, trouble=trouble))
-        return told
+    def _told(self, one: Shelved, mine: Whose | None = None) -> dict[str, Any]:
+        """With what its header says. mine: whom the film that was read names, of a film of another study."""
+        more: dict[str, Any] = {}
+        if mine is not None:
+            theirs = self._whose(one)
+            more = {"whose": theirs.words, "doubt": doubt(mine, theirs)}
+        try:
+            return as_json(one, self._films(purged=one.purged).describe(one.digest), **more)
+        except FilmsBusy:  # the film itself is asked for again until it is free; then it says all this
+            return as_json(one, **more)
+        except FilmTrouble as trouble:
+            return as_json(one, trouble=trouble, **more)
+
+    def _priors(self, found: Shelf, own: str) -> list[dict[str, Any]]:
+        """Each film with whom it names, held against the film that was read: the Patient ID alone may be another's.
+
+        own: when that one was taken.
+        """
+        mine = self._whose(found.films[0]) if found.films else NOBODY
+        films = {
+            prior.study_id: [self._told(one, mine) for one in prior.films if not one.purged] for prior in found.priors
+        }
+        others = [Taken(one.study_id, _taken(films[one.study_id]), one.received_at) for one in found.priors]
+        return [
+            {
+                "study": one.study_id,
+                "words": words,
+                "taken": one.taken,
+                "received": f"{one.received_at:%Y-%m-%dT%H:%M:%SZ}",
+                "films": films[one.study_id],
+            }
+            for one, words in in_order(own, others)
+        ]
+
+    def _whose(self, one: Shelved) -> Whose:
+        if one.purged:
+            return NOBODY
+        try:
+            return self._remembered(one.digest)
+        except LookupError:
+            return NOBODY
+
+    def _read(self, digest: str) -> Whose:
+        """Raises LookupError: nobody is named, or the file cannot be read now; that is not remembered."""
+        premises = self._site.premises
+        found = whose(stored_path(premises.store_folder, digest), premises.reading)
+        if found == NOBODY:
+            raise LookupError
+        return found
 
     def _films(self, *, purged: bool) -> Films:
         if purged:
@@ -124,6 +167,12 @@ class _Films:
             seen(self._site.database, visitor_of(request), found.study_id, "film")
         response.headers.update(headers)
         return response
+
+
+def _taken(films: Sequence[Mapping[str, Any]]) -> str:
+    """The first moment that one of them tells; empty where none does."""
+    told = [str((one["facts"] or {}).get("taken") or "") for one in films]
+    return min(filter(None, told), default="")
 
 
 def _sent(picture: Picture) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from dicom_node.database import clock
 from dicom_node.errors import NotFound, WetreadError
 from dicom_node.files import stored_path
 from reports.page.sheet import compose
@@ -25,18 +26,21 @@ from reports.signoff.person import Person
 from reports.signoff.reasons import Reason
 from reports.signoff.service import Opened
 from reports.text import DraftText, clean
-from reports.web.call import Call, whole
+from reports.web import worklist
+from reports.web.call import Call, asked_report, whole
+from reports.web.colleagues import colleague, colleagues
 from reports.web.desk import Scene, arrival, desk, happened, reasons
 from reports.web.doors import visitor_of
 from reports.web.identity import Checked
 from reports.web.json_body import json_of
 from reports.web.kept import signed_first, written_before
+from reports.web.offers import offer_on
 from reports.web.proof import prove
 from reports.web.report import Label, Papers, document_of, film_label, latest_final, neighbors, papers, strip
 from reports.web.rights import Right, Visitor
 from reports.web.seen import REPORT_AND_FILM, seen
 from reports.web.site import Site
-from reports.web.standing import CAME_LATE
+from reports.web.standing import CAME_LATE, standing
 from reports.web.wording import reading
 
 LARGEST_TEXT: Final = 512 * 1024  # bytes of a request; a report has at most 64 KiB in each section
@@ -97,11 +101,11 @@ class _Page:
 
     def show(self, request: Request) -> Response:
         """The page."""
-        visitor, found = visitor_of(request), _papers(self._site, request, _asked(request))
+        visitor, found = visitor_of(request), _papers(self._site, request, asked_report(request))
         absent = found.report is None or found.shadow
         seen(self._site.database, visitor, found.study.id, "report" if absent else REPORT_AND_FILM)
         if found.report is None or found.shadow:
-            return self._site.page(request, "report_absent.html", study=found.study, shadow=found.shadow)
+            return self._absent(request, found)
         store = self._site.premises.store_folder
         final = latest_final(found)
         signed = document_of(final.digest, store) if final else None
@@ -125,13 +129,21 @@ class _Page:
             desk=state,
             reading=reading(scene.opened.text, chips, self._site.equipment.claims) if scene else {},
             reasons=reasons(),
-            colleagues=_colleagues(self._site, visitor),
+            colleagues=colleagues(self._site, visitor, scene.opened if scene else None),
             in_letters=in_letters,
         )
 
+    def _absent(self, request: Request, found: Papers) -> Response:
+        """Why there is nothing to read."""
+        with self._site.database.read() as tx:
+            now = clock(tx)
+            facts = worklist.facts_of(tx, worklist.revisions(tx, [found.study.id]), now)[0]
+        where, study = standing(facts, now), found.study
+        return self._site.page(request, "report_absent.html", study=study, shadow=found.shadow, standing=where)
+
     def desk(self, request: Request) -> Response:
         """The state alone, for a page that waits: opened by somebody, or signed and on its way."""
-        visitor, found = visitor_of(request), _papers(self._site, request, _asked(request))
+        visitor, found = visitor_of(request), _papers(self._site, request, asked_report(request))
         scene = _scene(self._site, visitor, found, _look(self._site, visitor, found))
         if scene is None:
             raise HTTPException(404)
@@ -237,8 +249,8 @@ class _Acts:
 
     def hand_over(self, call: Call) -> None:
         """Leave it to a colleague."""
-        to = whole(call.body.get("to"))
-        if to not in {one[0] for one in _colleagues(self._site, visitor_of(call.request))}:
+        to = colleague(self._site, visitor_of(call.request), whole(call.body.get("to")))
+        if to is None:
             raise HTTPException(422, "Choose a colleague.")
         call.service.hand_over(call.report_id, call.person, to, call.now)
 
@@ -305,12 +317,6 @@ def _cleaned(text: DraftText) -> tuple[str, str]:
     return clean(text.findings), clean(text.impression)
 
 
-def _asked(request: Request) -> int:
-    """Which report of the study is meant, where the address says it."""
-    written = request.query_params.get("report", "")
-    return int(written) if written.isascii() and written.isdecimal() and len(written) <= 9 else 0
-
-
 def _papers(site: Site, request: Request, report_id: int) -> Papers:
     with site.database.read() as tx:
         found = papers(tx, request.path_params["number"], report_id)
@@ -335,18 +341,10 @@ def _scene(site: Site, visitor: Visitor, found: Papers, opened: Opened | None) -
     with site.database.read() as tx:
         near = neighbors(tx, found.study.id, visitor.user_id, now)
         older = written_before(tx, found.study.id, found.report, visitor.login) if found.report else None
+        offer = offer_on(tx, opened.report_id, now)
     unasked = site.equipment.signoff.workshop.config.sign_unasked
     first = signed_first(found, site.premises.store_folder)
-    return Scene(visitor, found, opened, near, unasked, now, first=first, older=older)
-
-
-def _colleagues(site: Site, visitor: Visitor) -> Sequence[tuple[int, str]]:
-    """Who else may edit: number and name."""
-    people = site.equipment.people
-    if people is None or not visitor.may(Right.EDIT):
-        return ()
-    others = (one for one in people.colleagues(Right.EDIT) if one.user_id != visitor.user_id)
-    return tuple((one.user_id, in_letters(one.name) or one.login) for one in others)
+    return Scene(visitor, found, opened, near, unasked, now, first=first, older=older, offer=offer)
 
 
 def _label(store: Path, film_digest: str, document: Dataset | None) -> tuple[Label, ...]:

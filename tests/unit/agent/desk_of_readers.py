@@ -28,9 +28,10 @@ def ready(ward: Ward, person: Person = RITA, report_id: int | None = None, at: d
     chosen = ward.report().id if report_id is None else report_id
     moment = at or now()
     signing = service(ward)
+    signing.open_(chosen, person, moment)
     signing.film_shown(chosen, person, moment)
     signing.identity_checked(chosen, Identity.SAME, moment)
-    return signing.open_(chosen, person, moment)
+    return signing.look(chosen, person, moment)
 
 
 def add(ward: Ward, person: Person, words: str, at: datetime, *, seen: int | None = None) -> Signed:

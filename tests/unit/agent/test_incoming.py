@@ -40,9 +40,10 @@ def final(
     status: str = "F",
     study: str = "",
     filler: str = "",
+    placer: str = "",
     section: str = "",
 ) -> list[str]:
-    order = f"OBR|1||{filler}|||||||||||||||{accession}||||||{section}|{status}"
+    order = f"OBR|1|{placer}|{filler}|||||||||||||||{accession}||||||{section}|{status}"
     lines = [MSH.format("ORU^R01"), f"PID|1||{patient}||Secret^Name", order]
     return [*lines, f"ZDS|{study}"] if study else lines
 
@@ -179,6 +180,48 @@ def test_an_early_report_of_another_patient_silences_nothing(ward: Ward) -> None
     ward.hear(*final(patient="EX-0002", study=films.STUDY))
     ward.study_with_draft()
     assert ward.report().state is ReportState.DRAFT
+
+
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # no question of locks
+NUMBERS_ELSEWHERE = pytest.mark.parametrize(
+    "numbers",
+    [
+        {"accession": "ROOM 3", "filler": "ACC0001"},
+        {"accession": "ROOM 3", "filler": "F-77", "placer": "ACC0001"},
+        {"accession": "", "filler": "F-77", "placer": "ACC0001"},
+    ],
+)
+
+
+@ON_SQLITE
+@NUMBERS_ELSEWHERE
+def test_the_accession_number_is_found_behind_a_room_or_a_number_of_another_system(
+    ward: Ward, numbers: dict[str, str]
+) -> None:
+    ward.study_with_draft()
+    assert ward.hear(*final(patient="EX-0002", **numbers)).code is Code.ACCEPT
+    assert ward.report().state is ReportState.DRAFT
+    ward.hear(*final(**numbers))
+    assert ward.report().event == Event.FINAL_ELSEWHERE
+
+
+@ON_SQLITE
+@NUMBERS_ELSEWHERE
+def test_any_number_of_a_report_that_came_before_its_images_counts(ward: Ward, numbers: dict[str, str]) -> None:
+    ward.peer()
+    ward.hear(*final(**numbers))
+    ward.study_with_draft()
+    assert ward.report().event == Event.FINAL_ELSEWHERE
+
+
+@ON_SQLITE
+def test_the_accession_number_that_fits_is_the_only_one_that_counts(ward: Ward) -> None:
+    """A filler order number that happens to be the accession number of another study of the patient."""
+    ward.study_with_draft()
+    ward.hear(*final(accession="ACC0001", filler="ACC0002"))
+    ward.receive(films.film(SOPInstanceUID="1.2.9.1", StudyInstanceUID="1.2.9", AccessionNumber="ACC0002"))
+    other = ward.draft().id
+    assert ward.ask(lambda tx: tx.get_one(Report, other).state) is ReportState.DRAFT
 
 
 def test_a_report_ends_every_study_of_the_patient_under_its_accession_number(ward: Ward) -> None:

@@ -81,6 +81,7 @@ def test_a_second_signal_waits_no_longer(tmp_path: Path) -> None:
         running = threading.Thread(target=supervisor.run, args=(stop, at_once), daemon=True)
         running.start()
         wait_until(lambda: said.exists() and "deaf" in said.read_text(), "the process to run", seconds=60)
+        wait_until(lambda: "work" in supervisor._children, "it to be known here as well", seconds=60)
         child = supervisor._children["work"]
         stop.set()
         wait_until(lambda: any(line["event"] == "stopping" for line in told), "a word", seconds=60)

@@ -8,11 +8,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from dicom_node import worklist
+from dicom_node.database import Database
 from dicom_node.errors import WrongState
 from dicom_node.kinds import Kind, Stage
 from dicom_node.rules.tables import Late
@@ -214,6 +216,30 @@ def test_accepted_as_is_says_so(ward: Ward) -> None:
     assert (decision(ward).verdict, decision(ward).words_changed) == (Verdict.ACCEPTED, 0)
 
 
+def test_a_device_that_writes_zeros_into_its_names_can_be_signed_and_is_known_without_them(ward: Ward) -> None:
+    names = {"Manufacturer": "Ac\0me", "ManufacturerModelName": "X\x001", "StationName": "ER\x001"}
+    ward.receive(films.film(**names, InstitutionName="Nor\0th"))
+    ward.draft()
+
+    sign(ward)
+
+    row = decision(ward)
+    assert (row.device, row.station, row.institution) == ("Acme X1", "ER1", "North")
+
+
+@ON_SQLITE
+def test_the_site_of_a_film_is_read_in_the_character_set_that_is_assumed(tmp_path: Path, database: Database) -> None:
+    ward = Ward(tmp_path, database, assume_charset="ISO_IR 101")
+    written = {"InstitutionName": "Příbram", "StationName": "ř"}  # bytes of Latin-2 without a word about it
+    film = films.film(**{name: text.encode("iso8859-2").decode("latin-1") for name, text in written.items()})
+    ward.receive(film)
+    ward.draft()
+
+    sign(ward)
+
+    assert (decision(ward).institution, decision(ward).station) == ("Příbram", "ř")
+
+
 def test_the_decision_is_counted_without_a_word_of_the_report(ward: Ward) -> None:
     ward.study_with_draft()
     sign(ward)
@@ -402,10 +428,10 @@ def test_the_pacs_must_have_said_lately_whose_study_it_is(
     signing = service(ward)
     config = signing.workshop.config.model_copy(update={"sign_unasked": unasked})
     signing = replace(signing, workshop=replace(signing.workshop, config=config))
+    opened = signing.open_(report_id, RITA, now())
     signing.film_shown(report_id, RITA, now())
     if outcome is not None:
         signing.identity_checked(report_id, outcome, now() - timedelta(minutes=age))
-    opened = signing.open_(report_id, RITA, now())
     if not words:
         assert signing.sign(report_id, RITA, EDITED, opened.version, now()).state is ReportState.VERIFIED
         return
@@ -422,6 +448,20 @@ def test_nobody_signs_whom_the_film_was_not_shown_to(ward: Ward) -> None:
     ready(ward)
     service(ward).leave(ward.report().id, RITA)
     refused(ward, NotShown, CARL)
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("days", [0, 30])
+def test_film_that_was_shown_before_it_was_opened_again_does_not_count(ward: Ward, days: int) -> None:
+    ward.study_with_draft()
+    report_id = ready(ward, at=now() - timedelta(days=days)).report_id
+    assert service(ward).look(report_id, RITA, now()).film_shown
+    ready(ward, CARL)  # his own look stays his
+
+    for _ in range(2):  # a page that is loaded anew
+        assert not service(ward).open_(report_id, RITA, now()).film_shown
+    refused(ward, NotShown)
+    assert service(ward).look(report_id, CARL, now()).film_shown
 
 
 @ON_SQLITE

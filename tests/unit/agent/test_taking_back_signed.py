@@ -176,6 +176,9 @@ def test_an_addendum_is_of_somebody_who_saw_the_film_while_the_pacs_agrees(ward:
     service(ward).identity_checked(done.report_id, Identity.SAME, now())
 
     assert adding(CARL, now=now() + timedelta(minutes=1)).kind is SignedKind.ADDENDUM
+    assert not service(ward).open_(done.report_id, CARL, now()).film_shown  # the page of the signed report, anew
+    with pytest.raises(NotShown):
+        adding(CARL, now=now() + timedelta(minutes=1))
 
 
 @ON_SQLITE

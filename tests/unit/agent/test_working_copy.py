@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from dicom_node.errors import NotFound
-from reports.signoff.copies import SILENCE
+from reports.people.rights import Role
+from reports.signoff.copies import OFFERED, SILENCE
 from reports.signoff.errors import AlreadySigned, Ended, OpenedByAnother, StaleVersion, Unwritable
 from reports.signoff.reasons import Reason
 from reports.signoff.tables import Identity, WorkingCopy
 from reports.tables import ReportState
 from reports.text import DraftText
-from tests.unit.agent.desk_of_readers import CARL, EDITED, RITA, ready, service, sign
+from reports.web.report import neighbors
+from tests.harness.people import add_user
+from tests.unit.agent.desk_of_readers import CARL, EDITED, RITA, TOM, ready, service, sign
 from tests.unit.agent.ward import Ward, now
 
 HALF = DraftText("Small left pl", "")
@@ -60,13 +64,27 @@ def test_what_is_left_or_handed_over_is_free(ward: Ward) -> None:
     service(ward).leave(report_id, RITA)
     assert service(ward).open_(report_id, CARL, now()).mine
 
-    service(ward).hand_over(report_id, CARL, RITA.user_id, now())
+    service(ward).hand_over(report_id, CARL, RITA, now())
 
     assert service(ward).look(report_id, CARL, now()).offered_to == RITA.user_id
     opened = service(ward).open_(report_id, RITA, now())
     assert (opened.mine, opened.offered_to) == (True, None)
     with pytest.raises(OpenedByAnother):
-        service(ward).hand_over(report_id, CARL, 9, now())
+        service(ward).hand_over(report_id, CARL, TOM, now())
+
+
+def test_what_is_handed_over_is_next_for_that_one_alone_for_a_while(ward: Ward) -> None:
+    ward.study_with_draft()
+    report_id, study_id, at = ward.report().id, ward.study().id, now()
+    carl = add_user(ward.database, "carl", Role.RADIOLOGIST)
+
+    def next_for(user_id: int, later: timedelta = timedelta()) -> int | None:
+        return ward.ask(lambda tx: neighbors(tx, 0, user_id, at + later)).next
+
+    service(ward).hand_over(report_id, RITA, replace(CARL, user_id=carl), at)
+
+    assert (next_for(carl), next_for(carl + 1)) == (study_id, None)
+    assert next_for(carl + 1, OFFERED) == study_id
 
 
 @ON_SQLITE

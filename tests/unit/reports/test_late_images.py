@@ -235,6 +235,35 @@ def test_film_of_the_draft_that_is_shown_is_the_one_that_was_read(place: Place) 
     assert [(one["id"], one["read"]) for one in films_of_study] == [(1, 1), (2, 0)]
 
 
+def test_each_of_two_reports_has_films_and_questions_of_its_own(place: Place) -> None:
+    first, second = place.beside()
+    place.morning.sign(first)  # the other one is foremost now
+
+    def films_of(report: int) -> list[tuple[int, int]]:
+        told = place.rita.get(f"/study/1/films.json?report={report}").json()["films"]
+        return [(one["id"], one["read"]) for one in told]
+
+    assert (films_of(first.id), films_of(second.id)) == ([(1, 1), (2, 0)], [(2, 1), (1, 0)])
+    assert films_of(0) == films_of(second.id)
+    for report in (first, second):
+        ask = {"words": f"Question {report.id}?", "report": report.id}
+        assert place.rita.post("/study/1/report/questions", json=ask).status_code == 200
+    for report, elsewhere in ((first, [False, True]), (second, [True, False])):
+        told = place.rita.get(f"/study/1/report/questions?report={report.id}").json()["questions"]
+        assert [one["elsewhere"] for one in sorted(told, key=lambda one: str(one["words"]))] == elsewhere
+
+
+def test_films_of_a_replaced_report_are_nobodys(place: Place) -> None:
+    first = place.room.study(PNEUMOTHORAX)
+    place.late(1)
+    place.room.draft(text=CLEAR)
+
+    assert place.rita.get(f"/study/1/films.json?report={first.id}").status_code == 409
+    assert place.rita.get(f"/study/1/report/questions?report={first.id}").status_code == 409
+    ask = {"words": "Is there a fracture?", "report": first.id}
+    assert place.rita.post("/study/1/report/questions", json=ask).status_code == 409
+
+
 def test_draft_stays_in_the_list_when_the_late_image_is_excluded(place: Place) -> None:
     place.room.study(PNEUMOTHORAX)
     place.late(1)

@@ -275,7 +275,8 @@ def test_narrative_from_a_file_makes_the_same_bytes(name: str) -> None:
     assert encode(as_comprehensive(dcmread(io.BytesIO(encode(coded(fresh)))))) == encode(as_comprehensive(coded(fresh)))
 
 
-def test_a_thousand_drafts_and_coded_reports_are_made_and_checked_in_about_a_minute() -> None:
+def test_more_than_250_drafts_and_coded_reports_are_made_and_checked_in_a_minute() -> None:
+    """On an idle core it is four times as many (deploy/docs/objects.md); a busy one is slower, but not four times."""
     source, count = in_charset("korean"), 25
     films = [normalize(source, CONFIG)]
     started = time.process_time()
@@ -287,7 +288,7 @@ def test_a_thousand_drafts_and_coded_reports_are_made_and_checked_in_about_a_min
 
     rate = 60 * count / (time.process_time() - started)
     print(f"\n{rate:.0f} drafts with their coded reports made and checked a minute on one core")
-    assert rate > 250  # a machine that does other things beside this is slower, but not four times
+    assert rate > 250
 
 
 def test_what_the_extractor_finds_can_be_coded() -> None:

@@ -44,6 +44,7 @@ SIGNED = Case(
     reader_digest="d" * 64,
     device="Acme X1",
     station="ER1",
+    institution="North",
     withdrawn=False,
 )
 REJECTED = SIGNED._replace(verdict=Verdict.REJECTED, reason="missed-finding", words_signed=0, signed={})
@@ -123,6 +124,10 @@ def test_groups_are_by_week_device_and_reader() -> None:
         "unknown device",
     ]
     assert [one.drafts for one in quality.grouped([later, SIGNED, SIGNED], quality.reader_of)] == [2, 1]
+    elsewhere = SIGNED._replace(institution="", drafted={}, signed={"Edema": "present"})
+    assert [one.name for one in quality.grouped([elsewhere, SIGNED], quality.site_of)] == ["North", "unknown site"]
+    by_site = quality.agreements([elsewhere, SIGNED], quality.site_of)
+    assert [(name, row.same.value) for name, (row,) in by_site] == [("North", 1.0), ("unknown site", 0.0)]
 
 
 def test_agreement_counts_what_people_added_and_took_out() -> None:
@@ -187,6 +192,7 @@ def decide(office: Office, number: int, verdict: Verdict, *, days_ago: float = 1
                 reader_digest=report.reader_digest,
                 device=device,
                 station="ER1",
+                institution="North",
                 user_id=7,
             )
         )
@@ -272,9 +278,28 @@ def test_files_hold_the_same_and_no_formula(office: Office) -> None:
     assert drafts[0]["device"] == "'=Acme X1"
     assert json.loads(drafts[1]["signed"]) == {}
     assert "user" not in " ".join(drafts[0])
-    assert [row["group"] for row in groups] == ["All", "Week", "Device (station)", "Reader [digest]"]
+    assert [row["group"] for row in groups] == ["All", *quality.GROUPS]
+    assert (groups[2]["name"], drafts[0]["institution"]) == ("North", "North")
     assert groups[0]["success"] == "0.5"
-    assert groups[2]["name"] == "'=Acme X1 (ER1)"
+    assert groups[3]["name"] == "'=Acme X1 (ER1)"
+
+
+def test_files_say_why_drafts_were_rejected_and_how_findings_agree(office: Office) -> None:
+    decide(office, 1, Verdict.ACCEPTED)
+    decide(office, 2, Verdict.REJECTED)
+    groups = rows_of(office.web.get("/quality/groups.csv?days=30").text)
+    findings = rows_of(office.web.get("/quality/findings.csv?days=30").text)
+
+    assert (groups[0]["withdrawn"], groups[0]["rejected_missed_finding"], groups[0]["rejected_other"]) == (
+        "0",
+        "1",
+        "0",
+    )
+    assert [row["finding"] for row in findings] == 5 * ["Cardiomegaly", "Edema"]
+    assert [row["group"] for row in findings[::2]] == ["All", *quality.GROUPS]
+    assert (findings[0]["drafted"], findings[0]["signed"], findings[0]["added"]) == ("0", "1", "1")
+    assert (findings[0]["agreement"], findings[1]["kappa"]) == ("0.0", "")
+    assert 'href="/quality/findings.csv?days=30"' in office.web.get("/quality?days=30").text
 
 
 def rows_of(content: str) -> list[dict[str, str]]:
@@ -305,5 +330,5 @@ def test_command_prints_the_same_sums(office: Office, tmp_path: Path) -> None:
     [(Role.RADIOLOGIST, 200), (Role.AUDITOR, 200), (Role.ADMINISTRATOR, 200), (Role.TRAINEE, 403)],
 )
 def test_quality_is_for_those_who_have_the_right(office: Office, role: Role, code: int) -> None:
-    for address in ("/quality", "/quality/drafts.csv", "/quality/groups.csv"):
+    for address in ("/quality", "/quality/drafts.csv", "/quality/groups.csv", "/quality/findings.csv"):
         assert office.as_(role).get(address).status_code == code

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from reports.findings import State
-from reports.signoff.edits import compared, distance, refused, warnings
+from reports.signoff.edits import Contradiction, compared, distance, narrative, refused, warnings
 from reports.signoff.tables import Verdict
 from reports.text import DraftText
 
@@ -78,7 +78,7 @@ def test_chips_that_contradict_the_text_are_named_with_the_sentence() -> None:
     chips = {"Pneumothorax": "present", "Cardiomegaly": "absent", "Fracture": "present", "Pleural Effusion": "absent"}
     found = {one.label: one for one in warnings(DRAFT, chips)}
     assert found["Pneumothorax"].said is State.ABSENT
-    assert found["Pneumothorax"].words == "There is no pneumothorax"
+    assert quoted(DRAFT, found["Pneumothorax"]) == ["There is no pneumothorax"]
     assert found["Pneumothorax"].sentence == "Pneumothorax is set to present, the text says absent."
     assert found["Pleural Effusion"].sentence == "Pleural Effusion is set to absent, the text does not mention it."
 
@@ -86,5 +86,62 @@ def test_chips_that_contradict_the_text_are_named_with_the_sentence() -> None:
 @pytest.mark.parametrize("state", list(State))
 def test_what_is_set_must_be_said(state: State) -> None:
     (one,) = warnings(DRAFT, {"Edema": state.value})
-    assert (one.said, one.words) == (None, "")
+    assert (one.said, one.sentences) == (None, ())
     assert one.sentence == f"Edema is set to {state.value}, the text does not mention it."
+
+
+def quoted(text: DraftText, one: Contradiction) -> list[str]:
+    return [narrative(text)[slice(*span)] for span in one.sentences]
+
+
+@pytest.mark.parametrize(
+    ("findings", "impression", "chips", "told"),
+    [
+        ("Large right pneumothorax.", "No pneumothorax.", {}, ["Large right pneumothorax", "No pneumothorax"]),
+        ("No pleural effusion.", "Small left effusion.", {}, ["Small left effusion", "No pleural effusion"]),
+        ("No fracture.", "Fracture of the left sixth rib.", {}, ["Fracture of the left sixth rib", "No fracture"]),
+        # what the button of a chip inserts, beside the sentence that denies it
+        ("No edema. Edema is present.", "", {"Edema": "present"}, ["Edema is present", "No edema"]),
+        ("Edema is present. No edema.", "", {"Edema": "absent"}, ["Edema is present", "No edema"]),
+        ("No focal opacity.", "Opacity.", {"Lung Opacity": "present"}, ["Opacity", "No focal opacity"]),
+        ("No large effusion. Effusion.", "", {"Pleural Effusion": "present"}, ["Effusion", "No large effusion"]),
+    ],
+)
+def test_a_text_that_says_both_is_named_with_both_sentences(
+    findings: str, impression: str, chips: dict[str, str], told: list[str]
+) -> None:
+    text = DraftText(findings, impression)
+    both = [one for one in warnings(text, chips) if one.chip is None]
+    assert [quoted(text, one) for one in both] == [told]
+    assert both[0].sentence == f"{both[0].label}: the text says that it is present, and that it is absent."
+
+
+@pytest.mark.parametrize(
+    "findings",
+    [
+        DRAFT.findings,
+        "No large effusion. There is a small left effusion.",
+        "No right effusion. There is a left effusion.",
+        "No focal opacity. Streaky opacities in the bases.",
+        "No nodule. There is a mass.",
+        "The nasogastric tube was removed. A left PICC is seen.",
+    ],
+)
+def test_ordinary_english_is_no_contradiction(findings: str) -> None:
+    assert warnings(DraftText(findings, ""), {}) == ()
+
+
+@pytest.mark.parametrize(("findings", "alone"), [("No pneumothorax.", True), ("No pneumothorax or effusion.", False)])
+def test_a_sentence_of_other_findings_is_not_offered_for_replacement(findings: str, *, alone: bool) -> None:
+    (one,) = warnings(DraftText(findings, ""), {"Pneumothorax": "present"})
+    assert one.alone is alone
+
+
+@pytest.mark.parametrize("label", ["No Finding", "normal"])
+def test_a_chip_against_a_film_that_only_denies_is_told_of(label: str) -> None:
+    """The labels of a normal film may stand on denials alone: no mention says what their state says."""
+    text = DraftText("No pneumothorax. No effusion. No consolidation. No edema.", "No fracture.")
+    (one,) = warnings(text, {label: "absent"})
+    assert (one.chip, one.said, one.alone) == (State.ABSENT, State.PRESENT, False)
+    assert quoted(text, one) == ["No pneumothorax"]
+    assert warnings(text, {label: "present"}) == ()
