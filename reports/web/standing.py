@@ -20,6 +20,7 @@ from reports.elapsed import age as age  # noqa: PLC0414  the pages take it from 
 from reports.glance import Glance
 from reports.signoff.copies import Holder
 from reports.tables import Report, ReportState
+from reports.web.offers import Offer
 from reports.web.older import taken_back, who_has_it
 
 
@@ -62,6 +63,7 @@ class Facts:
     sender: str = ""  # AE title
     report: Report | None = None  # of the study, as `drafts.foremost` says; none of shadow mode
     holder: Holder | None = None  # who has that open now
+    offer: Offer | None = None  # to whom that is handed over
     glance: Glance | None = None
 
 

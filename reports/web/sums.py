@@ -29,6 +29,7 @@ class Sums:
     at: datetime
     whole: Outcome
     weeks: tuple[Outcome, ...]
+    sites: tuple[Outcome, ...]
     devices: tuple[Outcome, ...]
     readers: tuple[Outcome, ...]
     findings: tuple[Agreement, ...]
@@ -92,6 +93,7 @@ def _sums(at: datetime, chosen: list[Case]) -> Sums:
         at=at,
         whole=quality.outcome("all", chosen),
         weeks=tuple(quality.grouped(chosen, quality.week_of)),
+        sites=tuple(quality.grouped(chosen, quality.site_of)),
         devices=tuple(quality.grouped(chosen, quality.device_of)),
         readers=tuple(quality.grouped(chosen, quality.reader_of)),
         findings=tuple(quality.agreement(chosen)),

@@ -85,7 +85,7 @@ WORDS: Final = MappingProxyType(
         "pin-set": "A PIN was set.",
         "token-added": "Program {service} got a token: {scopes}.",
         "token-removed": "Program {service} lost its token.",
-        "audit-exported": "The audit trail was taken out as a file, {rows} rows.",
+        "audit-exported": "The audit trail was taken out, {rows} rows.",
         "switched": "The switch {switch} was set to {on}.",
         "pixels-deleted": "The received files were deleted; the books stayed.",
     }

@@ -48,12 +48,12 @@ class Wish:
         return {name: value for name in names if (value := getattr(self, name))}
 
 
-def newest(tx: Session, wish: Wish) -> Sequence[AuditRow]:
+def newest(tx: Session, wish: Wish, page: int = PAGE) -> Sequence[AuditRow]:
     """One row more than a page, the newest first. Raises ConfigurationError: a time that is none."""
     chosen = _chosen(tx, wish)
     if wish.before is not None:
         chosen = chosen.where(AuditRow.id < wish.before)
-    return tx.scalars(chosen.order_by(AuditRow.id.desc()).limit(PAGE + 1)).all()
+    return tx.scalars(chosen.order_by(AuditRow.id.desc()).limit(page + 1)).all()
 
 
 def count(tx: Session, wish: Wish) -> int:

@@ -19,14 +19,17 @@ from dicom_node.tables import Delivery, Instance, Revision, Role, Study, Switch,
 from dicom_node.worklist.urgency import order_of_claims
 from reports import drafts
 from reports.glance import Glance, Urgency, marked
+from reports.people.tables import Account
 from reports.signoff.copies import holder_of
 from reports.signoff.tables import WorkingCopy
 from reports.tables import Report
 from reports.web import choice
+from reports.web.offers import is_able, offer_of
 from reports.web.standing import Facts
 from reports.web.wish import Priority, Show, Sort, Wish
 
 OPEN: Final = choice.OPEN
+_NAMED: Final = 5  # a search that finds at most so many patients is a look at each of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,13 @@ class _Images:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A report with who has it open and what the worklist shows of it."""
+    """A report with who has it open, to whom it is handed over, and what the worklist shows of it."""
 
     report: Report | None
     copy: WorkingCopy | None
     glance: Glance | None
+    login: str | None = None
+    name: str | None = None
 
 
 _NONE: Final = _Images(0, "", None)
@@ -76,9 +81,10 @@ _IMAGES: Final = (
     .group_by(Instance.study_id)
 )
 _REPORTS: Final = (
-    select(Revision.study_id, Report, WorkingCopy, Glance)
+    select(Revision.study_id, Report, WorkingCopy, Glance, Account.login, Account.name)
     .join(Report, Report.revision_id == Revision.id)
     .outerjoin(WorkingCopy, WorkingCopy.report_id == Report.id)
+    .outerjoin(Account, is_able())
     .outerjoin(Glance, Glance.report_id == Report.id)
     .where(Revision.study_id.in_(_among), Revision.reason != choice.SHADOW)
     .order_by(Report.id.desc())
@@ -95,6 +101,16 @@ def find(tx: Session, wish: Wish, now: datetime, *, user_id: int, limit: int) ->
         last, turn, urgency = rows[limit - 1]
         older = (turn, urgency, last.study_id) if wish.sort is Sort.URGENT else (last.study_id,)
     return Found(facts_of(tx, [revision for revision, _, _ in rows[:limit]], now), older)
+
+
+def looked_at(wish: Wish, found: Sequence[Facts]) -> Sequence[int]:
+    """The studies that a search shows of named patients, for the audit trail; none of a list of many patients.
+
+    A study without a Patient ID is a patient of its own.
+    """
+    studies = [one.revision.study for one in found]
+    patients = {(one.patient_id, one.issuer_of_patient_id) if one.patient_id else one.id for one in studies}
+    return [one.id for one in studies] if wish.search and len(patients) <= _NAMED else ()
 
 
 def first(tx: Session, wish: Wish, now: datetime, *, user_id: int, limit: int) -> frozenset[int]:
@@ -193,6 +209,7 @@ def facts_of(tx: Session, revisions: Sequence[Revision], now: datetime | None = 
             sender=counted.sender,
             report=(found := written.get(revision.study_id, _NOTHING)).report,
             holder=holder_of(found.copy, now),
+            offer=offer_of(found.copy, found.login, found.name, now),
             glance=found.glance,
         )
         for revision in revisions
@@ -215,8 +232,8 @@ def _images(tx: Session, studies: Sequence[int]) -> dict[int, _Images]:
 def _written(tx: Session, studies: Sequence[int]) -> dict[int, _Written]:
     """Of each study the report that people care for. Those of shadow mode are shown to nobody."""
     by_study: dict[int, dict[Report, _Written]] = {}
-    for study_id, report, copy, seen in tx.execute(_REPORTS, {choice.AMONG: studies}):
-        by_study.setdefault(study_id, {})[report] = _Written(report, copy, seen)
+    for study_id, report, copy, seen, login, name in tx.execute(_REPORTS, {choice.AMONG: studies}):
+        by_study.setdefault(study_id, {})[report] = _Written(report, copy, seen, login, name)
     foremost = {study_id: drafts.foremost(list(reports)) for study_id, reports in by_study.items()}
     return {study_id: by_study[study_id][report] for study_id, report in foremost.items() if report is not None}
 

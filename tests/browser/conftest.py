@@ -13,7 +13,11 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from starlette.types import ASGIApp
 
 from agent.serving import Patience
+from dicom_node.tables import Proof
+from reports.people.rights import Role
 from tests.harness.node import wait_until
+from tests.harness.people import add_user
+from tests.harness.reading_room import ReadingRoom
 
 SWITCHES = (
     "--no-sandbox",  # tests run as root in containers
@@ -31,6 +35,18 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=chromium, args=list(SWITCHES))
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadingRoom]:
+    """Where Rita and Carl read and Tom learns. One for a file: what decodes its films takes long to start."""
+    made = ReadingRoom(tmp_path_factory.mktemp("room"))
+    made.peer("PACS", proof=Proof.ACKNOWLEDGEMENT)
+    add_user(made.database, "rita", Role.RADIOLOGIST, name="Reader^Rita")
+    add_user(made.database, "carl", Role.RADIOLOGIST, name="Chief^Carl")
+    add_user(made.database, "tom", Role.TRAINEE, name="Trainee^Tom")
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 from starlette.types import ASGIApp
 
 from dicom_node.rules.tables import Late
-from dicom_node.tables import Proof
-from reports.people.rights import Role
 from reports.tables import Report, ReportState
-from tests.harness.people import add_user, cookie_for
+from tests.harness.people import cookie_for
 from tests.harness.reading_room import ReadingRoom
 from tests.unit.agent.desk_of_readers import CARL, EDITED, ready, service
 from tests.unit.agent.ward import now
 
 SLOW = 60_000  # ms; a busy machine
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadingRoom]:
-    made = ReadingRoom(tmp_path_factory.mktemp("room"))
-    made.peer("PACS", proof=Proof.ACKNOWLEDGEMENT)
-    add_user(made.database, "rita", Role.RADIOLOGIST, name="Reader^Rita")
-    add_user(made.database, "carl", Role.RADIOLOGIST, name="Chief^Carl")
-    yield made
-    made.close()
 
 
 @pytest.fixture

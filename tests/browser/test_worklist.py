@@ -106,6 +106,23 @@ def test_keys_work_where_the_keyboard_has_no_latin_letters(room: ReadingRoom, pa
     assert picked(page) == "study-1"
 
 
+def test_patients_whose_long_ids_differ_at_the_end_do_not_look_alike(
+    room: ReadingRoom, page: Page, address: str
+) -> None:
+    numbers = ("HOSPITAL-OF-THE-CITY-2026-00000001", "HOSPITAL-OF-THE-CITY-2026-00000002")
+    for number in numbers:
+        room.study(CLEAR, PatientID=number)
+    page.goto(f"{address}/?show=all")
+
+    shown = page.locator("[title='Patient ID']")
+
+    expect(shown).to_have_text(list(reversed(numbers)))
+    assert shown.evaluate_all("(all) => all.map((one) => one.scrollWidth - one.clientWidth)") == [0, 0]
+    bottom = "getBoundingClientRect().bottom"
+    below = f"(all) => all.map((one) => one.closest('td').{bottom} - one.{bottom})"
+    assert min(shown.evaluate_all(below)) >= 0
+
+
 def test_kept_view_opens_with_its_digit(room: ReadingRoom, page: Page, address: str) -> None:
     room.study(CLEAR)
     room.study(PNEUMOTHORAX)

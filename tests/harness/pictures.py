@@ -108,6 +108,7 @@ def take(browser: Browser, room: ReadingRoom, base: str, folder: Path) -> None:
     page.get_by_role("button", name="As the text says").click()
     page.keyboard.press("Control+Enter")
     expect(page.locator("#ask-sign")).to_be_visible(timeout=60_000)
+    expect(page.locator("#ask-sign .checking")).to_be_empty(timeout=60_000)
     keep(page, folder / "report-sign.webp")
     page.keyboard.type("2580")
     page.keyboard.press("Enter")

@@ -95,6 +95,7 @@ class StudyAnswer(Strict):
     images: int
     sender: str
     opened_by: str = Field(description="Login of who has the draft open now; empty: nobody")
+    handed_to: str = Field(description="Login of whom the draft was handed to lately, if nobody has opened it since")
     report: ReportSummary | None
     page: str = Field(description="Address of the study's page, below the address of the pages")
 
@@ -275,11 +276,32 @@ class QualityGroup(Strict):
     film_to_decision: Lasting
 
 
+class FindingAnswer(Strict):
+    """One finding in drafts and in what was signed of them; present, or not. few: too few reports that state it.
+
+    added: people wrote it; dropped: they took it out. kappa: Cohen's; null where both never or always say it.
+    """
+
+    name: str
+    drafted: int
+    signed: int
+    both: int
+    added: int
+    dropped: int
+    same: Part
+    kappa: float | None
+    few: bool
+
+
 class Quality(Strict):
-    """All drafts that somebody decided about in that time, and by week."""
+    """All drafts that somebody decided about in that time; by week, device, reader and site, and finding by finding."""
 
     whole: QualityGroup
     weeks: list[QualityGroup]
+    sites: list[QualityGroup]
+    devices: list[QualityGroup]
+    readers: list[QualityGroup]
+    findings: list[FindingAnswer]
 
 
 class ProblemAnswer(BaseModel):

@@ -21,7 +21,8 @@ _EVERYWHERE: Final = (
 )
 _INTEGER: Final = (("type", "integer"), ("minimum", 1), ("maximum", 2**31 - 1))
 _ABOUT: Final = (
-    "What the pages show, for programs: worklist, status, reports, deliveries, brakes. A token per program "
+    "What the pages show, for programs: worklist, status, reports, deliveries, brakes, audit trail, "
+    "peers, rules, model. A token per program "
     "(`wetread token add`), with scopes; or the session of somebody who is signed in. Reports that no radiologist has "
     "verified are AI drafts and say so: whoever shows one shows its mark. News as server-sent events: GET /events, "
     "scope see."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from reports.quality import Outcome, Share, Spread
-from reports.web.api.answers import Lasting, Part, Quality, QualityGroup, QualityQuery
+from reports.quality import Agreement, Outcome, Share, Spread
+from reports.web.api.answers import FindingAnswer, Lasting, Part, Quality, QualityGroup, QualityQuery
 from reports.web.api.operations import Asked
 
 
@@ -13,7 +13,14 @@ def drafts(asked: Asked) -> Quality:
     """What radiologists made of the drafts."""
     query: QualityQuery = asked.query
     sums = asked.site.ledger.sums(asked.site.database, query.days)
-    return Quality(whole=_group(sums.whole), weeks=[_group(one) for one in sums.weeks])
+    return Quality(
+        whole=_group(sums.whole),
+        weeks=[_group(one) for one in sums.weeks],
+        sites=[_group(one) for one in sums.sites],
+        devices=[_group(one) for one in sums.devices],
+        readers=[_group(one) for one in sums.readers],
+        findings=[_finding(one) for one in sums.findings],
+    )
 
 
 def _group(one: Outcome) -> QualityGroup:
@@ -28,6 +35,20 @@ def _group(one: Outcome) -> QualityGroup:
         film_to_draft=_lasting(one.drafting),
         draft_to_decision=_lasting(one.deciding),
         film_to_decision=_lasting(one.whole),
+    )
+
+
+def _finding(one: Agreement) -> FindingAnswer:
+    return FindingAnswer(
+        name=one.label,
+        drafted=one.drafted,
+        signed=one.signed,
+        both=one.both,
+        added=one.added,
+        dropped=one.dropped,
+        same=_part(one.same),
+        kappa=_number(one.kappa),
+        few=one.few,
     )
 
 

@@ -16,6 +16,7 @@ from dicom_node.database import clock
 from dicom_node.files import read_document
 from dicom_node.rules.decision import ROUTINE
 from dicom_node.tables import Delivery, Revision, Study
+from reports import drafts
 from reports.glance import Urgency, unmarked
 from reports.provenance import NOTICE
 from reports.render import as_text
@@ -45,7 +46,6 @@ from reports.web.wish import Priority, Wish
 
 VERIFIED: Final = "Verified by a radiologist."
 _SHADOW = "shadow"
-_NAMED = 5  # a search that finds at most so many studies is a look at each of them
 _MOST = 3
 _LARGEST = 2**31
 
@@ -61,9 +61,8 @@ def find_all(asked: Asked) -> StudyPage:
     with asked.site.database.read() as tx:
         now = clock(tx)
         found = worklist.find(tx, wish, now, user_id=visitor.user_id, limit=query.limit)
-    if wish.search and len(found.facts) <= _NAMED:
-        for facts in found.facts:
-            seen(asked.site.database, visitor, facts.revision.study_id, "search")
+    for number in worklist.looked_at(wish, found.facts):
+        seen(asked.site.database, visitor, number, "search")
     after = ".".join(str(number) for number in found.older) or None
     return StudyPage(items=[_study(facts, now) for facts in found.facts], next=after)
 
@@ -241,9 +240,16 @@ def _study(facts: Facts, now: datetime) -> StudyAnswer:
         images=facts.images,
         sender=facts.sender,
         opened_by=facts.holder.login if facts.holder is not None else "",
+        handed_to=_handed_to(facts),
         report=_summary(facts),
         page=f"/study/{study.id}",
     )
+
+
+def _handed_to(facts: Facts) -> str:
+    """Login of whom the draft waits for; nobody is waited for once it cannot be signed any more."""
+    is_open = facts.report is not None and facts.report.state in drafts.OPEN
+    return facts.offer.login if facts.offer is not None and is_open else ""
 
 
 def _summary(facts: Facts) -> ReportSummary | None:

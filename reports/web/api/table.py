@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-from reports.web.api import control, figures, studies
+from reports.web.api import control, figures, house, studies, trail
 from reports.web.api.answers import (
     Deliveries,
     Done,
@@ -23,7 +23,9 @@ from reports.web.api.answers import (
     StudyPage,
     WorklistQuery,
 )
+from reports.web.api.house import Models, Peers, Rules
 from reports.web.api.operations import Operation
+from reports.web.api.trail import AuditPage, AuditQuery
 from reports.web.rights import Right
 
 _NO_STUDY: Final = MappingProxyType({404: "There is no such study."})
@@ -137,6 +139,16 @@ OPERATIONS: Final = (
         query=QualityQuery,
     ),
     Operation(
+        name="listAudit",
+        method="GET",
+        path="/api/v1/audit",
+        right=Right.AUDIT,
+        summary="The audit trail, the newest first; to read it is itself in it",
+        answer=trail.audited,
+        returns=AuditPage,
+        query=AuditQuery,
+    ),
+    Operation(
         name="getQueues",
         method="GET",
         path="/api/v1/queues",
@@ -174,5 +186,32 @@ OPERATIONS: Final = (
         returns=Pauses,
         body=PauseOrder,
         problems=MappingProxyType({404: "There is no such peer.", 409: "That cannot be paused so."}),
+    ),
+    Operation(
+        name="listPeers",
+        method="GET",
+        path="/api/v1/peers",
+        right=Right.ADMINISTER,
+        summary="Who may send here, and where documents go",
+        answer=house.everyone,
+        returns=Peers,
+    ),
+    Operation(
+        name="listRules",
+        method="GET",
+        path="/api/v1/rules",
+        right=Right.ADMINISTER,
+        summary="The rules in the order in which they are asked",
+        answer=house.rules,
+        returns=Rules,
+    ),
+    Operation(
+        name="getModels",
+        method="GET",
+        path="/api/v1/models",
+        right=Right.ADMINISTER,
+        summary="What reads here, on which machines, and how fast",
+        answer=house.models,
+        returns=Models,
     ),
 )

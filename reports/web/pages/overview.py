@@ -27,6 +27,8 @@ from reports.web.study import MOST_INSTANCES, dossier, draft_of
 _LIVE_SECONDS = 20  # between two looks of a page that shows something moving
 _MOVING: Final = frozenset({Status.RECEIVING, Status.WAITING, Status.READING, Status.DRAFTED, Status.SIGNED})
 
+_LOOKED_AT: Final = frozenset({Status.HELD, Status.EXCLUDED})  # no report shows their film, and a person decides
+
 
 def routes(site: Site) -> list[Route]:
     """Addresses of this module."""
@@ -73,7 +75,11 @@ class _Pages:
             warnings = alarms(tx, now, books.backlog(tx), not_ready)
         if found is None:
             raise HTTPException(404)
-        live = found.standing.status in _MOVING and request.query_params.get("refresh") != "off" and not fault
+        acts = offered(found, visitor_of(request))
+        film = found.standing.status in _LOOKED_AT or any(one.looks for one in acts)
+        live = (
+            found.standing.status in _MOVING and not film and request.query_params.get("refresh") != "off" and not fault
+        )
         done = ACTS.get(request.query_params.get("done", ""))
         return self._site.page(
             request,
@@ -84,7 +90,8 @@ class _Pages:
             found=found,
             draft=draft_of(found, self._site.premises.store_folder),
             most_instances=MOST_INSTANCES,
-            acts=offered(found, visitor_of(request)),
+            acts=acts,
+            film=film,
             fault=fault,
             said=f"Done: {done.words}." if done else "",
             live=_LIVE_SECONDS if live else None,

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reports import quality
-from reports.quality import Case, Outcome, Share, Spread
-from reports.signoff.reasons import WORDS
+from reports.quality import Agreement, Case, Outcome, Share, Spread
+from reports.signoff.reasons import WORDS, Reason
 from reports.signoff.tables import Verdict
 from reports.web import plots, spreadsheet
 from reports.web.rights import Right
@@ -25,12 +25,18 @@ SPANS: Final = MappingProxyType({"7": "7 days", "30": "30 days", "90": "90 days"
 _USUAL: Final = "90"
 _CASE: Final = (
     *("study", "decided_at", "verdict", "reason", "withdrawn", "words_drafted", "words_signed", "words_changed"),
-    *("received_at", "drafted_at", "opened_at", "reader", "reader_digest", "device", "station", "drafted", "signed"),
+    *("received_at", "drafted_at", "opened_at", "reader", "reader_digest", "institution", "device", "station"),
+    *("drafted", "signed"),
 )
 _OUTCOME: Final = (
     *("group", "name", "drafts", "accepted", "minor", "major", "rejected", "success", "success_low", "success_high"),
     *("words_changed_median", "film_to_draft_s_median", "film_to_draft_s_p90", "draft_to_decision_s_median"),
-    *("draft_to_decision_s_p90", "film_to_decision_s_median", "film_to_decision_s_p90"),
+    *("draft_to_decision_s_p90", "film_to_decision_s_median", "film_to_decision_s_p90", "withdrawn"),
+    *(f"rejected_{reason.replace('-', '_')}" for reason in Reason),
+)
+_AGREEMENT: Final = (
+    *("group", "name", "finding", "drafted", "signed", "both", "added", "dropped"),
+    *("agreement", "agreement_low", "agreement_high", "kappa"),
 )
 
 
@@ -41,6 +47,7 @@ def routes(site: Site) -> list[Route]:
         site.route("/quality", pages.quality, Right.QUALITY),
         site.route("/quality/drafts.csv", pages.drafts, Right.QUALITY),
         site.route("/quality/groups.csv", pages.groups, Right.QUALITY),
+        site.route("/quality/findings.csv", pages.findings, Right.QUALITY),
     ]
 
 
@@ -87,6 +94,14 @@ class _Pages:
         ]
         return _file("groups.csv", spreadsheet.document(_OUTCOME, rows))
 
+    def findings(self, request: Request) -> Response:
+        """How drafts and signed reports agree, finding by finding: of all, and by week, site, device and reader."""
+        chosen = self._site.ledger.cases(self._site.database, int(_days(request)))
+        parts = [("All", "all", quality.agreement(chosen))]
+        parts += [(group, *part) for group, by in quality.GROUPS.items() for part in quality.agreements(chosen, by)]
+        rows = ((group, name, *_agreement(one)) for group, name, found in parts for one in found)
+        return _file("findings.csv", spreadsheet.document(_AGREEMENT, rows))
+
     def _sums(self, days: str) -> Sums:
         return self._site.ledger.sums(self._site.database, int(days))
 
@@ -98,7 +113,7 @@ def _days(request: Request) -> str:
 
 def _tables(sums: Sums) -> tuple[tuple[str, Sequence[Outcome]], ...]:
     """Heading and rows."""
-    return (("Week", sums.weeks), ("Device (station)", sums.devices), ("Reader [digest]", sums.readers))
+    return tuple(zip(quality.GROUPS, (sums.weeks, sums.sites, sums.devices, sums.readers), strict=True))
 
 
 def _row(case: Case) -> tuple[object, ...]:
@@ -116,6 +131,7 @@ def _row(case: Case) -> tuple[object, ...]:
         case.opened_at,
         case.reader,
         case.reader_digest,
+        case.institution,
         case.device,
         case.station,
         json.dumps(dict(case.drafted), sort_keys=True),
@@ -131,7 +147,14 @@ def _figures(one: Outcome) -> tuple[object, ...]:
         *(one.verdicts[verdict].count for verdict in Verdict),
         *(_figure(value) for value in (one.success.value, one.success.low, one.success.high)),
         *(_figure(value) for value in (one.changed.median, *times)),
+        one.withdrawn,
+        *(dict(one.reasons).get(reason, 0) for reason in Reason),
     )
+
+
+def _agreement(one: Agreement) -> tuple[object, ...]:
+    figures = (_figure(value) for value in (one.same.value, one.same.low, one.same.high, one.kappa))
+    return (one.label, one.drafted, one.signed, one.both, one.added, one.dropped, *figures)
 
 
 def _figure(value: float) -> float | None:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from dicom_node.database import clock
 from reports import questions
 from reports.questions import Question, QuestionRefused
+from reports.web.call import asked_report, whole
 from reports.web.doors import visitor_of
 from reports.web.json_body import json_of
 from reports.web.report import Papers, papers
@@ -38,13 +39,14 @@ class _Questions:
 
     def listed(self, request: Request) -> Response:
         """All of a study, with the answers so far."""
-        return JSONResponse(self._told(self._papers(request), visitor_of(request)))
+        return JSONResponse(self._told(self._papers(request, asked_report(request)), visitor_of(request)))
 
     def put(self, request: Request) -> Response:
         """Ask about the film that the draft is about."""
-        found, visitor = self._papers(request), visitor_of(request)
+        body, visitor = json_of(request), visitor_of(request)
+        found = self._papers(request, whole(body.get("report")))
         assert found.report is not None
-        words = str(json_of(request).get("words") or "").replace("\0", " ")
+        words = str(body.get("words") or "").replace("\0", " ")
         try:
             with self._site.database.write() as tx:
                 film = found.report.film_digest
@@ -53,11 +55,14 @@ class _Questions:
             return JSONResponse({"detail": str(error), "code": "refused"}, status_code=422)
         return JSONResponse(self._told(found, visitor))
 
-    def _papers(self, request: Request) -> Papers:
+    def _papers(self, request: Request, asked: int) -> Papers:
+        """asked: the report beside which the questions stand; a study may have two, each with films of its own."""
         with self._site.database.read() as tx:
-            found = papers(tx, request.path_params["number"])
+            found = papers(tx, request.path_params["number"], asked)
         if found is None or found.report is None or found.shadow:
             raise HTTPException(404)
+        if asked not in {0, found.report.id}:
+            raise HTTPException(409, "A newer draft has replaced this one; load the page again.")
         return found
 
     def _told(self, found: Papers, visitor: Visitor) -> dict[str, Any]:

@@ -34,7 +34,6 @@ from reports.web.wish import TABS, Priority, Show, Sort, Wish
 
 PAGE = 50  # studies on a page
 _LIVE_SECONDS = 20  # between two looks of a browser without scripts
-_NAMED = 5  # a search that finds at most so many studies is a look at each of them
 _AGES: Final = ((15, "15 min"), (60, "1 h"), (240, "4 h"), (1440, "1 d"))
 _MOST_SHOWN = 4 * PAGE
 
@@ -154,9 +153,8 @@ class _Pages:
         }
 
     def _look_at(self, visitor: Visitor, wish: Wish, found: Sequence[Facts]) -> None:
-        if wish.search and len(found) <= _NAMED:
-            for facts in found:
-                seen(self._site.database, visitor, facts.revision.study_id, "search")
+        for number in worklist.looked_at(wish, found):
+            seen(self._site.database, visitor, number, "search")
 
 
 class _Views:

@@ -4,32 +4,43 @@ import { count, show } from "./difference.js";
 import { made } from "./keys.js";
 import { elsewhere } from "./session.js";
 
-/** Show a dialog and do the act when its form is sent. perform(form data) may throw an error with a sentence. */
-export function asking(dialog, perform) {
+const READ = "Read the warning above; press again to sign all the same.";
+
+/**
+ * Show a dialog, before this returns, and do the act when its form is sent. prepare(): what comes before each attempt;
+ * nothing is done where the dialog is closed meanwhile. It and perform(form data) may throw an error with a sentence.
+ */
+export function asking(dialog, perform, prepare = () => {}) {
   const form = dialog.querySelector("form");
   const fault = dialog.querySelector(".fault");
+  const button = form.querySelector("button[value=do]");
   fault.textContent = "";
+  button.disabled = false;
   return new Promise((resolve) => {
     let done = null;
+    let isOver = false;
     form.onsubmit = async (event) => {
       event.preventDefault();
-      const button = form.querySelector("button[value=do]");
       if (button.disabled) return;
       button.disabled = true;
       fault.textContent = "";
       try {
-        done = await perform(new FormData(form), form);
-        dialog.close();
+        await prepare();
+        if (isOver) return;
+        done = await perform(new FormData(form));
+        if (!isOver) dialog.close();
       } catch (error) {
         if (!(error instanceof Error)) throw error;
+        if (isOver) return;
         fault.textContent = error.message;
         form.querySelector("input[type=password]:not([hidden])")?.select();
       } finally {
-        button.disabled = false;
+        if (!isOver) button.disabled = false;
       }
     };
     form.querySelector("[data-close]").onclick = () => dialog.close();
     dialog.onclose = () => {
+      isOver = true;
       for (const secret of form.querySelectorAll("input[type=password]")) secret.value = "";
       resolve(done);
     };
@@ -70,18 +81,95 @@ export function proof(label, field) {
 }
 
 /**
- * The dialog before a signature. who: whose signatures; comparisons: each {name, same, changes}, where changes are
- * [title, runs] of each section, and same is what is said where there are none; against: sentences that warn.
+ * The dialog before a signature. It opens with the key: a PIN that is typed without looking is in its field. What
+ * there is to warn of comes meanwhile, and whoever presses Enter before it has come signs nothing that was not shown.
+ * who: whose signatures; look(): {title, comparisons} of the words as they are now, each comparison {name, same,
+ * changes}, where changes are [title, runs] of each section, and same is what is said where there are none; prepare():
+ * gives sentences that warn, and throws one that says why nothing can be signed.
  */
-export function signing(dialog, { title, who, comparisons, against, password, perform }) {
-  dialog.querySelector("h2").textContent = title;
+export function signing(dialog, { who, look, password, prepare, perform }) {
   dialog.querySelector(".who").textContent = who;
-  dialog.querySelector(".changed").replaceChildren(...comparisons.flatMap((one) => beside(one, comparisons.length > 1)));
-  warn(dialog, against);
-  const field = dialog.querySelector("input[type=password]");
-  const asked = proof(dialog.querySelector("label"), field);
+  const asked = proof(dialog.querySelector("label"), dialog.querySelector("input[type=password]"));
   asked.become(password ? "password" : "pin");
-  return asking(dialog, () => asked.with(perform));
+  const gate = new Gate(dialog, look, prepare);
+  dialog.onkeydown = (event) => { // a key that is held down is one key: neither a second press nor part of a PIN
+    if (event.repeat && (event.key === "Enter" || event.key.length === 1)) event.preventDefault();
+  };
+  const ended = asking(dialog, () => asked.with(perform).catch((error) => {
+    gate.close(); // what was prepared may be the reason
+    throw error;
+  }), () => gate.passed());
+  gate.open();
+  return ended;
+}
+
+/** Lets through who has seen the words and the warnings: a press before they were there is none. */
+class Gate {
+  #words = "";
+  #warnings = [];
+  #seen = "";
+  #ready = null;
+  #isOver = false; // what comes after the dialog was closed is not the next one's
+
+  constructor(dialog, look, prepare) {
+    Object.assign(this, { dialog, look, prepare });
+    dialog.addEventListener("close", () => { this.#isOver = true; }, { once: true });
+    this.#show();
+    warn(dialog, []);
+  }
+
+  /** Prepare; what hinders a signature is said at once. */
+  open() {
+    this.#ready = this.#prepared();
+    this.#ready.catch((error) => {
+      if (!(error instanceof Error)) throw error;
+      if (this.#isOver) return;
+      this.close();
+      this.dialog.querySelector(".fault").textContent = error.message;
+    });
+  }
+
+  /** What is prepared no longer holds: the next press prepares anew. */
+  close() {
+    this.#ready = null;
+  }
+
+  /** Wait until everything is there. Throws a sentence where the person has not seen all of it. */
+  async passed() {
+    const words = this.#words;
+    if (!this.#ready) this.open();
+    await this.#ready;
+    if (words !== this.#words) throw new Error("The text has changed meanwhile: look at it, then press again.");
+    const shown = JSON.stringify([this.#words, this.#warnings]);
+    if (!this.#warnings.length || this.#seen === shown) return;
+    this.#seen = shown;
+    throw new Error(READ);
+  }
+
+  async #prepared() {
+    const checking = this.dialog.querySelector(".checking");
+    const button = this.dialog.querySelector("button[value=do]");
+    checking.textContent = "Looking for contradictions; you can type meanwhile.";
+    button.setAttribute("aria-disabled", "true");
+    try {
+      this.#warnings = await this.prepare();
+      if (this.#isOver) return;
+      this.#show();
+      warn(this.dialog, this.#warnings);
+    } finally {
+      if (!this.#isOver) {
+        checking.textContent = "";
+        button.removeAttribute("aria-disabled");
+      }
+    }
+  }
+
+  #show() {
+    const { title, comparisons } = this.look();
+    this.#words = JSON.stringify([title, comparisons]);
+    this.dialog.querySelector("h2").textContent = title;
+    this.dialog.querySelector(".changed").replaceChildren(...comparisons.flatMap((one) => beside(one, comparisons.length > 1)));
+  }
 }
 
 function warn(dialog, sentences) {
@@ -101,11 +189,15 @@ function beside({ name, same, changes }, isNamed) {
   })];
 }
 
-/** A dialog with words, and with a proof where `password` is not null. text: words that stand there already; against: as above. */
-export function wording(dialog, { title, explain, button, text: there = "", against = [], safety = false, password = null, grave = false, perform }) {
+/**
+ * A dialog with words, and with a proof where `password` is not null. text: words that stand there already; coming:
+ * sentences that warn, as a promise, shown as soon as they are there; prepare(): what comes before each attempt.
+ */
+export function wording(dialog, {
+  title, explain, button, text: there = "", safety = false, password = null, grave = false, coming = Promise.resolve([]), prepare, perform,
+}) {
   dialog.querySelector("h2").textContent = title;
   dialog.querySelector(".explain").textContent = explain;
-  warn(dialog, against);
   const send = dialog.querySelector("button[value=do]");
   send.textContent = button;
   send.className = grave ? "grave" : "main";
@@ -117,10 +209,30 @@ export function wording(dialog, { title, explain, button, text: there = "", agai
   label.hidden = field.hidden = password === null;
   field.required = password !== null;
   asked.become(password ? "password" : "pin");
+  const seen = arriving(dialog, coming);
   return asking(dialog, (data) => {
     const body = { words: data.get("words"), safety: data.get("safety") === "on" };
     return password === null ? perform(body) : asked.with((proven) => perform({ ...body, ...proven }));
+  }, async () => {
+    await seen();
+    await prepare();
   });
+}
+
+/** Show warnings when they come. Gives what waits for them, and throws where somebody pressed before they were there. */
+function arriving(dialog, coming) {
+  let isThere = false;
+  let isOver = false;
+  warn(dialog, []);
+  dialog.addEventListener("close", () => { isOver = true; }, { once: true }); // the next one has warnings of its own
+  void coming.then((sentences) => {
+    if (!isOver) warn(dialog, sentences);
+    isThere = true;
+  });
+  return async () => {
+    const isEarly = !isThere;
+    if ((await coming).length && isEarly) throw new Error(READ);
+  };
 }
 
 /** Let the person choose between two texts. sections: [title, runs] of each. Gives "mine" or "theirs". */

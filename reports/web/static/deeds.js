@@ -1,11 +1,13 @@
 /* What a person does with a report: each asks, tells the server, and shows what came of it. */
 
 import { asking, signing, wording } from "./acts.js";
+import { sentences } from "./against.js";
 import { difference } from "./difference.js";
 import { signedJustNow } from "./lately.js";
-import { notice, say } from "./notice.js";
+import { notice } from "./notice.js";
 
 const PACS_AGAIN = 8 * 60_000; // ms; what the PACS said holds for ten minutes
+const SIGNING = { sign: "Sign the report", accept: "Accept the draft as it is, and sign it", cosign: "Sign second" };
 const TITLES = { findings: "Findings", impression: "Impression" };
 
 const $ = (id) => document.getElementById(id);
@@ -26,20 +28,21 @@ export const ACTS = Object.freeze({
 });
 
 async function sign(page, act) {
-  if (Date.now() - Date.parse(page.desk.identity.at) > PACS_AGAIN) await page.askPacs();
-  await page.readNow();
-  if (!(await page.saving.flush())) return; // what was typed while they were asked
-  const wanted = act === "sign" && page.isUntouched ? "accept" : act;
-  const titles = { sign: "Sign the report", accept: "Accept the draft as it is, and sign it", cosign: "Sign second" };
-  const body = { ...page.words(), version: page.saving.version };
+  const wanted = () => (act === "sign" && page.isUntouched ? "accept" : act);
   const { first, you } = page.desk;
+  let prepared = null;
   const desk = await signing($("ask-sign"), {
-    title: titles[wanted],
     who: first ? `Signed first by ${first.name}. You sign second: ${you}.` : "",
-    comparisons: [...(first ? [withFirst(page, first)] : []), withDraft(page)],
-    against: against(page),
+    look: () => ({ title: SIGNING[wanted()], comparisons: [...(first ? [withFirst(page, first)] : []), withDraft(page)] }),
     password: act === "cosign",
-    perform: (proof) => page.calls.post(wanted, { ...body, ...proof }).catch((error) => lost(page, error)),
+    prepare: async () => {
+      if (Date.now() - Date.parse(page.desk.identity.at) > PACS_AGAIN) await page.askPacs();
+      await page.prepare(act);
+      await page.readNow();
+      prepared = { act: wanted(), body: { ...page.words(), version: page.saving.version } };
+      return against(page);
+    },
+    perform: (proof) => sent(page, prepared.act, { ...prepared.body, ...proof }).catch((error) => lost(page, error)),
   });
   if (desk) ended(page, desk, desk.state === "VERIFIED" ? "Signed" : "Signed first; a second signature is awaited");
 }
@@ -64,14 +67,25 @@ function withFirst({ editors }, { name: who, text }) {
 
 /** Sentences that warn before a signature. */
 function against({ isRead, chosen, reading }) {
-  if (isRead) return reading.contradictions.map(({ sentence }) => sentence);
-  return Object.keys(chosen).length ? ["The findings that you set were not compared with the text: the server did not answer."] : [];
+  if (isRead) return sentences(reading.contradictions);
+  return Object.keys(chosen).length ? ["The findings that you set were not compared with the text: the server did not answer."]
+    : ["The text was not looked through for contradictions: the server did not answer."];
 }
 
 /** Somebody's newer words are there: the person sees them before anything is signed. */
 async function lost(page, error) {
   if (error.code === "stale-version") page.take(await page.calls.look());
   throw error;
+}
+
+/** Do what nobody does unseen. The server forgets at an opening in another tab: it is told again before the next press. */
+async function sent(page, act, body) {
+  try {
+    return await page.calls.post(act, body);
+  } catch (error) {
+    if (error.code === "not-shown") page.follow(await page.calls.look());
+    throw error;
+  }
 }
 
 async function reject(page) {
@@ -85,18 +99,20 @@ async function reject(page) {
   };
   const desk = await asking(dialog, (data) => page.calls.post("reject", {
     reason: data.get("reason") ?? "", words: data.get("words"), safety: data.get("safety") === "on",
-  }));
+  }), () => page.prepare("reject"));
   if (desk) ended(page, desk, "Rejected");
 }
 
 async function handOver(page) {
-  const desk = await asking($("ask-hand-over"), (data) => page.calls.post("hand-over", { to: Number(data.get("to")) }));
+  const desk = await asking($("ask-hand-over"), (data) => page.calls.post("hand-over", { to: Number(data.get("to")) }),
+    () => page.prepare("hand-over"));
   if (desk) ended(page, desk, "Handed over");
 }
 
 async function sendBack(page) {
   const desk = await wording($("ask-words"), {
     title: "Send back", explain: "The first signature lapses; it is a draft again. Say why.", button: "Send back",
+    prepare: () => page.prepare("send-back"),
     perform: (body) => page.calls.post("send-back", body),
   });
   if (desk) ended(page, desk, "Sent back");
@@ -106,8 +122,8 @@ async function addendum(page) {
   const seen = Math.max(0, ...page.desk.signed.map(({ number }) => number));
   const desk = await wording($("ask-words"), {
     title: "Addendum", explain: "What was signed stays, word for word; this is added below it and signed.",
-    button: "Sign the addendum", password: false,
-    perform: (body) => page.calls.post("addendum", { ...body, seen }), // what is sent twice is added once
+    button: "Sign the addendum", password: false, prepare: () => page.prepare("addendum"),
+    perform: (body) => sent(page, "addendum", { ...body, seen }), // what is sent twice is added once
   });
   if (desk) location.reload();
 }
@@ -115,13 +131,13 @@ async function addendum(page) {
 /** The words of this draft, as they stand or shortened, below the report that is signed already. */
 async function takeOver(page) {
   const { beside: { by, number: seen, address } } = page.desk;
-  await page.readNow();
   const { findings, impression } = page.words();
   const desk = await wording($("ask-words"), {
     title: "Take over as addendum", button: "Sign the addendum", password: false,
     explain: `It is added below what ${by} has signed, and this draft is closed. Leave out what stands there already.`,
-    text: `${findings}\n${impression}`.trim(), against: against(page),
-    perform: (body) => page.calls.post("take-over", { ...body, version: page.saving.version, seen }),
+    text: `${findings}\n${impression}`.trim(), coming: page.readNow().then(() => against(page)),
+    prepare: () => page.prepare("take-over"),
+    perform: (body) => sent(page, "take-over", { ...body, version: page.saving.version, seen }),
   });
   if (!desk) return;
   page.saving.forget();
@@ -130,7 +146,7 @@ async function takeOver(page) {
 }
 
 async function closeBeside(page) {
-  const desk = await asking($("ask-close"), () => page.calls.post("close"));
+  const desk = await asking($("ask-close"), () => sent(page, "close"), () => page.prepare("close"));
   if (desk) ended(page, desk, "Closed: the signed report of the study stands");
 }
 
@@ -138,19 +154,34 @@ async function withdraw(page) {
   const desk = await wording($("ask-words"), {
     title: "Withdraw the signed report", button: "Withdraw", safety: true, password: true, grave: true,
     explain: "Everybody who has it is told that it is taken back. Say why; nothing of the patient.",
+    prepare: () => page.prepare("withdraw"),
     perform: (body) => page.calls.post("withdraw", body),
   });
   if (desk) location.reload();
 }
 
 async function discard(page) {
-  for (const [name, editor] of Object.entries(page.editors)) editor.text = page.desk.drafted[name];
-  page.chosen = {};
-  page.saving.touch();
-  page.showChanges();
+  const { chips, ...words } = page.words();
+  const before = { ...words, chips: { ...chips } };
+  rewrite(page, { ...page.desk.drafted, chips: {} });
+  notice("Your changes are gone; the AI's text is here again.", {
+    kind: "wait", action: "Bring them back", then: () => {
+      const locked = page.desk.obstacles.edit;
+      if (locked) notice(locked, { kind: "wait", stays: false });
+      else rewrite(page, before);
+    },
+  });
   await page.readNow();
   await page.saving.flush();
-  say("Your changes are gone; the AI's text is here again.");
+}
+
+function rewrite(page, { chips, ...words }) {
+  for (const [name, editor] of Object.entries(page.editors)) editor.rewrite(words[name]);
+  document.activeElement?.blur(); // letters are keys again
+  page.chosen = chips;
+  page.saving.touch();
+  page.showChanges();
+  page.readSoon();
 }
 
 /** The work on this one is done. */

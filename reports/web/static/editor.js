@@ -25,7 +25,7 @@ export class Editor {
     return this.field.value;
   }
 
-  /** Replace the words, as a person who types would: it can be undone where the browser can do that. */
+  /** Other words, of the server or of this tab; the browser forgets what could be undone. */
   set text(words) {
     if (words === this.field.value) return;
     this.field.value = words;
@@ -51,11 +51,26 @@ export class Editor {
   /** Add a sentence at the end, and leave the caret behind it. */
   append(sentence) {
     const base = this.field.value.replace(/\s+$/u, "");
+    this.#type(base.length, this.field.value.length, base ? ` ${sentence}` : sentence);
+  }
+
+  /** Put a sentence in the place of another one, whose full stop stays. */
+  replace({ start, end }, sentence) {
+    const isEnded = /^\s*[.!?;:,]/u.test(this.field.value.slice(end));
+    this.#type(start, end, isEnded ? sentence.replace(/\.$/u, "") : sentence);
+  }
+
+  /** All other words, of this person; Ctrl+Z brings those from before. */
+  rewrite(words) {
+    if (words !== this.field.value) this.#type(0, this.field.value.length, words);
+  }
+
+  /** As a person who types would: it can be undone. */
+  #type(start, end, words) {
     this.field.focus();
-    this.field.setSelectionRange(base.length, this.field.value.length);
-    const words = base ? ` ${sentence}` : sentence;
-    if (!document.execCommand("insertText", false, words)) { // the only way that can be undone; not in every browser
-      this.field.setRangeText(words, base.length, this.field.value.length, "end");
+    this.field.setSelectionRange(start, end);
+    if (!document.execCommand(words ? "insertText" : "delete", false, words)) { // the only way that can be undone; not in every browser
+      this.field.setRangeText(words, start, end, "end");
     }
     this.field.dispatchEvent(new Event("input", { bubbles: true }));
   }

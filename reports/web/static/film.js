@@ -7,10 +7,10 @@ import { notice } from "./notice.js";
 const OURS = new Set(["p", "t"]); // keys that mean something else on this page, unless the film has the focus
 
 /**
- * place: the element. study: its number. shown(): every film that was read has been painted. next: number of the study
- * that is opened next, to have its film ready.
+ * place: the element. study: its number. report: that of the report on the page, since a study may have two. shown():
+ * every film that was read for it has been painted. next: number of the study that is opened next, to have its film ready.
  */
-export async function showFilms(place, { study, shown, next }) {
+export async function showFilms(place, { study, report, shown, next }) {
   const waiting = new Set();
   let isListed = false;
   const painted = new Set();
@@ -22,7 +22,7 @@ export async function showFilms(place, { study, shown, next }) {
     look();
   });
   try {
-    const viewer = await openStudy(place, study);
+    const viewer = await openStudy(place, study, { report });
     const { films } = viewer.list;
     const readOnes = films.filter(({ read }) => read > 0);
     for (const { id } of readOnes) waiting.add(id);
@@ -42,8 +42,11 @@ function keys(viewer) {
     bind(key, words, () => act(viewer), { group: "Film" });
   }
   bind("c", "Prior film beside it, or away", () => {
-    if (viewer.others.length) viewer.togglePrior();
-    else notice("No other film of this patient is here.", { kind: "wait", stays: false });
+    if (viewer.togglePrior()) return;
+    const words = viewer.others.length
+      ? "What is here under this Patient ID may be another patient's. Look at the names: Compare with."
+      : "No other film of this patient is here.";
+    notice(words, { kind: "wait", stays: false });
   }, { group: "Film" });
   for (const { key, words } of FOCUS_KEYS) bind(key, `${words} (when it has the focus)`, () => {}, { group: "Film" });
 }

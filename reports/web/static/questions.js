@@ -11,13 +11,14 @@ const STATES = {
   failed: "No answer",
 };
 
-/** panel: the section. base: address of the report. insert(answer): put it into the findings; null where that cannot be. */
+/** panel: the section. base: address of the report. report: its number, of two the one that is read here. insert(answer): put it into the findings; null where that cannot be. */
 export class Questions {
   #timer = 0;
   #shown = "";
 
-  constructor(panel, { base, insert }) {
+  constructor(panel, { base, report, insert }) {
     this.address = `${base}/questions`;
+    this.report = report;
     this.insert = insert;
     this.list = panel.querySelector("ol");
     this.fault = panel.querySelector(".fault");
@@ -32,7 +33,7 @@ export class Questions {
 
   async put(field) {
     const headers = { "Content-Type": "application/json" };
-    const answer = await ask(this.address, { method: "POST", headers, body: JSON.stringify({ words: field.value }) }).catch(() => null);
+    const answer = await ask(this.address, { method: "POST", headers, body: JSON.stringify({ words: field.value, report: this.report }) }).catch(() => null);
     const told = (await answer?.json().catch(() => null)) ?? {};
     this.fault.textContent = answer?.ok ? "" : (told.detail ?? "The server does not answer. Try again.");
     if (!answer?.ok) return;
@@ -41,7 +42,7 @@ export class Questions {
   }
 
   async look() {
-    const answer = await ask(this.address, { unattended: true }).catch(() => null);
+    const answer = await ask(`${this.address}?report=${this.report}`, { unattended: true }).catch(() => null);
     if (answer?.ok) this.show((await answer.json()).questions);
   }
 

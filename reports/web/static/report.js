@@ -1,6 +1,7 @@
 /* The report page: the film beside the draft, hands on the keyboard. */
 
 import { choosing, inWords } from "./acts.js";
+import { lines } from "./against.js";
 import { Autosave } from "./autosave.js";
 import { Calls, Refused } from "./calls.js";
 import { Chips } from "./chips.js";
@@ -14,7 +15,8 @@ import { clock, moment } from "./moments.js";
 import { notice, say } from "./notice.js";
 import { Questions } from "./questions.js";
 import { bindKeys } from "./report_keys.js";
-import { button, TITLES, told } from "./told.js";
+import { Shown } from "./shown.js";
+import { keptForAnother, TITLES, told } from "./told.js";
 import { watch } from "./watch.js";
 
 const HEARTBEAT = 30_000; // ms; whoever has a report open is taken for gone after two minutes
@@ -33,6 +35,7 @@ class Page {
     this.editors = Object.fromEntries(SECTIONS.map((name) =>
       [name, new Editor($(name), $(`${name}-behind`), this.desk.drafted[name])]));
     this.readOf = JSON.stringify(this.words()); // what `reading` is of
+    this.film = new Shown(this);
     this.chips = new Chips($("chips"), {
       set: (label, state) => this.setChip(label, state),
       go: (finding) => this.goTo(finding),
@@ -63,14 +66,15 @@ class Page {
     window.addEventListener("beforeunload", (event) => { if (this.saving.isPending && this.isGone) event.preventDefault(); });
     bindKeys(this);
     this.render(this.desk);
-    new Questions($("questions"), { base: this.calls.base, insert: (answer) => this.insert(answer) });
+    new Questions($("questions"), { base: this.calls.base, report: this.calls.report, insert: (answer) => this.insert(answer) });
     lately($("lately"), this.calls);
     void showFilms($("film"), {
       study: Number(this.calls.base.split("/")[2]),
-      shown: () => this.filmShown(),
+      report: this.calls.report,
+      shown: () => this.film.seen(),
       next: Number(this.desk.next.split("/")[2] ?? 0),
     });
-    await this.open();
+    if (!keptForAnother(this.desk)) await this.open();
     this.beat();
     watch(this);
   }
@@ -116,7 +120,7 @@ class Page {
     const reasons = { ...obstacles, discard: obstacles.edit || (this.isUntouched ? "Nothing was changed." : "") };
     if (!this.isUntouched && !reasons.accept) reasons.accept = "The text was changed; sign it instead.";
     if (this.isUntouched && reasons.accept.startsWith("The text was changed")) reasons.accept = "";
-    this.reasons = reasons;
+    this.reasons = this.film.bar(reasons);
     for (const button of document.querySelectorAll("[data-act]")) {
       const why = reasons[button.dataset.act] ?? "";
       button.hidden = !wanted[button.dataset.act];
@@ -186,14 +190,11 @@ class Page {
     for (const name of SECTIONS) {
       this.editors[name].mark({ claims: this.reading.claims.filter(({ section }) => section === name) });
     }
-    $("against").replaceChildren(...this.reading.contradictions.map(({ label, sentence, words, offer }) => {
-      const line = made("li");
-      line.append(made("strong", { textContent: sentence }), words ? ` “${words.trim()}” ` : " ");
-      if (!locked) {
-        line.append(button(`Insert “${offer}”`, () => this.editors.findings.append(offer)),
-          button("As the text says", () => this.setChip(label, "")));
-      }
-      return line;
+    $("against").replaceChildren(...lines(this.reading.contradictions, locked, {
+      show: (place) => { if (this.isThere(place)) this.editors[place.section].select(place); },
+      replace: (place, offer) => { if (this.isThere(place)) this.editors[place.section].replace(place, offer); },
+      insert: (offer) => this.editors.findings.append(offer),
+      release: (label) => this.setChip(label, ""),
     }));
     this.showChanges();
   }
@@ -216,6 +217,13 @@ class Page {
     }
     this.editors.findings.knows(answer);
     this.editors.findings.append(answer);
+  }
+
+  /** Are these words where the server has found them? Else they are looked for again. */
+  isThere({ section, start, end, words }) {
+    const isThere = this.editors[section].text.slice(start, end) === words;
+    if (!isThere) void this.readNow();
+    return isThere;
   }
 
   setChip(label, state) {
@@ -265,12 +273,13 @@ class Page {
   follow(desk) {
     if (desk.version > this.saving.version && !this.saving.isPending) this.take(desk);
     else this.render(desk);
+    void this.film.tell(); // opened anew, here or in another tab: the server has forgotten what this page shows
   }
 
   // --- opening, watching, leaving ----------------------------------------------------------------------------------
 
   async open({ loud = false } = {}) {
-    if (!this.desk.openable) return;
+    if (!this.desk.openable && !this.desk.adds) return;
     try {
       const desk = await this.calls.post("open");
       this.follow(desk);
@@ -278,7 +287,6 @@ class Page {
         if (loud) notice(`${desk.obstacles.edit} It is not free yet.`, { kind: "wait", stays: false });
         return;
       }
-      if (this.isFilmShown) await this.filmShown();
       await Promise.all([this.restore(), this.askPacs()]);
     } catch (error) {
       this.tell(error);
@@ -311,16 +319,6 @@ class Page {
     } catch (error) {
       $("pacs").className = "pacs bad";
       $("pacs").textContent = `The PACS was not asked: ${error.message}`;
-    }
-  }
-
-  async filmShown() {
-    this.isFilmShown = true;
-    if (this.desk.shown || !(this.desk.mine || this.desk.adds)) return;
-    try {
-      this.follow(await this.calls.post("shown"));
-    } catch (error) {
-      this.tell(error);
     }
   }
 
@@ -362,20 +360,27 @@ class Page {
 
   // --- acts --------------------------------------------------------------------------------------------------------
 
+  /** What a person asks for with a key or a button. Its dialog is there before the next key. */
   async act(name) {
-    if (SOFT.test(this.reasons[name] ?? "")) await this.askPacs();
     const why = this.reasons[name];
-    if (why) {
+    if (why && !SOFT.test(why)) {
       $("why").textContent = why;
       notice(why, { kind: "wait", stays: false });
       return;
     }
-    if (!(await this.saving.flush())) return;
     try {
       await ACTS[name](this);
     } catch (error) {
       this.tell(error);
     }
+  }
+
+  /** Before an act is sent: the PACS was asked where it must be, and the server has what was typed. Throws why not. */
+  async prepare(name) {
+    if (SOFT.test(this.reasons[name] ?? "")) await this.askPacs();
+    if (!(await this.saving.flush())) throw new Refused(0, { detail: "What you typed could not be saved; press again.", code: "unsaved" });
+    const why = this.reasons[name];
+    if (why) throw new Refused(0, { detail: why, code: "obstacle" });
   }
 }
 

@@ -5,6 +5,9 @@ import { clock, moment } from "./moments.js";
 
 export const TITLES = { findings: "Findings", impression: "Impression" };
 
+/** Is it handed to somebody else? Then it is opened by a press of a button, and not by looking at it. */
+export const keptForAnother = ({ handed }) => Boolean(handed) && !handed.you;
+
 /** A button that does something. */
 export function button(words, then) {
   const one = made("button", { type: "button", textContent: words });
@@ -13,13 +16,19 @@ export function button(words, then) {
 }
 
 /** desk: the state. open(): try to open it now. act(name): do it. use(name, words): put words into a section. Gives the lines. */
-export function told({ open, mine, holder, first, beside, older, obstacles }, { open: openNow, act, use }) {
+export function told({ open, mine, holder, handed, openable, first, beside, older, obstacles }, { open: openNow, act, use }) {
   const lines = beside ? [besides(beside, obstacles, act)] : [];
   if (open && !mine && holder) {
     const line = made("p", { className: "said wait" });
     line.append(made("strong", { textContent: `Opened by ${holder.name} since ${clock(holder.since)}.` }),
       " You can read it. It is free when they leave it, hand it over, or are silent for two minutes. ",
       button("Open it now", openNow));
+    lines.push(line);
+  }
+  if (open && !holder && handed) {
+    const line = made("p", { className: "said wait" });
+    line.append(made("strong", { textContent: `Handed to ${handed.you ? "you" : handed.name} since ${clock(handed.since)}.` }));
+    if (openable && !handed.you) line.append(" It is kept for them for half an hour, or until somebody opens it. ", button("Open it all the same", openNow));
     lines.push(line);
   }
   if (first && open) lines.push(made("p", { className: "said wait", textContent: `Signed first by ${first.name}, ${moment(first.at)}. It waits for a second signature.` }));

@@ -91,11 +91,14 @@ export class FilmViewer {
     this.refresh();
   }
 
+  /** The first one that nothing speaks against; a film that may be another patient's is chosen in the list, by a person. False: there is none. */
   togglePrior() {
-    const [first] = this.others;
-    if (this.second) this.showPrior(null);
-    else if (first) this.showPrior(first.film, first.words);
-    this.chooser.value = this.second ? "0" : "";
+    const place = this.second ? -1 : this.others.findIndex(({ film }) => !film.doubt);
+    if (!this.second && place < 0) return false;
+    const other = this.others[place];
+    this.showPrior(other?.film ?? null, other?.words);
+    this.chooser.value = other ? String(place) : "";
+    return true;
   }
 
   toggleLinked() {
@@ -252,12 +255,15 @@ export class FilmViewer {
   }
 }
 
-/** A viewer with everything that /study/N/films.json offers. Raises FilmFailure; its message is for people. */
-export async function openStudy(element, number, settings = {}) {
-  const list = await filmsOf(number);
+/**
+ * A viewer with everything that /study/N/films.json offers; report: number of the one whose films were read, of two.
+ * Raises FilmFailure; its message is for people.
+ */
+export async function openStudy(element, number, { report = 0, ...settings } = {}) {
+  const list = await filmsOf(number, report);
   const films = list.films.map((film) => ({ words: named(film), film }));
   const within = films.slice(1).map(({ words, film }) => ({ words, film }));
-  const priors = list.priors.flatMap((prior) => prior.films.map((film) => ({ words: `${prior.study > number ? "Later study" : "Prior"}, received ${prior.received.slice(0, 10)}`, film })));
+  const priors = list.priors.flatMap((prior) => prior.films.map((film) => ({ words: `${prior.words}${film.doubt ? ": another patient?" : ""}`, film })));
   const viewer = new FilmViewer(element, { film: films[0]?.film ?? null, films, others: [...priors, ...within], words: list.words, link: list.viewer, ...settings });
   if (!films.length) viewer.main.say("The study has no film.");
   viewer.list = list;
@@ -273,8 +279,8 @@ export async function prefetch(number) {
   }
 }
 
-async function filmsOf(number) {
-  const answer = await fetch(`/study/${number}/films.json`, { credentials: "same-origin", headers: { Accept: "application/json" } });
+async function filmsOf(number, report) {
+  const answer = await fetch(`/study/${number}/films.json${report ? `?report=${report}` : ""}`, { credentials: "same-origin", headers: { Accept: "application/json" } });
   if (!answer.ok || !answer.headers.get("Content-Type")?.startsWith("application/json")) throw new FilmFailure(`http-${answer.status}`, "The films of the study could not be listed. Reload the page; sign in again where it asks for that.");
   return answer.json();
 }

@@ -2,6 +2,9 @@
 // the middle; scale is device pixels per film pixel; turns are quarters clockwise, after mirroring left and right.
 
 const MOST = 32;
+const ENOUGH = 0.9; // of the film's box
+const FULL = 0.75; // of the window, where the box is larger: a bar of tools may stay above it
+const LEAST = 128; // CSS pixels; less is a strip
 const COSINES = [1, 0, -1, 0];
 const SINES = [0, 1, 0, -1];
 
@@ -64,4 +67,15 @@ const OPPOSITES = new Map([["A", "P"], ["P", "A"], ["L", "R"], ["R", "L"], ["H",
 
 function opposite(letters) {
   return [...letters].map((letter) => OPPOSITES.get(letter) ?? "").join("");
+}
+
+/** Shares at which an IntersectionObserver asks `isSeen`: finely, for a film may be many times as high as the window. */
+export const SHARES = Object.freeze(Array.from({ length: 201 }, (_, step) => step / 200));
+
+/** Can a person see it? An entry of an IntersectionObserver: all of it but a margin, or a window full of it. */
+export function isSeen({ isIntersecting, intersectionRect: seen, boundingClientRect: whole, rootBounds }) {
+  if (!isIntersecting) return false;
+  const [wide, high] = [rootBounds?.width ?? window.innerWidth, rootBounds?.height ?? window.innerHeight];
+  const is = (length, full, room) => length >= LEAST && length >= Math.min(ENOUGH * full, FULL * room);
+  return is(seen.width, whole.width, wide) && is(seen.height, whole.height, high);
 }

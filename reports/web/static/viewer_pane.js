@@ -1,7 +1,7 @@
 // One film on one canvas: fetched, painted, moved by mouse and keys, with what must be read beside it in its corners.
 
 import { fetchPixels, fetchPreview, FilmFailure, levelFor } from "./viewer_film.js";
-import { apply, fitted, inverse, matrix, moved, sides, zoomed } from "./viewer_geometry.js";
+import { apply, fitted, inverse, isSeen, matrix, moved, SHARES, sides, zoomed } from "./viewer_geometry.js";
 import { lookup, narrowest, presets } from "./viewer_gray.js";
 import { makePainter } from "./viewer_paint.js";
 
@@ -259,9 +259,9 @@ export class Pane {
       this.sizes.observe(this.root); // Safari
     }
     this.sight = new IntersectionObserver((entries) => {
-      this.inSight = entries.at(-1).isIntersecting;
+      this.inSight = isSeen(entries.at(-1));
       this.draw();
-    });
+    }, { threshold: SHARES });
     this.sight.observe(this.canvas);
     this.seen = () => this.draw();
     document.addEventListener("visibilitychange", this.seen);
@@ -364,8 +364,9 @@ export class Pane {
     const { asked, film, corners } = this;
     const facts = film ?? asked?.facts ?? {};
     const about = [facts.modality, facts.body_part, facts.view, facts.laterality && facts.laterality !== "U" && `side by the tags: ${facts.laterality}`, facts.taken].filter(Boolean);
-    const name = [this.label, ...about].join(", ");
-    corners.start.textContent = asked ? [this.label, about.join(" · "), ...(asked.words ?? [])].filter(Boolean).join("\n") : "";
+    const name = [this.label, asked?.whose, asked?.doubt, ...about].filter(Boolean).join(", ");
+    corners.start.textContent = asked ? [this.label, asked.whose, about.join(" · "), ...(asked.words ?? [])].filter(Boolean).join("\n") : "";
+    if (asked?.doubt) corners.start.appendChild(made("strong", "viewer-doubt")).textContent = asked.doubt;
     corners.end.textContent = "Not a diagnostic display";
     corners["below-start"].textContent = this.state;
     corners["below-end"].textContent = facts.lossy ? `Lossy compression${facts.lossy.ratio ? ` ${figure(facts.lossy.ratio)}:1` : ", ratio not known"}` : "";

@@ -3,6 +3,7 @@
 import { Refused } from "./calls.js";
 import { notice } from "./notice.js";
 import { hear } from "./stream.js";
+import { keptForAnother } from "./told.js";
 
 const COLLECT = 200; // ms: what changes together is asked for together
 const ASK = 2_000; // ms between two looks at what waits, while nobody tells
@@ -66,5 +67,5 @@ async function compare(page) {
     return;
   }
   page.follow(desk);
-  if (open && !mine && desk.openable && !desk.holder && !page.isDone) await page.open();
+  if (open && !mine && desk.openable && !desk.holder && !keptForAnother(desk) && !page.isDone) await page.open();
 }

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from dicom_node import worklist
 from dicom_node.database import clock
+from dicom_node.rules import book, forms
 from dicom_node.tables import AuditRow, Delivery, DeliveryState
 from reports.people import tokens
 from reports.people.rights import Right, Role
@@ -103,6 +104,22 @@ def test_study_says_where_it_is_and_what_the_draft_names(room: ReadingRoom) -> N
     assert 0 <= study["age_seconds"] < 600
 
 
+def test_study_says_whom_its_draft_was_handed_to(room: ReadingRoom) -> None:
+    report = room.study()
+    rita = signed_in(room.app, room.database, "rita")
+    number, carl = room.number(report), add_user(room.database, "carl", Role.RADIOLOGIST)
+    ris = program(room, Right.SEE)
+    before = ris.get(f"/api/v1/studies/{number}").json()["handed_to"]
+
+    assert rita.post(f"/study/{number}/report/hand-over", json={"report": report.id, "to": carl}).status_code == 200
+
+    assert (before, ris.get(f"/api/v1/studies/{number}").json()["handed_to"]) == ("", "carl")
+
+    room.end_all()
+    after = ris.get(f"/api/v1/studies/{number}").json()
+    assert (after["report"]["state"], after["handed_to"]) == ("WITHDRAWN", "")
+
+
 def test_study_is_found_by_what_others_know(room: ReadingRoom) -> None:
     number = room.number(room.study())
     ris = program(room, Right.SEE)
@@ -187,6 +204,73 @@ def test_nothing_is_reported_of_a_study_without_a_draft(room: ReadingRoom) -> No
     problem_of(ris.get("/api/v1/studies/99999999999999999999"), 404, "unknown-study")
 
 
+def test_audit_trail_is_read_page_by_page_and_the_reading_is_in_it(room: ReadingRoom) -> None:
+    room.peer()
+    numbers = [room.number(room.study()) for _ in range(2)]
+    auditor = program(room, Right.AUDIT, service="siem")
+
+    def read(**asked: Any) -> dict[str, Any]:
+        answer = auditor.get("/api/v1/audit", params=asked)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    everything = read(limit=1000)
+    first = read(limit=3, before=everything["items"][0]["number"] + 1)
+    rest = read(limit=1000, before=first["next"])
+    lately = {"since": "2020-01-01T00:00:00Z", "until": "2999-01-01T00:00:00+09:00"}
+    of_one = read(study=f"#{numbers[1]}", **lately)
+
+    assert first["items"] + rest["items"] == everything["items"]
+    assert (everything["total"], everything["next"]) == (len(everything["items"]), None)
+    assert {one["event"] for one in everything["items"]} > {"study-opened", "token-added"}
+    assert {one["study"] for one in of_one["items"]} == {numbers[1]}
+    assert read(study="ACC0002", until=lately["since"])["items"] == []
+    assert read(event="study-opened")["items"][0]["sentence"]
+    booked = read(event="audit-exported", who="service:siem")["items"]
+    assert [one["detail"]["rows"] for one in booked[::-1]][:2] == [len(everything["items"]), 3]
+    assert booked[1]["detail"] == {"form": "api", "of_study": "ACC0002", "of_until": "2020-01-01T00:00", "rows": 0}
+
+
+@pytest.mark.parametrize(
+    "asked", ["since=yesterday", "since=2026-11-22", "since=0001-01-01T00:00:00%2B10:00", "limit=0"]
+)
+def test_time_that_is_none_is_no_question_to_the_audit_trail(room: ReadingRoom, asked: str) -> None:
+    problem_of(program(room, Right.AUDIT).get(f"/api/v1/audit?{asked}"), 422, "invalid")
+    assert "audit-exported" not in room.events()
+
+
+def test_house_is_told_as_its_pages_show_it(room: ReadingRoom) -> None:
+    room.peer("PACS")
+    with room.database.write() as tx:
+        rule = forms.make({"name": "children", "exclude": "a child", "when": ["PatientAge < 18"]})
+        book.add(tx, rule, now=clock(tx), actor="person:ada")
+    admin = program(room, Right.ADMINISTER)
+
+    (peer,) = admin.get("/api/v1/peers").json()["items"]
+    (rule,) = admin.get("/api/v1/rules").json()["items"]
+    models = admin.get("/api/v1/models").json()
+
+    assert (peer["ae_title"], peer["gets"], peer["mode"]) == ("PACS", True, "draft")
+    assert (rule["name"], rule["when"], rule["exclude"]) == ("children", ["PatientAge < 18"], "a child")
+    assert models["facts"] or models["trouble"]
+    assert {one["name"].partition("@")[0] for one in models["workers"]} <= {"work"}
+
+
+@pytest.mark.parametrize("address", ["audit", "peers", "rules", "models"])
+def test_who_only_sees_studies_is_told_nothing_of_the_house(room: ReadingRoom, address: str) -> None:
+    problem_of(program(room, Right.SEE, Right.QUEUES).get(f"/api/v1/{address}"), 403, "forbidden")
+
+
+def test_search_of_a_program_for_one_patient_is_a_look_at_each_of_the_studies(room: ReadingRoom) -> None:
+    for _ in range(6):
+        room.receive_film(PatientID="KIM-7")
+
+    found = program(room, Right.SEE).get("/api/v1/studies", params={"q": "KIM-7"}).json()["items"]
+
+    assert len(found) == 6
+    assert room.events().count("study-seen") == 6
+
+
 def test_views_of_a_program_are_in_the_audit_trail(room: ReadingRoom) -> None:
     number = room.number(room.study())
     ris = program(room, Right.SEE)
@@ -214,7 +298,7 @@ def test_page_of_a_report_that_a_program_asks_for_is_a_look(room: ReadingRoom) -
 def test_figures_of_quality_are_those_of_the_decisions(room: ReadingRoom) -> None:
     office = program(room, Right.QUALITY)
     before = office.get("/api/v1/quality").json()
-    report = room.study()
+    report = room.study(InstitutionName="Example Hospital")
     sign(room, report)
 
     after = office.get("/api/v1/quality", params={"days": 1}).json()
@@ -223,6 +307,11 @@ def test_figures_of_quality_are_those_of_the_decisions(room: ReadingRoom) -> Non
     assert (after["whole"]["drafts"], after["whole"]["few"], after["whole"]["success"]["value"]) == (1, True, 1.0)
     assert after["whole"]["verdicts"]["accepted"]["count"] == 1
     assert [week["drafts"] for week in after["weeks"]] == [1]
+    assert [[one["drafts"] for one in after[group]] for group in ("devices", "readers")] == [[1], [1]]
+    assert [(one["name"], one["drafts"]) for one in after["sites"]] == [("Example Hospital", 1)]
+    effusion = next(one for one in after["findings"] if one["name"] == "Pleural Effusion")
+    assert (effusion["drafted"], effusion["signed"], effusion["both"], effusion["few"]) == (1, 1, 1, True)
+    assert (effusion["same"]["value"], effusion["kappa"]) == (1.0, None)
 
 
 # --- running the node ---------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def site(tmp_path: Path) -> Iterator[TestClient]:
     with room.database.write() as tx:
         of_second = Delivery.revision_id == Revision.id, Revision.study_id == 2
         tx.execute(update(Delivery).where(*of_second).values(state=DeliveryState.FAILED, reason="undeliverable"))
-        scopes = (Right.SEE, Right.QUALITY, Right.ADMINISTER)
+        scopes = (Right.SEE, Right.QUALITY, Right.AUDIT, Right.ADMINISTER)
         tokens.add(tx, "ris", "of-a-test", scopes, expires_at=None, now=clock(tx), actor="test")
     yield TestClient(room.app, base_url="http://localhost")
     room.close()
@@ -101,7 +101,7 @@ def test_refusal_in_the_manual_is_the_one_that_is_told(site: TestClient) -> None
 
 
 def test_manual_and_table_agree_about_scopes() -> None:
-    scopes = r"^\| `(status|see|quality|queues|administer)` \| (.+) \|$"
+    scopes = r"^\| `(status|see|quality|audit|queues|administer)` \| (.+) \|$"
     rows = dict(re.findall(scopes, MANUAL.read_text(), re.MULTILINE))
 
-    assert {one.right.value for one in OPERATIONS} == rows.keys()
+    assert {one.right.value for one in OPERATIONS} == rows.keys() == {scope.value for scope in tokens.SCOPES}

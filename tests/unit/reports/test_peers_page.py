@@ -279,6 +279,13 @@ def test_nobody_else_changes_peers_or_sees_the_buttons(office: Office) -> None:
     assert find(office, "PACS").ae_title == "PACS"
 
 
+def test_header_leads_to_the_peers_who_may_change_them(office: Office) -> None:
+    links = {role: 'href="/peers"' in office.as_(role).get("/").text for role in (Role.RADIOLOGIST, Role.TRAINEE)}
+
+    assert links == {Role.RADIOLOGIST: False, Role.TRAINEE: False}
+    assert 'href="/peers"' in office.web.get("/").text
+
+
 def test_form_of_another_site_changes_nothing(office: Office) -> None:
     office.add_peer("PACS")
 

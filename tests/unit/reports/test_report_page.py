@@ -11,10 +11,15 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from dicom_node.tables import Proof
+from dicom_node.database import clock
+from dicom_node.tables import Proof, Study
+from dicom_node.worklist.holds import PATIENT_CHANGED, hold_study
 from reports.findings import State, extract
+from reports.people import accounts
 from reports.people.rights import Role
+from reports.signoff.copies import OFFERED
 from reports.signoff.reasons import Reason
+from reports.signoff.tables import WorkingCopy
 from reports.tables import Report, ReportState
 from reports.text import DraftText
 from reports.web import film
@@ -42,7 +47,8 @@ class Hand:
 
     def __init__(self, room: ReadingRoom, login: str, report: Report) -> None:
         self.client = signed_in(room.app, room.database, login)
-        self.address = f"/study/{room.number(report)}/report"
+        self.number = room.number(report)
+        self.address = f"/study/{self.number}/report"
         self.report = report.id
 
     def page(self) -> str:
@@ -141,6 +147,29 @@ def test_page_says_that_there_is_no_draft(room: ReadingRoom) -> None:
     assert client.post("/study/1/report/open", json={}).status_code == 404
 
 
+def absent(room: ReadingRoom) -> str:
+    """What the address of the report of study 1 says where there is none."""
+    return words(signed_in(room.app, room.database, "rita").get("/study/1/report").text)
+
+
+def test_page_of_a_study_without_a_draft_says_which_of_all_reasons_it_is(room: ReadingRoom) -> None:
+    room.receive_film()
+    assert "Study 1 receiving" in absent(room)
+    assert "1 image so far" in absent(room)
+
+    room.complete()
+    assert "Study 1 waiting" in absent(room)
+    assert "Number 1 of 1 in the queue." in absent(room)
+
+    room.take_reading()
+    assert "Study 1 reading" in absent(room)
+
+    with room.database.write() as tx:
+        hold_study(tx, tx.get_one(Study, 1), PATIENT_CHANGED, clock(tx))
+    assert "Study 1 held" in absent(room)
+    assert "It waits, is being read" not in absent(room)
+
+
 def test_film_that_was_read_is_listed_however_many_there_are(
     room: ReadingRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,7 +255,7 @@ def test_contradiction_warns_and_changes_no_word(room: ReadingRoom) -> None:
 
     (warning,) = said["contradictions"]
     assert warning["sentence"] == "Pneumothorax is set to present, the text says absent."
-    assert warning["words"] == "No pneumothorax"
+    assert warning["quoted"] == [{"words": "No pneumothorax", "section": "findings", "start": 0, "end": 15}]
     assert warning["offer"] == "Pneumothorax is present."
     assert hand.desk()["text"]["findings"].startswith("The heart is mildly enlarged.")
 
@@ -503,6 +532,82 @@ def test_hand_over_is_for_one_colleague(room: ReadingRoom) -> None:
 
     assert rita.client.get("/report/next").headers["location"] == Hand(room, "rita", second).address
     assert Hand(room, "carl", first).client.get("/report/next").headers["location"] == rita.address
+
+
+def handed_over(room: ReadingRoom, *logins: str) -> tuple[Hand, ...]:
+    """One draft, which rita hands to carl; first her hand, then those of the others."""
+    report = room.study()
+    rita = Hand(room, "rita", report)
+    rita.ready()
+    with room.database.read() as tx:
+        carl_id = accounts.find(tx, "carl").id
+    rita.must("hand-over", to=carl_id)
+    return rita, *(Hand(room, login, report) for login in logins)
+
+
+def next_of(hand: Hand) -> str:
+    return str(hand.client.get("/report/next").headers["location"])
+
+
+def test_everybody_sees_to_whom_a_draft_is_handed_over(room: ReadingRoom) -> None:
+    rita, carl = handed_over(room, "carl")
+
+    assert (rita.desk()["handed"]["name"], rita.desk()["handed"]["you"]) == ("Chief Carl", False)
+    assert carl.desk()["handed"]["you"]
+    for hand in (rita, carl):
+        assert "handed to carl" in hand.client.get("/?show=drafts").text
+    assert (next_of(rita), next_of(carl)) == ("/", carl.address)
+
+    carl.must("open")
+
+    assert carl.desk()["handed"] is None
+    assert "handed to carl" not in rita.client.get("/?show=drafts").text
+
+
+def test_draft_that_is_handed_over_is_anybodys_after_half_an_hour(room: ReadingRoom) -> None:
+    rita, carl = handed_over(room, "carl")
+    with room.database.write() as tx:
+        tx.get_one(WorkingCopy, rita.report).held_since = clock(tx) - OFFERED
+
+    assert next_of(rita) == next_of(carl) == rita.address
+    assert rita.desk()["handed"] is None
+    assert f'id="study-{rita.number}"' in carl.client.get("/?show=mine").text
+
+
+def test_draft_that_is_handed_to_somebody_who_is_disabled_is_anybodys(room: ReadingRoom) -> None:
+    (rita,) = handed_over(room)
+    with room.database.write() as tx:
+        accounts.find(tx, "carl").disabled = True
+
+    assert next_of(rita) == rita.address
+    assert rita.desk()["handed"] is None
+    assert "handed to" not in rita.client.get("/?show=drafts").text
+
+
+def test_draft_that_somebody_else_opens_is_handed_over_no_more(room: ReadingRoom) -> None:
+    rita, carl = handed_over(room, "carl")
+    rita.must("open")
+    rita.must("leave")
+
+    assert next_of(rita) == next_of(carl) == rita.address
+
+
+def test_what_awaits_a_second_signature_is_handed_to_those_alone_who_may_sign_second(room: ReadingRoom) -> None:
+    report = room.study()
+    tom, rita = Hand(room, "tom", report), Hand(room, "rita", report)
+    tom.must("accept", version=tom.ready()["version"], **PIN)
+    add_user(room.database, "tia", Role.TRAINEE, name="Trainee^Tia")
+    with room.database.read() as tx:
+        numbers = {login: accounts.find(tx, login).id for login in ("tom", "tia", "carl")}
+    rita.must("open")
+
+    page = rita.page()
+    assert re.search(r'<option value="\d+">Chief Carl', page)
+    assert not re.search(r'<option value="\d+">Trainee', page)
+    for login in ("tom", "tia"):
+        assert rita.do("hand-over", to=numbers[login]).status_code in {409, 422}
+    rita.must("hand-over", to=numbers["carl"])
+    assert next_of(Hand(room, "carl", report)) == rita.address
 
 
 def test_next_is_the_oldest_draft_that_waits_for_this_person(room: ReadingRoom) -> None:

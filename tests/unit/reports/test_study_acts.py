@@ -62,6 +62,23 @@ def test_study_that_the_gate_holds_is_let_through_by_who_looked(room: ReadingRoo
     assert row.actor == "person:rita"
 
 
+def test_who_says_to_have_looked_has_the_film_on_that_page(room: ReadingRoom) -> None:
+    hold(room)
+    page = web(room, "rita").get("/study/1").text
+
+    assert 'id="film" data-study="1"' in page  # its script lists the films of that study
+    assert "study_film.js" in page
+    buttons = dict(re.findall(r"<button([^>]*)>([^<]*)</button>", page))
+    waits = {
+        words: "data-looks" in attributes for attributes, words in buttons.items() if "aria-describedby" in attributes
+    }
+    assert waits == {"Let it be read": True, "Take it out": False}
+    assert not any(
+        "disabled" in attributes for attributes in buttons
+    )  # that script closes them; without it the form works
+    assert 'data-command="wetread study confirm &#39;#1&#39;"' in page
+
+
 def test_confirmation_without_its_box_changes_nothing(room: ReadingRoom) -> None:
     hold(room)
 
@@ -86,6 +103,7 @@ def test_exclusion_of_the_gate_is_overruled_by_its_code(room: ReadingRoom, login
     Morning(room, 1, "rita").excluded()
     client = web(room, login)
     assert offers(client.get("/study/1").text) == {"overrule", "reprocess"}
+    assert 'id="film"' in client.get("/study/1").text
 
     client.post("/study/1/overrule", data={"sure": "yes"})
 

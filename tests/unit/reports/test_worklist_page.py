@@ -6,7 +6,7 @@ import asyncio
 import html
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -224,7 +224,8 @@ def test_mine_is_what_i_have_open_or_was_handed_to_me(place: Place) -> None:
     report, other = place.room.study(CLEAR), place.room.study(CLEAR)
     service(place.room).open_(report.id, place.morning.reader, now())
     service(place.room).open_(other.id, place.morning.reader, now())
-    service(place.room).hand_over(other.id, place.morning.reader, place.morning.reader.user_id + 1, now())
+    lee = replace(place.morning.reader, user_id=place.morning.reader.user_id + 1, login="lee", name="Lee^Test")
+    service(place.room).hand_over(other.id, place.morning.reader, lee, now())
 
     assert place.studies("/?show=mine") == [1]
     assert place.studies("/?show=mine", place.lee) == [2]
@@ -343,6 +344,19 @@ def test_search_that_names_a_patient_is_in_the_trail_and_a_list_is_not(five: Pla
     five.rita.get("/?q=EX-0003")
 
     assert five.room.events().count("study-seen") == 1
+
+
+def test_search_that_names_one_patient_is_in_the_trail_however_many_studies_that_patient_has(place: Place) -> None:
+    for _ in range(6):
+        place.room.receive_film(PatientID="KIM-7")
+    for _ in range(6):
+        place.room.receive_film()
+
+    place.rita.get("/?show=all&q=EX-")  # six patients: a list
+    assert "study-seen" not in place.room.events()
+
+    place.rita.get("/?show=all&q=kim-7")
+    assert place.room.events().count("study-seen") == 6
 
 
 # --- views --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,261 @@
+"""What stands between a key and a signature: warnings that are seen, a PIN in its field, words that come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+from starlette.types import ASGIApp
+
+from reports.tables import Report, ReportState
+from tests.harness.people import cookie_for, signed_in
+from tests.harness.reading_room import TEXT, ReadingRoom
+
+SLOW = 60_000  # ms; a busy machine
+BOTH = "FINDINGS: Large right pneumothorax.\nIMPRESSION: No pneumothorax."
+
+
+@pytest.fixture
+def opened(room: ReadingRoom, served: Callable[[ASGIApp], str], page: Page) -> Callable[..., Report]:
+    """Opens a new draft before Rita; the film was shown, the PACS was asked."""
+    room.end_all()
+    base = served(room.app)
+    name, value = cookie_for(room.database, "rita")
+    page.context.add_cookies([{"name": name, "value": value, "url": base}])
+    page.context.set_default_timeout(SLOW)
+    expect.set_options(timeout=SLOW)
+
+    def open_(text: str = TEXT) -> Report:
+        report = room.study(text=text)
+        page.goto(f"{base}/study/{room.number(report)}/report")
+        # The answer about the PACS may say what stood before the film was shown, and bar the acts for a moment more.
+        expect(page.locator("#pacs")).to_contain_text("There is no PACS to ask")
+        expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
+        return report
+
+    return open_
+
+
+def state(room: ReadingRoom, report: Report) -> ReportState:
+    return room.ask(lambda tx: tx.get_one(Report, report.id).state)
+
+
+# --- a text that says both ------------------------------------------------------------------------------------------
+
+
+def test_text_that_says_both_is_shown_and_named_before_the_signature(opened: Callable[..., Report], page: Page) -> None:
+    opened(BOTH)
+    warning = page.locator("#against li")
+    expect(warning).to_contain_text("Pneumothorax: the text says that it is present, and that it is absent.")
+    page.get_by_role("button", name="Show “No pneumothorax”").click()
+    assert page.evaluate(
+        "() => { const field = document.activeElement;"
+        " return [field.id, field.value.slice(field.selectionStart, field.selectionEnd)]; }"
+    ) == ["impression", "No pneumothorax"]
+
+    page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    told = page.locator("#ask-sign .against li")
+    expect(told).to_contain_text("“Large right pneumothorax” “No pneumothorax”")
+
+
+def test_set_finding_takes_the_place_of_the_sentence_that_denies_it(opened: Callable[..., Report], page: Page) -> None:
+    opened()
+    before = page.input_value("#findings")
+    page.get_by_label("Pneumothorax: what it is").select_option("present")
+    page.get_by_role("button", name="Replace it by “Pneumothorax is present.”").click()
+
+    expect(page.locator("#findings")).to_have_value(before.replace("No pneumothorax.", "Pneumothorax is present."))
+    expect(page.locator("#against li")).to_have_count(0)
+    expect(page.locator("#saved")).to_have_text("Saved")
+    page.keyboard.press("Control+z")
+    expect(page.locator("#findings")).to_have_value(before)
+
+
+# --- a key, a PIN and Enter without looking -------------------------------------------------------------------------
+
+
+class Held:
+    """What the page asks for stays unanswered until a test goes on."""
+
+    def __init__(self, page: Page, act: str) -> None:
+        self._held: list[Route] = []
+        self._is_over = False
+        page.route(f"**/report/{act}", self._meet)
+
+    def _meet(self, route: Route) -> None:
+        if self._is_over:
+            route.continue_()
+        else:
+            self._held.append(route)
+
+    def go_on(self) -> None:
+        self._is_over = True
+        for one in self._held:
+            one.continue_()
+
+
+def test_pin_that_is_typed_at_once_is_in_its_field_and_not_in_the_film(
+    room: ReadingRoom, opened: Callable[..., Report], page: Page
+) -> None:
+    report = opened()
+    film = page.locator(".viewer-below-start").inner_text()
+    with page.expect_request("**/report/reading"):
+        held = Held(page, "reading")
+        page.keyboard.press("a")
+        page.keyboard.type("2580")  # nobody waits for the dialog
+    page.keyboard.press("Enter")
+    expect(page.locator("#sign-proof")).to_be_focused()
+    expect(page.locator("#sign-proof")).to_have_value("2580")
+    expect(page.locator("#ask-sign .summary")).to_have_text("Every word is the AI's: you sign its text as your report.")
+    assert page.locator(".viewer-below-start").inner_text() == film
+    assert state(room, report) is ReportState.DRAFT
+
+    held.go_on()
+    expect(page.locator("#final")).to_be_visible()
+    assert state(room, report) is ReportState.VERIFIED
+
+
+def test_warning_that_comes_after_enter_is_seen_before_anything_is_signed(
+    room: ReadingRoom, opened: Callable[..., Report], page: Page
+) -> None:
+    report = opened(BOTH)
+    with page.expect_request("**/report/reading"):
+        held = Held(page, "reading")
+        page.keyboard.press("a")
+        page.keyboard.type("2580")
+        page.keyboard.press("Enter")
+    expect(page.locator("#ask-sign .against li")).to_have_count(0)
+    held.go_on()
+    expect(page.locator("#ask-sign .against li")).to_have_count(1)
+    expect(page.locator("#ask-sign .fault")).to_have_text("Read the warning above; press again to sign all the same.")
+    assert state(room, report) is ReportState.DRAFT
+
+    page.keyboard.press("Enter")
+    expect(page.locator("#final")).to_be_visible()
+    assert state(room, report) is ReportState.VERIFIED
+
+
+def test_dialog_that_is_closed_while_it_waits_signs_nothing(
+    room: ReadingRoom, opened: Callable[..., Report], page: Page
+) -> None:
+    report = opened()
+    with page.expect_request("**/report/reading"):
+        held = Held(page, "reading")
+        page.keyboard.press("a")
+        page.keyboard.type("2580")
+        page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    expect(page.locator("#ask-sign")).to_be_hidden()
+    with page.expect_response("**/report/reading"):
+        held.go_on()
+
+    page.keyboard.press("x")  # the next dialog is not touched by what came late
+    page.locator("#ask-reject [value=missed-finding]").check()
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#happened")).to_contain_text("rejected")
+    assert state(room, report) is ReportState.REJECTED
+
+
+def test_what_a_closed_dialog_waited_for_does_not_open_the_next_one(opened: Callable[..., Report], page: Page) -> None:
+    opened()
+    asked: list[Route] = []
+    page.route("**/report/reading", lambda route: asked.append(route))  # noqa: PLW0108 - no method of a builtin
+    checking = page.locator("#ask-sign .checking")
+    for _ in range(2):
+        with page.expect_request("**/report/reading"):
+            page.keyboard.press("a")
+        expect(checking).not_to_be_empty()
+        if len(asked) < 2:
+            page.keyboard.press("Escape")
+            expect(page.locator("#ask-sign")).to_be_hidden()
+    with page.expect_response("**/report/reading") as answer:
+        asked[0].continue_()
+    answer.value.finished()
+    page.evaluate("new Promise((done) => { setTimeout(done, 100); })")  # what waits for it has gone on
+    expect(checking).not_to_be_empty()
+    expect(page.locator("#ask-sign button[value=do]")).to_have_attribute("aria-disabled", "true")
+
+    asked[1].continue_()
+    expect(checking).to_be_empty()
+
+
+def test_words_that_are_not_saved_are_not_signed(room: ReadingRoom, opened: Callable[..., Report], page: Page) -> None:
+    report = opened()
+    page.route("**/report/save", lambda route: route.abort())
+    page.locator("#impression").fill("Small left effusion, and nothing else.")
+    page.keyboard.press("Control+Enter")
+    page.keyboard.type("2580")
+    page.keyboard.press("Enter")
+    expect(page.locator("#ask-sign .fault")).to_have_text("What you typed could not be saved; press again.")
+    assert state(room, report) is ReportState.DRAFT
+
+    page.unroute("**/report/save")
+    page.keyboard.press("Enter")
+    expect(page.locator("#final")).to_contain_text("and nothing else.")
+
+
+def test_text_that_changes_while_the_dialog_is_open_is_shown_first(
+    room: ReadingRoom, opened: Callable[..., Report], page: Page
+) -> None:
+    report = opened()
+    elsewhere = signed_in(room.app, room.database, "rita")  # her other machine
+    address = f"/study/{room.number(report)}/report"
+    page.keyboard.press("a")
+    expect(page.locator("#ask-sign .checking")).to_be_empty()
+    version = elsewhere.get(f"{address}/desk").json()["version"]
+    theirs = {"report": report.id, "findings": "Theirs.", "impression": "i", "chips": {}, "version": version}
+    assert elsewhere.post(f"{address}/save", json=theirs).status_code == 200
+    page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")  # her tab is seen again
+    expect(page.locator("#findings")).to_have_value("Theirs.")
+    page.keyboard.type("2580")
+    page.keyboard.press("Enter")
+    expect(page.locator("#ask-sign .fault")).not_to_be_empty()
+    assert state(room, report) is ReportState.DRAFT
+    page.keyboard.press("Enter")
+    expect(page.locator("#ask-sign .fault")).to_contain_text("The text was changed")
+    assert state(room, report) is ReportState.DRAFT
+
+
+# --- changes that are discarded -------------------------------------------------------------------------------------
+
+
+def write(page: Page) -> tuple[str, str]:
+    """Rita edits both sections and sets a finding; gives what stands there."""
+    page.locator("#findings").fill("Ten careful sentences about an edema.")
+    page.locator("#impression").fill("One more.")
+    page.get_by_label("Add a finding").select_option("Fracture")
+    expect(page.locator("#saved")).to_have_text("Saved")
+    return page.input_value("#findings"), page.input_value("#impression")
+
+
+def test_discarded_words_come_back_with_the_findings_that_were_set(
+    room: ReadingRoom, opened: Callable[..., Report], page: Page
+) -> None:
+    report = opened()
+    drafted = page.input_value("#findings")
+    findings, impression = write(page)
+    page.get_by_role("button", name="Discard my changes").click()
+    expect(page.locator("#findings")).to_have_value(drafted)
+    expect(page.locator("[data-act=discard]")).to_be_hidden()
+    expect(page.locator("#saved")).to_have_text("Saved")
+
+    page.get_by_role("button", name="Bring them back").click()
+    expect(page.locator("#findings")).to_have_value(findings)
+    expect(page.locator("#impression")).to_have_value(impression)
+    expect(page.get_by_label("Fracture: what it is")).to_have_value("present")
+    expect(page.locator("#saved")).to_have_text("Saved")
+    kept = signed_in(room.app, room.database, "rita").get(f"/study/{room.number(report)}/report/desk").json()
+    assert (kept["text"]["findings"], kept["chips"]) == (findings, {"Fracture": "present"})
+
+
+def test_discarding_can_be_undone_in_the_field(opened: Callable[..., Report], page: Page) -> None:
+    opened()
+    drafted = page.input_value("#impression")
+    _, impression = write(page)
+    page.get_by_role("button", name="Discard my changes").click()
+    expect(page.locator("#impression")).to_have_value(drafted)
+    page.locator("#impression").focus()
+    page.keyboard.press("Control+z")
+    expect(page.locator("#impression")).to_have_value(impression)
