@@ -35,7 +35,7 @@ from agent.readers import learned
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import load
 from agent.readers.protocol import Generation
-from agent.training import chestxray14, closed_form, films, layout, pointers, sentences, stages
+from agent.training import chestxray14, closed_form, films, layout, pointers, provenance, sentences, stages
 from agent.training.lineage import NOTICE
 from agent.training.settings import Card, Data, Encoder, Finetune, Shape, Training
 from dicom_node.errors import WetreadError
@@ -143,20 +143,25 @@ def train(cases: Sequence[Case], out: Path, course: Course, say: Say) -> Path:
         }
     )
     stages.run("finetune", settings, out / "finetune", say)
-    model = _finished(out / "finetune" / "model", out / "model")
+    parts = [part for stage in ("encoder", "finetune") for part in provenance.read(out / stage)]
+    model = _finished(out / "finetune" / "model", out / "model", parts)
     learned.write(
         model, [case.image for case in cases], public=all(_PUBLIC.fullmatch(case.image.stem) for case in cases)
     )
     return model
 
 
-def _finished(trained: Path, out: Path) -> Path:
-    """The checkpoint as it ships: with what it is scored by, and with the unused matrix that published ones have."""
+def _finished(trained: Path, out: Path, parts: Sequence[Mapping[str, Any]]) -> Path:
+    """The checkpoint as it ships: with what it is scored by, and with the unused matrix that published ones have.
+
+    parts: with what it was made, of both stages.
+    """
     config = Checkpoint.open(trained, "fp32").config
     weights = dict(layout.published(load(trained, "fp32", device="cpu").parts))
     weights["vision_tower.proj"] = torch.zeros(SHAPE.tower_width, int(config["clip_embed_dim"]))
     pairs = {finding: list(pair) for finding, pair in sentences.pairs().items()}
-    layout.write(out, sorted(weights.items()), config, CARD, tokenizer=trained, extra={"score_pairs": pairs})
+    extra = {"score_pairs": pairs, provenance.KEY: parts}
+    layout.write(out, sorted(weights.items()), config, CARD, tokenizer=trained, extra=extra)
     return out
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from agent.readers.weights.origin import CARD as CARD_FILE
+from agent.training import provenance
 from agent.training.choosing import Name
 from agent.training.settings import Card
 
@@ -25,7 +26,7 @@ def inherit(start: Path | None, card: Card, stage: Name) -> tuple[Card, dict[str
 
     A name that nobody chose becomes that of the older model with `, adapted`; a notice that the model is for
     demonstration stays whatever else is said, and one that the language model never learned until it does; so do the
-    models that the older one came from. A start without a card is the published model.
+    models that the older one came from, and with what it was made. A start without a card is the published model.
     """
     before = _card(start)
     if not before:
@@ -37,8 +38,7 @@ def inherit(start: Path | None, card: Card, stage: Name) -> tuple[Card, dict[str
     if NOTICE in str(before.get("notice", "")) and NOTICE not in card.notice:
         changed["notice"] = f"{NOTICE} - {card.notice}" if card.notice else NOTICE
     lineage: dict[str, Any] = {"name": name, "version": str(before.get("version", ""))}
-    if _FROM in before:
-        lineage[_FROM] = before[_FROM]
+    lineage |= {key: before[key] for key in (_FROM, provenance.KEY) if key in before}
     extra = {key: before[key] for key in _KEPT if key in before}
     return _warned(card.model_copy(update=changed), _still_untaught(start, stage)), {**extra, _FROM: lineage}
 

@@ -1,8 +1,8 @@
 """The three stages of Lee et al. 2025: a tower that knows labels, a projection that joins it, words that fit.
 
-A run is a folder: `settings.json`, `data.json` (what was learned from, with its digest), the trainer's own
-`checkpoint-*` from which a killed run goes on, `metrics.json`, `loss.png`, and `model/`, a checkpoint in the published
-layout that the reader loads as it stands.
+A run is a folder: `settings.json`, `data.json` (what was learned from, with its digest), `made_with.json` (versions and
+machine), the trainer's own `checkpoint-*` from which a killed run goes on, `metrics.json`, `loss.png`, and `model/`, a
+checkpoint in the published layout that the reader loads as it stands.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from agent.readers import learned, prompt, quantized
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import CxrLlavaModel, load
 from agent.readers.weights.origin import CARD
-from agent.training import adapters, curves, films, layout, lineage, room
+from agent.training import adapters, curves, films, layout, lineage, provenance, room
 from agent.training.choosing import Name, Prepared, prepare
 from agent.training.closed_form import ClosedForm
 from agent.training.modules import LabelledTower, ReportWriter, learn_only
@@ -72,23 +72,35 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     say(f"{stage}: {len(prepared.train)} films, {_learning(learner):,} numbers learn")
     for line in (*prepared.told, *cut, *([_MOVES] if stage == "encoder" and settings.start is not None else [])):
         say(line)
+    last = _last_whole(out, say)
+    parts = provenance.note(out, stage, _step_of(last), say)
+    say(provenance.words(parts))
     sets = _sets(squares, targets, config, course)
-    trainer = Trainer(
-        model=learner,
-        args=_arguments(course, out, validates=bool(prepared.validation)),
-        train_dataset=sets["train"],
-        eval_dataset=sets["validation"] if prepared.validation else None,
-        callbacks=[_Watch(sets["train"], out, stage, say), *_rounding(stage, settings, model)],
-    )
-    trainer.remove_callback(PrinterCallback)  # prints Python on stdout, where scripts expect JSON
-    trainer.train(resume_from_checkpoint=_last_whole(out, say))
+    watching = [_Watch(sets["train"], out, stage, say), *_rounding(stage, settings, model)]
+    trainer = _trainer(learner, course, out, sets, watching)
+    trainer.train(resume_from_checkpoint=last)
     metrics = before or _metrics(trainer)  # one that was broken off after its last step has nothing new to tell
     layout.write_json(out / "metrics.json", metrics)
     curves.draw(trainer.state.log_history, f"{stage}, {len(prepared.train)} films", out / "loss.png")
     learned.write(out / "model", [case.image for case in prepared.train], _learned_before(settings))
-    _write_model(stage, settings, out / "model", model, config, tokenizer)
+    _write_model(stage, settings, out / "model", model, config, tokenizer, parts)
     say(f"{out / 'model'}: a checkpoint in the published layout{_memory(metrics)}")
     return metrics
+
+
+def _trainer(
+    learner: nn.Module, course: Stage, out: Path, sets: Mapping[str, films.Films], callbacks: list[TrainerCallback]
+) -> Trainer:
+    validates = len(sets["validation"]) > 0
+    trainer = Trainer(
+        model=learner,
+        args=_arguments(course, out, validates=validates),
+        train_dataset=sets["train"],
+        eval_dataset=sets["validation"] if validates else None,
+        callbacks=callbacks,
+    )
+    trainer.remove_callback(PrinterCallback)  # prints Python on stdout, where scripts expect JSON
+    return trainer
 
 
 def _memory(metrics: Mapping[str, Any]) -> str:
@@ -159,6 +171,11 @@ def _last_whole(out: Path, say: Say) -> str | None:
     if last is not None:
         say(f"{out}: goes on from {Path(last).name}")
     return last
+
+
+def _step_of(checkpoint: str | None) -> int:
+    """How many steps were done; the trainer names its checkpoints so."""
+    return int(checkpoint.rpartition("-")[2]) if checkpoint else 0
 
 
 def _beginning(settings: Training, prepared: Prepared) -> tuple[bytes | Path, dict[str, Any]]:
@@ -332,8 +349,16 @@ def _write_data(out: Path, settings: Training, prepared: Prepared, squares: Mapp
     for name, content in wanted.items():
         path = out / name
         if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != content:
-            raise ConfigurationError(f"{out} holds a run with other films or settings; name another folder")
+            since = _since(out) if name == "data.json" else ""
+            raise ConfigurationError(f"{out} holds a run with other films or settings{since}; name another folder")
         layout.write_json(path, content)
+
+
+def _since(out: Path) -> str:
+    """What may have made other pixels of the same films; empty where nothing is known to have changed."""
+    parts = provenance.read(out)
+    changed = provenance.differences(parts[-1], provenance.part("", 0)) if parts else []
+    return f", or films that other versions decoded otherwise ({'; '.join(changed)})" if changed else ""
 
 
 def _write_model(
@@ -343,6 +368,8 @@ def _write_model(
     model: CxrLlavaModel,
     config: Mapping[str, Any],
     tokenizer: bytes | Path,
+    parts: Sequence[Mapping[str, Any]],
 ) -> None:
     card, extra = lineage.inherit(settings.start, settings.card, stage)
+    extra[provenance.KEY] = list(parts)
     layout.write(folder, adapters.weights(model, settings), config, card, tokenizer=tokenizer, extra=extra)

@@ -55,6 +55,8 @@ def test_from_films_to_a_model_in_one_call(manifest: Path, tmp_path: Path) -> No
     data = json.loads((tmp_path / "encoder" / "data.json").read_text(encoding="utf-8"))
     assert data["labels"] == list(sentences.FINDINGS)
     assert [line for line in said if "films" in line]
+    card = json.loads((model / "wetread.json").read_text(encoding="utf-8"))
+    assert [part["stage"] for part in card["made_with"]] == ["encoder", "finetune"]
 
 
 def test_labels_and_view_say_what_a_film_shows(manifest: Path) -> None:

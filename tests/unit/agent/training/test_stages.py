@@ -116,6 +116,10 @@ def test_a_run_leaves_a_model_that_the_reader_loads_and_says_what_it_was_made_fr
     assert {"loss", "eval_loss"} <= metrics.keys()
     with Image.open(encoded / "loss.png") as picture:
         assert picture.width > 500
+    (part,) = json.loads((encoded / "made_with.json").read_text(encoding="utf-8"))["parts"]
+    assert (part["stage"], part["from_step"], part["threads"]) == ("encoder", 0, torch.get_num_threads())
+    card = json.loads((encoded / "model" / "wetread.json").read_text(encoding="utf-8"))
+    assert card["made_with"] == [part]
 
 
 def test_what_was_learned_survives_the_published_names(encoded: Path, films: Path) -> None:
@@ -313,9 +317,14 @@ def test_a_killed_run_goes_on_to_the_same_end(broken_off: tuple[Path, Path], tmp
     (out / "checkpoint-30").mkdir()  # as a full disk leaves it
     (out / "checkpoint-30" / "model.safetensors").write_bytes(b"half")
     settings = read_settings(path)
+    made_with = out / "made_with.json"
+    made_with.write_text(made_with.read_text("utf-8").replace(torch.__version__, "1.0"), encoding="utf-8")
     said: list[str] = []
     resumed = stages.run("encoder", settings, out, said.append)
     assert [line for line in said if "goes on from checkpoint-" in line]
+    assert [line for line in said if f"torch 1.0, now {torch.__version__}" in line]
+    card = json.loads((out / "model" / "wetread.json").read_text(encoding="utf-8"))
+    assert [part["versions"]["torch"] for part in card["made_with"]] == ["1.0", torch.__version__]
     unbroken = stages.run("encoder", settings, tmp_path / "unbroken", say)
     assert resumed["steps"] == unbroken["steps"] == 36
     assert resumed["loss"] == pytest.approx(unbroken["loss"], rel=1e-3)
@@ -327,6 +336,18 @@ def test_a_folder_with_another_run_is_refused(films: Path, encoded: Path) -> Non
     path.write_text(path.read_text("utf-8").replace("batch = 4", "batch = 2"), encoding="utf-8")
     with pytest.raises(ConfigurationError, match="other films or settings"):
         stages.run("encoder", read_settings(path), encoded, say)
+
+
+def test_films_that_may_have_been_decoded_otherwise_say_so(films: Path, encoded: Path, tmp_path: Path) -> None:
+    shutil.copytree(encoded, tmp_path / "run")
+    for name, old, new in (
+        ("made_with.json", '"pillow": "', '"pillow": "1.'),
+        ("data.json", '"digest": "', '"digest": "0'),
+    ):
+        path = tmp_path / "run" / name
+        path.write_text(path.read_text("utf-8").replace(old, new), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"or films that other versions decoded otherwise \(pillow 1\."):
+        stages.run("encoder", read_settings(films / "encoder.toml"), tmp_path / "run", say)
 
 
 def test_a_patient_in_two_splits_is_refused_before_anything_is_written(films: Path, tmp_path: Path) -> None:
