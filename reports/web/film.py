@@ -98,7 +98,7 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The films of a study, what was read first, and those of other studies of the patient, what came last first.
+    """The films of a study, what was read first.
 
     report_id: the report that was read from them; 0: none. words: what must be known of the study, such as why it is
     held.
@@ -107,12 +107,11 @@ class Shelf:
     study: Study
     report_id: int
     films: Sequence[Shelved]
-    priors: Sequence[Prior]
     words: Sequence[str]
 
 
 def shelf(tx: Session, study_id: int, report_id: int = 0) -> Shelf | None:
-    """Everything that can be shown beside a draft; None where there is no such study.
+    """The films that can be shown beside a draft; None where there is no such study.
 
     report_id: the report whose films are meant, as `papers` takes it; a study may have two.
     """
@@ -123,7 +122,7 @@ def shelf(tx: Session, study_id: int, report_id: int = 0) -> Shelf | None:
     held = [f"The study is held for a person: {study.hold_reason}."] if study.hold_reason else []
     if any(tx.scalars(select(Instance.patient_id).where(_is_film(study.id), Instance.patient_id != study.patient_id))):
         held.append("Its films name different patients.")
-    return Shelf(study, report.id if report else 0, _films(tx, study, report), _priors(tx, study), held)
+    return Shelf(study, report.id if report else 0, _films(tx, study, report), held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +210,8 @@ def _foremost(tx: Session, study: Study) -> Report | None:
     return drafts.foremost(drafts.of_study(tx, study.id))
 
 
-def _priors(tx: Session, study: Study) -> list[Prior]:
-    """Other studies with the same Patient ID and issuer; none where the study names no patient.
+def priors(tx: Session, study: Study) -> list[Prior]:
+    """Other studies with the same Patient ID and issuer, what came last first; none where the study names no patient.
 
     A held study may be of somebody else, and so may a single film: neither is shown beside another patient's.
     """
@@ -228,7 +227,5 @@ def _priors(tx: Session, study: Study) -> list[Prior]:
     ).all()
     issuers = {"", study.issuer_of_patient_id}  # within a study an absent issuer agrees with any one
     its = (Instance.patient_id == study.patient_id) & Instance.issuer_of_patient_id.in_(issuers)
-    priors = [
-        Prior(other.id, other.first_received_at, _films(tx, other, _foremost(tx, other), its)) for other in others
-    ]
-    return [prior for prior in priors if not all(one.purged for one in prior.films)]
+    found = [Prior(other.id, other.first_received_at, _films(tx, other, _foremost(tx, other), its)) for other in others]
+    return [prior for prior in found if not all(one.purged for one in prior.films)]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.types import ASGIApp
@@ -25,6 +25,7 @@ from tests.unit.agent.desk_of_readers import ready as look_at
 from tests.unit.agent.ward import now
 
 SLOW = 60_000  # ms; a busy machine
+PRIORS = re.compile(r"/priors\.json")
 DESK = re.compile(r"/report/desk")  # what a page asks when it hears news
 
 
@@ -102,6 +103,40 @@ def test_film_of_another_person_is_beside_it_only_by_choice_and_says_so(
     expect(corner).to_contain_text("KIM YOUNGHEE, 1990-01-01, F")
     expect(corner).to_contain_text("Prior of 2024-01-01")
     expect(corner.locator(".viewer-doubt")).to_have_count(0)
+
+
+def test_film_waits_for_no_prior_and_who_asks_for_one_early_gets_it(room: ReadingRoom, base: str, page: Page) -> None:
+    hers = {"PatientID": "77", "PatientName": "Kim^Younghee", "PatientBirthDate": "19900101", "PatientSex": "F"}
+    room.study(StudyDate="20240101", **hers)
+    report = room.study(**hers)
+    held: list[Route] = []
+    page.route(PRIORS, lambda route: held.append(route))  # noqa: PLW0108  a bound method of a list is no handler
+    ready(page, base, room, report)  # it could be signed
+    page.keyboard.press("c")
+    expect(page.locator(".viewer-pane")).to_have_count(1)
+
+    held[0].continue_()
+    corner = page.locator(".viewer-pane").nth(1).locator(".viewer-start")
+    expect(corner).to_contain_text("Prior of 2024-01-01")
+    expect(page.get_by_label("Compare with").locator("option:checked")).to_have_text("Prior of 2024-01-01")
+    page.keyboard.press("c")
+    expect(page.locator(".viewer-pane")).to_have_count(1)
+    expect(page.get_by_label("Compare with").locator("option:checked")).to_have_text("No second film")
+
+
+def test_priors_that_could_not_be_listed_are_not_said_to_be_absent(room: ReadingRoom, base: str, page: Page) -> None:
+    report = room.study()
+    page.route(PRIORS, lambda route: route.abort())
+    ready(page, base, room, report)
+    expect(page.locator(".viewer-notes")).to_contain_text("could not be listed")
+
+    page.keyboard.press("c")
+    expect(page.locator("#toasts")).to_contain_text("could not be listed")
+
+    page.unroute(PRIORS)
+    ready(page, base, room, report)
+    page.keyboard.press("c")
+    expect(page.locator("#toasts")).to_contain_text("No other film of this patient is here.")
 
 
 def test_signed_report_beside_a_draft_has_its_own_film(room: ReadingRoom, base: str, page: Page) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
+from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,7 +17,19 @@ from dicom_node.files import stored_path
 from reports.web.before_after import Taken, in_order
 from reports.web.call import asked_report
 from reports.web.doors import visitor_of
-from reports.web.film import Films, FilmsBusy, FilmTrouble, Picture, Shelf, Shelved, as_json, film, shelf
+from reports.web.film import (
+    Films,
+    FilmsBusy,
+    FilmTrouble,
+    Picture,
+    Prior,
+    Shelf,
+    Shelved,
+    as_json,
+    film,
+    priors,
+    shelf,
+)
 from reports.web.namesake import NOBODY, Whose, doubt, whose
 from reports.web.rights import Right
 from reports.web.seen import seen
@@ -35,6 +48,7 @@ def routes(site: Site) -> list[Route]:
     films = _Films(site)
     return [
         site.route("/study/{number:int}/films.json", films.of_study, Right.SEE),
+        site.route("/study/{number:int}/priors.json", films.of_others, Right.SEE),
         site.route("/film/{number:int}/film.json", films.described, Right.SEE),
         site.route("/film/{number:int}/preview", films.preview, Right.SEE),
         site.route("/film/{number:int}/pixels", films.pixels, Right.SEE),
@@ -47,33 +61,44 @@ class _Films:
         self._remembered = lru_cache(_REMEMBERED)(self._read)
 
     def of_study(self, request: Request) -> Response:
-        """The films of a study, those of other studies of the patient, and the way to the site's own viewer.
+        """The films of a study, where those of other studies of the patient are told, and the way to the site's viewer.
 
         `?report=` says whose films were read: a study may have two reports. HEAD lets the first picture be made, before
         somebody looks: nothing is told, so that is no look.
         """
-        asked = asked_report(request)
         with self._site.database.read() as tx:
-            found = shelf(tx, request.path_params["number"], asked)
-        if found is None:
-            raise HTTPException(404)
-        if asked not in {0, found.report_id}:  # else the film of another report would count as shown
-            raise HTTPException(409, "A newer draft has replaced this one; load the page again.")
+            found = _asked(tx, request)
         if request.method == "HEAD":
             self._prepare(found)
             return Response()
         seen(self._site.database, visitor_of(request), found.study.id, "film")
-        link = self._site.equipment.viewer_link
-        study, films = found.study, [self._told(one) for one in found.films]
+        link, study = self._site.equipment.viewer_link, found.study
         return JSONResponse(
             {
                 "study": study.id,
                 "words": list(found.words),
-                "films": films,
-                "priors": self._priors(found, _taken(films[:1])),
+                "films": [self._told(one) for one in found.films],
+                "priors": f"/study/{study.id}/priors.json" + (f"?report={found.report_id}" if found.report_id else ""),
                 "viewer": link.to(study.study_instance_uid, study.accession_number, study.patient_id) if link else "",
             }
         )
+
+    def of_others(self, request: Request) -> Response:
+        """The films of other studies of the patient. The header of each is read, and no film of the study waits for it.
+
+        `?report=` as of the films. Where the decoding processes are busy it is worth asking again: a prior without its
+        date would stand in a wrong place.
+        """
+        with self._site.database.read() as tx:
+            found = _asked(tx, request)
+            others = priors(tx, found.study)
+        if request.method == "HEAD":
+            return Response()
+        seen(self._site.database, visitor_of(request), found.study.id, "film")
+        try:
+            return JSONResponse({"study": found.study.id, "priors": self._priors(found, others)})
+        except FilmsBusy as trouble:
+            return _refused(trouble)
 
     def described(self, request: Request) -> Response:
         """What the header of one film says."""
@@ -90,31 +115,35 @@ class _Films:
     def _prepare(self, found: Shelf) -> None:
         with suppress(FilmTrouble):  # comes up with the film
             for first in found.films[:1]:
-                self._films(purged=first.purged).preview(first.digest)
+                films = self._films(purged=first.purged)
+                films.preview(first.digest)
+                films.describe(first.digest)  # the list of films is what a page asks for first
 
-    def _told(self, one: Shelved, mine: Whose | None = None) -> dict[str, Any]:
-        """With what its header says. mine: whom the film that was read names, of a film of another study."""
-        more: dict[str, Any] = {}
-        if mine is not None:
-            theirs = self._whose(one)
-            more = {"whose": theirs.words, "doubt": doubt(mine, theirs)}
+    def _told(self, one: Shelved) -> dict[str, Any]:
+        """With what its header says."""
+        try:
+            return self._described(one)
+        except FilmsBusy:  # the film itself is asked for again until it is free; then it says all this
+            return as_json(one)
+
+    def _described(self, one: Shelved, **more: Any) -> dict[str, Any]:
+        """Raises FilmsBusy."""
         try:
             return as_json(one, self._films(purged=one.purged).describe(one.digest), **more)
-        except FilmsBusy:  # the film itself is asked for again until it is free; then it says all this
-            return as_json(one, **more)
+        except FilmsBusy:
+            raise
         except FilmTrouble as trouble:
             return as_json(one, trouble=trouble, **more)
 
-    def _priors(self, found: Shelf, own: str) -> list[dict[str, Any]]:
+    def _priors(self, found: Shelf, there: Sequence[Prior]) -> list[dict[str, Any]]:
         """Each film with whom it names, held against the film that was read: the Patient ID alone may be another's.
 
-        own: when that one was taken.
+        Raises FilmsBusy.
         """
         mine = self._whose(found.films[0]) if found.films else NOBODY
-        films = {
-            prior.study_id: [self._told(one, mine) for one in prior.films if not one.purged] for prior in found.priors
-        }
-        others = [Taken(one.study_id, _taken(films[one.study_id]), one.received_at) for one in found.priors]
+        own = _taken([self._described(one) for one in found.films[:1]])
+        films = {prior.study_id: [self._beside(mine, one) for one in prior.films if not one.purged] for prior in there}
+        others = [Taken(one.study_id, _taken(films[one.study_id]), one.received_at) for one in there]
         return [
             {
                 "study": one.study_id,
@@ -125,6 +154,11 @@ class _Films:
             }
             for one, words in in_order(own, others)
         ]
+
+    def _beside(self, mine: Whose, one: Shelved) -> dict[str, Any]:
+        """A film of another study. mine: whom the film that was read names. Raises FilmsBusy."""
+        theirs = self._whose(one)
+        return self._described(one, whose=theirs.words, doubt=doubt(mine, theirs))
 
     def _whose(self, one: Shelved) -> Whose:
         if one.purged:
@@ -167,6 +201,17 @@ class _Films:
             seen(self._site.database, visitor_of(request), found.study_id, "film")
         response.headers.update(headers)
         return response
+
+
+def _asked(tx: Session, request: Request) -> Shelf:
+    """The films that are meant. Raises HTTPException."""
+    asked = asked_report(request)
+    found = shelf(tx, request.path_params["number"], asked)
+    if found is None:
+        raise HTTPException(404)
+    if asked not in {0, found.report_id}:  # else the film of another report would count as shown
+        raise HTTPException(409, "A newer draft has replaced this one; load the page again.")
+    return found
 
 
 def _taken(films: Sequence[Mapping[str, Any]]) -> str:

@@ -41,12 +41,9 @@ function keys(viewer) {
   for (const { key, words, act } of KEYS.filter((one) => !OURS.has(one.key))) {
     bind(key, words, () => act(viewer), { group: "Film" });
   }
-  bind("c", "Prior film beside it, or away", () => {
-    if (viewer.togglePrior()) return;
-    const words = viewer.others.length
-      ? "What is here under this Patient ID may be another patient's. Look at the names: Compare with."
-      : "No other film of this patient is here.";
-    notice(words, { kind: "wait", stays: false });
+  bind("c", "Prior film beside it, or away", async () => {
+    const words = await viewer.togglePrior();
+    if (words) notice(words, { kind: "wait", stays: false });
   }, { group: "Film" });
   for (const { key, words } of FOCUS_KEYS) bind(key, `${words} (when it has the focus)`, () => {}, { group: "Film" });
 }

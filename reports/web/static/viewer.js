@@ -1,8 +1,8 @@
 // The film in the page: one pane, or two beside each other, with a bar of tools.
 //
 //   import { FilmViewer, openStudy, prefetch } from "./viewer.js";
-//   const viewer = new FilmViewer(element, { film, prior });   objects of `films` and `priors` in /study/N/films.json
-//   const viewer = await openStudy(element, 17);               fetches that list; offers the other films and priors
+//   const viewer = new FilmViewer(element, { film, prior });   objects of `films` in /study/N/films.json
+//   const viewer = await openStudy(element, 17);               fetches that list; offers the other films, and priors as they come
 //   viewer.bindKeys(bind);                                     `bind` of keys.js; KEYS is the table
 //   element.addEventListener("film-shown", ({ detail }) => ... detail.id ...);
 //   prefetch(18);                                              so that the next one is there at once
@@ -11,7 +11,7 @@
 // `film-shown` comes once for each film, when every pixel of it was painted on a canvas in sight; what must not be
 // done unseen waits for it. `film-failed` has detail.words. The element gets its height from the page (viewer.css).
 
-import { FilmFailure } from "./viewer_film.js";
+import { FilmFailure, fetchPriors } from "./viewer_film.js";
 import { button, made, Pane } from "./viewer_pane.js";
 
 /** Every key: what it is, what it does in words, and which method does it. Arrows and Space need the focus on the film. */
@@ -42,6 +42,8 @@ export const KEYS = Object.freeze(
 /** Keys of the film while it has the focus, for the list of keys. */
 export const FOCUS_KEYS = Object.freeze([Object.freeze({ key: "Arrows", words: "Move the film" }), Object.freeze({ key: "Space + drag", words: "Move the film" })]);
 
+const NOT_LISTED = "The other films of this patient could not be listed. Reload the page.";
+
 export class FilmViewer {
   /**
    * film: an object of films.json. prior: the same, shown beside it. others: [{words, film}] to choose a second one from.
@@ -51,6 +53,9 @@ export class FilmViewer {
     this.element = element;
     this.painter = painter;
     this.others = others;
+    this.priors = [];
+    this.coming = null; // priors that are being listed
+    this.isUnlisted = false; // they could not be
     this.linked = linked;
     element.replaceChildren();
     element.classList.add("film-viewer");
@@ -88,17 +93,36 @@ export class FilmViewer {
       this.second.label = words;
       this.second.show(film);
     }
+    this.listOthers();
     this.refresh();
   }
 
-  /** The first one that nothing speaks against; a film that may be another patient's is chosen in the list, by a person. False: there is none. */
-  togglePrior() {
-    const place = this.second ? -1 : this.others.findIndex(({ film }) => !film.doubt);
-    if (!this.second && place < 0) return false;
-    const other = this.others[place];
-    this.showPrior(other?.film ?? null, other?.words);
-    this.chooser.value = other ? String(place) : "";
-    return true;
+  /** Films of other studies, as {words, film}, that are still being listed: no film waits for them. */
+  expect(coming) {
+    this.coming = coming.then((priors) => {
+      this.priors = priors;
+      this.listOthers();
+    }).catch((error) => {
+      this.isUnlisted = true;
+      this.notes.textContent = `${this.notes.textContent} ${NOT_LISTED}`.trim();
+      if (!(error instanceof FilmFailure)) throw error;
+    }).finally(() => (this.coming = null));
+  }
+
+  /**
+   * Beside it the first one that nothing speaks against, a prior rather than another film of the study; or away with it. What
+   * may be another patient's is chosen in the list, by a person. Gives why none is there, or nothing; it waits for the list.
+   */
+  async togglePrior() {
+    const isThere = Boolean(this.second);
+    if (!isThere) await this.coming;
+    if (this.isClosed || isThere !== Boolean(this.second)) return ""; // pressed twice while it waited
+    const all = isThere ? [] : [...this.priors, ...this.others];
+    const other = all.find(({ film }) => !film.doubt);
+    if (isThere || other) this.showPrior(other?.film ?? null, other?.words);
+    else if (all.length) return "What is here under this Patient ID may be another patient's. Look at the names: Compare with.";
+    else return this.isUnlisted ? NOT_LISTED : "No other film of this patient is here.";
+    return "";
   }
 
   toggleLinked() {
@@ -162,6 +186,7 @@ export class FilmViewer {
   }
 
   close() {
+    this.isClosed = true;
     this.second?.close();
     this.main.close();
     this.element.replaceChildren();
@@ -211,13 +236,28 @@ export class FilmViewer {
       ["Fit", "0"], ["1:1", "1"], ["Invert", "i"], ["Mirror", "m"], ["Turn", "t"], ["Reset", "."],
     ].map(([words, key]) => this.tool(words, key));
     this.windows = this.choice("Window", (name) => this.preset(name));
-    this.chooser = this.choice("Compare with", (place) => this.showPrior(this.others[Number(place)]?.film ?? null, this.others[Number(place)]?.words));
-    options(this.chooser, [["", "No second film"], ...this.others.map(({ words }, place) => [String(place), words])]);
-    this.chooser.parentElement.hidden = !this.others.length;
+    this.chooser = this.choice("Compare with", (id) => {
+      const other = this.choices().find(({ film }) => String(film.id) === id);
+      this.showPrior(other?.film ?? null, other?.words);
+    });
+    this.listOthers();
     this.link = this.tool("Linked", "l");
     this.bar.append(this.windows.parentElement, ...tools, this.chooser.parentElement, this.link);
     if (films.length > 1) this.bar.prepend(this.filmChoice(films));
     if (link) this.bar.append(outside(link));
+  }
+
+  /** What can be compared with, in the order of the list: what comes later stands behind what somebody may be choosing. */
+  choices() {
+    return [...this.others, ...this.priors];
+  }
+
+  listOthers() {
+    const all = this.choices();
+    const shown = all.find(({ film }) => film.id === this.second?.asked.id);
+    options(this.chooser, [["", "No second film"], ...all.map(({ words, film }) => [String(film.id), words])]);
+    this.chooser.value = shown ? String(shown.film.id) : "";
+    this.chooser.parentElement.hidden = !all.length;
   }
 
   tool(words, key) {
@@ -262,9 +302,9 @@ export class FilmViewer {
 export async function openStudy(element, number, { report = 0, ...settings } = {}) {
   const list = await filmsOf(number, report);
   const films = list.films.map((film) => ({ words: named(film), film }));
-  const within = films.slice(1).map(({ words, film }) => ({ words, film }));
-  const priors = list.priors.flatMap((prior) => prior.films.map((film) => ({ words: `${prior.words}${film.doubt ? ": another patient?" : ""}`, film })));
-  const viewer = new FilmViewer(element, { film: films[0]?.film ?? null, films, others: [...priors, ...within], words: list.words, link: list.viewer, ...settings });
+  const begun = new Promise((resolve) => element.addEventListener("film-loaded", resolve, { once: true }));
+  const viewer = new FilmViewer(element, { film: films[0]?.film ?? null, films, others: films.slice(1), words: list.words, link: list.viewer, ...settings });
+  viewer.expect(Promise.race([begun, viewer.ready]).then(() => fetchPriors(list.priors)).then(listed)); // behind the first picture
   if (!films.length) viewer.main.say("The study has no film.");
   viewer.list = list;
   return viewer;
@@ -283,6 +323,10 @@ async function filmsOf(number, report) {
   const answer = await fetch(`/study/${number}/films.json${report ? `?report=${report}` : ""}`, { credentials: "same-origin", headers: { Accept: "application/json" } });
   if (!answer.ok || !answer.headers.get("Content-Type")?.startsWith("application/json")) throw new FilmFailure(`http-${answer.status}`, "The films of the study could not be listed. Reload the page; sign in again where it asks for that.");
   return answer.json();
+}
+
+function listed(priors) {
+  return priors.flatMap((prior) => prior.films.map((film) => ({ words: `${prior.words}${film.doubt ? ": another patient?" : ""}`, film })));
 }
 
 function named(film) {

@@ -38,6 +38,11 @@ export async function fetchPixels(address, signal) {
   return parse(await (await ask(address, signal)).arrayBuffer());
 }
 
+/** What /study/N/priors.json says: other studies of the patient with their films. */
+export async function fetchPriors(address) {
+  return (await (await ask(address)).json()).priors;
+}
+
 /** The answer taken apart: MAGIC, length of the header, header, a plane of low bytes and one of high bytes. */
 export function parse(buffer) {
   const view = new DataView(buffer);

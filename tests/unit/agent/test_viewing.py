@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -250,6 +251,10 @@ class Reading:
         with self.database.write() as tx:
             worklist.record_instance(tx, arrival, clock(tx))
 
+    def priors(self, study: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.web.get(f"/study/{study}/priors.json").json()["priors"]
+        return found
+
     def number(self, digest: str, study: int = 1) -> int:
         with self.database.read() as tx:
             found = tx.query(Instance).join(Study).filter(Study.study_instance_uid == f"1.2.{study}")
@@ -275,7 +280,8 @@ def test_a_study_lists_its_films_and_what_is_known_of_each(reading: Reading) -> 
     assert (first["preview"], first["read"], first["conflict"], first["words"]) == ("/film/1/preview", 0, False, [])
     assert second["facts"]["width"] == 64  # its header can be read, its pixels cannot
     assert told["viewer"] == "https://pacs.example/v?uid=1.2.1"
-    assert told["priors"] == []
+    assert told["priors"] == "/study/1/priors.json"
+    assert reading.priors(1) == []
     assert reading.web.get("/study/99/films.json").status_code == 404
 
 
@@ -287,8 +293,8 @@ def test_priors_are_of_the_same_patient_and_issuer_newest_first(reading: Reading
     reading.receive(6, DIGESTS[1], patient="")
     reading.receive(7, DIGESTS[1], patient="")
 
-    assert [prior["study"] for prior in reading.web.get("/study/1/films.json").json()["priors"]] == [5, 2]
-    assert reading.web.get("/study/6/films.json").json()["priors"] == []
+    assert [prior["study"] for prior in reading.priors(1)] == [5, 2]
+    assert reading.priors(6) == []
 
 
 def test_film_of_another_patient_is_no_prior(reading: Reading) -> None:
@@ -296,11 +302,11 @@ def test_film_of_another_patient_is_no_prior(reading: Reading) -> None:
     reading.receive(2, DIGESTS[2], patient="EX-2")  # now it is held: whose is it?
     reading.receive(3, DIGESTS[1])
 
-    assert [prior["study"] for prior in reading.web.get("/study/1/films.json").json()["priors"]] == [3]
+    assert [prior["study"] for prior in reading.priors(1)] == [3]
 
     with reading.database.write() as tx:  # a person has decided
         tx.get_one(Study, 2).hold_reason = ""
-    of_three, of_two = reading.web.get("/study/1/films.json").json()["priors"]
+    of_three, of_two = reading.priors(1)
     assert (of_three["study"], of_two["study"]) == (3, 2)
     assert [film["id"] for film in of_two["films"]] == [reading.number(DIGESTS[1], 2)]
 
@@ -343,6 +349,7 @@ def test_who_looks_at_a_film_is_written_down_but_not_who_only_prepares_it(readin
     assert len(looks()) == 2
     auditor = Reading(reading.database, store, reading.room, Role.AUDITOR)
     assert auditor.web.get("/film/1/pixels").status_code == 403
+    assert auditor.web.get("/study/1/priors.json").status_code == 403
     assert auditor.web.get("/study/1/films.json").status_code == 403
 
 
@@ -378,6 +385,29 @@ def test_list_of_a_busy_moment_has_no_trouble_that_would_last(sqlite_url: str, s
     database.close()
 
 
+def test_list_of_films_waits_for_no_film_of_another_study(sqlite_url: str, store: Path) -> None:
+    database = Database(sqlite_url)
+    busy = FilmRoom(store, children=1, most_waiting=0)
+    made = Reading(database, store, busy)
+    made.receive(1, DIGESTS[0])
+    made.receive(2, DIGESTS[1])
+    assert made.web.head("/study/1/films.json").status_code == 200  # as the page before it asks: now it is known
+
+    with busy._bench.decoder("another film"):
+        told = made.web.get("/study/1/films.json").json()
+        refused = made.web.get(told["priors"])
+        assert made.web.head(told["priors"]).content == b""
+    assert told["films"][0]["facts"]["view"] == "PA"
+    assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "busy", "2")
+
+    (prior,) = made.priors(1)
+    assert (prior["study"], prior["films"][0]["facts"]["view"]) == (2, "PA")
+    assert made.web.get("/study/99/priors.json").status_code == 404
+    assert made.web.get("/study/1/priors.json?report=7").status_code == 409
+    busy.close()
+    database.close()
+
+
 def test_what_was_deleted_is_gone_and_no_prior(reading: Reading) -> None:
     reading.receive(2, DIGESTS[1])
     with reading.database.write() as tx:
@@ -388,7 +418,7 @@ def test_what_was_deleted_is_gone_and_no_prior(reading: Reading) -> None:
 
     assert (gone.status_code, gone.json()["code"]) == (410, "purged")
     assert "keep_days" in gone.json()["detail"]
-    assert reading.web.get("/study/1/films.json").json()["priors"] == []
+    assert reading.priors(1) == []
     (deleted,) = reading.web.get("/study/2/films.json").json()["films"]
     assert deleted["words"] == ["Deleted: it was kept as long as node.keep_days says."]
 

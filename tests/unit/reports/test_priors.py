@@ -30,7 +30,8 @@ def rita(room: ReadingRoom) -> TestClient:
 
 
 def priors(room: ReadingRoom, rita: TestClient, study: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = rita.get(f"/study/{study}/films.json").json()["priors"]
+    address = rita.get(f"/study/{study}/films.json").json()["priors"]
+    found: list[dict[str, Any]] = rita.get(address).json()["priors"]
     return found
 
 
