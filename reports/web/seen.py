@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from types import MappingProxyType
@@ -28,43 +29,61 @@ def seen(database: Database, visitor: Visitor, study_id: int, what: str) -> None
     what: "study", "report", "film", "search", or `REPORT_AND_FILM`, which is both: what its page fetches then is no
     look of its own. Nobody is nobody: an open house has no names to write down. Not inside a transaction.
     """
+    seen_together(database, visitor, (study_id,), what)
+
+
+def seen_together(database: Database, visitor: Visitor, studies: Iterable[int], what: str) -> None:
+    """As `seen`, of everything that one answer shows: one transaction, so all of it is in the trail or nothing."""
     viewer = f"session:{visitor.session}" if visitor.session else visitor.login
-    if visitor.user_id == 0 and not visitor.login.startswith("service:"):
+    wanted = sorted(set(studies))  # in one order, so that no two wait for each other
+    if not wanted or (visitor.user_id == 0 and not visitor.login.startswith("service:")):
         return
-    key = (viewer, study_id, what)
     with database.read() as tx:
-        now, last = clock(tx), _last(tx, viewer, study_id, what)
-    if last is not None and now - last < AGAIN_AFTER:
+        now = clock(tx)
+        lately = _lately(tx, viewer, wanted, what, now)
+    wanted = [study_id for study_id in wanted if study_id not in lately]
+    if not wanted:
         return
     with database.write() as tx:
         tx.execute(delete(StudyView).where(StudyView.at < now - _KEPT))
-        if _is_first(tx, key, now):
+        for study_id in _first(tx, viewer, wanted, what, now):
             audit.append(tx, "study-seen", at=now, actor=visitor.actor, study_id=study_id, what=what)
 
 
-def _last(tx: Session, viewer: str, study_id: int, what: str) -> datetime | None:
-    return tx.scalar(_looks(), {"viewer": viewer, "study": study_id, "whats": [what, *_HELD_BY.get(what, ())]})
+def _lately(tx: Session, viewer: str, studies: Sequence[int], what: str, now: datetime) -> frozenset[int]:
+    """Those whose last look is too young for another row."""
+    whats = [what, *_HELD_BY.get(what, ())]
+    found = tx.execute(_looks(), {"viewer": viewer, "studies": studies, "whats": whats})
+    return frozenset(study_id for study_id, last in found if now - last < AGAIN_AFTER)
 
 
 @cache
-def _looks() -> Select[datetime]:
+def _looks() -> Select[int, datetime]:
     what = StudyView.what.in_(bindparam("whats", expanding=True))
-    whose = (StudyView.viewer == bindparam("viewer")) & (StudyView.study_id == bindparam("study"))
-    return select(func.max(StudyView.at)).where(whose, what)
+    which = StudyView.study_id.in_(bindparam("studies", expanding=True))
+    whose = (StudyView.viewer == bindparam("viewer")) & which
+    return select(StudyView.study_id, func.max(StudyView.at)).where(whose, what).group_by(StudyView.study_id)
 
 
-def _is_first(tx: Session, key: tuple[str, int, str], now: datetime) -> bool:
-    """Keep the time of this look; False where another request has written it down since we asked."""
-    last = tx.get(StudyView, key, with_for_update=True)
-    if last is not None:
-        if now - last.at < AGAIN_AFTER:
-            return False
-        last.at = now
-        return True
-    viewer, study_id, what = key
+def _first(tx: Session, viewer: str, studies: Sequence[int], what: str, now: datetime) -> Iterator[int]:
+    """Keep the time of these looks; gives those that no other request has written down since we asked."""
+    which = (StudyView.viewer == viewer) & (StudyView.what == what) & StudyView.study_id.in_(studies)
+    rows = select(StudyView).where(which).order_by(StudyView.study_id)
+    kept = {one.study_id: one for one in tx.scalars(rows.with_for_update())}
+    for study_id, last in kept.items():
+        if now - last.at >= AGAIN_AFTER:
+            last.at = now
+            yield study_id
+    added = [one for one in studies if one not in kept]
+    if added:
+        yield from _added(tx, viewer, added, what, now)
+
+
+def _added(tx: Session, viewer: str, studies: Sequence[int], what: str, now: datetime) -> Sequence[int]:
+    """Those of them that no other request adds at the same moment."""
     try:
         with tx.begin_nested():
-            tx.add(StudyView(viewer=viewer, study_id=study_id, what=what, at=now))
-    except IntegrityError:
-        return False
-    return True
+            tx.add_all(StudyView(viewer=viewer, study_id=one, what=what, at=now) for one in studies)
+    except IntegrityError:  # one of them; only PostgreSQL lets two write at once
+        return [] if len(studies) == 1 else [found for one in studies for found in _added(tx, viewer, [one], what, now)]
+    return studies

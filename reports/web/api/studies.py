@@ -40,7 +40,7 @@ from reports.web.api.answers import (
 from reports.web.api.operations import Asked
 from reports.web.api.problems import Problem
 from reports.web.doors import visitor_of
-from reports.web.seen import seen
+from reports.web.seen import seen, seen_together
 from reports.web.standing import MEANING, Facts, standing
 from reports.web.wish import Priority, Wish
 
@@ -61,8 +61,7 @@ def find_all(asked: Asked) -> StudyPage:
     with asked.site.database.read() as tx:
         now = clock(tx)
         found = worklist.find(tx, wish, now, user_id=visitor.user_id, limit=query.limit)
-    for number in worklist.looked_at(wish, found.facts):
-        seen(asked.site.database, visitor, number, "search")
+    seen_together(asked.site.database, visitor, worklist.looked_at(wish, found.facts), "search")
     after = ".".join(str(number) for number in found.older) or None
     return StudyPage(items=[_study(facts, now) for facts in found.facts], next=after)
 

@@ -27,7 +27,7 @@ from reports.web.alarms import alarms, is_silent, pulses
 from reports.web.doors import visitor_of
 from reports.web.fields import Fields, typed
 from reports.web.rights import Right, Visitor
-from reports.web.seen import seen
+from reports.web.seen import seen_together
 from reports.web.site import Site
 from reports.web.standing import Facts, Standing, standing
 from reports.web.wish import TABS, Priority, Show, Sort, Wish
@@ -98,7 +98,7 @@ class _Pages:
                 return RedirectResponse(f"/?{elsewhere.address()}", status_code=303)
             context = self._context(tx, now, visitor, not_ready)
             context["senders"] = () if found.facts else peers.titles(tx, senders=True)
-        self._look_at(visitor, wish, found.facts)
+        seen_together(self._site.database, visitor, worklist.looked_at(wish, found.facts), "search")
         stops = request.query_params.get("refresh") == "off" or bool(wish.search or wish.before)
         return self._site.page(
             request,
@@ -151,10 +151,6 @@ class _Pages:
             "sorts": list(Sort),
             "most_views": saved_views.MOST,
         }
-
-    def _look_at(self, visitor: Visitor, wish: Wish, found: Sequence[Facts]) -> None:
-        for number in worklist.looked_at(wish, found):
-            seen(self._site.database, visitor, number, "search")
 
 
 class _Views:

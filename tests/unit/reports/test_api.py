@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
-from sqlalchemy import update
+from sqlalchemy import event, update
 from starlette.testclient import TestClient
 
 from dicom_node import worklist
@@ -264,10 +264,16 @@ def test_who_only_sees_studies_is_told_nothing_of_the_house(room: ReadingRoom, a
 def test_search_of_a_program_for_one_patient_is_a_look_at_each_of_the_studies(room: ReadingRoom) -> None:
     for _ in range(6):
         room.receive_film(PatientID="KIM-7")
+    ris, written = program(room, Right.SEE), []
+    ris.get("/api/v1/quality")  # it has been here
+    add = written.append
+    event.listen(room.database.engine, "commit", add)
 
-    found = program(room, Right.SEE).get("/api/v1/studies", params={"q": "KIM-7"}).json()["items"]
+    found = ris.get("/api/v1/studies", params={"q": "KIM-7"}).json()["items"]
 
+    event.remove(room.database.engine, "commit", add)
     assert len(found) == 6
+    assert len(written) == 1
     assert room.events().count("study-seen") == 6
 
 
