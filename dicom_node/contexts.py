@@ -41,7 +41,9 @@ _COMPRESSED: tuple[str, ...] = (
     HTJ2K,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
-    "1.2.840.10008.1.2.4.52",  # JPEG Extended, processes 3 and 5, retired: carried, seldom decodable
+)
+_CARRIED: tuple[str, ...] = (  # kept as they come, of what is no radiograph; nothing that is installed decodes them
+    "1.2.840.10008.1.2.4.52",  # JPEG Extended, processes 3 and 5, retired
     "1.2.840.10008.1.2.4.92",  # JPEG 2000 part 2, multi-component
     "1.2.840.10008.1.2.4.93",
     "1.2.840.10008.1.2.4.110",  # JPEG XL
@@ -56,6 +58,12 @@ _PLAIN: tuple[str, ...] = (
     ExplicitVRBigEndian,
 )
 IMPLEMENTATION_PREFIX = str(PYNETDICOM_UID_PREFIX)  # of the Implementation Class UID (PS3.7 D.3.3.2)
+READABLE: tuple[str, ...] = (*_COMPRESSED, *_PLAIN)
+"""What a radiograph may be coded in: what `agent.imaging.stored` decodes. A context with films in nothing else is
+refused: only there can the sender still code them anew, or see that nobody took them."""
+UNTRIED: tuple[str, ...] = (HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
+"""Of these, what no test codes, since no encoder is at hand; the others come the whole way in
+tests/integration/test_every_coding.py."""
 AS_STORED: tuple[str, ...] = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, *_COMPRESSED, ExplicitVRBigEndian)
 """What a radiograph that lies in an archive may be coded in; each gets a presentation context of its own, so that
 whoever gives it need not code it anew. The plain ones first: some archives look no further."""
@@ -63,10 +71,11 @@ _REAL_TIME = "1.2.840.10008.1.2.7."  # SMPTE ST 2110 streams: never on an associ
 
 TRANSFER_SYNTAXES: tuple[str, ...] = (
     *_COMPRESSED,
+    *_CARRIED,
     *(  # videos and the like are excluded, not refused
         syntax
         for syntax in AllTransferSyntaxes
-        if syntax not in _COMPRESSED + _PLAIN and not syntax.startswith(_REAL_TIME)
+        if syntax not in _COMPRESSED + _CARRIED + _PLAIN and not syntax.startswith(_REAL_TIME)
     ),
     *_PLAIN,
 )
@@ -88,8 +97,18 @@ def storage_classes(*, only_radiographs: bool) -> tuple[str, ...]:
     return RADIOGRAPHS + tuple(uid for uid in others if uid not in RADIOGRAPHS)
 
 
+def syntaxes_of(sop_class_uid: str) -> tuple[str, ...]:
+    """The transfer syntaxes in which objects of a storage class are taken, in our order."""
+    return READABLE if sop_class_uid in RADIOGRAPHS else TRANSFER_SYNTAXES
+
+
 def by_preference(proposed: PresentationContext) -> None:
     """Put the proposed transfer syntaxes of one context into our order; leave a context without a known one alone."""
-    known = [syntax for syntax in TRANSFER_SYNTAXES if syntax in proposed.transfer_syntax]
+    known = [syntax for syntax in syntaxes_of(str(proposed.abstract_syntax)) if syntax in proposed.transfer_syntax]
     if known:
         proposed.transfer_syntax = known  # type: ignore[assignment]
+
+
+def is_unreadable(proposed: PresentationContext) -> bool:
+    """Whether films that come in this context could not be decoded, whichever of its transfer syntaxes is taken."""
+    return str(proposed.abstract_syntax) in RADIOGRAPHS and not any(one in READABLE for one in proposed.transfer_syntax)

@@ -24,6 +24,7 @@ from dicom_node.database import Database
 from dicom_node.errors import ConfigurationError
 from dicom_node.hosts import addresses_of
 from dicom_node.limits import LimitedAE, agree, takes_place
+from dicom_node.negotiation import refuse_unreadable, tell_what_was_refused
 from dicom_node.pdu_socket import TlsPDUSocket
 from dicom_node.services import Directory, Service, withhold
 from dicom_node.storage import SUCCESS, Storage
@@ -61,7 +62,7 @@ class Listener:
             (evt.EVT_C_STORE, self._storage.handle_store),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             (evt.EVT_REJECTED, self._handle_rejected),
-            (evt.EVT_ACCEPTED, _handle_accepted),
+            (evt.EVT_ACCEPTED, tell_what_was_refused),
             (evt.EVT_CONN_CLOSE, _handle_closed),
             *self._directory.event_handlers(),
             *prompt_handlers(),
@@ -145,6 +146,7 @@ class Listener:
                 _log_refusal(caller, verdict)
             for context in request.presentation_context_definition_list:
                 contexts.by_preference(context)
+            refuse_unreadable(association)
             self._storage.make_intake(association.acceptor.maximum_length or 0).watch(association)
         except Exception:
             log.exception("access_check_failed", address=association.requestor.address)
@@ -217,7 +219,7 @@ class Listener:
         ae.acse_timeout = self._config.dimse_timeout_seconds
         ae.add_supported_context(Verification)
         for uid in contexts.storage_classes(only_radiographs=self._config.refuse_other_sop_classes):
-            ae.add_supported_context(uid, list(contexts.TRANSFER_SYNTAXES))
+            ae.add_supported_context(uid, list(contexts.syntaxes_of(uid)))
         self._directory.support(ae)
         return ae
 
@@ -241,18 +243,6 @@ def _is_tls(association: Association) -> bool:
 def _title(association: Association) -> str:
     request = association.requestor.primitive
     return str(request.calling_ae_title).strip() if isinstance(request, A_ASSOCIATE) else ""
-
-
-def _handle_accepted(event: evt.Event) -> None:
-    """Say which objects the peer cannot send in this association; it sees no more than a refused context."""
-    refused = event.assoc.rejected_contexts
-    if refused:
-        log.warning(
-            "contexts_refused",
-            calling_ae_title=event.assoc.requestor.ae_title,
-            sop_classes=sorted({str(context.abstract_syntax) for context in refused}),
-            explanation="no storage SOP class of studies, or no transfer syntax that this node can carry",
-        )
 
 
 def _handle_closed(event: evt.Event) -> None:

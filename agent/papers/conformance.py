@@ -151,9 +151,15 @@ def _acceptor(config: Config) -> Section:
 
 def _accepted(config: Config, offers: tuple[Offer, ...]) -> Section:
     storage = contexts.storage_classes(only_radiographs=config.node.refuse_other_sop_classes)
+    others = len(storage) - len(contexts.RADIOGRAPHS)
     rows = (
         ("Verification", "Implicit VR Little Endian, Explicit VR Little and Big Endian, Deflated", "SCP"),
-        (f"the {len(storage)} storage classes of section 4.2.1.3", "all of section 4.2.1.3", "SCP"),
+        (f"the {len(contexts.RADIOGRAPHS)} classes of films, first in section 4.2.1.3", "marked so there", "SCP"),
+        *(
+            [(f"the other {others} storage classes of section 4.2.1.3", "all of section 4.2.1.3", "SCP")]
+            if others
+            else []
+        ),
         *(
             (
                 name_of(one.sop_class_uid),
@@ -169,14 +175,22 @@ def _accepted(config: Config, offers: tuple[Offer, ...]) -> Section:
             Table(("abstract syntax", "transfer syntaxes", "role"), rows),
             Prose(
                 "For storage the first of section 4.2.1.3 that was proposed is taken, whatever the order of the "
-                "proposal: compressed ones first."
+                "proposal: compressed ones first. A context for films that proposes none of theirs is refused (4, "
+                "transfer syntaxes not supported), and the log says so: what cannot be decoded gets no draft."
             ),
         ),
     )
 
 
+def _of_films(syntax: str) -> str:
+    if syntax not in contexts.READABLE:
+        return "refused"
+    return "yes, untried" if syntax in contexts.UNTRIED else "yes"
+
+
 def _storage(config: Config) -> tuple[Section, ...]:
     node = config.node
+    taken = contexts.READABLE if node.refuse_other_sop_classes else contexts.TRANSFER_SYNTAXES
     others = (
         "With node.refuse_other_sop_classes nothing else is accepted."
         if node.refuse_other_sop_classes
@@ -195,7 +209,12 @@ def _storage(config: Config) -> tuple[Section, ...]:
                         for uid in contexts.storage_classes(only_radiographs=node.refuse_other_sop_classes)
                     ),
                 ),
-                Table(_UIDS, tuple((name_of(uid), uid) for uid in contexts.TRANSFER_SYNTAXES)),
+                Prose(
+                    "Transfer syntaxes, in the order of preference. Films: the values are decoded; what is marked as "
+                    "untried is coded by no test, since no encoder was at hand; the others come in tests from an "
+                    "encoder by C-STORE to the picture that is shown."
+                ),
+                Table((*_UIDS, "films"), tuple((name_of(uid), uid, _of_films(uid)) for uid in taken)),
             ),
         ),
         Section(

@@ -72,7 +72,7 @@ def gather(config: Config, tx: Session, *, host: str = "", offers: Sequence[Offe
         needs_client_certificate=secured and node.tls_require_client_certificate,
         sop_classes=contexts.storage_classes(only_radiographs=node.refuse_other_sop_classes),
         takes_other_classes=not node.refuse_other_sop_classes,
-        transfer_syntaxes=contexts.TRANSFER_SYNTAXES,
+        transfer_syntaxes=contexts.READABLE if node.refuse_other_sop_classes else contexts.TRANSFER_SYNTAXES,
         offers=tuple(offers),
         peers=tuple(peers.everyone(tx)),
         targets=destinations.destinations(tx),

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from agent.papers.facts import Facts, name_of, rights_in_words
 from agent.papers.recipes import recipes
+from dicom_node import contexts
 from dicom_node.destinations import in_words
 from dicom_node.tables import Way
 from reports.handout import Block, Handout, Prose, Section, Table, Typed
@@ -137,6 +138,11 @@ def _classes(facts: Facts) -> Section:
 
 
 def _syntaxes(facts: Facts) -> Section:
-    rows = tuple((name_of(uid), uid) for uid in facts.transfer_syntaxes)
-    words = "In this order of preference, whatever order they are proposed in: compressed ones first."
-    return Section("Transfer syntaxes that it takes", (Prose(words), Table(("name", "UID"), rows)))
+    rows = tuple(
+        (name_of(uid), uid, "yes" if uid in contexts.READABLE else "refused") for uid in facts.transfer_syntaxes
+    )
+    words = (
+        "In this order of preference, whatever order they are proposed in: compressed ones first. Films are refused in "
+        "those that cannot be decoded here."
+    )
+    return Section("Transfer syntaxes that it takes", (Prose(words), Table(("name", "UID", "films"), rows)))

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import UID, JPEG2000Lossless
+from pydicom.uid import JPEG2000, UID, JPEG2000Lossless
 from sqlalchemy import select
 
 from agent.imaging.gate import is_elsewhere
@@ -69,17 +69,19 @@ ROWS = (ECHO, ECHOED, SEND, RECEIVE, FIND, MOVE, GIVE, GET, COMMIT, COMMITTED, S
 
 CODINGS = MappingProxyType(
     {
-        "Implicit VR Little Endian": ("dcmconv", "+ti", "-xi"),
-        "Explicit VR Little Endian": ("dcmconv", "+te", "-xe"),
-        "Explicit VR Big Endian": ("dcmconv", "+tb", "-xb"),
-        "Deflated Explicit VR Little Endian": ("dcmconv", "+td", "-xd"),
-        "JPEG Lossless, First-Order Prediction": ("dcmcjpeg", "+e1", "-xs"),
-        "JPEG Baseline, 8 bit": ("dcmcjpeg", "+eb", "-xy"),
-        "JPEG Extended, 12 bit": ("dcmcjpeg", "+ee", "-xx"),
-        "JPEG-LS Lossless": ("dcmcjpls", "+el", "-xt"),
-        "JPEG-LS Near Lossless": ("dcmcjpls", "+en", "-xu"),
-        "JPEG 2000 Lossless": ("", "", "-xv"),
-        "RLE Lossless": ("dcmcrle", "", "-xr"),
+        "Implicit VR Little Endian": ("dcmconv", "+ti"),
+        "Explicit VR Little Endian": ("dcmconv", "+te"),
+        "Explicit VR Big Endian": ("dcmconv", "+tb"),
+        "Deflated Explicit VR Little Endian": ("dcmconv", "+td"),
+        "JPEG Lossless, First-Order Prediction": ("dcmcjpeg", "+e1"),
+        "JPEG Lossless, other selection values": ("dcmcjpeg", "+el"),
+        "JPEG Baseline, 8 bit": ("dcmcjpeg", "+eb"),
+        "JPEG Extended, 12 bit": ("dcmcjpeg", "+ee"),
+        "JPEG-LS Lossless": ("dcmcjpls", "+el"),
+        "JPEG-LS Near Lossless": ("dcmcjpls", "+en"),
+        "JPEG 2000 Lossless": (JPEG2000Lossless, ""),
+        "JPEG 2000": (JPEG2000, ""),
+        "RLE Lossless": ("dcmcrle", ""),
     }
 )
 DAY = "20261121"
@@ -364,19 +366,20 @@ def coded_through(us: Us, folder: Path, port: int, *, called: str, sender: str) 
     """A film in each transfer syntax by storescu to `port`; in which of them it came to us from `sender`."""
     folder.mkdir()
     sent: dict[str, tuple[str, UID]] = {}
-    for name, (tool, option, propose) in CODINGS.items():
+    for name, (tool, option) in CODINGS.items():
         film = small_film(StudyDate=DAY)
         plain, coded = folder / "plain.dcm", folder / f"{len(sent)}.dcm"
-        if tool:
+        if not isinstance(tool, UID):
             film.save_as(plain, enforce_file_format=True)
             done = dcmtk.run(tool, *filter(None, [option]), plain, coded)
             assert done.returncode == 0, done.stdout
         else:
-            film.compress(JPEG2000Lossless, generate_instance_uid=False)
+            film.compress(tool, generate_instance_uid=False, **({"j2k_cr": [8]} if tool == JPEG2000 else {}))
             film.save_as(coded, enforce_file_format=True)
-        stored = dcmtk.store(port, coded, called=called, options=(propose,))
-        assert stored.returncode == 0, f"{name}: {stored.stdout}"
         head = dcmread(coded, stop_before_pixels=True)
+        propose = dcmtk.profile(folder, head.SOPClassUID, syntaxes=(head.file_meta.TransferSyntaxUID,))
+        stored = dcmtk.store(port, coded, called=called, options=propose)
+        assert stored.returncode == 0, f"{name}: {stored.stdout}"
         sent[name] = (str(head.SOPInstanceUID), head.file_meta.TransferSyntaxUID)
     wait_until(lambda: {uid for uid, _ in sent.values()} <= us.syntaxes(sender).keys(), "all films to come")
     came = us.syntaxes(sender)

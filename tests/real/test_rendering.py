@@ -5,6 +5,7 @@ The regions are fractions of the film and were placed by eye; every judgement is
 
 from __future__ import annotations
 
+import hashlib
 import os
 from datetime import date
 from pathlib import Path
@@ -12,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import HTJ2KLossless
 
 from agent.imaging.decoder import DecoderProcess
 from agent.imaging.gate import judge
 from agent.imaging.pixels import Film, UndecodableImage, render
+from agent.imaging.stored import _with_plugin
 
 DATA = Path(os.environ.get("WETREAD_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CHESTS = ("cxr", "RG1_J2KI", "NIH_DX_no_finding", "SIIM_CR_jpegbaseline")
@@ -103,6 +106,18 @@ def test_every_transfer_syntax_of_one_film_gives_the_same_picture() -> None:
     assert all(np.array_equal(lossless[0], other) for other in lossless[1:])
     for lossy in ("RG3_J2KI", "RG3_JLSN"):
         assert np.abs(film_of(lossy).pixels.astype(int) - lossless[0]).mean() < 2
+
+
+def test_high_throughput_jpeg_2000_gives_the_values_of_another_decoder() -> None:
+    """The digest is that of what OpenJPH 0.26.3 makes of the same stream, of 480 x 640 pixels in color."""
+    path = DATA / "dicom" / "odd" / "HTJ2KLossless_08_RGB.dcm"
+    values = _with_plugin(pydicom.dcmread(path), HTJ2KLossless)
+    assert values.shape == (480, 640, 3)
+    digest = hashlib.sha256(values.tobytes()).hexdigest()
+    assert digest == "9d87240604f5d7522c6a8056ace6cefc2c8d6d0b07bd6e7303d5e5b21af9a49e"
+    with pytest.raises(UndecodableImage) as caught:
+        render(path)
+    assert caught.value.code == "color-image"
 
 
 def test_a_blank_film_is_refused() -> None:

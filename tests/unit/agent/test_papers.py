@@ -148,6 +148,18 @@ def test_statement_names_what_the_code_uses() -> None:
         assert words in text
 
 
+def test_statement_and_sheet_say_in_which_syntaxes_films_are_taken(database: Database) -> None:
+    text = as_markdown(statement(Config(), offers()))
+    for uid in contexts.TRANSFER_SYNTAXES:
+        said = "refused" if uid not in contexts.READABLE else "yes, untried" if uid in contexts.UNTRIED else "yes"
+        assert f"| {uid} | {said} |" in text
+    assert "JPEG XL 1.2.840.10008.1.2.4.112 refused" in " ".join(text_of(database, Config()).split())
+
+    only_films = Config(node=NodeConfig(refuse_other_sop_classes=True))
+    assert "| refused |" not in as_markdown(statement(only_films, offers()))
+    assert "1.2.840.10008.1.2.4.112" not in text_of(database, only_films)
+
+
 def test_rejections_are_those_of_the_door() -> None:
     rows = {row[3]: row[:3] for row in statuses.rejections(Config())}
     assert rows["called-ae-title-not-recognized"] == (

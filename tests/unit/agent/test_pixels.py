@@ -10,7 +10,9 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
+    UID,
     DigitalXRayImageStorageForPresentation,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -22,6 +24,7 @@ from pydicom.uid import (
 
 from agent.imaging.gate import judge
 from agent.imaging.pixels import UndecodableImage, render
+from dicom_node import contexts
 
 RAMP = np.linspace(0, 4095, 64 * 64).astype(np.uint16).reshape(64, 64)  # dark at the top
 
@@ -256,6 +259,18 @@ def test_compressed_is_shown_like_uncompressed(tmp_path: Path, syntax: str) -> N
     dataset = make(RAMP)
     dataset.compress(syntax, generate_instance_uid=False)
     assert np.array_equal(shown(tmp_path, dataset), plain)
+
+
+def test_what_the_door_takes_of_films_has_a_decoder_and_what_it_refuses_has_none() -> None:
+    decoded = {syntax for syntax in contexts.TRANSFER_SYNTAXES if _has_decoder(syntax)}
+    assert decoded == set(contexts.READABLE)
+
+
+def _has_decoder(syntax: str) -> bool:
+    try:
+        return get_decoder(UID(syntax)).is_available
+    except NotImplementedError:
+        return False
 
 
 def test_big_endian_is_shown_like_little_endian(tmp_path: Path) -> None:
