@@ -197,6 +197,9 @@ def _from(
     if warning:
         click.echo(f"warning: {warning}", err=True)
     readings, who = read(cases, model, output / "readings.jsonl", quiet=options["quiet"])
+    before, warning = warning, beforehand.learned_from(model.folder, cases, readings)  # their pictures are known now
+    if warning != before:
+        click.echo(f"warning: {warning}", err=True)
     return readings, {**who, **({"warning": f"**{warning}**"} if warning else {})}
 
 

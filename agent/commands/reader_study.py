@@ -129,8 +129,8 @@ def make(
     Exit codes: 0 made; 2 wrong command line, manifest, or too few films; 3 no such file.
     """
     making = _making(options, names, quiet=as_json)
-    texts, who, folder = _texts(surroundings, making, options)
-    made, choice = _make(making, texts, who, folder, options)
+    texts, who, learned = _texts(surroundings, making, options)
+    made, choice = _make(making, texts, who, learned, options)
     links = add_all(making.output, names, address)
     told = {
         "films": len(made.films),
@@ -252,10 +252,11 @@ def _key_beside(study: Path) -> Path:
 
 def _texts(
     surroundings: Surroundings, making: _Making, options: Mapping[str, Any]
-) -> tuple[tuple[list[Case], dict[str, str]], dict[str, Any], Path | None]:
-    """The films and what the AI wrote about them; who it was; and its folder, where it wrote just now."""
+) -> tuple[tuple[list[Case], dict[str, str]], dict[str, Any], Callable[[Sequence[Case]], str] | None]:
+    """The films and what the AI wrote about them; who it was; and what tells, where it wrote just now, of how many
+    films it had learned."""
     from agent.commands import eval as evaluating
-    from agent.evaluation.beforehand import warned
+    from agent.evaluation.beforehand import learned_from, warned
     from agent.evaluation.readings import must_be_of, read_head, read_texts
     from agent.manifest import read_manifest
 
@@ -267,7 +268,7 @@ def _texts(
     )
     if making.readings is not None:
         file = making.readings / "readings.jsonl" if making.readings.is_dir() else making.readings
-        found, who, folder = read_texts(file), {**read_head(file), **warned(file)}, None
+        found, who, learned = read_texts(file), {**read_head(file), **warned(file)}, None
         must_be_of(file, found, cases)
     else:
         model = evaluating.chosen(surroundings, str(making.reader), {**options, "with_scores": False})
@@ -276,8 +277,8 @@ def _texts(
         file.touch(mode=0o600)
         file.chmod(0o600)  # of a run that was broken off, too: it tells who wrote what, as the key does
         cases, found, who = _read(partial(evaluating.read, chosen=model, file=file, quiet=making.quiet), cases, making)
-        folder = model.folder
-    return (cases, {name: reading.text for name, reading in found.items()}), who, folder
+        learned = partial(learned_from, model.folder, readings=found)
+    return (cases, {name: reading.text for name, reading in found.items()}), who, learned
 
 
 def _read(
@@ -304,18 +305,17 @@ def _make(
     making: _Making,
     found: tuple[list[Case], dict[str, str]],
     who: Mapping[str, Any],
-    folder: Path | None,
+    learned: Callable[[Sequence[Case]], str] | None,
     options: Mapping[str, Any],
 ) -> tuple[Made, Choice]:
     from agent import __version__
-    from agent.evaluation.beforehand import learned_from
     from agent.evaluation.blinding import TELLS
     from agent.evaluation.packing import Recipe, choose, pack
 
     choice = choose(
         *found, making.seed, making.sample, [TELLS[word] for word in options["unwanted"]], options["dropped"]
     )
-    warning = who.get("warning") or (learned_from(folder, [pair.case for pair in choice.pairs]) if folder else "")
+    warning = who.get("warning") or (learned([pair.case for pair in choice.pairs]) if learned else "")
     if warning:
         click.echo(f"warning: {warning}", err=True)
         who = {**who, "warning": f"**{warning}**"}

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from agent.evaluation.judging import Source, scored
+from agent.evaluation.readings import FilmReading
 from agent.manifest import Case, ManifestError, mistaken_columns
 from agent.readers import learned
+
+_NOTHING_READ: Final[Mapping[str, FilmReading]] = MappingProxyType({})
 
 
 def check(manifest: Path, cases: Sequence[Case], source: Source) -> Iterator[str]:
@@ -21,12 +26,19 @@ def check(manifest: Path, cases: Sequence[Case], source: Source) -> Iterator[str
     yield from (f"{words} It is ignored." for words in advice)
 
 
-def learned_from(model: Path, cases: Sequence[Case]) -> str:
-    """In words, how many of the films a model learned from; empty where none is in its list, or it has no list."""
-    number = learned.known(model, [case.image for case in cases])
-    if not number:
+def learned_from(model: Path, cases: Sequence[Case], readings: Mapping[str, FilmReading] = _NOTHING_READ) -> str:
+    """In words, how many of the films a model learned from; empty where none is in its list, or it has no list.
+
+    readings: by id, of films that were read; these are known again in other files, too.
+    """
+    read = {case.image: readings[case.id] for case in cases if case.id in readings}
+    digests = {film: (reading.film, reading.picture) for film, reading in read.items()}
+    by_file, by_picture = learned.known(model, [case.image for case in cases], digests) or (0, 0)
+    if not by_file + by_picture:
         return ""
-    return f"{number} of {len(cases)} films are among those that this model learned from: no fair test of it"
+    others = f" ({by_picture} of them in another file)" if by_picture else ""
+    whole = f"{by_file + by_picture} of {len(cases)} films"
+    return f"{whole} are among those that this model learned from{others}: no fair test of it"
 
 
 def warned(readings: Path) -> dict[str, str]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from agent.imaging.decoder import DecoderProcess
 from agent.imaging.judging import film_of
+from agent.imaging.pixels import Film
 
 
-def load(path: Path, decoder: DecoderProcess) -> NDArray[np.uint8]:
-    """The film, (rows, columns) uint8, 0 black. Raises UndecodableImage."""
-    return film_of(path, decoder).pixels
+def load(path: Path, decoder: DecoderProcess) -> Film:
+    """The film with the digest of its picture. Raises UndecodableImage."""
+    return film_of(path, decoder)

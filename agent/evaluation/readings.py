@@ -7,20 +7,21 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from agent.evaluation import continuations, films
 from agent.imaging.decoder import DecoderProcess
+from agent.imaging.pixels import Film
 from agent.imaging.stored import UndecodableImage
 from agent.manifest import Case
 from agent.readers import learned
 from agent.readers.protocol import Generation, Reader, Scores, Serves, UnreadableText
 from dicom_node.errors import ConfigurationError, NotFound
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 NOT_THERE: Final = "not-in-the-texts"  # why a film has no text, where a file of texts is judged
 EMPTY: Final = "empty-text"
 _WANTED: Final = 'one JSON object a line is wanted: {"id": ..., "text": ...}'
@@ -46,6 +47,7 @@ class FilmReading:
     """What a reader wrote about one film. trouble: the code of why there is no text, else empty.
 
     film: `learned.digest` of the file that was read; empty where there was none, or another program wrote.
+    picture: `learned.digest_of_picture` of the decoded film; empty as well where it could not be decoded.
     """
 
     id: str
@@ -55,6 +57,7 @@ class FilmReading:
     seconds: float = 0.0
     scores: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     film: str = ""
+    picture: str = ""
 
 
 class Readings:
@@ -80,7 +83,10 @@ class Readings:
     def _resume(self) -> None:
         try:
             head, *lines = self.path.read_text(encoding="utf-8").splitlines()
-            ours = {**json.loads(head), "format": _FORMAT} == self._head  # lines of format 1 lack the film
+            ours = {
+                **json.loads(head),
+                "format": _FORMAT,
+            } == self._head  # lines of format 1 lack film and picture, of 2 the picture
         except (ValueError, TypeError) as error:
             raise ReadingsError(
                 f"{self.path} does not say in its first line who reads: it is damaged; delete it, or name another "
@@ -159,6 +165,7 @@ def _read_line(line: bytes, *, first: bool) -> FilmReading | None:
         trouble or ("" if row["text"].strip() else EMPTY),
         scores=MappingProxyType(_scores(row.get("scores"))),
         film=row["film"] if isinstance(row.get("film"), str) else "",
+        picture=row["picture"] if isinstance(row.get("picture"), str) else "",
     )
 
 
@@ -237,7 +244,7 @@ def read_films(
             progress(number)
 
 
-def _loaded(cases: Iterable[Case], decoder: DecoderProcess) -> Iterator[tuple[Case, Any]]:
+def _loaded(cases: Iterable[Case], decoder: DecoderProcess) -> Iterator[tuple[Case, Film | UndecodableImage]]:
     for case in cases:
         try:
             yield case, films.load(case.image, decoder)
@@ -246,7 +253,7 @@ def _loaded(cases: Iterable[Case], decoder: DecoderProcess) -> Iterator[tuple[Ca
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, one: _One, loaded: Iterable[tuple[Case, Any]], ahead: int
+    pool: ThreadPoolExecutor, one: _One, loaded: Iterable[tuple[Case, Film | UndecodableImage]], ahead: int
 ) -> Iterator[FilmReading]:
     """Results in order of the films; never more than `ahead` films in memory."""
     waiting = []
@@ -267,12 +274,14 @@ class _One:
         self._scorer = reader if with_scores and isinstance(reader, Scores) else None
         self._pairs = continuations.pairs_of(reader)
 
-    def read(self, case: Case, film: Any) -> FilmReading:
+    def read(self, case: Case, film: Film | UndecodableImage) -> FilmReading:
+        nothing = FilmReading(case.id, "", film=_digest(case))
         if isinstance(film, UndecodableImage):
-            return FilmReading(case.id, "", film.code, film=_digest(case))
-        scores = continuations.score(self._scorer, film, self._pairs) if self._scorer else {}
+            return replace(nothing, trouble=film.code)
+        scores = continuations.score(self._scorer, film.pixels, self._pairs) if self._scorer else {}
+        seen = replace(nothing, scores=MappingProxyType(scores), picture=learned.digest_of_picture(film.digest))
         try:
-            said = self._reader.report(film, self._generation)
+            said = self._reader.report(film.pixels, self._generation)
         except UnreadableText as error:
-            return FilmReading(case.id, "", error.code, scores=MappingProxyType(scores), film=_digest(case))
-        return FilmReading(case.id, said.text, "", said.tokens, said.seconds, MappingProxyType(scores), _digest(case))
+            return replace(seen, trouble=error.code)
+        return replace(seen, text=said.text, tokens=said.tokens, seconds=said.seconds)

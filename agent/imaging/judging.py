@@ -18,7 +18,7 @@ from agent.imaging.decoder import DecoderProcess
 from agent.imaging.gate import judge
 from agent.imaging.impression import Impression, measure
 from agent.imaging.picture import judge_picture
-from agent.imaging.pixels import Film, UndecodableImage
+from agent.imaging.pixels import Film, UndecodableImage, digest_of
 from agent.imaging.verdict import Verdict
 from dicom_node.errors import CannotUnderstand
 from dicom_node.headers import open_header
@@ -115,6 +115,7 @@ def film_of(file: Path, decoder: DecoderProcess) -> Film:
                 raise UndecodableImage(
                     "undecodable", "The picture has more than 8 bits; convert it to 8 bits, or to DICOM."
                 )
-            return Film(np.asarray(picture.convert("L"), dtype=np.uint8), ())
+            grays = np.asarray(picture.convert("L"), dtype=np.uint8)
+            return Film(grays, (), digest_of(grays))
     except (MemoryError, *BROKEN) as error:
         raise UndecodableImage("undecodable", "The picture cannot be decoded.") from error

@@ -20,7 +20,7 @@ from agent.imaging.attributes import BROKEN, first
 from agent.imaging.impression import Impression
 from agent.imaging.stored import Stored, UndecodableImage, read
 
-__all__ = ["Curve", "Developed", "Film", "UndecodableImage", "curve_of", "develop", "render", "voi_lut"]
+__all__ = ["Curve", "Developed", "Film", "UndecodableImage", "curve_of", "develop", "digest_of", "render", "voi_lut"]
 
 _TABLE: Final = 1 << 16  # values; wider data lose their lowest bits
 _LEAST_GRAYS_SHARE: Final = 0.10  # of the pixels must be neither black nor white
@@ -107,7 +107,7 @@ def render(path: Path) -> Film:
     """Decode, window and orient the gray scale of one file. Raises UndecodableImage."""
     stored = read(path)
     made = develop(stored)
-    return Film(made.film(), made.notes, _digest(stored.values))
+    return Film(made.film(), made.notes, digest_of(stored.values))
 
 
 def develop(stored: Stored, *, even_blank: bool = False) -> Developed:
@@ -136,8 +136,8 @@ def develop(stored: Stored, *, even_blank: bool = False) -> Developed:
     )
 
 
-def _digest(values: NDArray[Any]) -> str:
-    """Of shape and values, in the smallest type that holds them: how many bits were allocated says nothing."""
+def digest_of(values: NDArray[Any]) -> str:
+    """Of shape and integer values, in the smallest type that holds them: how many bits were allocated says nothing."""
     lowest, highest = int(values.min()), int(values.max())
     kind = next(kind for kind in _KINDS if np.iinfo(kind).min <= lowest and highest <= np.iinfo(kind).max)
     found = hashlib.blake2b(f"{values.shape} {kind}".encode(), digest_size=32)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from agent.manifest import Case, ManifestError, known_labels, mistaken_columns, read_manifest
-from agent.readers import learned
-from agent.training import films
+from agent.training import films, leaks
 from agent.training.settings import Data, Training
 from dicom_node.errors import ConfigurationError
 from reports.findings import State
@@ -22,17 +20,20 @@ Name: TypeAlias = Literal["encoder", "align", "finetune"]
 _PATIENT: Final = re.compile(
     r"(patient|subject|person)[ _-]?(id|no|nr|num|number|key|name|code)?|mrn|pid", re.IGNORECASE
 )
-_SHOWN: Final = 10  # films in one message
 _NEEDS_REPORTS: Final = frozenset({"align", "finetune"})
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The films of one run, by split. told: sentences on films that teach nothing, and on what nobody can check."""
+    """The films of one run, by split. others: those of the other splits, by which the model may be judged later.
+
+    told: sentences on films that teach nothing, and on what nobody can check.
+    """
 
     train: Sequence[Case]
     validation: Sequence[Case]
     labels: tuple[str, ...]
+    others: Sequence[Case] = ()
     told: tuple[str, ...] = ()
 
 
@@ -61,8 +62,11 @@ def prepare(stage: Name, settings: Training) -> Prepared:
         silent = int((array == films.UNKNOWN).all(axis=1).sum())
         told += (f"{silent} films teach nothing: none of the labels is known of them",) if silent else ()
     told += (f"left out: {without} films without a report",) if without else ()
-    _in_one_split(data, cases)
-    return Prepared(train, validation, labels, (*told, *mistaken, *_nameless([*train, *validation])))
+    leaks.refuse_same_files(data.manifest, cases)
+    used = {case.id for case in (*train, *validation)}
+    others = [case for case in cases if case.split not in {"", data.train} and case.id not in used]
+    told = (*told, *mistaken, *_nameless([*train, *validation]))
+    return Prepared(train, validation, labels, others, told)
 
 
 def _mistaken(data: Data) -> tuple[str, ...]:
@@ -84,27 +88,6 @@ def _nameless(cases: Sequence[Case]) -> tuple[str, ...]:
     count = sum(not case.patient for case in cases)
     words = f"{count} of {len(cases)} films name no patient: nobody checks that theirs are in one split alone"
     return (words,) if count else ()
-
-
-def _in_one_split(data: Data, cases: Sequence[Case]) -> None:
-    """Raises ManifestError: one film, byte by byte, is in two splits. Files of different sizes are not read."""
-    of_size: defaultdict[int, list[Case]] = defaultdict(list)
-    for case in cases:
-        if case.split:
-            of_size[case.image.stat().st_size].append(case)
-    first: dict[str, Case] = {}
-    leaks = []
-    for alike in of_size.values():
-        if len({case.split for case in alike}) > 1:
-            for case in alike:
-                other = first.setdefault(learned.digest(case.image), case)
-                if other.split != case.split:
-                    leaks.append(f"lines {other.line} ({other.split!r}) and {case.line} ({case.split!r})")
-    if leaks:
-        more = f", and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
-        raise ManifestError(
-            f"{data.manifest}: {', '.join(leaks[:_SHOWN])}{more} are one and the same film; leave it in one split"
-        )
 
 
 def _left_out(cases: Sequence[Case], asked: Sequence[Case], *, of_age: int) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ def folds(cases: Sequence[Case], count: int, seed: int) -> NDArray[np.intp]:
 def train(cases: Sequence[Case], out: Path, course: Course, say: Say) -> Path:
     """All stages over these films; the folder of the finished model."""
     out.mkdir(parents=True, exist_ok=True)
-    squares = _cut(cases, out)
+    squares, seen = _cut(cases, out)
     of_labels = out / "labels.csv"
     _write_manifest(of_labels, _labelled(cases, random.Random(SEED)))  # noqa: S311 -- no secret
     settings = Training(
@@ -145,9 +145,8 @@ def train(cases: Sequence[Case], out: Path, course: Course, say: Say) -> Path:
     stages.run("finetune", settings, out / "finetune", say)
     parts = [part for stage in ("encoder", "finetune") for part in provenance.read(out / stage)]
     model = _finished(out / "finetune" / "model", out / "model", parts)
-    learned.write(
-        model, [case.image for case in cases], public=all(_PUBLIC.fullmatch(case.image.stem) for case in cases)
-    )
+    public = all(_PUBLIC.fullmatch(case.image.stem) for case in cases)
+    learned.write(model, [case.image for case in cases], pictures=seen, public=public)
     return model
 
 
@@ -185,14 +184,17 @@ def read(cases: Sequence[Case], model: Path, out: Path, say: Say, precision: str
     return readings.done
 
 
-def _cut(cases: Sequence[Case], out: Path) -> NDArray[np.uint8]:
-    """Every film once as the square that the model sees; kept as pictures, so that each report need not decode it."""
+def _cut(cases: Sequence[Case], out: Path) -> tuple[NDArray[np.uint8], list[str]]:
+    """Every film once as the square that the model sees, with the digest of its picture.
+
+    The squares are kept as pictures, so that each report need not decode its film.
+    """
     folder = out / "films"
     folder.mkdir(exist_ok=True)
-    squares = films.load_squares(cases, SHAPE.image_size, "crop", lambda _number: None)
+    squares, seen = films.load_squares(cases, SHAPE.image_size, "crop", lambda _number: None)
     for case, square in zip(cases, squares, strict=True):
         Image.fromarray(square).save(folder / f"{case.id}.png", compress_level=1)
-    return squares
+    return squares, seen
 
 
 def _no_films(folder: Path) -> tuple[list[Case], NDArray[np.uint8]]:

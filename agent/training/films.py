@@ -29,10 +29,13 @@ _SHIFT, _SIZE, _TURN, _GRAY = 0.06, 0.10, 6.0, 0.2  # shares of the side, degree
 
 def load_squares(
     cases: Sequence[Case], size: int, framing: Framing, progress: Callable[[int], None]
-) -> NDArray[np.uint8]:
-    """Every film as the model will see it, (films, size, size) uint8. Raises ManifestError naming lines."""
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """Every film as the model will see it, (films, size, size) uint8, and the digest of each picture (`Film.digest`).
+
+    Raises ManifestError naming lines.
+    """
     squares = np.zeros((len(cases), size, size), np.uint8)
-    bad = []
+    pictures, bad = [], []
     with DecoderProcess() as decoder:
         for number, case in enumerate(cases):
             try:
@@ -41,11 +44,24 @@ def load_squares(
                 bad.append(str(case.line))
                 continue
             # mean 0 and deviation 1/255 give back the grays
-            squares[number] = np.rint(to_pixels(film, size=size, mean=0, std=1 / 255, framing=framing)[0, 0])
+            squares[number] = np.rint(to_pixels(film.pixels, size=size, mean=0, std=1 / 255, framing=framing)[0, 0])
+            pictures.append(film.digest)
             progress(number + 1)
     if bad:
         raise ManifestError(f"the films of {len(bad)} lines cannot be decoded: {', '.join(bad[:20])}")
-    return squares
+    return squares, pictures
+
+
+def look(cases: Sequence[Case]) -> list[str]:
+    """The digest of each picture alone, of films that nothing is learned from; empty where one cannot be decoded."""
+    pictures = []
+    with DecoderProcess() as decoder:
+        for case in cases:
+            try:
+                pictures.append(films.load(case.image, decoder).digest)
+            except UndecodableImage:
+                pictures.append("")
+    return pictures
 
 
 def digest(cases: Sequence[Case], squares: NDArray[np.uint8]) -> str:

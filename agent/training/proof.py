@@ -112,7 +112,7 @@ def _features(cases: Sequence[Case]) -> tuple[Array, Array]:
     pixels, numbers = [], []
     with DecoderProcess() as decoder:
         for case in cases:
-            film = films.load(case.image, decoder)
+            film = films.load(case.image, decoder).pixels
             small = Image.fromarray(film).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
             pixels.append(np.asarray(small, dtype=np.float64).ravel())
             grays = film.astype(np.float64)

@@ -26,7 +26,7 @@ from agent.readers import learned, prompt, quantized
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import CxrLlavaModel, load
 from agent.readers.weights.origin import CARD
-from agent.training import adapters, curves, films, layout, lineage, provenance, room
+from agent.training import adapters, curves, films, layout, leaks, lineage, provenance, room
 from agent.training.choosing import Name, Prepared, prepare
 from agent.training.closed_form import ClosedForm
 from agent.training.modules import LabelledTower, ReportWriter, learn_only
@@ -55,10 +55,7 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     torch.manual_seed(course.seed)
     model = _model(settings, config, course)
     size = int(config["clip_vision_cfg"]["image_size"])
-    squares = {
-        name: films.load_squares(cases, size, settings.data.framing, lambda _number: None)
-        for name, cases in (("train", prepared.train), ("validation", prepared.validation))
-    }
+    squares, seen = _decode(settings, prepared, size)
     out.mkdir(parents=True, exist_ok=True)
     _write_data(out, settings, prepared, squares)
     before = _kept_metrics(out)
@@ -82,7 +79,7 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     metrics = before or _metrics(trainer)  # one that was broken off after its last step has nothing new to tell
     layout.write_json(out / "metrics.json", metrics)
     curves.draw(trainer.state.log_history, f"{stage}, {len(prepared.train)} films", out / "loss.png")
-    learned.write(out / "model", [case.image for case in prepared.train], _learned_before(settings))
+    learned.write(out / "model", [case.image for case in prepared.train], _learned_before(settings), pictures=seen)
     _write_model(stage, settings, out / "model", model, config, tokenizer, parts)
     say(f"{out / 'model'}: a checkpoint in the published layout{_memory(metrics)}")
     return metrics
@@ -127,6 +124,20 @@ def _refuse(stage: Name, settings: Training) -> None:
             f"the language model of {settings.start} never learned, and adapters would freeze it so: "
             "leave out [finetune.lora], so that all of it learns"
         )
+
+
+def _decode(settings: Training, prepared: Prepared, size: int) -> tuple[dict[str, NDArray[np.uint8]], list[str]]:
+    """The films of both splits, and the digests of the pictures that are learned from.
+
+    Raises ManifestError: films that cannot be decoded, or whose picture another split has. For that the films of
+    other splits are decoded as well, each once; nothing of them is kept.
+    """
+    data = settings.data
+    train, seen = films.load_squares(prepared.train, size, data.framing, lambda _number: None)
+    validation, measured = films.load_squares(prepared.validation, size, data.framing, lambda _number: None)
+    cases = (*prepared.train, *prepared.validation, *prepared.others)
+    leaks.refuse_same_pictures(data.manifest, cases, (*seen, *measured, *films.look(prepared.others)))
+    return {"train": train, "validation": validation}, seen
 
 
 def _sets(

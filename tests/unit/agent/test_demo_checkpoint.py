@@ -45,10 +45,11 @@ def test_it_is_small_and_says_what_it_is() -> None:
 
 
 def test_it_says_which_films_it_learned_from(tmp_path: Path) -> None:
-    assert len(learned.read(DEMO_CHECKPOINT)) == 746 - 1 + 746  # files, of which two are the same, and names
+    listed = learned.read(DEMO_CHECKPOINT)
+    assert len(listed) == 746 - 1 + 746 + 746 - 1  # files, of which two are the same, names, and pictures
     for name in ("00001280_004.png", "00001280_999.png"):
         Image.new("L", (8, 8)).save(tmp_path / name)
-    assert learned.known(DEMO_CHECKPOINT, sorted(tmp_path.iterdir())) == 1
+    assert learned.known(DEMO_CHECKPOINT, sorted(tmp_path.iterdir())) == (1, 0)
 
 
 def test_its_card_names_the_source_and_the_limits() -> None:

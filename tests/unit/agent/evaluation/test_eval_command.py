@@ -18,8 +18,10 @@ from PIL import Image
 
 from agent import __version__
 from agent.cli import wetread
+from agent.evaluation import films
 from agent.evaluation.continuations import USUAL
 from agent.evaluation.readings import ReadingsError
+from agent.imaging.decoder import DecoderProcess
 from agent.manifest import ManifestError
 from agent.readers import demonstration_checkpoint, learned
 from agent.training.sentences import FINDINGS
@@ -348,6 +350,23 @@ def test_a_model_judged_by_films_that_it_learned_from_says_so(manifest: Path, tm
     assert words in result.stderr
     assert words in (tmp_path / "out" / "evaluation.md").read_text(encoding="utf-8")
     assert words in json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))["heading"]["warning"]
+
+
+def test_films_that_were_learned_under_another_name_are_known_again(manifest: Path, tmp_path: Path) -> None:
+    """By their pixels, which are known once they are read; also in a run that goes on."""
+    model = tmp_path / "model"
+    shutil.copytree(demonstration_checkpoint(), model)
+    Image.open(manifest.parent / "c.png").save(tmp_path / "other.png", compress_level=0)
+    with DecoderProcess() as decoder:
+        picture = films.load(tmp_path / "other.png", decoder).digest
+    learned.write(model, [manifest.parent / "a.png", tmp_path / "other.png"], pictures=[picture])
+    arguments = ("--manifest", manifest, "--reader", "cxr_llava", "--model", model, "--precision", "fp32")
+    for _ in range(2):
+        result = run(*arguments, "--output", tmp_path / "out", "--no-scores")
+        assert result.exit_code == 0, result.output
+        words = "2 of 4 films are among those that this model learned from (1 of them in another file)"
+        assert words in result.stderr
+        assert words in json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))["heading"]["warning"]
 
 
 @pytest.mark.parametrize(

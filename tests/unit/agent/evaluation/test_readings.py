@@ -124,7 +124,7 @@ def test_a_run_of_an_older_version_goes_on(cases: list[Case], tmp_path: Path) ->
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     lines[0]["format"] = 1
     for line in lines[1:]:
-        del line["film"]
+        del line["film"], line["picture"]
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
     reader = Gray()
     assert len(run(cases, reader, path).done) == len(cases)

@@ -281,7 +281,7 @@ def test_the_last_line_tells_the_memory_of_the_gpu(
 
 def test_a_model_lists_the_films_that_it_learned_from(films: Path, encoded: Path) -> None:
     shown = [films / f"{number}.png" for number in range(12)]
-    assert learned.known(encoded / "model", shown) == 10  # two are of the validation
+    assert learned.known(encoded / "model", shown) == (10, 0)  # two are of the validation
     assert learned.known(films, shown) is None
 
 

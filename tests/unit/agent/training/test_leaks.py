@@ -1,0 +1,109 @@
+"""One picture in two splits is found whatever the file, the patient and the header are called."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agent.demo import phantom
+from agent.manifest import Case, ManifestError
+from agent.training import films, leaks, stages
+from agent.training.settings import read_settings
+from tests.unit.agent.training.shape import SHAPE
+
+NOW = datetime(2026, 3, 4, tzinfo=UTC)
+NUMBERS = count(1)
+
+
+def dicom(path: Path, patient: str) -> Path:
+    """The same picture each time, under new UIDs."""
+    image = phantom.film(1, now=NOW, new_uid=lambda: f"2.25.77{next(NUMBERS)}", rows=96, columns=96)
+    image.PatientID = patient
+    image.WindowWidth = len(patient) * 1000
+    image.save_as(path, enforce_file_format=True)
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    """Four films to learn from, the fourth DICOM; the name of a file is that of its patient."""
+    random = np.random.default_rng(4)
+    rows = ["image,patient,age,split,Edema,report"]
+    for number in range(3):
+        Image.fromarray(random.integers(0, 255, (40, 40), np.uint8)).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{number},50,train,{number % 2},No edema.")
+    dicom(tmp_path / "3.dcm", "3")
+    rows.append("3.dcm,3,50,train,1,Edema.")
+    (tmp_path / "films.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    path = tmp_path / "training.toml"
+    course = 'epochs = 1\nbatch = 2\nprecision = "fp32"\nlog_steps = 1'
+    path.write_text(f'[data]\nmanifest = "films.csv"\n{SHAPE}\n[encoder]\n{course}\n', encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    """Four films to learn from, the fourth DICOM; the name of a file is that of its patient."""
+    random = np.random.default_rng(4)
+    rows = ["image,patient,age,split,Edema,report"]
+    for number in range(3):
+        Image.fromarray(random.integers(0, 255, (40, 40), np.uint8)).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{number},50,train,{number % 2},No edema.")
+    dicom(tmp_path / "3.dcm", "3")
+    rows.append("3.dcm,3,50,train,1,Edema.")
+    (tmp_path / "films.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    path = tmp_path / "training.toml"
+    path.write_text(
+        f'[data]\nmanifest = "films.csv"\n{SHAPE}\n[encoder]\nepochs = 1\nbatch = 2\nprecision = "fp32"\nlog_steps = 1\n'
+    )
+    return path
+
+
+def listed(settings: Path, line: str) -> None:
+    with (settings.parent / "films.csv").open("a", encoding="utf-8") as opened:
+        opened.write(f"{line}\n")
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+@pytest.mark.parametrize(("kind", "line"), [("png", 3), ("dcm", 5)])
+def test_one_picture_under_two_names_is_refused(settings: Path, split: str, kind: str, line: int) -> None:
+    copy = settings.with_name(f"other.{kind}")
+    if kind == "png":
+        Image.open(settings.with_name("1.png")).save(copy, compress_level=0)
+    else:
+        dicom(copy, "another")
+    listed(settings, f"{copy.name},another,60,{split},1,Edema.")
+    words = rf"lines {line} \('train'\) and 6 \('{split}'\) show one and the same picture"
+    with pytest.raises(ManifestError, match=words) as refused:
+        stages.run("encoder", read_settings(settings), settings.with_name("run"), lambda _line: None)
+    assert "another" not in str(refused.value).removeprefix(str(settings))
+    assert not settings.with_name("run").exists()
+
+
+def test_films_of_other_splits_stop_no_run_by_being_broken(settings: Path) -> None:
+    settings.with_name("broken.dcm").write_bytes(b"no film")
+    listed(settings, "broken.dcm,9,60,test,1,Edema.")
+    stages.run("encoder", read_settings(settings), settings.with_name("run"), lambda _line: None)
+    assert (settings.with_name("run") / "model").is_dir()
+
+
+def test_one_picture_twice_in_a_split_is_no_leak(tmp_path: Path) -> None:
+    cases = [Case(str(line), line, tmp_path / f"{line}.png", split="train") for line in (2, 3)]
+    leaks.refuse_same_pictures(tmp_path / "films.csv", cases, ["same", "same"])
+    leaks.refuse_same_pictures(tmp_path / "films.csv", [*cases, Case("4", 4, tmp_path, split="test")], ["", "a", ""])
+
+
+def test_a_picture_and_its_dicom_file_have_one_digest(tmp_path: Path) -> None:
+    """Where nothing was lost between them: eight bits in both."""
+    image = phantom.film(1, now=NOW, new_uid=lambda: f"2.25.77{next(NUMBERS)}", rows=96, columns=96)
+    grays = (image.pixel_array >> 4).astype(np.uint8)
+    image.PixelData, image.BitsAllocated, image.BitsStored, image.HighBit = grays.tobytes(), 8, 8, 7
+    image.save_as(tmp_path / "film.dcm", enforce_file_format=True)
+    Image.fromarray(grays).save(tmp_path / "film.png")
+    first, second = films.look([Case(name, 2, tmp_path / name) for name in ("film.dcm", "film.png")])
+    assert first == second != ""
