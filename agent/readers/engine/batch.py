@@ -38,7 +38,6 @@ from agent.readers.prompt import EOS_ID
 Embed = Callable[[Sequence[int], Pixels], Tensor]
 
 _IDLE_SECONDS: Final = 0.05
-_LEAST_EXACT_ROWS: Final = 4  # products of a multiple of four rows round every row alike (measured with MKL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class Engine:
         self._end = end
         self._now = now
         self._slots = limits.slots
-        self._least = _LEAST_EXACT_ROWS if llama.exact else 1
+        self._least = llama.rows
         self._graphs = llama.capturable
         self._positions = min(limits.positions, llama.positions)
         self._capacity = -(-(self._positions + 1) // BLOCK) * BLOCK  # one position is nobody's

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import groupby
 from typing import Any, Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812 -- its name everywhere
-from bitsandbytes.nn.modules import Linear8bitLt
+from bitsandbytes.nn.modules import Linear4bit, Linear8bitLt
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import LlamaModel
@@ -27,6 +28,20 @@ _KERNELS: Final = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, S
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 Linear = Callable[[Tensor], Tensor]
+
+
+def _apply(linear: Linear, x: Tensor) -> Tensor:
+    return linear(x)
+
+
+def _alike(last: Sequence[int]) -> list[tuple[slice, int]]:
+    """Rows side by side that attend to as many blocks, and to how many positions."""
+    found, begin = [], 0
+    for blocks, rows in groupby(last, lambda at: at // BLOCK + 1):
+        end = begin + len(list(rows))
+        found.append((slice(begin, end), blocks * BLOCK))
+        begin = end
+    return found
 
 
 @contextmanager
@@ -143,10 +158,16 @@ class NativeLlama:
         self.stream: torch.cuda.Stream | None = None  # on which they are made
         if self.capturable:
             self.stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        small = self._weigh() < _SMALL_BYTES
         # On a busy machine the threads of a small product wait milliseconds for each other (measured: 40 times).
-        self.threads = 1 if self.device.type == "cpu" and self._weigh() < _SMALL_BYTES else None
-        # On a processor, SDPA rounds differently from thread to thread (measured); batched products do not.
+        self.threads = 1 if self.device.type == "cpu" and small else None
+        # A study's text must not depend on its company. SDPA rounds differently from thread to thread on a processor
+        # (measured); batched products do not.
         self.exact = self.device.type == "cpu" and self.dtype == torch.float32
+        # Nor do plain products of always as many rows. MKL rounds a row otherwise among more of them on AVX-512 (also
+        # measured), though not on every processor. Large weights are read once for more rows.
+        self.rows = (4 if small else 8) if self.exact else 1
+        self._apart = self.exact and not any(isinstance(m, (Linear4bit, Linear8bitLt)) for m in llama.modules())
 
     def embed(self, tokens: Sequence[int]) -> Tensor:
         """Embedded words: (tokens, hidden size)."""
@@ -188,6 +209,7 @@ class NativeLlama:
         """
         rows = tokens.shape[0]
         active = active if self.exact and active is not None else rows
+        alike = _alike(last[:active].tolist()) if self.exact else []
         heads = torch.arange(rows * self.kv_heads, device=self.device).view(rows, -1)
         at = (heads * cache.capacity + write[:, None]).view(-1)
         hidden = torch.arange(length, device=self.device) > last[:, None]
@@ -201,34 +223,52 @@ class NativeLlama:
             values.view(-1, self.head_width).index_copy_(0, at, v.reshape(-1, self.head_width))
             # heads that share keys become queries of one head: they see the same positions
             q = q.reshape(rows, self.kv_heads, -1, self.head_width)
-            mixed = self._mix(q[:active], keys[:active, :, :length], values[:active, :, :length], mask[:active])
-            return mixed if active == rows else torch.cat((mixed, q[active:]))
+            if not self.exact:
+                keys, values = keys[:rows, :, :length], values[:rows, :, :length]
+                return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+            mixed = [
+                self._mix(q[of], keys[of, :, :seen], values[of, :, :seen], mask[of, :, :, :seen]) for of, seen in alike
+            ]
+            return mixed[0] if len(mixed) == 1 and active == rows else torch.cat((*mixed, q[active:]))
 
         embedded = F.embedding(tokens, self.embedding)
-        return self.logits(self._through(embedded, self._cosine[last], self._sine[last], attend, rows))
+        hidden = self._through(embedded, self._cosine[last], self._sine[last], attend, rows, self._few)
+        return self._few(self.logits, hidden)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states (rows, hidden size) to logits (rows, vocabulary) float32."""
         return F.linear(self._normalized(hidden, self._norm), self._head).float()
 
-    def _through(self, x: Tensor, cosine: Tensor, sine: Tensor, attend: Attend, wanted: int) -> Tensor:
+    def _through(
+        self,
+        x: Tensor,
+        cosine: Tensor,
+        sine: Tensor,
+        attend: Attend,
+        wanted: int,
+        apply: Callable[[Linear, Tensor], Tensor] = _apply,
+    ) -> Tensor:
         """All layers. x: (rows, hidden size); cosine, sine: (rows, 1, head width). Returns the last `wanted` rows."""
         rows, rotated = x.shape[0], self.heads + self.kv_heads
         for i, layer in enumerate(self.layers):
-            qkv = layer.qkv(self._normalized(x, layer.before_attention)).view(rows, -1, self.head_width)
+            qkv = apply(layer.qkv, self._normalized(x, layer.before_attention)).view(rows, -1, self.head_width)
             qk = self._rotate(qkv[:, :rotated], cosine, sine)
             mixed = attend(i, qk[:, : self.heads], qk[:, self.heads :], qkv[:, rotated:])
             if i == len(self.layers) - 1:  # of the others only keys and values are needed
                 mixed, x = mixed[-wanted:], x[-wanted:]
-            x = x + layer.out(mixed.reshape(x.shape[0], -1))
-            gate, up = layer.gate_up(self._normalized(x, layer.before_mlp)).chunk(2, dim=-1)
-            x = x + layer.down(F.silu(gate) * up)
+            x = x + apply(layer.out, mixed.reshape(x.shape[0], -1))
+            gate, up = apply(layer.gate_up, self._normalized(x, layer.before_mlp)).chunk(2, dim=-1)
+            x = x + apply(layer.down, F.silu(gate) * up)
         return x
+
+    def _few(self, linear: Linear, x: Tensor) -> Tensor:
+        """As many rows as every product has where that matters; quantized weights would be unpacked each time."""
+        if not self._apart or x.shape[0] == self.rows:
+            return linear(x)
+        return torch.cat([linear(few) for few in torch.split(x, self.rows)])
 
     def _mix(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         """Attention of one position a row: q (rows, kv heads, queries, width), mask (rows, 1, 1, length)."""
-        if not self.exact:
-            return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
         scores = torch.matmul(q * self._scale, keys.transpose(-1, -2)).add_(mask)
         return torch.matmul(scores.softmax(dim=-1), values)
 

@@ -125,7 +125,7 @@ def test_every_logit_is_the_same_to_the_last_bit_in_any_company(reader: CxrLlava
     llama = reader._native
 
     def logits(companions: int, row: int) -> torch.Tensor:
-        rows = 4 * (1 + companions // 4)
+        rows = llama.rows * (1 + companions // llama.rows)
         cache = Cache(llama, rows, 256)
         last = []
         for i in range(rows):
@@ -134,7 +134,7 @@ def test_every_logit_is_the_same_to_the_last_bit_in_any_company(reader: CxrLlava
             llama.prefill(cache, i, embedded, 0)
             last.append(embedded.shape[0])
         at = torch.tensor(last)
-        return llama.step(cache, torch.full((rows,), 9), at, at, 192)[row]
+        return llama.step(cache, torch.full((rows,), 9), at, at, 256)[row]
 
     with torch.inference_mode():
         expected = logits(0, 0)
