@@ -14,19 +14,8 @@ from PIL import Image
 from agent.training import choosing, demonstration, stages
 from agent.training.settings import read_settings
 from dicom_node.errors import ConfigurationError
+from tests.unit.agent.training.shape import SHAPE
 
-SMALL = """
-[shape]
-image_size = 32
-patch_size = 16
-tower_width = 32
-tower_layers = 1
-llama_width = 32
-llama_layers = 1
-llama_heads = 2
-llama_inner = 64
-vocabulary = 420
-"""
 ENCODER = """
 [encoder]
 epochs = 1
@@ -52,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 def settings_file(folder: Path, data: str = "", head: str = "", rest: str = ENCODER) -> Path:
     path = folder / "training.toml"
-    text = f'{head}\n[data]\nmanifest = "films.csv"\nvalidation = "test"\n{data}\n{SMALL}{rest}'
+    text = f'{head}\n[data]\nmanifest = "films.csv"\nvalidation = "test"\n{data}\n{SHAPE}{rest}'
     path.write_text(text, encoding="utf-8")
     return path
 

@@ -46,24 +46,6 @@ def settings(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Path:
-    """Four films to learn from, the fourth DICOM; the name of a file is that of its patient."""
-    random = np.random.default_rng(4)
-    rows = ["image,patient,age,split,Edema,report"]
-    for number in range(3):
-        Image.fromarray(random.integers(0, 255, (40, 40), np.uint8)).save(tmp_path / f"{number}.png")
-        rows.append(f"{number}.png,{number},50,train,{number % 2},No edema.")
-    dicom(tmp_path / "3.dcm", "3")
-    rows.append("3.dcm,3,50,train,1,Edema.")
-    (tmp_path / "films.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    path = tmp_path / "training.toml"
-    path.write_text(
-        f'[data]\nmanifest = "films.csv"\n{SHAPE}\n[encoder]\nepochs = 1\nbatch = 2\nprecision = "fp32"\nlog_steps = 1\n'
-    )
-    return path
-
-
 def listed(settings: Path, line: str) -> None:
     with (settings.parent / "films.csv").open("a", encoding="utf-8") as opened:
         opened.write(f"{line}\n")

@@ -27,19 +27,8 @@ from agent.training.choosing import Name
 from agent.training.settings import Card, read_settings
 from dicom_node.errors import ConfigurationError
 from tests.harness.node import wait_until
+from tests.unit.agent.training.shape import SHAPE
 
-SHAPE = """
-[shape]
-image_size = 32
-patch_size = 16
-tower_width = 32
-tower_layers = 1
-llama_width = 32
-llama_layers = 1
-llama_heads = 2
-llama_inner = 64
-vocabulary = 420
-"""
 COURSE = """
 epochs = 2
 batch = 4
