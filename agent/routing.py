@@ -18,10 +18,10 @@ from dicom_node.database import clock
 from dicom_node.errors import CannotUnderstand
 from dicom_node.files import stored_path
 from dicom_node.headers import open_header
+from dicom_node.hours import Hours, hours_of
 from dicom_node.rules import book
 from dicom_node.rules.decision import Decision, Standing, decide
 from dicom_node.rules.facts import Facts
-from dicom_node.rules.measures import minutes
 from dicom_node.tables import Instance
 from dicom_node.worklist.sweeps import Swept, alone
 
@@ -79,12 +79,13 @@ def facts_of(config: Config, images: Sequence[Instance], at: datetime) -> Facts:
 
 def is_backlog_time(config: Config, at: datetime) -> bool:
     """May studies of priority backlog be read at this moment (node.backlog_hours)?"""
-    hours = config.node.backlog_hours
-    if not hours:
-        return True
-    begin, end = (minutes(part) for part in hours.split("-"))
-    now = minutes(f"{at.astimezone(ZoneInfo(config.reports.time_zone)):%H:%M}")
-    return begin <= now < end if begin <= end else now >= begin or now < end
+    hours = backlog_hours(config)
+    return hours is None or hours.hold(at)
+
+
+def backlog_hours(config: Config) -> Hours | None:
+    """node.backlog_hours in the site's time; None: always."""
+    return hours_of(config.node.backlog_hours, config.reports.time_zone)
 
 
 def _header(config: Config, image: Instance) -> pydicom.Dataset | None:

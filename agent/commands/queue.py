@@ -10,6 +10,7 @@ import click
 
 from agent.cli import Surroundings
 from agent.commands.session import ago, as_json, config_of, open_database, person, print_json, print_table
+from agent.routing import backlog_hours
 from dicom_node import books, destinations, forecast, outages
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, NotFound
@@ -42,11 +43,13 @@ def queue(ctx: click.Context, as_json: bool) -> None:
 
 
 def _show(surroundings: Surroundings, *, as_json: bool) -> None:
-    with open_database(config_of(surroundings)) as database, database.read() as tx:
+    config = config_of(surroundings)
+    with open_database(config) as database, database.read() as tx:
         now = clock(tx)
         waiting = books.backlog(tx)
         brakes = pauses.pauses(tx)
-        ahead = forecast.forecast(tx, waiting, now)
+        hours = backlog_hours(config)
+        ahead = forecast.forecast(tx, waiting, now, hours)
         counts = books.balance(tx).revisions
         down = outages.outages(tx, now)
     if as_json:
@@ -61,6 +64,9 @@ def _show(surroundings: Surroundings, *, as_json: bool) -> None:
     click.echo(f"waiting            {waiting.scheduled:6}  to be read; oldest {ago(waiting.oldest_scheduled, now)}")
     click.echo(f"being read         {waiting.in_progress:6}")
     click.echo(f"                           {_ahead(ahead.read_per_hour, ahead.read_by, now)}")
+    if ahead.backlog_waiting and ahead.backlog_from is not None:
+        opens = f"{config.node.backlog_hours} (node.backlog_hours), next at {ahead.backlog_from:%Y-%m-%d %H:%M}Z"
+        click.echo(f"                   {ahead.backlog_waiting:6}  of them are backlog, read in {opens}")
     click.echo(f"held               {waiting.held:6}  wait for a person: wetread study list --held")
     click.echo(f"to be sent         {waiting.queued:6}  oldest {ago(waiting.oldest_queued, now)}")
     click.echo(f"                           {_ahead(ahead.sent_per_hour, ahead.sent_by, now)}")

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent import tasks
 from agent.bereaving import Bereaver
+from agent.cli import wetread
 from agent.config import Config
 from agent.dispatch import Dispatcher
 from agent.routing import Router, is_backlog_time
@@ -297,6 +299,24 @@ def test_backlog_hours_are_those_of_the_site(tmp_path: Path, hours: str, at: str
     moment = datetime(2026, 11, 22, hour, minute, tzinfo=UTC) - timedelta(hours=9)
 
     assert is_backlog_time(config, moment) is expected
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_queue_tells_what_waits_for_its_hours(ward: Ward) -> None:
+    rule(ward, "all", priority="backlog")
+    ward.receive(films.film())
+    close(ward)
+    decide(ward)
+    begin, end = (now() + timedelta(hours=later) for later in (2, 3))
+    file = ward.folder / "wetread.toml"
+    file.write_text(f'[node]\ndata_folder = "{ward.folder}"\nbacklog_hours = "{begin:%H:%M}-{end:%H:%M}"\n')
+
+    told = CliRunner().invoke(wetread, ["--config", str(file), "queue"]).stdout
+    as_json = json.loads(CliRunner().invoke(wetread, ["--config", str(file), "queue", "--json"]).stdout)
+
+    assert f"1  of them are backlog, read in {begin:%H:%M}-{end:%H:%M} (node.backlog_hours)" in told
+    assert f"next at {begin:%Y-%m-%d %H:%M}Z" in told
+    assert (as_json["backlog_waiting"], as_json["backlog_from"][:16]) == (1, f"{begin:%Y-%m-%dT%H:%M}")
 
 
 @pytest.mark.parametrize("hours", ["00:00-00:00", "6:00-06:00", "24:00-24:00", "24:00-00:00"])
