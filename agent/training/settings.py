@@ -137,10 +137,13 @@ class Training(_Section):
     align: Align = Align()
     finetune: Finetune = Finetune()
 
-    def course(self, stage: Literal["encoder", "align", "finetune"]) -> Stage:
-        """What one stage is told, with the learning rate that is taken where none is set."""
+    def course(self, stage: Literal["encoder", "align", "finetune"], *, anew: bool = False) -> Stage:
+        """What one stage is told, with the learning rate that is taken where none is set.
+
+        anew: what learns in it knows nothing, although there is a start.
+        """
         told: Stage = getattr(self, stage)
-        rate = told.learning_rate or (told.from_nothing if self.start is None else told.from_start)
+        rate = told.learning_rate or (told.from_nothing if anew or self.start is None else told.from_start)
         return told.model_copy(update={"learning_rate": rate})
 
 

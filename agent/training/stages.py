@@ -36,7 +36,6 @@ from dicom_node.errors import ConfigurationError
 
 Say: TypeAlias = Callable[[str], None]
 
-_MOVES: Final = "what reads the tower was made for the one before: let align and finetune follow, and judge the result"
 _TOLD: Final = MappingProxyType({"loss": "loss", "eval_loss": "loss of the validation"})
 
 
@@ -47,7 +46,7 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     """
     _refuse(stage, settings)
     prepared = prepare(stage, settings)
-    course = settings.course(stage)
+    course = settings.course(stage, anew=stage == "encoder" and lineage.unseeing(settings.start))
     settings = settings.model_copy(update={stage: course})
     tokenizer, config = _beginning(settings, prepared)
     words = _words(tokenizer)
@@ -67,7 +66,7 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
         _solve(model, config, squares["train"], targets["train"]["labels"])
         learn_only(learner, "norm.", "head.")
     say(f"{stage}: {len(prepared.train)} films, {_learning(learner):,} numbers learn")
-    for line in (*prepared.told, *cut, *([_MOVES] if stage == "encoder" and settings.start is not None else [])):
+    for line in (*prepared.told, *cut, *lineage.cautions(stage, settings)):
         say(line)
     last = _last_whole(out, say)
     parts = provenance.note(out, stage, _step_of(last), say)
@@ -381,6 +380,6 @@ def _write_model(
     tokenizer: bytes | Path,
     parts: Sequence[Mapping[str, Any]],
 ) -> None:
-    card, extra = lineage.inherit(settings.start, settings.card, stage)
+    card, extra = lineage.inherit(stage, settings)
     extra[provenance.KEY] = list(parts)
     layout.write(folder, adapters.weights(model, settings), config, card, tokenizer=tokenizer, extra=extra)

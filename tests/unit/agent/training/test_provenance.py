@@ -12,7 +12,7 @@ import torch
 
 from agent import __version__
 from agent.training import lineage, provenance
-from agent.training.settings import Card
+from agent.training.settings import Data, Training
 
 ROOT = Path(__file__).parents[4]
 
@@ -93,5 +93,5 @@ def test_a_run_of_an_older_version_that_goes_on_says_that_nobody_knows(tmp_path:
 def test_who_learns_on_says_with_what_the_start_was_made(tmp_path: Path) -> None:
     card = {"name": "small", "version": "7", "made_with": [{"stage": "encoder"}]}
     (tmp_path / "wetread.json").write_text(json.dumps(card), encoding="utf-8")
-    _, extra = lineage.inherit(tmp_path, Card(), "align")
+    _, extra = lineage.inherit("align", Training(data=Data(manifest=tmp_path), start=tmp_path))
     assert extra == {"adapted_from": card}
