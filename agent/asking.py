@@ -15,6 +15,7 @@ from dicom_node.errors import ConfigurationError, SendFailure
 from dicom_node.identity import COMPARED, answer_of, differing
 from dicom_node.tables import Mode
 from dicom_node.transports import Destination
+from dicom_node.worklist import known
 from reports.signoff.tables import Identity
 from reports.web.identity import Checked
 
@@ -45,7 +46,7 @@ class WhoseStudy:
                 continue
             names.update(dict.fromkeys(differing(draft, answers)))
             if not answers:
-                trouble.append(f"{to.name} does not know the study.")
+                trouble.append(self._not_there(to, str(draft.StudyInstanceUID)))
             elif _is_told(draft, answers):
                 same.append(to.name)
             else:
@@ -59,7 +60,16 @@ class WhoseStudy:
     def _answers(self, to: Destination, draft: Dataset) -> list[Dataset]:
         keys = {"StudyInstanceUID": str(draft.StudyInstanceUID), **dict.fromkeys(COMPARED, "")}
         with searching(self._config, to, seconds=SECONDS) as search:
-            return [answer_of(one) for one in search("STUDY", keys)]
+            answers = [answer_of(one) for one in search("STUDY", keys)]
+        known.named(self._database, to.name, [str(one.StudyInstanceUID) for one in answers])
+        return answers
+
+    def _not_there(self, to: Destination, uid: str) -> str:
+        """What a person is told of a destination without it. That is no miss: people look as often as they like."""
+        with self._database.read() as tx:
+            had_it = known.has_named(tx, to.name, uid)
+        said = "no longer has the study, which it had before" if had_it else "does not know the study"
+        return f"{to.name} {said}."
 
 
 def _is_told(draft: Dataset, answers: Sequence[Dataset]) -> bool:

@@ -20,6 +20,7 @@ from dicom_node.database import clock
 from dicom_node.destinations import find
 from dicom_node.errors import NotFound, SendFailure
 from dicom_node.transports import Destination
+from dicom_node.worklist import known
 
 log = structlog.get_logger("dispatch")
 
@@ -76,6 +77,8 @@ class Counter:
             self._resting[peer] = self._monotonic() + _AFTER_TROUBLE_SECONDS
 
     def _book(self, peer: str, study: Open, number: int | None) -> None:
+        if number is not None:
+            known.named(self._database, peer, [study.study_instance_uid])
         with self._database.write() as tx:
             conclude(tx, study, peer, number, clock(tx))
 

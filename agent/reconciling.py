@@ -24,7 +24,7 @@ from dicom_node.reconcile_web import searching_web
 from dicom_node.storage import Storage
 from dicom_node.tables import Retrieve, Way
 from dicom_node.transports import Destination
-from dicom_node.worklist import gaps
+from dicom_node.worklist import gaps, known
 from dicom_node.worklist.pauses import What, is_paused
 
 log = structlog.get_logger("reconcile")
@@ -85,6 +85,7 @@ class Reconciler:
                 found = reconcile.chest_films(search, day, is_elsewhere=is_elsewhere)
         except SendFailure as failure:
             return self._book_trouble(peer, day, str(failure), actor)
+        known.named(self._database, peer, [one.study_instance_uid for one in found])
         with self._database.write() as tx:
             row = gaps.record(tx, peer, day, found, now=clock(tx), actor=actor)
         tell = log.warning if row.missing else log.info

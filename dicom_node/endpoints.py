@@ -16,6 +16,7 @@ from dicom_node.credentials import keeps_secrets
 from dicom_node.destinations import check_notices, in_words, is_taken, kinds
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.tables import Endpoint, Mode, Proof, Way
+from dicom_node.worklist import known
 
 MLLP_PORT = 2575  # registered for HL7 (IANA)
 
@@ -142,6 +143,7 @@ def remove(tx: Session, name: str, *, now: datetime, actor: str) -> None:
     """Forget a service; deliveries to it become dead letters when they are next tried. Raises NotFound."""
     endpoint = find(tx, name)
     _audit(tx, "destination-removed", endpoint, now, actor)
+    known.forget(tx, name)
     tx.delete(endpoint)
 
 

@@ -20,9 +20,11 @@ from dicom_node.transports import Parcel
 
 COERCED: Final = "identity-coerced"
 DIFFERS: Final = "identity-differs"
+GONE: Final = "study-gone"
 _BORN: Final = "PatientBirthDate"
 COMPARED: Final = ("PatientID", "IssuerOfPatientID", _BORN, "AccessionNumber")
 """Keywords in which a peer must agree where it says them: a number may have been given to two people."""
+_ANSWERS: Final = 5  # without a study that it had, before that is believed: an archive may be at work on it
 _DATE: Final = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")  # with dots: before DICOM 3.0
 _WORDS: Final = MappingProxyType(
     {
@@ -48,14 +50,17 @@ def matters_to(parcel: Parcel) -> bool:
 
 
 def must_be_the_same(document: Dataset, parcel: Parcel, ask: Ask, *, code: str) -> None:
-    """Ask the peer for the study and compare. That it does not know the study, or does not say, is no objection.
+    """Ask the peer for the study and compare. That it never knew the study, or does not say, is no objection.
 
     code: DIFFERS before the object leaves, COERCED once it is there. Values that either side lacks are not compared.
 
-    Raises SendFailure, permanent and with that code.
+    Raises SendFailure, permanent and with that code. GONE, before the object leaves: it had the study and has it no
+    more, which is permanent once it has answered so several times.
     """
     name = parcel.destination.name
     answers = ask(keys_of_the_study(document))
+    if answers or (answers is not None and code == DIFFERS):
+        _must_not_be_gone(name, parcel.heard(bool(answers)))
     if not answers:
         known = "not_asked" if answers is None else "not_found"
         log.info("identity_not_compared", destination=name, study_instance_uid=document.StudyInstanceUID, why=known)
@@ -64,6 +69,13 @@ def must_be_the_same(document: Dataset, parcel: Parcel, ask: Ask, *, code: str) 
     if names:
         words = _WORDS[code].format(names=" and ".join(names))
         raise SendFailure(f"{name} {words}", permanent=True, may_be_there=code == COERCED, code=code)
+
+
+def _must_not_be_gone(name: str, misses: int) -> None:
+    """Raises SendFailure. misses: answers in a row without the study, after one that had it."""
+    if misses:
+        words = "no longer has this study, which it had before: it may have been deleted there; this was not sent"
+        raise SendFailure(f"{name} {words}", permanent=misses >= _ANSWERS, code=GONE)
 
 
 def keys_of_the_study(document: Dataset) -> Dataset:

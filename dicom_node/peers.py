@@ -16,6 +16,7 @@ from dicom_node.aet import ae_title, likely_cause
 from dicom_node.destinations import check_notices, in_words, is_taken, kinds, objects_of, terms_of
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.tables import Mode, Proof, RemoteAE, Retrieve, Way
+from dicom_node.worklist import known
 
 
 def add(tx: Session, peer: RemoteAE, *, now: datetime, actor: str) -> None:
@@ -90,6 +91,7 @@ def remove(tx: Session, title: str, *, now: datetime, actor: str) -> None:
     """Forget a peer; deliveries to it become dead letters when they are next tried. Raises NotFound."""
     peer = find(tx, title)
     _audit(tx, "peer-removed", peer, now, actor)
+    known.forget(tx, title)
     tx.delete(peer)
 
 

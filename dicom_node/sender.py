@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -14,11 +15,12 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import LeaseLost, SendFailure, WetreadError
 from dicom_node.files import read_document
+from dicom_node.identity import GONE
 from dicom_node.owner import this_process
 from dicom_node.tables import DeliveryState, Way
 from dicom_node.terms import AS_THE_NODE, Terms
 from dicom_node.transports import Destination, Parcel, Transport
-from dicom_node.worklist import Consignment, Outgoing, Refusal
+from dicom_node.worklist import Consignment, Outgoing, Refusal, known
 from dicom_node.worklist.deliveries import own_delivery
 
 log = structlog.get_logger("send")
@@ -114,6 +116,7 @@ class Sender:
             sop_class_uid=held.sop_class_uid,
             sop_instance_uid=held.sop_instance_uid,
             study_instance_uid=held.study_instance_uid,
+            heard=partial(self._heard, held),
         )
         try:
             if held.state is DeliveryState.QUEUED:
@@ -134,6 +137,13 @@ class Sender:
         if transport is None:
             raise SendFailure(f"{held.destination}: nothing here sends by {held.to.way}", permanent=True)
         return held.to, transport
+
+    def _heard(self, held: Consignment, named: bool) -> int:
+        """Remember what a destination said of the study; how often in a row it has not named it, once it had."""
+        if not named:
+            return known.missed(self._database, held.destination, held.study_instance_uid)
+        known.named(self._database, held.destination, [held.study_instance_uid])
+        return 0
 
     def _send(self, held: Consignment, transport: Transport, parcel: Parcel) -> None:
         answer = transport.send(parcel)
@@ -191,8 +201,10 @@ class Sender:
                 worklist.mark_failed(tx, held, error=str(failure), now=now, in_doubt=in_doubt, reason=failure.code)
                 log.error("dead_letter", destination=held.destination, code=failure.code, explanation=str(failure))
                 return
-            wait = self._wait(held)
-            worklist.mark_retry(tx, held, error=str(failure), wait=wait, now=now, in_doubt=in_doubt, others_wait=rest)
+            wait, event = self._wait(held), "study-missing" if failure.code == GONE else "delivery-attempt-failed"
+            worklist.mark_retry(
+                tx, held, error=str(failure), wait=wait, now=now, in_doubt=in_doubt, others_wait=rest, event=event
+            )
         log.warning("will_retry", destination=held.destination, seconds=wait.total_seconds(), explanation=str(failure))
 
     def _bury(self, held: Consignment, error: str) -> None:

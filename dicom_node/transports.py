@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Mode, Proof, Retrieve, Way
 from dicom_node.terms import AS_THE_NODE, Terms
 
-__all__ = ["Destination", "Parcel", "Transport", "Way"]
+__all__ = ["Destination", "Heard", "Parcel", "Transport", "Way"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,21 @@ class Destination:
     retrieve: Retrieve = Retrieve.MOVE  # for DIMSE: how films that never came are brought here
 
 
+Heard = Callable[[bool], int]
+"""Is told whether an answer named the study; how many in a row have not, after one had: 0 where none ever did."""
+
+
+def remembers_nothing(_named: bool) -> int:
+    """For whoever sends without books."""
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One object for one destination. payload: a Part 10 file, an HL7 message in UTF-8, or JSON."""
+    """One object for one destination. payload: a Part 10 file, an HL7 message in UTF-8, or JSON.
+
+    heard: to be told of every answer in which the destination could have named the study.
+    """
 
     destination: Destination
     payload: bytes
@@ -49,6 +62,7 @@ class Parcel:
     sop_class_uid: str  # empty for what is no DICOM object
     sop_instance_uid: str  # for a message: its derived UID
     study_instance_uid: str
+    heard: Heard = remembers_nothing
 
 
 class Transport(Protocol):

@@ -5,6 +5,7 @@ from alembic import context
 import dicom_node.access_tables
 import dicom_node.commitment_tables
 import dicom_node.film_tables
+import dicom_node.known_tables
 import dicom_node.rules.tables  # noqa: F401
 import reports.glance
 import reports.people.tables

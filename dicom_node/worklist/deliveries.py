@@ -157,11 +157,12 @@ def mark_retry(
     now: datetime,
     in_doubt: bool = False,
     others_wait: timedelta | None = None,
+    event: str = "delivery-attempt-failed",
 ) -> None:
     """It did not work this time. Raises LeaseLost.
 
     `in_doubt`: the bytes left and no answer came, so the peer may have them. `others_wait`: the destination cannot be
-    reached, and whatever else is due for it waits so long before one of them tries again.
+    reached, and whatever else is due for it waits so long before one of them tries again. `event`: for the audit trail.
     """
     delivery = own_delivery(tx, held, also=DeliveryState.CANCELED)
     delivery.claim_token, delivery.lease_until = "", None
@@ -169,7 +170,7 @@ def mark_retry(
     _doubt(delivery, now, in_doubt=in_doubt)
     audit.append(
         tx,
-        "delivery-attempt-failed",
+        event,
         at=now,
         actor="send",
         study_id=held.study_id,

@@ -97,8 +97,15 @@ class Orthanc:
 
     def delete_everything(self) -> None:
         """As if it had lost its disk."""
-        for patient in self.ask("/patients"):
-            address = f"http://127.0.0.1:{self._http}/patients/{patient}"
+        self._delete("patients")
+
+    def delete_studies(self) -> None:
+        """As a person does in its pages: nobody is told by a note."""
+        self._delete("studies")
+
+    def _delete(self, level: str) -> None:
+        for one in self.ask(f"/{level}"):
+            address = f"http://127.0.0.1:{self._http}/{level}/{one}"
             urllib.request.urlopen(urllib.request.Request(address, method="DELETE"), timeout=60).close()
 
     def instances(self, modality: str) -> list[dict[str, str]]:

@@ -1,0 +1,246 @@
+"""A study that the archive deleted without a note: what is still to be sent does not leave, and a person is told."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import update
+
+from agent.asking import WhoseStudy
+from agent.cli import wetread
+from agent.counting import Counter
+from agent.desk import Desk
+from agent.leaving import agrees_with_the_books
+from agent.reconciling import Reconciler
+from dicom_node import outages, worklist
+from dicom_node.database import Database
+from dicom_node.dicomweb import StowTransport
+from dicom_node.dimse import DimseTransport
+from dicom_node.identity import GONE
+from dicom_node.kinds import Kind, Stage
+from dicom_node.sender import Sender
+from dicom_node.tables import Book, Delivery, DeliveryState, Endpoint, Proof, RemoteAE, Way
+from reports.web import letters, timeline
+from tests.harness import dcmtk
+from tests.harness.node import free_port
+from tests.harness.orthanc import TITLE, Orthanc
+from tests.unit.agent.desk_of_readers import sign
+from tests.unit.agent.ward import Ward, as_file, now
+from tests.unit.reports import films
+
+WORDS = f"{TITLE} no longer has this study, which it had before"
+DAY = date(2025, 3, 1)  # of the film
+
+
+class Archive(Orthanc):
+    """Orthanc, with the film that the ward reads."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, wetread_port=free_port(), dicom_web=True, routes=False)
+        self._film = folder / "film.dcm"
+        self._film.write_bytes(as_file(films.film()))
+
+    def take_film(self) -> None:
+        assert dcmtk.store(self.port, self._film, calling="DX1", called=TITLE, options=("-R",)).returncode == 0
+
+    @property
+    def reports(self) -> int:
+        return len(self.instances("SR"))
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    with Archive(tmp_path / "pacs") as running:
+        yield running
+
+
+@pytest.fixture
+def ward(sqlite_url: str, tmp_path: Path, archive: Archive) -> Iterator[Ward]:
+    """The archive is its only destination."""
+    database = Database(sqlite_url)
+    at_work = Ward(tmp_path, database)
+    at_work.peer(TITLE, Kind.BASIC_TEXT, Kind.KOS)
+    at_work.do(lambda tx: tx.execute(update(RemoteAE).values(port=archive.port)))
+    yield at_work
+    assert at_work.problems() == ()
+    database.close()
+
+
+def send(ward: Ward, *, most: int = 40) -> None:
+    """What is due, over the network; no wait is waited for."""
+    transports = {
+        Way.DIMSE: DimseTransport("WETREAD", connect_seconds=30, answer_seconds=60, keep_seconds=0),
+        Way.STOW: StowTransport({}, connect_seconds=30, answer_seconds=60),
+    }
+    check = partial(agrees_with_the_books, patient_systems={})
+    sender = Sender(ward.desk.config.node, ward.database, transports, check, partial(secrets.token_hex, 16))
+    for _ in range(most):
+        ward.do(lambda tx: tx.execute(update(Delivery).values(next_attempt_at=now() - timedelta(seconds=1))))
+        if not sender.deliver_one():
+            return
+
+
+def told(ward: Ward, *words: str) -> str:
+    """What a command says."""
+    config = ward.folder / "wetread.toml"
+    config.write_text(f'[node]\ndata_folder = "{ward.folder}"\n')
+    done = CliRunner().invoke(wetread, ["--config", str(config), *words], env={"COLUMNS": "400"})
+    return done.output
+
+
+def test_signed_report_of_a_deleted_study_stays_here_and_a_person_is_told(ward: Ward, archive: Archive) -> None:
+    archive.take_film()
+    ward.receive(films.film())
+    ward.draft()
+    send(ward)
+    assert [one.state for one in ward.deliveries()] == [DeliveryState.COMMITTED]
+    assert archive.reports == 1
+    archive.delete_studies()
+
+    signed = sign(ward)
+    send(ward)
+
+    assert archive.ask("/studies") == []
+    (_, dead) = ward.deliveries()
+    assert (dead.stage, dead.sop_instance_uid) == (Stage.SIGNED, signed.sop_instance_uid)
+    assert (dead.state, dead.reason, dead.sent_at) == (DeliveryState.FAILED, GONE, None)
+    assert ward.events().count("study-missing") == 4, "one empty answer may be a mistake"
+    assert (ward.revision().book, ward.revision().reason) == (Book.DEAD_LETTERED, GONE)
+    for command in (("queue", "dead"), ("study", "show", "#1")):
+        assert GONE in told(ward, *command)
+        assert WORDS in told(ward, *command)
+    assert "dead letters     1: wetread study list --book dead-lettered" in told(ward, "check")
+    assert {"study-missing"} <= set(timeline.WORDS), "the study's page has a sentence for it"
+    assert GONE in letters.CURES
+
+
+def test_draft_of_a_study_that_the_archive_never_had_leaves_as_ever(ward: Ward, archive: Archive) -> None:
+    ward.receive(films.film())
+    ward.draft()
+    send(ward)
+
+    assert [one.state for one in ward.deliveries()] == [DeliveryState.COMMITTED]
+    assert archive.reports == 1
+    assert "study-missing" not in ward.events()
+
+
+def test_study_that_comes_back_gets_what_waited_for_it(ward: Ward, archive: Archive) -> None:
+    archive.take_film()
+    ward.receive(films.film())
+    ward.draft()
+    send(ward)
+    archive.delete_studies()
+    sign(ward)
+    send(ward, most=1)
+    (_, waiting) = ward.deliveries()
+    assert (waiting.state, waiting.last_error.startswith(WORDS)) == (DeliveryState.QUEUED, True)
+    assert ward.ask(lambda tx: outages.outages(tx, now())) == [], "the archive answers, and takes what is for others"
+
+    archive.take_film()
+    send(ward)
+
+    assert [one.state for one in ward.deliveries()] == [DeliveryState.COMMITTED] * 2
+    assert archive.reports == 1, "the signed one; the draft was deleted"
+
+
+def test_person_who_has_brought_the_study_back_queues_the_dead_letter_again(ward: Ward, archive: Archive) -> None:
+    archive.take_film()
+    ward.receive(films.film())
+    ward.draft()
+    send(ward)
+    archive.delete_studies()
+    sign(ward)
+    send(ward)
+    ward.do(lambda tx: worklist.requeue_for(tx, TITLE, now(), actor="test"))
+    send(ward, most=1)
+    assert [one.reason for one in ward.deliveries()] == ["", GONE], "it is still gone: said at once"
+
+    archive.take_film()
+    ward.do(lambda tx: worklist.requeue_for(tx, TITLE, now(), actor="test"))
+    send(ward)
+
+    assert [one.state for one in ward.deliveries()] == [DeliveryState.COMMITTED] * 2
+
+
+def counted(ward: Ward) -> None:
+    node = ward.desk.config.node.model_copy(update={"count_peers": (TITLE,), "count_quiet_seconds": 0.001})
+    Counter(Desk(ward.desk.config.model_copy(update={"node": node}), ward.database)).step()
+
+
+def reconciled(ward: Ward) -> None:
+    assert Reconciler(ward.desk.config, ward.database).compare(TITLE, DAY, actor="test").found == 1
+
+
+def asked_at_sign_off(ward: Ward) -> None:
+    assert WhoseStudy(ward.desk.config, ward.database)(films.draft()).asked == (TITLE,)
+
+
+@pytest.mark.parametrize("question", [counted, reconciled, asked_at_sign_off])
+def test_whoever_has_asked_the_archive_its_answer_counts(
+    ward: Ward, archive: Archive, question: Callable[[Ward], None]
+) -> None:
+    archive.take_film()
+    ward.receive(films.film())
+    question(ward)
+    archive.delete_studies()
+
+    ward.draft()
+    send(ward)
+
+    assert [(one.state, one.reason) for one in ward.deliveries()] == [(DeliveryState.FAILED, GONE)]
+    assert archive.ask("/studies") == []
+    if question is asked_at_sign_off:
+        said = WhoseStudy(ward.desk.config, ward.database)(films.draft())
+        assert said.trouble == (f"{TITLE} no longer has the study, which it had before.",)
+
+
+def test_archive_that_is_not_asked_gets_it_all_the_same(ward: Ward, archive: Archive) -> None:
+    archive.take_film()
+    ward.receive(films.film())
+    asked_at_sign_off(ward)
+    archive.delete_studies()
+    ward.do(lambda tx: tx.execute(update(RemoteAE).values(identity_check=False)))
+
+    ward.draft()
+    send(ward)
+
+    assert [one.state for one in ward.deliveries()] == [DeliveryState.COMMITTED]
+
+
+def test_what_takes_a_draft_back_leaves_whatever_became_of_the_study(ward: Ward, archive: Archive) -> None:
+    archive.take_film()
+    ward.receive(films.film())
+    ward.draft()
+    send(ward)
+    archive.delete_studies()
+    told(ward, "report", "withdraw", "#1", "--reason", "deleted")
+    ward.recaller.step()
+    send(ward)
+
+    assert [(one.kind, one.state) for one in ward.deliveries()][1:] == [(Kind.KOS, DeliveryState.COMMITTED)]
+
+
+def test_dicomweb_service_is_believed_in_the_same_way(ward: Ward, archive: Archive) -> None:
+    web = {"way": Way.STOW, "url": archive.dicom_web_url, "proof": Proof.QUERY, "objects": "basic-text"}
+    ward.do(lambda tx: tx.execute(update(RemoteAE).values(send_to=False)))
+    ward.do(lambda tx: tx.add(Endpoint(name="WEB", **web)))
+    archive.take_film()
+    ward.receive(films.film())
+    ward.draft()
+    send(ward)
+    archive.delete_studies()
+
+    sign(ward)
+    send(ward)
+
+    assert [(one.state, one.reason) for one in ward.deliveries()] == [
+        (DeliveryState.COMMITTED, ""),
+        (DeliveryState.FAILED, GONE),
+    ]
+    assert archive.ask("/studies") == []

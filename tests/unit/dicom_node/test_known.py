@@ -1,0 +1,85 @@
+"""What destinations said of our studies: remembered once, counted where they answer without, forgotten with them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+
+from dicom_node import endpoints, peers
+from dicom_node.database import Database
+from dicom_node.known_tables import KnownStudy
+from dicom_node.tables import RemoteAE, Study, StudyState
+from dicom_node.worklist import known
+
+NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
+
+
+@pytest.fixture
+def studies(database: Database) -> list[str]:
+    """Study Instance UIDs of two studies that are ours."""
+    uids = ["1.2.3.1", "1.2.3.2"]
+    with database.write() as tx:
+        for uid in uids:
+            moments = {"first_received_at": NOW, "last_received_at": NOW, "completed_at": None}
+            tx.add(Study(study_instance_uid=uid, state=StudyState.COMPLETE, **moments))
+    return uids
+
+
+def rows(database: Database) -> list[KnownStudy]:
+    with database.read() as tx:
+        return list(tx.scalars(select(KnownStudy).order_by(KnownStudy.destination, KnownStudy.study_id)))
+
+
+def test_who_named_a_study_is_remembered_for_that_destination_alone(database: Database, studies: list[str]) -> None:
+    known.named(database, "PACS", [studies[0]])
+
+    with database.read() as tx:
+        assert known.has_named(tx, "PACS", studies[0])
+        assert not known.has_named(tx, "PACS", studies[1])
+        assert not known.has_named(tx, "VNA", studies[0])
+
+
+def test_answers_without_it_are_counted_until_it_is_named_again(database: Database, studies: list[str]) -> None:
+    assert known.missed(database, "PACS", studies[0]) == 0, "it has never named it"
+    known.named(database, "PACS", studies)
+
+    assert [known.missed(database, "PACS", studies[0]) for _ in range(3)] == [1, 2, 3]
+    assert known.missed(database, "PACS", studies[1]) == 1
+    known.named(database, "PACS", [studies[0]])
+    assert known.missed(database, "PACS", studies[0]) == 1
+
+
+def test_what_is_booked_is_not_written_again_and_what_is_not_ours_not_at_all(
+    database: Database, studies: list[str]
+) -> None:
+    known.named(database, "PACS", [*studies, "1.2.3.4711", *(f"1.9.{number}" for number in range(1200))])
+    before = [(row.study_id, row.named_at) for row in rows(database)]
+    known.named(database, "PACS", studies)
+
+    assert [(row.study_id, row.named_at) for row in rows(database)] == before
+    assert len(before) == 2
+
+
+def test_two_answers_at_once_are_one_row(database: Database, studies: list[str]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(known.named, database, "PACS", studies) for _ in range(8)]:
+            done.result(timeout=60)
+
+    assert len(rows(database)) == 2
+
+
+def test_what_a_destination_said_is_forgotten_with_it(database: Database, studies: list[str]) -> None:
+    with database.write() as tx:
+        tx.add(RemoteAE(ae_title="PACS", host="10.0.0.5", port=104))
+        endpoints.add(tx, "WEB", endpoints.place("https://archive.example.org/dicom-web"), now=NOW, actor="test")
+    for name in ("PACS", "WEB", "VNA"):
+        known.named(database, name, [studies[0]])
+
+    with database.write() as tx:
+        peers.remove(tx, "PACS", now=NOW, actor="test")
+        endpoints.remove(tx, "WEB", now=NOW, actor="test")
+
+    assert [row.destination for row in rows(database)] == ["VNA"]
