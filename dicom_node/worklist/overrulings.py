@@ -25,10 +25,11 @@ WORTH_OVERRULING: Final = frozenset(
 _NOTHING_TO_READ: Final = frozenset({"no-image"})
 
 
-def overrule(tx: Session, study: Study, code: str, now: datetime, *, actor: str) -> str:
+def overrule(tx: Session, study: Study, code: str, now: datetime, *, actor: str, shown: int = 0) -> str:
     """Read an excluded study anew, as if `code` were no reason. Another reason still is one, and so is every doubt.
 
-    Of images that come later nothing was said; once they are excluded, the same may be said again.
+    Of images that come later nothing was said; once they are excluded, the same may be said again. shown: how many of
+    its films were shown to that person here; by a command none is.
 
     Returns what was done, in words. Raises WrongState.
     """
@@ -44,7 +45,7 @@ def overrule(tx: Session, study: Study, code: str, now: datetime, *, actor: str)
     if revision.reason != code:
         raise WrongState(f"the study is excluded for another reason ({revision.reason}); name that one to overrule it")
     tx.merge(Overruling(study_id=study.id, code=code, actor=actor, at=now))
-    audit.append(tx, "exclusion-overruled", at=now, actor=actor, study_id=study.id, reason=code)
+    audit.append(tx, "exclusion-overruled", at=now, actor=actor, study_id=study.id, reason=code, shown=shown)
     next_revision(tx, study, now, actor=actor)
     complete(tx, study, now, actor=actor)
     return f"exclusion overruled ({code}); revision {study.revision} scheduled"

@@ -223,8 +223,11 @@ def release_lost(
     return swept + Swept(len(abandoned))
 
 
-def confirm(tx: Session, study: Study, now: datetime, *, actor: str) -> None:
-    """A person says that the film may be read although the gate could not tell. Raises WrongState."""
+def confirm(tx: Session, study: Study, now: datetime, *, actor: str, shown: int = 0) -> None:
+    """A person says that the film may be read although the gate could not tell. Raises WrongState.
+
+    shown: how many of its films were shown to that person here; by a command none is.
+    """
     if study.hold_reason:
         raise WrongState(
             f"the study is held ({study.hold_reason}), confirming cannot change that. {what_to_do(study.hold_reason)}"
@@ -238,7 +241,7 @@ def confirm(tx: Session, study: Study, now: datetime, *, actor: str) -> None:
     workitem.content_at = None  # what will be written is of now: it says that it was confirmed
     workitem.next_attempt_at = now
     workitem.rung_at = None
-    audit.append(tx, "study-confirmed", at=now, actor=actor, study_id=study.id)
+    audit.append(tx, "study-confirmed", at=now, actor=actor, study_id=study.id, shown=shown)
 
 
 def set_aside(tx: Session, study: Study, *, explanation: str, now: datetime, actor: str) -> None:

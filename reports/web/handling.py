@@ -23,7 +23,7 @@ LONGEST_REASON: Final = 200
 @dataclass(frozen=True, slots=True)
 class Act:
     """One button. asks: label of a line that must be written. sure: what must be checked before. looks: with the film
-    before one's eyes.
+    before one's eyes, which `reports.web.looking` proves.
     """
 
     verb: str
@@ -83,16 +83,23 @@ def offered(found: Dossier, visitor: Visitor) -> list[Act]:
     return [ACTS[verb] for verb in _possible(found) if visitor.may(ACTS[verb].right)]
 
 
-def act(tx: Session, study: Study, verb: str, now: datetime, *, actor: str, reason: str = "") -> str:
-    """Do it; returns what was done, in words.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who wants it. reason: a sentence, of what is excluded; what is overruled is the reason in the books.
 
-    reason: a sentence, of what is excluded. What is overruled is the reason in the books.
-
-    Raises WrongState, ConfigurationError.
+    shown: how many of its films that person was shown here.
     """
-    if verb == "exclude" and not 0 < len(reason) <= LONGEST_REASON:
+
+    actor: str
+    reason: str = ""
+    shown: int = 0
+
+
+def act(tx: Session, study: Study, verb: str, now: datetime, order: Order) -> str:
+    """Do it; returns what was done, in words. Raises WrongState, ConfigurationError."""
+    if verb == "exclude" and not 0 < len(order.reason) <= LONGEST_REASON:
         raise ConfigurationError(f"Give a reason of 1 to {LONGEST_REASON} characters.")
-    return _DOERS[verb](tx, study, now, actor, reason)
+    return _DOERS[verb](tx, study, now, order)
 
 
 def _possible(found: Dossier) -> Iterator[str]:
@@ -117,30 +124,30 @@ def _possible(found: Dossier) -> Iterator[str]:
         yield "exclude"
 
 
-def _confirm(tx: Session, study: Study, now: datetime, actor: str, _reason: str) -> str:
-    worklist.confirm(tx, study, now, actor=actor)
+def _confirm(tx: Session, study: Study, now: datetime, order: Order) -> str:
+    worklist.confirm(tx, study, now, actor=order.actor, shown=order.shown)
     return "confirmed; it will be read"
 
 
-def _overrule(tx: Session, study: Study, now: datetime, actor: str, _reason: str) -> str:
+def _overrule(tx: Session, study: Study, now: datetime, order: Order) -> str:
     code = worklist.current_revision(tx, study).reason
-    return worklist.overrule(tx, study, code, now, actor=actor)
+    return worklist.overrule(tx, study, code, now, actor=order.actor, shown=order.shown)
 
 
-def _exclude(tx: Session, study: Study, now: datetime, actor: str, reason: str) -> str:
-    worklist.set_aside(tx, study, explanation=reason, now=now, actor=actor)
+def _exclude(tx: Session, study: Study, now: datetime, order: Order) -> str:
+    worklist.set_aside(tx, study, explanation=order.reason, now=now, actor=order.actor)
     return "excluded"
 
 
-Doer = Callable[[Session, Study, datetime, str, str], str]
+Doer = Callable[[Session, Study, datetime, Order], str]
 _DOERS: Final[MappingProxyType[str, Doer]] = MappingProxyType(
     {
-        "complete": lambda tx, study, now, actor, _: worklist.complete_now(tx, study, now, actor=actor),
+        "complete": lambda tx, study, now, order: worklist.complete_now(tx, study, now, actor=order.actor),
         "confirm": _confirm,
         "overrule": _overrule,
-        "release": lambda tx, study, now, actor, _: worklist.release_study(tx, study, now, actor=actor),
-        "requeue": lambda tx, study, now, actor, _: worklist.requeue(tx, study, now, actor=actor),
-        "reprocess": lambda tx, study, now, actor, _: worklist.reprocess(tx, study, now, actor=actor),
+        "release": lambda tx, study, now, order: worklist.release_study(tx, study, now, actor=order.actor),
+        "requeue": lambda tx, study, now, order: worklist.requeue(tx, study, now, actor=order.actor),
+        "reprocess": lambda tx, study, now, order: worklist.reprocess(tx, study, now, actor=order.actor),
         "exclude": _exclude,
     }
 )

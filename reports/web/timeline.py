@@ -25,8 +25,9 @@ WORDS: Final = MappingProxyType(
         "late-image": "An image came late and was kept; it is not read ({policy}).",
         "study-reopened": "Opened again as revision {revision}.",
         "study-held": "Held for a person: {reason}.",
-        "study-confirmed": "A person confirmed that the film may be read.",
-        "exclusion-overruled": "A person wanted it read although it was excluded: {reason}.",
+        "study-confirmed": "A person confirmed that the film may be read (films shown here before: {shown}).",
+        "exclusion-overruled": "A person wanted it read although it was excluded: {reason} (films shown here before: "
+        "{shown}).",
         "film-of-two-patients": "The same picture was found in the study of another patient.",
         "study-released": "Released, to use what came last. It had been held because of: {reason}.",
         "study-requeued": "A person asked for another try: {done}.",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.types import ASGIApp
@@ -19,10 +19,11 @@ from reports.tables import Report
 from tests.harness.axe import violations
 from tests.harness.node import wait_until
 from tests.harness.people import cookie_for
-from tests.harness.reading_room import ReadingRoom
+from tests.harness.reading_room import ReadingRoom, chest, with_pixels
 from tests.unit.agent.desk_of_readers import CARL, EDITED, service
 from tests.unit.agent.desk_of_readers import ready as look_at
 from tests.unit.agent.ward import now
+from tests.unit.reports import films
 
 SLOW = 60_000  # ms; a busy machine
 PRIORS = re.compile(r"/priors\.json")
@@ -224,14 +225,70 @@ def test_page_that_never_heard_of_the_other_tab_signs_at_the_second_press(
     expect(page.locator("#final")).to_be_visible()
 
 
+def held_study(room: ReadingRoom, **second: object) -> int:
+    """Number of a study that the gate holds. second: of the header of another film in it."""
+    while (earlier := room.take_reading()) is not None:  # what another test has let through
+        hold(room, earlier)
+    room.receive_film(BodyPartExamined=None)
+    if second:
+        study = room.ask(lambda tx: tx.scalars(select(Study).order_by(Study.id.desc()).limit(1)).one())
+        root = study.study_instance_uid
+        header = {"StudyInstanceUID": root, "SeriesInstanceUID": f"{root}.1", "SOPInstanceUID": f"{root}.1.2"}
+        whose = {"PatientID": study.patient_id, "AccessionNumber": study.accession_number}
+        room.receive(with_pixels(films.film(**header, **whose, **second), chest()))
+    hold(room, room.claim())
+    return room.ask(lambda tx: tx.scalars(select(func.max(Study.id))).one())
+
+
+def hold(room: ReadingRoom, claim: worklist.Claim) -> None:
+    words = "The body part is absent."
+    room.do(lambda tx: worklist.hold(tx, claim, reason="body-part-unknown", explanation=words, now=now()))
+
+
+def test_film_that_nobody_can_be_shown_holds_nobody_up_and_one_that_did_not_come_does(
+    room: ReadingRoom, base: str, page: Page
+) -> None:
+    number = held_study(room, NumberOfFrames=3)
+    failing = re.compile(rf"/film/{room.ask(lambda tx: tx.scalars(select(func.max(Instance.id))).one())}/preview")
+    page.route(failing, lambda route: route.abort())
+    page.goto(f"{base}/study/{number}")
+    expect(page.locator(".viewer-pane").nth(1).locator(".viewer-trouble")).to_contain_text("could not be fetched")
+    page.locator("#film .viewer-pane").first.evaluate("(pane) => pane.scrollIntoView({ block: 'center' })")
+    expect(page.locator("#film-told")).to_have_text(
+        "1 of 2 films were shown. Who has looked at it in the site's own viewer says so by a command: "
+        f"wetread study confirm '#{number}'"
+    )
+    expect(page.get_by_role("button", name="Let it be read")).to_be_disabled()
+
+    page.unroute(failing)
+    page.reload()
+    expect(page.locator(".viewer-pane").nth(1).locator(".viewer-trouble")).to_contain_text("3 frames")
+    page.locator("#film .viewer-pane").first.evaluate("(pane) => pane.scrollIntoView({ block: 'center' })")
+    expect(page.get_by_role("button", name="Let it be read")).to_be_enabled()
+    page.get_by_label("I looked").check()
+    page.get_by_role("button", name="Let it be read").click()
+    expect(page.locator("body")).to_contain_text("Done: Let it be read.")
+
+
+def test_held_study_is_let_through_by_nobody_whose_browser_shows_no_film(
+    room: ReadingRoom, base: str, browser: Browser
+) -> None:
+    number = held_study(room)
+    context = browser.new_context(java_script_enabled=False)
+    name, value = cookie_for(room.database, "rita")
+    context.add_cookies([{"name": name, "value": value, "url": base}])
+    page = context.new_page()
+    page.goto(f"{base}/study/{number}")
+
+    expect(page.get_by_role("button", name="Let it be read")).to_be_disabled()
+    expect(page.locator("#film")).to_contain_text(f"by a command: wetread study confirm '#{number}'")
+    context.close()
+
+
 def test_held_study_is_let_through_by_who_had_its_film_before_the_eyes(
     room: ReadingRoom, base: str, page: Page
 ) -> None:
-    room.receive_film(BodyPartExamined=None)
-    held = room.claim()
-    words = "The body part is absent."
-    room.do(lambda tx: worklist.hold(tx, held, reason="body-part-unknown", explanation=words, now=now()))
-    number = room.ask(lambda tx: tx.scalars(select(func.max(Study.id))).one())
+    number = held_study(room)
     film = re.compile(r"/(pixels|preview)$")
     page.route(film, lambda route: route.abort())
     page.goto(f"{base}/study/{number}")
@@ -258,3 +315,4 @@ def test_held_study_is_let_through_by_who_had_its_film_before_the_eyes(
     page.get_by_label("I looked").check()
     button.click()
     expect(page.locator("body")).to_contain_text("Done: Let it be read.")
+    expect(page.locator(".timeline")).to_contain_text("may be read (films shown here before: 1)")

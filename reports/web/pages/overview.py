@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -16,8 +18,10 @@ from dicom_node.errors import ConfigurationError, WetreadError
 from dicom_node.tables import Study
 from reports.web.alarms import alarms
 from reports.web.doors import visitor_of
-from reports.web.entries import actor_of, read_entries
-from reports.web.handling import ACTS, act, offered
+from reports.web.entries import Entries, actor_of, read_entries
+from reports.web.film import Shelved, shelf
+from reports.web.handling import ACTS, Order, act, offered
+from reports.web.looking import Looked, Unseen, looked
 from reports.web.rights import Right
 from reports.web.seen import seen
 from reports.web.site import Site
@@ -58,16 +62,25 @@ class _Pages:
         try:
             if ACTS[verb].sure and not entries.flag("sure"):
                 raise ConfigurationError(f"Not done. Check the box first: {ACTS[verb].sure}.")
+            eyes = self._looked(number, entries) if ACTS[verb].looks else None
             with self._site.database.write() as tx:
                 found = tx.get(Study, number) if number < 1 << 31 else None
                 if found is None:
                     raise HTTPException(404)
-                act(tx, found, verb, clock(tx), actor=actor_of(request), reason=entries.text("reason"))
+                shown = eyes.must_be_all(_films(tx, number)) if eyes else 0  # also of what has come just now
+                act(tx, found, verb, clock(tx), Order(actor_of(request), entries.text("reason"), shown))
         except WetreadError as error:
-            return self._show(request, fault=str(error), status=422)
+            return self._show(request, fault=error, status=422)
         return RedirectResponse(f"/study/{number}?done={verb}", status_code=303)
 
-    def _show(self, request: Request, *, fault: str = "", status: int = 200) -> Response:
+    def _looked(self, number: int, entries: Entries) -> Looked:
+        """What the person has had before the eyes, as the page says."""
+        with self._site.database.read() as tx:
+            films = _films(tx, number)
+        numbers = (one for one in entries.several("shown") if one.isascii() and one.isdecimal() and len(one) <= 9)
+        return looked(films, self._site.equipment.films, frozenset(int(one) for one in numbers))
+
+    def _show(self, request: Request, *, fault: WetreadError | None = None, status: int = 200) -> Response:
         not_ready = self._site.not_ready()
         with self._site.database.read() as tx:
             now = clock(tx)
@@ -81,6 +94,7 @@ class _Pages:
             found.standing.status in _MOVING and not film and request.query_params.get("refresh") != "off" and not fault
         )
         done = ACTS.get(request.query_params.get("done", ""))
+        command = next(iter(found.standing.commands), "wetread study confirm")
         return self._site.page(
             request,
             "study.html",
@@ -92,7 +106,17 @@ class _Pages:
             most_instances=MOST_INSTANCES,
             acts=acts,
             film=film,
-            fault=fault,
+            fault=str(fault or ""),
+            command=command,
+            elsewhere=isinstance(fault, Unseen),
             said=f"Done: {done.words}." if done else "",
             live=_LIVE_SECONDS if live else None,
         )
+
+
+def _films(tx: Session, number: int) -> Sequence[Shelved]:
+    """Raises HTTPException: there is no such study."""
+    found = shelf(tx, number)
+    if found is None:
+        raise HTTPException(404)
+    return found.films

@@ -4,12 +4,13 @@ const MAGIC = 0x4d4c4657; // "WFLM"
 const TRIES = 4; // where the server does not show films at this moment
 const BUSY_TRIES = 60; // where others are being decoded: that passes, and without the film nothing can be signed
 
-/** Why a film is not shown, in words for people. */
+/** Why a film is not shown, in words for people. isOfFilm: it is the film's own fault, and can be shown to nobody. */
 export class FilmFailure extends Error {
-  constructor(code, words) {
+  constructor(code, words, { isOfFilm = false } = {}) {
     super(words);
     this.name = "FilmFailure";
     this.code = code;
+    this.isOfFilm = isOfFilm;
   }
 }
 
@@ -93,7 +94,7 @@ async function ask(address, signal) {
     if (answer.ok || answer.status === 401) throw new FilmFailure("signed-out", "The session has ended. Sign in again to see the film.");
     const said = kind.startsWith("application/json") ? await answer.json() : {};
     const tries = said.code === "busy" ? BUSY_TRIES : TRIES;
-    if (answer.status !== 503 || tried >= tries) throw new FilmFailure(said.code ?? `http-${answer.status}`, said.detail ?? `The film could not be fetched (${answer.status}).`);
+    if (answer.status !== 503 || tried >= tries) throw new FilmFailure(said.code ?? `http-${answer.status}`, said.detail ?? `The film could not be fetched (${answer.status}).`, { isOfFilm: answer.status === 422 || answer.status === 410 });
     await new Promise((resolve) => setTimeout(resolve, 1000 * Number(answer.headers.get("Retry-After") ?? 1)));
   }
 }

@@ -11,7 +11,7 @@ const ARROW = 48; // CSS pixels
 
 /**
  * Events on `root`, all of which bubble: `film-preview-shown` and `film-shown` once their pixels were painted on a canvas
- * that is in sight, `film-failed` (detail.code, detail.words), `view-changed` (detail: what a person changed).
+ * that is in sight, `film-failed` (detail.code, detail.words, detail.isOfFilm), `view-changed` (detail: what a person changed).
  */
 export class Pane {
   constructor(painterName, label) {
@@ -57,7 +57,7 @@ export class Pane {
       if (signal.aborted) return;
       const words = error instanceof FilmFailure ? error.message : "The film cannot be shown by this browser. Use the site's viewer.";
       this.say(words);
-      this.tell("film-failed", { code: error.code ?? "broken", words });
+      this.tell("film-failed", { code: error.code ?? "broken", words, isOfFilm: Boolean(error.isOfFilm) });
       if (!(error instanceof FilmFailure)) throw error;
     }
   }

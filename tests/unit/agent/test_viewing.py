@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import termios
 import threading
+from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -71,6 +74,14 @@ def children() -> list[psutil.Process]:
     return found
 
 
+def unread(decoder: DecoderProcess) -> int:
+    """Bytes that were sent to the child and that it has not taken yet."""
+    assert decoder._pipe is not None
+    count = array("i", [0])
+    fcntl.ioctl(decoder._pipe.fileno(), termios.TIOCOUTQ, count)
+    return count[0]
+
+
 def test_the_products_of_a_film_come_from_another_process(room: FilmRoom) -> None:
     assert room.preview(DIGESTS[0]).content.startswith(b"\xff\xd8\xff")
     assert room.describe(DIGESTS[0])["view"] == "PA"
@@ -93,12 +104,13 @@ def test_a_child_that_is_killed_costs_nothing_but_time(room: FilmRoom) -> None:
 def test_a_child_killed_with_a_film_in_its_hands_is_an_error_of_that_request_alone(store: Path) -> None:
     room = FilmRoom(store, children=1)
     room.describe(DIGESTS[0])
-    (child,) = [one for one in children() if one.pid == room._bench._idle[0][0].pid]
+    decoder = room._bench._idle[0][0]
+    (child,) = [one for one in children() if one.pid == decoder.pid]
     child.suspend()
     wait_until(lambda: child.status() == psutil.STATUS_STOPPED, "the child to stand still")
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(room.preview, DIGESTS[0])
-        wait_until(lambda: room._bench._idle == [], "the child has the film")
+        wait_until(lambda: unread(decoder) > 0, "the child has the film")
         child.kill()
         with pytest.raises(FilmTrouble) as caught:
             asked.result(60)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from dicom_node.tables import AuditRow, Book, Revision
+from dicom_node import worklist
+from dicom_node.database import clock
+from dicom_node.files import stored_path
+from dicom_node.tables import AuditRow, Book, Instance, Revision, Study
+from reports.people import tokens
 from reports.people.rights import Role
 from tests.harness.morning import CLEAR, Morning
 from tests.harness.people import add_user, signed_in
@@ -46,7 +53,41 @@ def newest(room: ReadingRoom) -> Revision:
 
 
 def hold(room: ReadingRoom) -> None:
-    Morning(room, 1, "rita").held()
+    """A study of one film that can be shown; its number is 1, as that of the study."""
+    room.receive_film(BodyPartExamined=None)
+    held = room.claim()
+    words = "The body part is absent."
+    room.do(lambda tx: worklist.hold(tx, held, reason="body-part-unknown", explanation=words, now=clock(tx)))
+
+
+def another_film(room: ReadingRoom, content: bytes = b"") -> int:
+    """One more film of the study. content: what lies in the store; else it can be shown."""
+    with room.database.write() as tx:
+        first = tx.query(Instance).one()
+        payload = content or stored_path(room.desk.config.node.store_folder, first.digest).read_bytes() + b"\0\0"
+        digest = hashlib.sha256(payload).hexdigest()
+        path = stored_path(room.desk.config.node.store_folder, digest)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(payload)
+        values = {column.name: getattr(first, column.name) for column in Instance.__table__.columns}
+        added = Instance(**{**values, "id": None, "sop_instance_uid": f"{first.sop_instance_uid}.9", "digest": digest})
+        tx.add(added)
+        tx.flush()
+        return added.id
+
+
+def refused(room: ReadingRoom, client: TestClient, verb: str, **data: Any) -> str:
+    """Nothing was done, and why."""
+    before = room.events()
+    answer = client.post(f"/study/1/{verb}", data={"sure": "yes", **data})
+    assert answer.status_code == 422
+    assert [one for one in room.events() if one != "study-seen"] == [one for one in before if one != "study-seen"]
+    (fault,) = re.findall(r'<p class="fault" role="alert">(.*?)</p>', answer.text)
+    return html.unescape(str(fault))
+
+
+def trail(room: ReadingRoom, event: str) -> AuditRow:
+    return room.ask(lambda tx: tx.scalars(select(AuditRow).where(AuditRow.event == event)).one())
 
 
 def test_study_that_the_gate_holds_is_let_through_by_who_looked(room: ReadingRoom) -> None:
@@ -54,12 +95,61 @@ def test_study_that_the_gate_holds_is_let_through_by_who_looked(room: ReadingRoo
     rita = web(room, "rita")
     assert offers(rita.get("/study/1").text) == {"confirm", "exclude"}
 
-    done = rita.post("/study/1/confirm", data={"sure": "yes"})
+    done = rita.post("/study/1/confirm", data={"sure": "yes", "shown": "1"})
 
     assert (done.status_code, done.headers["location"]) == (303, "/study/1?done=confirm")
-    assert "Done: Let it be read." in rita.get("/study/1?done=confirm").text
-    row = room.ask(lambda tx: tx.scalars(select(AuditRow).where(AuditRow.event == "study-confirmed")).one())
-    assert row.actor == "person:rita"
+    page = rita.get("/study/1?done=confirm").text
+    assert "Done: Let it be read." in page
+    assert "(films shown here before: 1)" in page
+    row = trail(room, "study-confirmed")
+    assert (row.actor, row.detail) == ("person:rita", '{"shown": 1}')
+
+
+def test_nobody_says_to_have_looked_at_what_was_not_shown(room: ReadingRoom) -> None:
+    hold(room)
+    rita = web(room, "rita")
+    command = "says so by a command: wetread study confirm '#1'"
+    for numbers in ([], ["7"], ["x"], ["9" * 30]):  # nothing, a film of another study, none
+        fault = refused(room, rita, "confirm", shown=numbers)
+        assert "The film was not shown on this page" in fault
+        assert fault.endswith(command)
+
+    second = another_film(room)  # came after the page was opened
+    assert "1 of 2 films were shown" in refused(room, rita, "confirm", shown=["1"])
+    assert rita.post("/study/1/confirm", data={"sure": "yes", "shown": ["1", str(second)]}).status_code == 303
+    assert trail(room, "study-confirmed").detail == '{"shown": 2}'
+
+
+def test_film_that_can_be_shown_to_nobody_holds_nobody_up_but_is_no_look(room: ReadingRoom) -> None:
+    hold(room)
+    broken = another_film(room, b"no film")
+    rita = web(room, "rita")
+
+    assert "was not shown" in refused(room, rita, "confirm")
+    assert "1 of 2 films were shown" in refused(room, rita, "confirm", shown=[str(broken)])
+    assert rita.post("/study/1/confirm", data={"sure": "yes", "shown": "1"}).status_code == 303
+    assert trail(room, "study-confirmed").detail == '{"shown": 1}'
+
+
+def test_program_lets_no_film_be_read_whatever_it_may(room: ReadingRoom) -> None:
+    hold(room)
+    secret = f"{tokens.PREFIX}all"
+    with room.database.write() as tx:
+        tokens.add(tx, "ris", secret, tokens.SCOPES, expires_at=None, now=clock(tx), actor="person:test")
+    ris = TestClient(room.app, base_url="http://localhost:8080", headers={"Authorization": f"Bearer {secret}"})
+
+    for verb in ("confirm", "overrule"):
+        assert ris.post(f"/study/1/{verb}", data={"sure": "yes", "shown": "1"}).status_code == 403
+    assert "study-confirmed" not in room.events()
+
+
+def test_command_lets_it_be_read_and_the_trail_says_that_nothing_was_shown(room: ReadingRoom) -> None:
+    hold(room)
+
+    room.do(lambda tx: worklist.confirm(tx, tx.get_one(Study, 1), clock(tx), actor="person:root"))  # as `study confirm`
+
+    assert trail(room, "study-confirmed").detail == '{"shown": 0}'
+    assert "(films shown here before: 0)" in web(room, "rita").get("/study/1").text
 
 
 def test_who_says_to_have_looked_has_the_film_on_that_page(room: ReadingRoom) -> None:
@@ -73,16 +163,16 @@ def test_who_says_to_have_looked_has_the_film_on_that_page(room: ReadingRoom) ->
         words: "data-looks" in attributes for attributes, words in buttons.items() if "aria-describedby" in attributes
     }
     assert waits == {"Let it be read": True, "Take it out": False}
-    assert not any(
-        "disabled" in attributes for attributes in buttons
-    )  # that script closes them; without it the form works
-    assert 'data-command="wetread study confirm &#39;#1&#39;"' in page
+    closed = {words: " disabled" in attributes for attributes, words in buttons.items()}
+    assert (closed["Let it be read"], closed["Take it out"]) == (True, False)  # that script opens it
+    said = "The film needs JavaScript. Who has looked at it in the site's own viewer says so by a command: "
+    assert f'<p class="no-script">{said}wetread study confirm &#39;#1&#39;</p>' in page
 
 
 def test_confirmation_without_its_box_changes_nothing(room: ReadingRoom) -> None:
     hold(room)
 
-    answer = web(room, "rita").post("/study/1/confirm", data={})
+    answer = web(room, "rita").post("/study/1/confirm", data={"shown": "1"})
 
     assert answer.status_code == 422
     assert "Check the box first" in answer.text
@@ -94,21 +184,26 @@ def test_trainee_is_offered_neither_confirmation_nor_overruling(room: ReadingRoo
     tom = web(room, "tom")
 
     assert offers(tom.get("/study/1").text) == {"exclude"}
-    assert tom.post("/study/1/confirm", data={"sure": "yes"}).status_code == 403
-    assert tom.post("/study/1/overrule", data={"sure": "yes"}).status_code == 403
+    assert tom.post("/study/1/confirm", data={"sure": "yes", "shown": "1"}).status_code == 403
+    assert tom.post("/study/1/overrule", data={"sure": "yes", "shown": "1"}).status_code == 403
 
 
 @pytest.mark.parametrize("login", ["rita", "ada"])
 def test_exclusion_of_the_gate_is_overruled_by_its_code(room: ReadingRoom, login: str) -> None:
-    Morning(room, 1, "rita").excluded()
+    room.receive_film()
+    held = room.claim()
+    words = "The patient is under 18 years."
+    room.do(lambda tx: worklist.exclude(tx, held, reason="child", explanation=words, now=clock(tx)))
     client = web(room, login)
     assert offers(client.get("/study/1").text) == {"overrule", "reprocess"}
     assert 'id="film"' in client.get("/study/1").text
+    assert refused(room, client, "overrule").endswith("wetread study confirm '#1' --overrule child")
+    assert newest(room).number == 1
 
-    client.post("/study/1/overrule", data={"sure": "yes"})
+    client.post("/study/1/overrule", data={"sure": "yes", "shown": "1"})
 
     assert newest(room).number == 2
-    assert "exclusion-overruled" in room.events()
+    assert trail(room, "exclusion-overruled").detail == '{"reason": "child", "shown": 1}'
 
 
 def test_study_that_waits_is_taken_out_with_a_reason_and_not_without(room: ReadingRoom) -> None:
