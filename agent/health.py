@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from agent import broker, certificates, edge, schema
+from agent import broker, certificates, client_keys, edge, schema
 from agent.config import Config, unread_variables
 from agent.readers import READERS, demonstration_checkpoint
 from agent.transports import try_out
@@ -66,6 +66,7 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _time_zone(config.reports, datetime.now(UTC))
     yield _broker(config)
     yield from (Finding(*told) for told in certificates.examine(config, datetime.now(UTC)))
+    yield from (Finding(*told) for told in client_keys.examine(config))
     database = Database(config.node.database_url)
     try:
         schema.check(database)

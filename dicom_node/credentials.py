@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -16,8 +17,10 @@ from dicom_node.transports import Destination
 class Credential(BaseModel):
     """One entry of delivery.credentials: a bearer token, a user with a password, or where tokens are fetched.
 
-    The last are the client credentials of OAuth 2 (RFC 6749 4.4), for FHIR and webhooks; client_auth: how the secret is
-    shown there (2.3.1): as HTTP Basic, or in the body.
+    The last are the client credentials of OAuth 2 (RFC 6749 4.4), for FHIR and webhooks. client_auth: how we are known
+    there: by a secret (2.3.1), as HTTP Basic or in the body; or by an assertion that is signed with client_key, a PEM
+    file (private_key_jwt: RFC 7523, SMART Backend Services). client_key_id: what the server calls that key.
+    client_audience: whom the assertion is for; empty: token_url.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,7 +31,10 @@ class Credential(BaseModel):
     token_url: str = ""
     client_id: str = ""
     client_secret: SecretStr = SecretStr("")
-    client_auth: Literal["basic", "body"] = "basic"
+    client_auth: Literal["basic", "body", "private_key_jwt"] = "basic"
+    client_key: Path | None = None
+    client_key_id: str = ""
+    client_audience: str = ""
     scope: str = ""
 
     @model_validator(mode="after")
@@ -37,11 +43,24 @@ class Credential(BaseModel):
         given = [bool(self.token.get_secret_value()), bool(self.user), bool(self.token_url)]
         if sum(given) != 1:
             raise ValueError("needs either token, or user and password, or token_url, client_id and client_secret")
-        if self.token_url and not (self.client_id and self.client_secret.get_secret_value()):
-            raise ValueError("token_url needs client_id and client_secret")
+        self._must_be_known()
         if self.token_url and not keeps_secrets(self.token_url):
             raise ValueError("token_url must be https: the client's secret is not sent in clear")
         return self
+
+    def _must_be_known(self) -> None:
+        """A client has a secret or a key, never both, nor half of one. Raises ValueError."""
+        of_a_key = bool(self.client_key_id or self.client_audience or self.client_key)
+        secret = bool(self.client_secret.get_secret_value())
+        if self.client_auth != "private_key_jwt":
+            if self.token_url and not (self.client_id and secret):
+                raise ValueError("token_url needs client_id and client_secret")
+            if of_a_key:
+                raise ValueError('client_key, client_key_id and client_audience need client_auth = "private_key_jwt"')
+        elif not (self.token_url and self.client_id and self.client_key and self.client_key_id):
+            raise ValueError("private_key_jwt needs token_url, client_id, client_key (a file) and client_key_id")
+        elif secret:
+            raise ValueError("private_key_jwt has no client_secret: leave it out")
 
     @property
     def is_fetched(self) -> bool:

@@ -204,6 +204,21 @@ def test(ctx: click.Context, name: str, compares: bool, send: bool) -> None:
     click.echo(f"{name} {words}")
 
 
+@destination.command()
+@click.argument("credential")
+@click.pass_obj
+def jwks(surroundings: Surroundings, credential: str) -> None:
+    """Print the public key of a CREDENTIAL (private_key_jwt) as a JWK Set, for its token server to know us by."""
+    from reports.rest.assertion import read_key
+
+    config = config_of(surroundings)
+    must_know(config, credential)
+    chosen = config.delivery.credentials[credential]
+    if chosen.client_key is None:
+        raise ConfigurationError(f"delivery.credentials.{credential} has no client_key")
+    print_json({"keys": [read_key(chosen.client_key).public(chosen.client_key_id)]})
+
+
 def must_know(config: Config, credential: str) -> None:
     """Raises ConfigurationError where the configuration has no such credential."""
     known = config.delivery.credentials

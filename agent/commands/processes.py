@@ -135,12 +135,14 @@ def work(surroundings: Surroundings, debug_images: Path | None) -> None:
 @click.pass_obj
 def send(surroundings: Surroundings, threads: int) -> None:
     """Deliver documents: C-STORE to each destination, proof, back-off, dead letters."""
+    from agent import client_keys
     from dicom_node.associations import keep_identifiers_out_of_logs
     from dicom_node.sender import MOST_ANSWERS
     from dicom_node.terms import AS_THE_NODE
 
     config = _begin(surroundings)
     keep_identifiers_out_of_logs()
+    client_keys.tell(config)
     stop = loop.stop_on_signals()
     with open_database(config) as database:
         # One attempt at a peer without a patience of its own: where every thread waits longer, nothing is sent, and

@@ -2,7 +2,7 @@
 
 The client credentials grant (RFC 6749 4.4) is one request; the libraries that have it neither bound what the server
 answers nor fetch anew on 401, so it is written here, by the same `Caller` as everything else. No answer's words and no
-secret get into a message: only the error codes of RFC 6749 5.2.
+secret get into a message: only the error codes of RFC 6749 5.2. Who has no secret but a key signs: `assertion`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from secrets import token_urlsafe
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote_plus, urlencode
 
 from dicom_node.credentials import Credential, authorization, keeps_secrets
-from dicom_node.errors import SendFailure
+from dicom_node.errors import ConfigurationError, SendFailure
 from dicom_node.transports import Destination
+from reports.rest import assertion
 from reports.rest.calls import MAXIMUM_ANSWER, Answer, Caller
 
 _MARGIN: Final = 30.0  # seconds before its end a token is not used any more; at most a tenth of its life
@@ -57,11 +59,15 @@ class Authority:
         caller: Caller,
         *,
         monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+        new_jti: Callable[[], str] = token_urlsafe,
     ) -> None:
-        """credentials: by the name that a destination has for its own."""
+        """credentials: by the name that a destination has for its own. now: seconds since 1970. new_jti: 256 bits."""
         self._credentials = credentials
         self._caller = caller
         self._monotonic = monotonic
+        self._now = now
+        self._new_jti = new_jti
         self._tokens: dict[str, _Token] = {}
         self._storing = threading.Lock()  # never held while a server is asked
         self._fetching = MappingProxyType({name: threading.Lock() for name in credentials})
@@ -132,6 +138,21 @@ class Authority:
                 del self._tokens[to.credential]
         return True
 
+    def _form(self, to: Destination, credential: Credential) -> dict[str, str]:
+        """What a token is asked for with. Raises SendFailure where the key cannot be used."""
+        form = {"grant_type": "client_credentials"}
+        if credential.scope:
+            form["scope"] = credential.scope
+        if credential.client_auth == "body":
+            form |= {"client_id": credential.client_id, "client_secret": credential.client_secret.get_secret_value()}
+        if credential.client_auth == "private_key_jwt":
+            try:
+                said = assertion.signed(credential, now=self._now(), jti=self._new_jti())
+            except ConfigurationError as error:
+                raise SendFailure(f"no token for {to.name}: {error}") from None
+            form |= {"client_assertion_type": assertion.TYPE, "client_assertion": said}
+        return form
+
     def _fetch(self, to: Destination, credential: Credential) -> _Token:
         asked = self._monotonic()
         server = replace(to, name=f"the token server of {to.name}")
@@ -141,7 +162,7 @@ class Authority:
                 "POST",
                 credential.token_url,
                 headers=_head(credential),
-                content=_body(credential),
+                content=urlencode(self._form(to, credential)).encode("ascii"),
                 maximum=_MAXIMUM,
                 seconds=_PATIENCE,
             )
@@ -150,7 +171,7 @@ class Authority:
             raise
         said = _parsed(answer)
         if not answer.is_success:
-            raise SendFailure(f"{server.name} answered {answer.status}{_error(said)}: correct delivery.credentials")
+            raise SendFailure(f"{server.name} answered {answer.status}{_error(said)}: {_cure(credential)}")
         token, kind = said.get("access_token"), said.get("token_type")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             raise SendFailure(f"{server.name} answered {answer.status} without a token")
@@ -162,19 +183,10 @@ class Authority:
 
 def _head(credential: Credential) -> dict[str, str]:
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-    if credential.client_auth == "body":
+    if credential.client_auth != "basic":
         return headers
     both = f"{quote_plus(credential.client_id)}:{quote_plus(credential.client_secret.get_secret_value())}"
     return {**headers, "Authorization": f"Basic {base64.b64encode(both.encode()).decode()}"}
-
-
-def _body(credential: Credential) -> bytes:
-    form = {"grant_type": "client_credentials"}
-    if credential.scope:
-        form["scope"] = credential.scope
-    if credential.client_auth == "body":
-        form |= {"client_id": credential.client_id, "client_secret": credential.client_secret.get_secret_value()}
-    return urlencode(form).encode("ascii")
 
 
 def _parsed(answer: Answer) -> Mapping[str, Any]:
@@ -188,6 +200,12 @@ def _parsed(answer: Answer) -> Mapping[str, Any]:
 def _error(said: Mapping[str, Any]) -> str:
     error = said.get("error")
     return f" ({error})" if isinstance(error, str) and error in _ERRORS else ""
+
+
+def _cure(credential: Credential) -> str:
+    if credential.client_auth != "private_key_jwt":
+        return "correct delivery.credentials"
+    return "correct delivery.credentials; does it know our public key, and is this machine's clock right?"
 
 
 def _life(seconds: object) -> float:

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
@@ -26,17 +26,44 @@ SCRIPT = Path(__file__).with_name("oidc_provider.mjs")
 @contextmanager
 def provider(people: Mapping[str, Mapping[str, Any]], *, pages: str) -> Iterator[str]:
     """The issuer: `oidc-provider` on Node.js, with these people. pages: how the addresses of our pages begin."""
-    node = shutil.which("node")
-    assert node is not None, "install Debian's package nodejs"
-    port = free_port()
     client = {
         "client_id": CLIENT,
         "client_secret": SECRET,
         "redirect_uris": [f"{pages}/oidc/callback"],
         "post_logout_redirect_uris": [f"{pages}/sign-in"],
     }
+    with _running([client], people) as issuer:
+        yield issuer
+
+
+@contextmanager
+def token_server(keys: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """The issuer; tokens are had at /token by clients with these public keys (JWK), and judged at /token/introspection.
+
+    Who has the tokens judged is CLIENT with SECRET.
+    """
+    common = {"grant_types": ["client_credentials"], "redirect_uris": [], "response_types": []}
+    clients: list[dict[str, Any]] = [
+        {
+            **common,
+            "client_id": name,
+            "token_endpoint_auth_method": "private_key_jwt",
+            "token_endpoint_auth_signing_alg": key["alg"],
+            "jwks": {"keys": [key]},
+        }
+        for name, key in keys.items()
+    ]
+    with _running([*clients, {**common, "client_id": CLIENT, "client_secret": SECRET}], {}) as issuer:
+        yield issuer
+
+
+@contextmanager
+def _running(clients: Sequence[Mapping[str, Any]], people: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    node = shutil.which("node")
+    assert node is not None, "install Debian's package nodejs"
+    port = free_port()
     library = npm.modules() / "oidc-provider" / "lib" / "index.js"
-    settings = json.dumps({"port": port, "clients": [client], "people": people})
+    settings = json.dumps({"port": port, "clients": clients, "people": people})
     command = [node, str(SCRIPT), str(library), settings]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
