@@ -123,13 +123,18 @@ class StowTransport:
         identity.must_be_the_same(document, parcel, partial(self._studies, parcel), code=code)
 
     def _studies(self, parcel: Parcel, keys: Dataset) -> list[Dataset] | None:
-        """A search for one study (QIDO-RS); None where the service does not answer that. Raises SendFailure."""
+        """A search for one study (QIDO-RS); None where the service does not answer that. Raises SendFailure.
+
+        404 and a page for people say that no search is there, never that it has found nothing (PS3.18 10.6.3).
+        """
         wanted = {"StudyInstanceUID": str(keys.StudyInstanceUID), "includefield": "00100021"}  # others come anyway
         status, answer = self._ask(parcel, "GET", "/studies", {"Accept": _JSON}, params=wanted)
-        if status in {204, 404}:
+        if status == 204:
             return []
-        found = [_study(one) for one in answer if isinstance(one, dict)] if isinstance(answer, list) else []
-        return [one for one in found if one.StudyInstanceUID == keys.StudyInstanceUID] if status == 200 else None
+        if status != 200 or not isinstance(answer, list):
+            return None
+        found = [_study(one) for one in answer if isinstance(one, dict)]
+        return [one for one in found if one.StudyInstanceUID == keys.StudyInstanceUID]
 
     def fetch(self, parcel: Parcel, series_instance_uid: str) -> Dataset | None:
         """The instance as the service has it (WADO-RS, PS3.18 10.4); None where it has none. Raises SendFailure."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from email import message_from_bytes
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +23,7 @@ from dicom_node.kinds import Kind
 from dicom_node.tables import Way
 from dicom_node.transports import Destination
 from tests.harness.node import free_port
+from tests.harness.outbox import STUDY
 from tests.harness.parcels import destination, parcel
 
 CREDENTIALS = {
@@ -307,6 +309,36 @@ def test_search_that_fails_is_no_answer(service: Service, to: Destination, trans
     with pytest.raises(SendFailure, match="HTTP 503") as failure:
         transport.holds(parcel(to))
     assert not failure.value.may_be_there
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (200, [{"0020000D": {"vr": "UI", "Value": [STUDY]}}], [True]),
+        (200, [], [False]),
+        (204, None, [False]),
+        (200, b"<html>", []),
+        (404, None, []),
+        (503, None, []),
+    ],
+    ids=["there", "none", "no content", "a page", "no such service", "out of order"],
+)
+def test_only_a_search_that_found_nothing_says_that_a_study_is_not_there(
+    service: Service, to: Destination, transport: StowTransport, status: int, body: Any, told: list[bool]
+) -> None:
+    service.say(status, body)
+    heard: list[bool] = []
+
+    def hear(named: bool) -> int:
+        heard.append(named)
+        return int(not named)
+
+    asked = replace(parcel(replace(to, identity_check=True)), heard=hear)
+    with pytest.raises(SendFailure) if told == [False] else suppress(SendFailure):
+        transport.send(asked)
+
+    assert heard == told
+    assert [method for method, *_ in service.asked] == (["GET"] if told == [False] else ["GET", "POST"])
 
 
 def test_boundary_is_not_in_the_object(service: Service, to: Destination, transport: StowTransport) -> None:
