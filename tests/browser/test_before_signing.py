@@ -29,7 +29,6 @@ def opened(room: ReadingRoom, served: Callable[[ASGIApp], str], page: Page) -> C
     def open_(text: str = TEXT) -> Report:
         report = room.study(text=text)
         page.goto(f"{base}/study/{room.number(report)}/report")
-        # The answer about the PACS may say what stood before the film was shown, and bar the acts for a moment more.
         expect(page.locator("#pacs")).to_contain_text("There is no PACS to ask")
         expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
         return report

@@ -138,7 +138,9 @@ def reading(page: Page, address: str) -> Page:
           window.looks = 0;
           const look = async () => { window.looks += 1; return desk; };
           const { watch } = await import("/static/watch.js");
-          watch({ desk, calls: { base: "/study/7/report", look }, saving: { isPending: false }, follow: () => {} });
+          const { Answers } = await import("/static/answers.js");
+          const page = { desk, calls: { base: "/study/7/report", look }, answers: new Answers(look) };
+          watch({ ...page, saving: { isPending: false }, follow: () => {} });
         }"""
     )
     return page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
@@ -14,6 +14,9 @@ from reports.people.accounts import Particulars
 from reports.people.passwords import Hasher, Profile
 from reports.people.rights import Role
 from reports.people.sessions import Limits
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext
 
 CHEAP: Final = Profile(rounds=1, memory_kibibytes=64, lanes=1)
 PASSWORD: Final = "violet tractor under glass"
@@ -44,6 +47,12 @@ def cookie_for(database: Database, login: str, *, secure: bool = False) -> tuple
     with database.write() as tx:
         sessions.begin(tx, accounts.find(tx, login), token, Limits(), now=clock(tx))
     return "__Host-wetread" if secure else "wetread", token
+
+
+def sit_down(context: BrowserContext, database: Database, login: str, base: str) -> None:
+    """This person has signed in at `base`, in this browser. A session that the browser had there is replaced."""
+    name, value = cookie_for(database, login)
+    context.add_cookies([{"name": name, "value": value, "url": base}])
 
 
 def browser(app: ASGIApp, *, base_url: str = "http://localhost:8080") -> TestClient:

@@ -36,7 +36,7 @@ async function sign(page, act) {
     look: () => ({ title: SIGNING[wanted()], comparisons: [...(first ? [withFirst(page, first)] : []), withDraft(page)] }),
     password: act === "cosign",
     prepare: async () => {
-      if (Date.now() - Date.parse(page.desk.identity.at) > PACS_AGAIN) await page.askPacs();
+      if (Date.now() - Date.parse(page.desk.identity.at) > PACS_AGAIN) await page.pacs.ask();
       await page.prepare(act);
       await page.readNow();
       prepared = { act: wanted(), body: { ...page.words(), version: page.saving.version } };
@@ -74,18 +74,23 @@ function against({ isRead, chosen, reading }) {
 
 /** Somebody's newer words are there: the person sees them before anything is signed. */
 async function lost(page, error) {
-  if (error.code === "stale-version") page.take(await page.calls.look());
+  if (error.code === "stale-version") await page.answers.newest(() => page.calls.look(), (desk) => page.take(desk));
   throw error;
 }
 
 /** Do what nobody does unseen. The server forgets at an opening in another tab: it is told again before the next press. */
 async function sent(page, act, body) {
   try {
-    return await page.calls.post(act, body);
+    return await did(page, act, body);
   } catch (error) {
-    if (error.code === "not-shown") page.follow(await page.calls.look());
+    if (error.code === "not-shown") await page.refresh();
     throw error;
   }
+}
+
+/** Do it; gives what the server says then, or has said since. */
+function did(page, act, body) {
+  return page.answers.newest(() => page.calls.post(act, body));
 }
 
 async function reject(page) {
@@ -97,14 +102,14 @@ async function reject(page) {
     reason?.click();
     reason?.focus();
   };
-  const desk = await asking(dialog, (data) => page.calls.post("reject", {
+  const desk = await asking(dialog, (data) => did(page, "reject", {
     reason: data.get("reason") ?? "", words: data.get("words"), safety: data.get("safety") === "on",
   }), () => page.prepare("reject"));
   if (desk) ended(page, desk, "Rejected");
 }
 
 async function handOver(page) {
-  const desk = await asking($("ask-hand-over"), (data) => page.calls.post("hand-over", { to: Number(data.get("to")) }),
+  const desk = await asking($("ask-hand-over"), (data) => did(page, "hand-over", { to: Number(data.get("to")) }),
     () => page.prepare("hand-over"));
   if (desk) ended(page, desk, "Handed over");
 }
@@ -113,7 +118,7 @@ async function sendBack(page) {
   const desk = await wording($("ask-words"), {
     title: "Send back", explain: "The first signature lapses; it is a draft again. Say why.", button: "Send back",
     prepare: () => page.prepare("send-back"),
-    perform: (body) => page.calls.post("send-back", body),
+    perform: (body) => did(page, "send-back", body),
   });
   if (desk) ended(page, desk, "Sent back");
 }
@@ -155,7 +160,7 @@ async function withdraw(page) {
     title: "Withdraw the signed report", button: "Withdraw", safety: true, password: true, grave: true,
     explain: "Everybody who has it is told that it is taken back. Say why; nothing of the patient.",
     prepare: () => page.prepare("withdraw"),
-    perform: (body) => page.calls.post("withdraw", body),
+    perform: (body) => did(page, "withdraw", body),
   });
   if (desk) location.reload();
 }

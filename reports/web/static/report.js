@@ -2,6 +2,7 @@
 
 import { choosing, inWords } from "./acts.js";
 import { lines } from "./against.js";
+import { Answers } from "./answers.js";
 import { Autosave } from "./autosave.js";
 import { Calls, Refused } from "./calls.js";
 import { Chips } from "./chips.js";
@@ -11,8 +12,9 @@ import { Editor } from "./editor.js";
 import { showFilms } from "./film.js";
 import { keep, made } from "./keys.js";
 import { lately } from "./lately.js";
-import { clock, moment } from "./moments.js";
+import { moment } from "./moments.js";
 import { notice, say } from "./notice.js";
+import { isUnasked, Pacs } from "./pacs.js";
 import { Questions } from "./questions.js";
 import { bindKeys } from "./report_keys.js";
 import { Shown } from "./shown.js";
@@ -21,7 +23,6 @@ import { watch } from "./watch.js";
 
 const HEARTBEAT = 30_000; // ms; whoever has a report open is taken for gone after two minutes
 const READ_AFTER = 250; // ms after the last key
-const SOFT = /^The PACS has (?:not been asked yet|to be asked again)/u; // an act asks it first
 const SECTIONS = ["findings", "impression"];
 const $ = (id) => document.getElementById(id);
 const read = (id) => JSON.parse($(id).textContent);
@@ -32,6 +33,8 @@ class Page {
     this.reading = read("reading");
     this.chosen = { ...this.desk.chips };
     this.calls = new Calls(document.querySelector(".report").dataset.study, this.desk.report);
+    this.answers = new Answers(() => this.calls.look());
+    this.pacs = new Pacs($("pacs"), this);
     this.editors = Object.fromEntries(SECTIONS.map((name) =>
       [name, new Editor($(name), $(`${name}-behind`), this.desk.drafted[name])]));
     this.readOf = JSON.stringify(this.words()); // what `reading` is of
@@ -83,13 +86,14 @@ class Page {
 
   /** Show what the server says. The words in the editors are the person's; they are not touched. */
   render(desk) {
+    this.answers.shown();
     this.desk = desk;
     document.querySelector(".report").dataset.state = desk.state;
     const locked = Boolean(desk.obstacles.edit);
     for (const name of SECTIONS) $(name).readOnly = locked;
     if (!$("final")) $("writing").hidden = false;
     $("happened").textContent = desk.state === "DRAFT" && !desk.sentBack ? "" : desk.happened; // the notice says that it is a draft
-    this.strip(desk.identity);
+    this.pacs.show(desk.identity);
     $("told").replaceChildren(...told(desk, {
       open: () => this.open({ loud: true }),
       act: (name) => { void this.act(name); },
@@ -102,11 +106,6 @@ class Page {
     $("arrival").textContent = desk.arrival.words;
     $("arrival").className = `arrival ${desk.arrival.there ? "good" : "wait"}`;
     $("left").textContent = desk.left ? `${desk.left} more` : "nothing else waits";
-  }
-
-  strip({ outcome, words, at, blocks }) {
-    $("pacs").textContent = at ? `${words.replace(/\.$/u, "")}, ${clock(at)}` : words;
-    $("pacs").className = `pacs ${outcome === "same" ? "good" : blocks ? "bad" : "wait"}`;
   }
 
   buttons({ obstacles, state, beside, next, previous }) {
@@ -124,7 +123,7 @@ class Page {
     for (const button of document.querySelectorAll("[data-act]")) {
       const why = reasons[button.dataset.act] ?? "";
       button.hidden = !wanted[button.dataset.act];
-      button.setAttribute("aria-disabled", why && !SOFT.test(why) ? "true" : "false"); // it keeps the focus, and says why
+      button.setAttribute("aria-disabled", why && !isUnasked(why) ? "true" : "false"); // it keeps the focus, and says why
       button.title = why;
     }
     const main = beside ? "take-over" : second ? "cosign" : "sign";
@@ -245,7 +244,7 @@ class Page {
 
   /** The server has another text than the one that was edited here. Gives the version to go on with, or null. */
   async conflict() {
-    const desk = await this.calls.look();
+    const desk = await this.answers.newest(() => this.calls.look());
     const theirs = desk.text;
     const mine = this.words();
     const choice = SECTIONS.every((name) => theirs[name] === mine[name])
@@ -271,6 +270,7 @@ class Page {
 
   /** Show what the server says, and its words as well where they are newer than those here and all of these are saved. */
   follow(desk) {
+    if (desk.report !== this.calls.report) return; // a newer draft has replaced this one, which `watch` tells
     if (desk.version > this.saving.version && !this.saving.isPending) this.take(desk);
     else this.render(desk);
     void this.film.tell(); // opened anew, here or in another tab: the server has forgotten what this page shows
@@ -281,13 +281,12 @@ class Page {
   async open({ loud = false } = {}) {
     if (!this.desk.openable && !this.desk.adds) return;
     try {
-      const desk = await this.calls.post("open");
-      this.follow(desk);
+      const desk = await this.answers.newest(() => this.calls.post("open"), (now) => this.follow(now));
       if (!desk.mine) {
         if (loud) notice(`${desk.obstacles.edit} It is not free yet.`, { kind: "wait", stays: false });
         return;
       }
-      await Promise.all([this.restore(), this.askPacs()]);
+      await Promise.all([this.restore(), this.pacs.ask()]);
     } catch (error) {
       this.tell(error);
     }
@@ -312,14 +311,9 @@ class Page {
     return undefined;
   }
 
-  async askPacs() {
-    $("pacs").textContent = "Asking the PACS whose study this is";
-    try {
-      this.follow(await this.calls.post("identity"));
-    } catch (error) {
-      $("pacs").className = "pacs bad";
-      $("pacs").textContent = `The PACS was not asked: ${error.message}`;
-    }
+  /** Show the state as it is now. */
+  refresh() {
+    return this.answers.newest(() => this.calls.look(), (desk) => this.follow(desk));
   }
 
   beat() {
@@ -328,7 +322,7 @@ class Page {
       try {
         const { mine } = await this.calls.post("touch", {}, { unattended: true });
         if (!mine) {
-          this.follow(await this.calls.look());
+          await this.refresh();
           notice("Somebody else has taken this report over. What you typed stays here.", { kind: "wait" });
         }
       } catch (error) {
@@ -363,7 +357,7 @@ class Page {
   /** What a person asks for with a key or a button. Its dialog is there before the next key. */
   async act(name) {
     const why = this.reasons[name];
-    if (why && !SOFT.test(why)) {
+    if (why && !isUnasked(why)) {
       $("why").textContent = why;
       notice(why, { kind: "wait", stays: false });
       return;
@@ -377,7 +371,7 @@ class Page {
 
   /** Before an act is sent: the PACS was asked where it must be, and the server has what was typed. Throws why not. */
   async prepare(name) {
-    if (SOFT.test(this.reasons[name] ?? "")) await this.askPacs();
+    if (isUnasked(this.reasons[name] ?? "")) await this.pacs.ask();
     if (!(await this.saving.flush())) throw new Refused(0, { detail: "What you typed could not be saved; press again.", code: "unsaved" });
     const why = this.reasons[name];
     if (why) throw new Refused(0, { detail: why, code: "obstacle" });

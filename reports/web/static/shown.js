@@ -27,11 +27,11 @@ export class Shown {
 
   /** The server books it once for each opening, here or in another tab; this page shows it still. */
   async tell() {
-    const { desk } = this.page;
+    const { answers, calls, desk } = this.page;
     if (!this.#isSeen || this.#isTelling || desk.shown || !(desk.mine || desk.adds)) return;
     this.#isTelling = true;
     try {
-      this.page.follow(await this.page.calls.post("shown"));
+      await answers.newest(() => calls.post("shown"), (now) => this.page.follow(now));
     } catch (error) {
       this.page.tell(error);
     } finally {

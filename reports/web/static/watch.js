@@ -54,7 +54,9 @@ function waits({ open, mine, state, arrival }) {
 /** Look at the state, and show what is new. */
 async function compare(page) {
   const { report, open, mine } = page.desk;
-  const desk = await page.calls.look();
+  const desk = await page.answers.newest(() => page.calls.look(), (now) => {
+    if (!page.saving.isPending && now.report === report) page.follow(now);
+  });
   if (page.saving.isPending) return; // somebody types, and the answer is of before
   if (desk.report !== report) {
     if (!open || !mine) location.reload();
@@ -66,6 +68,5 @@ async function compare(page) {
     }
     return;
   }
-  page.follow(desk);
   if (open && !mine && desk.openable && !desk.holder && !keptForAnother(desk) && !page.isDone) await page.open();
 }

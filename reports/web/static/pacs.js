@@ -1,0 +1,57 @@
+/* Whose study the PACS says that this is: asked once at a time, told in the strip above the report. */
+
+import { clock } from "./moments.js";
+
+const SOFT = /^The PACS has (?:not been asked yet|to be asked again)/u; // an act asks it first
+
+/** Is this reason against an act one that asking the PACS may end? */
+export const isUnasked = (why) => SOFT.test(why);
+
+export class Pacs {
+  #asking = null;
+  #said = null; // in its own words, at the last answer
+  #fault = "";
+
+  /** strip: where it is told. page: the report page. */
+  constructor(strip, page) {
+    Object.assign(this, { strip, page });
+  }
+
+  /** What is known. */
+  show({ outcome, words, at, blocks }) {
+    if (this.#asking) return this.#tell("Asking the PACS whose study this is", this.strip.className);
+    if (this.#fault) return this.#tell(this.#fault, "pacs bad");
+    const said = at && at === this.#said?.at ? this.#said.words : words;
+    const kind = outcome === "same" ? "good" : blocks ? "bad" : "wait";
+    return this.#tell(at ? `${said.replace(/\.$/u, "")}, ${clock(at)}` : said, `pacs ${kind}`);
+  }
+
+  /** Ask it; who asks meanwhile waits for the same answer. */
+  ask() {
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = null;
+      this.show(this.page.desk.identity);
+    });
+    this.show(this.page.desk.identity);
+    return this.#asking;
+  }
+
+  async #ask() {
+    const { answers, calls } = this.page;
+    try {
+      await answers.newest(async () => {
+        const desk = await calls.post("identity");
+        this.#said = desk.identity;
+        return desk;
+      }, (desk) => this.page.follow(desk));
+      this.#fault = "";
+    } catch (error) {
+      this.#fault = `The PACS was not asked: ${error.message}`;
+    }
+  }
+
+  #tell(words, kind) {
+    this.strip.textContent = words;
+    this.strip.className = kind;
+  }
+}
