@@ -16,6 +16,7 @@ from dicom_node.database import Database
 from dicom_node.dicomweb import StowTransport
 from dicom_node.dimse import DimseTransport
 from dicom_node.errors import ConfigurationError, SendFailure
+from dicom_node.hosts import with_port
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Way
 from dicom_node.transports import Destination, Parcel, Transport
@@ -90,7 +91,7 @@ def try_out(config: Config, to: Destination) -> str:
 
 
 def _connect(config: Config, to: Destination) -> str:
-    where = f"{to.name} ({to.host}:{to.port})"
+    where = f"{to.name} ({with_port(to.host, to.port)})"
     try:
         mllp.connect(to, seconds=_CONNECT_SECONDS, tls=partial(client_context, config.hl7)).close()
     except ssl.SSLError as error:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from dicom_node.aet import likely_cause, typed
+from dicom_node.hosts import plain
 from dicom_node.terms import AS_THE_NODE, Terms
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
@@ -177,9 +178,9 @@ def _from_elsewhere(who: str, address: str, peer: Peer, house: House) -> Refusal
                 f"again: mend the name service, or wetread ae edit {typed(peer.ae_title)} --from {address}"
             )
             return Refusal(_TRANSIENT, _PRESENTATION, _CONGESTION, "host-lookup-failed", words)
-        admitted = networks(",".join(str(_plain(ipaddress.ip_address(one))) for one in found))
+        admitted = networks(",".join(found))
         known = f"its host {peer.host!r}"
-    if _is_address(address) and any(_plain(ipaddress.ip_address(address)) in network for network in admitted):
+    if _is_address(address) and any(ipaddress.ip_address(plain(address)) in network for network in admitted):
         return None
     words = (
         f"{who} may call from {known} only: another machine uses its name, or it has moved; "
@@ -189,13 +190,11 @@ def _from_elsewhere(who: str, address: str, peer: Peer, house: House) -> Refusal
 
 
 def networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    """Read `10.0.0.5,10.1.0.0/24`. Raises ValueError."""
-    return tuple(ipaddress.ip_network(word.strip()) for word in text.split(","))
+    """Read `10.0.0.5,10.1.0.0/24`; an address as an IPv6 socket shows it (`::ffff:10.0.0.5`) is that of IPv4.
 
-
-def _plain(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An IPv4 address that came over an IPv6 socket is itself."""
-    return getattr(address, "ipv4_mapped", None) or address
+    Raises ValueError.
+    """
+    return tuple(ipaddress.ip_network(plain(word.strip())) for word in text.split(","))
 
 
 def _wrong_called(caller: Caller, own_ae_titles: Sequence[str]) -> Refusal:

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 
 from dicom_node.errors import ConfigurationError, InvalidAETitle
+from dicom_node.hosts import with_port
 
 _REMOTE = re.compile(r"^(?P<title>.+)@(?P<host>\[[^\]]+\]|[^@:\s]+):(?P<port>\d{1,5})$")
 
@@ -48,8 +49,7 @@ class RemoteAddress:
         return cls(ae_title(found["title"]), found["host"].strip("[]"), port)
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.ae_title}@{host}:{self.port}"
+        return f"{self.ae_title}@{with_port(self.host, self.port)}"
 
 
 def typed(text: str) -> str:

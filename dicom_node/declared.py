@@ -16,6 +16,7 @@ from dicom_node import endpoints, peers
 from dicom_node.config import AETitle
 from dicom_node.destinations import in_words, kinds
 from dicom_node.errors import ConfigurationError
+from dicom_node.hosts import with_port
 from dicom_node.rules.book import Change
 from dicom_node.tables import Endpoint, Mode, Proof, RemoteAE, Retrieve, Way
 
@@ -150,7 +151,7 @@ def _services(tx: Session) -> Mapping[str, ServiceForm]:
         shared = ("name", "way", "mode", "proof", "notices", "credential", "comment")
         fields = {name: getattr(one, name) for name in shared}
         forms[one.name] = ServiceForm(
-            **fields, url=one.url or f"mllp://{one.host}:{one.port}", objects=_words(one.objects)
+            **fields, url=one.url or f"mllp://{with_port(one.host, one.port)}", objects=_words(one.objects)
         )
     return forms
 
@@ -196,7 +197,7 @@ def _meant(form: ServiceForm) -> ServiceForm:
     return form.model_copy(
         update={
             "way": where.way,
-            "url": where.url or f"mllp://{where.host}:{where.port}",
+            "url": where.url or f"mllp://{with_port(where.host, where.port)}",
             "proof": form.proof or endpoints.usual_proof(where.way),
         }
     )

@@ -15,6 +15,7 @@ from dicom_node import audit
 from dicom_node.credentials import keeps_secrets
 from dicom_node.destinations import check_notices, in_words, is_taken, kinds
 from dicom_node.errors import ConfigurationError, NotFound
+from dicom_node.hosts import with_port
 from dicom_node.tables import Endpoint, Mode, Proof, Way
 from dicom_node.worklist import known
 
@@ -175,7 +176,7 @@ def _audit(tx: Session, event: str, endpoint: Endpoint, now: datetime, actor: st
         actor=actor,
         destination=endpoint.name,
         way=endpoint.way.value,
-        address=endpoint.url or f"{endpoint.host}:{endpoint.port}",
+        address=endpoint.url or with_port(endpoint.host, endpoint.port),
         mode=endpoint.mode.value,
         proof=endpoint.proof.value,
         objects=endpoint.objects,

@@ -25,6 +25,7 @@ from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from dicom_node import files, tls
 from dicom_node.associations import ends_of
+from dicom_node.hosts import plain
 from dicom_node.pdu_socket import Handshakes, PDUSocket, TlsPDUSocket, Watch, shake_hands
 from dicom_node.terms import Terms
 
@@ -75,7 +76,8 @@ class _Server(ThreadedAssociationServer):
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         assert self.socket is not None
         connection, address = self.socket.accept()
-        return PDUSocket(connection, longest_data=self._longest, seconds=self._seconds), address
+        caller = (plain(address[0]), *address[1:])
+        return PDUSocket(connection, longest_data=self._longest, seconds=self._seconds), caller
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Runs in the connection's own thread: nobody else waits while hands are shaken."""

@@ -20,6 +20,7 @@ from dicom_node import checkpoint
 from dicom_node.associations import prompt_handlers
 from dicom_node.config import NodeConfig
 from dicom_node.errors import ConfigurationError, SendFailure
+from dicom_node.hosts import with_port
 from dicom_node.limits import LONGEST_ANSWER, Answers
 from dicom_node.pdu_socket import TlsPDUSocket
 from dicom_node.terms import AS_THE_NODE, Terms
@@ -69,7 +70,7 @@ class Address:
     @property
     def where(self) -> str:
         """The peer, for a sentence."""
-        return f"{self.peer_ae_title} at {self.host}:{self.port}"
+        return f"{self.peer_ae_title} at {with_port(self.host, self.port)}"
 
 
 def address_of(to: Destination, node: NodeConfig, *, seconds: float | None = None) -> Address:
@@ -229,7 +230,7 @@ def shown(status: int | None) -> str:
 def _excess(answers: Answers, address: Address, *, may_be_there: bool = False) -> SendFailure | None:
     if not answers.trouble:
         return None
-    words = f"{address.peer_ae_title} {answers.trouble}; is {address.host}:{address.port} a DICOM node?"
+    words = f"{address.peer_ae_title} {answers.trouble}; is {with_port(address.host, address.port)} a DICOM node?"
     return SendFailure(words, may_be_there=may_be_there)
 
 

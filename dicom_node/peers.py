@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import select
@@ -154,11 +155,15 @@ def _check_notices(peer: RemoteAE) -> None:
 
 def _networks(text: str) -> str:
     try:
-        return ",".join(str(network).removesuffix("/32").removesuffix("/128") for network in networks(text))
+        return ",".join(_short(network) for network in networks(text))
     except ValueError as error:
         raise ConfigurationError(
             f"{text!r} is not host, anywhere, or addresses and networks such as 10.0.0.5,10.1.0.0/24: {error}"
         ) from error
+
+
+def _short(network: IPv4Network | IPv6Network) -> str:
+    return str(network.network_address if network.num_addresses == 1 else network)
 
 
 def _audit(tx: Session, event: str, peer: RemoteAE, now: datetime, actor: str) -> None:

@@ -14,6 +14,7 @@ from agent.commands.session import as_json, config_of, open_database, person, pr
 from dicom_node import destinations, endpoints, worklist
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, NotFound, SendFailure
+from dicom_node.hosts import with_port
 from dicom_node.tables import Endpoint, Mode, Proof, Way
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def list_destinations(surroundings: Surroundings, as_json: bool) -> None:
             {
                 "name": to.name,
                 "way": to.way,
-                "address": to.url or f"{to.host}:{to.port}",
+                "address": to.url or with_port(to.host, to.port),
                 "mode": to.mode,
                 "proof": to.proof,
                 "objects": destinations.in_words(to.objects),

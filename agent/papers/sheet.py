@@ -8,6 +8,7 @@ from agent.papers.facts import Facts, name_of, rights_in_words
 from agent.papers.recipes import recipes
 from dicom_node import contexts
 from dicom_node.destinations import in_words
+from dicom_node.hosts import with_port
 from dicom_node.tables import Way
 from reports.handout import Block, Handout, Prose, Section, Table, Typed
 
@@ -66,7 +67,7 @@ def _peers(facts: Facts) -> Section:
     rows = tuple(
         (
             peer.ae_title,
-            f"{peer.host}:{peer.port}" if peer.host else "-",
+            with_port(peer.host, peer.port) if peer.host else "-",
             "yes" if peer.may_send else "no",
             "yes" if peer.send_to else "no",
             peer.own_ae_title or facts.ae_titles[0],

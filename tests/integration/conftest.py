@@ -38,9 +38,8 @@ def open_door(database: Database, tmp_path: Path) -> Iterator[OpenDoor]:
             with database.write() as tx:
                 for title in ("PACS", "CR1"):
                     tx.add(RemoteAE(ae_title=title, may_send=True))
-            fields = {"reserve_mebibytes": 1, **settings}
+            fields = {"bind_address": "127.0.0.1", "reserve_mebibytes": 1, **settings}
             config = NodeConfig(
-                bind_address="127.0.0.1",
                 port=free_port(),
                 data_folder=tmp_path / "data",
                 database="sqlite://",

@@ -17,7 +17,7 @@ from tests.harness.node import wait_until
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # test_turned_away has both
 
 
-def knock(port: int, calling: str, called: str) -> tuple[int, int, int] | None:
+def knock(port: int, calling: str, called: str, *, host: str = "127.0.0.1") -> tuple[int, int, int] | None:
     """Result, source and diagnostic of the rejection; None where there is an association."""
     rejections: list[tuple[int, int, int]] = []  # as they come: a fast one may escape pynetdicom's own notice
 
@@ -27,7 +27,7 @@ def knock(port: int, calling: str, called: str) -> tuple[int, int, int] | None:
 
     entity = AE(ae_title=calling)
     entity.add_requested_context(DX)
-    association = entity.associate("127.0.0.1", port, ae_title=called, evt_handlers=[(evt.EVT_PDU_RECV, look)])
+    association = entity.associate(host, port, ae_title=called, evt_handlers=[(evt.EVT_PDU_RECV, look)])
     if association.is_established:
         association.release()
         return None
@@ -101,3 +101,13 @@ def test_full_house_is_kept_as_well(open_door: OpenDoor) -> None:
         assert knock(door.port, "CR1", "WETREAD") == (2, 3, 2)
     (row,) = refused(door)
     assert (row.code, row.calling_ae_title) == ("too-many-associations", "CR1")
+
+
+def test_an_ipv6_port_knows_ipv4_callers_by_their_own_addresses(open_door: OpenDoor) -> None:
+    door = open_door(bind_address="::")
+    edit(door, "PACS", calls_from="127.0.0.1")
+    assert knock(door.port, "PACS", "WETREAD") is None
+    assert knock(door.port, "PACS", "WETREAD", host="::1") == (1, 1, 3)
+    assert knock(door.port, "STRANGER", "WETREAD") == (1, 1, 3)
+    told = wait_until(lambda: len(rows := refused(door)) == 2 and rows, "both refusals to be written", seconds=30)
+    assert {row.calling_ae_title: row.address for row in told} == {"PACS": "::1", "STRANGER": "127.0.0.1"}

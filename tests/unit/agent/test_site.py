@@ -48,6 +48,10 @@ url = "mllp://10.0.0.7:2575"
 mode = "hold"
 
 [[destinations]]
+name = "RIS6"
+url = "mllp://[2001:db8::7]:2575"
+
+[[destinations]]
 name = "FHIR"
 url = "https://fhir.example.org/fhir"
 
@@ -100,8 +104,9 @@ def test_first_file_makes_everything_and_says_so(desk: Desk) -> None:
         assert (pacs.dimse_timeout_seconds, pacs.maximum_pdu_size, pacs.retrieve) == (120, 16384, Retrieve.GET)
         assert (pacs.calls_from, pacs.identity_check, pacs.objects) == ("10.0.0.5,10.1.0.0/16", False, "basic-text,kos")
         assert endpoints.find(tx, "RIS").mode is Mode.HOLD
+        assert endpoints.find(tx, "RIS6").host == "2001:db8::7"
     events = desk.events()
-    assert (events.count("peer-added"), events.count("destination-added"), events.count("rule-added")) == (2, 2, 1)
+    assert (events.count("peer-added"), events.count("destination-added"), events.count("rule-added")) == (2, 3, 1)
 
 
 def test_what_is_exported_is_applied_without_a_change(desk: Desk) -> None:
@@ -111,9 +116,10 @@ def test_what_is_exported_is_applied_without_a_change(desk: Desk) -> None:
     assert desk.apply(SITE, "--prune").output == "no change\n"
     assert desk.export() == before
     assert desk.events() == events
+    assert 'url = "mllp://[2001:db8::7]:2575"' in before
     assert {name: len(tables) for name, tables in tomllib.loads(before).items()} == {
         "peers": 2,
-        "destinations": 2,
+        "destinations": 3,
         "rules": 1,
     }
 
@@ -158,12 +164,12 @@ def test_what_the_file_lacks_stays_until_it_is_pruned(desk: Desk) -> None:
     assert desk.apply(only_pacs, "--prune").output == "peers: - CR 1\n"
     with desk.database.read() as tx:
         assert peers.titles(tx) == ["PACS"]
-        assert len(tx.scalars(select(Endpoint)).all()) == 2, "the file has no section for them"
+        assert len(tx.scalars(select(Endpoint)).all()) == 3, "the file has no section for them"
 
 
 def test_dry_run_changes_nothing_and_leaves_no_trace(desk: Desk) -> None:
     done = desk.apply(SITE, "--dry-run", "--json")
-    assert [change["what"] for change in json.loads(done.output)["changes"]] == ["added"] * 5
+    assert [change["what"] for change in json.loads(done.output)["changes"]] == ["added"] * 6
     assert desk.export() == ""
     assert desk.events() == []
 

@@ -22,6 +22,7 @@ PEERS = (
     Peer("LOST", SEND, host="ct1.example", calls_from="host"),
     Peer("NEAR", SEND, calls_from="10.0.0.9,10.2.0.0/16,fd00::/8"),
     Peer("SAFE", SEND, must_use_tls=True),
+    Peer("PASTED", SEND, calls_from="::ffff:10.0.0.9"),
     Peer("TWO", SEND, maximum_associations=2),
 )
 HOUSE = House(
@@ -190,6 +191,8 @@ def test_known_peer_without_the_right_is_told_the_option_that_gives_it() -> None
         ("NEAR", "10.2.200.1", None),
         ("NEAR", "fd00::1", None),
         ("NEAR", "10.3.0.1", (1, 1, 3)),
+        ("PASTED", "::ffff:10.0.0.9", None),
+        ("PASTED", "10.0.0.9", None),
         ("NEAR", "", (1, 1, 3)),
         ("CR1", "192.0.2.1", None),
     ],

@@ -72,6 +72,23 @@ def test_forgotten_peer_is_gone(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("10.0.0.5/32, 2001:db8::7/128", "10.0.0.5,2001:db8::7"),
+        ("2001:db8::/32", "2001:db8::/32"),
+        ("::ffff:10.0.0.5", "10.0.0.5"),
+        ("10.1.0.0/24", "10.1.0.0/24"),
+    ],
+)
+def test_networks_are_kept_as_wide_as_they_were_typed(desk: Desk, typed: str, kept: str) -> None:
+    add(desk)
+    peer = desk.do(lambda tx: peers.edit(tx, "PACS", now=desk.now, actor="p", calls_from=typed))
+    assert peer.calls_from == kept
+    desk.do(lambda tx: peers.edit(tx, "PACS", now=desk.now, actor="p", calls_from=kept))
+    assert desk.ask(peers.as_callers)[0].calls_from == kept
+
+
+@pytest.mark.parametrize(
     ("wrong", "told"),
     [
         ({"dimse_timeout_seconds": -1}, "--dimse-timeout is up to 3600 seconds"),
