@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
 from agent.imaging.attributes import BROKEN, first
 from agent.imaging.impression import Impression
+from agent.imaging.lut import table_of
 from agent.imaging.stored import Stored, UndecodableImage, read
 
 __all__ = ["Curve", "Developed", "Film", "UndecodableImage", "curve_of", "develop", "digest_of", "render", "voi_lut"]
@@ -28,6 +28,8 @@ _LEAST_SPREAD: Final = 48  # gray levels that the film must use, its outermost p
 _SPIKE: Final = 0.01  # of the pixels in one extreme value: border, collimator or saturation, no anatomy
 _PERCENTILES: Final = (0.5, 99.5)
 _WIDE_8_BIT: Final = 96  # gray levels between those percentiles: made for display already
+
+_FARTHEST: Final = float(1 << 40)  # beyond any table
 
 _KINDS: Final = ("u1", "i1", "<u2", "<i2", "<u4", "<i4")
 
@@ -176,7 +178,7 @@ def _modality(table: NDArray[np.int64], header: pydicom.Dataset) -> tuple[_Value
     """Modality LUT or rescale (PS3.3 C.11.1)."""
     try:
         with np.errstate(all="ignore"):  # a slope of 1e400 gives no numbers, which is found below
-            values = np.asarray(apply_modality_lut(table, header), dtype=np.float64)
+            values = _rescaled(table, header)
     except BROKEN:
         return table.astype(np.float64), ("broken modality LUT or rescale ignored",)
     if not np.isfinite(values).all():
@@ -186,18 +188,37 @@ def _modality(table: NDArray[np.int64], header: pydicom.Dataset) -> tuple[_Value
     return values, ()
 
 
+def _rescaled(table: NDArray[np.int64], header: pydicom.Dataset) -> _Values:
+    items = header.get("ModalityLUTSequence")
+    if items:
+        signed = bool(table[0] < 0)
+        return table_of(items[0], signed=signed, little_endian=_is_little_endian(header)).look_up(table)
+    slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
+    if slope is None and intercept is None:
+        return table.astype(np.float64)
+    return np.asarray(table.astype(np.float64) * float(slope) + float(intercept))  # one alone is broken
+
+
+def _is_little_endian(header: pydicom.Dataset) -> bool:
+    return header.original_encoding[1] is not False
+
+
 def _scales(values: _Values, counts: NDArray[np.int64], stored: Stored) -> Iterator[_Scale]:
     """Ways to see the film, best first: VOI LUT, window, as it is (8 bits), percentiles."""
     header = stored.header
-    for build in (voi_lut, _window):
-        scale = build(values, header)
-        if scale is not None:
-            yield scale
+    looked_up, window = voi_lut(values, header), _window(values, header)
+    if looked_up is not None:
+        yield looked_up
+    broken = ("broken VOI LUT ignored",) if looked_up is None and header.get("VOILUTSequence") else ()
+    if window is not None:
+        yield replace(window, notes=broken + window.notes)
+        broken = ()
     low, high = _robust_range(values, counts)
     if stored.values.dtype.itemsize == 1 and high - low >= _WIDE_8_BIT and values.min() >= 0 and values.max() <= 255:
-        yield _curved(values, _between(0.0, 255.0), "no usable window; 8 bits shown as they are")
+        yield _curved(values, _between(0.0, 255.0), *broken, "no usable window; 8 bits shown as they are")
     if high > low:
-        yield _curved(values, _between(low, high), "no usable window; percentiles 0.5 and 99.5 of the film taken")
+        words = "no usable window; percentiles 0.5 and 99.5 of the film taken"
+        yield _curved(values, _between(low, high), *broken, words)
 
 
 def _between(low: float, high: float) -> Curve:
@@ -219,11 +240,14 @@ def voi_lut(values: _Values, header: pydicom.Dataset, index: int = 0) -> _Scale 
     if not header.get("VOILUTSequence"):
         return None
     try:
-        looked_up = apply_voi(np.rint(values).astype(np.int64), header, index).astype(np.float64)
-        full = float(2 ** int(header.VOILUTSequence[index].LUTDescriptor[2]) - 1)
+        signed = bool(values.min() < 0)
+        table = table_of(header.VOILUTSequence[index], signed=signed, little_endian=_is_little_endian(header))
     except BROKEN:
         return None
-    top = float(looked_up.max())
+    looked_up = table.look_up(np.rint(np.clip(values, -_FARTHEST, _FARTHEST)).astype(np.int64))
+    top, full = float(looked_up.max()), float((1 << table.bits) - 1)
+    if top > full:  # 8 bits declared, 16 used
+        return _Scale(looked_up / float((1 << int(top).bit_length()) - 1), ("VOI LUT wider than declared",))
     if top < full / 2:  # known of real devices: 16 bits declared, 12 used
         return _Scale(looked_up / top, ("VOI LUT narrower than declared",)) if top > 0 else None
     return _Scale(looked_up / full)
@@ -295,6 +319,8 @@ def _inverted(header: pydicom.Dataset) -> tuple[bool, tuple[str, ...]]:
         return True, ()
     if inverse:
         return True, ("Presentation LUT Shape INVERSE on MONOCHROME2: inverted once",)
+    if interpretation.startswith("MONOCHROME") and interpretation != "MONOCHROME2":
+        return False, ("Photometric Interpretation is no word of the standard; taken for MONOCHROME2",)
     return False, ()
 
 

@@ -6,6 +6,7 @@ Headers lie: every figure is checked against the bytes before memory is asked fo
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import (
@@ -25,6 +27,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
@@ -33,26 +36,38 @@ from pydicom.uid import (
 )
 
 from agent.imaging.attributes import BROKEN, drop_unreadable, value
+from agent.imaging.codestream import Codestream, examine
 from dicom_node.errors import WetreadError
 
 _LARGEST: Final = 100_000_000  # pixels; the largest films have 25 million
 _COLOR_SPREAD: Final = 16  # gray levels between the channels of one pixel; JPEG alone makes up to about ten
 _COLORED_SHARE: Final = 0.005  # of all pixels: a colored mark in a corner, not a colored picture
 
-# The fastest of the plug-ins that are installed, all of them bit-exact; pydicom's own order differs. For JPEG baseline
-# the one that survives broken streams: gdcm aborts its process on some.
+# Plug-ins in the order in which they are asked; what one refuses the next may take. The fastest first, all of them
+# bit-exact. For JPEG baseline the one that survives broken streams: gdcm aborts its process on some. pylibjpeg is asked
+# for no JPEG-LS: it makes a picture of streams that are damaged.
 _PLUGINS: Final = MappingProxyType(
     {
-        JPEGLSLossless: "pyjpegls",
-        JPEGLSNearLossless: "pyjpegls",
-        JPEG2000Lossless: "gdcm",
-        JPEG2000: "gdcm",
-        JPEGLossless: "gdcm",
-        JPEGLosslessSV1: "gdcm",
-        RLELossless: "pylibjpeg",
-        JPEGBaseline8Bit: "pillow",
+        JPEGLSLossless: ("pyjpegls", "gdcm"),
+        JPEGLSNearLossless: ("pyjpegls", "gdcm"),
+        JPEG2000Lossless: ("gdcm", "pylibjpeg"),
+        JPEG2000: ("gdcm", "pylibjpeg"),
+        JPEGLossless: ("gdcm", "pylibjpeg"),
+        JPEGLosslessSV1: ("gdcm", "pylibjpeg"),
+        RLELossless: ("pylibjpeg", "pydicom"),
+        JPEGBaseline8Bit: ("pillow", "pylibjpeg", "gdcm"),
+        JPEGExtended12Bit: ("pillow", "pylibjpeg", "gdcm"),
     }
 )
+
+# What is kept in cells of Bits Allocated, or decoded into such: Bits Stored says how much of them counts.
+_IN_CELLS: Final = frozenset(
+    {
+        *(ExplicitVRBigEndian, RLELossless, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless),
+        *(JPEGBaseline8Bit, JPEGExtended12Bit),
+    }
+)
+_RUST: Final = "pyo3_runtime"  # whose panics are no Exception
 
 # Everything in the header that decides what the picture looks like.
 _DECIDING: Final = (
@@ -142,7 +157,8 @@ def _decode(dataset: pydicom.Dataset, syntax: UID, notes: tuple[str, ...]) -> St
             return Stored(values, dataset, notes + more)
         if syntax != dataset.file_meta.get("TransferSyntaxUID"):
             dataset.file_meta.TransferSyntaxUID = syntax
-        values = _with_plugin(dataset, syntax)
+        values, more = _coded(dataset, syntax)
+        notes += more
         if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
             values = apply_color_lut(values, dataset)
         if values.ndim == 3:
@@ -153,7 +169,15 @@ def _decode(dataset: pydicom.Dataset, syntax: UID, notes: tuple[str, ...]) -> St
     except MemoryError as error:
         raise UndecodableImage("out-of-memory", "Decoding the image needs more memory than it may have.") from error
     except BROKEN as error:
-        raise UndecodableImage("undecodable", f"The pixel data cannot be decoded ({syntax.name}).") from error
+        raise _undecodable(syntax) from error
+    except BaseException as error:
+        if type(error).__module__ == _RUST:
+            raise _undecodable(syntax) from error
+        raise
+
+
+def _undecodable(syntax: UID) -> UndecodableImage:
+    return UndecodableImage("undecodable", f"The pixel data cannot be decoded ({syntax.name}).")
 
 
 def _is_plain(dataset: pydicom.Dataset, syntax: UID) -> bool:
@@ -166,13 +190,16 @@ def _plain(dataset: pydicom.Dataset) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Uncompressed gray pixels, five times faster than the general way."""
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     allocated = int(dataset.BitsAllocated)
-    if len(dataset.PixelData) < rows * columns * allocated // 8:
+    length = rows * columns * allocated // 8
+    if len(dataset.PixelData) < length:
         raise UndecodableImage("truncated-pixels", "The pixel data are shorter than the header says.")
+    notes = ("more pixel data than the header says; the rest left out",) if len(dataset.PixelData) > length + 1 else ()
     raw = np.frombuffer(dataset.PixelData, dtype=f"<u{allocated // 8}", count=rows * columns).reshape(rows, columns)
     stored = _whole_number(dataset, "BitsStored", allocated)
     high = _whole_number(dataset, "HighBit", stored - 1)
     signed = _whole_number(dataset, "PixelRepresentation", 0) == 1
-    return _unpack(raw, stored, high - stored + 1, signed=signed)
+    values, more = _unpack(raw, stored, high - stored + 1, signed=signed)
+    return values, notes + more
 
 
 def _unpack(raw: NDArray[Any], stored: int, shift: int, *, signed: bool) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -181,7 +208,9 @@ def _unpack(raw: NDArray[Any], stored: int, shift: int, *, signed: bool) -> tupl
     notes: tuple[str, ...] = ()
     if not (1 <= stored <= allocated and 0 <= shift <= allocated - stored):
         notes, stored, shift = ("bits stored and high bit contradict each other; not believed",), allocated, 0
-    if stored < allocated and not signed and _uses_bits_above(raw, stored + shift):
+    if shift and _is_brightness(raw & raw.dtype.type((1 << shift) - 1)):
+        notes, shift = ("pixel values lie below the high bit; high bit not believed",), 0
+    if stored < allocated and not signed and _is_brightness(raw >> raw.dtype.type(stored + shift)):
         notes, stored, shift = ("pixel values exceed the bits stored; bits stored not believed",), allocated, 0
     if stored == allocated:
         return (raw.view(f"<i{raw.dtype.itemsize}") if signed else raw), notes
@@ -191,23 +220,63 @@ def _unpack(raw: NDArray[Any], stored: int, shift: int, *, signed: bool) -> tupl
     return (raw >> raw.dtype.type(shift)) & raw.dtype.type((1 << stored) - 1), notes
 
 
-def _uses_bits_above(raw: NDArray[Any], end: int) -> bool:
-    """Whether so many pixels have bits above `end` that they are brightness and not an overlay or padding."""
-    if end >= raw.dtype.itemsize * 8:
-        return False
-    above = raw >> raw.dtype.type(end)
-    return bool(np.count_nonzero(above) > raw.size // 5 and np.unique(above[::8, ::8]).size > 2)
+def _is_brightness(beside: NDArray[Any]) -> bool:
+    """Whether so many pixels have bits beside those that count that they are no overlay or padding."""
+    return bool(np.count_nonzero(beside) > beside.size // 5 and np.unique(beside[::8, ::8]).size > 2)
 
 
-def _with_plugin(dataset: pydicom.Dataset, syntax: UID) -> NDArray[Any]:
+def _coded(dataset: pydicom.Dataset, syntax: UID) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Whatever is not plain: compressed, in color, or big-endian."""
+    told = _codestream(dataset) if syntax.is_encapsulated else None
+    if syntax not in _IN_CELLS or _whole_number(dataset, "SamplesPerPixel", 1) != 1:
+        return _with_plugin(dataset, syntax), ()
+    allocated = _whole_number(dataset, "BitsAllocated")
+    if told is not None:
+        allocated = 8 if told.bits <= 8 else 16  # gdcm ends its process where a header says more
+    whole = {"bits_allocated": allocated, "bits_stored": allocated, "pixel_representation": 0}
+    cells = _with_plugin(dataset, syntax, **whole, correct_unused_bits=False, apply_jls_sign_correction=False)
+    stored = _whole_number(dataset, "BitsStored", allocated)
+    high = _whole_number(dataset, "HighBit", stored - 1)
+    if told is not None and high >= told.bits:  # the picture has no such bits
+        high = stored - 1
+    notes: tuple[str, ...] = ()
+    if told is not None and stored < told.bits < allocated:
+        notes, stored, high = ("the compressed picture has more bits than the header says",), told.bits, told.bits - 1
+    signed = _whole_number(dataset, "PixelRepresentation", 0) == 1
+    raw = cells.astype(f"<u{allocated // 8}")
+    values, more = _unpack(raw, stored, high - stored + 1, signed=signed)
+    return values, notes + more
+
+
+def _codestream(dataset: pydicom.Dataset) -> Codestream | None:
+    """What the compressed picture says of itself. Raises UndecodableImage where it is not what the data set says."""
+    frames = list(generate_frames(dataset.PixelData, number_of_frames=1))
+    told = examine(frames[0])
+    if len(frames) > 1 or (told is not None and not told.is_alone):
+        raise UndecodableImage("multi-frame", "The object has several frames; a radiograph has one.")
+    if told is None:
+        return None
+    if not told.is_whole:
+        raise UndecodableImage("truncated-pixels", "The compressed picture ends too early.")
+    rows, columns = _whole_number(dataset, "Rows"), _whole_number(dataset, "Columns")
+    samples, allocated = _whole_number(dataset, "SamplesPerPixel", 1), _whole_number(dataset, "BitsAllocated")
+    if (told.rows or rows, told.columns, told.samples) != (rows, columns, samples) or told.bits > allocated:
+        raise UndecodableImage(
+            "broken-header",
+            f"The header says {rows} x {columns} pixels of {samples} x {allocated} bits, the compressed picture "
+            f"{told.rows} x {told.columns} of {told.samples} x {told.bits}.",
+        )
+    return told
+
+
+def _with_plugin(dataset: pydicom.Dataset, syntax: UID, **options: Any) -> NDArray[Any]:
+    """options: of pydicom's decoder, where the data set is not believed."""
     decoder = get_decoder(syntax)
-    plugin = _PLUGINS.get(syntax, "")
-    if plugin not in decoder.available_plugins:
-        return np.asarray(decoder.as_array(dataset)[0])
-    try:
-        return np.asarray(decoder.as_array(dataset, decoding_plugin=plugin)[0])
-    except BROKEN:
-        return np.asarray(decoder.as_array(dataset)[0])  # slower plug-ins forgive other defects
+    plugins = [one for one in _PLUGINS.get(syntax, ()) if one in decoder.available_plugins]
+    for plugin in plugins[:-1]:
+        with suppress(*BROKEN):
+            return np.asarray(decoder.as_array(dataset, decoding_plugin=plugin, **options)[0])
+    return np.asarray(decoder.as_array(dataset, decoding_plugin=plugins[-1] if plugins else "", **options)[0])
 
 
 def _gray(colors: NDArray[Any]) -> NDArray[np.uint8]:
