@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Route, expect
 from starlette.types import ASGIApp
 
 from reports.tables import Report, ReportState
-from tests.harness.people import cookie_for, signed_in
+from tests.harness.people import seat, signed_in
 from tests.harness.reading_room import TEXT, ReadingRoom
 
 SLOW = 60_000  # ms; a busy machine
@@ -21,8 +21,7 @@ def opened(room: ReadingRoom, served: Callable[[ASGIApp], str], page: Page) -> C
     """Opens a new draft before Rita; the film was shown, the PACS was asked."""
     room.end_all()
     base = served(room.app)
-    name, value = cookie_for(room.database, "rita")
-    page.context.add_cookies([{"name": name, "value": value, "url": base}])
+    seat(page.context, room.database, "rita", base)
     page.context.set_default_timeout(SLOW)
     expect.set_options(timeout=SLOW)
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from dicom_node.rules.tables import Late
 from reports.tables import Report, ReportState
-from tests.harness.people import cookie_for
+from tests.harness.people import seat
 from tests.harness.reading_room import ReadingRoom
 from tests.unit.agent.desk_of_readers import CARL, EDITED, ready, service
 from tests.unit.agent.ward import now
@@ -35,8 +35,7 @@ def beside(room: ReadingRoom) -> tuple[Report, Report]:
 def opened(room: ReadingRoom, beside: tuple[Report, Report], served: Callable[[ASGIApp], str], page: Page) -> Page:
     """Rita has the draft before her, the film was shown, the PACS was asked."""
     base = served(room.app)
-    name, value = cookie_for(room.database, "rita")
-    page.context.add_cookies([{"name": name, "value": value, "url": base}])
+    seat(page.context, room.database, "rita", base)
     page.context.set_default_timeout(SLOW)
     expect.set_options(timeout=SLOW)
     second = beside[1]

@@ -17,7 +17,7 @@ from reports.signoff.tables import WorkingCopy
 from reports.tables import Report
 from tests.harness.axe import violations
 from tests.harness.node import wait_until
-from tests.harness.people import PASSWORD, cookie_for, signed_in
+from tests.harness.people import PASSWORD, seat, signed_in
 from tests.harness.reading_room import ReadingRoom
 from tests.unit.agent.ward import now
 
@@ -34,9 +34,7 @@ class Day:
         self._browser = browser
 
     def sit_down(self, page: Page, login: str) -> Page:
-        name, value = cookie_for(self.room.database, login)
-        page.context.clear_cookies()
-        page.context.add_cookies([{"name": name, "value": value, "url": self.base}])
+        seat(page.context, self.room.database, login, self.base)
         page.context.set_default_timeout(SLOW)
         expect.set_options(timeout=SLOW)
         return page

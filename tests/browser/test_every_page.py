@@ -18,11 +18,11 @@ from starlette.types import ASGIApp
 
 from tests.harness import axe
 from tests.harness.gallery import SCENES, Gallery, Scene
-from tests.harness.people import cookie_for
+from tests.harness.people import seat
 
 NO_PAGE = re.compile(
     r"/(healthz|readyz|metrics|events|static/.*|go|worklist/rows|report/next|account/who|oidc/(begin|callback)"
-    r"|api/v1/.+|film/.*|study/\{number:int\}/(films\.json|report/(desk|questions))|.*\.(csv|toml)|sheet\.\{form\})"
+    r"|api/v1/.+|film/.*|study/\{number:int\}/(films\.json|priors\.json|report/(desk|questions))|.*\.(csv|toml)|sheet\.\{form\})"
 )
 GRADING = "/grading"  # has a node of its own
 ALIKE = {"badge", "worklist-all", "worklist-nothing", "study-held", "sign-in-provider", "error-500", "no-users"} | {
@@ -59,8 +59,7 @@ class Walk:
         self._contexts.append(context)
         context.set_default_timeout(SLOW)
         if whose:
-            name, value = cookie_for(self._gallery.database(node), whose)
-            context.add_cookies([{"name": name, "value": value, "url": self._serve(node)}])
+            seat(context, self._gallery.database(node), whose, self._serve(node))
         return context.new_page()
 
     def close(self) -> None:

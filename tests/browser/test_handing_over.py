@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from reports.people.rights import Role
 from reports.signoff.tables import WorkingCopy
-from tests.harness.people import add_user, cookie_for, signed_in
+from tests.harness.people import add_user, seat, signed_in
 from tests.harness.reading_room import ReadingRoom
 
 SLOW = 60_000  # ms; a busy machine
@@ -34,8 +34,7 @@ def test_draft_that_is_handed_to_a_colleague_is_taken_by_a_press_alone(
     handing = signed_in(room.app, room.database, "rita")
     assert handing.post(f"{address}/hand-over", json={"report": report.id, "to": carl}).status_code == 200
     base = served(room.app)
-    name, value = cookie_for(room.database, "rita")
-    page.context.add_cookies([{"name": name, "value": value, "url": base}])
+    seat(page.context, room.database, "rita", base)
     page.set_default_timeout(SLOW)
     expect.set_options(timeout=SLOW)
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from reports.tables import Report
 from tests.harness.node import wait_until
-from tests.harness.people import sit_down
+from tests.harness.people import seat
 from tests.harness.reading_room import ReadingRoom
 
 SLOW = 60_000  # ms; a busy machine
@@ -58,7 +58,7 @@ def base(room: ReadingRoom, served: Callable[[ASGIApp], str], page: Page) -> str
     """Where the room is served; Rita sits at `page`."""
     room.end_all()
     address = served(room.app)
-    sit_down(page.context, room.database, "rita", address)
+    seat(page.context, room.database, "rita", address)
     page.context.set_default_timeout(SLOW)
     expect.set_options(timeout=SLOW)
     return address

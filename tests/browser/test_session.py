@@ -22,7 +22,7 @@ from reports.people.tables import Account, Attendance
 from reports.web import Equipment, Premises, make_app
 from reports.web.entrance import Entrance
 from tests.harness.axe import violations
-from tests.harness.people import CHEAP, PASSWORD, add_user, cookie_for
+from tests.harness.people import CHEAP, PASSWORD, add_user, seat
 
 SLOW = 60_000  # ms; a busy machine
 
@@ -41,10 +41,7 @@ class Practice:
     def sit_down(self, page: Page) -> None:
         page.set_default_timeout(SLOW)
         expect.set_options(timeout=SLOW)
-        name, value = cookie_for(self.database, "kim")
-        page.context.add_cookies(
-            [{"name": name, "value": value, "url": self.base, "httpOnly": True, "sameSite": "Strict"}]
-        )
+        seat(page.context, self.database, "kim", self.base)
 
     def end_sessions(self) -> None:
         with self.database.write() as tx:

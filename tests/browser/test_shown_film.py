@@ -18,7 +18,7 @@ from reports.signoff.tables import FilmShown
 from reports.tables import Report
 from tests.harness.axe import violations
 from tests.harness.node import wait_until
-from tests.harness.people import cookie_for
+from tests.harness.people import seat
 from tests.harness.reading_room import ReadingRoom, chest, with_pixels
 from tests.unit.agent.desk_of_readers import CARL, EDITED, service
 from tests.unit.agent.desk_of_readers import ready as look_at
@@ -35,8 +35,7 @@ def base(room: ReadingRoom, served: Callable[[ASGIApp], str], page: Page) -> str
     """Where the room is served; Rita sits at `page`."""
     room.end_all()
     address = served(room.app)
-    name, value = cookie_for(room.database, "rita")
-    page.context.add_cookies([{"name": name, "value": value, "url": address}])
+    seat(page.context, room.database, "rita", address)
     page.add_init_script(
         "window.painted = []; addEventListener('film-shown', ({ detail }) => window.painted.push(detail.id), true)"
     )
@@ -275,8 +274,7 @@ def test_held_study_is_let_through_by_nobody_whose_browser_shows_no_film(
 ) -> None:
     number = held_study(room)
     context = browser.new_context(java_script_enabled=False)
-    name, value = cookie_for(room.database, "rita")
-    context.add_cookies([{"name": name, "value": value, "url": base}])
+    seat(context, room.database, "rita", base)
     page = context.new_page()
     page.goto(f"{base}/study/{number}")
 

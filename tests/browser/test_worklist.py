@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from reports.people.rights import Role
 from reports.tables import Event
 from tests.harness.morning import CLEAR, DEVICES, PNEUMOTHORAX, Morning
-from tests.harness.people import add_user, cookie_for
+from tests.harness.people import add_user, seat
 from tests.harness.reading_room import ReadingRoom
 from tests.unit.agent.desk_of_readers import service
 from tests.unit.agent.ward import now
@@ -44,13 +44,8 @@ def morning(room: ReadingRoom) -> Morning:
 def address(room: ReadingRoom, morning: Morning, page: Page, served: Callable[[ASGIApp], str]) -> str:
     """Of the pages; `page` is signed in there."""
     url = served(room.app)
-    come_in(room, page, url)
+    seat(page.context, room.database, "rita", url)
     return url
-
-
-def come_in(room: ReadingRoom, page: Page, url: str) -> None:
-    name, value = cookie_for(room.database, "rita")
-    page.context.add_cookies([{"name": name, "value": value, "url": url}])
 
 
 def picked(page: Page) -> str | None:
@@ -221,7 +216,7 @@ def test_every_state_fits_the_screen(
     context = browser.new_context(viewport={"width": width, "height": width * 9 // 16})
     page = context.new_page()
     page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-    come_in(room, page, url)
+    seat(page.context, room.database, "rita", url)
 
     for path in ("/?show=drafts", "/?show=all", "/study/1"):
         page.goto(url + path)

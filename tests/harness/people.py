@@ -49,10 +49,10 @@ def cookie_for(database: Database, login: str, *, secure: bool = False) -> tuple
     return "__Host-wetread" if secure else "wetread", token
 
 
-def sit_down(context: BrowserContext, database: Database, login: str, base: str) -> None:
+def seat(context: BrowserContext, database: Database, login: str, base: str) -> None:
     """This person has signed in at `base`, in this browser. A session that the browser had there is replaced."""
     name, value = cookie_for(database, login)
-    context.add_cookies([{"name": name, "value": value, "url": base}])
+    context.add_cookies([{"name": name, "value": value, "url": base, "httpOnly": True, "sameSite": "Strict"}])
 
 
 def browser(app: ASGIApp, *, base_url: str = "http://localhost:8080") -> TestClient:

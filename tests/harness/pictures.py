@@ -26,7 +26,7 @@ from dicom_node.tables import Proof
 from reports.people.rights import Role
 from tests.harness.gallery import SCENES, Gallery, Scene
 from tests.harness.node import wait_until
-from tests.harness.people import add_user, cookie_for
+from tests.harness.people import add_user, seat
 from tests.harness.reading_room import ReadingRoom
 
 LARGEST = 120_000  # bytes of a picture
@@ -80,10 +80,9 @@ def halves(light: Image.Image, dark: Image.Image) -> Image.Image:
 
 def sit_down(browser: Browser, room: ReadingRoom, base: str, size: tuple[int, int], scheme: str) -> Page:
     """Rita at a screen of this size."""
-    name, value = cookie_for(room.database, "rita")
     width, height = size
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
-    context.add_cookies([{"name": name, "value": value, "url": base}])
+    seat(context, room.database, "rita", base)
     return context.new_page()
 
 
@@ -124,8 +123,7 @@ def show(browser: Browser, gallery: Gallery, scene: Scene, base: str, scheme: st
     context = browser.new_context(viewport={"width": 1280, "height": scene.height}, color_scheme=scheme)  # type: ignore[arg-type]
     context.set_default_timeout(60_000)
     if scene.whose:
-        name, value = cookie_for(gallery.database(scene.node), scene.whose)
-        context.add_cookies([{"name": name, "value": value, "url": base}])
+        seat(context, gallery.database(scene.node), scene.whose, base)
     gallery.beat()
     page = context.new_page()
     page.goto(base + gallery.path(scene))

@@ -191,7 +191,7 @@ def test_every_look_is_in_the_audit_trail(room: ReadingRoom) -> None:
     assert room.events().count("study-seen") == 1
 
 
-@pytest.mark.parametrize("address", ["report/desk", "report/questions", "films.json"])
+@pytest.mark.parametrize("address", ["report/desk", "report/questions", "films.json", "priors.json"])
 def test_every_way_to_the_words_and_films_is_a_look(room: ReadingRoom, address: str) -> None:
     number = room.number(room.study())
     client = signed_in(room.app, room.database, "rita")
