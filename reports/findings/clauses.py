@@ -16,7 +16,10 @@ _REACH_OF_ABOUT: Final = 6
 _QUALIFIES: Final = frozenset({"restart", "side", "severity", "suggested_after", "subject"})
 _REACH_OF_A_CLAUSE: Final = 10  # phrases
 _REACH_OF_A_VERB: Final = 4  # tokens from a finding to what is said of it
+_STATED: Final = frozenset({"finding", "subject", "normality", "predicate"})
+_REACH_OF_A_SIDE: Final = 3  # tokens: "left, but not"
 _MODIFIES: Final = frozenset({"restart", "side", "severity", "restriction", "predicate", "begins", "perhaps_begins"})
+_LEADS: Final = frozenset({*_MODIFIES, "absent_after", "uncertain_after", "nothing"})
 
 
 def opens_a_clause(items: Sequence[Item], number: int, *, listed: bool) -> bool:
@@ -56,6 +59,69 @@ def ends_a_clause(items: Sequence[Item], number: int, length: int) -> bool:
     return last + 1 == length or any(one.kind == "join" and one.first == last + 1 for one in behind)
 
 
+def answers(items: Sequence[Item], number: int) -> bool:
+    """Has this negation behind a colon nothing to deny behind it: "pneumothorax: no", "pneumothorax: no evidence"?"""
+    for place in range(number + 1, min(number + _REACH_OF_A_CLAUSE, len(items))):
+        following = items[place]
+        if following.kind in _STATED:
+            behind = items[place + 1] if place + 1 < len(items) else None
+            return behind is not None and behind.kind == "colon" and behind.first == following.last + 1
+        if following.kind in {"stop", "join", "colon", "aside"}:
+            return True
+    return True
+
+
+def repeats(items: Sequence[Item], number: int, concept: str) -> bool:
+    """Does the next finding name what the heading before this negation names?"""
+    behind = (one.value for one in items[number + 1 : number + _REACH_OF_A_CLAUSE] if one.kind == "finding")
+    return next(behind, "") == concept
+
+
+def goes_on_as_a_list(items: Sequence[Item], number: int) -> bool:
+    """Does an "or" or "and" follow this dash?"""
+    behind = items[number + 1 : number + 2]
+    return bool(behind) and behind[0].kind in {"list", "either", "join"} and behind[0].first == items[number].last + 1
+
+
+def is_of_the_other_side(items: Sequence[Item], number: int) -> bool:
+    """Does this negation take one side from what the other has: "left but no right effusion"?"""
+    first = items[number].first
+    before = [one for one in items[max(0, number - 5) : number] if first - _REACH_OF_A_SIDE <= one.last < first]
+    behind = [one for one in items[number + 1 : number + 3] if one.first > items[number].last]
+    if not behind or len(before) < 2 or before[-1].kind not in {"stop", "join"}:
+        return False
+    sides = {one.value for one in (*before, behind[0]) if one.kind == "side"}
+    return behind[0].kind == "side" and len(sides) > 1
+
+
+def begins_with_resolved(items: list[Item], number: int) -> bool:
+    """Is "resolved" said of what follows: "improved edema, resolved effusion"?"""
+    item = items[number]
+    twins = [place for place, one in enumerate(items[number : number + 3], number) if one[2:] == item[2:]]
+    forward = [place for place in twins if items[place].kind == "absent_after"]
+    return bool(forward) and leads_to_a_finding(items, twins[-1])
+
+
+def begins_a_statement(items: Sequence[Item], number: int) -> bool:
+    """Does what follows a dash name a finding of its own before it says anything: "- pneumothorax not seen"?"""
+    for following in items[number + 1 : number + _REACH_OF_A_CLAUSE]:
+        if following.kind in _STATED:
+            return following.kind != "predicate"
+        if following.kind not in _LEADS:
+            return False
+    return False
+
+
+def names_a_side(items: Sequence[Item], number: int) -> bool:
+    """Do only a size and a side follow this comma: "no pneumothorax on the right, small on the left"?"""
+    kinds = []
+    for following in items[number + 1 : number + _REACH_OF_A_CLAUSE]:
+        if following.kind in {"join", "stop"}:
+            break
+        kinds.append(following.kind)
+    return "severity" in kinds and "side" in kinds and set(kinds) <= {"severity", "side", "restart"}
+
+
 def names_an_exception(items: Sequence[Item], number: int) -> bool:
     """Does a finding follow the words "except" or "other than" before the next clause?"""
     for following in items[number + 1 : number + _REACH_OF_A_CLAUSE]:
@@ -80,7 +146,7 @@ def leads_to_a_predicate(items: list[Item], number: int) -> bool:
     following = [item for item in items[number + 1 : number + 6] if item.kind not in {"severity", "affirm", "restart"}]
     if not following or following[0].kind != "predicate":
         return False
-    return all(item.kind in {"stop", "join"} for item in following[1:2])
+    return all(item.kind in {"stop", "join", "aside"} for item in following[1:2])
 
 
 def leads_to_a_finding(items: list[Item], number: int) -> bool:

@@ -6,14 +6,14 @@ from typing import Final
 
 # Reach forward, to the end of the clause.
 ABSENT_AFTER: Final = """
-    not, without, : no, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
+    not, without, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
     /radiographic evidence/signs/sign/indication/suggestion/finding/findings /of/for/to, without evidence /of,
     negative for, free of /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, absence of,
     neither/nor/denies/never, clear of, rather than, lungs /are/appear/remain
     /grossly/otherwise clear of, lack of, excludes, no longer,
     no longer /any evidence of, devoid of, void of, lacks/lacking, unable to /clearly
     identify/see/visualize/appreciate/detect, cannot /clearly identify/see/visualize/appreciate/detect,
-    nothing to suggest/indicate/explain, w o, neg/-ve for, fails/failed to
+    nothing to suggest/indicate/explain, w o, noevidence of, zero/nil, neg/-ve for, fails/failed to
     show/demonstrate/reveal, rules out, ruled out, no findings to suggest, never
     had
 """
@@ -44,20 +44,21 @@ ABSENT_BEFORE: Final = """
     isn/aren/wasn/weren t /clearly/definitely seen/identified/present/visualized/noted/evident/visible, is/are
     excluded, has/have been excluded, ruled out, cannot be /clearly seen/identified/visualized/appreciated/detected,
     can/could not/no /longer be /clearly seen/identified/visualized/appreciated/detected, has/have not
-    recurred/reaccumulated/redeveloped, is/are/was/were not confirmed, does/do not appear /to be present, negative,
+    recurred/reaccumulated/redeveloped/developed/occurred, is/are/was/were not
+    confirmed, does/do not appear /to be present, negative,
     not felt to be present, none, :
-    none/absent/negative/no/nil/neg/(n)/nad/zero/(-)/(–)/(−)/-/–/−/-ve, : not /definitely/clearly
+    none/absent/negative/nil/neg/(n)/nad/zero/(-)/(–)/(−)/-/–/−/-ve, : not /definitely/clearly
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found
 """
 
 GONE_BEFORE: Final = """
     has/have /since/now/completely/subsequently resolved/cleared/disappeared, has/have been removed, is/are resolved,
-    interval resolution, has/have resolved, is/are gone, removed, resolved
+    interval resolution, has/have resolved, is/are gone, removed, resolved, : resolved/removed/gone/cleared
 """
 
 UNCERTAIN_AFTER: Final = """
     not excluded is/are,
-    possible/possibly/probable/probably/presumably/presumed/questionable/suspected/suspect/potential/potentially,
+    possibly/probably/presumably/presumed/suspect/potential/potentially,
     may /well /also /be/represent/reflect/indicate/include/suggest, might /be/represent/reflect, could /also
     /be/represent/reflect/indicate/include, concern for, question of, question, questioned, cannot/not
     /completely/entirely/definitively/definitely/fully/reliably/confidently exclude, cannot
@@ -68,13 +69,16 @@ UNCERTAIN_AFTER: Final = """
     out, suspicion of/for, suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal/poss/prob,
     differential /diagnosis /diagnoses /would /includes/include/including/considerations/consideration/of /include,
     may/might/could/would be /most /due /consistent/compatible/related/secondary /with/to, could/may/might relate
-    to, can/could/may/might /also be seen in/with, likely, most likely, consider, considerations include,
+    to, can/could/may/might /also be seen in/with, consider, considerations include,
     indeterminate, borderline, if any, doubt/doubtful/doubted, favored, favor, not excluding, cannot be certain,
     raises the possibility of, possibility of, favoring, correlate /clinically /for/with, correlation /clinically
     for/with, clinical correlation for/with, symptoms of, signs of, most consistent/compatible with, most in keeping
     with, thought/felt/believed to /most /likely be/represent/reflect, in the appropriate/right/correct/proper
-    clinical setting/context, ?
+    clinical setting/context, ?, argue/argues/arguing /strongly against
 """
+
+# Forward too, but backward where nothing follows: "pneumonia likely".
+PERHAPS: Final = "/most/quite likely, possible/probable/questionable/suspected"
 
 UNCERTAIN_BEFORE: Final = """
     cannot/not be /entirely/completely/fully discounted/dismissed,
@@ -93,7 +97,9 @@ UNCERTAIN_BEFORE: Final = """
     /entirely/completely/definitively /ruled excluded/out, can/couldn t be /entirely/completely/definitively ruled
     out, couldn t be /entirely/completely/definitively excluded, never /been excluded, never been ruled out, is a
     consideration, a possibility, another consideration, in the appropriate/right/correct/proper clinical
-    setting/context, suspected, if any, doubtful, ?, is not /entirely/completely excluded
+    setting/context, suspected, if any, doubtful, ?, is not /entirely/completely excluded,
+    /may/would/could/might/can be difficult/hard/impossible to see/detect/identify/appreciate, could/may/might be
+    missed/overlooked/masked/concealed
 """
 
 # Forward where a finding follows at once ("this is likely atelectasis"), else backward ("atelectasis is likely").
@@ -109,9 +115,14 @@ UNCERTAIN_ABOUT: Final = """
 # Not about this film, or only asked: the mention says nothing.
 SILENT_AFTER: Final = """
     could/may/might obscure, year/years/yr/yrs/month/months old, yo, y o, m/f o, followup/follow /up of/for, f u, dx
-    with, s p, presents/presenting /with, complains of, indication, concern on prior, recent, history of, hx of,
-    status post, evaluate for, evaluation for, assess for, rule out, r o, prior history of, known history of,
-    diagnosed with, treated for
+    with, presents/presenting /with, complains of, indication, concern on prior, recent, history of, hx of,
+    evaluate for, evaluation for, assess for, rule out, r o, prior history of, known history of,
+    diagnosed with, treated for, sensitivity/sensitive for/to, limits/limiting detection of
+"""
+
+# The same, up to a comma or "with": "status post thoracentesis, small effusion".
+SILENT_BRIEFLY: Final = """
+    status post, s p, simulating/simulates/simulate/mimicking/mimics/mimic
 """
 
 # Look like negation and are none.
@@ -135,25 +146,29 @@ NO_CUES: Final = """
     /recent prior/previous/earlier/older/comparison, not previously
     seen/identified/present/visualized/noted/evident/appreciated/visible/described/demonstrated, age indeterminate,
     indeterminate age, of /indeterminate/uncertain/unknown/unclear/questionable
-    age/chronicity/etiology/cause/significance, near /complete resolution /of, nearly/almost /completely/entirely
+    age/chronicity/etiology/cause/significance, near /complete resolution /of, nearly/almost/virtually
+    /completely/entirely
     resolved, partial resolution /of, partially resolved, has/have/is not /completely/fully/yet resolved/cleared,
     not /completely/fully/yet resolved/cleared, not improved/increased/decreased/changed,
     fails/failed/failing/failure/yet to clear/resolve/improve/reexpand, failure of resolution/clearing /of,
     hasn/haven/hadn/isn/aren/didn t /completely/fully/yet/significantly
     resolved/cleared/improved/changed/resolve/clear/improve/change, never /completely/fully resolved/cleared,
-    does/do/did not /completely/fully resolve/clear/improve
+    does/do/did not /completely/fully resolve/clear/improve, /have/has all but
+    resolved/cleared, without resolution/clearing, no /evidence /of resolution/clearing of, no
+    cause/explanation/source /for/of /the, none on/at /the left/right
 """
 
 STOPS: Final = """
     but, however, although, though, otherwise, nevertheless, yet, while,
     whereas, which, ;, as well as, there is, there are, there has, there was, likely related to, and there, besides,
     following, after, superimposed on/upon, in a patient with, in the setting of, in a/the background of, on a
-    background of, given, because, based on, despite, in spite of, notwithstanding
+    background of, given, because, based on, despite, in spite of, notwithstanding, in addition to, now
+    with/has/have/presents/presenting
 """
 
 # They end a clause as well; where no finding follows they take back what it denied: "no effusion except on the left".
 EXCEPTIONS: Final = """
-    except /for, other than, aside from, apart from, with the exception of, save for, excepting, outside of
+    except /for, other than, aside from, apart from, with the exception of, save for, excepting, outside of, beyond
 """
 
 # Behind a denied finding they leave open whether the next one is there.
@@ -165,7 +180,8 @@ COMPANIONS: Final = """
 GOES_ON: Final = """
     unchanged/stable/persists/persist/persisting/remains/remain/redemonstrated/improved/improving/worse/worsened,
     worsening/larger/smaller/increased/decreased/resolving/similar/stays/continues, again seen/noted/identified
-    /demonstrated
+    /demonstrated, in place/situ, in /good/stable/satisfactory/unchanged/standard/appropriate/expected/similar position,
+    /its/the/with tip /projects/projecting/terminates/terminating/is in/at/over/overlying/above/near
 """
 IS_THERE: Final = "is/are/present/appears/appear/has/have/was/were"
 
@@ -205,8 +221,10 @@ RESTRICTIONS: Final = (
 
 # After a comma or "and" they open a new statement, which a negation does not reach.
 RESTARTS: Final = """
-    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/interval/residual/remaining/underlying/several/numerous/the/this/these/it/there/new/enlarging/enlarged
+    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/interval/residual/remaining/underlying/several/numerous/only/just/instead/healed/widened/thickened/new/enlarging/enlarged
 """
+
+RESTARTS_OF_ALL: Final = "the/this/these/it/there"
 
 # They do the same behind a comma or "and" that follows a denied finding, not between adjectives ("no acute, displaced
 # fracture"): nobody denies the severe or the many after denying another thing.
@@ -261,6 +279,7 @@ SUGGESTED_AFTER: Final = """
     suggestive of, that would suggest
 """
 
+ASIDES: Final = "\u2014"  # each dash, arrow and the like: words.py
 JOINS: Final = "and/&"
 COMPANY: Final = "with/w"
 LISTS: Final = "or/nor"
@@ -280,8 +299,10 @@ CUES: Final = (
     ("change", "", CHANGES),
     ("uncertain_after", "denied", NOT_CALLED),
     ("uncertain_after", "", UNCERTAIN_AFTER),
+    ("uncertain_after", "perhaps", PERHAPS),
     ("suggested_after", "", SUGGESTED_AFTER),
     ("silent_after", "", SILENT_AFTER),
+    ("silent_after", "brief", SILENT_BRIEFLY),
     ("affirm", "", AFFIRMS),
     ("affirm", "seen", SEEN),
     ("affirm", "sign", PRESENT_SIGNS),
@@ -294,6 +315,8 @@ CUES: Final = (
     ("procedure", "", PROCEDURES),
     ("colon", "", ":"),
     ("restart", "", RESTARTS),
+    ("restart", "the", RESTARTS_OF_ALL),
+    ("aside", "", ASIDES),
     ("begins", "", BEGINNINGS),
     *(("perhaps_begins", word, word) for word in PERHAPS_BEGINNINGS),
     *(("restriction", value, patterns) for value, patterns in RESTRICTIONS),

@@ -13,7 +13,7 @@ from reports.findings.labels import LABELS_OF
 from reports.findings.languages import Language, language_of
 from reports.findings.lines import statements
 from reports.findings.mentions import NORMALITY, Findings, Mention, Span, findings_of
-from reports.findings.phrases import END, Item, build, items, words_in
+from reports.findings.phrases import END, Item, build, expand, items, words_in
 from reports.findings.reading import read
 from reports.findings.said import Tokens
 from reports.findings.sentences import sentences
@@ -22,6 +22,7 @@ from reports.findings.words import vocabulary, words_of
 
 def _entries() -> Iterator[tuple[str, str, str]]:
     """Kind, value and patterns of everything that is known. A cue that reaches both ways reaches back first."""
+    yield from _restarts()
     yield from (("finding", concept, patterns) for concept, patterns in lexicon.FINDINGS)
     yield "nothing", "", lexicon.NO_FINDINGS
     yield "nothing", "", cues.NO_CUES
@@ -35,7 +36,16 @@ def _entries() -> Iterator[tuple[str, str, str]]:
     yield "either", "versus", "versus/vs, /is/are less/more likely than, is/are favored/preferred over"
 
 
-_TRIE: Final = MappingProxyType(build(_entries()) | {",": {END: (("join", ","),)}})
+def _restarts() -> Iterator[tuple[str, str, str]]:
+    """Findings whose first word begins a statement: "no effusion, enlarged heart"."""
+    words = words_in(cues.RESTARTS)
+    for _, patterns in lexicon.FINDINGS:
+        for phrase in expand(patterns):
+            if len(phrase) > 1 and phrase[0] in words:
+                yield "restart", "", " ".join(phrase)
+
+
+_TRIE: Final = MappingProxyType(build(_entries()) | {",": {END: (("join", ","),)}, "/": {END: (("join", "/"),)}})
 _VOCABULARY: Final = vocabulary(
     frozenset(word for _, _, patterns in _entries() for word in words_in(patterns)),
     lexicon.STEMS,

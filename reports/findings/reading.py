@@ -10,14 +10,21 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from reports.findings.clauses import (
+    answers,
+    begins_a_statement,
+    begins_with_resolved,
     ends_a_clause,
     ends_with_a_device,
+    goes_on_as_a_list,
     is_asserted,
+    is_of_the_other_side,
     leads,
     leads_to_a_finding,
     leads_to_a_predicate,
+    names_a_side,
     names_an_exception,
     opens_a_clause,
+    repeats,
 )
 from reports.findings.labels import State
 from reports.findings.phrases import Item
@@ -26,6 +33,7 @@ from reports.findings.scope import Scope
 
 Step: TypeAlias = Callable[[Scope, Item], None]
 
+_ANSWERS: Final = frozenset({"absent_before", "uncertain_before", "absent_after"})
 _BEGINS: Final = frozenset({"begins", "perhaps_begins"})
 _MARKS: Final = frozenset({"restriction", "goes_on", "procedure"}) | _BEGINS  # they only qualify other phrases
 _STEPS: Final[MappingProxyType[str, Step]] = MappingProxyType(
@@ -45,6 +53,7 @@ _STEPS: Final[MappingProxyType[str, Step]] = MappingProxyType(
         "either": Scope.either,
         "affirm": Scope.affirm,
         "stop": Scope.stop,
+        "aside": Scope.aside,
         "colon": Scope.colon,
         "list": Scope.list_on,
         "join": Scope.join,
@@ -56,7 +65,7 @@ _STEPS: Final[MappingProxyType[str, Step]] = MappingProxyType(
     }
 )
 _BEHIND: Final[MappingProxyType[str, Step]] = MappingProxyType(
-    {"no": Scope.absent_before, "sign": Scope.signed, "dash": Scope.signed}
+    {"no": Scope.absent_before, "perhaps": Scope.uncertain_before, "sign": Scope.signed, "dash": Scope.signed}
 )
 
 
@@ -95,12 +104,41 @@ def _mark(scope: Scope, found: list[Item], place: int, length: int) -> None:
 def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
     """ "Pneumonia, no" and "pneumothorax on the left (-)" deny what stands before, "COVID neg" nothing."""
     item = found[place]
+    if scope.said and scope.colon_at == item.first - 1 and item.kind in _ANSWERS:
+        step = _behind_a_colon(scope, found, place)
+        if step is not None:
+            return step
+    if _is_idle(found, place):
+        return None
+    if item.kind == "absent_after" and not scope.said and is_of_the_other_side(found, place):
+        return Scope.uncertain_after
     if item.value in _BEHIND and item.kind != "affirm" and ends_a_clause(found, place, length):
         if len(scope.said) > scope.floor:
             return _BEHIND[item.value]
-        if item.value != "no":
+        if item.value not in {"no", "perhaps"}:
             return None
     return _STEPS.get(item.kind)
+
+
+def _behind_a_colon(scope: Scope, found: list[Item], place: int) -> Step | None:
+    """ "Pneumothorax: no", "pneumothorax: not seen" and "large effusion: no pneumothorax"."""
+    scope.floor = min(scope.floor, scope.colon_floor)
+    if found[place].kind != "absent_after":
+        return None
+    if answers(found, place):
+        return Scope.absent_before
+    if repeats(found, place, scope.said[-1].concept):
+        return Scope.deny_both
+    scope.floor = len(scope.said)
+    return None
+
+
+def _is_idle(found: list[Item], place: int) -> bool:
+    """Is this a dash before an "or", or a "resolved" that speaks of what follows it?"""
+    item = found[place]
+    if item.kind == "aside":
+        return goes_on_as_a_list(found, place)
+    return item.kind == "absent_before" and item.value == "gone" and begins_with_resolved(found, place)
 
 
 def _look_around(scope: Scope, items: list[Item], number: int) -> None:
@@ -109,6 +147,8 @@ def _look_around(scope: Scope, items: list[Item], number: int) -> None:
         scope.leads = leads(items, number)
     elif item.kind == "stop":
         scope.leads = leads_to_a_predicate(items, number)
+    elif item.kind == "aside":
+        scope.leads = begins_a_statement(items, number)
     elif item.kind == "uncertain_about":
         scope.leads = leads_to_a_finding(items, number)
     elif item.kind == "either":
@@ -128,3 +168,5 @@ def _end(scope: Scope, found: list[Item], place: int) -> None:
         device = scope.lists_until < item.first and ends_with_a_device(found, place)
         if device or opens_a_clause(found, place, listed=several):
             scope.force = None
+        elif scope.said and item.value == "," and names_a_side(found, place):
+            scope.leave_open(item)

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TypeAlias
 
 from reports.findings.labels import State
 
 Tokens: TypeAlias = tuple[int, int]  # first and last token
+
+
+class Weight(IntEnum):
+    """Of the words of its own: none, "large", "small left" that begins a statement; "the heart is enlarged" is one."""
+
+    BARE = 0
+    SIZED = 1
+    STATED = 2
+    WHOLE = 3
 
 
 @dataclass(slots=True)
@@ -20,6 +30,8 @@ class Said:
     cues: list[Tokens]
     weak: bool = False  # only an "or" says so
     restricted: Tokens | None = None  # only some of its kind: "new", "tension"
+    parted: tuple[str, ...] = ()  # what stands between it and the one before: ",", "and", "with", "or"
+    weight: Weight = Weight.BARE
 
     @property
     def first(self) -> int:
@@ -40,5 +52,6 @@ class Force:
     listed: bool = False  # behind a comma or an "and" it reaches only the rest of a list that ends with "or"
     negates: bool = False  # a normal heart is not normal
     gone: bool = False  # it was there, of whatever size
+    brief: bool = False  # up to a comma or a "with"
     restricted: Tokens | None = None  # the "new" of "no new effusion or nodule"
     adjectives: frozenset[str] = frozenset()  # the "acute" of "no acute fracture", which may stand again in the list

@@ -12,7 +12,8 @@ from typing import Final
 
 from reports.findings.labels import State
 from reports.findings.phrases import Item
-from reports.findings.said import Force, Said, Tokens
+from reports.findings.reach import reached
+from reports.findings.said import Force, Said, Tokens, Weight
 
 _CONCEPTS: Final = MappingProxyType(
     {"heart": ("cardiomegaly",), "mediastinum": ("mediastinum",), "both": ("cardiomegaly", "mediastinum")}
@@ -42,6 +43,10 @@ class Scope:
     company: bool = False  # the last of them was a "with"
     named: bool = False  # a finding stands between the cue and the last of them
     colon_at: int = -2
+    aside_at: int = -2
+    colon_floor: int = 0  # the floor before the last colon
+    between: list[str] = field(default_factory=list)  # what parts the next mention from the last
+    weight: Weight = Weight.BARE  # of the words since the last comma, "and", "or", "with"
     listed: int = -2  # token of the last "or" or "nor" so far
     lists_until: int = -1  # token of the last "or" or "nor": up to there a list goes on
     subjects: list[Item] = field(default_factory=list)
@@ -55,12 +60,20 @@ class Scope:
 
     def finding(self, item: Item) -> None:
         state = State.UNCERTAIN if item.value in _IMPLIED else State.PRESENT
+        if self._is_removed() and item.value != "device":
+            self.force = None
         self._say(self._concept(item), [(item.first, item.last)], state, [])
         if self.force is not None and self.force.once:
             self.force = None
         if item.value != "other":
             self.subjects.clear()
         self.predicate = None
+
+    def _is_removed(self) -> bool:
+        """Did the last cue take a device away: "after removal of the chest tube a pneumothorax"?"""
+        if self.force is None or not self.force.gone or not self.said:
+            return False
+        return self.said[-1].concept == "device" and self.said[-1].cues == [self.force.cue]
 
     def _concept(self, item: Item) -> str:
         """ "Effusion or thickening" and "pleural plaques and thickening" name the pleura once."""
@@ -82,12 +95,18 @@ class Scope:
             cues = [self.force.cue]
         said = Said(concept, state, words, cues, weak=self.force is not None and self.force.once)
         said.restricted = self._restricts(said)
+        self._place(said)
         if said.restricted is not None and state is State.ABSENT and self.force is not None and not self.force.gone:
             said.state = State.UNCERTAIN
             said.cues = [*cues, said.restricted]
         self.said.append(said)
         self.restriction = None
         self.moved = True
+
+    def _place(self, said: Said) -> None:
+        said.parted, said.weight = tuple(self.between), max(said.weight, self.weight)
+        self.between.clear()
+        self.weight = Weight.BARE
 
     def _restricts(self, said: Said) -> Tokens | None:
         """ "No new effusion" leaves an old one open, "no tension pneumothorax" and "no large" any other."""
@@ -169,6 +188,8 @@ class Scope:
 
     def silent_after(self, item: Item) -> None:
         self._reach(None, item)
+        if self.force is not None:
+            self.force.brief = item.value == "brief"
 
     def _reach(self, state: State | None, item: Item, *, once: bool = False) -> None:
         self.force = Force(state, (item.first, item.last), once)
@@ -191,9 +212,9 @@ class Scope:
             self.uncertain_before(item)
 
     def _turn(self, state: State, item: Item) -> None:
-        for said in self.said[self.floor :]:
+        for said, surely in reached(self.said[self.floor :]):
             if said.state in _OPEN and (said.weak or not said.cues):
-                said.state = state
+                said.state = state if surely else State.UNCERTAIN
                 said.cues[:] = [(item.first, item.last)]
                 said.weak = False
         self.floor = len(self.said)
@@ -208,6 +229,8 @@ class Scope:
                 self.said[-1].cues.append((item.first, item.last))
                 self.said[-1].weak = True
                 self._reach(State.UNCERTAIN, item, once=True)
+            elif item.value == "versus" and not near and self.force is None:
+                self._reach(State.UNCERTAIN, item, once=True)  # "LLL ATX vs PNA": of a word that is not known
 
     def affirm(self, item: Item) -> None:  # noqa: ARG002
         self.floor = len(self.said)
@@ -216,7 +239,7 @@ class Scope:
 
     def go_on(self, item: Item) -> None:
         """ "Pneumothorax unchanged, effusion no longer seen": the second clause denies its own finding only."""
-        if self.said and self.said[-1].last + 1 == item.first:
+        if self.said and item.first - (self.aside_at == item.first - 1) == self.said[-1].last + 1:
             self.floor = len(self.said)
 
     # --- clauses
@@ -232,23 +255,47 @@ class Scope:
         """ "Heart: normal" is about the heart, but a negation before a colon ends there."""
         self.colon_at = item.first
         self.force = None
-        self.floor = len(self.said)
+        self.colon_floor, self.floor = self.floor, len(self.said)
+
+    def deny_both(self, item: Item) -> None:
+        """ "Pneumothorax: no evidence of pneumothorax"."""
+        self.absent_before(item)
+        self.absent_after(item)
+
+    def aside(self, item: Item) -> None:
+        """A dash ends what a denial reaches; behind it "none" or "not seen" may still speak of what stands before."""
+        self.aside_at = item.last
+        if self.leads:
+            self.floor = len(self.said)
+            self.subjects.clear()
+        if self.moved:
+            self.force = None
 
     def list_on(self, item: Item) -> None:
         self.listed = item.last
+        self.between.append("or")
+        self.weight = Weight.BARE
 
     def join(self, item: Item) -> None:
         self.joined = item.last
         self.company = item.value == "with"
+        self.between.append(item.value or "and")
+        self.weight = Weight.BARE
         self.named = self.force is not None and bool(self.said) and self.said[-1].last > self.force.cue[1]
         if item.value == ",":
             self.comma = item.last
         self.moved = True
         if self.force is not None and self.force.listed and self.lists_until < item.first:
             self.force = None
+        if self.force is not None and self.force.brief and item.value:
+            self.force = None
 
     def restart(self, item: Item) -> None:
         """ "No effusion, mild edema" and "possible effusion, mild edema", not "may represent effusion, mild edema"."""
+        if item.value != "the":
+            self.weight = Weight.STATED
+            if item.kind == "side" and self.said and self.said[-1].last > self.joined:
+                self.said[-1].weight = max(self.said[-1].weight, Weight.STATED)
         opens = (
             item.first - _AFTER_A_JOIN <= self.joined and self.lists_until < item.first and self.listed < self.joined
         )
@@ -259,6 +306,8 @@ class Scope:
 
     def begin(self, item: Item) -> None:
         """ "No cardiomegaly, severe edema"; "no consolidation, large effusion" leaves the effusion open."""
+        if item.kind == "begins":
+            self.weight = Weight.STATED
         if self.force is None:
             return
         listed = self.lists_until > item.first or self.listed > self.joined
@@ -273,6 +322,7 @@ class Scope:
     def severity(self, item: Item) -> None:
         if item.value in _SAID:
             self.restart(item)
+        self.weight = max(self.weight, Weight.SIZED)
 
     # --- the heart and the mediastinum
 
@@ -293,6 +343,8 @@ class Scope:
 
     def predicated(self, item: Item) -> None:
         if self.leads:
+            if item.value == "enlarged":
+                self.restart(item)  # "no effusion, enlarged heart"
             self.predicate = (item, self.force)
             return
         near = [one for one in self.subjects if item.first - one.last <= _REACH_OF_A_PREDICATE]
@@ -313,8 +365,13 @@ class Scope:
         for concept in _CONCEPTS.get(subject.value, ()):
             if predicate.value == "enlarged":
                 state = State.PRESENT if force is None else force.state
-                self.said.append(Said(concept, state, spans, [] if force is None else [force.cue]))
+                self._describes(Said(concept, state, spans, [] if force is None else [force.cue]), predicate, subject)
             else:
                 denied = force is not None and force.negates and 0 < predicate.first - force.cue[1] <= 2
                 state = State.ABSENT if predicate.value == "normal" and not denied else State.UNCERTAIN
-                self.said.append(Said(concept, state, spans, [(predicate.first, predicate.last)]))
+                self._describes(Said(concept, state, spans, [(predicate.first, predicate.last)]), predicate, subject)
+
+    def _describes(self, said: Said, predicate: Item, subject: Item) -> None:
+        said.weight = Weight.WHOLE if subject.last < predicate.first else Weight.STATED
+        self._place(said)
+        self.said.append(said)

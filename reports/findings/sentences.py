@@ -43,10 +43,13 @@ _EMPTY_LINE: Final = re.compile(r"\n[ \t\r]*\n")
 _FIRST_STOP: Final = re.compile(r"\n[ \t\r]*\n|[.!?](?=\s)")
 # The end of a sentence: a full stop before a blank or a capital, an empty line, a line that starts with a bullet, or a
 # line break before a capitalized word, unless the line before it cannot end there.
+_BULLETS: Final = "\u2022\u2023\u2043\u25aa\u25ab\u25cf\u25cb\u25e6\u00b7\u27a2\u2713"
 _END: Final = re.compile(
-    r"(?<!\bvs)(?<!\bdr)(?<!\bmr)[.!]+(?=[\s\"')\]]|$|[A-Z][a-z])|(?<=[A-Za-z]{3})[.!]+(?=[A-Za-z]{2})"
+    r"(?<!\b[Vv][Ss])(?<!\b[Dd][Rr])(?<!\b[Mm][Rr])[.!\u2026]+(?=[\s\"')\]]|$|[A-Z][a-z])|(?<=[A-Za-z]{3})[.!]+(?=[A-Za-z]{2})"
     r"|(?<!,)(?<!\b[Nn][Oo])(?<!\b[Oo][FfRr])(?<![Tt][Hh][Ee])(?<!\b[Aa][Nn][Dd])(?<![Hh][Oo][Uu][Tt])(?<![Ww][Ii][Tt][Hh])"
-    r"\n(?=[ \t]*(?:\n|[-*\u2022]|\d{1,2}[.)]|[A-Z][a-z]))|;"
+    rf"\n(?=[ \t]*(?:\n|[-*{_BULLETS}]|\d{{1,2}}[.)]|[A-Z][a-z]))|;"
+    rf"|\n(?=[ \t]*(?:[A-Za-z]+[ \t/&,]{{1,3}}){{0,4}}[A-Za-z]+[ \t]?[:?][ \t])|(?<=\s)[{_BULLETS}](?=\s)"
+    r"|(?<=\s)(?:\d{1,2}|[a-fA-F])\)(?=[ \t]+[A-Za-z])"
     r"|(?<=[a-z]{2})[ \t]+(?=(?:The|There|This|No|Lungs|Mild)[ \t][a-z]|Heart (?:size|is|enlarged|normal|mildly)\b)",
 )
 

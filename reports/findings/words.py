@@ -16,11 +16,27 @@ from reports.findings.mentions import Span
 # Signs are words as well: "(-)", "-ve", a minus that ends a statement, a plus that ends or begins one; and "+/-", which
 # leaves open what it stands at, as a question mark does.
 _OPEN: Final = ("\u00b1", "+/")
+_PAST: Final = "prior|previous|previously|earlier|yesterday|before|formerly|was|were|resolved"
 _WORD: Final = re.compile(
     r"\(?\u00b1\)?|\(\+/[-\u2013\u2212]\)|\+/[-\u2013\u2212]|[^\W_]+|[,;:?&]|\([-+\u2013\u2212n]\)|[-+\u2013\u2212]ve\b"
     r"|(?<=[\s\w])[-\u2013\u2212](?=\s*(?:[,;.)]|$))"
     r"|(?<=\s)[-\u2013\u2212](?=[ \t]*\r?\n[^\n]*[-+\u2013\u2212][ \t]*(?:\r?\n|$))|(?<!\d)\+"
+    r"|(?<=[ \t])[-\u2013]{1,3}(?=[ \t]+\w)|(?<=\w)--(?=\w)|(?<=[ \t])/(?=[ \t])|\u2014+|[\u2192\u21d2]"
+    rf"|\((?![^()]{{0,80}}\b(?:{_PAST})\b)(?=\w+[\s-]+\w)"
 )
+_DASH: Final = "\u2014"
+_DASHES: Final = frozenset(
+    {
+        *("-" * n for n in (1, 2, 3)),
+        *("\u2013" * n for n in (1, 2, 3)),
+        *("\u2014" * n for n in (1, 2, 3)),
+        "\u2192",
+        "\u21d2",
+    }
+)
+_ANSWERS: Final = frozenset({"no", "yes"})
+_GOES_ON: Final = re.compile(r"[ \t]*\w")
+_RARE: Final = frozenset({*_DASHES, "(", "?"})
 _NOUGHT: Final = frozenset({"n", "0"})
 _ENDED: Final = re.compile(r"[ \t]*(?:[,;)\r\n]|\.(?!\d)|$)")
 _PARTS: Final = frozenset({",", ";", "and", "&"})
@@ -99,6 +115,8 @@ def words_of(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> tupl
     tokens = list(_WORD.finditer(lowered, start, end))
     spans = [token.span() for token in tokens]
     words = [vocabulary.spelled(token[0]) for token in tokens]
+    if not _RARE.isdisjoint(words):
+        _part(lowered, words, spans)
     if lowered.find(":", start, end) >= 0:
         _answer(lowered, words, spans, end)
     if any(lowered.find(sign, start, end) >= 0 for sign in _OPEN):
@@ -111,6 +129,17 @@ def words_of(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> tupl
     if lowered.find("-", start, end) >= 0:
         _join(lowered, words, spans, vocabulary)
     return words, spans
+
+
+def _part(lowered: str, words: list[str], spans: list[Span]) -> None:
+    """A dash between words is one whatever its length, a parenthesis a comma, and "pneumothorax? no" an answer."""
+    for place, word in enumerate(words):
+        if word == "(":
+            words[place] = ","
+        elif word == "?" and place + 1 < len(words) and words[place + 1] in _ANSWERS:
+            words[place] = ":"
+        elif word in _DASHES and 0 < place < len(words) - 1 and _GOES_ON.match(lowered, spans[place][1]):
+            words[place] = _DASH
 
 
 def _answer(lowered: str, words: list[str], spans: list[Span], end: int) -> None:

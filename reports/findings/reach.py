@@ -1,0 +1,44 @@
+"""How far a cue reaches back: "large effusion, pneumothorax not seen" denies the pneumothorax only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from reports.findings.said import Said, Weight
+
+_A_PAIR: Final = 2
+
+
+def reached(row: Sequence[Said]) -> Iterator[tuple[Said, bool]]:
+    """The mentions that a cue behind the last of `row` speaks of, from there on, and whether it surely does.
+
+    A row that ends with "or" is one list. Else a comma parts what has words of its own, such as "small left", or
+    devices, from what follows; a bare pair, and what a "with" joins, may be meant or not.
+    """
+    surely, anded = True, False
+    listed = False
+    following: Said | None = None
+    for this in reversed(row):
+        listed = listed or (following is not None and "or" in following.parted)
+        if not listed and following is not None and following.parted:
+            if this.weight is Weight.WHOLE:
+                return
+            if "with" in following.parted:
+                surely = False
+            elif following.parted[-1] == ",":
+                if _is_parted(this, following, alone=len(row) == _A_PAIR, anded=anded):
+                    return
+                surely = surely and not (this.weight or following.weight is Weight.STATED or len(row) == _A_PAIR)
+            anded = anded or "and" in following.parted
+        yield this, surely
+        following = this
+
+
+def _is_parted(this: Said, following: Said, *, alone: bool, anded: bool) -> bool:
+    """Does the comma between the two end a statement?"""
+    if (this.concept == "device") is not (following.concept == "device"):
+        return True
+    if Weight.STATED in {this.weight, following.weight}:
+        return not anded
+    return this.weight is Weight.SIZED and alone
