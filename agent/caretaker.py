@@ -94,8 +94,8 @@ class Caretaker:
         """Hold the rules against a dropped file. Raises CannotUnderstand."""
         with self._database.read() as tx:
             now = clock(tx)
-        zone = self._config.reports.time_zone
-        return _shown(trials.of_content(content, rules, calling=calling, called=called, at=now, time_zone=zone))
+        reports = self._config.reports
+        return _shown(trials.of_content(content, rules, calling=calling, called=called, at=now, reports=reports))
 
     def of_studies(self, rules: Sequence[Standing], span: str, most: int) -> Sequence[ShownTrial]:
         """Hold them against the newest studies that came lately. Raises ConfigurationError."""

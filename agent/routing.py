@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pydicom
 import structlog
+from pydicom.charset import convert_encodings
 
 from agent.config import Config
 from agent.desk import Desk
@@ -28,7 +29,7 @@ from dicom_node.worklist.sweeps import Swept, alone
 log = structlog.get_logger("dispatch")
 
 AT_ONCE = 100  # decisions in one transaction
-_HEADERS = 32  # of one study that are looked at
+HEADERS = 32  # of one study that are looked at
 
 
 class Router:
@@ -67,7 +68,9 @@ class Router:
 
 def facts_of(config: Config, images: Sequence[Instance], at: datetime) -> Facts:
     """What the rules may ask of a study with these images; what cannot be read counts as absent."""
-    headers = [header for image in images[:_HEADERS] if (header := _header(config, image)) is not None]
+    headers = [header for image in images[:HEADERS] if (header := _header(config, image)) is not None]
+    if len(images) > HEADERS:
+        log.warning("headers_not_asked", study=images[0].study_id, images=len(images), asked=HEADERS)
     return Facts(
         headers=tuple(headers),
         calling_ae_titles=tuple(dict.fromkeys(image.calling_ae_title for image in images)),
@@ -75,6 +78,14 @@ def facts_of(config: Config, images: Sequence[Instance], at: datetime) -> Facts:
         images=len(images),
         at=at.astimezone(ZoneInfo(config.reports.time_zone)),
     )
+
+
+def in_assumed_charset(header: pydicom.Dataset, assumed: str) -> pydicom.Dataset:
+    """A header just opened, its texts read in `reports.assume_charset` where it declares none, as in the report."""
+    if assumed and not header.get("SpecificCharacterSet"):
+        implicit, little = header.original_encoding
+        header.set_original_encoding(implicit, little, convert_encodings(assumed.split("\\")))
+    return header
 
 
 def is_backlog_time(config: Config, at: datetime) -> bool:
@@ -92,7 +103,8 @@ def _header(config: Config, image: Instance) -> pydicom.Dataset | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they quote what stands in the header
         try:
-            return open_header(stored_path(config.node.store_folder, image.digest))
+            header = open_header(stored_path(config.node.store_folder, image.digest))
+            return in_assumed_charset(header, config.reports.assume_charset)
         except (CannotUnderstand, OSError, MemoryError) as error:
             log.warning("header_unreadable", instance=image.id, kind=type(error).__name__)
             return None

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from agent.config import Config
 from agent.edge import text_of
-from agent.routing import facts_of
+from agent.routing import facts_of, in_assumed_charset
 from dicom_node import worklist
 from dicom_node.database import Database
 from dicom_node.errors import CannotUnderstand, ConfigurationError, NotFound
@@ -32,6 +32,7 @@ from dicom_node.rules.facts import Facts
 from dicom_node.rules.forms import read
 from dicom_node.rules.tables import Routing
 from dicom_node.tables import Instance, Revision, Study
+from reports.config import ReportsConfig
 
 MOST_STUDIES: Final = 20_000
 _TOGETHER: Final = 200  # studies asked of the database at once
@@ -70,22 +71,22 @@ def span(text: str) -> timedelta:
 
 
 def of_files(
-    files: Sequence[Path], rules: Sequence[Standing], *, calling: str, called: str, at: datetime, time_zone: str
+    files: Sequence[Path], rules: Sequence[Standing], *, calling: str, called: str, at: datetime, reports: ReportsConfig
 ) -> list[Trial]:
     """Each study among the files. Raises NotFound, CannotUnderstand."""
     studies: dict[str, list[tuple[Path, pydicom.Dataset]]] = {}
     for file in files:
-        header = _dropped(file)
+        header = in_assumed_charset(_dropped(file), reports.assume_charset)
         studies.setdefault(str(header.get("StudyInstanceUID", file)), []).append((file, header))
     trials = []
     for members in studies.values():
-        facts = _facts([header for _, header in members], calling, called, at, time_zone)
+        facts = _facts([header for _, header in members], calling, called, at, reports.time_zone)
         trials.append(_trial(", ".join(file.name for file, _ in members), facts, rules))
     return trials
 
 
 def of_content(
-    content: bytes, rules: Sequence[Standing], *, calling: str, called: str, at: datetime, time_zone: str
+    content: bytes, rules: Sequence[Standing], *, calling: str, called: str, at: datetime, reports: ReportsConfig
 ) -> Trial:
     """One dropped file, of which nothing is written down. Raises CannotUnderstand."""
     if _DEFLATED in content[:_META_BYTES]:  # its header may inflate to any length
@@ -98,7 +99,8 @@ def of_content(
         raise CannotUnderstand(f"that is no DICOM file ({type(error).__name__})") from error
     if "SOPClassUID" not in header:
         raise CannotUnderstand("that is no DICOM file (it names no SOP Class)")
-    return _trial("the file", _facts([header], calling, called, at, time_zone), rules)
+    headers = [in_assumed_charset(header, reports.assume_charset)]
+    return _trial("the file", _facts(headers, calling, called, at, reports.time_zone), rules)
 
 
 def _is_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:

@@ -256,9 +256,8 @@ def test(
         if since:
             found = list(trials.of_studies(config, database, rules, now - trials.span(since)))
         else:
-            zone = config.reports.time_zone
-            moment = at.replace(tzinfo=ZoneInfo(zone)) if at else now
-            found = trials.of_files(files, rules, calling=calling, called=called, at=moment, time_zone=zone)
+            moment = at.replace(tzinfo=ZoneInfo(config.reports.time_zone)) if at else now
+            found = trials.of_files(files, rules, calling=calling, called=called, at=moment, reports=config.reports)
     if as_json:
         print_json([_trial(one, explained=not since) for one in found])
     else:

@@ -315,9 +315,9 @@ def _interfaces(config: Config) -> Section:
         "4.3 Network interfaces",
         (
             Prose(
-                f"TCP/IP. Connections are taken on {node.bind_address} (node.bind_address): 0.0.0.0 is every IPv4 address "
-                "of the machine, :: every one of both IPv4 and IPv6. Peers are called by IPv4 and IPv6. Host names are "
-                "looked up by the operating system."
+                f"TCP/IP. Connections are taken on {node.bind_address} (node.bind_address): 0.0.0.0 is every IPv4 "
+                "address of the machine, :: every one of both IPv4 and IPv6. Peers are called by IPv4 and IPv6. Host "
+                "names are looked up by the operating system."
             ),
         ),
     )

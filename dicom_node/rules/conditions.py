@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -62,9 +63,10 @@ class Condition:
 
 
 def parse(text: str) -> Condition:
-    """Read a condition. Raises ConfigurationError that says what is wrong with it."""
+    """Read a condition, in NFC as the values are. Raises ConfigurationError that says what is wrong with it."""
     if len(text) > _LONGEST:
         raise ConfigurationError(f"a condition has at most {_LONGEST} characters")
+    text = unicodedata.normalize("NFC", text)
     found = _FORM.fullmatch(text.strip())
     if found is None:
         raise ConfigurationError(

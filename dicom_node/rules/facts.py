@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Facts:
     at: datetime
 
     def values(self, subject: str) -> tuple[str, ...]:
-        """Every value of a subject in any image, as text, blanks cut off; none where it is absent."""
+        """Every value of a subject in any image, as text in NFC, blanks cut off; none where it is absent."""
         if subject == "calling_ae":
             return self.calling_ae_titles
         if subject == "called_ae":
@@ -95,7 +96,7 @@ def _at(header: pydicom.Dataset, path: Sequence[str]) -> Iterator[str]:
 
 def _text(value: object) -> str:
     try:
-        return str(value)[:_LONGEST].strip(" \0")
+        return unicodedata.normalize("NFC", str(value)[:_LONGEST]).strip(" \0")
     except _BROKEN:
         return ""
 

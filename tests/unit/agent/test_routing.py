@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from pydicom import Dataset
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
 from agent import tasks
 from agent.bereaving import Bereaver
 from agent.cli import wetread
 from agent.config import Config
 from agent.dispatch import Dispatcher
-from agent.routing import Router, is_backlog_time
+from agent.routing import HEADERS, Router, is_backlog_time
 from dicom_node import worklist
 from dicom_node.config import NodeConfig
 from dicom_node.errors import WrongState
@@ -333,3 +336,35 @@ def test_a_study_is_looked_at_as_a_whole(ward: Ward) -> None:
     decide(ward)
 
     assert routing(ward).rule == "pair"
+
+
+def test_rules_read_undeclared_text_as_the_report_does(ward: Ward) -> None:
+    hospital, asked = (text.encode("iso8859_5").decode("latin-1") for text in ("Больница N1", "Рентген"))
+    request = Dataset()
+    request.RequestedProcedureDescription = asked
+    film = films.film(InstitutionName=hospital, RequestAttributesSequence=[request])
+    film.SpecificCharacterSet = None
+    ward.receive(film)
+    declared = films.film(StudyInstanceUID="1.2.3", SOPInstanceUID="1.2.3.1", InstitutionName="Köln")
+    declared.SpecificCharacterSet = "ISO_IR 100"
+    ward.receive(declared)
+    rule(ward, "koeln", when=["InstitutionName = Köln"])
+    rule(
+        ward,
+        "district",
+        when=["InstitutionName = Больница N1", "RequestAttributesSequence.RequestedProcedureDescription = Рентген"],
+    )
+    close(ward)
+    config = ward.desk.config.model_copy(update={"reports": ReportsConfig(assume_charset="ISO_IR 144")})
+    Router(replace(ward.desk, config=config)).step()
+    assert sorted(ward.ask(lambda tx: tx.scalars(select(Routing.rule)).all())) == ["district", "koeln"]
+
+
+def test_headers_that_are_not_asked_are_told(ward: Ward) -> None:
+    for number in range(HEADERS + 1):
+        ward.receive(films.film(SOPInstanceUID=f"{films.FILM}.{number + 1}"))
+    close(ward)
+    with capture_logs() as log:
+        decide(ward)
+    (told,) = [line for line in log if line["event"] == "headers_not_asked"]
+    assert (told["images"], told["asked"]) == (HEADERS + 1, HEADERS)

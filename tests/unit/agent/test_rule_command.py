@@ -129,6 +129,15 @@ def test_files_of_one_study_are_one_study(counter: Counter) -> None:
     assert [(one["subject"], one["rule"]) for one in found] == [("film.dcm, second.dcm", "pair"), ("other.dcm", "")]
 
 
+def test_a_dropped_file_without_a_character_set_is_read_in_the_one_assumed(counter: Counter) -> None:
+    counter.file.write_text(counter.file.read_text() + 'assume_charset = "ISO_IR 144"\n')
+    counter.tell("add", "district", "--when", "InstitutionName = Больница")
+    hospital = "Больница".encode("iso8859_5").decode("latin-1")
+    film = counter.film(SpecificCharacterSet=None, InstitutionName=hospital)
+    (trial,) = counter.ask("test", film)
+    assert trial["rule"] == "district"
+
+
 def test_a_rule_that_cannot_be_asked_is_told_with_exit_code_1(counter: Counter) -> None:
     counter.tell("add", "site", "--when", "InstitutionName = City", "--exclude", "x")
     result = counter.type("test", counter.film())

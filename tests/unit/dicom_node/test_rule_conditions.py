@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +20,14 @@ from tests.unit.dicom_node.films import facts, image
 
 def holds(text: str, of: Facts | None = None) -> bool:
     return parse(text).holds(of or facts())
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+@pytest.mark.parametrize("condition", ["= Klinikum München", "~ (?i)^KLINIKUM MÜ.chen$", "in Charité,Klinikum München"])
+def test_accents_are_the_same_in_either_form(form: Any, typed: Any, condition: str) -> None:
+    film = image(InstitutionName=unicodedata.normalize(form, "Klinikum München"))
+    assert holds(unicodedata.normalize(typed, f"InstitutionName {condition}"), facts(film))
 
 
 @pytest.mark.parametrize(
