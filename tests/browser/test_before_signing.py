@@ -115,6 +115,28 @@ def test_pin_that_is_typed_at_once_is_in_its_field_and_not_in_the_film(
     assert state(room, report) is ReportState.VERIFIED
 
 
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_signature_that_is_on_its_way_when_the_dialog_is_closed_is_told(
+    room: ReadingRoom, opened: Callable[..., Report], page: Page, *, is_refused: bool
+) -> None:
+    report = opened()
+    held = Held(page, "accept")
+    page.keyboard.press("a")
+    with page.expect_request("**/report/accept"):
+        page.keyboard.type("0000" if is_refused else "2580")
+        page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    expect(page.locator("#ask-sign")).to_be_hidden()
+
+    held.go_on()
+    if is_refused:
+        expect(page.locator("#toasts")).to_contain_text("The PIN does not fit.")
+        assert state(room, report) is ReportState.DRAFT
+    else:
+        expect(page.locator("#final")).to_be_visible()
+        assert state(room, report) is ReportState.VERIFIED
+
+
 def test_warning_that_comes_after_enter_is_seen_before_anything_is_signed(
     room: ReadingRoom, opened: Callable[..., Report], page: Page
 ) -> None:

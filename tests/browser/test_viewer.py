@@ -337,6 +337,30 @@ def test_a_film_that_cannot_be_shown_says_why_and_never_counts_as_shown(open_vie
     assert page.evaluate("window.events") == [["film-failed", "multi-frame"]]
 
 
+def test_picture_that_comes_late_is_not_shown_as_the_film_that_was_chosen_since(
+    open_viewer: Callable[..., Page],
+) -> None:
+    page = open_viewer(make(noise(), WindowCenter=2048, WindowWidth=2000), make(noise(), ViewPosition="LL"))
+    page.evaluate(
+        """() => {
+        const make = window.createImageBitmap;
+        const late = new Promise((resolve) => (window.letCome = resolve));
+        window.made = new Promise((resolve) => {
+          window.createImageBitmap = async (...what) => { resolve(); await late; return make(...what); };
+        });
+        const refused = { ...films[1], trouble: { sentence: "It cannot be shown." } };
+        window.late = window.viewer.show(films[0]);
+        window.chosen = () => viewer.show(refused);
+    }"""
+    )
+    page.evaluate("window.made")  # the picture of the first one has come, and is not painted yet
+    page.evaluate("window.chosen()")
+    page.evaluate("(window.letCome(), window.late)")
+
+    assert page.evaluate("[viewer.main.asked.id, viewer.main.film]") == [2, None]
+    assert page.get_by_role("alert").inner_text() == "It cannot be shown."
+
+
 def test_a_film_that_nobody_is_free_to_decode_is_asked_for_until_it_comes(
     open_viewer: Callable[..., Page], hanging: Hanging
 ) -> None:

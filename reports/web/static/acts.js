@@ -2,13 +2,15 @@
 
 import { count, show } from "./difference.js";
 import { made } from "./keys.js";
+import { notice } from "./notice.js";
 import { elsewhere } from "./session.js";
 
 const READ = "Read the warning above; press again to sign all the same.";
 
 /**
  * Show a dialog, before this returns, and do the act when its form is sent. prepare(): what comes before each attempt;
- * nothing is done where the dialog is closed meanwhile. It and perform(form data) may throw an error with a sentence.
+ * nothing is done where the dialog is closed meanwhile. It and perform(form data) may throw an error with a sentence. Gives
+ * what perform() gave, also where the dialog was closed while the act was on its way: then it is done.
  */
 export function asking(dialog, perform, prepare = () => {}) {
   const form = dialog.querySelector("form");
@@ -19,6 +21,7 @@ export function asking(dialog, perform, prepare = () => {}) {
   return new Promise((resolve) => {
     let done = null;
     let isOver = false;
+    let isSent = false;
     form.onsubmit = async (event) => {
       event.preventDefault();
       if (button.disabled) return;
@@ -27,22 +30,25 @@ export function asking(dialog, perform, prepare = () => {}) {
       try {
         await prepare();
         if (isOver) return;
+        isSent = true;
         done = await perform(new FormData(form));
         if (!isOver) dialog.close();
       } catch (error) {
         if (!(error instanceof Error)) throw error;
+        if (isOver && isSent) notice(error.message, { kind: "bad" });
         if (isOver) return;
         fault.textContent = error.message;
         form.querySelector("input[type=password]:not([hidden])")?.select();
       } finally {
-        if (!isOver) button.disabled = false;
+        if (isOver) resolve(done);
+        else [isSent, button.disabled] = [false, false];
       }
     };
     form.querySelector("[data-close]").onclick = () => dialog.close();
     dialog.onclose = () => {
       isOver = true;
       for (const secret of form.querySelectorAll("input[type=password]")) secret.value = "";
-      resolve(done);
+      if (done || !isSent) resolve(done);
     };
     dialog.showModal();
   });

@@ -43,16 +43,15 @@ export class Pane {
     this.fetching?.abort();
     const { signal } = (this.fetching = new AbortController());
     [this.asked, this.film, this.view, this.look, this.inverted] = [film, null, null, null, false];
-    this.reported = new Set();
-    this.wish = { scale: "fit" };
+    [this.reported, this.wish] = [new Set(), { scale: "fit" }];
     this.begun = performance.now();
     this.say(film?.trouble?.sentence ?? "");
     this.draw();
     this.describe();
     if (!film || film.trouble) return;
     try {
-      await this.take(await fetchPreview(film.preview, film.facts, signal));
-      await this.take(await fetchPixels(film.pixels, signal));
+      await this.take(await fetchPreview(film.preview, film.facts, signal), signal);
+      await this.take(await fetchPixels(film.pixels, signal), signal);
     } catch (error) {
       if (signal.aborted) return;
       const words = error instanceof FilmFailure ? error.message : "The film cannot be shown by this browser. Use the site's viewer.";
@@ -144,7 +143,8 @@ export class Pane {
 
   // --- films
 
-  take(film) {
+  take(film, signal) {
+    if (signal.aborted) return null; // another one is asked for by now: its name would stand above this picture
     const largest = Math.max(...film.levels.map((level) => Math.max(level.width, level.height)));
     if (largest > this.painter.largest) this.replaceCanvas();
     const same = this.film && this.film.width === film.width && this.film.height === film.height;
