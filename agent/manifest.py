@@ -36,6 +36,7 @@ _STATES: Final = MappingProxyType(
 )
 _SAME: Final = MappingProxyType({"Effusion": "Pleural Effusion", "Pleural Thickening": "Pleural_Thickening"})
 _SHOWN: Final = 20  # problems in one message
+_NO_ID: Final = ", which is the name of the file: add a column `id` with a name for each film"
 _ALIKE: Final = 0.8  # of a name to a label's: a letter more or less, another case
 
 
@@ -83,11 +84,12 @@ def read_manifest(path: Path, *, images: Path | None = None, missing_images: boo
             if image is None:
                 raise ManifestError(
                     f"{path} has no column named {', '.join(IMAGE_COLUMNS)}: one of them names the film"
+                    f"{_instead(columns)}"
                 )
             parsed = _Parser(columns, image, images or path.parent, problems)
             cases = [parsed.case(row, line) for line, row in enumerate(rows, start=2)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError(f"{path} is no CSV file in UTF-8 ({error})") from error
+        raise ManifestError(f"{path} is no CSV file in UTF-8 ({error}); save it as such") from error
     if not cases:
         raise ManifestError(f"{path} lists no film")
     problems += _problems(cases, missing_images=missing_images)
@@ -95,6 +97,16 @@ def read_manifest(path: Path, *, images: Path | None = None, missing_images: boo
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise ManifestError(f"{path} cannot be used: {'; '.join(problems[:_SHOWN])}{more}")
     return cases
+
+
+def _instead(columns: Iterable[str]) -> str:
+    """What spreadsheets and people make of the heading of a manifest, where it has no film."""
+    for column in columns:
+        if ";" in column or "\t" in column:
+            return "; columns are separated by commas, not by semicolons or tabs"
+        if column.casefold() in IMAGE_COLUMNS:
+            return f"; write {column!r} and the others in small letters"
+    return ""
 
 
 def known_labels(cases: Iterable[Case]) -> tuple[str, ...]:
@@ -199,9 +211,10 @@ def _problems(cases: Sequence[Case], *, missing_images: bool) -> Iterator[str]:
         lines[case.id].append(case.line)
         if case.patient and case.split:
             splits[case.patient].setdefault(case.split, case.line)
+    named_by_file = all(case.id == case.image.stem for case in cases)
     for same in lines.values():
         if len(same) > 1:
-            yield f"lines {', '.join(map(str, same))} have the same id"
+            yield f"lines {', '.join(map(str, same))} have the same id{_NO_ID if named_by_file else ''}"
     for first in splits.values():
         if len(first) > 1:
             places = " and ".join(f"{split!r} (line {line})" for split, line in first.items())

@@ -72,6 +72,7 @@ def _train(stage: Name, *, settings: Path, output: Path, start: Path | None, as_
 
     if any(find_spec(name) is None for name in ("peft", "matplotlib")):
         raise ConfigurationError(_MISSING)
+    import agent.readers  # noqa: F401  before anything imports bitsandbytes, which names packages that nobody needs
     from agent.training import stages
     from agent.training.settings import read_settings
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 from agent.manifest import Case, ManifestError, known_labels, mistaken_columns, read_manifest
 from agent.training import films, leaks
 from agent.training.settings import Data, Training
 from dicom_node.errors import ConfigurationError
-from reports.findings import State
-from reports.findings.labels import LABELS
+from reports.findings import State, extract
+from reports.findings.labels import LABELS, NORMAL
 
 Name: TypeAlias = Literal["encoder", "align", "finetune"]
 
 _PATIENT: Final = re.compile(
     r"(patient|subject|person)[ _-]?(id|no|nr|num|number|key|name|code)?|mrn|pid", re.IGNORECASE
 )
+_TWICE: Final = frozenset({"Effusion", NORMAL})  # "Pleural Effusion" and "No Finding" once more
 _NEEDS_REPORTS: Final = frozenset({"align", "finetune"})
 
 
@@ -41,7 +43,7 @@ def prepare(stage: Name, settings: Training) -> Prepared:
     """Read the manifest and choose films. Raises ManifestError, ConfigurationError."""
     data = settings.data
     _known(data)
-    cases = read_manifest(data.manifest, images=data.images)
+    cases, spoken = _labelled(stage, read_manifest(data.manifest, images=data.images))
     mistaken = _mistaken(data)
     asked = [case for case in cases if case.split in {data.train, data.validation}]
     train, validation = (
@@ -61,12 +63,27 @@ def prepare(stage: Name, settings: Training) -> Prepared:
         array = films.label_array([*train, *validation], labels)
         silent = int((array == films.UNKNOWN).all(axis=1).sum())
         told += (f"{silent} films teach nothing: none of the labels is known of them",) if silent else ()
+        told += _learned_labels(labels, train)
     told += (f"left out: {without} films without a report",) if without else ()
     leaks.refuse_same_files(data.manifest, cases)
     used = {case.id for case in (*train, *validation)}
     others = [case for case in cases if case.split not in {"", data.train} and case.id not in used]
-    told = (*told, *mistaken, *_nameless([*train, *validation]))
+    told = (*told, *spoken, *_unmeasured(validation, data), *mistaken, *_nameless([*train, *validation]))
     return Prepared(train, validation, labels, others, told)
+
+
+def _labelled(stage: Name, cases: list[Case]) -> tuple[list[Case], tuple[str, ...]]:
+    """Films as they are; for the tower, where no film has a label, with those of their reports. And what to tell."""
+    if stage != "encoder" or any(case.labels for case in cases) or not any(case.report for case in cases):
+        return cases, ()
+    spoken = [replace(case, labels=MappingProxyType(_labels_of(case.report))) for case in cases]
+    return spoken, ("no column has labels: they are what `wetread findings` finds in the reports, in English alone",)
+
+
+def _labels_of(report: str) -> dict[str, State]:
+    """What is not mentioned is not known. Of two names for one thing the first."""
+    found = extract(report).by_label if report else {}
+    return {label: finding.state for label, finding in found.items() if label in LABELS and label not in _TWICE}
 
 
 def _mistaken(data: Data) -> tuple[str, ...]:
@@ -82,6 +99,11 @@ def _mistaken(data: Data) -> tuple[str, ...]:
                     "so that it can be checked that nobody is in two splits; else give it a name that is less like it"
                 )
     return tuple(f"the column {column!r} is ignored; did you mean {label!r}?" for column, label in near.items())
+
+
+def _unmeasured(validation: Sequence[Case], data: Data) -> tuple[str, ...]:
+    words = f"no film is left in the split {data.validation!r} (data.validation): nothing is measured while it learns"
+    return () if validation else (words,)
 
 
 def _nameless(cases: Sequence[Case]) -> tuple[str, ...]:
@@ -134,9 +156,22 @@ def _why_none(stage: Name, data: Data, cases: Sequence[Case]) -> str:
         )
     if stage in _NEEDS_REPORTS and not any(case.report for case in cases):
         return f"{data.manifest} has nothing in a column `report`, from which {stage} learns"
-    what = "a report" if stage in _NEEDS_REPORTS else "labels of both kinds"
     age = " of adults" if data.adults_only else ""
-    return f"no film{age} in the split {data.train!r} of {data.manifest} has {what}"
+    where = f"in the split {data.train!r} of {data.manifest}"
+    if stage in _NEEDS_REPORTS:
+        return f"no film{age} {where} has a report"
+    return (
+        f"there is no label that some films{age} {where} are known to have and others not to have: "
+        "fill a column for each, such as `Edema`, with 1 and 0; or a column `report`, from which they are taken where "
+        "no column has any"
+    )
+
+
+def _learned_labels(labels: Sequence[str], train: Sequence[Case]) -> tuple[str, ...]:
+    """Which labels teach, and of which something is known that teaches nothing."""
+    others = [label for label in known_labels(train) if label not in labels]
+    told = (f"labels: {', '.join(labels)}",)
+    return (*told, f"labels that are not learned: {', '.join(others)}") if others else told
 
 
 def _both_kinds(cases: Sequence[Case]) -> tuple[str, ...]:

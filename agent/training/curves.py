@@ -20,5 +20,8 @@ def draw(history: Sequence[Mapping[str, float]], title: str, path: Path) -> None
             axes.plot(*zip(*points, strict=True), label=name, marker=mark, linewidth=1.2)
     axes.set(xlabel="step", ylabel="loss", title=title)
     axes.grid(linewidth=0.3)
-    axes.legend()
+    if axes.lines:
+        axes.legend()
+    else:  # shorter than what is logged
+        axes.text(0.5, 0.5, "no step was logged", transform=axes.transAxes, ha="center")
     canvas.savefig(path, dpi=120, metadata={"Software": "wetread"})

@@ -48,11 +48,14 @@ def load_squares(
             pictures.append(film.digest)
             progress(number + 1)
     if bad:
-        raise ManifestError(f"the films of {len(bad)} lines cannot be decoded: {', '.join(bad[:20])}")
+        raise ManifestError(
+            f"the films of {len(bad)} lines cannot be decoded: {', '.join(bad[:20])}; "
+            "`wetread gate` says why, film by film; leave them out"
+        )
     return squares, pictures
 
 
-def look(cases: Sequence[Case]) -> list[str]:
+def look(cases: Sequence[Case], progress: Callable[[int], None]) -> list[str]:
     """The digest of each picture alone, of films that nothing is learned from; empty where one cannot be decoded."""
     pictures = []
     with DecoderProcess() as decoder:
@@ -61,6 +64,7 @@ def look(cases: Sequence[Case]) -> list[str]:
                 pictures.append(films.load(case.image, decoder).digest)
             except UndecodableImage:
                 pictures.append("")
+            progress(len(pictures))
     return pictures
 
 

@@ -87,9 +87,9 @@ def untaught(start: Path | None) -> str:
     return "" if said == UNSEEING else said
 
 
-def unseeing(start: Path | None) -> bool:
-    """Whether the tower of a start never learned, as it says itself."""
-    return _said(start) in _SEES_NOTHING
+def knows_nothing(start: Path | None, stage: Name) -> bool:
+    """Whether what learns in a stage never learned in the start, as that says itself."""
+    return {"encoder": _said(start) in _SEES_NOTHING, "finetune": bool(untaught(start))}.get(stage, False)
 
 
 def _said(start: Path | None) -> str:

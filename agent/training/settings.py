@@ -63,7 +63,7 @@ class Stage(_Section):
     activation_checkpointing: bool = False
     augment: bool = True  # shifts, sizes and grays; never mirrored: the heart has a side
     seed: int = 20250601
-    save_steps: Count = 500
+    save_steps: Count | None = None  # None: five times in a run, and every 500 steps in a long one
     log_steps: Count = 10
 
 
@@ -94,7 +94,7 @@ class Lora(_Section):
 class Finetune(Stage):
     """Stage 3: the language model learns to answer; loss on the answer alone. Without `lora` all of it learns."""
 
-    from_nothing: ClassVar[float] = 2e-4
+    from_nothing: ClassVar[float] = 2e-3
     from_start: ClassVar[float] = 2e-4
     epochs: Positive = 3.0
     lora: Lora | None = None

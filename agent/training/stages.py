@@ -10,19 +10,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
-from agent.readers import learned, prompt, quantized
+from agent.readers import learned, prompt
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import CxrLlavaModel, load
 from agent.readers.weights.origin import CARD
@@ -31,12 +31,13 @@ from agent.training.choosing import Name, Prepared, prepare
 from agent.training.closed_form import ClosedForm
 from agent.training.modules import LabelledTower, ReportWriter, learn_only
 from agent.training.settings import Stage, Training
+from agent.training.trainer import Rounding, Watch, make_trainer
 from agent.training.words import train_tokenizer
 from dicom_node.errors import ConfigurationError
 
 Say: TypeAlias = Callable[[str], None]
 
-_TOLD: Final = MappingProxyType({"loss": "loss", "eval_loss": "loss of the validation"})
+_TELL_FILMS: Final = 100  # at the least, between two words on how many are decoded
 
 
 def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     """
     _refuse(stage, settings)
     prepared = prepare(stage, settings)
-    course = settings.course(stage, anew=stage == "encoder" and lineage.unseeing(settings.start))
+    course = settings.course(stage, anew=lineage.knows_nothing(settings.start, stage))
     settings = settings.model_copy(update={stage: course})
     tokenizer, config = _beginning(settings, prepared)
     words = _words(tokenizer)
@@ -54,7 +55,7 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     torch.manual_seed(course.seed)
     model = _model(settings, config, course)
     size = int(config["clip_vision_cfg"]["image_size"])
-    squares, seen = _decode(settings, prepared, size)
+    squares, seen = _decode(settings, prepared, size, say)
     out.mkdir(parents=True, exist_ok=True)
     _write_data(out, settings, prepared, squares)
     before = _kept_metrics(out)
@@ -72,8 +73,8 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     parts = provenance.note(out, stage, _step_of(last), say)
     say(provenance.words(parts))
     sets = _sets(squares, targets, config, course)
-    watching = [_Watch(sets["train"], out, stage, say), *_rounding(stage, settings, model)]
-    trainer = _trainer(learner, course, out, sets, watching)
+    watching = [Watch(sets["train"], out, stage, say), *_rounding(stage, settings, model)]
+    trainer = make_trainer(learner, course, out, sets, watching)
     trainer.train(resume_from_checkpoint=last)
     metrics = before or _metrics(trainer)  # one that was broken off after its last step has nothing new to tell
     layout.write_json(out / "metrics.json", metrics)
@@ -82,21 +83,6 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     _write_model(stage, settings, out / "model", model, config, tokenizer, parts)
     say(f"{out / 'model'}: a checkpoint in the published layout{_memory(metrics)}")
     return metrics
-
-
-def _trainer(
-    learner: nn.Module, course: Stage, out: Path, sets: Mapping[str, films.Films], callbacks: list[TrainerCallback]
-) -> Trainer:
-    validates = len(sets["validation"]) > 0
-    trainer = Trainer(
-        model=learner,
-        args=_arguments(course, out, validates=validates),
-        train_dataset=sets["train"],
-        eval_dataset=sets["validation"] if validates else None,
-        callbacks=callbacks,
-    )
-    trainer.remove_callback(PrinterCallback)  # prints Python on stdout, where scripts expect JSON
-    return trainer
 
 
 def _memory(metrics: Mapping[str, Any]) -> str:
@@ -125,17 +111,26 @@ def _refuse(stage: Name, settings: Training) -> None:
         )
 
 
-def _decode(settings: Training, prepared: Prepared, size: int) -> tuple[dict[str, NDArray[np.uint8]], list[str]]:
+def _decode(
+    settings: Training, prepared: Prepared, size: int, say: Say
+) -> tuple[dict[str, NDArray[np.uint8]], list[str]]:
     """The films of both splits, and the digests of the pictures that are learned from.
 
     Raises ManifestError: films that cannot be decoded, or whose picture another split has. For that the films of
     other splits are decoded as well, each once; nothing of them is kept.
     """
-    data = settings.data
-    train, seen = films.load_squares(prepared.train, size, data.framing, lambda _number: None)
-    validation, measured = films.load_squares(prepared.validation, size, data.framing, lambda _number: None)
-    cases = (*prepared.train, *prepared.validation, *prepared.others)
-    leaks.refuse_same_pictures(data.manifest, cases, (*seen, *measured, *films.look(prepared.others)))
+    data, cases = settings.data, (*prepared.train, *prepared.validation, *prepared.others)
+
+    def progress(number: int, before: int = 0) -> None:
+        done = before + number
+        if done % max(_TELL_FILMS, len(cases) // 20) == 0:
+            say(f"{done} of {len(cases)} films are decoded")
+
+    train, seen = films.load_squares(prepared.train, size, data.framing, progress)
+    behind = partial(progress, before=len(seen))
+    validation, measured = films.load_squares(prepared.validation, size, data.framing, behind)
+    others = films.look(prepared.others, partial(progress, before=len(seen) + len(measured)))
+    leaks.refuse_same_pictures(data.manifest, cases, (*seen, *measured, *others))
     return {"train": train, "validation": validation}, seen
 
 
@@ -254,87 +249,8 @@ def _learning(learner: nn.Module) -> int:
     return sum(parameter.numel() for parameter in learner.parameters() if parameter.requires_grad)
 
 
-def _arguments(course: Stage, out: Path, *, validates: bool) -> TrainingArguments:
-    assert course.learning_rate is not None  # Training.course has filled it
-    return TrainingArguments(
-        output_dir=str(out),
-        num_train_epochs=course.epochs,
-        per_device_train_batch_size=course.batch,
-        per_device_eval_batch_size=course.batch,
-        gradient_accumulation_steps=course.accumulate,
-        learning_rate=course.learning_rate,
-        warmup_steps=course.warmup,
-        weight_decay=course.weight_decay,
-        lr_scheduler_type="cosine",
-        bf16=course.precision == "bf16",
-        activation_checkpointing=course.activation_checkpointing,
-        eval_strategy="steps" if validates else "no",
-        eval_steps=course.save_steps,
-        save_strategy="steps",
-        save_steps=course.save_steps,
-        save_total_limit=2,
-        logging_steps=course.log_steps,
-        seed=course.seed,
-        data_seed=course.seed,
-        label_names=["labels"],
-        remove_unused_columns=False,
-        report_to=[],
-        disable_tqdm=True,
-        use_cpu=not torch.cuda.is_available(),
-    )
-
-
-class _Watch(TrainerCallback):
-    """Counts the rounds, tells the losses, and draws them whenever the trainer saves, so that one may look."""
-
-    def __init__(self, films_: films.Films, out: Path, stage: str, say: Say) -> None:
-        self._films = films_
-        self._out = out
-        self._stage = stage
-        self._say = say
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        del args, control, kwargs
-        self._films.round = int((state.epoch or 0) + 1e-3)  # a run may go on in the middle of a round
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
-        del args, control, kwargs
-        told = ", ".join(f"{words} {float(logs[key]):.4g}" for key, words in _TOLD.items() if logs and key in logs)
-        if told and state.is_world_process_zero:
-            self._say(f"{self._stage}: step {state.global_step} of {state.max_steps}: {told}")
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        del args, control, kwargs
-        curves.draw(state.log_history, self._stage, self._out / "loss.png")
-
-
 def _rounding(stage: Name, settings: Training, model: CxrLlavaModel) -> list[TrainerCallback]:
-    return [_Rounding(model)] if stage == "finetune" and settings.finetune.bear else []
-
-
-class _Rounding(TrainerCallback):
-    """Every second step the loss is that of weights in four bits; what it teaches goes to the whole ones."""
-
-    def __init__(self, model: CxrLlavaModel) -> None:
-        layers = model.llama.layers.named_parameters()
-        self._matrices = [matrix for _, matrix in layers if matrix.ndim == 2]
-        self._whole: list[torch.Tensor] = []
-
-    @torch.no_grad()
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        del args, control, kwargs
-        if state.global_step % 2:
-            for matrix in self._matrices:
-                self._whole.append(matrix.clone())
-                matrix.copy_(quantized.rounded(matrix))
-
-    @torch.no_grad()
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        del args, state, control, kwargs
-        if self._whole:
-            for matrix, whole in zip(self._matrices, self._whole, strict=True):
-                matrix.copy_(whole)
-            self._whole.clear()
+    return [Rounding(model)] if stage == "finetune" and settings.finetune.bear else []
 
 
 def _metrics(trainer: Trainer) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from PIL import Image
 from agent.training import choosing, demonstration, stages
 from agent.training.settings import read_settings
 from dicom_node.errors import ConfigurationError
+from reports.findings import State
 from tests.unit.agent.training.shape import SHAPE
 
 ENCODER = """
@@ -62,13 +63,15 @@ def test_with_json_nothing_else_stands_on_the_standard_output(folder: Path) -> N
     assert "left out: 1 films of people under 18 or of unknown age" in done.stderr
     assert "left out: 1 films in neither of the two splits" in done.stderr
     assert "1 films teach nothing: none of the labels is known of them" in done.stderr
+    assert "no film is left in the split 'test' (data.validation): nothing is measured while it learns" in done.stderr
+    assert "pip install" not in done.stderr, "libraries advertise others"
 
 
 def test_a_start_is_learned_on_from_in_small_steps(folder: Path) -> None:
     start = f'start = "{folder}"'
     anew, on = (read_settings(settings_file(folder, head=head)) for head in ("", start))
-    assert [anew.course(stage).learning_rate for stage in ("encoder", "align", "finetune")] == [5e-4, 1e-3, 2e-4]
-    assert on.course("encoder").learning_rate == 1e-6
+    assert [anew.course(stage).learning_rate for stage in ("encoder", "align", "finetune")] == [5e-4, 1e-3, 2e-3]
+    assert [on.course(stage).learning_rate for stage in ("encoder", "align", "finetune")] == [1e-6, 1e-3, 2e-4]
     chosen = read_settings(settings_file(folder, head=start, rest=f"{ENCODER}learning_rate = 3e-4\n"))
     assert chosen.course("encoder").learning_rate == 3e-4
 
@@ -90,6 +93,25 @@ def test_a_start_keeps_its_tower_from_being_written_anew(folder: Path) -> None:
 def test_labels_of_which_nothing_is_known_are_refused(folder: Path, labels: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         choosing.prepare("encoder", read_settings(settings_file(folder, f"labels = {labels}")))
+
+
+def test_labels_come_from_the_reports_where_no_column_has_any(folder: Path) -> None:
+    """As an evaluation judges by them; what a report does not mention is not known."""
+    without(folder, "Edema")
+    path = folder / "films.csv"
+    path.write_text(path.read_text("utf-8").replace("There is no edema.", "No edema. Pneumonia.", 1), encoding="utf-8")
+    settings = read_settings(settings_file(folder))
+    prepared = choosing.prepare("encoder", settings)
+    assert prepared.labels == ("Edema",)
+    assert dict(prepared.train[0].labels) == {"Edema": State.ABSENT, "Pneumonia": State.PRESENT}
+    for words in ("labels: Edema", "labels that are not learned: Pneumonia"):
+        assert words in prepared.told
+    assert [line for line in prepared.told if line.startswith("no column has labels: they are what `wetread findings`")]
+    assert not choosing.prepare("align", settings).train[0].labels
+
+    path.write_text(path.read_text("utf-8").replace("edema.", "word."), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="there is no label that some films of adults"):
+        choosing.prepare("encoder", settings)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,12 @@ def test_one_picture_under_two_names_is_refused(settings: Path, split: str, kind
 def test_films_of_other_splits_stop_no_run_by_being_broken(settings: Path) -> None:
     settings.with_name("broken.dcm").write_bytes(b"no film")
     listed(settings, "broken.dcm,9,60,test,1,Edema.")
-    stages.run("encoder", read_settings(settings), settings.with_name("run"), lambda _line: None)
+    for number in range(95):
+        Image.fromarray(np.full((8, 8), number, np.uint8)).save(settings.with_name(f"test{number}.png"))
+        listed(settings, f"test{number}.png,t{number},60,test,1,Edema.")
+    said: list[str] = []
+    stages.run("encoder", read_settings(settings), settings.with_name("run"), said.append)
+    assert said[0] == "100 of 100 films are decoded"
     assert (settings.with_name("run") / "model").is_dir()
 
 
@@ -87,5 +92,7 @@ def test_a_picture_and_its_dicom_file_have_one_digest(tmp_path: Path) -> None:
     image.PixelData, image.BitsAllocated, image.BitsStored, image.HighBit = grays.tobytes(), 8, 8, 7
     image.save_as(tmp_path / "film.dcm", enforce_file_format=True)
     Image.fromarray(grays).save(tmp_path / "film.png")
-    first, second = films.look([Case(name, 2, tmp_path / name) for name in ("film.dcm", "film.png")])
+    told: list[int] = []
+    first, second = films.look([Case(name, 2, tmp_path / name) for name in ("film.dcm", "film.png")], told.append)
     assert first == second != ""
+    assert told == [1, 2]

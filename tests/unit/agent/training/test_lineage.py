@@ -58,3 +58,12 @@ def test_a_tower_that_learns_while_the_language_model_does_is_no_untrained_one(
     (tmp_path / "wetread.json").write_text(json.dumps({"name": "small", "notice": start}), encoding="utf-8")
     learns = Finetune(train_tower=True)
     assert inherited(tmp_path if start else None, Card(notice="mine"), "finetune", learns).notice == "mine"
+
+
+def test_what_never_learned_learns_as_fast_as_from_nothing(tmp_path: Path) -> None:
+    known = {}
+    for notice in ("LANGUAGE MODEL NOT TRAINED", "ONLY THE PROJECTION IS TRAINED", "VISION TOWER NOT TRAINED", "mine"):
+        (tmp_path / "wetread.json").write_text(json.dumps({"notice": f"{notice} - X"}), encoding="utf-8")
+        stages: tuple[Name, ...] = ("encoder", "align", "finetune")
+        known[notice] = [lineage.knows_nothing(tmp_path, stage) for stage in stages]
+    assert list(known.values()) == [[False, False, True], [True, False, True], [True, False, False], [False] * 3]
