@@ -44,8 +44,8 @@ _COLOR_SPREAD: Final = 16  # gray levels between the channels of one pixel; JPEG
 _COLORED_SHARE: Final = 0.005  # of all pixels: a colored mark in a corner, not a colored picture
 
 # Plug-ins in the order in which they are asked; what one refuses the next may take. The fastest first, all of them
-# bit-exact. For JPEG baseline the one that survives broken streams: gdcm aborts its process on some. pylibjpeg is asked
-# for no JPEG-LS: it makes a picture of streams that are damaged.
+# bit-exact. gdcm, which aborts its process on some broken streams, only where it is much the fastest; pylibjpeg not for
+# JPEG-LS, where it makes a picture of streams that are damaged.
 _PLUGINS: Final = MappingProxyType(
     {
         JPEGLSLossless: ("pyjpegls", "gdcm"),
@@ -55,8 +55,8 @@ _PLUGINS: Final = MappingProxyType(
         JPEGLossless: ("gdcm", "pylibjpeg"),
         JPEGLosslessSV1: ("gdcm", "pylibjpeg"),
         RLELossless: ("pylibjpeg", "pydicom"),
-        JPEGBaseline8Bit: ("pillow", "pylibjpeg", "gdcm"),
-        JPEGExtended12Bit: ("pillow", "pylibjpeg", "gdcm"),
+        JPEGBaseline8Bit: ("pillow", "pylibjpeg"),
+        JPEGExtended12Bit: ("pillow", "pylibjpeg"),
     }
 )
 
@@ -243,7 +243,7 @@ def _coded(dataset: pydicom.Dataset, syntax: UID) -> tuple[NDArray[Any], tuple[s
     if told is not None and stored < told.bits < allocated:
         notes, stored, high = ("the compressed picture has more bits than the header says",), told.bits, told.bits - 1
     signed = _whole_number(dataset, "PixelRepresentation", 0) == 1
-    raw = cells.astype(f"<u{allocated // 8}")
+    raw = cells.astype(f"<u{allocated // 8}", copy=False)
     values, more = _unpack(raw, stored, high - stored + 1, signed=signed)
     return values, notes + more
 
