@@ -131,6 +131,10 @@ def _decode(
     validation, measured = films.load_squares(prepared.validation, size, data.framing, behind)
     others = films.look(prepared.others, partial(progress, before=len(seen) + len(measured)))
     leaks.refuse_same_pictures(data.manifest, cases, (*seen, *measured, *others))
+    before = _learned_before(settings)
+    again = sum(learned.digest_of_picture(picture) in before for picture in (*measured, *others))
+    if again:
+        say(f"warning: {again} films of other splits are among those that {settings.start} learned from: no fair test")
     return {"train": train, "validation": validation}, seen
 
 

@@ -79,6 +79,16 @@ def test_films_of_other_splits_stop_no_run_by_being_broken(settings: Path) -> No
     assert (settings.with_name("run") / "model").is_dir()
 
 
+def test_films_that_the_start_learned_from_are_told_where_they_test_what_comes_of_it(settings: Path) -> None:
+    stages.run("encoder", read_settings(settings), settings.with_name("run"), lambda _line: None)
+    films_csv = settings.with_name("films.csv")
+    films_csv.write_text(films_csv.read_text("utf-8").replace("0,50,train", "0,50,test"), encoding="utf-8")
+    said: list[str] = []
+    on = read_settings(settings).model_copy(update={"start": settings.with_name("run") / "model"})
+    stages.run("align", on, settings.with_name("on"), said.append)
+    assert [line for line in said if line.startswith("warning: 1 films of other splits are among those that")]
+
+
 def test_one_picture_twice_in_a_split_is_no_leak(tmp_path: Path) -> None:
     cases = [Case(str(line), line, tmp_path / f"{line}.png", split="train") for line in (2, 3)]
     leaks.refuse_same_pictures(tmp_path / "films.csv", cases, ["same", "same"])
