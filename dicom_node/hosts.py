@@ -15,6 +15,19 @@ def addresses_of(host: str) -> frozenset[str]:
     return frozenset(str(address[0]).partition("%")[0] for *_, address in found)
 
 
+def places(host: str) -> tuple[str, ...]:
+    """Where to call a host, in the order in which to try: its IPv4 addresses, then those of IPv6; an address is itself.
+
+    Raises OSError or UnicodeError where it cannot be looked up.
+    """
+    found = [
+        (family, str(address[0])) for family, *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    ]
+    ordered = sorted(found, key=lambda one: one[0] != socket.AF_INET)
+    several = tuple(dict.fromkeys(address for _, address in ordered))
+    return several if len(several) > 1 else (host,)
+
+
 def plain(address: str) -> str:
     """An IPv4 address that came over an IPv6 socket (`::ffff:10.0.0.5`, RFC 4291 2.5.5.2) is itself."""
     try:

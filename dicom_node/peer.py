@@ -14,9 +14,10 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_role
 from pynetdicom._globals import DEFAULT_MAX_LENGTH
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from dicom_node import checkpoint
+from dicom_node import checkpoint, hosts
 from dicom_node.associations import prompt_handlers
 from dicom_node.config import NodeConfig
 from dicom_node.errors import ConfigurationError, SendFailure
@@ -170,6 +171,7 @@ def associate(
     `also`: further classes, each with one transfer syntax for a presentation context of its own.
     `as_scp`: classes of all these for which we want to be the SCP although we ask for the association (PS3.7 D.3.3.4).
     `longest_answer`: bytes that the peer may send in it altogether.
+    A host name with several addresses is called at each of them until one takes the connection.
     Raises SendFailure where none comes about, or where all classes are refused.
     """
     ae = _entity(address)
@@ -179,37 +181,67 @@ def associate(
     for sop_class_uid, syntax in also:
         ae.add_requested_context(sop_class_uid, syntax)
     secured = _context(address)
-    answers = Answers(longest_pdu=ae.maximum_pdu_size, seconds=address.answer_seconds, most=longest_answer)
+    roles, further = [build_role(uid, scp_role=True) for uid in as_scp], list(handlers)
     began = time.monotonic()
+    for place in _places(ae, address):
+        answers = Answers(longest_pdu=ae.maximum_pdu_size, seconds=address.answer_seconds, most=longest_answer)
+        everything = [*answers.handlers(), *prompt_handlers(), *further]
+        association = _call(ae, address, place, roles, everything, secured)
+        if association.is_established:
+            checkpoint.install(association)
+            return Opened(association, answers, address)
+        ended = time.monotonic()
+        _let_go(association)
+        if answers.connected_at is not None or answers.rejection is not None:
+            break
+    raise (
+        _insecure(secured, address)
+        or _excess(answers, address)
+        or _why(association, address, sop_class_uids, answers, waited=ended - began, ended=ended)
+    )
+
+
+def _places(ae: AE, address: Address) -> tuple[str, ...]:
+    """The addresses of the host; all of them share the patience for one connection. Raises SendFailure."""
     try:
-        association = ae.associate(
-            address.host,
+        found = hosts.places(address.host)
+    except (OSError, ValueError) as error:
+        raise _nowhere(address, error) from error
+    ae.connection_timeout = address.connect_seconds / len(found)
+    return found
+
+
+def _call(
+    ae: AE,
+    address: Address,
+    place: str,
+    roles: list[SCP_SCU_RoleSelectionNegotiation],
+    handlers: list[tuple[Any, ...]],
+    secured: ClientContext | None,
+) -> Association:
+    """Raises SendFailure where `place` is none."""
+    try:
+        return ae.associate(
+            place,
             address.port,
             ae_title=address.peer_ae_title,
             max_pdu=ae.maximum_pdu_size,
-            ext_neg=[build_role(uid, scp_role=True) for uid in as_scp],
-            evt_handlers=[*answers.handlers(), *prompt_handlers(), *handlers],
+            ext_neg=[*roles],
+            evt_handlers=handlers,
             tls_args=None if secured is None or address.tls is None else (secured, address.tls.name),
         )
-    except (OSError, ValueError) as error:  # the host's name cannot be looked up, or is none
-        words = f"{address.where} cannot be looked up ({type(error).__name__}): is the host's name right?"
-        raise SendFailure(words, unreachable=True) from error
-    if not association.is_established:
-        ended = time.monotonic()
-        _let_go(association)
-        raise (
-            _insecure(secured, address)
-            or _excess(answers, address)
-            or _why(association, address, sop_class_uids, answers, waited=ended - began, ended=ended)
-        )
-    checkpoint.install(association)
-    return Opened(association, answers, address)
+    except (OSError, ValueError) as error:
+        raise _nowhere(address, error) from error
+
+
+def _nowhere(address: Address, error: Exception) -> SendFailure:
+    words = f"{address.where} cannot be looked up ({type(error).__name__}): is the host's name right?"
+    return SendFailure(words, unreachable=True)
 
 
 def _entity(address: Address) -> AE:
     """Our end, with our patience and the PDUs that we take."""
     ae = AE(ae_title=address.own_ae_title)
-    ae.connection_timeout = address.connect_seconds
     ae.acse_timeout = address.accept_seconds
     ae.dimse_timeout = address.answer_seconds
     ae.network_timeout = address.terms.idle_timeout_seconds or address.answer_seconds

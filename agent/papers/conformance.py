@@ -316,8 +316,9 @@ def _interfaces(config: Config) -> Section:
         (
             Prose(
                 f"TCP/IP. Connections are taken on {node.bind_address} (node.bind_address): 0.0.0.0 is every IPv4 "
-                "address of the machine, :: every one of both IPv4 and IPv6. Peers are called by IPv4 and IPv6. Host "
-                "names are looked up by the operating system."
+                "address of the machine, :: every one of both IPv4 and IPv6. Host names are looked up by the operating "
+                "system for each association; those with several addresses are called at each until one takes the "
+                "connection, IPv4 before IPv6."
             ),
         ),
     )

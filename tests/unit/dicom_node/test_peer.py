@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psutil
 import pytest
@@ -33,6 +34,32 @@ def test_a_host_that_cannot_be_looked_up_is_named(host: str) -> None:
         peer.echo(peer.Address("WETREAD", "PACS", host, 104, connect_seconds=2, answer_seconds=2))
 
     assert not failure.value.permanent
+
+
+@pytest.mark.parametrize(("silent", "there"), [("127.0.0.2", "127.0.0.1"), ("127.0.0.1", "::1")])
+def test_a_host_with_several_addresses_is_called_where_it_answers(
+    monkeypatch: pytest.MonkeyPatch, silent: str, there: str
+) -> None:
+    """As a cluster of two gateways under one name, or a name that has IPv6 as well."""
+    look_up = socket.getaddrinfo
+
+    def of_the_cluster(host: Any, *arguments: Any, **options: Any) -> Any:
+        if host != "pacs.example":
+            return look_up(host, *arguments, **options)
+        return [one for place in (silent, there) for one in look_up(place, *arguments, **options)]
+
+    entity = AE(ae_title="PACS")
+    entity.add_supported_context(Verification)
+    server = entity.start_server((there, 0), block=False)
+    assert server is not None
+    monkeypatch.setattr(socket, "getaddrinfo", of_the_cluster)
+    address = peer.Address("WETREAD", "PACS", "pacs.example", server.server_address[1], connect_seconds=20)
+    try:
+        peer.echo(address)
+    finally:
+        server.shutdown()
+    with pytest.raises(SendFailure, match=r"PACS at pacs\.example:.* nobody listens on that port"):
+        peer.echo(address)
 
 
 @pytest.mark.parametrize(("status", "permanent"), [(0xA700, False), (0xC000, False), (0xA900, True), (0x0122, True)])
