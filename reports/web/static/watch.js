@@ -53,7 +53,7 @@ function waits({ open, mine, state, arrival }) {
 
 /** Look at the state, and show what is new. */
 async function compare(page) {
-  const { report, open, mine } = page.desk;
+  const { report, open, mine, state } = page.desk;
   const desk = await page.answers.newest(() => page.calls.look(), (now) => {
     if (!page.saving.isPending && now.report === report) page.follow(now);
   });
@@ -66,6 +66,11 @@ async function compare(page) {
         kind: "wait", action: "Show the newer draft", then: () => location.reload(),
       });
     }
+    return;
+  }
+  if (desk.state === "VERIFIED" && state !== "VERIFIED" && !page.isDone) {
+    page.isGone = true;
+    location.reload(); // somebody else has signed it, or this person in another tab: the words are those of the report
     return;
   }
   if (open && !mine && desk.openable && !desk.holder && !keptForAnother(desk) && !page.isDone) await page.open();
