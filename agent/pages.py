@@ -19,6 +19,7 @@ from agent.desk import Desk
 from agent.drafting import workshop_of
 from agent.metrics import Exposition
 from agent.readers.guards import unsupported_claims
+from agent.routing import backlog_hours
 from agent.viewing import FilmRoom
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
@@ -46,6 +47,7 @@ def make_pages(config: Config, database: Database, films: FilmRoom | None = None
         strangers_may_verify=config.node.strangers_may_verify,
         access=access(config.web),
         reading=config.reports,
+        backlog_hours=backlog_hours(config),
     )
     people = People(database, Hasher(), limits(config.web))
     exposition = Exposition(

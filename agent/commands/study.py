@@ -18,10 +18,12 @@ from sqlalchemy.orm import Session
 from agent.cli import Surroundings
 from agent.commands.session import ago, as_json, config_of, open_database, person, print_json, print_table
 from agent.config import Config
+from agent.routing import backlog_hours
 from dicom_node import books, worklist
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.files import read_document
+from dicom_node.hours import Hours
 from dicom_node.owner import in_words
 from dicom_node.rules.decision import PRIORITIES
 from dicom_node.rules.tables import Routing
@@ -73,7 +75,8 @@ def list_studies(
     from reports.web.standing import standing
     from reports.web.worklist import facts_of
 
-    with open_database(config_of(surroundings)) as database, database.read() as tx:
+    config = config_of(surroundings)
+    with open_database(config) as database, database.read() as tx:
         now = clock(tx)
         chosen = (
             select(Revision, Workitem)
@@ -87,7 +90,7 @@ def list_studies(
         if conflicts:
             chosen = chosen.where(Study.id.in_(books.conflicts()))
         rows = tx.execute(chosen.order_by(Study.id.desc()).limit(limit)).all()
-        facts = facts_of(tx, [revision for revision, _ in rows])
+        facts = facts_of(tx, [revision for revision, _ in rows], hours=backlog_hours(config))
     if as_json:
         print_json([_summary(revision, workitem) for revision, workitem in rows])
         return
@@ -124,7 +127,7 @@ def show(surroundings: Surroundings, key: str, as_text: bool, export: Path | Non
         _give_draft(config, key, as_text=as_text, export=export)
         return
     with open_database(config) as database, database.read() as tx:
-        found = _detail(tx, worklist.find_study(tx, key))
+        found = _detail(tx, worklist.find_study(tx, key), backlog_hours(config))
     if as_json:
         print_json(found)
         return
@@ -291,13 +294,14 @@ def _summary(revision: Revision, workitem: Workitem | None) -> dict[str, object]
     }
 
 
-def _detail(tx: Session, found: Study) -> dict[str, object]:
+def _detail(tx: Session, found: Study, hours: Hours | None) -> dict[str, object]:
     from reports.web.older import older_drafts
     from reports.web.standing import standing
     from reports.web.worklist import facts_of
 
     revision = worklist.current_revision(tx, found)
-    stands = standing(facts_of(tx, [revision])[0], clock(tx))
+    now = clock(tx)
+    stands = standing(facts_of(tx, [revision], now, hours)[0], now)
     workitem = tx.scalar(select(Workitem).where(Workitem.revision_id == revision.id))
     instances = tx.scalars(select(Instance).where(Instance.study_id == found.id).order_by(Instance.id)).all()
     deliveries = tx.scalars(

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from dicom_node.database import Database
+from dicom_node.hours import Hours
 from dicom_node.owner import in_words
 from reports.config import ReportsConfig
 from reports.people.provider import Provider
@@ -53,6 +54,7 @@ class Premises:
     strangers_may_verify: bool = True
     access: Access = field(default_factory=Access)
     reading: ReportsConfig = field(default_factory=ReportsConfig)  # how headers are read
+    backlog_hours: Hours | None = None  # in which studies of priority backlog are read; None: always
 
     @property
     def secure(self) -> bool:

@@ -9,8 +9,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from dicom_node.hours import Hours
 from dicom_node.kinds import FINAL
 from dicom_node.owner import in_words
+from dicom_node.rules.decision import ROUTINE
 from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Workitem, WorkitemState
 from dicom_node.worklist.holds import HOLDS, what_to_do
 from dicom_node.worklist.moves import EXCLUDED_BY_PERSON
@@ -65,6 +67,7 @@ class Facts:
     holder: Holder | None = None  # who has that open now
     offer: Offer | None = None  # to whom that is handed over
     glance: Glance | None = None
+    backlog_hours: Hours | None = None  # None: always
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +250,19 @@ def _queueing(facts: Facts, workitem: Workitem, now: datetime) -> str:
         parts.append(f"Next attempt in {age(now, workitem.next_attempt_at)}.")
     if "pause-work" in facts.paused:
         parts.append("Reading is paused by a person.")
+    elif (begins := _not_before(facts, workitem, now)) is not None:
+        parts.append(f"Backlog is read in its hours, which begin in {age(now, begins)}.")
     elif facts.place and facts.an_hour and workitem.next_attempt_at <= now:
         parts.append(f"Expected in {age(now, now + timedelta(hours=facts.place / facts.an_hour))}.")
     return " ".join(parts)
+
+
+def _not_before(facts: Facts, workitem: Workitem, now: datetime) -> datetime | None:
+    """When the hours of backlog begin, where they keep it waiting."""
+    hours = facts.backlog_hours
+    if hours is None or workitem.priority <= ROUTINE or hours.hold(now):
+        return None
+    return hours.next_change(now)
 
 
 def _on_its_way(facts: Facts, now: datetime) -> str:

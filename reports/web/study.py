@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node.errors import NotFound
 from dicom_node.files import read_document
+from dicom_node.hours import Hours
 from dicom_node.tables import Delivery, Instance, Revision, Study
 from dicom_node.worklist import current_revision
 from reports import drafts
@@ -53,12 +54,12 @@ class Draft:
     absence: str = ""
 
 
-def dossier(tx: Session, study_id: int, now: datetime) -> Dossier | None:
-    """The study with this number, or None."""
+def dossier(tx: Session, study_id: int, now: datetime, hours: Hours | None = None) -> Dossier | None:
+    """The study with this number, or None. hours: of backlog."""
     study = tx.get(Study, study_id) if study_id < _NO_SUCH else None
     if study is None:
         return None
-    facts = facts_of(tx, [current_revision(tx, study)])[0]
+    facts = facts_of(tx, [current_revision(tx, study)], now, hours)[0]
     revisions = tx.scalars(select(Revision).where(Revision.study_id == study.id).order_by(Revision.number)).all()
     report = drafts.foremost(drafts.of_study(tx, study.id))
     numbers = {revision.id: revision.number for revision in revisions}

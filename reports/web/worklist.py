@@ -14,6 +14,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from dicom_node.books import Backlog
 from dicom_node.database import clock
 from dicom_node.forecast import readings_per_hour
+from dicom_node.hours import Hours
 from dicom_node.rules.decision import ROUTINE
 from dicom_node.tables import Delivery, Instance, Revision, Role, Study, Switch, Workitem, WorkitemState
 from dicom_node.worklist.urgency import order_of_claims
@@ -92,7 +93,7 @@ _REPORTS: Final = (
 _PAUSED: Final = select(Switch.name).where(Switch.on)
 
 
-def find(tx: Session, wish: Wish, now: datetime, *, user_id: int, limit: int) -> Found:
+def find(tx: Session, wish: Wish, now: datetime, *, user_id: int, limit: int, hours: Hours | None = None) -> Found:
     """One page of the studies that fit, in the order that was asked for."""
     chosen = _narrowed(choice.page(wish.show, wish.sort), wish, now)
     rows = tx.execute(chosen, {choice.USER: user_id, choice.NUMBER: limit + 1}).all()
@@ -100,7 +101,7 @@ def find(tx: Session, wish: Wish, now: datetime, *, user_id: int, limit: int) ->
     if len(rows) > limit:
         last, turn, urgency = rows[limit - 1]
         older = (turn, urgency, last.study_id) if wish.sort is Sort.URGENT else (last.study_id,)
-    return Found(facts_of(tx, [revision for revision, _, _ in rows[:limit]], now), older)
+    return Found(facts_of(tx, [revision for revision, _, _ in rows[:limit]], now, hours), older)
 
 
 def looked_at(wish: Wish, found: Sequence[Facts]) -> Sequence[int]:
@@ -180,8 +181,13 @@ def _filters(wish: Wish, now: datetime) -> list[ColumnElement[bool]]:
     return wanted
 
 
-def facts_of(tx: Session, revisions: Sequence[Revision], now: datetime | None = None) -> list[Facts]:
-    """The facts of these revisions, in their order, with a fixed number of questions. now: as the database's clock."""
+def facts_of(
+    tx: Session, revisions: Sequence[Revision], now: datetime | None = None, hours: Hours | None = None
+) -> list[Facts]:
+    """The facts of these revisions, in their order, with a fixed number of questions.
+
+    now: as the database's clock. hours: of backlog.
+    """
     now = now or clock(tx)
     known = {revision.id: revision for revision in revisions}
     wanted, studies = {choice.AMONG: list(known)}, [revision.study_id for revision in revisions]
@@ -211,6 +217,7 @@ def facts_of(tx: Session, revisions: Sequence[Revision], now: datetime | None = 
             holder=holder_of(found.copy, now),
             offer=offer_of(found.copy, found.login, found.name, now),
             glance=found.glance,
+            backlog_hours=hours,
         )
         for revision in revisions
     ]

@@ -223,7 +223,10 @@ class OutboundAnswer(Strict):
 
 
 class Queues(Strict):
-    """What waits where. read_by, sent_by: when the queue will be empty; null: nobody can say."""
+    """What waits where. read_by, sent_by: when the queue will be empty; null: nobody can say.
+
+    backlog_waiting: studies of priority backlog for which this is none of their hours; backlog_from: when those begin.
+    """
 
     receiving: int
     scheduled: int
@@ -235,6 +238,8 @@ class Queues(Strict):
     read_per_hour: float
     read_by: AwareDatetime | None
     sent_by: AwareDatetime | None
+    backlog_waiting: int = 0
+    backlog_from: AwareDatetime | None = None
     destinations: list[OutboundAnswer]
 
 

@@ -29,7 +29,7 @@ def waiting(asked: Asked) -> Queues:
     """What waits where."""
     with asked.site.database.read() as tx:
         backlog = books.backlog(tx)
-        ahead = forecast(tx, backlog, clock(tx))
+        ahead = forecast(tx, backlog, clock(tx), asked.site.premises.backlog_hours)
         found = queues.outbound(tx, pauses.paused_peers(tx, What.SEND))
     return Queues(
         receiving=backlog.receiving,
@@ -42,6 +42,8 @@ def waiting(asked: Asked) -> Queues:
         read_per_hour=ahead.read_per_hour,
         read_by=ahead.read_by,
         sent_by=ahead.sent_by,
+        backlog_waiting=ahead.backlog_waiting,
+        backlog_from=ahead.backlog_from,
         destinations=[
             OutboundAnswer(
                 name=one.name,

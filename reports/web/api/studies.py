@@ -60,7 +60,8 @@ def find_all(asked: Asked) -> StudyPage:
     visitor = visitor_of(asked.request)
     with asked.site.database.read() as tx:
         now = clock(tx)
-        found = worklist.find(tx, wish, now, user_id=visitor.user_id, limit=query.limit)
+        hours = asked.site.premises.backlog_hours
+        found = worklist.find(tx, wish, now, user_id=visitor.user_id, limit=query.limit, hours=hours)
     seen_together(asked.site.database, visitor, worklist.looked_at(wish, found.facts), "search")
     after = ".".join(str(number) for number in found.older) or None
     return StudyPage(items=[_study(facts, now) for facts in found.facts], next=after)
@@ -82,7 +83,7 @@ def status(asked: Asked) -> StatusAnswer:
     """Where one study is, by what others know of it."""
     with asked.site.database.read() as tx:
         number = known_as(tx, asked.query)
-        facts = worklist.facts_of(tx, worklist.revisions(tx, [number]))[0]
+        facts = worklist.facts_of(tx, worklist.revisions(tx, [number]), hours=asked.site.premises.backlog_hours)[0]
         where, report = standing(facts, clock(tx)), facts.report
     seen(asked.site.database, visitor_of(asked.request), number, "search")
     return StatusAnswer(
@@ -199,7 +200,8 @@ def _shown(asked: Asked, number: int) -> StudyAnswer:
     with asked.site.database.read() as tx:
         _must_exist(tx, number)
         now = clock(tx)
-        answer = _study(worklist.facts_of(tx, worklist.revisions(tx, [number]))[0], now)
+        facts = worklist.facts_of(tx, worklist.revisions(tx, [number]), now, asked.site.premises.backlog_hours)[0]
+        answer = _study(facts, now)
     seen(asked.site.database, visitor_of(asked.request), number, "study")
     return answer
 

@@ -71,7 +71,8 @@ class _Pages:
         try:
             with self._site.database.read() as tx:
                 number, now = _known(tx, request), clock(tx)
-                facts = worklist.facts_of(tx, worklist.revisions(tx, [number]))[0]
+                wanted, hours = worklist.revisions(tx, [number]), self._site.premises.backlog_hours
+                facts = worklist.facts_of(tx, wanted, now, hours)[0]
                 where = standing(facts, now)
         except Problem as error:
             made = HTMLResponse(template.render(status=None, sentence=error.sentence), status_code=error.status)

@@ -84,7 +84,7 @@ class _Pages:
         not_ready = self._site.not_ready()
         with self._site.database.read() as tx:
             now = clock(tx)
-            found = dossier(tx, request.path_params["number"], now)
+            found = dossier(tx, request.path_params["number"], now, self._site.premises.backlog_hours)
             warnings = alarms(tx, now, books.backlog(tx), not_ready)
         if found is None:
             raise HTTPException(404)

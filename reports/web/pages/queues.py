@@ -15,6 +15,7 @@ from dicom_node import books, destinations, outages
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, NotFound, WetreadError
 from dicom_node.forecast import forecast
+from dicom_node.hours import Hours
 from dicom_node.worklist import pauses
 from dicom_node.worklist.pauses import OF_PEERS, What
 from reports.web import queues
@@ -80,9 +81,9 @@ class _Pages:
     def _show(self, request: Request, *, mistake: str = "", status: int = 200) -> Response:
         not_ready = self._site.not_ready()
         with self._site.database.read() as tx:
-            context = _context(tx, not_ready)
+            context = _context(tx, not_ready, self._site.premises.backlog_hours)
         caretaker = self._site.equipment.caretaker
-        hours = caretaker.backlog_hours(context["now"]) if caretaker is not None else ("", True)
+        when = caretaker.backlog_hours(context["now"]) if caretaker is not None else ("", True)
         live = request.method == "GET" and not request.query_params
         return self._site.page(
             request,
@@ -90,21 +91,21 @@ class _Pages:
             status=status,
             mistake=mistake,
             done=request.query_params.get("done", ""),
-            hours=hours,
+            hours=when,
             word=STOP,
             live=_LIVE_SECONDS if live else None,
             **context,
         )
 
 
-def _context(tx: Session, not_ready: Sequence[str]) -> dict[str, Any]:
+def _context(tx: Session, not_ready: Sequence[str], hours: Hours | None) -> dict[str, Any]:
     above = top(tx, not_ready)
     now, waiting, brakes = above["now"], books.backlog(tx), pauses.pauses(tx)
     stopped = {what: [one.peer for one in brakes if one.what is what and one.peer] for what in OF_PEERS}
     return {
         **above,
         "backlog": waiting,
-        "ahead": forecast(tx, waiting, now),
+        "ahead": forecast(tx, waiting, now, hours),
         "brakes": brakes,
         "all_paused": {one.what.value for one in brakes if not one.peer},
         "readings": queues.readings(tx),

@@ -137,7 +137,8 @@ class _Page:
         """Why there is nothing to read."""
         with self._site.database.read() as tx:
             now = clock(tx)
-            facts = worklist.facts_of(tx, worklist.revisions(tx, [found.study.id]), now)[0]
+            wanted, hours = worklist.revisions(tx, [found.study.id]), self._site.premises.backlog_hours
+            facts = worklist.facts_of(tx, wanted, now, hours)[0]
         where, study = standing(facts, now), found.study
         return self._site.page(request, "report_absent.html", study=study, shadow=found.shadow, standing=where)
 

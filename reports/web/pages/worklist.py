@@ -91,7 +91,8 @@ class _Pages:
         with self._site.database.read() as tx:
             now, views = clock(tx), saved_views.views_of(tx, visitor.user_id)
             wish = _wish(request, visitor, views)
-            found = worklist.find(tx, wish, now, user_id=visitor.user_id, limit=PAGE)
+            hours = self._site.premises.backlog_hours
+            found = worklist.find(tx, wish, now, user_id=visitor.user_id, limit=PAGE, hours=hours)
             elsewhere = Wish(search=wish.search)  # what is not in this tab may be in another one
             is_lost = wish.search and not (found.facts or wish.before or wish.is_filtered) and wish != elsewhere
             if is_lost and worklist.first(tx, elsewhere, now, user_id=visitor.user_id, limit=1):
@@ -122,7 +123,8 @@ class _Pages:
             wish = _wish(request, visitor, views)
             first = worklist.first(tx, wish, now, user_id=visitor.user_id, limit=PAGE)
             fit = worklist.fitting(tx, wish, now, user_id=visitor.user_id, among=shown)
-            facts = worklist.facts_of(tx, worklist.revisions(tx, shown & changed if changed else shown), now)
+            wanted = worklist.revisions(tx, shown & changed if changed else shown)
+            facts = worklist.facts_of(tx, wanted, now, self._site.premises.backlog_hours)
             counts = worklist.counts(tx, books.backlog(tx), user_id=visitor.user_id)
         fresh = first - shown
         return self._site.page(
@@ -140,7 +142,7 @@ class _Pages:
         return {
             "alarms": alarms(tx, now, waiting, not_ready, beats),
             "backlog": waiting,
-            "ahead": forecast(tx, waiting, now),
+            "ahead": forecast(tx, waiting, now, self._site.premises.backlog_hours),
             "pulses": [(pulse, is_silent(pulse, now)) for pulse in beats],
             "counts": worklist.counts(tx, waiting, user_id=visitor.user_id),
             "readers": worklist.readers(tx),

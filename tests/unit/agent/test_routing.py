@@ -319,6 +319,8 @@ def test_the_queue_tells_what_waits_for_its_hours(ward: Ward) -> None:
 
     assert f"1  of them are backlog, read in {begin:%H:%M}-{end:%H:%M} (node.backlog_hours)" in told
     assert f"next at {begin:%Y-%m-%d %H:%M}Z" in told
+    shown = CliRunner().invoke(wetread, ["--config", str(file), "study", "show", "#1"]).stdout
+    assert "Backlog is read in its hours, which begin in" in shown
     assert (as_json["backlog_waiting"], as_json["backlog_from"][:16]) == (1, f"{begin:%Y-%m-%dT%H:%M}")
 
 

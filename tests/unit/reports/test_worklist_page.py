@@ -12,12 +12,14 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 from starlette.testclient import TestClient
 
+from agent.pages import make_pages
 from dicom_node.database import clock
 from dicom_node.kinds import Kind
-from dicom_node.tables import AuditRow, Mode
+from dicom_node.rules.decision import BACKLOG
+from dicom_node.tables import AuditRow, Mode, Workitem
 from reports.people.rights import Role
 from reports.signoff.tables import WorkingCopy
 from reports.tables import Event, Report
@@ -147,6 +149,26 @@ def test_waiting_study_tells_when_it_will_be_read_once_readings_have_a_pace(plac
 
     assert re.search(r"Number 1 of 1 in the queue\. Expected in (3|4) min\.", place.row(1))
     assert ", 18 an hour lately: done about 2" in place.rita.get("/").text
+
+
+def test_backlog_that_waits_for_its_hours_says_when_they_begin(place: Place) -> None:
+    place.morning.arrive()
+    place.morning.complete()
+    place.room.do(lambda tx: tx.execute(update(Workitem).values(priority=BACKLOG)))
+    begin = (now() + timedelta(hours=2, minutes=30)).replace(second=0, microsecond=0)
+    node = place.room.desk.config.node.model_copy(update={"backlog_hours": f"{begin:%H:%M}-{begin:%H}:59"})
+    config = place.room.desk.config.model_copy(update={"node": node})
+    add_user(place.room.database, "ada", Role.ADMINISTRATOR)
+    app = make_pages(config, place.room.database)
+    rita, ada = (signed_in(app, place.room.database, login) for login in ("rita", "ada"))
+
+    for page in (rita.get("/?show=all"), rita.get("/study/1")):
+        assert "Number 1 of 1 in the queue. Backlog is read in its hours, which begin in 2 h." in page.text
+    told = f"1 of them backlog, from {begin:%Y-%m-%d %H:%M} UTC on"
+    assert told in rita.get("/").text
+    assert told.replace(f"{begin:%Y}-", "") in ada.get("/queues").text
+    assert ada.get("/api/v1/queues").json()["backlog_waiting"] == 1
+    assert "its hours" not in place.row(1)
 
 
 def test_findings_of_the_text_stand_in_the_row_the_urgent_ones_first(place: Place) -> None:
