@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import APIResponse, Page, Route, expect
 from starlette.types import ASGIApp
 
+from reports.people.tables import Attendance
 from reports.tables import Report
 from tests.harness.node import wait_until
-from tests.harness.people import seat
+from tests.harness.people import seat, signed_in
 from tests.harness.reading_room import ReadingRoom
 
 SLOW = 60_000  # ms; a busy machine
@@ -144,3 +146,92 @@ def test_look_from_before_an_act_does_not_bring_back_what_was(room: ReadingRoom,
     expect(page.locator("[data-act=sign]")).to_be_hidden()
     hid = page.evaluate("window.hid")
     assert False not in hid[hid.index(True) :]
+
+
+def test_question_is_put_once_and_an_older_list_does_not_hide_it(room: ReadingRoom, base: str, page: Page) -> None:
+    report = room.study()
+    page.goto(address(base, room, report))
+    expect(page.locator("#pacs")).to_contain_text(NOBODY)
+    listed = Late(page, r"/report/questions\?")
+    page.keyboard.press("q")
+    wait_for(page, listed)  # there is no question
+    put = Late(page, r"/report/questions$")
+    page.keyboard.type("Is there a fracture?")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    wait_for(page, put)
+    put.let_come()
+    expect(page.locator("#questions li")).to_have_count(1)
+
+    newer = Late(page, r"/report/questions\?")  # goes first
+    listed.let_come()
+    wait_for(page, newer)  # what came late is asked for once more
+    expect(page.locator("#questions li")).to_have_count(1)
+    newer.let_come()
+    with page.expect_response(re.compile(r"/report/questions\?")):
+        expect(page.locator("#questions li")).to_contain_text("Is there a fracture?")
+    assert put.count == 1
+
+
+# --- what was typed -------------------------------------------------------------------------------------------------
+
+
+def test_words_that_could_not_be_saved_are_not_left_without_a_word(room: ReadingRoom, base: str, page: Page) -> None:
+    report, _ = room.study(), room.study()
+    page.goto(address(base, room, report))
+    expect(page.locator("#pacs")).to_contain_text(NOBODY)
+    page.route("**/report/save", lambda route: route.abort())
+    page.locator("#findings").fill("Mine alone.")
+    page.keyboard.press("Escape")
+
+    page.keyboard.press("n")
+    expect(page.locator("#toasts")).to_contain_text("What you typed is not saved.")
+    expect(page).to_have_url(address(base, room, report))
+    page.keyboard.press("n")
+    expect(page).not_to_have_url(address(base, room, report))
+
+
+def test_dialog_of_an_ended_session_takes_no_key_that_was_meant_for_the_text(
+    room: ReadingRoom, base: str, page: Page
+) -> None:
+    report = room.study()
+    page.clock.install()
+    page.goto(address(base, room, report))
+    expect(page.locator("#pacs")).to_contain_text(NOBODY)
+    page.clock.pause_at(datetime.fromtimestamp(page.evaluate("Date.now()") / 1000 + 1, UTC))  # as if typed in no time
+    with room.database.write() as tx:
+        tx.query(Attendance).delete()
+    words = " She breathes well, and coughs no more than she did."
+    page.locator("#impression").focus()
+    page.keyboard.press("Control+End")
+    with page.expect_response(re.compile("/report/save")) as refused:
+        page.keyboard.type(" Now")
+        page.keyboard.press("Control+s")
+    assert refused.value.status == 401
+    page.keyboard.type(words)
+
+    dialog = page.get_by_role("dialog", name="Your session is over")
+    page.clock.run_for(2_000)
+    expect(dialog).to_be_visible()
+    expect(dialog.locator("input")).to_have_value("")
+    expect(page.locator("#impression")).to_have_value(re.compile(f" Now{re.escape(words)}$"))
+
+
+def test_choice_between_two_texts_is_not_made_by_a_blank(room: ReadingRoom, base: str, page: Page) -> None:
+    report = room.study()
+    page.goto(address(base, room, report))
+    expect(page.locator("#pacs")).to_contain_text(NOBODY)
+    elsewhere = signed_in(room.app, room.database, "rita")
+    path = f"/study/{room.number(report)}/report"
+    version = elsewhere.get(f"{path}/desk").json()["version"]
+    theirs = {"report": report.id, "findings": "Theirs.", "impression": "i", "chips": {}, "version": version}
+    assert elsewhere.post(f"{path}/save", json=theirs).status_code == 200
+
+    page.locator("#findings").fill("Mine.")
+    expect(page.locator("#ask-conflict")).to_be_visible()
+    page.keyboard.type(" and more ")
+    page.keyboard.press("Enter")
+    expect(page.locator("#ask-conflict")).to_be_visible()
+    expect(page.locator("#ask-conflict h2")).to_be_focused()
+    page.get_by_role("button", name="Take theirs").click()
+    expect(page.locator("#findings")).to_have_value("Theirs.")

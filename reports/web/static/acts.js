@@ -259,6 +259,7 @@ export function choosing(dialog, sections) {
     dialog.oncancel = (event) => event.preventDefault(); // one of them must be chosen
     dialog.onclose = () => resolve(chosen || "mine");
     dialog.showModal();
+    dialog.querySelector("h2").focus(); // a blank that was meant for the text presses no button
   });
 }
 

@@ -16,8 +16,10 @@ const PAUSE = 1500; // ms between the two keys of a sequence
 const TYPED = "input:not([type=checkbox], [type=radio], [type=button], [type=submit]), textarea, select, [contenteditable]";
 const OF_ALL_PAGES = ["Everywhere", "Go to"]; // groups
 const NAMED = new Map([[" ", "Space"], ["ArrowUp", "Up"], ["ArrowDown", "Down"], ["ArrowLeft", "Left"], ["ArrowRight", "Right"]]);
+const QUIET = 600; // ms without a key in a field
 let pending = "";
 let pendingSince = 0;
+let typed = -Infinity; // when a key was last pressed in a field
 
 /** Let a key do something. options: typing (also in fields), group (its heading in the list). Returns what unbinds it. */
 export function bind(key, words, action, { typing = /^(Ctrl|Alt|Meta)\+/.test(key), group = "This page" } = {}) {
@@ -128,6 +130,11 @@ function lettersOff() {
   }
 }
 
+/** Wait until nobody types: a dialog that comes by itself takes no key that was meant for a text. */
+export async function quiet() {
+  while (performance.now() - typed < QUIET) await new Promise((resolve) => setTimeout(resolve, QUIET / 4));
+}
+
 /** Keep a choice in this browser; where it keeps nothing, the choice ends with the page. */
 export function keep(name, value) {
   try {
@@ -143,4 +150,5 @@ export function made(tag, properties = {}) {
   return Object.assign(document.createElement(tag), properties);
 }
 
+document.addEventListener("keydown", ({ target }) => { if (target instanceof Element && target.closest(TYPED)) typed = performance.now(); }, true);
 document.addEventListener("keydown", heard);

@@ -1,9 +1,11 @@
 /* Questions about the film: asked here, answered by the model, put into the report by nobody but a person. */
 
-import { ask } from "./session.js";
+import { Answers } from "./answers.js";
 import { made } from "./keys.js";
+import { ask } from "./session.js";
 
 const EVERY = 700; // ms, while an answer is being written
+const AGAIN = 5_000; // ms, where the server does not answer
 const STATES = {
   waiting: "Waits until the model reads no film",
   answering: "The model is writing",
@@ -15,6 +17,8 @@ const STATES = {
 export class Questions {
   #timer = 0;
   #shown = "";
+  #isPutting = false;
+  #answers = new Answers(() => this.#listed());
 
   constructor(panel, { base, report, insert }) {
     this.address = `${base}/questions`;
@@ -31,26 +35,43 @@ export class Questions {
     if (panel.open) void this.look();
   }
 
+  /** A second Enter while the first one is on its way is none; what is typed meanwhile stays. */
   async put(field) {
+    if (this.#isPutting) return;
+    this.#isPutting = true;
+    const { value } = field;
     const headers = { "Content-Type": "application/json" };
-    const answer = await ask(this.address, { method: "POST", headers, body: JSON.stringify({ words: field.value, report: this.report }) }).catch(() => null);
+    const answer = await ask(this.address, { method: "POST", headers, body: JSON.stringify({ words: value, report: this.report }) }).catch(() => null);
     const told = (await answer?.json().catch(() => null)) ?? {};
+    this.#isPutting = false;
     this.fault.textContent = answer?.ok ? "" : (told.detail ?? "The server does not answer. Try again.");
     if (!answer?.ok) return;
-    field.value = "";
+    if (field.value === value) field.value = "";
     this.show(told.questions);
   }
 
-  async look() {
+  look() {
+    return this.#answers.newest(() => this.#listed(), (questions) => {
+      if (questions) this.show(questions);
+      else this.#later(AGAIN);
+    });
+  }
+
+  /** Those that there are; null where the server does not say. */
+  async #listed() {
     const answer = await ask(`${this.address}?report=${this.report}`, { unattended: true }).catch(() => null);
-    if (answer?.ok) this.show((await answer.json()).questions);
+    return answer?.ok ? ((await answer.json().catch(() => null))?.questions ?? null) : null;
+  }
+
+  #later(wait) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => { void this.look(); }, wait);
   }
 
   show(questions) {
+    this.#answers.shown();
     clearTimeout(this.#timer);
-    if (questions.some(({ state }) => state === "waiting" || state === "answering")) {
-      this.#timer = setTimeout(() => { void this.look(); }, EVERY);
-    }
+    if (questions.some(({ state }) => state === "waiting" || state === "answering")) this.#later(EVERY);
     const now = JSON.stringify(questions);
     if (now === this.#shown) return;
     this.#shown = now;

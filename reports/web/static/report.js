@@ -10,7 +10,7 @@ import { ACTS } from "./deeds.js";
 import { difference, show } from "./difference.js";
 import { Editor } from "./editor.js";
 import { showFilms } from "./film.js";
-import { keep, made } from "./keys.js";
+import { keep, made, quiet } from "./keys.js";
 import { lately } from "./lately.js";
 import { moment } from "./moments.js";
 import { notice, say } from "./notice.js";
@@ -50,6 +50,7 @@ class Page {
       told: (words, kind) => { $("saved").textContent = words; $("saved").className = kind; },
       conflict: (refused) => this.conflict(refused),
     });
+    this.isWarned = false; // of leaving words that are not saved
     this.isGone = false; // the page goes away, and has said so
     this.isDone = false; // this person has done something with it: it is not opened again by itself
   }
@@ -155,6 +156,7 @@ class Page {
   listen(name) {
     const editor = this.editors[name];
     editor.field.addEventListener("input", () => {
+      this.isWarned = false;
       this.saving.touch();
       this.showChanges();
       this.readSoon();
@@ -244,6 +246,7 @@ class Page {
 
   /** The server has another text than the one that was edited here. Gives the version to go on with, or null. */
   async conflict() {
+    await quiet();
     const desk = await this.answers.newest(() => this.calls.look());
     const theirs = desk.text;
     const mine = this.words();
@@ -344,6 +347,11 @@ class Page {
       return;
     }
     await this.saving.flush();
+    if (this.saving.isPending && !this.isWarned) {
+      this.isWarned = true; // somebody who presses again means it
+      notice("What you typed is not saved. Press again to leave all the same; it stays in this tab.", { kind: "bad" });
+      return;
+    }
     location.assign(address);
   }
 

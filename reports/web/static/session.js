@@ -6,7 +6,7 @@
 //   if (await askPassword("Withdraw this report")) ...     the password (or PIN, with {pin: true}) again, for what is grave
 //   await signedIn();                                      the dialog now; after a stream ended with 401
 
-import { made } from "./keys.js";
+import { made, quiet } from "./keys.js";
 
 let waiting = null;
 
@@ -24,7 +24,7 @@ export async function ask(url, options = {}) {
 
 /** Show the dialog, and be done when this person is signed in. Several callers share one dialog. */
 export function signedIn() {
-  waiting ??= signInAgain().finally(() => {
+  waiting ??= quiet().then(signInAgain).finally(() => {
     waiting = null;
   });
   return waiting;
