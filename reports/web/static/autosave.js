@@ -79,7 +79,10 @@ export class Autosave {
       if (!this.isPending) {
         this.forget();
         this.told("Saved", "good");
-      } else this.#later(QUIET);
+      } else {
+        remember(this.name, { ...this.read(), version }); // else it would be taken for words against the server's
+        this.#later(QUIET);
+      }
       return !this.isPending;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;

@@ -36,22 +36,23 @@ for (const link of document.querySelectorAll("nav a[data-key]")) {
 const seconds = Number(document.body.dataset.live ?? 0);
 let asking = false;
 
+/** Is somebody at something here? */
 function busy() {
   const focus = document.activeElement;
   const selected = String(getSelection() ?? "") !== "";
   const edited = document.querySelector("main details[open] form, dialog[open], main form[data-edited]");
-  return document.hidden || asking || selected || edited !== null || Boolean(focus?.closest("main input, main textarea, main select"));
+  return document.hidden || selected || edited !== null || Boolean(focus?.closest("main input, main textarea, main select"));
 }
 
 async function again() {
-  if (busy()) return;
+  if (asking || busy()) return;
   asking = true;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html", "Wetread-Unattended": "1" } });
     if (!answer.ok || answer.redirected) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const [old, now] = [document.querySelector("main"), fresh.querySelector("main")];
-    if (now && !busyBut(old) && old.innerHTML !== now.innerHTML) old.replaceChildren(...now.childNodes);
+    if (now && !busy() && old.innerHTML !== now.innerHTML) old.replaceChildren(...now.childNodes); // or it came meanwhile
     const [was, is] = [document.querySelector("footer"), fresh.querySelector("footer")];
     if (was && is) was.replaceChildren(...is.childNodes);
   } catch {
@@ -59,10 +60,6 @@ async function again() {
   } finally {
     asking = false;
   }
-}
-
-function busyBut(main) {
-  return main.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
 }
 
 document.addEventListener("input", (event) => {

@@ -69,7 +69,8 @@ document.querySelector("form.search")?.addEventListener("formdata", ({ formData 
 const changed = new Set();
 let everything = false;
 let timer = 0;
-let asking = false;
+let asking = false; // one question at a time: an older answer would come over a newer one
+let isWanted = false; // the whole list, once what was asked is answered
 let isBehind = false; // the last look failed, and the page says so
 
 function tell(words, { kind = "", action = "", then } = {}) {
@@ -119,8 +120,14 @@ async function look() {
     wait = AGAIN;
   } finally {
     asking = false;
-    if ((changed.size || everything) && !timer) timer = setTimeout(look, wait);
+    goOn(wait);
   }
+}
+
+/** What came while something was asked. */
+function goOn(wait) {
+  if (isWanted) void refresh();
+  else if ((changed.size || everything) && !timer) timer = setTimeout(look, wait);
 }
 
 function patch(page) {
@@ -163,6 +170,9 @@ function announce(number) {
 }
 
 async function refresh() {
+  isWanted = asking;
+  if (asking) return;
+  asking = true;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -183,6 +193,9 @@ async function refresh() {
     say("The list is new.");
   } catch {
     tell("The server does not answer. What stands here may be old.", { kind: "bad" });
+  } finally {
+    asking = false;
+    goOn(COLLECT);
   }
 }
 
