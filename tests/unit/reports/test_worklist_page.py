@@ -156,7 +156,8 @@ def test_backlog_that_waits_for_its_hours_says_when_they_begin(place: Place) -> 
     place.morning.complete()
     place.room.do(lambda tx: tx.execute(update(Workitem).values(priority=BACKLOG)))
     begin = (now() + timedelta(hours=2, minutes=30)).replace(second=0, microsecond=0)
-    node = place.room.desk.config.node.model_copy(update={"backlog_hours": f"{begin:%H:%M}-{begin:%H}:59"})
+    hours = f"{begin:%H:%M}-{begin + timedelta(hours=1):%H:%M}"
+    node = place.room.desk.config.node.model_copy(update={"backlog_hours": hours})
     config = place.room.desk.config.model_copy(update={"node": node})
     add_user(place.room.database, "ada", Role.ADMINISTRATOR)
     app = make_pages(config, place.room.database)
