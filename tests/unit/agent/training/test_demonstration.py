@@ -35,6 +35,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "films.csv"
 
 
+@pytest.mark.timeout(600)  # it trains a model; on a busy machine for minutes
 def test_from_films_to_a_model_in_one_call(manifest: Path, tmp_path: Path) -> None:
     cases = demonstration.chosen(manifest, manifest.parent)
     said: list[str] = []
