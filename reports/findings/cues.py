@@ -155,7 +155,7 @@ NO_CUES: Final = """
     resolved/cleared/improved/changed/resolve/clear/improve/change, never /completely/fully resolved/cleared,
     does/do/did not /completely/fully resolve/clear/improve, /have/has all but
     resolved/cleared, without resolution/clearing, no /evidence /of resolution/clearing of, no
-    cause/explanation/source /for/of /the, none on/at /the left/right
+    cause/explanation/source /for/of /the, none on/at /the left/right, which was/were
 """
 
 STOPS: Final = """

@@ -121,6 +121,7 @@ class Scope:
     def restrict(self, item: Item) -> None:
         if item.value != "behind":
             self.restriction = item
+            self.weight = max(self.weight, Weight.SIZED)
         elif self.said and item.first - self.said[-1].last <= _REACH_BEHIND:
             self.leave_open(item)
 
@@ -268,7 +269,7 @@ class Scope:
         if self.leads:
             self.floor = len(self.said)
             self.subjects.clear()
-        if self.moved:
+        if self.moved or (self.force is not None and self.force.listed):
             self.force = None
 
     def list_on(self, item: Item) -> None:
@@ -294,8 +295,8 @@ class Scope:
         """ "No effusion, mild edema" and "possible effusion, mild edema", not "may represent effusion, mild edema"."""
         if item.value != "the":
             self.weight = Weight.STATED
-            if item.kind == "side" and self.said and self.said[-1].last > self.joined:
-                self.said[-1].weight = max(self.said[-1].weight, Weight.STATED)
+            if item.kind in {"side", "severity"} and self.said and self.said[-1].last > self.joined:
+                self.said[-1].weight = max(self.said[-1].weight, Weight.STATED)  # "effusion on the left", "is small"
         opens = (
             item.first - _AFTER_A_JOIN <= self.joined and self.lists_until < item.first and self.listed < self.joined
         )
