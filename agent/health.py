@@ -21,6 +21,7 @@ from agent.config import Config, unread_variables
 from agent.readers import READERS, demonstration_checkpoint
 from agent.transports import try_out
 from dicom_node import audit, books, peer, peers, refused, turned_away
+from dicom_node.aet import typed
 from dicom_node.associations import keep_identifiers_out_of_logs
 from dicom_node.beats import SILENT, is_starting, is_stopped, seconds_since
 from dicom_node.database import Database, clock
@@ -302,7 +303,7 @@ def _peer(config: Config, remote: RemoteAE) -> Finding:
     except SendFailure as failure:
         return Finding(f"peer {remote.ae_title}", "wrong", str(failure))
     if takes_nothing(remote):
-        words = f"answers C-ECHO, but takes nothing of ours; wetread ae probe '{remote.ae_title}' says more"
+        words = f"answers C-ECHO, but takes nothing of ours; wetread ae probe {typed(remote.ae_title)} says more"
         return Finding(f"peer {remote.ae_title}", "warning", words)
     return Finding(f"peer {remote.ae_title}", "ok", "answers C-ECHO")
 
@@ -331,7 +332,7 @@ def _not_taken_back(tx: Session) -> Iterator[Finding]:
         Delivery.stage.in_(TAKES_BACK), Delivery.state == DeliveryState.FAILED
     )
     for name, count in tx.execute(failed.group_by(Delivery.destination).order_by(Delivery.destination)):
-        words = f"{count} notes that take reports back did not reach {name}: wetread destination requeue {name}"
+        words = f"{count} notes that take reports back did not reach {name}: wetread destination requeue {typed(name)}"
         yield Finding("taken back", "wrong", words)
 
 

@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node import commitment
 from dicom_node.access import Right
+from dicom_node.aet import typed
 from dicom_node.commitment import PUSH_MODEL, WELL_KNOWN, Malformed, Report
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
@@ -194,7 +195,7 @@ class Reporter:
     def _address(self, promise: Promise) -> Address:
         if not promise.host:
             title = promise.peer_ae_title
-            raise SendFailure(f"{title} has no address: wetread ae edit '{title}' --address HOST:PORT")
+            raise SendFailure(f"{title} has no address: wetread ae edit {typed(title)} --address HOST:PORT")
         patience = promise.terms.dimse_timeout_seconds or self._config.dimse_timeout_seconds
         return Address(
             promise.own_ae_title,

@@ -23,6 +23,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from dicom_node import identity
+from dicom_node.aet import typed
 from dicom_node.errors import SendFailure
 from dicom_node.identity import COERCED, DIFFERS
 from dicom_node.peer import Address, Opened, associate, named, shown
@@ -276,7 +277,7 @@ class _Line:
         """C-FIND for one instance; "found" or "missing". Raises SendFailure."""
         title = self.address.peer_ae_title
         if not self._opened.takes(FIND):
-            cure = f"if it cannot be asked: wetread ae edit {title} --proof acknowledgement"
+            cure = f"if it cannot be asked: wetread ae edit {typed(title)} --proof acknowledgement"
             raise SendFailure(f"{self.address.where} takes no {named(FIND)}; {cure}", permanent=True)
         return "found" if self._ask(keys, "SOPInstanceUID") else "missing"
 

@@ -18,6 +18,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from dicom_node import checkpoint, hosts
+from dicom_node.aet import typed
 from dicom_node.associations import prompt_handlers
 from dicom_node.config import NodeConfig
 from dicom_node.errors import ConfigurationError, SendFailure
@@ -40,7 +41,7 @@ _REJECTIONS = MappingProxyType(
     {
         (1, 3): "it does not know our AE title; register {own} in the PACS",
         (1, 7): "its AE title is not {peer}; register it under its own: wetread ae remove, then wetread ae add",
-        (1, 1): "it gives no reason; does it want TLS (wetread ae edit {peer} --tls), or another address of ours?",
+        (1, 1): "it gives no reason; does it want TLS (wetread ae edit {typed} --tls), or another address of ours?",
         (3, 1): "it is congested, and says to come later",
         (3, 2): "it has too many associations open",
     }
@@ -307,7 +308,7 @@ def _why(
     if answers.rejection is not None:
         source, diagnostic = answers.rejection
         words = _REJECTIONS.get(answers.rejection, f"source {source}, diagnostic {diagnostic}")
-        words = words.format(own=address.own_ae_title, peer=address.peer_ae_title)
+        words = words.format(own=address.own_ae_title, peer=address.peer_ae_title, typed=typed(address.peer_ae_title))
         return SendFailure(f"{where} rejected the association: {words}")
     if association.rejected_contexts:
         return SendFailure(f"{where} takes no {named(sop_class_uids[0])}", class_refused=True)

@@ -17,6 +17,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelMove,
 )
 
+from dicom_node.aet import typed
 from dicom_node.errors import SendFailure
 from dicom_node.peer import Address, Opened, associated, named, shown
 from dicom_node.uids import is_uid
@@ -124,7 +125,7 @@ def _move(opened: Opened, keys: Dataset, to: str) -> int:
         raise SendFailure(f"{title} ended the association during C-MOVE") from error
     if final.get("Status") == 0xA801:
         words = f"{title} does not know {to} as a destination: register our AE title, address and port there"
-        raise SendFailure(f"{words}, or take what it gives: wetread ae edit '{title}' --retrieve get")
+        raise SendFailure(f"{words}, or take what it gives: wetread ae edit {typed(title)} --retrieve get")
     return concluded(final, opened, "C-MOVE")
 
 

@@ -11,7 +11,7 @@ from agent.cli import EXIT_FAILED, Surroundings
 from agent.commands import comparing, probing
 from agent.commands.session import as_json, config_of, open_database, person, print_json, print_table
 from dicom_node import peers, turned_away, worklist
-from dicom_node.aet import RemoteAddress, ae_title
+from dicom_node.aet import RemoteAddress, ae_title, typed
 from dicom_node.database import clock
 from dicom_node.destinations import asks_for_identity, in_words, kinds, objects_of, of_peer, takes_nothing
 from dicom_node.errors import ConfigurationError, SendFailure
@@ -113,7 +113,7 @@ def add(surroundings: Surroundings, /, address: str, wants_probe: bool, **settin
                 **{"mode": Mode.DRAFT, "proof": Proof.QUERY, **given},
             )
             peers.add(tx, peer, now=clock(tx), actor=person())
-        click.echo(f"{peer.ae_title} registered; try it with: wetread ae echo '{peer.ae_title}'")
+        click.echo(f"{peer.ae_title} registered; try it with: wetread ae echo {typed(peer.ae_title)}")
         takes_something = True
         if peer.send_to and wants_probe:
             takes_something = probing.probe_new(config, database, peer, settle_proof=settings["proof"] is None)
@@ -293,11 +293,13 @@ def probe(ctx: click.Context, title: str, as_json: bool, compares: bool, send: b
         click.echo(probing.takes_nothing(title), err=True)
         ctx.exit(EXIT_FAILED)
     if known.objects and known.objects != in_words(advice.objects):
-        click.echo(f"chosen by a person, and left: {known.objects}; wetread ae edit {title} --objects recommended")
+        click.echo(
+            f"chosen by a person, and left: {known.objects}; wetread ae edit {typed(title)} --objects recommended"
+        )
     if known.retrieve is Retrieve.MOVE and probed.takes(GET) and not probed.takes(MOVE):
-        click.echo(f"it sends nothing by C-MOVE, and gives by C-GET: wetread ae edit {title} --retrieve get")
+        click.echo(f"it sends nothing by C-MOVE, and gives by C-GET: wetread ae edit {typed(title)} --retrieve get")
     if known.proof is not advice.proof:
-        click.echo(f"proof is {known.proof}; change it with: wetread ae edit {title} --proof {advice.proof}")
+        click.echo(f"proof is {known.proof}; change it with: wetread ae edit {typed(title)} --proof {advice.proof}")
 
 
 def _compare(ctx: click.Context, title: str, *, send: bool, as_json: bool) -> None:

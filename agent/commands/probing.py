@@ -143,7 +143,7 @@ def probed_as_json(title: str, probed: Probed) -> dict[str, object]:
 def with_address(peer: RemoteAE) -> RemoteAE:
     """The peer again. Raises ConfigurationError where it cannot be called."""
     if not peer.host:
-        cure = f"wetread ae edit {peer.ae_title} --address HOST:PORT"
+        cure = f"wetread ae edit {typed(peer.ae_title)} --address HOST:PORT"
         raise ConfigurationError(f"{peer.ae_title} has no address; give it one with: {cure}")
     return peer
 

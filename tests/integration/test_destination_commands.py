@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -102,13 +103,21 @@ def test_peer_that_is_added_is_asked_at_once_and_gets_what_it_takes(typed: Type,
     assert gets("PACS") == {Kind.PDF, Kind.KOS}
 
 
-def test_proof_that_a_person_chose_is_left(typed: Type, tmp_path: Path) -> None:
+@pytest.mark.parametrize("title", ["PACS", "O'HARE X RAY 16B"])
+def test_proof_that_a_person_chose_is_left(typed: Type, tmp_path: Path, title: str) -> None:
     with dcmtk.receiver(tmp_path) as port:
-        typed("ae", "add", f"PACS@127.0.0.1:{port}", "--send-to", "--proof", "query")
-        assert listed(typed, "ae")["PACS"]["proof"] == "query"
-        told = typed("ae", "probe", "PACS").output
+        added = typed("ae", "add", f"{title}@127.0.0.1:{port}", "--send-to", "--proof", "query").output
+        assert listed(typed, "ae")[title]["proof"] == "query"
+        told = typed("ae", "probe", title).output
 
-    assert "change it with: wetread ae edit PACS --proof acknowledgement" in told
+    assert pasted(added, "try it with: ") == ["wetread", "ae", "echo", title]
+    assert pasted(told, "change it with: ") == ["wetread", "ae", "edit", title, "--proof", "acknowledgement"]
+
+
+def pasted(told: str, before: str) -> list[str]:
+    """The command at the end of a line, as a shell would take it."""
+    (line,) = (line for line in told.splitlines() if before in line)
+    return shlex.split(line.partition(before)[2])
 
 
 def test_peer_that_is_not_there_yet_is_registered_with_a_note(typed: Type) -> None:

@@ -73,4 +73,4 @@ def test_receiver_that_cannot_be_asked_is_a_dead_letter_with_its_cure(database: 
         assert box.step().state is DeliveryState.SENT
         delivery = box.step()
     assert (delivery.state, box.book()) == (DeliveryState.FAILED, Book.DEAD_LETTERED)
-    assert "wetread ae edit PACS --proof acknowledgement" in delivery.last_error
+    assert "wetread ae edit 'PACS' --proof acknowledgement" in delivery.last_error

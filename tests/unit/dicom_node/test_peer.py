@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import psutil
@@ -65,6 +67,17 @@ def test_a_host_with_several_addresses_is_called_where_it_answers(
 @pytest.mark.parametrize(("status", "permanent"), [(0xA700, False), (0xC000, False), (0xA900, True), (0x0122, True)])
 def test_only_what_is_said_of_the_object_is_final(status: int, permanent: bool) -> None:
     assert dimse.is_permanent(status) is permanent
+
+
+@pytest.mark.parametrize("title", ["PACS", "O'HARE X RAY 16B"])
+def test_a_command_against_a_rejection_is_quoted(title: str) -> None:
+    def reject(connection: socket.socket) -> None:
+        connection.sendall(bytes.fromhex("03000000000400010101"))
+
+    with answering(reject) as address, pytest.raises(SendFailure) as failure:
+        peer.echo(replace(address, peer_ae_title=title))
+    command = str(failure.value).partition("want TLS (")[2].partition(")")[0]
+    assert shlex.split(command) == ["wetread", "ae", "edit", title, "--tls"]
 
 
 # --- what a peer may send ---------------------------------------------------------------------------------------------
