@@ -137,6 +137,7 @@ def test_a_session_that_ends_while_somebody_types_loses_nothing(page: Page, prac
     expect(page.locator("body")).to_have_attribute("data-told", "kim")
     expect(dialog).to_have_count(0)
     expect(page.get_by_label("Staff number")).to_have_value("typed before it ended")
+    expect(page.get_by_label("Staff number")).to_be_focused()  # else the letters that follow are keys
     assert page.evaluate("fetch('/account/who').then((answer) => answer.status)") == 200
 
 
@@ -180,6 +181,7 @@ def test_the_password_is_asked_again_for_what_is_grave(page: Page, practice: Pra
     ask("pin")
     page.keyboard.press("Escape")
     expect(page.locator("body")).to_have_attribute("data-proven", "false")
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/account", "/users", "/users/1"])

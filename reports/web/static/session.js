@@ -56,7 +56,7 @@ export function askPassword(words, { pin = false } = {}) {
     bar.append(cancel);
     dialog.addEventListener("cancel", () => done(false));
     function done(proven) {
-      dialog.remove();
+      putAway(dialog);
       resolve(proven);
     }
   });
@@ -79,7 +79,7 @@ function signInAgain() {
       const input = secret(false);
       fill(dialog, input, "Sign in", () => post(fetch, "/sign-in", { login, password: input.value }), async (answer) => {
         const told = await answer.json();
-        dialog.remove();
+        putAway(dialog);
         if (told.login === login) resolve();
         else location.reload();
       });
@@ -89,13 +89,19 @@ function signInAgain() {
     again.addEventListener("click", async () => {
       const answer = await fetch("/account/who", { headers: { Accept: "application/json" } });
       if (!answer.ok) return;
-      dialog.remove();
+      putAway(dialog);
       if ((await answer.json()).login === login) resolve();
       else location.reload();
     });
     dialog.querySelector(".toolbar").append(another, again);
     dialog.addEventListener("cancel", (event) => event.preventDefault()); // Escape would leave the page without a session
   });
+}
+
+/** The focus goes back to where it was: what is typed next belongs there. */
+function putAway(dialog) {
+  dialog.close();
+  dialog.remove();
 }
 
 function box(title, words, tag = "label") {
