@@ -148,6 +148,30 @@ def test_look_from_before_an_act_does_not_bring_back_what_was(room: ReadingRoom,
     assert False not in hid[hid.index(True) :]
 
 
+def test_news_of_ones_own_signature_do_not_take_the_way_to_the_next_report(
+    room: ReadingRoom, base: str, page: Page
+) -> None:
+    report, following = room.study(), room.study()
+    page.goto(address(base, room, report))
+    expect(page.locator("#pacs")).to_contain_text(NOBODY)
+    expect(page.locator("[data-act=accept]")).to_have_attribute("aria-disabled", "false")
+    page.locator("#onward").check()
+    signed = Late(page, r"/report/accept$")
+    page.keyboard.press("a")
+    expect(page.locator("#sign-proof")).to_be_focused()
+    page.keyboard.type("2580")
+    page.keyboard.press("Enter")
+    wait_for(page, signed)  # it is in the books
+
+    with page.expect_response(re.compile("/report/desk")) as looked:
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    assert looked.value.json()["state"] == "VERIFIED"
+    expect(page.locator("[data-act=addendum]")).to_have_attribute("aria-disabled", "false")  # the look is shown
+    signed.let_come()
+
+    expect(page).to_have_url(address(base, room, following))
+
+
 def test_question_is_put_once_and_an_older_list_does_not_hide_it(room: ReadingRoom, base: str, page: Page) -> None:
     report = room.study()
     page.goto(address(base, room, report))

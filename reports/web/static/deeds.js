@@ -89,8 +89,14 @@ async function sent(page, act, body) {
 }
 
 /** Do it; gives what the server says then, or has said since. */
-function did(page, act, body) {
-  return page.answers.newest(() => page.calls.post(act, body));
+async function did(page, act, body) {
+  page.isActing = true; // news of it may come before its answer
+  try {
+    return await page.answers.newest(() => page.calls.post(act, body));
+  } catch (error) {
+    page.isActing = false;
+    throw error;
+  }
 }
 
 async function reject(page) {

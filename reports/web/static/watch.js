@@ -68,7 +68,7 @@ async function compare(page) {
     }
     return;
   }
-  if (desk.state === "VERIFIED" && state !== "VERIFIED" && !page.isDone) {
+  if (desk.state === "VERIFIED" && state !== "VERIFIED" && !page.isDone && !page.isActing) {
     page.isGone = true;
     location.reload(); // somebody else has signed it, or this person in another tab: the words are those of the report
     return;
