@@ -305,6 +305,9 @@ def _peer(config: Config, remote: RemoteAE) -> Finding:
     if takes_nothing(remote):
         words = f"answers C-ECHO, but takes nothing of ours; wetread ae probe {typed(remote.ae_title)} says more"
         return Finding(f"peer {remote.ae_title}", "warning", words)
+    unheard = peers.unheard_name(remote, config.node)
+    if unheard:
+        return Finding(f"peer {remote.ae_title}", "warning", f"answers C-ECHO, but {unheard}")
     return Finding(f"peer {remote.ae_title}", "ok", "answers C-ECHO")
 
 

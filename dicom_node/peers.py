@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from dicom_node import audit
 from dicom_node.access import HOST, Peer, Right, networks
 from dicom_node.aet import ae_title, likely_cause
+from dicom_node.config import NodeConfig
 from dicom_node.destinations import check_notices, in_words, is_taken, kinds, objects_of, terms_of
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.tables import Mode, Proof, RemoteAE, Retrieve, Way
@@ -112,6 +113,16 @@ def everyone(tx: Session) -> Sequence[RemoteAE]:
 def titles(tx: Session, *, senders: bool = False) -> list[str]:
     """Registered AE titles; only those that may send to us where `senders`."""
     return [peer.ae_title for peer in everyone(tx) if peer.may_send or not senders]
+
+
+def unheard_name(peer: RemoteAE, node: NodeConfig) -> str:
+    """What to say of a peer that knows us by an AE title that our port does not take; empty where it takes it."""
+    if not peer.own_ae_title or not node.require_called_ae_title or peer.own_ae_title in node.own_ae_titles:
+        return ""
+    return (
+        f"{peer.ae_title} knows us as {peer.own_ae_title!r}, and our port refuses who calls that: add it to "
+        "node.further_ae_titles, or its films, storage commitment and C-MOVE to that name come to nothing"
+    )
 
 
 def as_callers(tx: Session) -> list[Peer]:

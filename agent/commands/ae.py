@@ -10,6 +10,7 @@ import click
 from agent.cli import EXIT_FAILED, Surroundings
 from agent.commands import comparing, probing
 from agent.commands.session import as_json, config_of, open_database, person, print_json, print_table
+from agent.config import Config
 from dicom_node import peers, turned_away, worklist
 from dicom_node.aet import RemoteAddress, ae_title, typed
 from dicom_node.database import clock
@@ -114,6 +115,7 @@ def add(surroundings: Surroundings, /, address: str, wants_probe: bool, **settin
             )
             peers.add(tx, peer, now=clock(tx), actor=person())
         click.echo(f"{peer.ae_title} registered; try it with: wetread ae echo {typed(peer.ae_title)}")
+        _tell_unheard_name(peer, config)
         takes_something = True
         if peer.send_to and wants_probe:
             takes_something = probing.probe_new(config, database, peer, settle_proof=settings["proof"] is None)
@@ -121,6 +123,11 @@ def add(surroundings: Surroundings, /, address: str, wants_probe: bool, **settin
             click.get_current_context().exit(EXIT_FAILED)
         if peer.send_to:
             click.echo(probing.what_it_gets(peer))
+
+
+def _tell_unheard_name(peer: RemoteAE, config: Config) -> None:
+    if words := peers.unheard_name(peer, config.node):
+        click.echo(f"note: {words}", err=True)
 
 
 def _wanted(settings: dict[str, Any]) -> dict[str, Any]:
@@ -198,6 +205,7 @@ def edit(surroundings: Surroundings, /, title: str, address: str | None, wants_p
             peer = peers.edit(tx, title, now=clock(tx), actor=person(), **_wanted(settings))
             stopped = worklist.count_stopped(tx, title)
         click.echo(f"{title} changed{what_stops(stopped)}")
+        _tell_unheard_name(peer, config)
         if peer.send_to and wants_probe and may_be_another and not probing.probe_again(config, database, peer):
             click.get_current_context().exit(EXIT_FAILED)
 

@@ -38,6 +38,7 @@ CALLED_OFF: Final = "called-off"  # of a delivery that nobody wants any more: it
 MAY_BE_THERE: Final = "may-be-there"  # of a dead letter that was called off; its destination did not say
 NOTHING_THERE: Final = "nothing-to-take-back"  # of what takes back where nothing came
 SIGNED_INSTEAD: Final = "signed-instead"  # of a draft that had not left when a person signed it
+_MOST_NAMED: Final = 10  # studies that one accession number means
 _DONE_WITHOUT: Final = frozenset({CLASS_REFUSED, CLOSED_BY_PERSON, SIGNED_INSTEAD})
 
 
@@ -319,11 +320,12 @@ def _the_study(tx: Session, key: str, *, number: str) -> Study:
     matches = (Study.study_instance_uid == key) | (Study.accession_number == key)
     if number.isascii() and number.isdecimal() and len(number) < 10:  # longer ones are no integer column
         matches = matches | (Study.id == int(number))
-    found = tx.scalars(select(Study).where(matches).limit(2)).all()
+    found = tx.scalars(select(Study).where(matches).order_by(Study.id.desc()).limit(_MOST_NAMED)).all()
     if len(found) == 1:
         return found[0]
     if found:
-        raise NotFound(f"{key!r} means several studies; use '#NUMBER' or the Study Instance UID: wetread study list")
+        named = ", ".join(f"#{study.id}" for study in found) + (", ..." if len(found) == _MOST_NAMED else "")
+        raise NotFound(f"{key!r} means several studies: {named}; name one of them so, in quotes for the shell")
     hint = f"; study number {key} is written '#{key}' here" if key.isdecimal() and not number else ""
     raise NotFound(f"no study has the number, Study Instance UID or accession number {key!r}{hint}")
 

@@ -114,6 +114,18 @@ def test_proof_that_a_person_chose_is_left(typed: Type, tmp_path: Path, title: s
     assert pasted(told, "change it with: ") == ["wetread", "ae", "edit", title, "--proof", "acknowledgement"]
 
 
+def test_a_name_that_our_port_does_not_take_is_told_at_once_and_by_check(typed: Type, tmp_path: Path) -> None:
+    with dcmtk.receiver(tmp_path / "store") as port:
+        added = typed("ae", "add", f"PACS@127.0.0.1:{port}", "--may-send", "--own-ae-title", "AI2").output
+        (found,) = (one for one in findings(configuration()) if one.subject == "peer PACS")
+        ours = typed("ae", "edit", "PACS", "--own-ae-title", "WETREAD").output
+
+    words = "PACS knows us as 'AI2', and our port refuses who calls that: add it to node.further_ae_titles"
+    assert words in added
+    assert (found.verdict, words in found.words) == ("warning", True)
+    assert "knows us as" not in ours
+
+
 def pasted(told: str, before: str) -> list[str]:
     """The command at the end of a line, as a shell would take it."""
     (line,) = (line for line in told.splitlines() if before in line)

@@ -254,7 +254,7 @@ def test_study_is_found_by_number_uid_or_accession_number(due: Desk) -> None:
 
 def test_accession_number_of_two_studies_asks_for_the_uid(due: Desk) -> None:
     due.receive(header(study="1.2.9", instance="1.2.9.1"))
-    with pytest.raises(NotFound, match="several studies"):
+    with pytest.raises(NotFound, match="several studies: #2, #1;"):
         due.ask(lambda tx: worklist.find_study(tx, "A1"))
 
 
