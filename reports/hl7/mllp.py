@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dicom_node.errors import ConfigurationError, SendFailure
+from dicom_node.hosts import with_port
 from dicom_node.transports import Destination, Parcel
 from reports.hl7.tls import SCHEME, explain
 
@@ -43,7 +44,7 @@ class MllpTransport:
 
         Raises SendFailure: no connection, no answer, one that is not ours, or AE; permanent for AR.
         """
-        where = f"{parcel.destination.name} ({parcel.destination.host}:{parcel.destination.port})"
+        where = f"{parcel.destination.name} ({with_port(parcel.destination.host, parcel.destination.port)})"
         if not parcel.payload.startswith(b"MSH|") or START in parcel.payload or END[:1] in parcel.payload:
             raise SendFailure("the payload is no HL7 message that MLLP can carry", permanent=True)
         answer = self._exchange(parcel, where)

@@ -11,6 +11,7 @@ from dicom_node.access_tables import RefusedCaller
 from dicom_node.aet import RemoteAddress, ae_title
 from dicom_node.destinations import CARRIES, in_words
 from dicom_node.errors import ConfigurationError
+from dicom_node.hosts import with_port
 from dicom_node.kinds import Kind
 from dicom_node.tables import Endpoint, Mode, Proof, RemoteAE, Retrieve, Way
 from reports.web.entries import Entries
@@ -152,7 +153,7 @@ def way_in(caller: RefusedCaller, peers: Sequence[RemoteAE]) -> str:
 
 def shown_service(endpoint: Endpoint) -> Mapping[str, Any]:
     """A service as it stands in its form."""
-    url = endpoint.url or f"mllp://{endpoint.host}:{endpoint.port}"
+    url = endpoint.url or f"mllp://{with_port(endpoint.host, endpoint.port)}"
     return MappingProxyType(
         {
             **{name: getattr(endpoint, name) for name in ("name", "notices", "credential", "comment")},

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from dicom_node import destinations, peers
 from dicom_node.database import clock
+from dicom_node.hosts import with_port
 from dicom_node.kinds import Kind
 from dicom_node.rules import book
 from dicom_node.rules.decision import Standing
@@ -169,7 +170,7 @@ def _service(one: Destination) -> ServiceAnswer:
     return ServiceAnswer(
         name=one.name,
         protocol=one.way,
-        address=one.url or f"{one.host}:{one.port}",
+        address=one.url or with_port(one.host, one.port),
         mode=one.mode,
         forms=_forms(one.objects),
         proof=one.proof,
