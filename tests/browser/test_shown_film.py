@@ -114,6 +114,7 @@ def test_film_waits_for_no_prior_and_who_asks_for_one_early_gets_it(room: Readin
     ready(page, base, room, report)  # it could be signed
     page.keyboard.press("c")
     expect(page.locator(".viewer-pane")).to_have_count(1)
+    wait_until(lambda: page.evaluate("1") and bool(held), "the other films to be asked for")
 
     held[0].continue_()
     corner = page.locator(".viewer-pane").nth(1).locator(".viewer-start")

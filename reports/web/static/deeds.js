@@ -210,6 +210,7 @@ function ended(page, desk, words) {
     location.reload(); // the words are those of the signed document now
   } else {
     page.render(desk);
+    page.isActing = false;
     notice(`${words}.`);
     document.querySelector("[data-go=next]").focus();
   }

@@ -53,6 +53,7 @@ class Page {
     this.isWarned = false; // of leaving words that are not saved
     this.isGone = false; // the page goes away, and has said so
     this.isDone = false; // this person has done something with it: it is not opened again by itself
+    this.born = this.desk.state; // what the server wrote into the page
     this.isActing = false; // from an act's start: whoever does it shows what comes of it, unless it is refused
   }
 

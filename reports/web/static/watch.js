@@ -53,7 +53,7 @@ function waits({ open, mine, state, arrival }) {
 
 /** Look at the state, and show what is new. */
 async function compare(page) {
-  const { report, open, mine, state } = page.desk;
+  const { report, open, mine } = page.desk;
   const desk = await page.answers.newest(() => page.calls.look(), (now) => {
     if (!page.saving.isPending && now.report === report) page.follow(now);
   });
@@ -68,7 +68,7 @@ async function compare(page) {
     }
     return;
   }
-  if (desk.state === "VERIFIED" && state !== "VERIFIED" && !page.isDone && !page.isActing) {
+  if (desk.state === "VERIFIED" && page.born !== "VERIFIED" && !page.isActing) {
     page.isGone = true;
     location.reload(); // somebody else has signed it, or this person in another tab: the words are those of the report
     return;

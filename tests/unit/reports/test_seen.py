@@ -29,8 +29,10 @@ def commits(database: Database) -> Iterator[list[object]]:
     found: list[object] = []
     add = found.append
     event.listen(database.engine, "commit", add)
-    yield found
-    event.remove(database.engine, "commit", add)
+    try:
+        yield found
+    finally:
+        event.remove(database.engine, "commit", add)
 
 
 def looks(database: Database) -> list[int | None]:
