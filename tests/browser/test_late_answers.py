@@ -177,9 +177,7 @@ def test_news_of_ones_own_signature_do_not_take_the_way_to_the_next_report(
     expect(page).to_have_url(address(base, room, following))
 
 
-def test_signature_whose_answer_is_lost_is_shown_as_the_signed_report(
-    room: ReadingRoom, base: str, page: Page
-) -> None:
+def test_signature_whose_answer_is_lost_is_shown_as_the_signed_report(room: ReadingRoom, base: str, page: Page) -> None:
     report = room.study()
     page.goto(address(base, room, report))
     expect(page.locator("#pacs")).to_contain_text(NOBODY)
