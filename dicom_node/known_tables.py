@@ -19,3 +19,4 @@ class KnownStudy(Base):
     destination: Mapped[str] = mapped_column(String(64), primary_key=True)
     named_at: Mapped[datetime]  # for the first time
     misses: Mapped[int] = mapped_column(default=0)  # answers without it, one after another, since it was last named
+    missed_at: Mapped[datetime | None]  # when that was last counted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import delete, select
@@ -10,14 +11,18 @@ from sqlalchemy.orm import Session
 
 from dicom_node.database import Database, clock
 from dicom_node.known_tables import KnownStudy
-from dicom_node.tables import Study
+from dicom_node.tables import Delivery, Revision, Study
 from dicom_node.worklist.turns import take_turn
 
 _TOGETHER: Final = 500
+_APART: Final = timedelta(seconds=25)  # several documents of a study ask in one moment; the next attempt comes later
 
 
 def named(database: Database, destination: str, uids: Iterable[str]) -> None:
-    """A destination named these studies; which are none of ours is not kept, what is booked is not written again."""
+    """A destination named these studies; which are none of ours is not kept, what is booked is not written again.
+
+    Nor is it booked that it had a study to which we had sent something by then: our own document may be all of it.
+    """
     wanted = sorted(set(uids))
     with database.read() as tx:
         new = _to_be_booked(tx, destination, wanted)
@@ -31,7 +36,7 @@ def named(database: Database, destination: str, uids: Iterable[str]) -> None:
             if known is None:
                 tx.add(KnownStudy(study_id=study_id, destination=destination, named_at=now, misses=0))
             else:
-                known.misses = 0
+                known.misses, known.missed_at = 0, None
 
 
 def missed(database: Database, destination: str, uid: str) -> int:
@@ -45,7 +50,9 @@ def missed(database: Database, destination: str, uid: str) -> int:
         known = tx.scalar(chosen.where(*own).with_for_update(of=KnownStudy))
         if known is None:
             return 0
-        known.misses += 1
+        now = clock(tx)
+        if known.missed_at is None or now - known.missed_at >= _APART:
+            known.misses, known.missed_at = known.misses + 1, now
         return known.misses
 
 
@@ -63,8 +70,14 @@ def forget(tx: Session, destination: str) -> None:
 
 def _to_be_booked(tx: Session, destination: str, uids: Sequence[str]) -> list[int]:
     """Numbers of those of our studies that it has not named before, or not since it last answered without them."""
-    booked = select(KnownStudy.study_id).where(KnownStudy.destination == destination, KnownStudy.misses == 0)
-    ours = select(Study.id).where(Study.id.not_in(booked)).order_by(Study.id)
+    booked = select(KnownStudy.study_id).where(KnownStudy.study_id == Study.id, KnownStudy.destination == destination)
+    sent = (
+        select(Delivery.id)
+        .join(Revision, Revision.id == Delivery.revision_id)
+        .where(Revision.study_id == Study.id, Delivery.destination == destination, Delivery.sent_at.is_not(None))
+    )
+    is_new = ~(booked.exists() | sent.exists()) | booked.where(KnownStudy.misses > 0).exists()
+    ours = select(Study.id).where(is_new).order_by(Study.id)
     return [
         study_id
         for first in range(0, len(uids), _TOGETHER)

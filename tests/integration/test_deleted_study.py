@@ -24,6 +24,7 @@ from dicom_node.dicomweb import StowTransport
 from dicom_node.dimse import DimseTransport
 from dicom_node.identity import GONE
 from dicom_node.kinds import Kind, Stage
+from dicom_node.known_tables import KnownStudy
 from dicom_node.sender import Sender
 from dicom_node.tables import Book, Delivery, DeliveryState, Endpoint, Proof, RemoteAE, Way
 from reports.web import letters, timeline
@@ -82,6 +83,7 @@ def send(ward: Ward, *, most: int = 40) -> None:
     sender = Sender(ward.desk.config.node, ward.database, transports, check, partial(secrets.token_hex, 16))
     for _ in range(most):
         ward.do(lambda tx: tx.execute(update(Delivery).values(next_attempt_at=now() - timedelta(seconds=1))))
+        ward.do(lambda tx: tx.execute(update(KnownStudy).values(missed_at=now() - timedelta(seconds=30))))
         if not sender.deliver_one():
             return
 
@@ -127,6 +129,21 @@ def test_draft_of_a_study_that_the_archive_never_had_leaves_as_ever(ward: Ward, 
 
     assert [one.state for one in ward.deliveries()] == [DeliveryState.COMMITTED]
     assert archive.reports == 1
+    assert "study-missing" not in ward.events()
+
+
+def test_study_of_which_it_had_our_draft_alone_is_none_that_it_had(ward: Ward, archive: Archive) -> None:
+    """An archive of reports: what is removed there is ours, and a newer one goes there as the first did."""
+    ward.receive(films.film())
+    ward.draft()
+    send(ward)
+    asked_at_sign_off(ward)
+    archive.delete_studies()
+
+    sign(ward)
+    send(ward)
+
+    assert [one.state for one in ward.deliveries()] == [DeliveryState.COMMITTED] * 2
     assert "study-missing" not in ward.events()
 
 

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("destination", sa.String(length=64), nullable=False),
         sa.Column("named_at", UTCDateTime(timezone=True), nullable=False),
         sa.Column("misses", sa.Integer(), nullable=False),
+        sa.Column("missed_at", UTCDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["study_id"], ["study.id"], name=op.f("fk_known_study_study_id")),
         sa.PrimaryKeyConstraint("study_id", "destination", name=op.f("pk_known_study")),
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from dicom_node import endpoints, peers
-from dicom_node.database import Database
+from dicom_node.database import Database, clock
 from dicom_node.known_tables import KnownStudy
 from dicom_node.tables import RemoteAE, Study, StudyState
 from dicom_node.worklist import known
@@ -33,6 +33,11 @@ def rows(database: Database) -> list[KnownStudy]:
         return list(tx.scalars(select(KnownStudy).order_by(KnownStudy.destination, KnownStudy.study_id)))
 
 
+def let_pass(database: Database) -> None:
+    with database.write() as tx:
+        tx.execute(update(KnownStudy).values(missed_at=clock(tx) - timedelta(seconds=30)))
+
+
 def test_who_named_a_study_is_remembered_for_that_destination_alone(database: Database, studies: list[str]) -> None:
     known.named(database, "PACS", [studies[0]])
 
@@ -46,7 +51,9 @@ def test_answers_without_it_are_counted_until_it_is_named_again(database: Databa
     assert known.missed(database, "PACS", studies[0]) == 0, "it has never named it"
     known.named(database, "PACS", studies)
 
-    assert [known.missed(database, "PACS", studies[0]) for _ in range(3)] == [1, 2, 3]
+    assert [known.missed(database, "PACS", studies[0]) for _ in range(3)] == [1, 1, 1], "three documents in one moment"
+    let_pass(database)
+    assert [known.missed(database, "PACS", studies[0]) for _ in range(2)] == [2, 2]
     assert known.missed(database, "PACS", studies[1]) == 1
     known.named(database, "PACS", [studies[0]])
     assert known.missed(database, "PACS", studies[0]) == 1
