@@ -26,7 +26,7 @@ class Hours:
         return self.begin <= now < self.end if self.begin <= self.end else now >= self.begin or now < self.end
 
     def next_change(self, at: datetime) -> datetime:
-        """When they begin or end next, after `at`; where a clock is put forward over that, the moment of it."""
+        """When they begin or end next, after `at`; where a clock is put forward over that, by the clock of before."""
         today = at.astimezone(self.zone).date()
         edges = (
             datetime.combine(today + timedelta(days=day), _clock(edge), self.zone).astimezone(at.tzinfo)
