@@ -208,7 +208,7 @@ def _unpack(raw: NDArray[Any], stored: int, shift: int, *, signed: bool) -> tupl
     notes: tuple[str, ...] = ()
     if not (1 <= stored <= allocated and 0 <= shift <= allocated - stored):
         notes, stored, shift = ("bits stored and high bit contradict each other; not believed",), allocated, 0
-    if shift and _is_brightness(raw & raw.dtype.type((1 << shift) - 1)):
+    if shift and _fits_below(raw, stored, signed=signed) and _is_brightness(raw & raw.dtype.type((1 << shift) - 1)):
         notes, shift = ("pixel values lie below the high bit; high bit not believed",), 0
     if stored < allocated and not signed and _is_brightness(raw >> raw.dtype.type(stored + shift)):
         notes, stored, shift = ("pixel values exceed the bits stored; bits stored not believed",), allocated, 0
@@ -218,6 +218,14 @@ def _unpack(raw: NDArray[Any], stored: int, shift: int, *, signed: bool) -> tupl
     if signed:  # an arithmetic shift to the right brings the sign along
         return (raw << raw.dtype.type(left)).view(f"<i{raw.dtype.itemsize}") >> (allocated - stored), notes
     return (raw >> raw.dtype.type(shift)) & raw.dtype.type((1 << stored) - 1), notes
+
+
+def _fits_below(raw: NDArray[Any], stored: int, *, signed: bool) -> bool:
+    """Whether every pixel is a number of `stored` bits from bit 0 on. Low bits alone may be noise below the values."""
+    if not signed:
+        return int(raw.max()) < 1 << stored
+    numbers, end = raw.view(f"<i{raw.dtype.itemsize}"), 1 << (stored - 1)
+    return -end <= int(numbers.min()) and int(numbers.max()) < end
 
 
 def _is_brightness(beside: NDArray[Any]) -> bool:

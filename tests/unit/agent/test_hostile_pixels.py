@@ -189,6 +189,37 @@ def test_a_high_bit_above_the_values_is_not_believed(tmp_path: Path) -> None:
     assert any("high bit not believed" in note for note in film.notes)
 
 
+JUNK = np.random.default_rng(6).integers(0, 16, PICTURE.shape).astype(np.uint16)
+
+
+@pytest.mark.parametrize("low", [JUNK, PICTURE >> 8], ids=["noise", "replicated"])
+@pytest.mark.parametrize("surround", [0, 20])
+def test_bits_below_left_aligned_values_mean_nothing(tmp_path: Path, low: NDArray[np.uint16], surround: int) -> None:
+    """PS3.5 8.1.1 lets a device leave there what it likes."""
+    dark = PICTURE.copy()
+    dark[:, :surround] = JUNK[:, :surround] * 15 + 20
+    left = make(((dark << 4) | low).astype(np.uint16), HighBit=15, **WINDOW)
+    film = render(saved(tmp_path, left))
+    assert np.array_equal(film.pixels, shown(tmp_path, make(dark, **WINDOW)))
+    assert film.notes == ()
+
+
+@pytest.mark.parametrize("low", [JUNK, PICTURE >> 8], ids=["noise", "replicated"])
+def test_bits_below_left_aligned_signed_values_mean_nothing(tmp_path: Path, low: NDArray[np.uint16]) -> None:
+    signed, window = PICTURE.astype(np.int16) - 2048, {"WindowCenter": 0, "WindowWidth": 4096}
+    left = ((signed.view(np.uint16) << 4) | low).astype(np.uint16).view(np.int16)
+    film = render(saved(tmp_path, make(left, HighBit=15, **window)))
+    assert np.array_equal(film.pixels, shown(tmp_path, make(PICTURE, **WINDOW)))
+    assert film.notes == ()
+
+
+def test_a_high_bit_above_signed_values_is_not_believed(tmp_path: Path) -> None:
+    signed, window = PICTURE.astype(np.int16) - 2048, {"WindowCenter": 0, "WindowWidth": 4096}
+    film = render(saved(tmp_path, make(signed, HighBit=15, **window)))
+    assert np.array_equal(film.pixels, shown(tmp_path, make(PICTURE, **WINDOW)))
+    assert any("high bit not believed" in note for note in film.notes)
+
+
 @pytest.mark.parametrize("command", [("dcmcjpeg", "+e1"), ("dcmcjpls", "+el"), ("dcmcrle",), ("dcmconv", "+tb")])
 def test_left_aligned_values_are_the_same_in_every_coding(tmp_path: Path, command: tuple[str, ...]) -> None:
     left = make((PICTURE << 4).astype(np.uint16), HighBit=15, **WINDOW)
