@@ -24,7 +24,7 @@ from reports.web.film import FilmsBusy, FilmTrouble, Picture
 _MEBIBYTE: Final = 1 << 20
 _HOPELESS_SECONDS: Final = 300.0
 _MOST_HOPELESS: Final = 500
-_PASSING: Final = frozenset({"file-missing", "decoder-crashed"})  # quickly found out, or no fault of the film
+_COSTLY: Final = frozenset({"decode-timeout", "out-of-memory"})  # may pass, and each try holds a process for long
 _OVERHEAD: Final = 512  # bytes of an entry beside its content; a description has about 600
 
 
@@ -73,7 +73,7 @@ class Hopeless:
 
     def put(self, key: tuple[str, str], error: BaseException) -> None:
         """Remember what the film itself is to blame for; the oldest are forgotten beyond some hundreds."""
-        if not isinstance(error, FilmTrouble) or isinstance(error, FilmsBusy) or error.code in _PASSING:
+        if not isinstance(error, FilmTrouble) or (error.passes and error.code not in _COSTLY):
             return
         self._found.pop(key, None)
         trouble = FilmTrouble(error.code, error.explanation)  # without the frames that the error came through

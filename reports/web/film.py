@@ -23,6 +23,8 @@ MOST_FILMS: Final = 24  # of a study; a radiograph of the chest has two
 MOST_PRIORS: Final = 10
 
 _NO_SUCH: Final = 2**31
+# no fault of the film, or not surely: another day, or with other limits, it can be shown
+_PASSING: Final = frozenset({"file-missing", "decoder-crashed", "decode-timeout", "out-of-memory", "no-decoder"})
 
 
 class FilmTrouble(WetreadError):
@@ -33,9 +35,22 @@ class FilmTrouble(WetreadError):
         self.code = code
         self.explanation = explanation
 
+    @property
+    def passes(self) -> bool:
+        """May it be over in a while? Else it is the film's own, and nobody can be shown it here."""
+        return self.code in _PASSING
+
 
 class FilmsBusy(FilmTrouble):
     """Too many films are asked for at once; it is worth trying again."""
+
+    @property
+    def passes(self) -> bool:
+        """Yes, and soon."""
+        return True
+
+
+NO_DECODER: Final = FilmTrouble("no-decoder", "This process shows no films.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +183,12 @@ def as_json(
         "preview": f"{address}/preview",
         "pixels": f"{address}/pixels",
         "facts": facts,
-        "trouble": {"code": trouble.code, "sentence": trouble.explanation} if trouble else None,
+        "trouble": _told(trouble) if trouble else None,
     }
+
+
+def _told(trouble: FilmTrouble) -> dict[str, Any]:
+    return {"code": trouble.code, "sentence": trouble.explanation, "passes": trouble.passes}
 
 
 def _is_film(study_id: int) -> Any:
@@ -181,15 +200,26 @@ def _is_purged(tx: Session, study: Study) -> bool:
     return tx.scalar(select(Revision.purged_at).where(current)) is not None
 
 
+def all_films(tx: Session, study_id: int) -> list[Shelved] | None:
+    """Every film of a study, also those that no page lists; None where there is no such study."""
+    study = tx.get(Study, study_id) if study_id < _NO_SUCH else None
+    return None if study is None else _films(tx, study, None, every=True)
+
+
 def _films(
-    tx: Session, study: Study, report: Report | None, wanted: ColumnElement[bool] | None = None
+    tx: Session,
+    study: Study,
+    report: Report | None,
+    wanted: ColumnElement[bool] | None = None,
+    *,
+    every: bool = False,
 ) -> list[Shelved]:
-    """report: the one whose films were read. wanted: of them all."""
+    """report: the one whose films were read. wanted: of them all. every: also beyond what a page lists."""
     places = {digest: place for place, digest in enumerate(report.films, start=1)} if report else {}
     purged = _is_purged(tx, study)
     which = _is_film(study.id) if wanted is None else _is_film(study.id) & wanted
     of_many = Instance.digest.not_in(places), Instance.id  # what was read is never beyond the limit
-    found = tx.scalars(select(Instance).where(which).order_by(*of_many).limit(MOST_FILMS)).all()
+    found = tx.scalars(select(Instance).where(which).order_by(*of_many).limit(None if every else MOST_FILMS)).all()
     films = [
         Shelved(
             instance_id=one.id,

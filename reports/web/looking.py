@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dicom_node.errors import WetreadError
-from reports.web.film import Films, FilmsBusy, FilmTrouble, Shelved
+from reports.web.film import MOST_FILMS, NO_DECODER, Films, FilmTrouble, Shelved
 
 
 class Unseen(WetreadError):
@@ -18,13 +18,17 @@ class Unseen(WetreadError):
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What was shown to a person, by the numbers of films. hopeless: what can be shown to nobody."""
+    """What was shown to a person, by the numbers of films. hopeless: what can be shown to nobody.
+
+    trouble: why a film that is missing cannot be shown at this moment, in words; empty where it can, or nobody asked.
+    """
 
     shown: frozenset[int]
-    hopeless: frozenset[int]
+    hopeless: frozenset[int] = frozenset()
+    trouble: str = ""
 
     def must_be_all(self, films: Sequence[Shelved]) -> int:
-        """Was everything shown that can be, and anything at all? Gives how many were. films: those of the study, now.
+        """Was everything shown that can be, and anything at all? Gives how many were. films: all of the study, now.
 
         Raises Unseen.
         """
@@ -33,25 +37,41 @@ class Looked:
         if not seen:
             raise Unseen("Not done. The film was not shown on this page: all of it must be in sight first.")
         if wanted - seen - self.hopeless:
-            raise Unseen(
-                f"Not done. {len(seen)} of {len(wanted)} films were shown on this page; look at the others, too."
-            )
+            raise Unseen(f"Not done. {len(seen)} of {len(wanted)} films were shown on this page; {self._why(films)}")
         return len(seen)
+
+    def _why(self, films: Sequence[Shelved]) -> str:
+        if len(films) > MOST_FILMS:
+            return f"it lists no more than {MOST_FILMS}."
+        if self.trouble:
+            return f"another one cannot be shown at this moment: {self.trouble}"
+        return "look at the others, too."
 
 
 def looked(films: Sequence[Shelved], decoder: Films | None, shown: frozenset[int]) -> Looked:
-    """What a person has had before the eyes. It takes as long as it takes to decode what was not shown."""
-    missing = [one for one in films if not one.words and one.instance_id not in shown]
-    return Looked(shown, frozenset(one.instance_id for one in missing if not _can_be_shown(one, decoder)))
+    """What a person has had before the eyes. films: all of the study.
+
+    Decodes what was not shown, up to the first film that will be demanded; nothing where it is refused in any case.
+    """
+    wanted = [one for one in films if not one.words]
+    missing = [one for one in wanted if one.instance_id not in shown]
+    if len(missing) == len(wanted) or len(films) > MOST_FILMS:  # beyond the list nothing is tried: it may be any number
+        return Looked(shown)
+    hopeless: set[int] = set()
+    for one in missing:
+        trouble = _trouble(one, decoder)
+        if trouble is None or trouble.passes:
+            return Looked(shown, frozenset(hopeless), trouble.explanation if trouble else "")
+        hopeless.add(one.instance_id)
+    return Looked(shown, frozenset(hopeless))
 
 
-def _can_be_shown(one: Shelved, decoder: Films | None) -> bool:
+def _trouble(one: Shelved, decoder: Films | None) -> FilmTrouble | None:
+    """Of what the page counts as shown: every value, not the small picture."""
     if decoder is None:
-        return False
+        return NO_DECODER
     try:
-        decoder.preview(one.digest)
-    except FilmsBusy:
-        return True
-    except FilmTrouble:
-        return False
-    return True
+        decoder.pixels(one.digest)
+    except FilmTrouble as trouble:
+        return trouble
+    return None

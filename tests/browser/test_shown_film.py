@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from starlette.types import ASGIApp
 
 from dicom_node import worklist
+from dicom_node.files import stored_path
 from dicom_node.rules.tables import Late
 from dicom_node.tables import Instance, Study
 from reports.signoff.tables import FilmShown
@@ -268,6 +269,23 @@ def test_film_that_nobody_can_be_shown_holds_nobody_up_and_one_that_did_not_come
     page.get_by_label("I looked").check()
     page.get_by_role("button", name="Let it be read").click()
     expect(page.locator("body")).to_contain_text("Done: Let it be read.")
+
+
+def test_film_that_is_away_from_the_store_opens_no_button(room: ReadingRoom, base: str, page: Page) -> None:
+    number = held_study(room, SeriesDescription="second")
+    digest = room.ask(lambda tx: tx.scalars(select(Instance.digest).order_by(Instance.id.desc()).limit(1)).one())
+    path = stored_path(room.desk.config.node.store_folder, digest)
+    path.rename(path.with_suffix(".away"))
+
+    page.goto(f"{base}/study/{number}")
+
+    expect(page.locator(".viewer-pane").nth(1).locator(".viewer-trouble")).to_contain_text("gone from the store")
+    page.locator("#film .viewer-pane").first.evaluate("(pane) => pane.scrollIntoView({ block: 'center' })")
+    expect(page.locator("#film-told")).to_have_text(
+        "1 of 2 films were shown. Who has looked at it in the site's own viewer says so by a command: "
+        f"wetread study confirm '#{number}'"
+    )
+    expect(page.get_by_role("button", name="Let it be read")).to_be_disabled()
 
 
 def test_held_study_is_let_through_by_nobody_whose_browser_shows_no_film(

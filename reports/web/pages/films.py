@@ -18,6 +18,7 @@ from reports.web.before_after import Taken, in_order
 from reports.web.call import asked_report
 from reports.web.doors import visitor_of
 from reports.web.film import (
+    NO_DECODER,
     Films,
     FilmsBusy,
     FilmTrouble,
@@ -40,7 +41,6 @@ _REMEMBERED: Final = 2048  # films whose headers were read: up to 8 MiB each, an
 _RETRY_SECONDS: Final = "2"
 _GONE: Final = frozenset({"file-missing", "purged"})
 _PURGED: Final = FilmTrouble("purged", "The film was deleted: it was kept as long as node.keep_days says.")
-_NO_DECODER: Final = FilmTrouble("no-decoder", "This process shows no films.")
 
 
 def routes(site: Site) -> list[Route]:
@@ -180,7 +180,7 @@ class _Films:
         if purged:
             raise _PURGED
         if self._site.equipment.films is None:
-            raise _NO_DECODER
+            raise NO_DECODER
         return self._site.equipment.films
 
     def _answer(self, request: Request, product: str, make: Callable[[Films, str], Response]) -> Response:
@@ -226,8 +226,8 @@ def _sent(picture: Picture) -> Response:
 
 
 def _refused(trouble: FilmTrouble) -> Response:
-    said = {"code": trouble.code, "detail": trouble.explanation}
+    said = {"code": trouble.code, "detail": trouble.explanation, "passes": trouble.passes}
     if isinstance(trouble, FilmsBusy):
         return JSONResponse(said, status_code=503, headers={"Retry-After": _RETRY_SECONDS})
-    status = 410 if trouble.code in _GONE else 503 if trouble is _NO_DECODER else 422
+    status = 410 if trouble.code in _GONE else 503 if trouble is NO_DECODER else 422
     return JSONResponse(said, status_code=status)

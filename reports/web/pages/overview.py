@@ -19,7 +19,7 @@ from dicom_node.tables import Study
 from reports.web.alarms import alarms
 from reports.web.doors import visitor_of
 from reports.web.entries import Entries, actor_of, read_entries
-from reports.web.film import Shelved, shelf
+from reports.web.film import Shelved, all_films
 from reports.web.handling import ACTS, Order, act, offered
 from reports.web.looking import Looked, Unseen, looked
 from reports.web.rights import Right
@@ -116,7 +116,7 @@ class _Pages:
 
 def _films(tx: Session, number: int) -> Sequence[Shelved]:
     """Raises HTTPException: there is no such study."""
-    found = shelf(tx, number)
+    found = all_films(tx, number)
     if found is None:
         raise HTTPException(404)
-    return found.films
+    return found

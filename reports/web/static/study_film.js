@@ -39,8 +39,9 @@ async function start() {
   try {
     const viewer = await openStudy(place, Number(place.dataset.study));
     const { films } = viewer.list;
-    const counting = films.filter(({ trouble, words }) => !trouble && !words.length); // a conflict is never read
+    const counting = films.filter(({ trouble, words }) => (!trouble || trouble.passes) && !words.length); // a conflict is never read
     wanted = counting.map(({ id }) => id);
+    for (const { id, trouble } of counting) if (trouble) failed.add(id); // no pane asks for it
     if (counting.length === 2 && films[0] === counting[0]) viewer.showPrior(counting[1], "Second film");
     look();
   } catch (error) {

@@ -94,7 +94,7 @@ async function ask(address, signal) {
     if (answer.ok || answer.status === 401) throw new FilmFailure("signed-out", "The session has ended. Sign in again to see the film.");
     const said = kind.startsWith("application/json") ? await answer.json() : {};
     const tries = said.code === "busy" ? BUSY_TRIES : TRIES;
-    if (answer.status !== 503 || tried >= tries) throw new FilmFailure(said.code ?? `http-${answer.status}`, said.detail ?? `The film could not be fetched (${answer.status}).`, { isOfFilm: answer.status === 422 || answer.status === 410 });
+    if (answer.status !== 503 || tried >= tries) throw new FilmFailure(said.code ?? `http-${answer.status}`, said.detail ?? `The film could not be fetched (${answer.status}).`, { isOfFilm: !said.passes && (answer.status === 422 || answer.status === 410) });
     await new Promise((resolve) => setTimeout(resolve, 1000 * Number(answer.headers.get("Retry-After") ?? 1)));
   }
 }

@@ -19,6 +19,7 @@ from dicom_node.files import stored_path
 from dicom_node.tables import AuditRow, Book, Instance, Revision, Study
 from reports.people import tokens
 from reports.people.rights import Role
+from reports.web.film import MOST_FILMS
 from tests.harness.morning import CLEAR, Morning
 from tests.harness.people import add_user, signed_in
 from tests.harness.reading_room import ReadingRoom
@@ -60,17 +61,19 @@ def hold(room: ReadingRoom) -> None:
     room.do(lambda tx: worklist.hold(tx, held, reason="body-part-unknown", explanation=words, now=clock(tx)))
 
 
-def another_film(room: ReadingRoom, content: bytes = b"") -> int:
+def another_film(room: ReadingRoom, content: bytes = b"", number: int = 9) -> int:
     """One more film of the study. content: what lies in the store; else it can be shown."""
     with room.database.write() as tx:
-        first = tx.query(Instance).one()
+        first = tx.get_one(Instance, 1)
         payload = content or stored_path(room.desk.config.node.store_folder, first.digest).read_bytes() + b"\0\0"
         digest = hashlib.sha256(payload).hexdigest()
         path = stored_path(room.desk.config.node.store_folder, digest)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(payload)
         values = {column.name: getattr(first, column.name) for column in Instance.__table__.columns}
-        added = Instance(**{**values, "id": None, "sop_instance_uid": f"{first.sop_instance_uid}.9", "digest": digest})
+        added = Instance(
+            **{**values, "id": None, "sop_instance_uid": f"{first.sop_instance_uid}.{number}", "digest": digest}
+        )
         tx.add(added)
         tx.flush()
         return added.id
@@ -129,6 +132,43 @@ def test_film_that_can_be_shown_to_nobody_holds_nobody_up_but_is_no_look(room: R
     assert "1 of 2 films were shown" in refused(room, rita, "confirm", shown=[str(broken)])
     assert rita.post("/study/1/confirm", data={"sure": "yes", "shown": "1"}).status_code == 303
     assert trail(room, "study-confirmed").detail == '{"shown": 1}'
+
+
+def test_film_that_is_away_for_a_while_is_demanded_and_the_command_named(room: ReadingRoom) -> None:
+    hold(room)
+    second = another_film(room)
+    digest = room.ask(lambda tx: tx.get_one(Instance, second).digest)
+    path = stored_path(room.desk.config.node.store_folder, digest)
+    path.rename(path.with_suffix(".away"))
+    rita = web(room, "rita")
+
+    fault = refused(room, rita, "confirm", shown=["1"])
+
+    assert "1 of 2 films were shown" in fault
+    assert "cannot be shown at this moment: The image file is gone from the store." in fault
+    assert fault.endswith("by a command: wetread study confirm '#1'")
+    troubles = [one["trouble"] for one in rita.get("/study/1/films.json").json()["films"]]
+    assert [one and one["passes"] for one in troubles] == [None, True]
+    assert rita.get(f"/film/{second}/pixels").json()["passes"]
+    path.with_suffix(".away").rename(path)
+    assert rita.post("/study/1/confirm", data={"sure": "yes", "shown": ["1", str(second)]}).status_code == 303
+
+
+def test_films_beyond_those_that_the_page_lists_are_demanded(room: ReadingRoom) -> None:
+    hold(room)
+    content = stored_path(
+        room.desk.config.node.store_folder, room.ask(lambda tx: tx.get_one(Instance, 1).digest)
+    ).read_bytes()
+    for number in range(1, MOST_FILMS + 1):
+        another_film(room, content + bytes(2 * number), number)
+    rita = web(room, "rita")
+    listed = [str(one["id"]) for one in rita.get("/study/1/films.json").json()["films"]]
+    assert len(listed) == MOST_FILMS
+
+    fault = refused(room, rita, "confirm", shown=listed)
+
+    assert f"24 of 25 films were shown on this page; it lists no more than {MOST_FILMS}." in fault
+    assert fault.endswith("by a command: wetread study confirm '#1'")
 
 
 def test_program_lets_no_film_be_read_whatever_it_may(room: ReadingRoom) -> None:
