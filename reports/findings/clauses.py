@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from reports.findings.labels import State
 from reports.findings.phrases import Item
 
 # No "A or B" makes one of these present.
@@ -16,7 +17,11 @@ _REACH_OF_ABOUT: Final = 6
 _QUALIFIES: Final = frozenset({"restart", "side", "severity", "suggested_after", "subject"})
 _REACH_OF_A_CLAUSE: Final = 10  # phrases
 _REACH_OF_A_VERB: Final = 4  # tokens from a finding to what is said of it
+_EMPTY: Final = frozenset({"acute", "gross", "obvious"})  # "pneumothorax: no acute" says no more than "no"
+_SAYS: Final = frozenset({"severity", "restart", "begins", "goes_on", "affirm"})
+_DENIES: Final = frozenset({"absent_before", "absent_after", "absent_about", "nothing"})
 _STATED: Final = frozenset({"finding", "subject", "normality", "predicate"})
+_NAMES: Final = _STATED - {"predicate"}
 _REACH_OF_A_SIDE: Final = 3  # tokens: "left, but not"
 _MODIFIES: Final = frozenset({"restart", "side", "severity", "restriction", "predicate", "begins", "perhaps_begins"})
 _LEADS: Final = frozenset({*_MODIFIES, "absent_after", "uncertain_after", "nothing"})
@@ -59,16 +64,83 @@ def ends_a_clause(items: Sequence[Item], number: int, length: int) -> bool:
     return last + 1 == length or any(one.kind == "join" and one.first == last + 1 for one in behind)
 
 
-def answers(items: Sequence[Item], number: int) -> bool:
-    """Has this negation behind a colon nothing to deny behind it: "pneumothorax: no", "pneumothorax: no evidence"?"""
+def answers(items: Sequence[Item], number: int, length: int) -> bool:
+    """Is this negation behind a colon all that is said: "pneumothorax: no", not "pneumothorax: not displaced"?
+
+    length: of the sentence, in tokens; a word that is not known is what the negation denies.
+    """
+    last = items[number].last
     for place in range(number + 1, min(number + _REACH_OF_A_CLAUSE, len(items))):
         following = items[place]
+        if following.first <= items[number].last:
+            continue
         if following.kind in _STATED:
             behind = items[place + 1] if place + 1 < len(items) else None
             return behind is not None and behind.kind == "colon" and behind.first == following.last + 1
         if following.kind in {"stop", "join", "colon", "aside"}:
-            return True
-    return True
+            return following.first == last + 1 or items[number].value == "evidence"
+        if following.kind == "side" or following.value in _EMPTY:
+            last = following.last if following.first == last + 1 else last
+        elif following.first > last and following.kind == "restriction":
+            return False
+    return last + 1 == length or items[number].value == "evidence"
+
+
+def says_of_a_side(items: Sequence[Item], number: int) -> State | None:
+    """What stays of a heading that this answer denies of one side: "resolved on the right, persists on the left".
+
+    None: the answer is of the whole, or of what another finding names.
+    """
+    gone = items[number].value.startswith("gone")
+    clauses: list[list[Item]] = [[]]
+    for following in items[number + 1 : number + 2 * _REACH_OF_A_CLAUSE]:
+        if following.kind in _NAMES or following.kind == "colon":
+            clauses.pop()
+            break
+        if following.kind in {"join", "stop", "aside"}:
+            clauses.append([])
+        elif following.first > items[number].last:
+            clauses[-1].append(following)
+    sided = [any(one.kind == "side" and one.value != "bilateral" for one in clause) for clause in clauses]
+    for clause, has_side in zip(clauses[1:], sided[1:], strict=True):
+        spans = {(one.first, one.last) for one in clause if one.kind == "side"}
+        says = any(one.kind in _SAYS and (one.first, one.last) not in spans for one in clause)
+        if has_side and says and (gone or sided[0]) and not any(one.kind in _DENIES for one in clause):
+            return State.PRESENT
+    if gone and (any(sided) or any(one.kind == "goes_on" for clause in clauses for one in clause)):
+        return State.UNCERTAIN
+    return None
+
+
+def names_only(items: Sequence[Item], number: int, length: int) -> State | None:
+    """What a denial makes of the next finding behind this dash: "no consolidation - effusion - pneumothorax".
+
+    ABSENT where it is bare, UNCERTAIN with words that are not known, None where a size, a side or a verb says more.
+    """
+    named: Item | None = None
+    ended = says = gap = False
+    last = items[number].last
+    for following in items[number + 1 : number + _REACH_OF_A_CLAUSE]:
+        parts = following.kind in {"join", "list", "either", "aside"}
+        if named is not None and not ended:
+            gap = gap or following.first > last + 1
+        last = following.last
+        if following.kind == "stop" or (ended and (parts or following.kind in _STATED)):
+            says = says and parts
+            break
+        if parts:
+            ended = named is not None
+        elif following.kind == "finding" and following.value != "device":
+            named = following
+        elif following.value != "the" and following.value not in _EMPTY:
+            if not ended:
+                return None
+            says = True
+    else:
+        gap = gap or (named is not None and not ended and last + 1 < length)
+    if named is None or says:
+        return None
+    return State.UNCERTAIN if gap else State.ABSENT
 
 
 def repeats(items: Sequence[Item], number: int, concept: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 # Reach forward, to the end of the clause.
 ABSENT_AFTER: Final = """
     not, without, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
-    /radiographic evidence/signs/sign/indication/suggestion/finding/findings /of/for/to, without evidence /of,
+    /radiographic evidence/signs/sign/indication/suggestion/finding/findings of/for/to, without evidence /of,
     negative for, free of /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, absence of,
     neither/nor/denies/never, clear of, rather than, lungs /are/appear/remain
     /grossly/otherwise clear of, lack of, excludes, no longer,
@@ -16,6 +16,12 @@ ABSENT_AFTER: Final = """
     nothing to suggest/indicate/explain, w o, noevidence of, zero/nil, neg/-ve for, fails/failed to
     show/demonstrate/reveal, rules out, ruled out, no findings to suggest, never
     had
+"""
+
+# The same; behind a colon they need nothing behind them: "pneumothorax: no evidence".
+NO_EVIDENCE: Final = """
+    no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
+    /radiographic evidence/signs/sign/indication/suggestion/finding/findings, no definite/convincing
 """
 
 # Reach forward too: it was there. Denied in turn, it is there still.
@@ -46,15 +52,22 @@ ABSENT_BEFORE: Final = """
     can/could not/no /longer be /clearly seen/identified/visualized/appreciated/detected, has/have not
     recurred/reaccumulated/redeveloped/developed/occurred, is/are/was/were not
     confirmed, does/do not appear /to be present, negative,
-    not felt to be present, none, :
-    none/absent/negative/nil/neg/(n)/nad/zero/(-)/(–)/(−)/-/–/−/-ve, : not /definitely/clearly
-    seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found
+    not felt to be present, none
+"""
+
+# The same, behind a heading: "pneumothorax: none".
+ANSWERS: Final = """
+    : none/absent/negative/nil/neg/(n)/nad/zero/(-)/(–)/(−)/-/–/−/-ve, : not /definitely/clearly
+    seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
+    : no on/at/in
 """
 
 GONE_BEFORE: Final = """
     has/have /since/now/completely/subsequently resolved/cleared/disappeared, has/have been removed, is/are resolved,
-    interval resolution, has/have resolved, is/are gone, removed, resolved, : resolved/removed/gone/cleared
+    interval resolution, has/have resolved, is/are gone, removed, resolved
 """
+
+GONE_ANSWERS: Final = ": resolved/removed/gone/cleared"
 
 UNCERTAIN_AFTER: Final = """
     not excluded is/are,
@@ -290,10 +303,13 @@ CUES: Final = (
     ("uncertain_about", "", UNCERTAIN_ABOUT),
     ("uncertain_before", "", UNCERTAIN_BEFORE),
     ("absent_before", "gone", GONE_BEFORE),
+    ("absent_before", "answer", ANSWERS),
+    ("absent_before", "gone_answer", GONE_ANSWERS),
     ("absent_about", "", ABSENT_ABOUT),
     ("absent_about", "sign", ABSENT_SIGNS),
     ("absent_about", "dash", DASHES),
     ("absent_after", "", ABSENT_AFTER),
+    ("absent_after", "evidence", NO_EVIDENCE),
     ("absent_after", "no", "no"),
     ("absent_after", "gone", GONE_AFTER),
     ("change", "", CHANGES),

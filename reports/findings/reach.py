@@ -21,9 +21,11 @@ def reached(row: Sequence[Said]) -> Iterator[tuple[Said, bool]]:
     following: Said | None = None
     for this in reversed(row):
         listed = listed or (following is not None and "or" in following.parted)
+        if following is not None and following.parted and this.weight is Weight.WHOLE:
+            return
+        if listed and following is not None and following.parted[-1:] == (",",):
+            surely = surely and this.weight is not Weight.STATED  # "bilateral pneumonia, effusion or edema absent"
         if not listed and following is not None and following.parted:
-            if this.weight is Weight.WHOLE:
-                return
             if "with" in following.parted:
                 surely = False
             elif following.parted[-1] == ",":

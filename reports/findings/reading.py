@@ -23,8 +23,10 @@ from reports.findings.clauses import (
     leads_to_a_predicate,
     names_a_side,
     names_an_exception,
+    names_only,
     opens_a_clause,
     repeats,
+    says_of_a_side,
 )
 from reports.findings.labels import State
 from reports.findings.phrases import Item
@@ -34,6 +36,7 @@ from reports.findings.scope import Scope
 Step: TypeAlias = Callable[[Scope, Item], None]
 
 _ANSWERS: Final = frozenset({"absent_before", "uncertain_before", "absent_after"})
+_ANSWERED: Final = frozenset({"answer", "gone_answer"})
 _BEGINS: Final = frozenset({"begins", "perhaps_begins"})
 _MARKS: Final = frozenset({"restriction", "goes_on", "procedure"}) | _BEGINS  # they only qualify other phrases
 _STEPS: Final[MappingProxyType[str, Step]] = MappingProxyType(
@@ -66,6 +69,12 @@ _STEPS: Final[MappingProxyType[str, Step]] = MappingProxyType(
 )
 _BEHIND: Final[MappingProxyType[str, Step]] = MappingProxyType(
     {"no": Scope.absent_before, "perhaps": Scope.uncertain_before, "sign": Scope.signed, "dash": Scope.signed}
+)
+_BEHIND_A_DASH: Final[MappingProxyType[State, Step]] = MappingProxyType(
+    {State.ABSENT: Scope.list_behind_a_dash, State.UNCERTAIN: Scope.doubt_behind_a_dash}
+)
+_LEFT: Final[MappingProxyType[State, Step]] = MappingProxyType(
+    {State.PRESENT: Scope.affirm, State.UNCERTAIN: Scope.uncertain_before}
 )
 
 
@@ -105,9 +114,11 @@ def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | No
     """ "Pneumonia, no" and "pneumothorax on the left (-)" deny what stands before, "COVID neg" nothing."""
     item = found[place]
     if scope.said and scope.colon_at == item.first - 1 and item.kind in _ANSWERS:
-        step = _behind_a_colon(scope, found, place)
-        if step is not None:
-            return step
+        step = _behind_a_colon(scope, found, place, length)
+    else:
+        step = _left_open(scope, found, place, length)
+    if step is not None:
+        return step
     if _is_idle(found, place):
         return None
     if item.kind == "absent_after" and not scope.said and is_of_the_other_side(found, place):
@@ -120,12 +131,31 @@ def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | No
     return _STEPS.get(item.kind)
 
 
-def _behind_a_colon(scope: Scope, found: list[Item], place: int) -> Step | None:
+def _left_open(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
+    """A dash that parts what is denied, and an answer that is of one side only."""
+    item = found[place]
+    if item.kind == "aside" and _lists(scope):
+        left = names_only(found, place, length)
+        return None if left is None else _BEHIND_A_DASH[left]
+    left = says_of_a_side(found, place) if item.value in _ANSWERED else None
+    return None if left is None else _LEFT[left]
+
+
+def _lists(scope: Scope) -> bool:
+    """May a dash part what is denied: not where each part before it has a denial of its own, "no A | no B | C"?"""
+    if scope.force is None or scope.force.state is not State.ABSENT:
+        return False
+    return scope.aside_at < 0 or all(said.cues[:1] == [scope.force.cue] for said in scope.said)
+
+
+def _behind_a_colon(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
     """ "Pneumothorax: no", "pneumothorax: not seen" and "large effusion: no pneumothorax"."""
     scope.floor = min(scope.floor, scope.colon_floor)
+    if found[place].kind == "absent_before" and says_of_a_side(found, place) is State.PRESENT:
+        return Scope.affirm
     if found[place].kind != "absent_after":
         return None
-    if answers(found, place):
+    if answers(found, place, length):
         return Scope.absent_before
     if repeats(found, place, scope.said[-1].concept):
         return Scope.deny_both

@@ -28,6 +28,7 @@ _RESTARTS: Final = frozenset({"restart", "side"})
 _REACH_OF_A_RESTRICTION: Final = 4  # tokens: "no large right sided pneumothorax"
 _REACH_BEHIND: Final = 2
 _OF_ANY_SIZE: Final = frozenset({"pneumothorax", "hydropneumothorax"})  # a small one matters as well
+_GONE: Final = frozenset({"gone", "gone_answer"})
 _SAID: Final = frozenset({"minimal", "mild", "moderate"})
 
 
@@ -200,7 +201,7 @@ class Scope:
         first = self.floor
         self._turn(State.ABSENT, item)
         for said in self.said[first:]:
-            if said.restricted is not None and said.cues == [(item.first, item.last)] and item.value != "gone":
+            if said.restricted is not None and said.cues == [(item.first, item.last)] and item.value not in _GONE:
                 said.state = State.UNCERTAIN
 
     def uncertain_before(self, item: Item) -> None:
@@ -271,6 +272,17 @@ class Scope:
             self.subjects.clear()
         if self.moved or (self.force is not None and self.force.listed):
             self.force = None
+
+    def list_behind_a_dash(self, item: Item) -> None:
+        """ "No consolidation - effusion - pneumothorax" and "no acute process - pneumonia, effusion" go on."""
+        self.aside_at = item.last
+        if self.force is not None:
+            self.force.listed = False
+
+    def doubt_behind_a_dash(self, item: Item) -> None:
+        self.aside_at = item.last
+        if self.force is not None:
+            self.force = Force(State.UNCERTAIN, self.force.cue)
 
     def list_on(self, item: Item) -> None:
         self.listed = item.last

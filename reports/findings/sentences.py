@@ -48,7 +48,7 @@ _END: Final = re.compile(
     r"(?<!\b[Vv][Ss])(?<!\b[Dd][Rr])(?<!\b[Mm][Rr])[.!\u2026]+(?=[\s\"')\]]|$|[A-Z][a-z])|(?<=[A-Za-z]{3})[.!]+(?=[A-Za-z]{2})"
     r"|(?<!,)(?<!\b[Nn][Oo])(?<!\b[Oo][FfRr])(?<![Tt][Hh][Ee])(?<!\b[Aa][Nn][Dd])(?<![Hh][Oo][Uu][Tt])(?<![Ww][Ii][Tt][Hh])"
     rf"\n(?=[ \t]*(?:\n|[-*{_BULLETS}]|\d{{1,2}}[.)]|[A-Z][a-z]))|;"
-    rf"|\n(?=[ \t]*(?:[A-Za-z]+[ \t/&,]{{1,3}}){{0,4}}[A-Za-z]+[ \t]?[:?][ \t])|(?<=\s)[{_BULLETS}|](?=\s)"
+    rf"|\n(?=[ \t]*(?:[A-Za-z]+[ \t/&,]{{1,3}}){{0,4}}[A-Za-z]+[ \t]?[:?][ \t])|(?<=\s)[{_BULLETS}](?=\s)"
     r"|(?<=\s)(?:\d{1,2}|[a-fA-F])\)(?=[ \t]+[A-Za-z])"
     r"|(?<=[a-z]{2})[ \t]+(?=(?:The|There|This|No|Lungs|Mild)[ \t][a-z]|Heart (?:size|is|enlarged|normal|mildly)\b)",
 )

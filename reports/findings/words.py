@@ -21,7 +21,7 @@ _WORD: Final = re.compile(
     r"\(?\u00b1\)?|\(\+/[-\u2013\u2212]\)|\+/[-\u2013\u2212]|[^\W_]+|[,;:?&]|\([-+\u2013\u2212n]\)|[-+\u2013\u2212]ve\b"
     r"|(?<=[\s\w])[-\u2013\u2212](?=\s*(?:[,;.)]|$))"
     r"|(?<=\s)[-\u2013\u2212](?=[ \t]*\r?\n[^\n]*[-+\u2013\u2212][ \t]*(?:\r?\n|$))|(?<!\d)\+"
-    r"|(?<=[ \t])[-\u2013]{1,3}(?=[ \t]+\w)|(?<=\w)--(?=\w)|(?<=[ \t])/(?=[ \t])|\u2014+|[\u2192\u21d2]"
+    r"|(?<=[ \t])[-\u2013]{1,3}(?=[ \t]+\w)|(?<=\w)--(?=\w)|(?<=[ \t])/(?=[ \t])|(?<=\s)\|(?=\s)|\u2014+|[\u2192\u21d2]"
     rf"|\((?![^()]{{0,80}}\b(?:{_PAST})\b)(?=\w+[\s-]+\w)"
 )
 _DASH: Final = "\u2014"
@@ -30,6 +30,7 @@ _DASHES: Final = frozenset(
         *("-" * n for n in (1, 2, 3)),
         *("\u2013" * n for n in (1, 2, 3)),
         *("\u2014" * n for n in (1, 2, 3)),
+        "|",
         "\u2192",
         "\u21d2",
     }
@@ -37,6 +38,7 @@ _DASHES: Final = frozenset(
 _ANSWERS: Final = frozenset({"no", "yes"})
 _GOES_ON: Final = re.compile(r"[ \t]*\w")
 _RARE: Final = frozenset({*_DASHES, "(", "?"})
+_ENDS: Final = frozenset({*_DASHES, ",", ";", "("})
 _NOUGHT: Final = frozenset({"n", "0"})
 _ENDED: Final = re.compile(r"[ \t]*(?:[,;)\r\n]|\.(?!\d)|$)")
 _PARTS: Final = frozenset({",", ";", "and", "&"})
@@ -136,10 +138,15 @@ def _part(lowered: str, words: list[str], spans: list[Span]) -> None:
     for place, word in enumerate(words):
         if word == "(":
             words[place] = ","
-        elif word == "?" and place + 1 < len(words) and words[place + 1] in _ANSWERS:
+        elif word == "?" and _is_answered(words[place + 1 : place + 3]):
             words[place] = ":"
         elif word in _DASHES and 0 < place < len(words) - 1 and _GOES_ON.match(lowered, spans[place][1]):
             words[place] = _DASH
+
+
+def _is_answered(behind: Sequence[str]) -> bool:
+    """Is the next word the whole answer: the "no" of "pneumothorax? no acute process" begins another sentence."""
+    return behind[:1] != [] and behind[0] in _ANSWERS and all(word in _ENDS for word in behind[1:])
 
 
 def _answer(lowered: str, words: list[str], spans: list[Span], end: int) -> None:
