@@ -191,12 +191,17 @@ def _modality(table: NDArray[np.int64], header: pydicom.Dataset) -> tuple[_Value
 def _rescaled(table: NDArray[np.int64], header: pydicom.Dataset) -> _Values:
     items = header.get("ModalityLUTSequence")
     if items:
-        signed = bool(table[0] < 0)
+        signed = _is_signed(table, header)
         return table_of(items[0], signed=signed, little_endian=_is_little_endian(header)).look_up(table)
     slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
     if slope is None and intercept is None:
         return table.astype(np.float64)
     return np.asarray(table.astype(np.float64) * float(slope) + float(intercept))  # one alone is broken
+
+
+def _is_signed(values: NDArray[Any], header: pydicom.Dataset) -> bool:
+    """Whether a table's first value is, by the values that come in: signed films may have none below 0."""
+    return bool(values.min() < 0 or (header.get("PixelRepresentation") == 1 and values.max() <= 0x7FFF))
 
 
 def _is_little_endian(header: pydicom.Dataset) -> bool:
@@ -240,7 +245,7 @@ def voi_lut(values: _Values, header: pydicom.Dataset, index: int = 0) -> _Scale 
     if not header.get("VOILUTSequence"):
         return None
     try:
-        signed = bool(values.min() < 0)
+        signed = _is_signed(values, header)
         table = table_of(header.VOILUTSequence[index], signed=signed, little_endian=_is_little_endian(header))
     except BROKEN:
         return None

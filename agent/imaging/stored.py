@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.encaps import generate_frames
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import (
@@ -37,6 +37,7 @@ from pydicom.uid import (
 
 from agent.imaging.attributes import BROKEN, drop_unreadable, value
 from agent.imaging.codestream import Codestream, examine
+from agent.imaging.ending import completed
 from dicom_node.errors import WetreadError
 
 _LARGEST: Final = 100_000_000  # pixels; the largest films have 25 million
@@ -235,9 +236,9 @@ def _is_brightness(beside: NDArray[Any]) -> bool:
 
 def _coded(dataset: pydicom.Dataset, syntax: UID) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Whatever is not plain: compressed, in color, or big-endian."""
-    told = _codestream(dataset) if syntax.is_encapsulated else None
+    told, notes = _codestream(dataset, syntax) if syntax.is_encapsulated else (None, ())
     if syntax not in _IN_CELLS or _whole_number(dataset, "SamplesPerPixel", 1) != 1:
-        return _with_plugin(dataset, syntax), ()
+        return _with_plugin(dataset, syntax), notes
     allocated = _whole_number(dataset, "BitsAllocated")
     if told is not None:
         allocated = 8 if told.bits <= 8 else 16  # gdcm ends its process where a header says more
@@ -247,34 +248,54 @@ def _coded(dataset: pydicom.Dataset, syntax: UID) -> tuple[NDArray[Any], tuple[s
     high = _whole_number(dataset, "HighBit", stored - 1)
     if told is not None and high >= told.bits:  # the picture has no such bits
         high = stored - 1
-    notes: tuple[str, ...] = ()
     if told is not None and stored < told.bits < allocated:
-        notes, stored, high = ("the compressed picture has more bits than the header says",), told.bits, told.bits - 1
+        notes += ("the compressed picture has more bits than the header says",)
+        stored, high = told.bits, told.bits - 1
     signed = _whole_number(dataset, "PixelRepresentation", 0) == 1
     raw = cells.astype(f"<u{allocated // 8}", copy=False)
     values, more = _unpack(raw, stored, high - stored + 1, signed=signed)
     return values, notes + more
 
 
-def _codestream(dataset: pydicom.Dataset) -> Codestream | None:
+def _codestream(dataset: pydicom.Dataset, syntax: UID) -> tuple[Codestream | None, tuple[str, ...]]:
     """What the compressed picture says of itself. Raises UndecodableImage where it is not what the data set says."""
     frames = list(generate_frames(dataset.PixelData, number_of_frames=1))
     told = examine(frames[0])
     if len(frames) > 1 or (told is not None and not told.is_alone):
         raise UndecodableImage("multi-frame", "The object has several frames; a radiograph has one.")
     if told is None:
-        return None
-    if not told.is_whole:
-        raise UndecodableImage("truncated-pixels", "The compressed picture ends too early.")
+        return None, ()
     rows, columns = _whole_number(dataset, "Rows"), _whole_number(dataset, "Columns")
     samples, allocated = _whole_number(dataset, "SamplesPerPixel", 1), _whole_number(dataset, "BitsAllocated")
+    is_gray_in_color = syntax == JPEGBaseline8Bit and (samples, told.samples, told.bits, allocated) == (1, 3, 8, 8)
+    if is_gray_in_color and dataset.get("PhotometricInterpretation") == "MONOCHROME2":
+        samples = 3  # what is no gray is refused once it is decoded
     if (told.rows or rows, told.columns, told.samples) != (rows, columns, samples) or told.bits > allocated:
         raise UndecodableImage(
             "broken-header",
             f"The header says {rows} x {columns} pixels of {samples} x {allocated} bits, the compressed picture "
             f"{told.rows} x {told.columns} of {told.samples} x {told.bits}.",
         )
-    return told
+    notes = _one_whole(dataset, frames[0], told)
+    if samples != _whole_number(dataset, "SamplesPerPixel", 1):
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "YBR_FULL_422", 0
+        notes += ("the compressed picture is in color, the header says gray",)
+    return told, notes
+
+
+def _one_whole(dataset: pydicom.Dataset, stream: bytes, told: Codestream) -> tuple[str, ...]:
+    """Leave nothing but one whole picture in the data set. Raises UndecodableImage where it is not whole."""
+    if told.is_whole and told.is_last:
+        return ()
+    single = stream[: told.end] if told.is_whole else completed(stream, told)
+    if single is None:
+        raise UndecodableImage("truncated-pixels", "The compressed picture ends too early.")
+    dataset.PixelData = encapsulate([single])
+    for table in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        dataset.pop(table, None)
+    if told.is_whole:
+        return ("a smaller or larger picture follows the film; left out",)
+    return ("the compressed picture lacks its end marker and nothing else",)
 
 
 def _with_plugin(dataset: pydicom.Dataset, syntax: UID, **options: Any) -> NDArray[Any]:

@@ -26,6 +26,7 @@ from pydicom.uid import (
 
 from agent.imaging.codestream import Codestream, examine
 from agent.imaging.decoder import DecoderProcess
+from agent.imaging.ending import completed
 from agent.imaging.pixels import render
 from tests.harness import dcmtk
 from tests.unit.agent.test_pixels import code_of, make, saved, shown
@@ -107,6 +108,71 @@ def test_a_picture_that_ends_too_early_is_no_film(tmp_path: Path, name: str, sha
     stream = stream_of(coded)
     cut = with_stream(coded, stream[: int(len(stream) * share)])
     assert code_of(saved(tmp_path, cut)) in {"truncated-pixels", "undecodable"}
+
+
+@pytest.mark.parametrize("name", ["JPEG baseline", "JPEG-LS"])
+@pytest.mark.parametrize("padding", [b"", b"\xff", b"\xff\x00", b"\x00\x00", b"\xff\xff\xff\x00"])
+def test_a_picture_that_lacks_its_end_marker_only_is_shown(tmp_path: Path, name: str, padding: bytes) -> None:
+    coded = JPEG[name](tmp_path, make(GRAYS))
+    right = shown(tmp_path, coded)
+    stream = stream_of(coded)
+    film = render(saved(tmp_path, with_stream(coded, stream[: stream.rindex(b"\xff\xd9")] + padding)))
+    assert np.array_equal(film.pixels, right)
+    assert "the compressed picture lacks its end marker and nothing else" in film.notes
+
+
+@pytest.mark.parametrize("name", ["JPEG baseline", "JPEG-LS"])
+@pytest.mark.parametrize("is_blank_below", [False, True])
+def test_a_picture_that_lacks_any_byte_before_its_end_marker_is_not_completed(
+    tmp_path: Path, name: str, is_blank_below: bool
+) -> None:
+    grays = GRAYS.copy()
+    if is_blank_below:
+        grays[30:] = 0
+    stream = stream_of(JPEG[name](tmp_path, make(grays)))
+    end, begin = stream.rindex(b"\xff\xd9"), stream.index(b"\xff\xda") + 10
+    data = stream[:end].rstrip(b"\x00\xff")
+    for length in range(begin, len(data)):
+        cut = stream[:length]
+        told = examine(cut)
+        assert told is not None
+        assert completed(cut, told) is None, length
+
+
+@pytest.mark.parametrize("option", [{"progressive": True}, {"restart_marker_blocks": 4}])
+def test_where_an_end_marker_alone_cannot_be_told_from_more_it_is_no_film(
+    tmp_path: Path, option: dict[str, Any]
+) -> None:
+    written = BytesIO()
+    Image.fromarray(GRAYS).save(written, "JPEG", **option)
+    stream = written.getvalue()
+    told = examine(stream[:-2])
+    assert told is not None
+    assert completed(stream[:-2], told) is None
+    coded = photo(GRAYS, "MONOCHROME2")
+    assert code_of(saved(tmp_path, with_stream(coded, stream[:-2]))) == "truncated-pixels"
+
+
+@pytest.mark.parametrize("name", ["JPEG baseline", "JPEG-LS"])
+@pytest.mark.parametrize("behind", ["preview", "marker"])
+def test_what_stands_behind_a_cut_picture_does_not_complete_it(tmp_path: Path, name: str, behind: str) -> None:
+    coded = JPEG[name](tmp_path, make(GRAYS))
+    stream = stream_of(coded)
+    preview = stream_of(photo(GRAYS[::4, ::4], "MONOCHROME2"))
+    more = preview if behind == "preview" else b"\xff\x40" + bytes(range(1, 200))
+    cut = with_stream(coded, stream[: len(stream) * 3 // 4].rstrip(b"\xff") + more)
+    assert code_of(saved(tmp_path, cut)) == "truncated-pixels"
+
+
+def test_a_preview_behind_the_film_is_left_out(tmp_path: Path) -> None:
+    coded = JPEG["JPEG baseline"](tmp_path, make(GRAYS))
+    right, stream = shown(tmp_path, coded), stream_of(coded)
+    preview = stream_of(photo(GRAYS[::4, ::4], "MONOCHROME2"))
+    film = render(saved(tmp_path, with_stream(coded, stream + preview)))
+    assert np.array_equal(film.pixels, right)
+    assert any("left out" in note for note in film.notes)
+    assert code_of(saved(tmp_path, with_stream(coded, stream + preview + stream))) == "multi-frame"
+    assert np.array_equal(shown(tmp_path, with_stream(coded, stream + b"\xff\xd8\xff")), right)
 
 
 def test_damaged_jpeg_ls_is_no_film(tmp_path: Path) -> None:
@@ -316,11 +382,22 @@ def test_a_gray_film_as_a_jpeg_photo_in_color(tmp_path: Path, interpretation: st
 
 def test_a_photo_in_color_or_of_other_samples_than_it_says_is_no_film(tmp_path: Path) -> None:
     colors = np.repeat(GRAYS[:, :, None], 3, 2)
-    said_gray = photo(colors, "MONOCHROME2")
-    said_gray.SamplesPerPixel = 1
-    assert code_of(saved(tmp_path, said_gray)) == "broken-header"
+    said_three = photo(colors, "YBR_FULL_422")
+    said_three.PixelData = photo(GRAYS, "MONOCHROME2").PixelData
+    assert code_of(saved(tmp_path, said_three)) == "broken-header"
     colors[:, :, 0] = 255 - colors[:, :, 0]
     assert code_of(saved(tmp_path, photo(colors, "YBR_FULL_422"))) == "color-image"
+    said_gray = photo(colors, "MONOCHROME2")
+    said_gray.SamplesPerPixel = 1
+    assert code_of(saved(tmp_path, said_gray)) == "color-image"
+
+
+def test_a_gray_photo_in_color_that_is_said_to_be_gray(tmp_path: Path) -> None:
+    said_gray = photo(np.repeat(GRAYS[:, :, None], 3, 2), "MONOCHROME2")
+    said_gray.SamplesPerPixel = 1
+    film = render(saved(tmp_path, said_gray))
+    assert np.abs(film.pixels.astype(int) - GRAYS).mean() < 2
+    assert "the compressed picture is in color, the header says gray" in film.notes
 
 
 def test_luminance_and_chrominance_without_compression(tmp_path: Path) -> None:

@@ -99,6 +99,21 @@ def test_the_first_value_of_a_signed_film_is_signed(tmp_path: Path, first: int, 
     assert difference(film_of(tmp_path, make(SIGNED, VOILUTSequence=[table])), RAMP // 16) <= 1
 
 
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_the_first_value_is_signed_where_no_pixel_is_below_zero(tmp_path: Path, keyword: str) -> None:
+    table = lut((np.arange(4196) * 15).tolist(), 4196, first=65536 - 100)
+    window = {"WindowCenter": 32768, "WindowWidth": 65536}
+    film = film_of(tmp_path, make(RAMP.astype(np.int16), **{keyword: [table]}, **window, **SIXTEEN))
+    assert difference(film, (RAMP + 100) * 15 // 257) <= 1
+    assert film.notes == ()
+
+
+def test_the_first_value_is_unsigned_where_rescaling_leaves_what_is_signed(tmp_path: Path) -> None:
+    table = lut((np.arange(4096) * 16).tolist(), 4096, first=40000)
+    film = film_of(tmp_path, make(SIGNED, VOILUTSequence=[table], RescaleSlope=1, RescaleIntercept=42048))
+    assert difference(film, RAMP // 16) <= 1
+
+
 def test_values_beside_the_table_get_its_ends(tmp_path: Path) -> None:
     """Also those which are 65536 and more beyond it, after rescaling."""
     ends = lut([i * 65535 // 19999 for i in range(20000)], 20000)
