@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, and_, case, literal, select, update
+from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.database import UTCDateTime
 from dicom_node.destinations import find
 from dicom_node.errors import LeaseLost
-from dicom_node.kinds import FINAL, TAKES_BACK, Kind, Stage
-from dicom_node.tables import Delivery, DeliveryState, Proof, Revision, Study
+from dicom_node.kinds import Kind, Stage
+from dicom_node.tables import Delivery, DeliveryState, Proof
 from dicom_node.transports import Destination
+from dicom_node.worklist.due import due, free
 from dicom_node.worklist.moves import (
     CALLED_OFF,
     MAY_BE_THERE,
@@ -31,13 +33,11 @@ from dicom_node.worklist.moves import (
     settle,
 )
 from dicom_node.worklist.pauses import What, is_paused, paused_peers
-from dicom_node.worklist.permits import REPLACING, is_called_off, why_it_is_not_needed, why_it_is_off
+from dicom_node.worklist.permits import is_called_off, why_it_is_not_needed, why_it_is_off
 from dicom_node.worklist.turns import take_turn
 
-AT_ONCE: Final = 2  # live claims for one destination, over all senders: a silent one leaves the other threads free
 TOGETHER: Final = timedelta(seconds=1)  # until commitment is asked for: the other objects of the study come, too
 RESEND_SECONDS: Final = (30, 300, 3600)  # waits before an object that is not found is sent again
-_WAITED_FOR: Final = frozenset({*FINAL, Stage.WITHDRAWAL})  # by whoever has just signed, or taken back
 _NEVER_FOUND: Final = (
     "it answers success but never finds the object: it may change UIDs; if it does, try "
     "wetread ae edit --proof acknowledgement, then requeue"
@@ -71,16 +71,15 @@ class Consignment:
 def claim_delivery(tx: Session, *, sender: str, token: str, lease: timedelta, now: datetime) -> Consignment | None:
     """Take the next due delivery, or None. Per study and destination the order of queueing is kept.
 
-    Claims are taken one after another, so that no destination gets more than `AT_ONCE`.
+    Claims are taken one after another, so that no destination gets more than `due.AT_ONCE`.
     """
     take_turn(tx, "claim a delivery")
     if is_paused(tx, What.SEND):
         return None
-    paused = paused_peers(tx, What.SEND)
-    for delivery_id in tx.scalars(_due(now).where(Delivery.destination.not_in(paused)).limit(8)).all():
+    for delivery_id in islice(due(tx, now, paused=paused_peers(tx, What.SEND)), 8):
         taken = tx.execute(
             update(Delivery)
-            .where(Delivery.id == delivery_id, *_free(now))
+            .where(Delivery.id == delivery_id, *free(now))
             .values(
                 claim_token=token,
                 claimed_by=sender,
@@ -100,7 +99,7 @@ def claim_delivery(tx: Session, *, sender: str, token: str, lease: timedelta, no
 
 def is_delivery_due(tx: Session, now: datetime) -> bool:
     """Could anything be claimed now? For whoever asks often, as a reader: a claim keeps all other writers waiting."""
-    return tx.scalar(_due(now).order_by(None).limit(1)) is not None
+    return next(due(tx, now), None) is not None
 
 
 def mark_sent(tx: Session, held: Consignment, now: datetime) -> None:
@@ -271,12 +270,12 @@ def _ask_in_this_claim(tx: Session, delivery: Delivery, now: datetime) -> None:
 
 def _let_others_wait(tx: Session, failed: Delivery, now: datetime, until: datetime) -> None:
     """Postpone what is due and free for the same destination. Rows that somebody else changes now are left alone."""
-    due = select(Delivery.id).where(
-        Delivery.destination == failed.destination, Delivery.id != failed.id, *_free(now, at_latest=until)
+    same = select(Delivery.id).where(
+        Delivery.destination == failed.destination, Delivery.id != failed.id, *free(now, at_latest=until)
     )
     tx.execute(
         update(Delivery)
-        .where(Delivery.id.in_(due.with_for_update(skip_locked=True)))
+        .where(Delivery.id.in_(same.with_for_update(skip_locked=True)))
         .values(next_attempt_at=until)
         .execution_options(synchronize_session=False)
     )
@@ -297,66 +296,10 @@ def _commit(tx: Session, delivery: Delivery, held: Consignment, now: datetime, p
     settle(tx, delivery.revision, now, actor="send")
 
 
-def _free(now: datetime, *, at_latest: datetime | None = None) -> tuple[ColumnElement[bool], ...]:
-    """Due by now, or `at_latest` by then, and in nobody's hands. Canceled with a claim that nobody ended is due too."""
-    waiting = Delivery.state.in_([DeliveryState.QUEUED, DeliveryState.SENT])
-    return (
-        or_(waiting, and_(Delivery.state == DeliveryState.CANCELED, Delivery.claim_token != "")),
-        Delivery.next_attempt_at <= (at_latest or now),
-        or_(Delivery.lease_until.is_(None), Delivery.lease_until < now),
-    )
-
-
 def _sent_at_or_in_doubt(now: datetime) -> ColumnElement[datetime | None]:
     """A claim that was not ended before the next one: its sender may have got it through."""
     in_doubt = and_(Delivery.claim_token != "", Delivery.state != DeliveryState.SENT, Delivery.sent_at.is_(None))
     return case((in_doubt, literal(now, UTCDateTime())), else_=Delivery.sent_at)
-
-
-def _full(now: datetime) -> Select[str]:
-    """Destinations with as many live claims as one may have."""
-    live = aliased(Delivery)
-    states = [DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.CANCELED]
-    held = select(live.destination).where(live.state.in_(states), live.claim_token != "", live.lease_until >= now)
-    return held.group_by(live.destination).having(func.count() >= AT_ONCE)
-
-
-def _due(now: datetime) -> Select[int]:
-    """Ids of due deliveries: what a person waits for before drafts, then by time; none that overtakes an older one of
-    its study and destination.
-    """
-    older, older_revision = aliased(Delivery), aliased(Revision)
-    # coalesce keeps SQLite from walking the whole queue by state or destination: a study has few revisions
-    state, replaces = func.coalesce(older.state, older.state), Delivery.kind.in_(REPLACING)
-    queued, same = state == DeliveryState.QUEUED, older_revision.number == Revision.number
-    claimed = and_(older.claim_token != "", older.lease_until >= now)
-    under_way = state.in_([DeliveryState.QUEUED, DeliveryState.CANCELED]) & claimed
-    overtakes = exists().where(
-        older_revision.study_id == Revision.study_id,
-        older.revision_id == older_revision.id,
-        func.coalesce(older.destination, older.destination) == Delivery.destination,
-        or_(
-            # messages replace each other: a note on an older draft comes before a newer one that was queued again
-            and_(queued, replaces, older_revision.number < Revision.number),
-            and_(queued, or_(~replaces, same), older.id < Delivery.id),
-            # what a person signed replaces the drafts of all revisions, so it comes after any that is being transmitted
-            and_(replaces, Delivery.stage.in_(FINAL), older.id < Delivery.id, under_way),
-        ),
-    )
-    return (
-        select(Delivery.id)
-        .join(Revision, Revision.id == Delivery.revision_id)
-        .join(Study, Study.id == Revision.study_id)
-        .where(*_free(now), Delivery.destination.not_in(_full(now)), ~overtakes)
-        .where(
-            or_(
-                Study.hold_reason == "",
-                Delivery.state != DeliveryState.QUEUED,
-                Delivery.stage.in_(TAKES_BACK),  # wanted all the more
-            )
-        )
-        .order_by(case((Delivery.stage.in_(_WAITED_FOR), 0), else_=1), Delivery.next_attempt_at, Delivery.id)
-    )
 
 
 def own_delivery(tx: Session, held: Consignment, *, also: DeliveryState | None = None) -> Delivery:
