@@ -320,11 +320,11 @@ def _the_study(tx: Session, key: str, *, number: str) -> Study:
     matches = (Study.study_instance_uid == key) | (Study.accession_number == key)
     if number.isascii() and number.isdecimal() and len(number) < 10:  # longer ones are no integer column
         matches = matches | (Study.id == int(number))
-    found = tx.scalars(select(Study).where(matches).order_by(Study.id.desc()).limit(_MOST_NAMED)).all()
+    found = tx.scalars(select(Study).where(matches).order_by(Study.id.desc()).limit(_MOST_NAMED + 1)).all()
     if len(found) == 1:
         return found[0]
     if found:
-        named = ", ".join(f"#{study.id}" for study in found) + (", ..." if len(found) == _MOST_NAMED else "")
+        named = ", ".join(f"#{study.id}" for study in found[:_MOST_NAMED]) + (", ..." if found[_MOST_NAMED:] else "")
         raise NotFound(f"{key!r} means several studies: {named}; name one of them so, in quotes for the shell")
     hint = f"; study number {key} is written '#{key}' here" if key.isdecimal() and not number else ""
     raise NotFound(f"no study has the number, Study Instance UID or accession number {key!r}{hint}")

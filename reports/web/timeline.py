@@ -94,14 +94,15 @@ WORDS: Final = MappingProxyType(
 )
 
 
+_UNRECORDED: Final = MappingProxyType({"reason": "no reason was recorded", "shown": "not recorded"})
 _LISTS: Final = frozenset({"roles", "before", "after", "scopes"})  # with commas
 
 
 class _Detail(dict[str, object]):
-    """What an audit row says more; a reason that it does not say is said to be absent, the rest is a question mark."""
+    """What an audit row says more; of a reason and of films it is said that it was not recorded, the rest is a mark."""
 
     def __missing__(self, key: str) -> str:
-        return "no reason was recorded" if key == "reason" else "?"
+        return _UNRECORDED.get(key, "?")
 
 
 @dataclass(frozen=True, slots=True)

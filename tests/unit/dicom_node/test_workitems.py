@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -252,9 +253,11 @@ def test_study_is_found_by_number_uid_or_accession_number(due: Desk) -> None:
             due.ask(lambda tx, key=absent: worklist.find_study(tx, key))  # type: ignore[misc]
 
 
-def test_accession_number_of_two_studies_asks_for_the_uid(due: Desk) -> None:
-    due.receive(header(study="1.2.9", instance="1.2.9.1"))
-    with pytest.raises(NotFound, match="several studies: #2, #1;"):
+@pytest.mark.parametrize(("studies", "named"), [(2, "studies: #2, #1;"), (10, " #2, #1;"), (11, " #3, #2, ...;")])
+def test_accession_number_of_several_studies_asks_which_one(due: Desk, studies: int, named: str) -> None:
+    for number in range(2, studies + 1):
+        due.receive(header(study=f"1.2.{number + 7}", instance=f"1.2.{number + 7}.1"))
+    with pytest.raises(NotFound, match=re.escape(named)):
         due.ask(lambda tx: worklist.find_study(tx, "A1"))
 
 
