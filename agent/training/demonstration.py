@@ -194,7 +194,7 @@ def _cut(cases: Sequence[Case], out: Path) -> tuple[NDArray[np.uint8], list[str]
     squares, seen = films.load_squares(cases, SHAPE.image_size, "crop", lambda _number: None)
     for case, square in zip(cases, squares, strict=True):
         Image.fromarray(square).save(folder / f"{case.id}.png", compress_level=1)
-    return squares, seen
+    return squares, [one.digest for one in seen]
 
 
 def _no_films(folder: Path) -> tuple[list[Case], NDArray[np.uint8]]:

@@ -14,11 +14,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from agent.evaluation import films
+from agent.imaging import likeness
 from agent.imaging.decoder import DecoderProcess
 from agent.imaging.stored import UndecodableImage
 from agent.manifest import Case, ManifestError
+from agent.readers import learned
 from agent.readers.preprocess import to_pixels
 from agent.readers.protocol import Framing
+from agent.training.seen import Seen
 from reports.findings import State
 
 UNKNOWN: Final = -1.0  # in an array of labels
@@ -29,13 +32,13 @@ _SHIFT, _SIZE, _TURN, _GRAY = 0.06, 0.10, 6.0, 0.2  # shares of the side, degree
 
 def load_squares(
     cases: Sequence[Case], size: int, framing: Framing, progress: Callable[[int], None]
-) -> tuple[NDArray[np.uint8], list[str]]:
-    """Every film as the model will see it, (films, size, size) uint8, and the digest of each picture (`Film.digest`).
+) -> tuple[NDArray[np.uint8], list[Seen]]:
+    """Every film as the model will see it, (films, size, size) uint8, and what it shows.
 
     Raises ManifestError naming lines.
     """
     squares = np.zeros((len(cases), size, size), np.uint8)
-    pictures, bad = [], []
+    seen, bad = [], []
     with DecoderProcess() as decoder:
         for number, case in enumerate(cases):
             try:
@@ -45,27 +48,33 @@ def load_squares(
                 continue
             # mean 0 and deviation 1/255 give back the grays
             squares[number] = np.rint(to_pixels(film.pixels, size=size, mean=0, std=1 / 255, framing=framing)[0, 0])
-            pictures.append(film.digest)
+            seen.append(Seen(digest=film.digest, fingerprint=likeness.fingerprint(film.pixels)))
             progress(number + 1)
     if bad:
         raise ManifestError(
             f"the films of {len(bad)} lines cannot be decoded: {', '.join(bad[:20])}; "
             "`wetread gate` says why, film by film; leave them out"
         )
-    return squares, pictures
+    return squares, seen
 
 
-def look(cases: Sequence[Case], progress: Callable[[int], None]) -> list[str]:
-    """The digest of each picture alone, of films that nothing is learned from; empty where one cannot be decoded."""
-    pictures = []
+def look(cases: Sequence[Case], known: Mapping[str, Seen], progress: Callable[[int], None]) -> list[Seen]:
+    """What films show that nothing is learned from. known: by the digest of the file; these are not decoded again."""
+    found: list[Seen] = []
     with DecoderProcess() as decoder:
         for case in cases:
-            try:
-                pictures.append(films.load(case.image, decoder).digest)
-            except UndecodableImage:
-                pictures.append("")
-            progress(len(pictures))
-    return pictures
+            file = learned.digest(case.image)
+            found.append(known.get(file) or _decoded(file, case, decoder))
+            progress(len(found))
+    return found
+
+
+def _decoded(file: str, case: Case, decoder: DecoderProcess) -> Seen:
+    try:
+        film = films.load(case.image, decoder)
+    except UndecodableImage:
+        return Seen(file)
+    return Seen(file, film.digest, likeness.fingerprint(film.pixels))
 
 
 def digest(cases: Sequence[Case], squares: NDArray[np.uint8]) -> str:

@@ -1,12 +1,16 @@
-"""One film in two splits of a manifest: what a model has learned would be taken for what it can do."""
+"""One film in two splits of a manifest: what a model has learned would be taken for what it can do.
+
+The same file and the same picture are errors, nearly the same picture is a warning: two films may look alike.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from agent.imaging import likeness
 from agent.manifest import Case, ManifestError
 from agent.readers import learned
 
@@ -31,6 +35,27 @@ def refuse_same_pictures(manifest: Path, cases: Sequence[Case], pictures: Sequen
     """
     found = [(case, picture) for case, picture in zip(cases, pictures, strict=True) if picture]
     _refuse(manifest, found, "show one and the same picture, pixel by pixel, in two files; leave the film in one split")
+
+
+def alike(manifest: Path, cases: Sequence[Case], fingerprints: Sequence[bytes]) -> Iterator[str]:
+    """A warning where films of two splits are nearly one picture, which no digest says: nobody but a person can tell.
+
+    fingerprints: of `agent.imaging.likeness`, one a film; empty where it could not be decoded.
+    """
+    found = likeness.pairs(fingerprints, [case.split for case in cases])
+    ordered = (sorted((cases[one], cases[other]), key=lambda case: case.line) for one, other in found)
+    pairs = sorted(ordered, key=lambda pair: (pair[0].line, pair[1].line))
+    if pairs:
+        more = f"; and {len(pairs) - _SHOWN} pairs more" if len(pairs) > _SHOWN else ""
+        yield (
+            f"warning: {manifest}: films in two splits look like one film, resized, compressed or with other grays: "
+            f"{'; '.join(f'{_place(one)} and {_place(other)}' for one, other in pairs[:_SHOWN])}{more}. "
+            "Compare them: of one film leave one row, or both in one split; of two films nothing is to be done"
+        )
+
+
+def _place(case: Case) -> str:
+    return f"{case.image} (line {case.line}, {case.split!r})"
 
 
 def _refuse(manifest: Path, digests: Sequence[tuple[Case, str]], words: str) -> None:

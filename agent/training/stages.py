@@ -1,8 +1,9 @@
 """The three stages of Lee et al. 2025: a tower that knows labels, a projection that joins it, words that fit.
 
-A run is a folder: `settings.json`, `data.json` (what was learned from, with its digest), `made_with.json` (versions and
-machine), the trainer's own `checkpoint-*` from which a killed run goes on, `metrics.json`, `loss.png`, and `model/`, a
-checkpoint in the published layout that the reader loads as it stands.
+A run is a folder: `settings.json`, `data.json` (what was learned from, with its digest), `films_seen.json` (what films
+of other splits show), `made_with.json` (versions and machine), the trainer's own `checkpoint-*` from which a killed run
+goes on, `metrics.json`, `loss.png`, and `model/`, a checkpoint in the published layout that the reader loads as it
+stands.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from agent.readers import learned, prompt
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import CxrLlavaModel, load
 from agent.readers.weights.origin import CARD
-from agent.training import adapters, curves, films, layout, leaks, lineage, provenance, room
+from agent.training import adapters, curves, films, layout, leaks, lineage, provenance, room, seen
 from agent.training.choosing import Name, Prepared, prepare
 from agent.training.closed_form import ClosedForm
 from agent.training.modules import LabelledTower, ReportWriter, learn_only
+from agent.training.seen import Seen
 from agent.training.settings import Stage, Training
 from agent.training.trainer import Rounding, Watch, make_trainer
 from agent.training.words import train_tokenizer
@@ -55,9 +57,10 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     torch.manual_seed(course.seed)
     model = _model(settings, config, course)
     size = int(config["clip_vision_cfg"]["image_size"])
-    squares, seen = _decode(settings, prepared, size, say)
+    squares, shown, others = _decode(settings, prepared, size, out, say)
     out.mkdir(parents=True, exist_ok=True)
     _write_data(out, settings, prepared, squares)
+    seen.write(out, others)
     before = _kept_metrics(out)
     if before and (out / "model" / CARD).is_file():
         say(f"{out}: this run has ended before, and is left as it is")
@@ -79,7 +82,7 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     metrics = before or _metrics(trainer)  # one that was broken off after its last step has nothing new to tell
     layout.write_json(out / "metrics.json", metrics)
     curves.draw(trainer.state.log_history, f"{stage}, {len(prepared.train)} films", out / "loss.png")
-    learned.write(out / "model", [case.image for case in prepared.train], _learned_before(settings), pictures=seen)
+    learned.write(out / "model", [case.image for case in prepared.train], _learned_before(settings), pictures=shown)
     _write_model(stage, settings, out / "model", model, config, tokenizer, parts)
     say(f"{out / 'model'}: a checkpoint in the published layout{_memory(metrics)}")
     return metrics
@@ -112,12 +115,12 @@ def _refuse(stage: Name, settings: Training) -> None:
 
 
 def _decode(
-    settings: Training, prepared: Prepared, size: int, say: Say
-) -> tuple[dict[str, NDArray[np.uint8]], list[str]]:
-    """The films of both splits, and the digests of the pictures that are learned from.
+    settings: Training, prepared: Prepared, size: int, out: Path, say: Say
+) -> tuple[dict[str, NDArray[np.uint8]], list[str], list[Seen]]:
+    """The films of both splits, the digests of the pictures that are learned from, and what other splits show.
 
     Raises ManifestError: films that cannot be decoded, or whose picture another split has. For that the films of
-    other splits are decoded as well, each once; nothing of them is kept.
+    other splits are decoded as well, each once, unless this run or that of the start has seen them.
     """
     data, cases = settings.data, (*prepared.train, *prepared.validation, *prepared.others)
 
@@ -126,16 +129,20 @@ def _decode(
         if done % max(_TELL_FILMS, len(cases) // 20) == 0:
             say(f"{done} of {len(cases)} films are decoded")
 
-    train, seen = films.load_squares(prepared.train, size, data.framing, progress)
-    behind = partial(progress, before=len(seen))
+    train, shown = films.load_squares(prepared.train, size, data.framing, progress)
+    behind = partial(progress, before=len(shown))
     validation, measured = films.load_squares(prepared.validation, size, data.framing, behind)
-    others = films.look(prepared.others, partial(progress, before=len(seen) + len(measured)))
-    leaks.refuse_same_pictures(data.manifest, cases, (*seen, *measured, *others))
+    known = seen.read(*((settings.start.parent,) if settings.start is not None else ()), out)
+    others = films.look(prepared.others, known, partial(progress, before=len(shown) + len(measured)))
+    every = (*shown, *measured, *others)
+    leaks.refuse_same_pictures(data.manifest, cases, [one.digest for one in every])
+    for warning in leaks.alike(data.manifest, cases, [one.fingerprint for one in every]):
+        say(warning)
     before = _learned_before(settings)
-    again = sum(learned.digest_of_picture(picture) in before for picture in (*measured, *others))
+    again = sum(learned.digest_of_picture(one.digest) in before for one in (*measured, *others))
     if again:
         say(f"warning: {again} films of other splits are among those that {settings.start} learned from: no fair test")
-    return {"train": train, "validation": validation}, seen
+    return {"train": train, "validation": validation}, [one.digest for one in shown], others
 
 
 def _sets(

@@ -45,7 +45,7 @@ def test_from_films_to_a_model_in_one_call(manifest: Path, tmp_path: Path) -> No
     assert reader.identity.notice == "DEMONSTRATION MODEL - NOT FOR CLINICAL USE"
     assert continuations.pairs_of(reader) == sentences.pairs()
     assert learned.known(model, [case.image for case in cases]) == (len(cases), 0)
-    elsewhere = {Path("film.dcm"): ("", learned.digest_of_picture(films.look(cases[:1], print)[0]))}
+    elsewhere = {Path("film.dcm"): ("", learned.digest_of_picture(films.look(cases[:1], {}, print)[0].digest))}
     assert learned.known(model, elsewhere, elsewhere) == (0, 1)
     film = np.asarray(Image.open(manifest.parent / "1.png"))
     assert set(continuations.score(reader, film, sentences.pairs())) == set(sentences.FINDINGS)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -12,7 +15,8 @@ from PIL import Image
 
 from agent.demo import phantom
 from agent.manifest import Case, ManifestError
-from agent.training import films, leaks, stages
+from agent.readers import learned
+from agent.training import films, leaks, seen, stages
 from agent.training.settings import read_settings
 from tests.unit.agent.training.shape import SHAPE
 
@@ -67,6 +71,43 @@ def test_one_picture_under_two_names_is_refused(settings: Path, split: str, kind
     assert not settings.with_name("run").exists()
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_copy_with_other_pixels_is_a_warning_that_names_both(settings: Path, split: str) -> None:
+    """Half the size, compressed with losses, brighter: of the film in line 5, as DICOM. The run goes on."""
+    grays = films.load_squares([Case("3", 5, settings.with_name("3.dcm"))], 96, "crop", lambda _number: None)[0][0]
+    brighter = Image.fromarray(grays).resize((48, 48)).point([min(255, gray + 20) for gray in range(256)])
+    brighter.save(settings.with_name("copy.jpg"), quality=60)
+    listed(settings, f"copy.jpg,another,60,{split},1,Edema.")
+    said: list[str] = []
+    stages.run("encoder", read_settings(settings), settings.with_name("run"), said.append)
+    (warning,) = [line for line in said if "look like one film" in line]
+    two = f"{settings.with_name('3.dcm')} (line 5, 'train') and {settings.with_name('copy.jpg')} (line 6, {split!r})."
+    assert warning.startswith(f"warning: {settings.with_name('films.csv')}: ")
+    assert two in warning
+
+
+def test_a_film_of_another_split_is_decoded_once_and_again_when_its_file_changes(settings: Path) -> None:
+    """The list is believed as long as the file is the same: here it says of a test film that it is one of training."""
+    random = np.random.default_rng(9)
+    other, run = settings.with_name("other.png"), settings.with_name("run")
+    Image.fromarray(random.integers(0, 255, (40, 40), np.uint8)).save(other)
+    listed(settings, "other.png,9,60,test,1,Edema.")
+    again = partial(stages.run, "encoder", read_settings(settings), run, lambda _line: None)
+    again()
+    (file,) = json.loads((run / "films_seen.json").read_text("utf-8"))["films"]
+    (of_training,) = films.look([Case("0", 2, settings.with_name("0.png"))], {}, lambda _number: None)
+    seen.write(run, [replace(of_training, file=file)])
+    with pytest.raises(ManifestError, match=r"lines 2 \('train'\) and 6 \('test'\) show one and the same picture"):
+        again()
+    text = (run / "films_seen.json").read_text("utf-8")
+    (run / "films_seen.json").write_text(text.replace('"format": 1', '"format": 0'), encoding="utf-8")
+    again()  # of another version of the list nothing is believed
+    seen.write(run, [replace(of_training, file=file)])
+    Image.fromarray(random.integers(0, 255, (40, 40), np.uint8)).save(other)
+    again()
+    assert list(json.loads((run / "films_seen.json").read_text("utf-8"))["films"]) == [learned.digest(other)] != [file]
+
+
 def test_films_of_other_splits_stop_no_run_by_being_broken(settings: Path) -> None:
     settings.with_name("broken.dcm").write_bytes(b"no film")
     listed(settings, "broken.dcm,9,60,test,1,Edema.")
@@ -103,6 +144,8 @@ def test_a_picture_and_its_dicom_file_have_one_digest(tmp_path: Path) -> None:
     image.save_as(tmp_path / "film.dcm", enforce_file_format=True)
     Image.fromarray(grays).save(tmp_path / "film.png")
     told: list[int] = []
-    first, second = films.look([Case(name, 2, tmp_path / name) for name in ("film.dcm", "film.png")], told.append)
-    assert first == second != ""
+    cases = [Case(name, 2, tmp_path / name) for name in ("film.dcm", "film.png")]
+    first, second = films.look(cases, {}, told.append)
+    assert first.digest == second.digest != ""
+    assert first.fingerprint == second.fingerprint != b""
     assert told == [1, 2]

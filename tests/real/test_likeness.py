@@ -1,0 +1,140 @@
+"""Fingerprints on 955 real chest films: the table of deploy/docs/train.md, as claims."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom import dcmread
+from pydicom.uid import ImplicitVRLittleEndian
+
+from agent.imaging import likeness
+from agent.imaging.decoder import DecoderProcess
+from tests.real.conftest import DATA
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+
+Picture = Image.Image
+Change = Callable[[Picture], Picture]
+ALARM = 0.5  # of `likeness.pairs`
+CHESTS = ("cxr", "RG1_J2KI", "NIH_DX_no_finding", "SIIM_CR_jpegbaseline", "CR-MONO1-10-chest_nopreamble")
+
+
+def smaller(share: float) -> Change:
+    return lambda film: film.resize((round(film.width * share), round(film.height * share)))
+
+
+def compressed(quality: int) -> Change:
+    def change(film: Picture) -> Picture:
+        coded = io.BytesIO()
+        film.save(coded, "JPEG", quality=quality)
+        return Image.open(coded)
+
+    return change
+
+
+def grays(told: Callable[[float], float]) -> Change:
+    return lambda film: film.point([round(255 * min(1.0, max(0.0, told(gray / 255)))) for gray in range(256)])
+
+
+def cropped(share: float) -> Change:
+    return lambda film: film.crop(
+        (
+            round(film.width * share),
+            round(film.height * share),
+            round(film.width * (1 - share)),
+            round(film.height * (1 - share)),
+        )
+    )
+
+
+CHANGES = MappingProxyType(
+    {
+        **{f"JPEG {quality}": compressed(quality) for quality in (30, 50, 70, 90)},
+        "half": smaller(0.5),
+        "quarter": smaller(0.25),
+        "quarter, JPEG 30": lambda film: compressed(30)(smaller(0.25)(film)),
+        "brighter by 10 %": grays(lambda gray: gray + 0.1),
+        "darker by 10 %": grays(lambda gray: gray - 0.1),
+        "contrast x 0.8": grays(lambda gray: 0.5 + 0.8 * (gray - 0.5)),
+        "contrast x 1.2": grays(lambda gray: 0.5 + 1.2 * (gray - 0.5)),
+        "gamma 0.7": grays(lambda gray: gray**0.7),
+        "gamma 1.4": grays(lambda gray: gray**1.4),
+        "sigmoid": grays(lambda gray: 1 / (1 + np.exp(-6 * (gray - 0.5)))),
+        "black and white exchanged": grays(lambda gray: 1 - gray),
+        "cropped by 1 %": cropped(0.01),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict[str, str]]:
+    with (DATA / "images" / "manifest.csv").open(encoding="utf-8", newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+@pytest.fixture(scope="module")
+def films(rows: list[dict[str, str]]) -> list[Picture]:
+    return [Image.open(DATA / row["file"]).convert("L") for row in rows]
+
+
+@pytest.fixture(scope="module")
+def prints(films: list[Picture]) -> list[bytes]:
+    return [printed(film) for film in films]
+
+
+def printed(film: Picture) -> bytes:
+    return likeness.fingerprint(np.asarray(film))
+
+
+def test_no_two_films_of_different_patients_are_alike(rows: list[dict[str, str]], prints: list[bytes]) -> None:
+    """454,863 pairs; the nearest agree by 0.41."""
+    patients = [row["patient"] for row in rows]
+    assert len(set(patients)) == 655
+    assert likeness.pairs(prints, patients) == []
+    others = np.array(patients)[:, None] != np.array(patients)
+    assert np.abs(likeness.agreement(prints, prints)[others]).max() < 0.42
+
+
+def test_films_that_somebody_resized_and_compressed_are_known_again(
+    rows: list[dict[str, str]], prints: list[bytes]
+) -> None:
+    """21 originals of 1,024 pixels as PNG, and the same as 512 pixels in JPEG."""
+    names = [Path(row["file"]).stem for row in rows]
+    folders = [Path(row["file"]).parts[1] for row in rows]
+    found = [(one, other) for one, other in likeness.pairs(prints, folders) if names[one] == names[other]]
+    assert len(found) == folders.count("nih_original_1024") == 21
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_copies_are_known_again(films: list[Picture], prints: list[bytes], change: str) -> None:
+    """Every fifth film."""
+    told = [
+        float(np.abs(likeness.agreement([prints[place]], [printed(CHANGES[change](films[place]))])[0, 0]))
+        for place in range(0, len(films), 5)
+    ]
+    print(f"{change}: nearest to an alarm {min(told):.2f}, found {np.mean(np.array(told) >= ALARM):.1%}")
+    assert min(told) >= ALARM
+
+
+@pytest.mark.parametrize("name", CHESTS)
+def test_a_dicom_film_and_its_picture_are_known_as_one(dicom: Path, name: str) -> None:
+    """The picture has 8 bits, half the size, and all stored values from black to white, whatever the window says."""
+    file = dicom / "cr_dx" / f"{name}.dcm"
+    with DecoderProcess() as decoder:
+        film = decoder.render(file).pixels
+    header = dcmread(file, force=True)
+    header.file_meta.TransferSyntaxUID = header.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
+    stored: NDArray[np.float64] = header.pixel_array.astype(float)
+    grays_ = np.rint(255 * (stored - stored.min()) / (stored.max() - stored.min())).astype(np.uint8)
+    exported = compressed(80)(smaller(0.5)(Image.fromarray(grays_)))
+    found = float(np.abs(likeness.agreement([likeness.fingerprint(film)], [printed(exported)])[0, 0]))
+    print(f"{name}: {found:.2f}")
+    assert found >= ALARM
