@@ -1,14 +1,12 @@
 """Which deliveries are due, in which order, and which must not overtake another of their study.
 
-The queue is asked in two steps: a page of it by its own columns alone, then what of that page may go out now. So no
-plan of the database, however old the figures it is made from, compares the whole queue with itself.
+The queue is asked a page at a time (`paging`): a page of it by its own columns alone, then what of that page may go out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import count
 from typing import Final
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
@@ -16,11 +14,11 @@ from sqlalchemy.orm import Session, aliased
 
 from dicom_node.kinds import FINAL, TAKES_BACK, Stage
 from dicom_node.tables import Delivery, DeliveryState, Revision, Study
+from dicom_node.worklist.paging import in_pages
 from dicom_node.worklist.permits import REPLACING
 
 AT_ONCE: Final = 2  # live claims for one destination, over all senders: a silent one leaves the other threads free
 _WAITED_FOR: Final = frozenset({*FINAL, Stage.WITHDRAWAL})  # by whoever has just signed, or taken back
-_PAGES: Final = (64, 512, 4096)  # rows; the last size goes on: few of the first are held back, so one is enough
 
 
 def due(tx: Session, now: datetime, *, paused: Sequence[str] = ()) -> Iterator[int]:
@@ -30,15 +28,10 @@ def due(tx: Session, now: datetime, *, paused: Sequence[str] = ()) -> Iterator[i
     Rows that others change meanwhile may be passed over; they are there for whoever asks next.
     """
     waiting = _waiting(now).where(Delivery.destination.not_in(paused))
-    passed = 0
-    for number in count():
-        size = _PAGES[min(number, len(_PAGES) - 1)]
-        page = tx.scalars(waiting.limit(size).offset(passed)).all()
-        allowed = set(tx.scalars(_allowed(page, now)).all()) if page else set()
-        yield from (delivery_id for delivery_id in page if delivery_id in allowed)
-        if len(page) < size:
-            return
-        passed += size
+    yield from in_pages(
+        lambda size, passed: tx.scalars(waiting.limit(size).offset(passed)).all(),
+        lambda page: set(tx.scalars(_allowed(page, now))),
+    )
 
 
 def free(now: datetime, *, at_latest: datetime | None = None) -> tuple[ColumnElement[bool], ...]:

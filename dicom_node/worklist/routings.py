@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
@@ -19,6 +20,7 @@ from dicom_node.rules.tables import Routing
 from dicom_node.tables import Book, Instance, Mode, Revision, Workitem, WorkitemState
 from dicom_node.transports import Destination
 from dicom_node.worklist.moves import Ending, call_off, images_of
+from dicom_node.worklist.paging import in_pages
 
 EXCLUDED_BY_RULE: Final = "excluded-by-rule"
 _ORDER: Final = (Mode.SHADOW, Mode.HOLD, Mode.DRAFT)  # the first lets the least out
@@ -46,18 +48,35 @@ def routing_of(tx: Session, revision_id: int) -> Routing:
 
 def undecided(tx: Session, *, limit: int) -> Sequence[Undecided]:
     """The revisions whose readings wait for a decision, oldest first."""
-    chosen = (
-        select(Revision, Routing.no_rules)
-        .join(Routing, Routing.revision_id == Revision.id)
-        .join(Workitem, Workitem.revision_id == Revision.id)
-        .where(Routing.decided_at.is_(None), Workitem.state == WorkitemState.SCHEDULED)
-        .order_by(Revision.id)
-        .limit(limit)
-    )
+    waiting = select(Routing.revision_id, Routing.no_rules).where(Routing.decided_at.is_(None))
+    waiting = waiting.order_by(Routing.revision_id)
+
+    def scheduled(page: Sequence[tuple[int, bool]]) -> Collection[tuple[int, bool]]:
+        among = Workitem.revision_id.in_([revision_id for revision_id, _ in page])
+        found = set(tx.scalars(select(Workitem.revision_id).where(among, Workitem.state == WorkitemState.SCHEDULED)))
+        return {one for one in page if one[0] in found}
+
+    def ask(size: int, passed: int) -> list[tuple[int, bool]]:
+        return [(revision_id, no_rules) for revision_id, no_rules in tx.execute(waiting.limit(size).offset(passed))]
+
     return [
-        Undecided(revision.id, revision.study_id, no_rules, tuple(to_read(tx, revision.id)))
-        for revision, no_rules in tx.execute(chosen).all()
+        Undecided(revision_id, tx.get_one(Revision, revision_id).study_id, no_rules, tuple(to_read(tx, revision_id)))
+        for revision_id, no_rules in islice(in_pages(ask, scheduled), limit)
     ]
+
+
+def readable(tx: Session, revisions: Sequence[int], reader: str) -> frozenset[int]:
+    """Those of these revisions about which nobody has to decide first, and for which no rule wants another reader.
+
+    reader: the name of the one that asks; empty for any.
+    """
+    chosen = select(Routing.revision_id, Routing.decided_at, Routing.reader).where(Routing.revision_id.in_(revisions))
+    others = {
+        revision_id
+        for revision_id, decided_at, wanted in tx.execute(chosen)
+        if decided_at is None or (reader and wanted not in {"", reader})
+    }
+    return frozenset(revisions) - others
 
 
 def decided(tx: Session, revision_id: int, decision: Decision, now: datetime) -> None:
@@ -103,12 +122,6 @@ def _tell(tx: Session, revision: Revision, decision: Decision, now: datetime) ->
 def is_undecided() -> ColumnElement[bool]:
     """Of a workitem: nobody has decided about it yet."""
     return exists().where(Routing.revision_id == Workitem.revision_id, Routing.decided_at.is_(None))
-
-
-def is_for(reader: BindParameter[str]) -> ColumnElement[bool]:
-    """Of a workitem: no rule wants another reader for it."""
-    another = (Routing.reader != "") & (Routing.reader != reader)
-    return ~exists().where(Routing.revision_id == Workitem.revision_id, another)
 
 
 def to_read(tx: Session, revision_id: int) -> Sequence[Instance]:

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import ColumnExpressionArgument, Select, case, select
+from sqlalchemy import ColumnExpressionArgument, Integer, Select, bindparam, case, select
 
 from dicom_node.rules.decision import ROUTINE
 from dicom_node.tables import Workitem
@@ -24,8 +24,10 @@ _WINNERS: Final = ("7", "f")
 
 _OLDEST: Final = (Workitem.next_attempt_at, Workitem.id)
 
+SIZE, PASSED = "size", "passed"  # of a page: how many, behind how many
+
 Conditions = Sequence[ColumnExpressionArgument[bool]]
-Waiting = list[tuple[datetime, int]]  # since when, and the number of the workitem
+Waiting = Sequence[tuple[datetime, int]]  # since when, and the number of the workitem
 
 
 class Band(Enum):
@@ -63,9 +65,10 @@ def order_of_claims(now: datetime) -> tuple[ColumnExpressionArgument[Any], ...]:
     return case((aged, ROUTINE), else_=Workitem.priority), Workitem.next_attempt_at, Workitem.id
 
 
-def waiting(band: Band, claimable: Conditions, limit: int) -> Select[datetime, int]:
-    """The first of a class, in their order."""
-    chosen = select(Workitem.next_attempt_at, Workitem.id).where(*claimable).limit(limit)
+def waiting(band: Band, claimable: Conditions) -> Select[datetime, int, int]:
+    """A page of a class, in its order: since when, the workitem and its revision."""
+    chosen = select(Workitem.next_attempt_at, Workitem.id, Workitem.revision_id).where(*claimable)
+    chosen = chosen.limit(bindparam(SIZE, type_=Integer)).offset(bindparam(PASSED, type_=Integer))
     if band is Band.STAT:
         return chosen.where(Workitem.priority < ROUTINE).order_by(Workitem.priority, *_OLDEST)
     its = Workitem.priority == ROUTINE if band is Band.ROUTINE else Workitem.priority > ROUTINE

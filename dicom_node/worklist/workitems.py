@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
+from itertools import islice
 from typing import Final
 
 from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
 from dicom_node import audit
 from dicom_node.errors import LeaseLost, WrongState
@@ -32,12 +33,15 @@ from dicom_node.worklist.moves import (
     switched,
 )
 from dicom_node.worklist.outgoing import Outgoing, enqueue
+from dicom_node.worklist.paging import in_pages
 from dicom_node.worklist.requeues import requeue_deliveries_of
-from dicom_node.worklist.routings import is_for, is_undecided
+from dicom_node.worklist.routings import is_undecided, readable
 from dicom_node.worklist.sweeps import Swept, alone
-from dicom_node.worklist.urgency import Band, Waiting, by_turn, waiting
+from dicom_node.worklist.urgency import PASSED, SIZE, Band, Waiting, by_turn, waiting
 
 _TURNS: Final = 8  # workitems that a claim tries
+_BELLS: Final = 1000  # workitems that are rung for at once
+_Waits = tuple[datetime, int, int]  # since when, a workitem, its revision
 WORKER_LOST = "worker-lost"  # of a revision: no attempt was ended by its worker
 
 
@@ -63,18 +67,26 @@ class Claim:
 
 
 def due_workitems(tx: Session, now: datetime, *, ring_again: timedelta) -> Sequence[Workitem]:
-    """Workitems whose bell should ring: scheduled, due, and not rung lately; the most urgent first."""
+    """Workitems whose bell should ring: scheduled, due, and not rung lately; the most urgent first. Without revisions:
+    those are read when they are asked for.
+    """
     silent = or_(Workitem.rung_at.is_(None), Workitem.rung_at <= now - ring_again)
-    return tx.scalars(
-        select(Workitem).where(*_claimable(now), silent).order_by(Workitem.priority, Workitem.id).limit(1000)
-    ).all()
+    order = (Workitem.priority, Workitem.id)
+    queue = select(Workitem.id, Workitem.revision_id).where(*_waits(now), silent).order_by(*order)
+
+    def ask(size: int, passed: int) -> list[_Waits]:
+        return [(now, number, revision_id) for number, revision_id in tx.execute(queue.limit(size).offset(passed))]
+
+    numbers = [number for _, number, _ in islice(in_pages(ask, _decided(tx, "")), _BELLS)]
+    due = select(Workitem).where(Workitem.id.in_(numbers)).order_by(*order)
+    return tx.scalars(due.options(lazyload(Workitem.revision))).all()
 
 
 def is_due(tx: Session, now: datetime, *, reader: str) -> bool:
     """Could this reader claim anything now? False also while reading is paused by a person."""
     if switched(tx, "pause-work"):
         return False
-    return tx.scalar(_any_due(), {"now": now, "reader": reader}) is not None
+    return any(next(_due(tx, band, now, reader), None) for band in Band)
 
 
 def mark_rung(tx: Session, workitem_ids: Sequence[int], now: datetime) -> None:
@@ -102,13 +114,12 @@ def claim(
         return None
 
     def ask(band: Band) -> Waiting:
-        asked = {"now": now, "reader": reader} if reader else {"now": now}
-        return [(at, number) for at, number in tx.execute(_due(band, for_one=bool(reader)), asked)]
+        return [(at, number) for at, number, _ in islice(_due(tx, band, now, reader), _TURNS)]
 
     for workitem_id in by_turn(ask, now, token=token, urgent=urgent, backlog=backlog, limit=_TURNS):
         taken = tx.execute(
             update(Workitem)
-            .where(Workitem.id == workitem_id, *_claimable(now))
+            .where(Workitem.id == workitem_id, *_waits(now), ~is_undecided())
             .values(
                 state=WorkitemState.IN_PROGRESS,
                 claim_token=token,
@@ -308,24 +319,38 @@ def _own_workitem(tx: Session, held: Claim) -> Workitem:
     return workitem
 
 
-@cache
-def _due(band: Band, *, for_one: bool) -> Select[datetime, int]:
-    """Made once: a claim holds SQLite's write lock. for_one: only for the reader that asks."""
-    its = [is_for(bindparam("reader"))] if for_one else []
-    return waiting(band, [*_claimable(bindparam("now")), *its], _TURNS)
+def _due(tx: Session, band: Band, now: datetime, reader: str) -> Iterator[_Waits]:
+    """Those of a class that may be claimed, in their order. reader: the name of the one that asks; empty for any."""
+
+    def ask(size: int, passed: int) -> list[_Waits]:
+        asked = {"now": now, SIZE: size, PASSED: passed}
+        return [(at, number, revision_id) for at, number, revision_id in tx.execute(_queue(band), asked)]
+
+    return in_pages(ask, _decided(tx, reader))
+
+
+def _decided(tx: Session, reader: str) -> Callable[[Sequence[_Waits]], set[_Waits]]:
+    """Those of a page that nobody has to decide about first, and that this reader may read."""
+
+    def chosen(page: Sequence[_Waits]) -> set[_Waits]:
+        may_be_read = readable(tx, [revision_id for _, _, revision_id in page], reader)
+        return {one for one in page if one[2] in may_be_read}
+
+    return chosen
 
 
 @cache
-def _any_due() -> Select[int]:
-    return select(Workitem.id).where(*_claimable(bindparam("now")), is_for(bindparam("reader"))).limit(1)
+def _queue(band: Band) -> Select[datetime, int, int]:
+    """Made once: a claim holds SQLite's write lock."""
+    return waiting(band, _waits(bindparam("now")))
 
 
-def _claimable(now: datetime | BindParameter[datetime]) -> tuple[ColumnElement[bool], ...]:
+def _waits(now: datetime | BindParameter[datetime]) -> tuple[ColumnElement[bool], ...]:
+    """By its own columns alone."""
     return (
         Workitem.state == WorkitemState.SCHEDULED,
         Workitem.hold_reason == "",
         Workitem.next_attempt_at <= now,
-        ~is_undecided(),
     )
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, insert, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from dicom_node import worklist
 from dicom_node.errors import LeaseLost, NotFound, WrongState
-from dicom_node.tables import AuditRow, Book, DeliveryState, Workitem, WorkitemState
+from dicom_node.rules.tables import Routing
+from dicom_node.tables import AuditRow, Book, DeliveryState, Revision, Study, StudyState, Workitem, WorkitemState
 from dicom_node.worklist import Ending
 from tests.unit.dicom_node.desk import KEY_OBJECT, LEASE, STUDY, Desk, header
 
@@ -305,3 +307,54 @@ def test_claim_that_cannot_be_taken_back_does_not_keep_others_waiting(desk: Desk
     found = [desk.workitem(study=f"1.2.{number}").state.value for number in (1, 2, 3)]
     assert found == ["SCHEDULED", "IN PROGRESS", "SCHEDULED"]
     assert desk.take_back(dead=["w1"]) == 1
+
+
+def crowd(desk: Desk, studies: int, *, decided: bool) -> None:
+    """So many studies that were complete in one moment."""
+    numbers, now = range(1, studies + 1), desk.now
+    of_a_study = {"state": StudyState.COMPLETE, "revision": 1, "first_received_at": now, "last_received_at": now}
+    opened = {"number": 1, "book": Book.IN_FLIGHT, "opened_at": now}
+    scheduled = {"state": WorkitemState.SCHEDULED, "next_attempt_at": now}
+    decided_at = now if decided else None
+
+    def fill(tx: Session) -> None:
+        tx.execute(insert(Study), [{"id": n, "study_instance_uid": f"1.2.{n}", **of_a_study} for n in numbers])
+        tx.execute(insert(Revision), [{"id": n, "study_id": n, **opened} for n in numbers])
+        tx.execute(insert(Workitem), [{"uid": f"2.25.{n}", "revision_id": n, **scheduled} for n in numbers])
+        tx.execute(insert(Routing), [{"revision_id": n, "decided_at": decided_at} for n in numbers])
+
+    desk.do(fill)
+
+
+QUESTIONS: dict[str, Callable[[Session, Desk], object]] = {
+    "is_due": lambda tx, desk: worklist.is_due(tx, desk.now, reader="parrot"),
+    "claim": lambda tx, desk: worklist.claim(
+        tx, worker="w", token="0" * 32, lease=LEASE, now=desk.now, reader="parrot"
+    ),
+    "bells": lambda tx, desk: worklist.due_workitems(tx, desk.now, ring_again=LEASE),
+    "undecided": lambda tx, _: worklist.undecided(tx, limit=1),
+}
+
+
+@pytest.mark.parametrize("decided", [True, False])
+def test_queue_is_read_once_with_the_worst_plan(desk: Desk, decided: bool) -> None:
+    """After a burst PostgreSQL plans by figures from before it, and may compare each workitem with each decision."""
+    if desk.database.engine.dialect.name != "postgresql":
+        return  # SQLite plans without figures
+    crowd(desk, studies := 600, decided=decided)
+    came = {}
+    for name, question in QUESTIONS.items():
+        with desk.database.write() as tx:
+            for better in ("hashjoin", "mergejoin", "indexscan", "indexonlyscan", "bitmapscan", "material", "memoize"):
+                tx.execute(text(f"SET LOCAL enable_{better} = off"))
+            came[name] = bool(question(tx, desk))
+            read = "SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables"
+            assert int(tx.scalar(text(read)) or 0) < 30 * studies, name
+    assert came == {"is_due": decided, "claim": decided, "bells": decided, "undecided": not decided}
+
+
+def test_undecided_studies_keep_no_other_back(desk: Desk) -> None:
+    crowd(desk, 700, decided=False)
+    desk.do(lambda tx: setattr(tx.get_one(Routing, 700), "decided_at", desk.now))
+    assert desk.must_claim().study_instance_uid == "1.2.700"
+    assert desk.claim() is None
