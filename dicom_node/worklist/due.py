@@ -1,6 +1,6 @@
 """Which deliveries are due, in which order, and which must not overtake another of their study.
 
-The queue is asked a page at a time (`paging`): a page of it by its own columns alone, then what of that page may go out.
+The queue is asked a page at a time (`paging`): by its own columns alone, then what of that page may go out now.
 """
 
 from __future__ import annotations
