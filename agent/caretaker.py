@@ -9,7 +9,7 @@ from pathlib import Path
 from click import UsageError
 
 from agent import __version__, trials
-from agent.commands.model import describe
+from agent.commands.model import describe, rows_of
 from agent.commands.probing import ask
 from agent.commands.processes import services
 from agent.config import Config
@@ -18,7 +18,6 @@ from agent.papers.conformance import statement
 from agent.papers.facts import gather
 from agent.papers.sheet import sheet
 from agent.readers import READERS, demonstration_checkpoint
-from agent.readers.weights.install import in_units
 from agent.readers.weights.proof import examine
 from agent.routing import is_backlog_time
 from agent.transports import try_out
@@ -115,14 +114,8 @@ class Caretaker:
             document = describe(self._config.reader, self._folder(), None)
         except (ConfigurationError, UsageError) as error:
             return Model((), str(error))
-        rows = []
-        for key, value in document.items():
-            is_size = isinstance(value, int) and key.endswith("_bytes")
-            shown = in_units(value) if is_size and isinstance(value, int) else value
-            words = ", ".join(shown) if isinstance(shown, list) else str(shown)
-            rows.append((key.removesuffix("_bytes").replace("_", " "), words or "-"))
         device = self._config.reader.device
-        return Model((*rows, ("device", device), ("studies at once", str(self._config.reader.slots))))
+        return Model((*rows_of(document), ("device", device), ("studies at once", str(self._config.reader.slots))))
 
     def verify_model(self) -> Sequence[Verdict]:
         """Read all of it and compare."""

@@ -132,7 +132,7 @@ def verify(ctx: click.Context, model_folder: Path | None, as_json: bool) -> None
 @as_json
 @click.pass_obj
 def info(surroundings: Surroundings, model_folder: Path | None, precision: str | None, as_json: bool) -> None:
-    """Which model is it? Revision, the digest that stands in every draft, memory, licence, place.
+    """Which model is it? Revision, digest as in every draft, memory, licence, place, and with what it was made.
 
     Memory is what to expect of the weights, and of each study that is read at the same time.
     """
@@ -140,13 +140,14 @@ def info(surroundings: Surroundings, model_folder: Path | None, precision: str |
     if as_json:
         print_json(document)
     else:
-        _show(document)
+        for name, words in rows_of(document):
+            click.echo(f"{name:16} {words}")
 
 
 def describe(settings: ReaderConfig, where: Path, precision: str | None) -> dict[str, object]:
     """What `info` prints, and the page of models shows. Raises ConfigurationError, UsageError."""
     from agent.readers.checkpoint import Checkpoint
-    from agent.readers.weights import licence, memory, origin, prequantized, structure
+    from agent.readers.weights import licence, making, memory, origin, prequantized, structure
 
     card = prequantized.read(where)
     chosen = precision or (card.precision if card else settings.precision)
@@ -171,7 +172,22 @@ def describe(settings: ReaderConfig, where: Path, precision: str | None) -> dict
         "memory_study_bytes": memory.cache(checkpoint.config, chosen, checkpoint.positions),
         "licence": list(licence.NAMES) if not (where / origin.CARD).exists() else [],
         "folder": str(where.resolve()),
+        **making.read(where),
     }
+
+
+def rows_of(document: Mapping[str, object]) -> list[tuple[str, str]]:
+    """What `describe` found, a row for each fact; with what it was made in a row for each part."""
+    from agent.readers.weights import making
+    from agent.readers.weights.install import in_units
+
+    rows = []
+    for key, value in document.items():
+        if key not in {making.MADE_WITH, making.ADAPTED_FROM}:
+            shown = in_units(value) if isinstance(value, int) and key.endswith("_bytes") else value
+            words = ", ".join(shown) if isinstance(shown, list) else str(shown)
+            rows.append((key.removesuffix("_bytes").replace("_", " "), words or "-"))
+    return [*rows, *(("made with", line) for line in making.lines(document))]
 
 
 @model.command()
@@ -343,15 +359,6 @@ def _configured(surroundings: Surroundings) -> Path:
     from agent.readers import demonstration_checkpoint
 
     return config_of(surroundings).reader.checkpoint or demonstration_checkpoint()
-
-
-def _show(document: Mapping[str, object]) -> None:
-    from agent.readers.weights.install import in_units
-
-    for key, value in document.items():
-        shown = in_units(value) if isinstance(value, int) and key.endswith("_bytes") else value
-        shown = ", ".join(shown) if isinstance(shown, list) else shown
-        click.echo(f"{key.removesuffix('_bytes').replace('_', ' '):16} {shown or '-'}")
 
 
 def _installed(where: Path, made: Origin, as_json: bool) -> None:

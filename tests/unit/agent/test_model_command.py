@@ -495,6 +495,56 @@ def test_info_says_which_model_it_is(folder: Path) -> None:
     assert "CC-BY-NC-4.0" in model("info", "--model", CHECKPOINT).stdout
 
 
+PART = {
+    "stage": "finetune",
+    "from_step": 0,
+    "versions": {"torch": "2.12.0"},
+    "commit": "abc",
+    "device": "cpu",
+    "threads": 2,
+}
+NOT_NOTED = "not noted: the card of this model does not say it"
+
+
+@pytest.mark.parametrize(
+    ("noted", "words"),
+    [
+        ({"made_with": [PART]}, ["finetune: torch 2.12.0, commit abc; cpu, threads: 2"]),
+        (
+            {"made_with": [PART, PART | {"from_step": 40, "commit": None}]},
+            [
+                "finetune: torch 2.12.0, commit abc; cpu, threads: 2",
+                "finetune from step 40: torch 2.12.0; cpu, threads: 2",
+            ],
+        ),
+        (
+            {"adapted_from": {"name": "small", "version": "7", "made_with": [PART]}},
+            [NOT_NOTED, "start, small 7: finetune: torch 2.12.0, commit abc; cpu, threads: 2"],
+        ),
+        (
+            {"made_with": [PART], "adapted_from": {"adapted_from": {"name": "older"}}},
+            [
+                "finetune: torch 2.12.0, commit abc; cpu, threads: 2",
+                f"start, a model without a name: {NOT_NOTED}",
+                f"start, a model without a name: start, older: {NOT_NOTED}",
+            ],
+        ),
+        ({}, [NOT_NOTED]),
+        ({"made_with": "by hand"}, ["noted in a way that nobody can read: see wetread.json"]),
+        ({"made_with": [7], "adapted_from": 7}, ["noted in a way that nobody can read: see wetread.json"] * 2),
+    ],
+)
+def test_info_says_with_what_a_model_was_made(folder: Path, noted: dict[str, object], words: list[str]) -> None:
+    (folder / "wetread.json").write_text(json.dumps(CARD | noted))
+    said = json.loads(model("info", "--model", folder, "--precision", "bf16", "--json").stdout)
+    assert said["made_with"] == noted.get("made_with", [])
+    assert said["adapted_from"] == noted.get("adapted_from")
+    shown = model("info", "--model", folder, "--precision", "bf16").stdout
+    assert re.findall(r"(?m)^made with +(.*)$", shown) == words
+    (folder / "wetread.json").unlink()
+    assert f"made with        {NOT_NOTED}" in model("info", "--model", folder, "--precision", "bf16").stdout
+
+
 def test_without_options_it_is_the_demonstration_model() -> None:
     assert str(demonstration_checkpoint()) in model("info").stdout
 
