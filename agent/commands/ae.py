@@ -114,7 +114,8 @@ def add(surroundings: Surroundings, /, address: str, wants_probe: bool, **settin
                 **{"mode": Mode.DRAFT, "proof": Proof.QUERY, **given},
             )
             peers.add(tx, peer, now=clock(tx), actor=person())
-        click.echo(f"{peer.ae_title} registered; try it with: wetread ae echo {typed(peer.ae_title)}")
+        trial = f"; try it with: wetread ae echo {typed(peer.ae_title)}" if remote else ""
+        click.echo(f"{peer.ae_title} registered{trial}")
         _tell_unheard_name(peer, config)
         takes_something = True
         if peer.send_to and wants_probe:
@@ -306,8 +307,8 @@ def probe(ctx: click.Context, title: str, as_json: bool, compares: bool, send: b
         )
     if known.retrieve is Retrieve.MOVE and probed.takes(GET) and not probed.takes(MOVE):
         click.echo(f"it sends nothing by C-MOVE, and gives by C-GET: wetread ae edit {typed(title)} --retrieve get")
-    if known.proof is not advice.proof:
-        click.echo(f"proof is {known.proof}; change it with: wetread ae edit {typed(title)} --proof {advice.proof}")
+    if words := probing.other_proof(known, advice.proof):
+        click.echo(words)
 
 
 def _compare(ctx: click.Context, title: str, *, send: bool, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from dicom_node.aet import typed
 from dicom_node.database import Database, clock
 from dicom_node.destinations import in_words, of_peer
 from dicom_node.errors import ConfigurationError, SendFailure
-from dicom_node.tables import Mode, RemoteAE
+from dicom_node.tables import Mode, Proof, RemoteAE
 
 if TYPE_CHECKING:
     from agent.config import Config
@@ -45,6 +45,13 @@ def takes_nothing(title: str) -> str:
         f"ATTENTION: {title} takes nothing of ours, so each study for it ends as a dead letter. {_LET_IT_ACCEPT}, "
         f"then probe it again; until then: wetread ae edit {typed(title)} --objects none"
     )
+
+
+def other_proof(peer: RemoteAE, advised: Proof) -> str:
+    """What to type where a peer is set to another proof than it offers; empty where it is not."""
+    if peer.proof is advised:
+        return ""
+    return f"proof is {peer.proof}; change it with: wetread ae edit {typed(peer.ae_title)} --proof {advised}"
 
 
 def probe_new(config: Config, database: Database, peer: RemoteAE, *, settle_proof: bool) -> bool:
@@ -86,7 +93,10 @@ def probe_again(config: Config, database: Database, peer: RemoteAE) -> bool:
     except SendFailure as failure:
         click.echo(f"note: not probed: {failure} Later: wetread ae probe {typed(peer.ae_title)}")
         return True
-    if advise(probed).objects or peer.objects:
+    advice = advise(probed)
+    if words := other_proof(peer, advice.proof):
+        click.echo(words)
+    if advice.objects or peer.objects:
         return True
     click.echo(takes_nothing(peer.ae_title), err=True)
     return False

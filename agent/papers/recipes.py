@@ -12,6 +12,18 @@ _SHADOW = (
     "Mode shadow sends nothing there. Once the site has decided what may leave: wetread ae edit TITLE --mode draft "
     "(unverified drafts at once) or --mode hold (only what was signed)."
 )
+_MERCURE_FILES = "the files there: its own key, its certificate, and who signed ours"
+_MERCURE_NOTES = (
+    "Tried with mercure 0.4.1 (commit 3b27722, without containers): these very fields. It takes letters, digits, _ "
+    "and - in AE titles, nothing else.",
+    "It sends a series on when series_complete_trigger (60 s) have passed without another image. Completed Study waits "
+    "study_complete_trigger (900 s) more, for what is decided here anyway.",
+    "It wants films sent to it uncompressed unless accept_compressed_images is set; then a target of type DICOM brings "
+    "them as they came, and one of type DICOM+TLS fails with every compressed film.",
+    "It gives up a film after retry_max (5) attempts, retry_delay (900 s) apart: when wetread was away for an hour. Set "
+    "retry_max to 500 for five days. What it gave up: Queue, Failure, Restart job.",
+    "Send no drafts to mercure: it answers success, and discards what no rule of its own wants (peers.md).",
+)
 
 
 def recipes(facts: Facts) -> tuple[Section, ...]:
@@ -105,32 +117,30 @@ def _dcm4chee(facts: Facts) -> tuple[Section, ...]:
 
 def _mercure(facts: Facts) -> tuple[Section, ...]:
     title = facts.ae_titles[0]
-    steps = (
+    secured = facts.port is None
+    steps = [
         ("Settings, Targets, Add", "name", "wetread"),
-        ("", "type", "DICOM+TLS" if facts.port is None else "DICOM"),
-        ("", "direction", "store"),
-        ("", "host, port", f"{facts.host}, {facts.best_port}"),
-        ("", "target AET", title),
-        ("", "source AET", "MERCURE, or another that is registered here; not Pass Incoming Value"),
-        ("Rules, Add new", "name", "films_to_wetread"),
-        ("", "selection rule", " or ".join(f"(tags.Modality == '{one}')" for one in MODALITIES)),
-        ("", "action", "Routing"),
-        ("", "trigger", "Completed Study"),
-        ("", "completion criteria", "Timeout Reached"),
-        ("", "target, on the tab Routing", "wetread"),
-    )
+        ("", "Type", "DICOM+TLS" if secured else "DICOM"),
+        *([] if secured else [("", "Capability", "Store")]),
+        ("", "Host/IP, Port", f"{facts.host}, {facts.best_port}"),
+        ("", "AET Target", title),
+        ("", "AET Source", "MERCURE, or another that is registered here; not Pass Incoming Value"),
+        *([("", "TLS Key, TLS Certificate, CA Certificate", _MERCURE_FILES)] if secured else []),
+        ("Settings, Rules, Add", "name", "films_to_wetread"),
+        ("", "Selection Rule", " or ".join(f"(tags.Modality == '{one}')" for one in MODALITIES)),
+        ("", "Action", "Routing"),
+        ("", "Trigger", "Completed Series"),
+        ("", "Target(s), on the tab Routing", "wetread"),
+        ("Settings, Targets, wetread, Test", "shows", "Responded to C-Echo"),
+    ]
     return (
         Section(
             "mercure",
             (
-                Table(("where", "field", "type"), steps),
+                Table(("where", "field", "type"), tuple(steps)),
                 Prose("Here: mercure only sends; the drafts go to the PACS, which is registered by itself."),
                 Typed("wetread ae add MERCURE --may-send"),
-                Prose(
-                    "After its documentation (Rules, Targets, Advanced Topics); not tried by us. It wants films sent "
-                    "to it uncompressed unless accept_compressed_images is set, and gives up a film after retry_max "
-                    "attempts at sending it: then start it again on its page of queues."
-                ),
+                *(Prose(words) for words in _MERCURE_NOTES),
             ),
             3,
         ),

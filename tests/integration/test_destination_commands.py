@@ -109,9 +109,15 @@ def test_proof_that_a_person_chose_is_left(typed: Type, tmp_path: Path, title: s
         added = typed("ae", "add", f"{title}@127.0.0.1:{port}", "--send-to", "--proof", "query").output
         assert listed(typed, "ae")[title]["proof"] == "query"
         told = typed("ae", "probe", title).output
+        edited = typed("ae", "edit", title, "--send-to").output
 
     assert pasted(added, "try it with: ") == ["wetread", "ae", "echo", title]
     assert pasted(told, "change it with: ") == ["wetread", "ae", "edit", title, "--proof", "acknowledgement"]
+    assert pasted(edited, "change it with: ") == pasted(told, "change it with: ")
+
+
+def test_peer_without_an_address_is_not_to_be_tried(typed: Type) -> None:
+    assert typed("ae", "add", "MERCURE", "--may-send").output == "MERCURE registered\n"
 
 
 def test_a_name_that_our_port_does_not_take_is_told_at_once_and_by_check(typed: Type, tmp_path: Path) -> None:

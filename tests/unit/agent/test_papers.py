@@ -96,6 +96,21 @@ def test_recipe_for_orthanc_follows_the_configuration(database: Database, tmp_pa
     assert "origin['RemoteAet'] ~= 'WETREAD'" in orthanc_lua(facts)
 
 
+def test_recipe_for_mercure_names_the_fields_of_its_pages(database: Database, tmp_path: Path) -> None:
+    """As they were read in mercure 0.4.1."""
+    plain = " ".join(text_of(database, Config(), host="10.0.0.7").split())
+    for words in ("Type DICOM", "Capability Store", "Host/IP, Port 10.0.0.7, 11112", "AET Target WETREAD"):
+        assert words in plain
+    for words in ("Trigger Completed Series", "Target(s), on the tab Routing wetread", "AET Source MERCURE"):
+        assert words in plain
+    ours = Authority(tmp_path).issue("wetread")
+    node = NodeConfig(tls_certificate=ours.certificate, tls_ca=ours.authorities, tls_key=ours.key, tls_only=True)
+    secured = " ".join(text_of(database, Config(node=node), host="10.0.0.7").split())
+    assert "Type DICOM+TLS" in secured
+    assert "TLS Key, TLS Certificate, CA Certificate" in secured
+    assert "Capability" not in secured, "its pages have none for DICOM+TLS"
+
+
 def test_manual_has_the_very_script_for_orthanc_that_the_sheet_prints(database: Database) -> None:
     with database.read() as tx:
         facts = gather(Config(), tx, host="10.0.0.7")
