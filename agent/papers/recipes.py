@@ -20,8 +20,8 @@ _MERCURE_NOTES = (
     "study_complete_trigger (900 s) more, for what is decided here anyway.",
     "It wants films sent to it uncompressed unless accept_compressed_images is set; then a target of type DICOM brings "
     "them as they came, and one of type DICOM+TLS fails with every compressed film.",
-    "It gives up a film after retry_max (5) attempts, retry_delay (900 s) apart: when wetread was away for an hour. Set "
-    "retry_max to 500 for five days. What it gave up: Queue, Failure, Restart job.",
+    "It gives up a film after retry_max (5) attempts, retry_delay (900 s) apart: when wetread was away for an hour. "
+    "Set retry_max to 500 for five days. What it gave up: Queue, Failure, Restart job.",
     "Send no drafts to mercure: it answers success, and discards what no rule of its own wants (peers.md).",
 )
 
