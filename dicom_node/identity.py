@@ -60,7 +60,7 @@ def must_be_the_same(document: Dataset, parcel: Parcel, ask: Ask, *, code: str) 
     name = parcel.destination.name
     answers = ask(keys_of_the_study(document))
     if answers or (answers is not None and code == DIFFERS):
-        _must_not_be_gone(name, parcel.heard(bool(answers)))
+        must_not_be_gone(name, parcel.heard(bool(answers)))
     if not answers:
         known = "not_asked" if answers is None else "not_found"
         log.info("identity_not_compared", destination=name, study_instance_uid=document.StudyInstanceUID, why=known)
@@ -71,8 +71,8 @@ def must_be_the_same(document: Dataset, parcel: Parcel, ask: Ask, *, code: str) 
         raise SendFailure(f"{name} {words}", permanent=True, may_be_there=code == COERCED, code=code)
 
 
-def _must_not_be_gone(name: str, misses: int) -> None:
-    """Raises SendFailure. misses: answers in a row without the study, after one that had it."""
+def must_not_be_gone(name: str, misses: int) -> None:
+    """Raises SendFailure with code GONE. misses: answers in a row without the study, after one that had it."""
     if misses:
         words = "no longer has this study, which it had before: it may have been deleted there; this was not sent"
         raise SendFailure(f"{name} {words}", permanent=misses >= _ANSWERS, code=GONE)

@@ -27,6 +27,7 @@ log = structlog.get_logger("send")
 
 Check = Callable[[bytes, Consignment], None]
 Fallback = Callable[[bytes, Consignment], Outgoing | None]
+Look = Callable[[Consignment], None]
 
 # What a library may raise on a peer's odd answer, or the disk: booked as a failed attempt, so that it is not for ever.
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
@@ -41,12 +42,17 @@ def nothing_instead(_payload: bytes, _held: Consignment) -> Outgoing | None:
     return None
 
 
+def asks_nobody(_held: Consignment) -> None:
+    """Let everything leave without a question to others."""
+
+
 class Sender:
     """Works off due deliveries, one call at a time; several threads may call `deliver_one`.
 
     `check` compares the bytes with the books just before they leave, and raises what keeps them here. `fallback` makes
-    the same content in another form, its bytes in the store already, for a destination that takes no such class.
-    Without `commitment` a query is the proof where storage commitment should be.
+    the same content in another form, its bytes in the store already, for a destination that takes no such class. `look`
+    asks others whether it may leave; it raises SendFailure where it may not, and takes less than half a minute. Without
+    `commitment` a query is the proof where storage commitment should be.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class Sender:
         new_token: Callable[[], str],
         *,
         fallback: Fallback = nothing_instead,
+        look: Look = asks_nobody,
         commitment: CommitmentProof | None = None,
     ) -> None:
         self._config = config
@@ -66,6 +73,7 @@ class Sender:
         self._check = check
         self._new_token = new_token
         self._fallback = fallback
+        self._look = look
         self._commitment = commitment
 
     def deliver_one(self) -> bool:
@@ -120,6 +128,7 @@ class Sender:
         )
         try:
             if held.state is DeliveryState.QUEUED:
+                self._look(held)
                 self._send(held, transport, parcel)
             else:
                 self._prove(held, transport, parcel)

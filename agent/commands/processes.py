@@ -155,6 +155,7 @@ def send(surroundings: Surroundings, threads: int) -> None:
 
 
 def _deliver(config: Config, database: Database, stop: threading.Event, threads: int, pulse: loop.Pulse) -> None:
+    from agent.bystanders import Bystanders
     from agent.leaving import agrees_with_the_books, another_form
     from agent.transports import open_commitment, open_transports
     from dicom_node.commitment_service import Reporter
@@ -173,6 +174,7 @@ def _deliver(config: Config, database: Database, stop: threading.Event, threads:
             ),
             new_token,
             fallback=partial(another_form, store_folder=config.node.store_folder),
+            look=Bystanders(config, database),
             commitment=commitment,
         )
         hands = [

@@ -63,6 +63,12 @@ def has_named(tx: Session, destination: str, uid: str) -> bool:
     return tx.scalar(chosen.where(*own)) is not None
 
 
+def who_named(tx: Session, uid: str) -> Sequence[str]:
+    """Names of the destinations that have ever named this study."""
+    chosen = select(KnownStudy.destination).join(Study, Study.id == KnownStudy.study_id)
+    return tx.scalars(chosen.where(Study.study_instance_uid == uid).order_by(KnownStudy.destination)).all()
+
+
 def forget(tx: Session, destination: str) -> None:
     """It is registered no more: another one may come under its name."""
     tx.execute(delete(KnownStudy).where(KnownStudy.destination == destination))

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from agent.asking import WhoseStudy
+from agent.bystanders import Bystanders
 from agent.cli import wetread
 from agent.counting import Counter
 from agent.desk import Desk
@@ -26,11 +27,13 @@ from dicom_node.identity import GONE
 from dicom_node.kinds import Kind, Stage
 from dicom_node.known_tables import KnownStudy
 from dicom_node.sender import Sender
-from dicom_node.tables import Book, Delivery, DeliveryState, Endpoint, Proof, RemoteAE, Way
+from dicom_node.tables import Book, Delivery, DeliveryState, Endpoint, Mode, Proof, RemoteAE, Way
+from reports.hl7.mllp import MllpTransport
 from reports.web import letters, timeline
 from tests.harness import dcmtk
 from tests.harness.node import free_port
 from tests.harness.orthanc import TITLE, Orthanc
+from tests.harness.reporting import Ris, ris
 from tests.unit.agent.desk_of_readers import sign
 from tests.unit.agent.ward import Ward, as_file, now
 from tests.unit.reports import films
@@ -78,9 +81,13 @@ def send(ward: Ward, *, most: int = 40) -> None:
     transports = {
         Way.DIMSE: DimseTransport("WETREAD", connect_seconds=30, answer_seconds=60, keep_seconds=0),
         Way.STOW: StowTransport({}, connect_seconds=30, answer_seconds=60),
+        Way.MLLP: MllpTransport(),
+        Way.FHIR: MllpTransport(),  # nothing of these gets so far as to be sent
+        Way.WEBHOOK: MllpTransport(),
     }
-    check = partial(agrees_with_the_books, patient_systems={})
-    sender = Sender(ward.desk.config.node, ward.database, transports, check, partial(secrets.token_hex, 16))
+    check = partial(agrees_with_the_books, patient_systems=ward.desk.config.fhir.patient_systems)
+    look = Bystanders(ward.desk.config, ward.database)
+    sender = Sender(ward.desk.config.node, ward.database, transports, check, partial(secrets.token_hex, 16), look=look)
     for _ in range(most):
         ward.do(lambda tx: tx.execute(update(Delivery).values(next_attempt_at=now() - timedelta(seconds=1))))
         ward.do(lambda tx: tx.execute(update(KnownStudy).values(missed_at=now() - timedelta(seconds=30))))
@@ -261,3 +268,68 @@ def test_dicomweb_service_is_believed_in_the_same_way(ward: Ward, archive: Archi
         (DeliveryState.FAILED, GONE),
     ]
     assert archive.ask("/studies") == []
+
+
+@pytest.fixture
+def system() -> Iterator[Ris]:
+    with ris() as running:
+        yield running
+
+
+def add_ris(ward: Ward, system: Ris) -> None:
+    ward.service("RIS", Way.MLLP)
+    ward.do(lambda tx: tx.execute(update(Endpoint).values(port=system.port)))
+
+
+def statuses(system: Ris) -> list[str]:
+    return [message.obr.obr_25.value for message in system.messages]
+
+
+def test_draft_of_a_deleted_study_leaves_as_no_message_and_what_is_signed_does(
+    ward: Ward, archive: Archive, system: Ris
+) -> None:
+    add_ris(ward, system)
+    ward.service("EHR", Way.FHIR)
+    ward.service("HOOK", Way.WEBHOOK)
+    archive.take_film()
+    ward.receive(films.film())
+    asked_at_sign_off(ward)
+    archive.delete_studies()
+
+    ward.draft()
+    send(ward)
+
+    held = {one.destination: (one.state, one.reason, one.sent_at) for one in ward.deliveries()}
+    assert held == dict.fromkeys((TITLE, "RIS", "EHR", "HOOK"), (DeliveryState.FAILED, GONE, None))
+    assert system.messages == []
+    assert told(ward, "queue", "dead").count(WORDS) == 4
+
+    ward.do(lambda tx: tx.execute(delete(Endpoint).where(Endpoint.name != "RIS")))
+    sign(ward)
+    send(ward)
+
+    assert statuses(system) == ["F"], "an archive keeps nobody from a report that a person has signed"
+    signed = {one.destination: (one.state, one.reason) for one in ward.deliveries() if one.stage is Stage.SIGNED}
+    assert signed == {TITLE: (DeliveryState.FAILED, GONE), "RIS": (DeliveryState.COMMITTED, "")}
+
+
+@pytest.mark.parametrize("why", ["the study is there", "nobody answers", "it may not be asked", "it never had it"])
+def test_message_about_a_draft_waits_for_no_archive_that_does_not_say_that_it_has_lost_the_study(
+    ward: Ward, archive: Archive, system: Ris, why: str
+) -> None:
+    add_ris(ward, system)
+    ward.set_mode(TITLE, Mode.HOLD)
+    archive.take_film()
+    ward.receive(films.film())
+    if why != "it never had it":
+        asked_at_sign_off(ward)
+    if why != "the study is there":
+        archive.delete_studies()
+    changes = {"nobody answers": {"port": free_port()}, "it may not be asked": {"identity_check": False}}
+    if why in changes:
+        ward.do(lambda tx: tx.execute(update(RemoteAE).values(**changes[why])))
+
+    ward.draft()
+    send(ward)
+
+    assert statuses(system) == ["R"]
