@@ -15,45 +15,79 @@ _ACTED_ON: Final = frozenset(
 _REACH_OF_SIDES: Final = 6
 _REACH_OF_ABOUT: Final = 6
 _QUALIFIES: Final = frozenset({"restart", "side", "severity", "suggested_after", "subject"})
-_REACH_OF_A_CLAUSE: Final = 10  # phrases
-_REACH_OF_A_VERB: Final = 4  # tokens from a finding to what is said of it
+REACH_OF_A_CLAUSE: Final = 10  # phrases
+REACH_OF_A_VERB: Final = 4  # tokens from a finding to what is said of it
 _EMPTY: Final = frozenset({"acute", "gross", "obvious"})  # "pneumothorax: no acute" says no more than "no"
 _SAYS: Final = frozenset({"severity", "restart", "begins", "goes_on", "affirm"})
 _DENIES: Final = frozenset({"absent_before", "absent_after", "absent_about", "nothing"})
-_NAMES: Final = frozenset({"finding", "subject", "normality"})
-_STATED: Final = frozenset({*_NAMES, "predicate"})
+NAMES: Final = frozenset({"finding", "subject", "normality"})
+_STATED: Final = frozenset({*NAMES, "predicate"})
 _REACH_OF_A_SIDE: Final = 3  # tokens: "left, but not"
-_MODIFIES: Final = frozenset({"restart", "side", "severity", "restriction", "predicate", "begins", "perhaps_begins"})
-_LEADS: Final = frozenset({*_MODIFIES, "absent_after", "uncertain_after", "nothing"})
+QUALITIES: Final = frozenset({"restart", "side", "severity", "restriction", "begins", "perhaps_begins"})
+MODIFIES: Final = frozenset({*QUALITIES, "predicate", "participle"})
+_PARTS: Final = frozenset({"join", "stop", "aside", "colon"})
+_VERDICTS: Final = frozenset({"goes_on", "affirm", "absent_before", "absent_about", "uncertain_before"})
+_BEGIN_A_RUN: Final = frozenset({"finding", "side", "severity"})
+_LEADS: Final = frozenset({*MODIFIES, "absent_after", "uncertain_after", "nothing"})
 
 
-def opens_a_clause(items: Sequence[Item], number: int, *, listed: bool) -> bool:
-    """Has what follows this comma or "and" a verb of its own: "no fracture, effusion persists"?
+def opens_a_clause(items: Sequence[Item], number: int, length: int, *, listed: bool) -> bool:
+    """Has what follows this comma or "and" a verb or a size of its own: "no fracture, effusion persists"?
 
     listed: "is seen" may be said of all or nothing that a negation named before, and opens nothing.
     """
     finding: Item | None = None
-    for following in items[number + 1 : number + _REACH_OF_A_CLAUSE]:
+    for place in range(number + 1, min(number + REACH_OF_A_CLAUSE, len(items))):
+        following = items[place]
         if following.kind == "finding" and finding is None:
             finding = following
+        elif following.kind == "severity" and finding is not None and following.first == finding.last + 1:
+            return ends_a_clause(items, place, length)
         elif following.kind in {"affirm", "goes_on"}:
             if finding is not None and not (listed and following.value == "seen"):
-                return following.first - finding.last <= _REACH_OF_A_VERB
-        elif following.kind not in _MODIFIES:
+                return following.first - finding.last <= REACH_OF_A_VERB
+        elif following.kind not in MODIFIES:
             return False
     return False
 
 
+def runs_on(items: Sequence[Item], number: int) -> bool | None:
+    """Is this verdict of the finding right before it, though one follows: "effusion resolved pneumothorax persists"?
+
+    None: it may as well be of the one that follows, as in "small effusion resolved pneumothorax".
+    """
+    item = items[number]
+    first: Item | None = None
+    for before in reversed(items[max(0, number - REACH_OF_A_CLAUSE) : number]):
+        if before.kind in _PARTS:
+            break
+        if before.last < item.first and before.kind != "participle":
+            if first is None and (before.kind != "finding" or before.last + 1 < item.first):
+                return False
+            first = before if first is None or before[2:] != first[2:] or before.kind in _BEGIN_A_RUN else first
+    if first is None or first.kind not in _BEGIN_A_RUN:
+        return False
+    named = sized = False
+    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
+        if following.kind in _PARTS or (named and following.kind in NAMES):
+            break
+        if named and (following.kind in _VERDICTS or following.kind == "severity"):
+            return True
+        named = named or following.kind == "finding"
+        sized = sized or (not named and following.kind in {"side", "severity"})
+    return (True if sized and first.kind == "finding" else None) if named else False
+
+
 def ends_with_a_device(items: Sequence[Item], number: int) -> bool:
     """Does this comma or "and" follow a device or a procedure, and none follows it?"""
-    for before in reversed(items[max(0, number - _REACH_OF_A_CLAUSE) : number]):
+    for before in reversed(items[max(0, number - REACH_OF_A_CLAUSE) : number]):
         if before.kind == "procedure" or before.value == "device":
             break
-        if before.kind not in _MODIFIES:
+        if before.kind not in MODIFIES:
             return False
     else:
         return False
-    behind = [one for one in items[number + 1 : number + _REACH_OF_A_CLAUSE] if one.kind not in _MODIFIES]
+    behind = [one for one in items[number + 1 : number + REACH_OF_A_CLAUSE] if one.kind not in MODIFIES]
     return bool(behind) and behind[0].kind == "finding" and behind[0].value != "device"
 
 
@@ -70,7 +104,7 @@ def answers(items: Sequence[Item], number: int, length: int) -> bool:
     length: of the sentence, in tokens; a word that is not known is what the negation denies.
     """
     last = items[number].last
-    for place in range(number + 1, min(number + _REACH_OF_A_CLAUSE, len(items))):
+    for place in range(number + 1, min(number + REACH_OF_A_CLAUSE, len(items))):
         following = items[place]
         if following.first <= items[number].last:
             continue
@@ -93,8 +127,8 @@ def says_of_a_side(items: Sequence[Item], number: int) -> State | None:
     """
     gone = items[number].value.startswith("gone")
     clauses: list[list[Item]] = [[]]
-    for following in items[number + 1 : number + 2 * _REACH_OF_A_CLAUSE]:
-        if following.kind in _NAMES or following.kind == "colon":
+    for following in items[number + 1 : number + 2 * REACH_OF_A_CLAUSE]:
+        if following.kind in NAMES or following.kind == "colon":
             clauses.pop()
             break
         if following.kind in {"join", "stop", "aside"}:
@@ -120,7 +154,7 @@ def names_only(items: Sequence[Item], number: int, length: int) -> State | None:
     named: Item | None = None
     ended = says = gap = False
     last = items[number].last
-    for following in items[number + 1 : number + _REACH_OF_A_CLAUSE]:
+    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
         parts = following.kind in {"join", "list", "either", "aside"}
         if named is not None and not ended:
             gap = gap or following.first > last + 1
@@ -143,9 +177,50 @@ def names_only(items: Sequence[Item], number: int, length: int) -> State | None:
     return State.UNCERTAIN if gap else State.ABSENT
 
 
+def is_of_the_patient(items: Sequence[Item], number: int) -> bool:
+    """Does this "no" behind a heading deny a complaint: "pneumonia: no fever"?"""
+    behind = next((one for one in items[number + 1 : number + 4] if one.first > items[number].last), None)
+    return behind is not None and behind.kind == "complaint" and behind.first - items[number].last <= _REACH_OF_A_SIDE
+
+
+def denies_a_size(items: Sequence[Item], number: int, length: int) -> bool:
+    """Is "large" or "new" all that this "no" behind a heading denies: "effusion: no significant"?"""
+    last = items[number].last
+    return items[number].value == "no" and any(
+        one.kind == "restriction"
+        and one.value in {"size", "change"}
+        and one.first == last + 1
+        and ends_a_clause(items, place, length)
+        for place, one in enumerate(items[number + 1 : number + 5], number + 1)
+    )
+
+
+def counts_a_finding(items: Sequence[Item], number: int) -> bool:
+    """ "0 effusions"."""
+    return any(one.kind == "finding" and one.first == items[number].last + 1 for one in items[number + 1 : number + 3])
+
+
+def leads_to_a_bare_finding(items: Sequence[Item], number: int) -> bool | None:
+    """Is a finding next, without a size or a side of its own? None: no finding is."""
+    bare = True
+    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
+        if following.kind == "finding":
+            return bare and following.first - items[number].last <= _REACH_OF_A_SIDE
+        if following.kind not in MODIFIES:
+            return None
+        bare = False
+    return None
+
+
+def follows_a_subject(items: Sequence[Item], number: int) -> bool:
+    """Is this dash a colon behind an organ: "pleura - effusion"?"""
+    before = items[number - 1] if number else None
+    return before is not None and before.kind == "subject" and before.last + 1 == items[number].first
+
+
 def repeats(items: Sequence[Item], number: int, concept: str) -> bool:
     """Does the next finding name what the heading before this negation names?"""
-    behind = (one.value for one in items[number + 1 : number + _REACH_OF_A_CLAUSE] if one.kind == "finding")
+    behind = (one.value for one in items[number + 1 : number + REACH_OF_A_CLAUSE] if one.kind == "finding")
     return next(behind, "") == concept
 
 
@@ -176,7 +251,7 @@ def begins_with_resolved(items: list[Item], number: int) -> bool:
 
 def begins_a_statement(items: Sequence[Item], number: int) -> bool:
     """Does what follows a dash name a finding of its own before it says anything: "- pneumothorax not seen"?"""
-    for following in items[number + 1 : number + _REACH_OF_A_CLAUSE]:
+    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
         if following.kind in _STATED:
             return following.kind != "predicate"
         if following.kind not in _LEADS:
@@ -187,7 +262,7 @@ def begins_a_statement(items: Sequence[Item], number: int) -> bool:
 def names_a_side(items: Sequence[Item], number: int) -> bool:
     """Do only a size and a side follow this comma: "no pneumothorax on the right, small on the left"?"""
     kinds = []
-    for following in items[number + 1 : number + _REACH_OF_A_CLAUSE]:
+    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
         if following.kind in {"join", "stop"}:
             break
         kinds.append(following.kind)
@@ -196,7 +271,7 @@ def names_a_side(items: Sequence[Item], number: int) -> bool:
 
 def names_an_exception(items: Sequence[Item], number: int) -> bool:
     """Does a finding follow the words "except" or "other than" before the next clause?"""
-    for following in items[number + 1 : number + _REACH_OF_A_CLAUSE]:
+    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
         if following.kind in {"finding", "stop"}:
             return following.kind == "finding"
     return False

@@ -6,17 +6,21 @@ from typing import Final
 
 # Reach forward, to the end of the clause.
 ABSENT_AFTER: Final = """
-    not, without, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
+    without, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
     /radiographic evidence/signs/sign/indication/suggestion/finding/findings of/for/to, without evidence /of,
-    negative for, free of /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, absence of,
-    neither/nor/denies/never, clear of, rather than, lungs /are/appear/remain
+    negative for, free of/from /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, absence of,
+    denies/never, clear of, rather than, instead of, lungs /are/appear/remain
     /grossly/otherwise clear of, lack of, excludes, no longer,
     no longer /any evidence of, devoid of, void of, lacks/lacking, unable to /clearly
     identify/see/visualize/appreciate/detect, cannot /clearly identify/see/visualize/appreciate/detect,
-    nothing to suggest/indicate/explain, w o, noevidence of, zero/nil, neg/-ve for, fails/failed to
+    nothing to suggest/indicate/explain, w o, noevidence of, neg/-ve for, fails/failed to
     show/demonstrate/reveal, rules out, ruled out, no findings to suggest, never
     had
 """
+
+# The same. Behind "neither" an "excluded" leaves open; "not pneumonia, atelectasis" may be a contrast.
+NEITHER: Final = "neither/nor"
+NOT: Final = "not"
 
 # The same; behind a colon they need nothing behind them: "pneumothorax: no evidence".
 NO_EVIDENCE: Final = """
@@ -47,12 +51,22 @@ ABSENT_BEFORE: Final = """
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
     is/are absent, no longer /clearly
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible,
-    isn/aren/wasn/weren t /clearly/definitely seen/identified/present/visualized/noted/evident/visible, is/are
-    excluded, has/have been excluded, ruled out, cannot be /clearly seen/identified/visualized/appreciated/detected,
-    can/could not/no /longer be /clearly seen/identified/visualized/appreciated/detected, has/have not
-    recurred/reaccumulated/redeveloped/developed/occurred, is/are/was/were not
-    confirmed, does/do not appear /to be present, negative,
-    not felt to be present, none
+    isn/aren/wasn/weren t /clearly/definitely seen/identified/present/visualized/noted/evident/visible, cannot be
+    /clearly seen/identified/visualized/appreciated/detected, can/could not/no /longer be /clearly
+    seen/identified/visualized/appreciated/detected, has/have not
+    recurred/reaccumulated/redeveloped/developed/occurred, is/are/was/were not confirmed, does/do not appear /to be
+    present, negative, not felt to be present, none
+"""
+
+# The same; behind "neither" they leave open.
+EXCLUDED: Final = """
+    is/are/was/were excluded, has/have been excluded, ruled out, can/could be /confidently/reliably/safely
+    excluded/discounted/dismissed, can/could be /confidently/reliably/safely ruled out
+"""
+
+# Of the finding right before alone: "effusion-free", "pneumothorax excluded".
+ABSENT_NEXT: Final = """
+    free, /is/are/was/were/remain/remains undetected/undetectable/nonexistent/gone
 """
 
 # The same, behind a heading: "pneumothorax: none".
@@ -64,30 +78,33 @@ ANSWERS: Final = """
 
 GONE_BEFORE: Final = """
     has/have /since/now/completely/subsequently resolved/cleared/disappeared, has/have been removed, is/are resolved,
-    interval resolution, has/have resolved, is/are gone, removed, resolved
+    interval resolution, has/have resolved, removed, resolved, cleared
 """
 
 GONE_ANSWERS: Final = ": resolved/removed/gone/cleared"
 
 UNCERTAIN_AFTER: Final = """
-    not excluded is/are,
-    possibly/probably/presumably/presumed/suspect/potential/potentially,
-    may /well /also /be/represent/reflect/indicate/include/suggest, might /be/represent/reflect, could /also
+    not excluded is/are, not /entirely/completely/totally/quite free/clear of/from, not devoid/void of, not/never
+    negative for, never without, no absence/lack of, not all /of, neither can/could, no evidence against, cannot/not
+    say/state/claim/conclude/assume/guarantee /that /there no/is/are /no, cannot/not /be true/certain/clear/sure /that
+    /there no/is/are /no, little/scant/insufficient/weak /radiographic evidence of/for, /evidence against,
+    query/queried, possibly/probably/presumably/presumed/suspect/potential/potentially, may /well /also
+    /be/represent/reflect/indicate/include/suggest, might /be/represent/reflect, could /also
     /be/represent/reflect/indicate/include, concern for, question of, question, questioned, cannot/not
     /completely/entirely/definitively/definitely/fully/reliably/confidently exclude, cannot
     /completely/entirely/definitively be certain, can t /completely/entirely exclude, can t rule out, unable to
-    /completely/entirely/definitively exclude, unable to rule out, exclude, to /better/further exclude, to rule out,
-    to confirm, cannot /completely/entirely/definitively rule out, cannot rule out, can not exclude, can not rule
-    out, not rule out, not /possible/able to /completely/entirely/definitively exclude, not /possible/able to rule
-    out, suspicion of/for, suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal/poss/prob,
-    differential /diagnosis /diagnoses /would /includes/include/including/considerations/consideration/of /include,
-    may/might/could/would be /most /due /consistent/compatible/related/secondary /with/to, could/may/might relate
-    to, can/could/may/might /also be seen in/with, consider, considerations include,
-    indeterminate, borderline, if any, doubt/doubtful/doubted, favored, favor, not excluding, cannot be certain,
-    raises the possibility of, possibility of, favoring, correlate /clinically /for/with, correlation /clinically
-    for/with, clinical correlation for/with, symptoms of, signs of, most consistent/compatible with, most in keeping
-    with, thought/felt/believed to /most /likely be/represent/reflect, in the appropriate/right/correct/proper
-    clinical setting/context, ?, argue/argues/arguing /strongly against
+    /completely/entirely/definitively exclude, unable to rule out, exclude, to /better/further exclude, to rule out, to
+    confirm, cannot /completely/entirely/definitively rule out, cannot rule out, can not exclude, can not rule out, not
+    rule out, not /possible/able to /completely/entirely/definitively exclude, not /possible/able to rule out,
+    suspicion of/for, suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal/poss/prob, differential
+    /diagnosis /diagnoses /would /includes/include/including/considerations/consideration/of /include,
+    may/might/could/would be /most /due /consistent/compatible/related/secondary /with/to, could/may/might relate to,
+    can/could/may/might /also be seen in/with, consider, considerations include, indeterminate, borderline, if any,
+    doubt/doubtful/doubted, favored, favor, not excluding, cannot be certain, raises the possibility of, possibility
+    of, favoring, correlate /clinically /for/with, correlation /clinically for/with, clinical correlation for/with,
+    /clinical symptoms/signs/symptom/sign of, most consistent/compatible with, most in keeping with,
+    thought/felt/believed to /most /likely be/represent/reflect, in the appropriate/right/correct/proper clinical
+    setting/context, ?, argue/argues/arguing /strongly against
 """
 
 # Forward too, but backward where nothing follows: "pneumonia likely".
@@ -108,7 +125,9 @@ UNCERTAIN_BEFORE: Final = """
     ruled out, could/can not be /entirely/completely/definitively/fully/reliably ruled out, could not be
     /entirely/completely/definitively/fully/reliably excluded, hasn/haven/isn/aren/wasn/weren t /yet /been
     /entirely/completely/definitively /ruled excluded/out, can/couldn t be /entirely/completely/definitively ruled
-    out, couldn t be /entirely/completely/definitively excluded, never /been excluded, never been ruled out, is a
+    out, couldn t be /entirely/completely/definitively excluded, never /been excluded, never been ruled out, neither
+    seen/identified/confirmed/demonstrated/proven nor excluded, neither excluded nor confirmed/proven, neither confirmed
+    nor ruled out, /is/are/was/were not /particularly/strongly favored, be excluded, be ruled out, is a
     consideration, a possibility, another consideration, in the appropriate/right/correct/proper clinical
     setting/context, suspected, if any, doubtful, ?, is not /entirely/completely excluded,
     /may/would/could/might/can be difficult/hard/impossible to see/detect/identify/appreciate, could/may/might be
@@ -119,10 +138,16 @@ UNCERTAIN_BEFORE: Final = """
 UNCERTAIN_ABOUT: Final = """
     is/are/was/were/be/remains/remain /most/more/very/also/still
     possible/probable/likely/questionable/suspected/questioned/considered/favored, /felt/thought/considered less
-    likely, /felt/considered/thought /to /be unlikely, not likely, /is/are/would/may/might /be /somewhat
+    likely, /felt/considered/thought /to /be unlikely/improbable, not likely, /is/are/would/may/might /be /somewhat
     difficult/hard/impossible to /completely/entirely/definitively/fully exclude, /is/are/would/may/might /be
     difficult/hard/impossible to rule out, :
     possible/possibly/probable/likely/suspected/questionable/uncertain/equivocal/indeterminate
+"""
+
+# What a patient has or has not: "pneumonia: no fever" says nothing of the film.
+COMPLAINTS: Final = """
+    fever/fevers/febrile/cough/coughing/dyspnea/pain/trauma/injury/symptom/symptoms/complaint/complaints/leukocytosis/leucocytosis/chills/sputum/hypoxia/hypoxemia/wheeze/wheezing/distress/hemoptysis/tachypnea/sepsis/smoker/smoking/sob,
+    shortness of breath, clinical sign/signs/symptom/symptoms, white count
 """
 
 # Not about this film, or only asked: the mention says nothing.
@@ -140,35 +165,37 @@ SILENT_BRIEFLY: Final = """
 
 # Look like negation and are none.
 NO_CUES: Final = """
-    is/are/was/were/has/have not /been /yet removed/withdrawn/drained,
-    no /significant/interval/definite/appreciable/substantial/acute/gross /interval/significant change/changes
+    is/are/was/were/has/have not /been /yet removed/withdrawn/drained, free
+    flowing/fluid/air/gas/intraperitoneal/to/edge/edges/floating/layering/text/standing/on/under, gone
+    up/down/from/to/back/into/through, cleared for/by, /is/are/has/have not /completely/entirely/fully/quite/yet gone,
+    not gone away, nearly/almost/virtually/mostly/largely/partly/partially gone/cleared, no
+    /significant/interval/definite/appreciable/substantial/acute/gross /interval/significant change/changes
     /in/of/from/since, not /significantly/appreciably/substantially changed, no increase /in, no decrease, not
     only/just/merely/simply/solely/without, not fail/failed to show/demonstrate/reveal, no question that, without /a
-    question/doubt, cannot/not be denied, no further, without change /in, without /significant /interval change /in,
-    no doubt, no /significant/appreciable/definite/interval /interval
+    question/doubt, cannot/not be denied, no further, without change /in, without /significant /interval change /in, no
+    doubt, no /significant/appreciable/definite/interval /interval
     worsening/enlargement/improvement/resolution/clearing/progression/growth/increase/decrease /of/in, has/have not
     /significantly/appreciably enlarged/worsened/progressed/grown,
     incomplete/partial/near/significant/substantial/marked/some/slight/mild/further resolution/clearing /of,
     /is/are/may /be likely/probably/possibly/partly/partially accentuated/exaggerated/magnified, may be
     accentuated/exaggerated/magnified, /has/have
     largely/mostly/partly/partially/substantially/significantly/incompletely resolved/cleared, no progression of,
-    without increase, not optimally, not well, no comparison/comparisons /available, no prior/previous, not
-    available, not included, no other, /is/are/was/were not /clearly/definitely
+    without increase, not optimally, not well, no comparison/comparisons /available, no prior/previous, not available,
+    not included, no other, /is/are/was/were not /clearly/definitely
     seen/identified/present/visualized/noted/evident/appreciated/visible previously/before, /is/are/was/were not
     /clearly/definitely seen/identified/present/visualized/noted/evident/appreciated/visible on/in /the /a /most
     /recent prior/previous/earlier/older/comparison, not previously
     seen/identified/present/visualized/noted/evident/appreciated/visible/described/demonstrated, age indeterminate,
     indeterminate age, of /indeterminate/uncertain/unknown/unclear/questionable
     age/chronicity/etiology/cause/significance, near /complete resolution /of, nearly/almost/virtually
-    /completely/entirely
-    resolved, partial resolution /of, partially resolved, has/have/is not /completely/fully/yet resolved/cleared,
-    not /completely/fully/yet resolved/cleared, not improved/increased/decreased/changed,
+    /completely/entirely resolved, partial resolution /of, partially resolved, has/have/is not /completely/fully/yet
+    resolved/cleared, not /completely/fully/yet resolved/cleared, not improved/increased/decreased/changed,
     fails/failed/failing/failure/yet to clear/resolve/improve/reexpand, failure of resolution/clearing /of,
     hasn/haven/hadn/isn/aren/didn t /completely/fully/yet/significantly
     resolved/cleared/improved/changed/resolve/clear/improve/change, never /completely/fully resolved/cleared,
-    does/do/did not /completely/fully resolve/clear/improve, /have/has all but
-    resolved/cleared, without resolution/clearing, no /evidence /of resolution/clearing of, no
-    cause/explanation/source /for/of /the, none on/at /the left/right, which was/were
+    does/do/did not /completely/fully resolve/clear/improve, /have/has all but resolved/cleared, without
+    resolution/clearing, no /evidence /of resolution/clearing of, no cause/explanation/source /for/of /the, none /on/at
+    /the left/right/r/l, which was/were
 """
 
 STOPS: Final = """
@@ -194,8 +221,11 @@ GOES_ON: Final = """
     unchanged/stable/persists/persist/persisting/remains/remain/redemonstrated/improved/improving/worse/worsened,
     worsening/larger/smaller/increased/decreased/resolving/similar/stays/continues, again seen/noted/identified
     /demonstrated, in place/situ, in /good/stable/satisfactory/unchanged/standard/appropriate/expected/similar position,
-    /its/the/with tip /projects/projecting/terminates/terminating/is in/at/over/overlying/above/near
+    /its/the/with tip /projects/projecting/terminates/terminating/is in/at/over/overlying/above/near, cm
+    above/below/from /the
 """
+# They end what is said of a denied finding: "no pneumothorax seen, effusion noted".
+PARTICIPLES: Final = "seen/identified/noted/visualized/demonstrated/detected/appreciated/observed/evident/visible/found"
 IS_THERE: Final = "is/are/present/appears/appear/has/have/was/were"
 
 # Where a comma follows them, a denial ends: "no interval intubation, large effusion".
@@ -205,8 +235,10 @@ PROCEDURES: Final = """
 """
 
 # Backward where a finding stands right before, else forward.
-ABSENT_ABOUT: Final = "absent"
+ABSENT_ABOUT: Final = "absent/nil/zero"
 ABSENT_SIGNS: Final = "(n)/(-)/(–)/(−)/-ve/–ve/−ve/neg"
+LEADING_MINUS: Final = "(-"  # "- PTX, + effusion"
+LEADING_BULLET: Final = "(-?"  # the same, where it may be a bullet
 DASHES: Final = "-/–/−"
 
 # They end what a denial reaches: "no PTX, + effusion". Behind a finding they say that it is there.
@@ -250,6 +282,9 @@ BEGINNINGS: Final = """
 PERHAPS_BEGINNINGS: Final = (
     *("acute", "large", "confluent", "gross", "obvious"),
     *("frank", "dense", "displaced", "comminuted", "known", "a", "an"),
+    *(str(number) for number in range(2, 10)),
+    *(f"{spine}{number}" for spine, last in (("c", 7), ("t", 12), ("l", 5)) for number in range(1, last + 1)),
+    *(f"{number}th" for number in range(4, 13)),
 )
 
 SEVERITIES: Final = (
@@ -265,8 +300,8 @@ SEVERITIES: Final = (
 )
 
 SIDES: Final = (
-    ("left", "left/lingula/lingular/leftsided/lul/lll"),
-    ("right", "right/rightsided/rml/rll/rul"),
+    ("left", "left/lingula/lingular/leftsided/lul/lll/l/lt"),
+    ("right", "right/rightsided/rml/rll/rul/r/rt"),
     (
         "bilateral",
         """
@@ -278,7 +313,7 @@ SIDES: Final = (
 # They end what a negation before them reaches, and what a cue after them reaches back to.
 AFFIRMS: Final = """
     has/have increased/decreased/improved/worsened/developed/enlarged/progressed, is/are
-    unchanged/stable/increased/decreased/improved/worse/larger/smaller, persists/persist, is/are again
+    unchanged/stable/increased/decreased/improved/worse/larger/smaller, persists/persist, is/are again, yes
 """
 
 SEEN: Final = """
@@ -293,7 +328,7 @@ SUGGESTED_AFTER: Final = """
 """
 
 ASIDES: Final = "\u2014"  # each dash, arrow and the like: words.py
-JOINS: Final = "and/&"
+JOINS: Final = "and/&/plus"
 COMPANY: Final = "with/w"
 LISTS: Final = "or/nor"
 
@@ -303,14 +338,22 @@ CUES: Final = (
     ("uncertain_about", "", UNCERTAIN_ABOUT),
     ("uncertain_before", "", UNCERTAIN_BEFORE),
     ("absent_before", "gone", GONE_BEFORE),
+    ("absent_before", "excluded", EXCLUDED),
     ("absent_before", "answer", ANSWERS),
     ("absent_before", "gone_answer", GONE_ANSWERS),
     ("absent_about", "", ABSENT_ABOUT),
+    ("absent_about", "next", ABSENT_NEXT),
+    ("absent_about", "excluded", "excluded"),
     ("absent_about", "sign", ABSENT_SIGNS),
     ("absent_about", "dash", DASHES),
+    ("absent_about", "leading", LEADING_MINUS),
+    ("absent_about", "nought", "0"),
+    ("uncertain_after", "", LEADING_BULLET),
     ("absent_after", "", ABSENT_AFTER),
     ("absent_after", "evidence", NO_EVIDENCE),
     ("absent_after", "no", "no"),
+    ("absent_after", "neither", NEITHER),
+    ("absent_after", "not", NOT),
     ("absent_after", "gone", GONE_AFTER),
     ("change", "", CHANGES),
     ("uncertain_after", "denied", NOT_CALLED),
@@ -329,6 +372,8 @@ CUES: Final = (
     ("goes_on", "seen", IS_THERE),
     ("goes_on", "sign", POSITIVE),
     ("procedure", "", PROCEDURES),
+    ("participle", "", PARTICIPLES),
+    ("complaint", "", COMPLAINTS),
     ("colon", "", ":"),
     ("restart", "", RESTARTS),
     ("restart", "the", RESTARTS_OF_ALL),

@@ -216,7 +216,7 @@ PREDICATES: Final = (
         "enlarged",
         """
             enlarged/enlargement/enlarging/increase, has/have/is/are increased/enlarged,
-            large/wide/widened/widening/cardiomegalic/increased/globular/dilated/bigger, /slightly/mildly above /the
+            large/wide/widened/widening/cardiomegalic/increased/globular/dilated/bigger/big, /slightly/mildly above /the
             /upper /limit/limits /of normal /limits/size/range, greater than normal
         """,
     ),

@@ -54,7 +54,12 @@ _SAYINGS: Final = frozenset(_SAYING_WORDS.split())
 _HEADS: Final = frozenset({*_DENIALS, *_OPENINGS, "there"})
 _ADJECTIVES: Final = frozenset({"severity", "restart", "begins", "perhaps_begins", "restriction", "uncertain_after"})
 _ENDINGS_OF_ADJECTIVES: Final = ("ive", "ic", "ous", "ary", "ed", "al", "ating")
-_COMPOUNDS: Final = frozenset({("mass", "lesion"), ("mass", "lesions"), ("fluid", "collection")})
+_COMPOUNDS: Final = frozenset(
+    {
+        *(("mass", "lesion"), ("mass", "lesions"), ("fluid", "collection")),
+        *((before, word) for before in ("spine", "compression") for word in ("fracture", "fractures")),
+    }
+)
 _WIDTH_OF_PROSE: Final = 40  # characters of a line; shorter ones are wrapped by nobody
 
 

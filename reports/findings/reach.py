@@ -10,14 +10,15 @@ from reports.findings.said import Said, Weight
 _A_PAIR: Final = 2
 
 
-def reached(row: Sequence[Said]) -> Iterator[tuple[Said, bool]]:
+def reached(row: Sequence[Said], *, listed: bool) -> Iterator[tuple[Said, bool]]:
     """The mentions that a cue behind the last of `row` speaks of, from there on, and whether it surely does.
 
-    A row that ends with "or" is one list. Else a comma parts what has words of its own, such as "small left", or
-    devices, from what follows; a bare pair, and what a "with" joins, may be meant or not.
+    A row that ends with "or" is one list, also where the word behind the "or" is not known (`listed`), but for the
+    "large" that it begins with: "large effusion, edema or pneumothorax not seen" leaves the effusion open. Else a comma
+    parts what has words of its own, such as "small left", or devices, from what follows; a bare pair, and what a "with"
+    joins, may be meant or not.
     """
     surely, anded = True, False
-    listed = False
     following: Said | None = None
     for this in reversed(row):
         listed = listed or (following is not None and "or" in following.parted)
@@ -25,6 +26,7 @@ def reached(row: Sequence[Said]) -> Iterator[tuple[Said, bool]]:
             return
         if listed and following is not None and following.parted[-1:] == (",",):
             surely = surely and this.weight is not Weight.STATED  # "bilateral pneumonia, effusion or edema absent"
+            surely = surely and not (this.weight and this is row[0])
         if not listed and following is not None and following.parted:
             if "with" in following.parted:
                 surely = False

@@ -13,32 +13,38 @@ from reports.findings.clauses import (
     answers,
     begins_a_statement,
     begins_with_resolved,
+    counts_a_finding,
+    denies_a_size,
     ends_a_clause,
-    ends_with_a_device,
+    follows_a_subject,
     goes_on_as_a_list,
     is_asserted,
     is_of_the_other_side,
+    is_of_the_patient,
     leads,
+    leads_to_a_bare_finding,
     leads_to_a_finding,
     leads_to_a_predicate,
-    names_a_side,
-    names_an_exception,
     names_only,
-    opens_a_clause,
     repeats,
+    runs_on,
     says_of_a_side,
 )
+from reports.findings.ends import end_a_denial, runs_into_another
 from reports.findings.labels import State
 from reports.findings.phrases import Item
-from reports.findings.said import Said
+from reports.findings.said import Said, Weight
 from reports.findings.scope import Scope
+from reports.findings.shapes import predicate, subject
 
 Step: TypeAlias = Callable[[Scope, Item], None]
 
 _ANSWERS: Final = frozenset({"absent_before", "uncertain_before", "absent_after"})
 _ANSWERED: Final = frozenset({"answer", "gone_answer"})
 _BEGINS: Final = frozenset({"begins", "perhaps_begins"})
-_MARKS: Final = frozenset({"restriction", "goes_on", "procedure"}) | _BEGINS  # they only qualify other phrases
+_ADJECTIVES: Final = frozenset({"restart", "side", "severity"})
+# They only qualify other phrases.
+_MARKS: Final = frozenset({*_BEGINS, "restriction", "goes_on", "procedure", "participle", "complaint"})
 _STEPS: Final[MappingProxyType[str, Step]] = MappingProxyType(
     {
         "finding": Scope.finding,
@@ -63,15 +69,26 @@ _STEPS: Final[MappingProxyType[str, Step]] = MappingProxyType(
         "restart": Scope.restart,
         "side": Scope.restart,
         "severity": Scope.severity,
-        "subject": Scope.subject,
-        "predicate": Scope.predicated,
+        "subject": subject,
+        "predicate": predicate,
     }
 )
 _BEHIND: Final[MappingProxyType[str, Step]] = MappingProxyType(
-    {"no": Scope.absent_before, "perhaps": Scope.uncertain_before, "sign": Scope.signed, "dash": Scope.signed}
+    {
+        "no": Scope.absent_before,
+        "not": Scope.uncertain_before,
+        "perhaps": Scope.uncertain_before,
+        "sign": Scope.signed,
+        "dash": Scope.signed,
+    }
 )
 _BEHIND_A_DASH: Final[MappingProxyType[State, Step]] = MappingProxyType(
     {State.ABSENT: Scope.list_behind_a_dash, State.UNCERTAIN: Scope.doubt_behind_a_dash}
+)
+_IN_FRONT: Final = frozenset({"leading", "nought"})
+_ALSO_FORWARD: Final = frozenset({"no", "not", "perhaps"})
+_LED: Final[MappingProxyType[bool | None, Step]] = MappingProxyType(
+    {True: Scope.deny_up_to_a_comma, False: Scope.uncertain_after}
 )
 _LEFT: Final[MappingProxyType[State, Step]] = MappingProxyType(
     {State.PRESENT: Scope.affirm, State.UNCERTAIN: Scope.uncertain_before}
@@ -93,7 +110,9 @@ def read(found: list[Item], length: int) -> list[Said]:
         number += 1
         _look_around(scope, items, number)
         if item.kind in {"join", "stop"}:
-            _end(scope, found, place)
+            end_a_denial(scope, found, place, length)
+        elif item.kind in _ADJECTIVES and runs_into_another(scope, found, place):
+            scope.doubt()
         step = _step(scope, found, place, length)
         if step is not None:
             step(scope, item)
@@ -106,37 +125,56 @@ def _mark(scope: Scope, found: list[Item], place: int, length: int) -> None:
         scope.restrict(item)
     elif item.kind in _BEGINS:
         scope.begin(item)
-    elif item.kind == "goes_on" and ends_a_clause(found, place, length):
+    elif item.kind == "goes_on" and (ends_a_clause(found, place, length) or runs_on(found, place)):
         scope.go_on(item)
 
 
 def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
-    """ "Pneumonia, no" and "pneumothorax on the left (-)" deny what stands before, "COVID neg" nothing."""
     item = found[place]
     if scope.said and scope.colon_at == item.first - 1 and item.kind in _ANSWERS:
         step = _behind_a_colon(scope, found, place, length)
     else:
         step = _left_open(scope, found, place, length)
-    if step is not None:
+    if step is not None or _is_idle(found, place):
         return step
-    if _is_idle(found, place):
-        return None
+    if item.value in _IN_FRONT:
+        return _in_front(scope, found, place)
     if item.kind == "absent_after" and not scope.said and is_of_the_other_side(found, place):
         return Scope.uncertain_after
     if item.value in _BEHIND and item.kind != "affirm" and ends_a_clause(found, place, length):
-        if len(scope.said) > scope.floor:
-            return _BEHIND[item.value]
-        if item.value not in {"no", "perhaps"}:
-            return None
+        return _behind(scope, item)
     return _STEPS.get(item.kind)
+
+
+def _in_front(scope: Scope, found: list[Item], place: int) -> Step | None:
+    """ "- PTX, + effusion" and "0 nodules"; "- small effusion" may as well stand behind a bullet."""
+    item = found[place]
+    if item.value == "leading":
+        return _LED.get(leads_to_a_bare_finding(found, place))
+    begins = item.first in {0, scope.joined + 1}
+    return Scope.deny_up_to_a_comma if begins and counts_a_finding(found, place) else None
+
+
+def _behind(scope: Scope, item: Item) -> Step | None:
+    """ "Pneumonia, no" and "pneumothorax on the left (-)" deny what stands before, "COVID neg" nothing."""
+    if scope.said and scope.said[-1].cues == [(item.first, item.last)]:
+        return None  # turned already, by the same phrase
+    if len(scope.said) > scope.floor:
+        return _BEHIND[item.value]
+    return _STEPS.get(item.kind) if item.value in _ALSO_FORWARD else None
 
 
 def _left_open(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
     """A dash that parts what is denied, and an answer that is of one side only."""
     item = found[place]
-    if item.kind == "aside" and _lists(scope):
+    if item.kind == "aside" and _lists(scope) and not follows_a_subject(found, place):
         left = names_only(found, place, length)
         return None if left is None else _BEHIND_A_DASH[left]
+    if item.kind == "absent_before" and item.value == "gone":
+        if begins_with_resolved(found, place):
+            return _between(scope, found, place)
+        only = len(scope.said) == scope.floor + 1
+        return Scope.affirm if only and says_of_a_side(found, place) is State.PRESENT else None
     left = says_of_a_side(found, place) if item.value in _ANSWERED else None
     return None if left is None else _LEFT[left]
 
@@ -155,6 +193,9 @@ def _behind_a_colon(scope: Scope, found: list[Item], place: int, length: int) ->
         return Scope.affirm
     if found[place].kind != "absent_after":
         return None
+    bare = scope.said[-1].weight is Weight.BARE
+    if denies_a_size(found, place, length) or (bare and is_of_the_patient(found, place)):
+        return Scope.uncertain_before
     if answers(found, place, length):
         return Scope.absent_before
     if repeats(found, place, scope.said[-1].concept):
@@ -171,6 +212,14 @@ def _is_idle(found: list[Item], place: int) -> bool:
     return item.kind == "absent_before" and item.value == "gone" and begins_with_resolved(found, place)
 
 
+def _between(scope: Scope, found: list[Item], place: int) -> Step | None:
+    """A "resolved" before a finding speaks of it, but for "effusion resolved pneumothorax persists"."""
+    if len(scope.said) == scope.floor or scope.said[-1].last + 1 < found[place].first:
+        return None
+    behind = runs_on(found, place)
+    return None if behind is False else Scope.absent_before if behind else Scope.turn_between
+
+
 def _look_around(scope: Scope, items: list[Item], number: int) -> None:
     item = items[number]
     if item.kind == "predicate":
@@ -183,20 +232,3 @@ def _look_around(scope: Scope, items: list[Item], number: int) -> None:
         scope.leads = leads_to_a_finding(items, number)
     elif item.kind == "either":
         scope.asserted = item.value == "or" and is_asserted(items, number)
-
-
-def _end(scope: Scope, found: list[Item], place: int) -> None:
-    """End a negation where a comma, an "and" or an "except" takes back what it says."""
-    item, force = found[place], scope.force
-    if force is None or force.state is not State.ABSENT:
-        return
-    if item.value == "except":
-        if scope.said and not names_an_exception(found, place):
-            scope.leave_open(item)
-    elif item.kind == "join":
-        several = item.value != "," or sum(said.cues[:1] == [force.cue] for said in scope.said[-2:]) != 1
-        device = scope.lists_until < item.first and ends_with_a_device(found, place)
-        if device or opens_a_clause(found, place, listed=several):
-            scope.force = None
-        elif scope.said and item.value == "," and names_a_side(found, place):
-            scope.leave_open(item)

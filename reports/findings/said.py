@@ -51,6 +51,8 @@ class Force:
     once: bool = False  # it reaches the next finding only
     listed: bool = False  # behind a comma or an "and" it reaches only the rest of a list that ends with "or"
     negates: bool = False  # a normal heart is not normal
+    doubted: bool = False  # it denied what was named before, and may have ended
+    word: str = ""  # the "not" and "neither" that other cues look at
     gone: bool = False  # it was there, of whatever size
     brief: bool = False  # up to a comma or a "with"
     restricted: Tokens | None = None  # the "new" of "no new effusion or nodule"

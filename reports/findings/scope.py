@@ -7,7 +7,6 @@ One pass over the phrases of a sentence, linear in their number.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Final
 
 from reports.findings.labels import State
@@ -15,10 +14,6 @@ from reports.findings.phrases import Item
 from reports.findings.reach import reached
 from reports.findings.said import Force, Said, Tokens, Weight
 
-_CONCEPTS: Final = MappingProxyType(
-    {"heart": ("cardiomegaly",), "mediastinum": ("mediastinum",), "both": ("cardiomegaly", "mediastinum")}
-)
-_REACH_OF_A_PREDICATE: Final = 12  # tokens between "heart" and "enlarged"
 _AFTER_A_JOIN: Final = 2  # tokens: "and the left"
 _OPEN: Final = frozenset({State.PRESENT, State.UNCERTAIN})
 _IMPLIED: Final = frozenset({"infection"})  # what the words make likely and do not say
@@ -29,6 +24,10 @@ _REACH_OF_A_RESTRICTION: Final = 4  # tokens: "no large right sided pneumothorax
 _REACH_BEHIND: Final = 2
 _OF_ANY_SIZE: Final = frozenset({"pneumothorax", "hydropneumothorax"})  # a small one matters as well
 _GONE: Final = frozenset({"gone", "gone_answer"})
+_REACH_OF_ABSENT: Final = 2
+_NEXT: Final = frozenset({"next", "excluded"})
+_SIGNS: Final = frozenset({*_NEXT, "sign", "dash"})
+_BACKWARD: Final = frozenset({"dash", "next"})
 _SAID: Final = frozenset({"minimal", "mild", "moderate"})
 
 
@@ -96,7 +95,7 @@ class Scope:
             cues = [self.force.cue]
         said = Said(concept, state, words, cues, weak=self.force is not None and self.force.once)
         said.restricted = self._restricts(said)
-        self._place(said)
+        self.place(said)
         if said.restricted is not None and state is State.ABSENT and self.force is not None and not self.force.gone:
             said.state = State.UNCERTAIN
             said.cues = [*cues, said.restricted]
@@ -104,7 +103,7 @@ class Scope:
         self.restriction = None
         self.moved = True
 
-    def _place(self, said: Said) -> None:
+    def place(self, said: Said) -> None:
         said.parted, said.weight = tuple(self.between), max(said.weight, self.weight)
         self.between.clear()
         self.weight = Weight.BARE
@@ -132,9 +131,22 @@ class Scope:
             said.state = State.UNCERTAIN
             said.cues = [*said.cues, (item.first, item.last)]
 
+    def leave_all_open(self, item: Item) -> None:
+        """ "Neither pneumonia nor edema can be excluded"."""
+        for said in self.said[self.floor :]:
+            if said.state is State.ABSENT:
+                said.state = State.UNCERTAIN
+                said.cues = [*said.cues, (item.first, item.last)]
+        self.floor = len(self.said)
+        self.force = None
+
     # --- cues
 
     def absent_after(self, item: Item) -> None:
+        if not self.said or self.said[-1].cues != [(item.first, item.last)]:  # "pneumonia ruled out", turned already
+            self.deny(item)
+
+    def deny(self, item: Item) -> None:
         if self.force is None or not self.force.listed or self.force.cue != (item.first, item.last):
             if self._is_denied() and not self.moved and item.value == "gone":
                 self.force = None  # "no removal of", "without clearing of"
@@ -143,6 +155,7 @@ class Scope:
                 if self.force is not None:
                     self.force.negates = True
                     self.force.gone = item.value == "gone"
+                    self.force.word = item.value
 
     def change(self, item: Item) -> None:  # noqa: ARG002
         if self._is_denied() and not self.moved:
@@ -150,10 +163,14 @@ class Scope:
 
     def absent_about(self, item: Item) -> None:
         """ "Effusion absent" and "absent effusion", "effusion (-)" and "(-) effusion"."""
-        near = len(self.said) > self.floor and self.joined < self.said[-1].last < item.first <= self.said[-1].last + 2
-        is_sign = item.value in {"sign", "dash"}
+        reach = 1 if item.value in _NEXT else _REACH_OF_ABSENT
+        last = self.said[-1].last if len(self.said) > self.floor else self.joined
+        near = self.joined < last < item.first <= last + reach
+        is_sign = item.value in _SIGNS
         if not near or (is_sign and self.force is not None and self.said[-1].cues == [self.force.cue]):
-            if item.value != "dash":  # "IMPRESSION - pneumonia" denies nothing
+            if item.value == "excluded":  # "pneumonia must be excluded"
+                self.uncertain_before(item)
+            elif item.value not in _BACKWARD:  # "IMPRESSION - pneumonia" denies nothing
                 self.absent_after(item)
         elif is_sign:
             self.signed(item)
@@ -182,7 +199,7 @@ class Scope:
             self.force.negates = item.value == "denied"
 
     def suggested_after(self, item: Item) -> None:
-        if not self._is_denied():
+        if not self._is_denied() or self.comma == item.first - 1:  # "no consolidation, suggesting edema"
             self._reach(State.UNCERTAIN, item)
 
     def _is_denied(self) -> bool:
@@ -193,11 +210,20 @@ class Scope:
         if self.force is not None:
             self.force.brief = item.value == "brief"
 
+    def deny_up_to_a_comma(self, item: Item) -> None:
+        """ "- PTX, effusion +"."""
+        self._reach(State.ABSENT, item)
+        if self.force is not None:
+            self.force.brief = True
+
     def _reach(self, state: State | None, item: Item, *, once: bool = False) -> None:
         self.force = Force(state, (item.first, item.last), once)
         self.moved = False
 
     def absent_before(self, item: Item) -> None:
+        if item.value == "excluded" and self.force is not None and self.force.word == "neither":
+            self.leave_all_open(item)
+            return
         first = self.floor
         self._turn(State.ABSENT, item)
         for said in self.said[first:]:
@@ -214,7 +240,7 @@ class Scope:
             self.uncertain_before(item)
 
     def _turn(self, state: State, item: Item) -> None:
-        for said, surely in reached(self.said[self.floor :]):
+        for said, surely in reached(self.said[self.floor :], listed="or" in self.between):
             if said.state in _OPEN and (said.weak or not said.cues):
                 said.state = state if surely else State.UNCERTAIN
                 said.cues[:] = [(item.first, item.last)]
@@ -243,6 +269,19 @@ class Scope:
         """ "Pneumothorax unchanged, effusion no longer seen": the second clause denies its own finding only."""
         if self.said and item.first - (self.aside_at == item.first - 1) == self.said[-1].last + 1:
             self.floor = len(self.said)
+            if len(self.said) > 1 and not self.said[-1].parted and self.said[-1].cues[:1] == self.said[-2].cues[:1]:
+                self.leave_open(item)  # "no pneumothorax effusion unchanged"
+
+    def turn_between(self, item: Item) -> None:
+        """ "Small effusion resolved pneumothorax": of which of the two?"""
+        self.uncertain_before(item)
+        self._reach(State.UNCERTAIN, item, once=True)
+
+    def denies_here(self, item: Item) -> bool:
+        """Does a denial reach what stands right before `item`, and no list with "or" go on behind it?"""
+        if not self._is_denied() or self.force is None or self.force.listed or self.lists_until > item.first:
+            return False
+        return bool(self.said) and self.said[-1].cues[:1] == [self.force.cue]
 
     # --- clauses
 
@@ -262,7 +301,7 @@ class Scope:
     def deny_both(self, item: Item) -> None:
         """ "Pneumothorax: no evidence of pneumothorax"."""
         self.absent_before(item)
-        self.absent_after(item)
+        self.deny(item)
 
     def aside(self, item: Item) -> None:
         """A dash ends what a denial reaches; behind it "none" or "not seen" may still speak of what stands before."""
@@ -281,8 +320,12 @@ class Scope:
 
     def doubt_behind_a_dash(self, item: Item) -> None:
         self.aside_at = item.last
+        self.doubt()
+
+    def doubt(self) -> None:
+        """What follows may be denied, or begin a statement of its own."""
         if self.force is not None:
-            self.force = Force(State.UNCERTAIN, self.force.cue)
+            self.force = Force(State.UNCERTAIN, self.force.cue, doubted=True)
 
     def list_on(self, item: Item) -> None:
         self.listed = item.last
@@ -311,10 +354,10 @@ class Scope:
                 self.said[-1].weight = max(self.said[-1].weight, Weight.STATED)  # "effusion on the left", "is small"
         opens = (
             item.first - _AFTER_A_JOIN <= self.joined and self.lists_until < item.first and self.listed < self.joined
-        )
+        ) and not (self.said and self.joined < self.said[-1].last < item.first)
         if opens and self.force is not None and self.force.cue[1] < self.joined:
             first, last = self.force.cue
-            if self._is_denied() or first == last:
+            if self._is_denied() or self.force.doubted or first == last:
                 self.force = None
 
     def begin(self, item: Item) -> None:
@@ -327,64 +370,12 @@ class Scope:
         if self.company or not self.named or listed or item.first > self.joined + _AFTER_A_JOIN + 1:
             self.force.adjectives |= {item.value}
         elif item.kind == "begins":
-            if self._is_denied() or self.force.cue[0] == self.force.cue[1]:
+            if self._is_denied() or self.force.doubted or self.force.cue[0] == self.force.cue[1]:
                 self.force = None
         elif self._is_denied() and item.value not in self.force.adjectives:
-            self.force = Force(State.UNCERTAIN, self.force.cue)
+            self.doubt()
 
     def severity(self, item: Item) -> None:
         if item.value in _SAID:
             self.restart(item)
         self.weight = max(self.weight, Weight.SIZED)
-
-    # --- the heart and the mediastinum
-
-    def subject(self, item: Item) -> None:
-        if item.value == "elsewhere":
-            if self.predicate is not None and self.predicate[0].value != "normal":
-                self.predicate = None
-            self.subjects.append(item)
-            return
-        if self.joined >= 0 and self.lists_until < item.first and self.moved:
-            self.force = None
-        if self.predicate is not None:
-            self._describe(item, *self.predicate)
-            if self.predicate[0].value != "normal":
-                self.predicate = None
-            return
-        self.subjects.append(item)
-
-    def predicated(self, item: Item) -> None:
-        if self.leads:
-            if item.value == "enlarged":
-                self.restart(item)  # "no effusion, enlarged heart"
-            self.predicate = (item, self.force)
-            return
-        near = [one for one in self.subjects if item.first - one.last <= _REACH_OF_A_PREDICATE]
-        self.subjects.clear()
-        for one in near:
-            self._describe(one, item, self.force)
-        self.predicate = None if near else (item, self.force)
-        if not near and item.value == "normal" and self._follows_a_colon(item):
-            self.floor = len(self.said) - 1
-            self.absent_before(item)
-
-    def _follows_a_colon(self, item: Item) -> bool:
-        """ "Pneumothorax: unremarkable"."""
-        return bool(self.said) and self.said[-1].last + 1 == self.colon_at == item.first - 1
-
-    def _describe(self, subject: Item, predicate: Item, force: Force | None) -> None:
-        spans = sorted([(subject.first, subject.last), (predicate.first, predicate.last)])
-        for concept in _CONCEPTS.get(subject.value, ()):
-            if predicate.value == "enlarged":
-                state = State.PRESENT if force is None else force.state
-                self._describes(Said(concept, state, spans, [] if force is None else [force.cue]), predicate, subject)
-            else:
-                denied = force is not None and force.negates and 0 < predicate.first - force.cue[1] <= 2
-                state = State.ABSENT if predicate.value == "normal" and not denied else State.UNCERTAIN
-                self._describes(Said(concept, state, spans, [(predicate.first, predicate.last)]), predicate, subject)
-
-    def _describes(self, said: Said, predicate: Item, subject: Item) -> None:
-        said.weight = Weight.WHOLE if subject.last < predicate.first else Weight.STATED
-        self._place(said)
-        self.said.append(said)

@@ -21,7 +21,9 @@ _WORD: Final = re.compile(
     r"\(?\u00b1\)?|\(\+/[-\u2013\u2212]\)|\+/[-\u2013\u2212]|[^\W_]+|[,;:?&]|\([-+\u2013\u2212n]\)|[-+\u2013\u2212]ve\b"
     r"|(?<=[\s\w])[-\u2013\u2212](?=\s*(?:[,;.)]|$))"
     r"|(?<=\s)[-\u2013\u2212](?=[ \t]*\r?\n[^\n]*[-+\u2013\u2212][ \t]*(?:\r?\n|$))|(?<!\d)\+"
-    r"|(?<=[ \t])[-\u2013]{1,3}(?=[ \t]+\w)|(?<=\w)--(?=\w)|(?<=[ \t])/(?=[ \t])|(?<=\s)\|(?=\s)|\u2014+|[\u2192\u21d2]"
+    r"|(?<![^\s,;:])[-\u2013\u2212](?=[a-z])|(?<![^\n,;:])[-\u2013\u2212](?=[ \t]{0,12}[a-z])"
+    r"|(?<=[ \t])[-\u2013\u2212]{1,3}(?=[ \t]+\w)|(?<=\w)--(?=\w)|(?<=[ \t])/(?=[ \t])|(?<=\s)(?:\||//)(?=\s)"
+    r"|\u2014+|[\u2192\u21d2]"
     rf"|\((?![^()]{{0,80}}\b(?:{_PAST})\b)(?=\w+[\s-]+\w)"
 )
 _DASH: Final = "\u2014"
@@ -29,8 +31,10 @@ _DASHES: Final = frozenset(
     {
         *("-" * n for n in (1, 2, 3)),
         *("\u2013" * n for n in (1, 2, 3)),
+        *("\u2212" * n for n in (1, 2, 3)),
         *("\u2014" * n for n in (1, 2, 3)),
         "|",
+        "//",
         "\u2192",
         "\u21d2",
     }
@@ -39,9 +43,21 @@ _ANSWERS: Final = frozenset({"no", "yes"})
 _GOES_ON: Final = re.compile(r"[ \t]*\w")
 _RARE: Final = frozenset({*_DASHES, "(", "?"})
 _ENDS: Final = frozenset({*_DASHES, ",", ";", "("})
+# A minus in front of what it denies, and one that may be the bullet of a line: tokens that no text holds.
+_LEADING: Final = "(-"
+_PERHAPS_LEADING: Final = "(-?"
+_SIGNED: Final = frozenset({_LEADING, _PERHAPS_LEADING})
+_MINUS: Final = frozenset("-\u2013\u2212")
+_ENDING: Final = frozenset({*_MINUS, "+"})
+_WINDOW: Final = 400  # characters around a bullet in which a line with a plus makes it a minus
+_PLUS_LINE: Final = re.compile(r"(?:\A|[\n.;:])[ \t]{0,12}\+[ \t]{0,12}[a-z]")
+_BULLET_LINE: Final = re.compile(r"\s*?\n[ \t]*[-\u2013\u2212]")
+_BULLETED: Final = re.compile(r"[ \t]*[-\u2013\u2212]")
 _NOUGHT: Final = frozenset({"n", "0"})
 _ENDED: Final = re.compile(r"[ \t]*(?:[,;)\r\n]|\.(?!\d)|$)")
 _PARTS: Final = frozenset({",", ";", "and", "&"})
+_COMMAS: Final = frozenset({",", ";"})
+_OPENERS: Final = frozenset({*_COMMAS, ":"})
 _BREAK: Final = re.compile(r"-(?:[ \t]*\r?\n[ \t]*)?")
 _LENGTH_OF_A_STEM: Final = 6  # letters that tell the stems apart
 _LENGTH_OF_A_SINGULAR: Final = 4
@@ -119,6 +135,7 @@ def words_of(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> tupl
     words = [vocabulary.spelled(token[0]) for token in tokens]
     if not _RARE.isdisjoint(words):
         _part(lowered, words, spans)
+        _lead(lowered, words, spans)
     if lowered.find(":", start, end) >= 0:
         _answer(lowered, words, spans, end)
     if any(lowered.find(sign, start, end) >= 0 for sign in _OPEN):
@@ -126,8 +143,10 @@ def words_of(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> tupl
             "?" if word.strip("(").startswith(_OPEN) and not before.isdigit() else word  # "3 +/- 1 cm" is a length
             for before, word in zip(("", *words), words, strict=False)
         ]
+    if words[-1:] == ["yes"] and _OPENERS.isdisjoint(words):
+        words = ["(n)" if place and word == "no" else word for place, word in enumerate(words)]  # "PTX no effusion yes"
     if lowered.find("+", start, end) >= 0:
-        _add(words, spans)
+        _add(lowered, words, spans)
     if lowered.find("-", start, end) >= 0:
         _join(lowered, words, spans, vocabulary)
     return words, spans
@@ -156,10 +175,67 @@ def _answer(lowered: str, words: list[str], spans: list[Span], end: int) -> None
             words[place] = "(n)"
 
 
-def _add(words: list[str], spans: list[Span]) -> None:
+def _lead(lowered: str, words: list[str], spans: list[Span]) -> None:
+    """ "- PTX, + effusion": a minus that begins a statement is a sign, unless it is the bullet of a line.
+
+    Behind a comma it is one. Elsewhere another sign has to lead, here or in a line near.
+    """
+    minus = [place for place, span in enumerate(spans) if lowered[span[0] : span[1]] in _MINUS]
+    _trail(words, minus)
+    leading = {place for place in minus if _begins(lowered, words, spans, place)}
+    signs = {place for place in leading if place and words[place - 1] in _COMMAS}
+    comma = next((place for place, word in enumerate(words) if word in _COMMAS), len(words))
+    if comma > 1 and words[comma - 1] in _ENDING:
+        leading.discard(0)  # "- effusion +" behind a bullet
+    plus = any(
+        word == "+" and (_begins(lowered, words, spans, place) or behind in _COMMAS)
+        for place, (word, behind) in enumerate(zip(words, (*words[1:], ","), strict=True))
+    )
+    start = spans[0][0]
+    near = 0 in leading and _PLUS_LINE.search(lowered, max(0, start - _WINDOW), start + _WINDOW) is not None
+    if plus or signs or near:
+        signs = leading
+    for place in signs:
+        words[place] = _LEADING
+    if 0 in signs and not near and _stands_among_bullets(lowered, spans):
+        words[0] = _PERHAPS_LEADING
+    kept = [place for place in range(len(words)) if place not in leading - signs]
+    words[:], spans[:] = [words[place] for place in kept], [spans[place] for place in kept]
+
+
+def _trail(words: list[str], minus: Sequence[int]) -> None:
+    """ "PTX - effusion +": where a sign ends a sentence without commas, each stands behind what it is of."""
+    if words[-1] in _ENDING and _COMMAS.isdisjoint(words):
+        for place in minus:
+            words[place] = "-"
+
+
+def _begins(lowered: str, words: Sequence[str], spans: Sequence[Span], place: int) -> bool:
+    """Does this sign begin the sentence, a line or what a comma parts, or stand right before a word: " +effusion"?"""
+    first, last = spans[place]
+    behind = lowered[last : last + 1]
+    if place == 0 or words[place - 1] in _OPENERS or lowered.find("\n", spans[place - 1][1], first) >= 0:
+        return behind.isalpha() or behind.isspace()
+    return behind.isalpha() and lowered[first - 1].isspace()
+
+
+def _stands_among_bullets(lowered: str, spans: Sequence[Span]) -> bool:
+    """Does the line before or the one behind begin with a minus as well?"""
+    line = lowered.rfind("\n", 0, spans[0][0])
+    before = lowered.rfind("\n", 0, max(line, 0)) + 1
+    return (line >= 0 and _BULLETED.match(lowered, before) is not None) or (
+        _BULLET_LINE.match(lowered, spans[-1][1]) is not None
+    )
+
+
+def _add(lowered: str, words: list[str], spans: list[Span]) -> None:
     """Leave out each plus that neither begins nor ends a statement: it is an "and"."""
-    around = zip((",", *words), words, (*words[1:], ","), strict=False)
-    kept = [word != "+" or before in _PARTS or after in _PARTS for before, word, after in around]
+    signed = not _SIGNED.isdisjoint(words)
+    around = enumerate(zip((",", *words), words, (*words[1:], ","), strict=False))
+    kept = [
+        word != "+" or before in _PARTS or after in _PARTS or (signed and _begins(lowered, words, spans, place))
+        for place, (before, word, after) in around
+    ]
     words[:] = [word for word, keep in zip(words, kept, strict=True) if keep]
     spans[:] = [span for span, keep in zip(spans, kept, strict=True) if keep]
 

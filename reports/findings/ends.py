@@ -1,0 +1,125 @@
+"""Where a denial ends, and where it may: at a comma, an "and", an "except", or an adjective of the next finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from reports.findings.clauses import (
+    MODIFIES,
+    NAMES,
+    QUALITIES,
+    REACH_OF_A_CLAUSE,
+    REACH_OF_A_VERB,
+    ends_with_a_device,
+    leads_to_a_bare_finding,
+    names_a_side,
+    names_an_exception,
+    opens_a_clause,
+)
+from reports.findings.labels import State
+from reports.findings.phrases import Item
+from reports.findings.scope import Scope
+
+_REACH_OF_A_PLACE: Final = 4  # tokens: "effusion at the left base"
+_REACH_OF_AN_ADJECTIVE: Final = 3  # tokens: "left lower lobe effusion"
+
+
+def end_a_denial(scope: Scope, found: list[Item], place: int, length: int) -> None:
+    """End a negation where a comma, an "and" or an "except" takes back what it says."""
+    item, force = found[place], scope.force
+    if force is None or force.state is not State.ABSENT:
+        return
+    if item.value == "except":
+        if scope.said and not names_an_exception(found, place):
+            scope.leave_open(item)
+    elif item.kind == "join":
+        several = item.value != "," or sum(said.cues[:1] == [force.cue] for said in scope.said[-2:]) != 1
+        over = scope.denies_here(item) and force.cue[1] < scope.listed
+        device = scope.lists_until < item.first and ends_with_a_device(found, place)
+        if opens_a_clause(found, place, length, listed=several and not over):
+            scope.force = None
+        elif device:
+            _leave_the_device(scope, found, place)
+        elif scope.said and item.value == "," and names_a_side(found, place):
+            scope.leave_open(item)
+        elif scope.denies_here(item):
+            _part(scope, found, place, over=over)
+
+
+def _leave_the_device(scope: Scope, found: list[Item], place: int) -> None:
+    """ "No chest tube, small pneumothorax" has one; "no chest tube, pneumothorax" may."""
+    bare = leads_to_a_bare_finding(found, place) and not _names_a_place(found, place)
+    if bare and not _is_followed_by_a_participle(found, place):
+        scope.doubt()
+    else:
+        scope.force = None
+
+
+def _part(scope: Scope, found: list[Item], place: int, *, over: bool) -> None:
+    """What leaves open whether the next finding is denied. over: an "or" before has ended the list."""
+    whole = _follows_a_participle(found, place)
+    if whole and _is_followed_by_a_participle(found, place):
+        scope.force = None
+        return
+    comma = found[place].value == ","
+    last = scope.said[-1]
+    contrast = scope.force is not None and scope.force.word == "not" and scope.force.cue[1] + 1 == last.first
+    device = last.concept != "device" and _names_a_device(found, place)
+    if _names_a_place(found, place) or (comma and (whole or over or contrast or device)):
+        scope.doubt()
+
+
+def runs_into_another(scope: Scope, found: list[Item], place: int) -> bool:
+    """Does an adjective right behind a denied finding belong to the next: "no pneumothorax small effusion"?"""
+    item = found[place]
+    return scope.denies_here(item) and scope.said[-1].last + 1 == item.first and _runs_into_a_finding(found, place)
+
+
+def _names_a_place(items: Sequence[Item], number: int) -> bool:
+    """Does a finding with a side behind it follow this comma or "and": "no effusion, consolidation in the RLL"?"""
+    finding: Item | None = None
+    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
+        if following.kind == "finding" and finding is None:
+            finding = following
+        elif following.kind == "side" and finding is not None:
+            return following.first - finding.last <= _REACH_OF_A_PLACE
+        elif following.kind not in MODIFIES:
+            return False
+    return False
+
+
+def _names_a_device(items: Sequence[Item], number: int) -> bool:
+    """Is a device the next that is named?"""
+    return next((one.value for one in items[number + 1 : number + 4] if one.kind in NAMES), "") == "device"
+
+
+def _follows_a_participle(items: Sequence[Item], number: int) -> bool:
+    """Is the statement before this comma or "and" whole: "no pneumothorax seen, effusion noted"?"""
+    first = items[number].first
+    return any(one.kind == "participle" and one.last + 1 == first for one in items[max(0, number - 2) : number])
+
+
+def _is_followed_by_a_participle(items: Sequence[Item], number: int) -> bool:
+    """Is "seen" said of the next finding as well?"""
+    finding: Item | None = None
+    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
+        if following.kind == "finding" and finding is None:
+            finding = following
+        elif following.kind == "participle":
+            return finding is not None and following.first - finding.last <= REACH_OF_A_VERB
+        elif following.kind not in MODIFIES:
+            return False
+    return False
+
+
+def _runs_into_a_finding(items: Sequence[Item], number: int) -> bool:
+    """Does this adjective belong to a finding behind it, without a comma before: "no pneumothorax small effusion"?"""
+    last = items[number].last
+    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
+        if following.kind == "finding":
+            return following.first - last <= _REACH_OF_AN_ADJECTIVE
+        if following.kind not in QUALITIES:
+            return False
+        last = following.last
+    return False

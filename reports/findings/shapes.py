@@ -1,0 +1,70 @@
+"""What is said of the shape of the heart and the mediastinum: "the heart is enlarged", "borderline heart size"."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+from reports.findings.labels import State
+from reports.findings.phrases import Item
+from reports.findings.said import Force, Said, Weight
+from reports.findings.scope import Scope
+
+_CONCEPTS: Final = MappingProxyType(
+    {"heart": ("cardiomegaly",), "mediastinum": ("mediastinum",), "both": ("cardiomegaly", "mediastinum")}
+)
+_REACH_OF_A_PREDICATE: Final = 12  # tokens between "heart" and "enlarged"
+
+
+def subject(scope: Scope, item: Item) -> None:
+    """Whose shape is described."""
+    if item.value == "elsewhere":
+        if scope.predicate is not None and scope.predicate[0].value != "normal":
+            scope.predicate = None
+        scope.subjects.append(item)
+        return
+    if scope.joined >= 0 and scope.lists_until < item.first and scope.moved:
+        scope.force = None
+    if scope.predicate is not None:
+        _describe(scope, item, *scope.predicate)
+        if scope.predicate[0].value != "normal":
+            scope.predicate = None
+        return
+    scope.subjects.append(item)
+
+
+def predicate(scope: Scope, item: Item) -> None:
+    """Which shape, in front of its subject or behind it."""
+    if scope.leads:
+        if item.value == "enlarged":
+            scope.restart(item)  # "no effusion, enlarged heart"
+        scope.predicate = (item, scope.force)
+        return
+    near = [one for one in scope.subjects if item.first - one.last <= _REACH_OF_A_PREDICATE]
+    scope.subjects.clear()
+    for one in near:
+        _describe(scope, one, item, scope.force)
+    scope.predicate = None if near else (item, scope.force)
+    if not near and item.value == "normal" and _follows_a_colon(scope, item):
+        scope.floor = len(scope.said) - 1
+        scope.absent_before(item)
+
+
+def _follows_a_colon(scope: Scope, item: Item) -> bool:
+    """ "Pneumothorax: unremarkable"."""
+    return bool(scope.said) and scope.said[-1].last + 1 == scope.colon_at == item.first - 1
+
+
+def _describe(scope: Scope, one: Item, shape: Item, force: Force | None) -> None:
+    spans = sorted([(one.first, one.last), (shape.first, shape.last)])
+    for concept in _CONCEPTS.get(one.value, ()):
+        if shape.value == "enlarged":
+            state = State.PRESENT if force is None else force.state
+            said = Said(concept, state, spans, [] if force is None else [force.cue])
+        else:
+            denied = force is not None and force.negates and 0 < shape.first - force.cue[1] <= 2
+            state = State.ABSENT if shape.value == "normal" and not denied else State.UNCERTAIN
+            said = Said(concept, state, spans, [(shape.first, shape.last)])
+        said.weight = Weight.WHOLE if one.last < shape.first else Weight.STATED
+        scope.place(said)
+        scope.said.append(said)
