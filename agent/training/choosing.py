@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-from agent.manifest import Case, ManifestError, known_labels, mistaken_columns, read_manifest
+from agent.manifest import Case, ManifestError, header_of, known_labels, mistaken_columns, read_manifest
 from agent.training import films, leaks
 from agent.training.settings import Data, Training
 from dicom_node.errors import ConfigurationError
@@ -89,8 +88,7 @@ def _labels_of(report: str) -> dict[str, State]:
 def _mistaken(data: Data) -> tuple[str, ...]:
     """Words on headings that are nearly right. Raises ManifestError: the patient's is, and nothing would be checked."""
     near = mistaken_columns(data.manifest)
-    with data.manifest.open(encoding="utf-8-sig", newline="") as opened:
-        columns = [name.strip() for name in next(csv.reader(opened), [])]
+    columns = header_of(data.manifest)
     if "patient" not in columns:
         for column in columns:
             if near.get(column) == "patient" or _PATIENT.fullmatch(column):

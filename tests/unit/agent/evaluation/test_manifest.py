@@ -48,6 +48,19 @@ def test_ages_in_years_or_as_dicom_writes_them(tmp_path: Path, age: str, years: 
     assert case.years == years
 
 
+def test_what_programs_write_for_nothing_is_nothing(tmp_path: Path) -> None:
+    """Also rows of nothing but commas, as spreadsheets leave them, one that ends in commas, and the mark of UTF-8."""
+    text = "\ufeffimage,Edema,patient,report,age,split\r\na.png,NaN,nan,NA,<NA>,#N/A,,\r\n,,,,,\r\n"
+    (case,) = read_manifest(manifest(tmp_path, text, "a.png"))
+    assert (dict(case.labels), case.patient, case.report, case.years, case.split) == ({}, "", "", None, "")
+
+
+def test_cells_in_the_wrong_column_are_not_told(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError) as refused:
+        read_manifest(manifest(tmp_path, "image,patient,Edema,age\na.png,DOE,JANE,1,50\n", "a.png"))
+    assert "JANE" not in str(refused.value).upper()
+
+
 def test_columns_that_were_meant_otherwise_are_named(tmp_path: Path) -> None:
     header = "image,id,edema,Patient_ID,Labels,sharpness,pleural effusions,Pneumonia,pneumonias\n"
     assert mistaken_columns(manifest(tmp_path, header)) == {
@@ -67,12 +80,32 @@ def test_columns_that_were_meant_otherwise_are_named(tmp_path: Path) -> None:
         ("image,Edema\n", "lists no film"),
         ("image,Edema\na.png,2\n", "line 2: Edema is '2', not 1, 0, -1 or empty"),
         ("image,Edema\nb.png,1\n", "line 2: the film is not there"),
-        ("image,Edema\na.png,1\na.png,1\n", "lines 2, 3 have the same id, which is the name of the file: add a column"),
-        ("image,id\na.png,b\na.png,b\n", "lines 2, 3 have the same id"),
+        (
+            "image,Edema\na.png,1\nb/a.png,1\n",
+            "lines 2, 3 have the same id, which is the name of the file: add a column",
+        ),
+        ("image,id\na.png,b\nb.png,b\n", "lines 2, 3 have the same id$"),
+        ("image,Edema\na.png,1\na.png,1\n", "lines 2, 3 are one film more than once: leave one of these rows"),
         ("image,age\na.png,forty\n", "line 2: the age is no number"),
         ("image,labels\na.png,Edema|Oedema\n", "names Oedema, which is no label"),
         ("image,labels\na.png,Edema|No Finding\n", "No Finding beside a finding"),
-        ('image,"Edema\na.png,1\n', "lists no film"),
+        ('image,"Edema\na.png,1\n', "line 1: the quotes of the row that begins here are not right"),
+        ('image,report\na.png,"Clear.\nb.png,Clear.\n', "line 2: the quotes of the row that begins here"),
+        ('image,report\na.png,"Clear."\nb.png,"No "large" heart."\n', "line 3: the quotes of the row that begins here"),
+        (
+            "image,report,Edema\na.png,Clear, no edema.,0\n",
+            "line 2: 4 cells, where the header has 3: a text with commas",
+        ),
+        ("image,Edema,report\na.png\n", "line 2: 1 cells, where the header has 3: the row is cut off"),
+        ("image,Edema\na.png,x\n\na.png,x\n", "lines 2, 4: Edema is 'x', not 1"),
+        ('image,report,Edema\na.png,"Clear.\nNo edema.",0\nb.png,,x\n', "line 4: Edema is 'x', not 1"),
+        ("image,Edema\n,1\n", "line 2: there is no film in the column 'image'"),
+        ("image,Edema\nfilms\\a.png,1\n", r"line 2: the film is not there \(the column 'image'.* by /, not by \\"),
+        ("image,Edema,Edema\na.png,1,0\n", "more than one column for Edema"),
+        ("image,Effusion,Pleural Effusion\na.png,1,0\n", r"for Pleural Effusion \('Effusion', 'Pleural Effusion'\)"),
+        ("sep=,\nimage,Edema\na.png,1\n", "delete the line that begins with sep="),
+        ("", "the file is empty"),
+        ("image,Edema\na.png,1\n\0\n", "line 3: a character of the number zero"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, words: str) -> None:
@@ -106,5 +139,5 @@ def test_films_may_lie_elsewhere_or_nowhere(tmp_path: Path) -> None:
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "manifest.csv"
     path.write_bytes(b"image,Edema\n\xff\xfe,1\n")
-    with pytest.raises(ManifestError, match="no CSV file in UTF-8"):
+    with pytest.raises(ManifestError, match="line 2: no CSV file in UTF-8"):
         read_manifest(path)
