@@ -27,6 +27,8 @@ QUALITIES: Final = frozenset({"restart", "side", "severity", "restriction", "beg
 MODIFIES: Final = frozenset({*QUALITIES, "predicate", "participle"})
 _PARTS: Final = frozenset({"join", "stop", "aside", "colon"})
 _VERDICTS: Final = frozenset({"goes_on", "affirm", "absent_before", "absent_about", "uncertain_before"})
+_DOUBTS: Final = frozenset({"uncertain_before", "uncertain_about"})
+_SIZES: Final = frozenset({"severity", "restart", "begins"})
 _BEGIN_A_RUN: Final = frozenset({"finding", "side", "severity"})
 _LEADS: Final = frozenset({*MODIFIES, "absent_after", "uncertain_after", "nothing"})
 
@@ -41,8 +43,8 @@ def opens_a_clause(items: Sequence[Item], number: int, length: int, *, listed: b
         following = items[place]
         if following.kind == "finding" and finding is None:
             finding = following
-        elif following.kind == "severity" and finding is not None and following.first == finding.last + 1:
-            return ends_a_clause(items, place, length)
+        elif finding is not None and _is_said_of(items, place, finding, length):
+            return True
         elif following.kind in {"affirm", "goes_on"}:
             if finding is not None and not (listed and following.value == "seen"):
                 return following.first - finding.last <= REACH_OF_A_VERB
@@ -76,6 +78,19 @@ def runs_on(items: Sequence[Item], number: int) -> bool | None:
         named = named or following.kind == "finding"
         sized = sized or (not named and following.kind in {"side", "severity"})
     return (True if sized and first.kind == "finding" else None) if named else False
+
+
+def _is_said_of(items: Sequence[Item], number: int, finding: Item, length: int) -> bool:
+    """Is this phrase a verdict of the finding before it: "effusion small", "pneumonia cannot be excluded"?"""
+    item = items[number]
+    if item.kind in _DOUBTS:
+        return item.first - finding.last <= REACH_OF_A_VERB
+    if item.first != finding.last + 1:
+        return False
+    twin = items[number - 1]
+    if item.kind in _SIZES and (twin.kind != "side" or twin[2:] != item[2:]):
+        return ends_a_clause(items, number, length)
+    return item.kind in {"colon", "uncertain_after"}
 
 
 def ends_with_a_device(items: Sequence[Item], number: int) -> bool:
@@ -222,6 +237,12 @@ def repeats(items: Sequence[Item], number: int, concept: str) -> bool:
     """Does the next finding name what the heading before this negation names?"""
     behind = (one.value for one in items[number + 1 : number + REACH_OF_A_CLAUSE] if one.kind == "finding")
     return next(behind, "") == concept
+
+
+def heads(items: Sequence[Item], number: int) -> bool:
+    """Does a colon follow this verdict: "not seen: pneumothorax"?"""
+    last = items[number].last
+    return any(one.kind == "colon" and one.first == last + 1 for one in items[number + 1 : number + 4])
 
 
 def goes_on_as_a_list(items: Sequence[Item], number: int) -> bool:

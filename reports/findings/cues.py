@@ -6,16 +6,15 @@ from typing import Final
 
 # Reach forward, to the end of the clause.
 ABSENT_AFTER: Final = """
-    without, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
-    /radiographic evidence/signs/sign/indication/suggestion/finding/findings of/for/to, without evidence /of,
-    negative for, free of/from /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, absence of,
-    denies/never, clear of, rather than, instead of, lungs /are/appear/remain
-    /grossly/otherwise clear of, lack of, excludes, no longer,
-    no longer /any evidence of, devoid of, void of, lacks/lacking, unable to /clearly
-    identify/see/visualize/appreciate/detect, cannot /clearly identify/see/visualize/appreciate/detect,
-    nothing to suggest/indicate/explain, w o, noevidence of, neg/-ve for, fails/failed to
-    show/demonstrate/reveal, rules out, ruled out, no findings to suggest, never
-    had
+    no longer seen/present/identified/visualized/visible is/are, not seen/present/identified/visualized/visible is/are,
+    without, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute /radiographic
+    evidence/signs/sign/indication/suggestion/finding/findings of/for/to, without evidence /of, negative for, free
+    of/from /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, none of the following :, /pertinent negatives :,
+    absence of, denies/never, clear of, rather than, instead of, lungs /are/appear/remain /grossly/otherwise clear of,
+    lack of, excludes, no longer, no longer /any evidence of, devoid of, void of, lacks/lacking, unable to /clearly
+    identify/see/visualize/appreciate/detect, cannot /clearly identify/see/visualize/appreciate/detect, nothing to
+    suggest/indicate/explain, w o, noevidence of, neg/-ve for, fails/failed to show/demonstrate/reveal, rules out,
+    ruled out, no findings to suggest, never had
 """
 
 # The same. Behind "neither" an "excluded" leaves open; "not pneumonia, atelectasis" may be a contrast.
@@ -84,11 +83,13 @@ GONE_BEFORE: Final = """
 GONE_ANSWERS: Final = ": resolved/removed/gone/cleared"
 
 UNCERTAIN_AFTER: Final = """
-    not excluded is/are, not /entirely/completely/totally/quite free/clear of/from, not devoid/void of, not/never
-    negative for, never without, no absence/lack of, not all /of, neither can/could, no evidence against, cannot/not
-    say/state/claim/conclude/assume/guarantee /that /there no/is/are /no, cannot/not /be true/certain/clear/sure /that
-    /there no/is/are /no, little/scant/insufficient/weak /radiographic evidence of/for, /evidence against,
-    query/queried, possibly/probably/presumably/presumed/suspect/potential/potentially, may /well /also
+    to ensure/document/verify/establish/demonstrate /complete/interval resolution/clearing /of, until /complete
+    /resolution/clearing /of, unless/whether, (?, not excluded is/are, not /entirely/completely/totally/quite
+    free/clear of/from, not devoid/void of, not/never negative for, never without, no absence/lack of, not all /of,
+    neither can/could, no evidence against, cannot/not say/state/claim/conclude/assume/guarantee /that /there no/is/are
+    /no, cannot/not /be true/certain/clear/sure /that /there no/is/are /no, little/scant/insufficient/weak
+    /radiographic evidence of/for, /evidence against, query/queried,
+    possibly/probably/presumably/presumed/suspect/potential/potentially, may /well /also
     /be/represent/reflect/indicate/include/suggest, might /be/represent/reflect, could /also
     /be/represent/reflect/indicate/include, concern for, question of, question, questioned, cannot/not
     /completely/entirely/definitively/definitely/fully/reliably/confidently exclude, cannot
@@ -111,26 +112,28 @@ UNCERTAIN_AFTER: Final = """
 PERHAPS: Final = "/most/quite likely, possible/probable/questionable/suspected"
 
 UNCERTAIN_BEFORE: Final = """
-    cannot/not be /entirely/completely/fully discounted/dismissed,
-    cannot/not /be /entirely/completely /be excluded, can not be /entirely/completely excluded, cannot be ruled out,
-    not well seen/visualized/evaluated/appreciated, not /entirely/completely /be excluded, is/are not
-    /entirely/completely excluded, could/may/might be present, may be obscured, not be excluded, not be ruled out,
-    cannot /completely/entirely/definitively/fully/reliably be /completely/entirely/definitively/fully/reliably
-    excluded, can t be /completely/entirely excluded, remains possible,
-    is/remains uncertain/indeterminate/equivocal, should be considered, could/may/might /also
-    have/give/produce/cause /this/a/the /similar appearance, poorly/incompletely/suboptimally seen/visualized,
-    /is/are not /completely/entirely/definitively/fully ruled out, should be excluded, cannot be confirmed, is in
-    the differential, /has/have/had not /yet /been /yet/entirely/completely/definitively/definitely/fully/reliably
-    excluded/eliminated, /has/have/had not /yet been /entirely/completely/definitively/definitely/fully/reliably
-    ruled out, could/can not be /entirely/completely/definitively/fully/reliably ruled out, could not be
+    may/might/could have /already/since/now/completely resolved/cleared/disappeared, has/have/is/are
+    probably/likely/possibly/presumably/perhaps resolved/cleared/gone, probably/likely/possibly/presumably/perhaps
+    resolved/cleared/gone, cannot/not be /entirely/completely/fully discounted/dismissed, cannot/not /be
+    /entirely/completely /be excluded, can not be /entirely/completely excluded, cannot be ruled out, not well
+    seen/visualized/evaluated/appreciated, not /entirely/completely /be excluded, is/are not /entirely/completely
+    excluded, could/may/might be present, may be obscured, not be excluded, not be ruled out, cannot
+    /completely/entirely/definitively/fully/reliably be /completely/entirely/definitively/fully/reliably excluded, can
+    t be /completely/entirely excluded, remains possible, is/remains uncertain/indeterminate/equivocal, should be
+    considered, could/may/might /also have/give/produce/cause /this/a/the /similar appearance,
+    poorly/incompletely/suboptimally seen/visualized, /is/are not /completely/entirely/definitively/fully ruled out,
+    should be excluded, cannot be confirmed, is in the differential, /has/have/had not /yet /been
+    /yet/entirely/completely/definitively/definitely/fully/reliably excluded/eliminated, /has/have/had not /yet been
+    /entirely/completely/definitively/definitely/fully/reliably ruled out, could/can not be
+    /entirely/completely/definitively/fully/reliably ruled out, could not be
     /entirely/completely/definitively/fully/reliably excluded, hasn/haven/isn/aren/wasn/weren t /yet /been
-    /entirely/completely/definitively /ruled excluded/out, can/couldn t be /entirely/completely/definitively ruled
-    out, couldn t be /entirely/completely/definitively excluded, never /been excluded, never been ruled out, neither
-    seen/identified/confirmed/demonstrated/proven nor excluded, neither excluded nor confirmed/proven, neither confirmed
-    nor ruled out, /is/are/was/were not /particularly/strongly favored, be excluded, be ruled out, is a
+    /entirely/completely/definitively /ruled excluded/out, can/couldn t be /entirely/completely/definitively ruled out,
+    couldn t be /entirely/completely/definitively excluded, never /been excluded, never been ruled out, neither
+    seen/identified/confirmed/demonstrated/proven nor excluded, neither excluded nor confirmed/proven, neither
+    confirmed nor ruled out, /is/are/was/were not /particularly/strongly favored, be excluded, be ruled out, is a
     consideration, a possibility, another consideration, in the appropriate/right/correct/proper clinical
-    setting/context, suspected, if any, doubtful, ?, is not /entirely/completely excluded,
-    /may/would/could/might/can be difficult/hard/impossible to see/detect/identify/appreciate, could/may/might be
+    setting/context, suspected, if any, doubtful, ?, is not /entirely/completely excluded, /may/would/could/might/can
+    be difficult/hard/impossible to see/detect/identify/appreciate, could/may/might be
     missed/overlooked/masked/concealed
 """
 
@@ -160,6 +163,7 @@ SILENT_AFTER: Final = """
 
 # The same, up to a comma or "with": "status post thoracentesis, small effusion".
 SILENT_BRIEFLY: Final = """
+    limited for /the /detection/evaluation/assessment /of,
     status post, s p, simulating/simulates/simulate/mimicking/mimics/mimic
 """
 
@@ -218,7 +222,7 @@ COMPANIONS: Final = """
 
 # Behind a finding they say that it is there: "no fracture, effusion unchanged".
 GOES_ON: Final = """
-    unchanged/stable/persists/persist/persisting/remains/remain/redemonstrated/improved/improving/worse/worsened,
+    unchanged/stable/better/less/same/persists/persist/persisting/remains/remain/redemonstrated/improved/improving/worse/worsened,
     worsening/larger/smaller/increased/decreased/resolving/similar/stays/continues, again seen/noted/identified
     /demonstrated, in place/situ, in /good/stable/satisfactory/unchanged/standard/appropriate/expected/similar position,
     /its/the/with tip /projects/projecting/terminates/terminating/is in/at/over/overlying/above/near, cm
@@ -266,7 +270,7 @@ RESTRICTIONS: Final = (
 
 # After a comma or "and" they open a new statement, which a negation does not reach.
 RESTARTS: Final = """
-    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/interval/residual/remaining/underlying/several/numerous/only/just/instead/healed/widened/thickened/new/enlarging/enlarged
+    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/rather/interval/residual/remaining/underlying/several/numerous/only/just/instead/healed/widened/thickened/new/enlarging/enlarged
 """
 
 RESTARTS_OF_ALL: Final = "the/this/these/it/there"
@@ -276,8 +280,9 @@ RESTARTS_OF_ALL: Final = "the/this/these/it/there"
 BEGINNINGS: Final = """
     severe/severely/marked/markedly/extensive/massive/diffuse/diffusely/widespread/florid,
     multiple/multifocal/multilobar/innumerable/countless/many/few/two/three/four/spiculated,
-    loculated/layering/worse/present/mm/cm
+    loculated/layering/worse/present
 """
+LENGTHS: Final = "mm/cm"
 # Some deny them in a row ("no consolidation, large effusion"), some begin with them: what follows stays open.
 PERHAPS_BEGINNINGS: Final = (
     *("acute", "large", "confluent", "gross", "obvious"),
@@ -379,6 +384,7 @@ CUES: Final = (
     ("restart", "the", RESTARTS_OF_ALL),
     ("aside", "", ASIDES),
     ("begins", "", BEGINNINGS),
+    ("begins", "length", LENGTHS),
     *(("perhaps_begins", word, word) for word in PERHAPS_BEGINNINGS),
     *(("restriction", value, patterns) for value, patterns in RESTRICTIONS),
     ("join", "", JOINS),

@@ -77,12 +77,12 @@ def runs_into_another(scope: Scope, found: list[Item], place: int) -> bool:
 
 
 def _names_a_place(items: Sequence[Item], number: int) -> bool:
-    """Does a finding with a side behind it follow this comma or "and": "no effusion, consolidation in the RLL"?"""
+    """Does a finding with a side or a length behind it follow this comma or "and": "no PTX, opacity in the RLL"?"""
     finding: Item | None = None
     for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
         if following.kind == "finding" and finding is None:
             finding = following
-        elif following.kind == "side" and finding is not None:
+        elif finding is not None and (following.kind == "side" or following.value == "length"):
             return following.first - finding.last <= _REACH_OF_A_PLACE
         elif following.kind not in MODIFIES:
             return False

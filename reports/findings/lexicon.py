@@ -231,9 +231,10 @@ PREDICATES: Final = (
     (
         "normal",
         """
-            normal/unremarkable/intact, within normal limits/limit/range/size/contour, normal in size, normal limits,
-            not enlarged, not /significantly/grossly/overtly enlarged, normal limits for size, upper limit/limits /of
-            normal, upper normal /in /size, top /limits /of normal /in /size, high normal, upper range of normal
+            normal/unremarkable/intact/wnl, within normal limits/limit/range/size/contour, normal in size, normal
+            limits, not enlarged, not /significantly/grossly/overtly enlarged, normal limits for size, upper
+            limit/limits /of normal, upper normal /in /size, top /limits /of normal /in /size, high normal, upper
+            range of normal
         """,
     ),
 )

@@ -127,9 +127,15 @@ def _is_whole(before: Sequence[Item], word: str, start: int) -> bool:
     for item in reversed(before):
         if item.kind in _STATES or (item.kind == "predicate" and subject):
             return True
-        if item.kind in _NEEDS_MORE:
+        if item.kind in _NEEDS_MORE and not _is_a_verdict(before, item):
             break
     return word in _ENDINGS
+
+
+def _is_a_verdict(before: Sequence[Item], item: Item) -> bool:
+    """Does this "resolved", which also leads to a finding, stand right behind one?"""
+    twin = any(one.kind == "absent_before" and one[2:] == item[2:] for one in before)
+    return twin and any(one.kind == "finding" and one.last + 1 == item.first for one in before)
 
 
 def _is_adjective(before: Sequence[Item], word: str, start: int) -> bool:

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from reports.findings.labels import State
 from reports.findings.said import Said, Weight
 
 _A_PAIR: Final = 2
 
 
-def reached(row: Sequence[Said], *, listed: bool) -> Iterator[tuple[Said, bool]]:
+def reached(row: Sequence[Said], *, listed: bool, each: bool) -> Iterator[tuple[Said, bool]]:
     """The mentions that a cue behind the last of `row` speaks of, from there on, and whether it surely does.
 
     A row that ends with "or" is one list, also where the word behind the "or" is not known (`listed`), but for the
     "large" that it begins with: "large effusion, edema or pneumothorax not seen" leaves the effusion open. Else a comma
     parts what has words of its own, such as "small left", or devices, from what follows; a bare pair, and what a "with"
-    joins, may be meant or not.
+    joins, may be meant or not, and neither may a row that has nothing but commas before `each`, a bare "resolved".
     """
     surely, anded = True, False
     following: Said | None = None
     for this in reversed(row):
         listed = listed or (following is not None and "or" in following.parted)
-        if following is not None and following.parted and this.weight is Weight.WHOLE:
+        if following is not None and following.parted and (this.weight is Weight.WHOLE or _is_denied(this)):
             return
         if listed and following is not None and following.parted[-1:] == (",",):
             surely = surely and this.weight is not Weight.STATED  # "bilateral pneumonia, effusion or edema absent"
@@ -34,9 +35,15 @@ def reached(row: Sequence[Said], *, listed: bool) -> Iterator[tuple[Said, bool]]
                 if _is_parted(this, following, alone=len(row) == _A_PAIR, anded=anded):
                     return
                 surely = surely and not (this.weight or following.weight is Weight.STATED or len(row) == _A_PAIR)
+                surely = surely and (anded or not each)
             anded = anded or "and" in following.parted
         yield this, surely
         following = this
+
+
+def _is_denied(this: Said) -> bool:
+    """By words in front of it: "cardiomegaly, no effusion, edema resolved" says nothing more of the cardiomegaly."""
+    return this.state is State.ABSENT and bool(this.cues) and not this.weak
 
 
 def _is_parted(this: Said, following: Said, *, alone: bool, anded: bool) -> bool:

@@ -18,6 +18,7 @@ from reports.findings.clauses import (
     ends_a_clause,
     follows_a_subject,
     goes_on_as_a_list,
+    heads,
     is_asserted,
     is_of_the_other_side,
     is_of_the_patient,
@@ -40,6 +41,7 @@ from reports.findings.shapes import predicate, subject
 Step: TypeAlias = Callable[[Scope, Item], None]
 
 _ANSWERS: Final = frozenset({"absent_before", "uncertain_before", "absent_after"})
+_VERDICTS: Final = frozenset({"absent_before", "absent_about"})
 _ANSWERED: Final = frozenset({"answer", "gone_answer"})
 _BEGINS: Final = frozenset({"begins", "perhaps_begins"})
 _ADJECTIVES: Final = frozenset({"restart", "side", "severity"})
@@ -175,6 +177,8 @@ def _left_open(scope: Scope, found: list[Item], place: int, length: int) -> Step
             return _between(scope, found, place)
         only = len(scope.said) == scope.floor + 1
         return Scope.affirm if only and says_of_a_side(found, place) is State.PRESENT else None
+    if item.first == 0 and item.kind in _VERDICTS and heads(found, place):
+        return Scope.deny
     left = says_of_a_side(found, place) if item.value in _ANSWERED else None
     return None if left is None else _LEFT[left]
 

@@ -114,7 +114,7 @@ class Scope:
         if one is not None and one.last < said.first <= one.last + _REACH_OF_A_RESTRICTION:
             if one.value == "change" and self.force is not None:
                 self.force.restricted = (one.first, one.last)
-            if one.value != "size" or said.concept in _OF_ANY_SIZE:
+            if one.value == "change" or said.concept in _OF_ANY_SIZE:
                 return (one.first, one.last)
         return None if self.force is None else self.force.restricted
 
@@ -147,6 +147,8 @@ class Scope:
             self.deny(item)
 
     def deny(self, item: Item) -> None:
+        if item.value == "gone" and self._is_doubted():
+            return  # "possible resolution of the effusion"
         if self.force is None or not self.force.listed or self.force.cue != (item.first, item.last):
             if self._is_denied() and not self.moved and item.value == "gone":
                 self.force = None  # "no removal of", "without clearing of"
@@ -202,6 +204,9 @@ class Scope:
         if not self._is_denied() or self.comma == item.first - 1:  # "no consolidation, suggesting edema"
             self._reach(State.UNCERTAIN, item)
 
+    def _is_doubted(self) -> bool:
+        return self.force is not None and self.force.state is State.UNCERTAIN and not self.moved
+
     def _is_denied(self) -> bool:
         return self.force is not None and self.force.state is State.ABSENT
 
@@ -225,6 +230,9 @@ class Scope:
             self.leave_all_open(item)
             return
         first = self.floor
+        alone = len(self.said) == self.floor + 1
+        if alone and item.value == "gone" and self.denies_here(item) and self.joined < self.said[-1].cues[0][0]:
+            self.leave_open(item)  # "no evidence that the effusion has resolved"
         self._turn(State.ABSENT, item)
         for said in self.said[first:]:
             if said.restricted is not None and said.cues == [(item.first, item.last)] and item.value not in _GONE:
@@ -240,7 +248,8 @@ class Scope:
             self.uncertain_before(item)
 
     def _turn(self, state: State, item: Item) -> None:
-        for said, surely in reached(self.said[self.floor :], listed="or" in self.between):
+        each = item.value == "gone" and item.first == item.last
+        for said, surely in reached(self.said[self.floor :], listed="or" in self.between, each=each):
             if said.state in _OPEN and (said.weak or not said.cues):
                 said.state = state if surely else State.UNCERTAIN
                 said.cues[:] = [(item.first, item.last)]
@@ -295,8 +304,13 @@ class Scope:
     def colon(self, item: Item) -> None:
         """ "Heart: normal" is about the heart, but a negation before a colon ends there."""
         self.colon_at = item.first
-        self.force = None
+        if not self._heads(item):
+            self.force = None
         self.colon_floor, self.floor = self.floor, len(self.said)
+
+    def _heads(self, item: Item) -> bool:
+        """Is a denial all that stands before this colon: "absent: pneumothorax, effusion"?"""
+        return self.force is not None and not self.said and self.force.cue == (0, item.first - 1)
 
     def deny_both(self, item: Item) -> None:
         """ "Pneumothorax: no evidence of pneumothorax"."""

@@ -47,6 +47,7 @@ _ENDS: Final = frozenset({*_DASHES, ",", ";", "("})
 _LEADING: Final = "(-"
 _PERHAPS_LEADING: Final = "(-?"
 _SIGNED: Final = frozenset({_LEADING, _PERHAPS_LEADING})
+_ASKED: Final = "(?"
 _MINUS: Final = frozenset("-\u2013\u2212")
 _ENDING: Final = frozenset({*_MINUS, "+"})
 _WINDOW: Final = 400  # characters around a bullet in which a line with a plus makes it a minus
@@ -159,8 +160,15 @@ def _part(lowered: str, words: list[str], spans: list[Span]) -> None:
             words[place] = ","
         elif word == "?" and _is_answered(words[place + 1 : place + 3]):
             words[place] = ":"
+        elif word == "?" and _is_glued(lowered, *spans[place]):
+            words[place] = _ASKED
         elif word in _DASHES and 0 < place < len(words) - 1 and _GOES_ON.match(lowered, spans[place][1]):
             words[place] = _DASH
+
+
+def _is_glued(lowered: str, start: int, end: int) -> bool:
+    """ "New opacity ?pneumonia" asks of what follows."""
+    return lowered[end : end + 1].isalpha() and not lowered[max(0, start - 1) : start].strip()
 
 
 def _is_answered(behind: Sequence[str]) -> bool:
