@@ -13,7 +13,7 @@ from dicom_node.errors import ConfigurationError, DatabaseNotReady
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
 
-VERSION = "0017"  # of the newest migration; a test holds it against agent/migrations
+VERSION = "0018"  # of the newest migration; a test holds it against agent/migrations
 _WAYS = (
     "Was there one before? Then is its disk mounted, is node.data_folder right, or put a backup back "
     "(wetread db restore). Only for a new installation, make one with: wetread db upgrade"

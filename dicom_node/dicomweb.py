@@ -120,7 +120,9 @@ class StowTransport:
         if not identity.is_asked_of(parcel):
             return
         document = dcmread(BytesIO(parcel.payload), stop_before_pixels=True)
-        identity.must_be_the_same(document, parcel, partial(self._studies, parcel), code=code)
+        named = identity.must_be_the_same(document, parcel, partial(self._studies, parcel), code=code)
+        if named and code == DIFFERS:
+            identity.must_have_the_films(document, parcel, partial(self._has, parcel))
 
     def _studies(self, parcel: Parcel, keys: Dataset) -> list[Dataset] | None:
         """A search for one study (QIDO-RS); None where the service does not answer that. Raises SendFailure.
@@ -135,6 +137,18 @@ class StowTransport:
             return None
         found = [_study(one) for one in answer if isinstance(one, dict)]
         return [one for one in found if one.StudyInstanceUID == keys.StudyInstanceUID]
+
+    def _has(self, parcel: Parcel, keys: Dataset) -> bool | None:
+        """A search for one image; None where the service does not answer that. Raises SendFailure."""
+        path = f"/studies/{keys.StudyInstanceUID}/instances"
+        status, answer = self._ask(
+            parcel, "GET", path, {"Accept": _JSON}, params={"SOPInstanceUID": str(keys.SOPInstanceUID)}
+        )
+        if status == 204:
+            return False
+        if status != 200 or not isinstance(answer, list):
+            return None
+        return any(_value(instance, _UID) == keys.SOPInstanceUID for instance in answer)
 
     def fetch(self, parcel: Parcel, series_instance_uid: str) -> Dataset | None:
         """The instance as the service has it (WADO-RS, PS3.18 10.4); None where it has none. Raises SendFailure."""

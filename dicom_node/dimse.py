@@ -232,8 +232,8 @@ class _Line:
 
     def store_alike(self, dataset: Dataset, parcel: Parcel) -> str:
         """C-STORE where the study is whose it was, and a look at what a peer has made of it that says "coerced"."""
-        if identity.is_asked_of(parcel):
-            identity.must_be_the_same(dataset, parcel, self.studies, code=DIFFERS)
+        if identity.is_asked_of(parcel) and identity.must_be_the_same(dataset, parcel, self.studies, code=DIFFERS):
+            identity.must_have_the_films(dataset, parcel, self.has)
         answer = self.store(dataset)
         if answer == _COERCED and identity.matters_to(parcel):
             log.warning("coerced", destination=self.address.peer_ae_title, sop_instance_uid=dataset.SOPInstanceUID)
@@ -291,6 +291,16 @@ class _Line:
             log.warning("question_refused", destination=self.address.peer_ae_title, explanation=str(refused))
             return None
 
+    def has(self, keys: Dataset) -> bool | None:
+        """C-FIND for one image; None where the peer cannot be asked, or refuses the question. Raises SendFailure."""
+        if not self._opened.takes(FIND):
+            return None
+        try:
+            return bool(self._ask(keys, "SOPInstanceUID"))
+        except RefusedQuestion as refused:
+            log.warning("question_refused", destination=self.address.peer_ae_title, explanation=str(refused))
+            return None
+
     def _ask(self, keys: Dataset, unique: str) -> list[Dataset]:
         """C-FIND; those answers that have the UID that was asked for. Raises SendFailure."""
         title = self.address.peer_ae_title
@@ -342,11 +352,7 @@ class _Line:
 
 def keys_of(document: Dataset) -> Dataset:
     """The identifier of a query for this document at IMAGE level."""
-    keys = Dataset()
-    keys.QueryRetrieveLevel = "IMAGE"
-    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-        setattr(keys, keyword, document[keyword].value)
-    return keys
+    return identity.keys_of_an_image(document.StudyInstanceUID, document.SeriesInstanceUID, document.SOPInstanceUID)
 
 
 def is_permanent(status: int) -> bool:

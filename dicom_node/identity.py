@@ -15,15 +15,19 @@ import structlog
 from pydicom import Dataset
 
 from dicom_node.errors import SendFailure
-from dicom_node.kinds import NOTES
+from dicom_node.kinds import NOTES, Stage
+from dicom_node.tables import Proof
 from dicom_node.transports import Parcel
 
 COERCED: Final = "identity-coerced"
 DIFFERS: Final = "identity-differs"
 GONE: Final = "study-gone"
+FILM_GONE: Final = "film-gone"
 _BORN: Final = "PatientBirthDate"
 COMPARED: Final = ("PatientID", "IssuerOfPatientID", _BORN, "AccessionNumber")
 """Keywords in which a peer must agree where it says them: a number may have been given to two people."""
+_FILMS: Final = 2  # of a draft that are asked for: it has no more (decisions/0015)
+_REFERENCES: Final = ("CurrentRequestedProcedureEvidenceSequence", "SourceInstanceSequence", "SourceImageSequence")
 _ANSWERS: Final = 5  # without a study that it had, before that is believed: an archive may be at work on it
 _DATE: Final = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")  # with dots: before DICOM 3.0
 _WORDS: Final = MappingProxyType(
@@ -35,6 +39,9 @@ _WORDS: Final = MappingProxyType(
 
 Ask = Callable[[Dataset], Sequence[Dataset] | None]
 """Puts a query for a study; the answers, or None where the peer cannot or will not say."""
+
+Has = Callable[[Dataset], bool | None]
+"""Puts a query for an image; whether it is found, or None where the peer cannot or will not say."""
 
 log = structlog.get_logger("send")
 
@@ -49,10 +56,11 @@ def matters_to(parcel: Parcel) -> bool:
     return parcel.stage not in NOTES
 
 
-def must_be_the_same(document: Dataset, parcel: Parcel, ask: Ask, *, code: str) -> None:
+def must_be_the_same(document: Dataset, parcel: Parcel, ask: Ask, *, code: str) -> bool:
     """Ask the peer for the study and compare. That it never knew the study, or does not say, is no objection.
 
     code: DIFFERS before the object leaves, COERCED once it is there. Values that either side lacks are not compared.
+    Returns whether it named the study.
 
     Raises SendFailure, permanent and with that code. GONE, before the object leaves: it had the study and has it no
     more, which is permanent once it has answered so several times.
@@ -64,11 +72,12 @@ def must_be_the_same(document: Dataset, parcel: Parcel, ask: Ask, *, code: str) 
     if not answers:
         known = "not_asked" if answers is None else "not_found"
         log.info("identity_not_compared", destination=name, study_instance_uid=document.StudyInstanceUID, why=known)
-        return
+        return False
     names = differing(document, answers)
     if names:
         words = _WORDS[code].format(names=" and ".join(names))
         raise SendFailure(f"{name} {words}", permanent=True, may_be_there=code == COERCED, code=code)
+    return True
 
 
 def must_not_be_gone(name: str, misses: int) -> None:
@@ -76,6 +85,46 @@ def must_not_be_gone(name: str, misses: int) -> None:
     if misses:
         words = "no longer has this study, which it had before: it may have been deleted there; this was not sent"
         raise SendFailure(f"{name} {words}", permanent=misses >= _ANSWERS, code=GONE)
+
+
+def must_have_the_films(document: Dataset, parcel: Parcel, has: Has) -> None:
+    """Ask a peer that has named the study for the images of a draft. That it never had one is no objection.
+
+    Only who is asked for our objects at this level as well is believed: elsewhere no answer may mean that the question
+    is not understood. Raises SendFailure with code FILM_GONE, permanent once it has answered so several times.
+    """
+    if parcel.stage is not Stage.DRAFT or parcel.destination.proof is not Proof.QUERY or parcel.films is None:
+        return
+    for film in parcel.films.among(films_of(document))[:_FILMS]:
+        there = has(keys_of_an_image(film.study_instance_uid, film.series_instance_uid, film.sop_instance_uid))
+        if there is not None:
+            must_not_lack(parcel.destination.name, parcel.films.answered(film, there=there))
+
+
+def films_of(document: Dataset) -> list[str]:
+    """SOP Instance UIDs of what a document says that it was made from."""
+    listed = [item for keyword in _REFERENCES for item in document.get(keyword) or []]
+    return [
+        str(element.value)
+        for item in listed
+        for element in item.iterall()
+        if element.keyword == "ReferencedSOPInstanceUID"
+    ]
+
+
+def must_not_lack(name: str, misses: int) -> None:
+    """Raises SendFailure with code FILM_GONE. misses: answers in a row without a film, by one that had it."""
+    if misses:
+        words = "no longer has a film that this was written from, and had it before: it may have been deleted there; "
+        raise SendFailure(f"{name} {words}this was not sent", permanent=misses >= _ANSWERS, code=FILM_GONE)
+
+
+def keys_of_an_image(study: str, series: str, image: str) -> Dataset:
+    """The identifier of a query for one image at IMAGE level (PS3.4 C.6.2.1), by its UIDs."""
+    keys = Dataset()
+    keys.QueryRetrieveLevel = "IMAGE"
+    keys.StudyInstanceUID, keys.SeriesInstanceUID, keys.SOPInstanceUID = study, series, image
+    return keys
 
 
 def keys_of_the_study(document: Dataset) -> Dataset:

@@ -1,4 +1,4 @@
-"""Which destinations have named a study of ours: one that had it once and has it no more may have had it deleted."""
+"""Which destinations have had a study or film of ours: one that has it no more may have had it deleted."""
 
 from __future__ import annotations
 
@@ -19,4 +19,15 @@ class KnownStudy(Base):
     destination: Mapped[str] = mapped_column(String(64), primary_key=True)
     named_at: Mapped[datetime]  # for the first time
     misses: Mapped[int] = mapped_column(default=0)  # answers without it, one after another, since it was last named
+    missed_at: Mapped[datetime | None]  # when that was last counted
+
+
+class KnownFilm(Base):
+    """A destination sent us this image, or named it in an answer at IMAGE level; booked when it was asked for it."""
+
+    __tablename__ = "known_film"
+
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"), primary_key=True, autoincrement=False)
+    destination: Mapped[str] = mapped_column(String(64), primary_key=True)
+    misses: Mapped[int] = mapped_column(default=0)  # answers without it, one after another, since it last had it
     missed_at: Mapped[datetime | None]  # when that was last counted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -15,13 +16,14 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import LeaseLost, SendFailure, WetreadError
 from dicom_node.files import read_document
-from dicom_node.identity import GONE
+from dicom_node.identity import FILM_GONE, GONE
 from dicom_node.owner import this_process
 from dicom_node.tables import DeliveryState, Way
 from dicom_node.terms import AS_THE_NODE, Terms
 from dicom_node.transports import Destination, Parcel, Transport
 from dicom_node.worklist import Consignment, Outgoing, Refusal, known
 from dicom_node.worklist.deliveries import own_delivery
+from dicom_node.worklist.known_films import Films
 
 log = structlog.get_logger("send")
 
@@ -31,9 +33,10 @@ Look = Callable[[Consignment], None]
 
 # What a library may raise on a peer's odd answer, or the disk: booked as a failed attempt, so that it is not for ever.
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
-MOST_ANSWERS: Final = 5  # in one attempt: whose study it is, the storing, and whose it is then; and some to spare
+MOST_ANSWERS: Final = 7  # in one attempt: whose study it is, two films, the storing, whose it is then; two to spare
 _LOOK_AGAIN = 5  # questions without a hit before the object is sent again: an index may lag behind
 _LOOK_AGAIN_FOR_CALLED_OFF = 15  # ... about 40 min: a busy peer may still book what it did not answer in time
+_MISSING: Final = MappingProxyType({GONE: "study-missing", FILM_GONE: "film-missing"})
 _CANNOT_BE_ASKED = frozenset({Way.MLLP, Way.WEBHOOK})  # their acknowledgement is all the proof there is
 
 
@@ -125,6 +128,7 @@ class Sender:
             sop_instance_uid=held.sop_instance_uid,
             study_instance_uid=held.study_instance_uid,
             heard=partial(self._heard, held),
+            films=Films(self._database, held.destination, held.study_instance_uid),
         )
         try:
             if held.state is DeliveryState.QUEUED:
@@ -210,7 +214,7 @@ class Sender:
                 worklist.mark_failed(tx, held, error=str(failure), now=now, in_doubt=in_doubt, reason=failure.code)
                 log.error("dead_letter", destination=held.destination, code=failure.code, explanation=str(failure))
                 return
-            wait, event = self._wait(held), "study-missing" if failure.code == GONE else "delivery-attempt-failed"
+            wait, event = self._wait(held), _MISSING.get(failure.code, "delivery-attempt-failed")
             worklist.mark_retry(
                 tx, held, error=str(failure), wait=wait, now=now, in_doubt=in_doubt, others_wait=rest, event=event
             )

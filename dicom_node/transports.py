@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Mode, Proof, Retrieve, Way
 from dicom_node.terms import AS_THE_NODE, Terms
 
-__all__ = ["Destination", "Heard", "Parcel", "Transport", "Way"]
+__all__ = ["Destination", "Film", "Films", "Heard", "Parcel", "Transport", "Way"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,30 @@ def remembers_nothing(_named: bool) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Film:
+    """An image of ours, by what a question at IMAGE level asks for (PS3.4 C.6.2.1)."""
+
+    instance_id: int
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+
+
+class Films(Protocol):
+    """What one destination has of one study; see `worklist.known_films`."""
+
+    def among(self, uids: Iterable[str]) -> Sequence[Film]:
+        """Our images with these SOP Instance UIDs."""
+
+    def answered(self, film: Film, *, there: bool) -> int:
+        """Book an answer; how many in a row have been without the film, 0 where the destination never had it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parcel:
     """One object for one destination. payload: a Part 10 file, an HL7 message in UTF-8, or JSON.
 
-    heard: to be told of every answer in which the destination could have named the study.
+    heard: to be told of every answer in which the destination could have named the study. films: the same of its films.
     """
 
     destination: Destination
@@ -63,6 +83,7 @@ class Parcel:
     sop_instance_uid: str  # for a message: its derived UID
     study_instance_uid: str
     heard: Heard = remembers_nothing
+    films: Films | None = None
 
 
 class Transport(Protocol):

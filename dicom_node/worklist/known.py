@@ -10,12 +10,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from dicom_node.database import Database, clock
-from dicom_node.known_tables import KnownStudy
+from dicom_node.known_tables import KnownFilm, KnownStudy
 from dicom_node.tables import Delivery, Revision, Study
 from dicom_node.worklist.turns import take_turn
 
 _TOGETHER: Final = 500
-_APART: Final = timedelta(seconds=25)  # several documents of a study ask in one moment; the next attempt comes later
+APART: Final = timedelta(seconds=25)  # several documents of a study ask in one moment; the next attempt comes later
 
 
 def named(database: Database, destination: str, uids: Iterable[str]) -> None:
@@ -51,7 +51,7 @@ def missed(database: Database, destination: str, uid: str) -> int:
         if known is None:
             return 0
         now = clock(tx)
-        if known.missed_at is None or now - known.missed_at >= _APART:
+        if known.missed_at is None or now - known.missed_at >= APART:
             known.misses, known.missed_at = known.misses + 1, now
         return known.misses
 
@@ -71,6 +71,7 @@ def who_named(tx: Session, uid: str) -> Sequence[str]:
 
 def forget(tx: Session, destination: str) -> None:
     """It is registered no more: another one may come under its name."""
+    tx.execute(delete(KnownFilm).where(KnownFilm.destination == destination))
     tx.execute(delete(KnownStudy).where(KnownStudy.destination == destination))
 
 

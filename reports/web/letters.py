@@ -27,6 +27,7 @@ CURES: Final = MappingProxyType(
         "identity-differs": "The PACS has another patient or order: have the film sent anew, or release the study.",
         "identity-coerced": "Look there at once: a draft may stand in another patient's record. Withdraw the report.",
         "study-gone": "The PACS no longer has the study. Meant? Close it. Else bring it back there, then requeue.",
+        "film-gone": "The PACS no longer has a film of the draft. Meant? Close it. Else bring it back, then requeue.",
         "no-destination": "Register one (Peers), or correct the rule that names another (Rules), then requeue.",
         "reading-failed": "The log of work has the place; mend it, then requeue.",
         "decode-timeout": "reader.decode_seconds, if films of this sender are that large; then requeue.",

@@ -59,6 +59,7 @@ WORDS: Final = MappingProxyType(
         "delivery-missing": "{destination} answered success but did not have it; it was queued again.",
         "delivery-attempt-failed": "{destination} did not take or prove it, attempt {attempt}.",
         "study-missing": "{destination} no longer had the study, attempt {attempt}; it was asked again.",
+        "film-missing": "{destination} no longer had a film of the draft, attempt {attempt}; it was asked again.",
         "delivery-refused": "{destination} took no objects of the form {kind}; it was to get another, or do without.",
         "delivery-failed": "Given up for {destination}: a dead letter.",
         "commitment-not-reported": "{ae_title} could not be told what is kept safely here, after {attempts} attempts.",

@@ -103,10 +103,18 @@ class Orthanc:
         """As a person does in its pages: nobody is told by a note."""
         self._delete("studies")
 
+    def delete_instance(self, uid: str) -> None:
+        """One object alone, as a person does in its pages."""
+        (number,) = self.post("/tools/find", {"Level": "Instance", "Query": {"SOPInstanceUID": uid}})
+        self._delete_one("instances", number)
+
     def _delete(self, level: str) -> None:
         for one in self.ask(f"/{level}"):
-            address = f"http://127.0.0.1:{self._http}/{level}/{one}"
-            urllib.request.urlopen(urllib.request.Request(address, method="DELETE"), timeout=60).close()
+            self._delete_one(level, one)
+
+    def _delete_one(self, level: str, number: str) -> None:
+        address = f"http://127.0.0.1:{self._http}/{level}/{number}"
+        urllib.request.urlopen(urllib.request.Request(address, method="DELETE"), timeout=60).close()
 
     def instances(self, modality: str) -> list[dict[str, str]]:
         """The main tags of all instances of a modality, those of patient, study and series included."""

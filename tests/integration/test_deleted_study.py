@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from agent.asking import WhoseStudy
 from agent.bystanders import Bystanders
@@ -23,11 +23,12 @@ from dicom_node import outages, worklist
 from dicom_node.database import Database
 from dicom_node.dicomweb import StowTransport
 from dicom_node.dimse import DimseTransport
-from dicom_node.identity import GONE
+from dicom_node.identity import FILM_GONE, GONE
 from dicom_node.kinds import Kind, Stage
-from dicom_node.known_tables import KnownStudy
+from dicom_node.known_tables import KnownFilm, KnownStudy
+from dicom_node.rules.tables import Routing
 from dicom_node.sender import Sender
-from dicom_node.tables import Book, Delivery, DeliveryState, Endpoint, Mode, Proof, RemoteAE, Way
+from dicom_node.tables import Book, Delivery, DeliveryState, Endpoint, Mode, Proof, RemoteAE, Study, Way
 from reports.hl7.mllp import MllpTransport
 from reports.web import letters, timeline
 from tests.harness import dcmtk
@@ -47,11 +48,14 @@ class Archive(Orthanc):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, wetread_port=free_port(), dicom_web=True, routes=False)
-        self._film = folder / "film.dcm"
+        self._film, self._beside = folder / "film.dcm", folder / "beside.dcm"
         self._film.write_bytes(as_file(films.film()))
+        self._beside.write_bytes(as_file(films.film(SOPInstanceUID=f"{films.FILM}.9", ViewPosition="LL")))
 
-    def take_film(self) -> None:
-        assert dcmtk.store(self.port, self._film, calling="DX1", called=TITLE, options=("-R",)).returncode == 0
+    def take_film(self, *, beside: bool = False) -> None:
+        """beside: another one of the same series, which never comes to us."""
+        for path in (self._film, self._beside)[: 1 + beside]:
+            assert dcmtk.store(self.port, path, calling="DX1", called=TITLE, options=("-R",)).returncode == 0
 
     @property
     def reports(self) -> int:
@@ -90,7 +94,8 @@ def send(ward: Ward, *, most: int = 40) -> None:
     sender = Sender(ward.desk.config.node, ward.database, transports, check, partial(secrets.token_hex, 16), look=look)
     for _ in range(most):
         ward.do(lambda tx: tx.execute(update(Delivery).values(next_attempt_at=now() - timedelta(seconds=1))))
-        ward.do(lambda tx: tx.execute(update(KnownStudy).values(missed_at=now() - timedelta(seconds=30))))
+        for table in (KnownStudy, KnownFilm):
+            ward.do(lambda tx, table=table: tx.execute(update(table).values(missed_at=now() - timedelta(seconds=30))))
         if not sender.deliver_one():
             return
 
@@ -125,8 +130,7 @@ def test_signed_report_of_a_deleted_study_stays_here_and_a_person_is_told(ward: 
         assert GONE in told(ward, *command)
         assert WORDS in told(ward, *command)
     assert "dead letters     1: wetread study list --book dead-lettered" in told(ward, "check")
-    assert {"study-missing"} <= set(timeline.WORDS), "the study's page has a sentence for it"
-    assert GONE in letters.CURES
+    assert ("study-missing" in timeline.WORDS, GONE in letters.CURES) == (True, True)
 
 
 def test_draft_of_a_study_that_the_archive_never_had_leaves_as_ever(ward: Ward, archive: Archive) -> None:
@@ -250,10 +254,15 @@ def test_what_takes_a_draft_back_leaves_whatever_became_of_the_study(ward: Ward,
     assert [(one.kind, one.state) for one in ward.deliveries()][1:] == [(Kind.KOS, DeliveryState.COMMITTED)]
 
 
-def test_dicomweb_service_is_believed_in_the_same_way(ward: Ward, archive: Archive) -> None:
+def in_place_of_the_archive(ward: Ward, archive: Archive) -> None:
+    """Its DICOMweb service."""
     web = {"way": Way.STOW, "url": archive.dicom_web_url, "proof": Proof.QUERY, "objects": "basic-text"}
     ward.do(lambda tx: tx.execute(update(RemoteAE).values(send_to=False)))
     ward.do(lambda tx: tx.add(Endpoint(name="WEB", **web)))
+
+
+def test_dicomweb_service_is_believed_in_the_same_way(ward: Ward, archive: Archive) -> None:
+    in_place_of_the_archive(ward, archive)
     archive.take_film()
     ward.receive(films.film())
     ward.draft()
@@ -271,14 +280,11 @@ def test_dicomweb_service_is_believed_in_the_same_way(ward: Ward, archive: Archi
 
 
 @pytest.fixture
-def system() -> Iterator[Ris]:
-    with ris() as running:
-        yield running
-
-
-def add_ris(ward: Ward, system: Ris) -> None:
+def system(ward: Ward) -> Iterator[Ris]:
     ward.service("RIS", Way.MLLP)
-    ward.do(lambda tx: tx.execute(update(Endpoint).values(port=system.port)))
+    with ris() as running:
+        ward.do(lambda tx: tx.execute(update(Endpoint).values(port=running.port)))
+        yield running
 
 
 def statuses(system: Ris) -> list[str]:
@@ -288,7 +294,6 @@ def statuses(system: Ris) -> list[str]:
 def test_draft_of_a_deleted_study_leaves_as_no_message_and_what_is_signed_does(
     ward: Ward, archive: Archive, system: Ris
 ) -> None:
-    add_ris(ward, system)
     ward.service("EHR", Way.FHIR)
     ward.service("HOOK", Way.WEBHOOK)
     archive.take_film()
@@ -317,7 +322,6 @@ def test_draft_of_a_deleted_study_leaves_as_no_message_and_what_is_signed_does(
 def test_message_about_a_draft_waits_for_no_archive_that_does_not_say_that_it_has_lost_the_study(
     ward: Ward, archive: Archive, system: Ris, why: str
 ) -> None:
-    add_ris(ward, system)
     ward.set_mode(TITLE, Mode.HOLD)
     archive.take_film()
     ward.receive(films.film())
@@ -333,3 +337,63 @@ def test_message_about_a_draft_waits_for_no_archive_that_does_not_say_that_it_ha
     send(ward)
 
     assert statuses(system) == ["R"]
+
+
+def test_draft_of_a_film_that_was_deleted_out_of_its_study_stays_here(
+    ward: Ward, archive: Archive, system: Ris
+) -> None:
+    archive.take_film(beside=True)
+    ward.receive(films.film(), caller=TITLE)
+    asked_at_sign_off(ward)
+    archive.delete_instance(films.FILM)
+
+    ward.draft()
+    send(ward)
+
+    held = {one.destination: (one.state, one.reason) for one in ward.deliveries()}
+    assert held == dict.fromkeys((TITLE, "RIS"), (DeliveryState.FAILED, FILM_GONE))
+    assert (archive.reports, system.messages) == (0, [])
+    assert ward.events().count("film-missing") == 4
+    assert ("film-missing" in timeline.WORDS, FILM_GONE in letters.CURES) == (True, True)
+
+    sign(ward)
+    send(ward)
+
+    assert (archive.reports, statuses(system)) == (1, ["F"]), "the study is there: a signature stands in its own study"
+
+
+@pytest.mark.parametrize("why", ["it sent us none", "it came back", "its proof is no query"])
+def test_draft_of_a_film_that_the_archive_need_not_have_leaves(ward: Ward, archive: Archive, why: str) -> None:
+    archive.take_film(beside=True)
+    ward.receive(films.film(), caller="DX1" if why == "it sent us none" else TITLE)
+    archive.delete_instance(films.FILM)
+    if why == "its proof is no query":
+        ward.do(lambda tx: tx.execute(update(RemoteAE).values(proof=Proof.ACKNOWLEDGEMENT, identity_check=True)))
+
+    ward.draft()
+    if why == "it came back":
+        send(ward, most=1)
+        assert ward.deliveries()[0].state is DeliveryState.QUEUED
+        archive.take_film()
+    send(ward)
+
+    assert [one.state for one in ward.deliveries()] == [DeliveryState.COMMITTED]
+
+
+def test_film_that_a_dicomweb_service_has_named_is_missed_in_a_newer_draft(ward: Ward, archive: Archive) -> None:
+    in_place_of_the_archive(ward, archive)
+    archive.take_film(beside=True)
+    ward.receive(films.film(), caller="DX1")
+    ward.draft()
+    send(ward)
+    archive.delete_instance(films.FILM)
+
+    ward.do(lambda tx: worklist.reprocess(tx, tx.scalars(select(Study)).one(), now(), actor="test"))
+    ward.do(lambda tx: tx.execute(update(Routing).values(decided_at=now())))
+    ward.draft(text="FINDINGS: Small effusion on the left.\nIMPRESSION: Effusion.")
+    send(ward)
+
+    assert [(one.state, one.reason) for one in ward.deliveries()][:2] == [
+        (DeliveryState.COMMITTED, ""),
+        (DeliveryState.FAILED, FILM_GONE),
+    ]

@@ -10,9 +10,11 @@ from sqlalchemy import select, update
 
 from dicom_node import endpoints, peers
 from dicom_node.database import Database, clock
-from dicom_node.known_tables import KnownStudy
-from dicom_node.tables import RemoteAE, Study, StudyState
+from dicom_node.known_tables import KnownFilm, KnownStudy
+from dicom_node.tables import Instance, RemoteAE, Role, Study, StudyState
+from dicom_node.transports import Film
 from dicom_node.worklist import known
+from dicom_node.worklist.known_films import Films
 
 NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
 
@@ -84,9 +86,38 @@ def test_what_a_destination_said_is_forgotten_with_it(database: Database, studie
         endpoints.add(tx, "WEB", endpoints.place("https://archive.example.org/dicom-web"), now=NOW, actor="test")
     for name in ("PACS", "WEB", "VNA"):
         known.named(database, name, [studies[0]])
+        Films(database, name, studies[0]).answered(film(database, studies[0]), there=True)
 
     with database.write() as tx:
         peers.remove(tx, "PACS", now=NOW, actor="test")
         endpoints.remove(tx, "WEB", now=NOW, actor="test")
 
     assert [row.destination for row in rows(database)] == ["VNA"]
+    with database.read() as tx:
+        assert list(tx.scalars(select(KnownFilm.destination))) == ["VNA"]
+
+
+def film(database: Database, study: str) -> Film:
+    """The only image of a study; DX1 sent it. What is no image stands beside it."""
+    of_it = {"transfer_syntax_uid": "1.2.840.10008.1.2.1", "size": 9, "calling_ae_title": "DX1", "received_at": NOW}
+    with database.write() as tx:
+        study_id = tx.scalars(select(Study.id).where(Study.study_instance_uid == study)).one()
+        if tx.scalar(select(Instance.id)) is None:
+            for role, number in ((Role.IMAGE, 1), (Role.OTHER, 2)):
+                uids = {"sop_instance_uid": f"{study}.{number}", "sop_class_uid": "1.2", "digest": f"{number:064}"}
+                tx.add(Instance(study_id=study_id, revision=1, role=role, **uids, **of_it))
+    (found,) = Films(database, "PACS", study).among([f"{study}.{number}" for number in (1, 2, 3)])
+    return found
+
+
+def test_film_is_missed_by_whoever_sent_or_named_it(database: Database, studies: list[str]) -> None:
+    one = film(database, studies[0])
+    named, sender, stranger = (Films(database, name, studies[0]) for name in ("PACS", "DX1", "VNA"))
+
+    assert named.answered(one, there=True) == 0
+    for _ in range(2):
+        assert [who.answered(one, there=False) for who in (named, sender, stranger)] == [1, 1, 0], "one moment"
+    with database.write() as tx:
+        tx.execute(update(KnownFilm).values(missed_at=clock(tx) - timedelta(seconds=30)))
+    assert named.answered(one, there=False) == 2
+    assert [sender.answered(one, there=True), sender.answered(one, there=False)] == [0, 1]
