@@ -42,7 +42,8 @@ export const KEYS = Object.freeze(
 /** Keys of the film while it has the focus, for the list of keys. */
 export const FOCUS_KEYS = Object.freeze([Object.freeze({ key: "Arrows", words: "Move the film" }), Object.freeze({ key: "Space + drag", words: "Move the film" })]);
 
-const NOT_LISTED = "The other films of this patient could not be listed. Reload the page.";
+const NOT_LISTED = "The other films of this patient could not be listed.";
+const LISTING = "The other films of this patient are being listed.";
 
 export class FilmViewer {
   /**
@@ -55,7 +56,8 @@ export class FilmViewer {
     this.others = others;
     this.priors = [];
     this.coming = null; // priors that are being listed
-    this.isUnlisted = false; // they could not be
+    this.unlisted = ""; // why they could not be
+    this.askPriors = null;
     this.linked = linked;
     element.replaceChildren();
     element.classList.add("film-viewer");
@@ -63,7 +65,8 @@ export class FilmViewer {
     this.bar.setAttribute("role", "toolbar");
     this.bar.setAttribute("aria-label", "Film");
     this.notes = element.appendChild(made("p", "viewer-notes"));
-    this.notes.textContent = words.join(" ");
+    this.words = words;
+    this.note();
     this.stage = element.appendChild(made("div", "viewer-stage"));
     this.main = this.addPane("Film");
     this.second = null;
@@ -97,31 +100,41 @@ export class FilmViewer {
     this.refresh();
   }
 
-  /** Films of other studies, as {words, film}, that are still being listed: no film waits for them. */
-  expect(coming) {
-    this.coming = coming.then((priors) => {
+  /** Films of other studies, that ask() lists as {words, film}: no film waits for them. */
+  expect(ask) {
+    this.askPriors = ask;
+    this.unlisted = "";
+    this.coming = ask().then((priors) => {
       this.priors = priors;
       this.listOthers();
     }).catch((error) => {
-      this.isUnlisted = true;
-      this.notes.textContent = `${this.notes.textContent} ${NOT_LISTED}`.trim();
       if (!(error instanceof FilmFailure)) throw error;
-    }).finally(() => (this.coming = null));
+      this.unlisted = `${NOT_LISTED} ${error.message}`;
+    }).finally(() => {
+      this.coming = null;
+      if (this.unlisted) this.note(this.unlisted, button("Try again", () => { this.expect(this.askPriors); this.note(LISTING); }));
+      else this.note();
+    });
   }
 
   /**
    * Beside it the first one that nothing speaks against, a prior rather than another film of the study; or away with it. What
-   * may be another patient's is chosen in the list, by a person. Gives why none is there, or nothing; it waits for the list.
+   * may be another patient's is chosen in the list, by a person. Gives why none is there, or nothing; it waits for the list,
+   * and asks for it once more where it did not come.
    */
   async togglePrior() {
     const isThere = Boolean(this.second);
-    if (!isThere) await this.coming;
+    if (!isThere) {
+      if (this.unlisted) this.expect(this.askPriors);
+      if (this.coming) this.note(LISTING);
+      await this.coming;
+    }
     if (this.isClosed || isThere !== Boolean(this.second)) return ""; // pressed twice while it waited
     const all = isThere ? [] : [...this.priors, ...this.others];
     const other = all.find(({ film }) => !film.doubt);
     if (isThere || other) this.showPrior(other?.film ?? null, other?.words);
     else if (all.length) return "What is here under this Patient ID may be another patient's. Look at the names: Compare with.";
-    else return this.isUnlisted ? NOT_LISTED : "No other film of this patient is here.";
+    else return this.unlisted || "No other film of this patient is here.";
     return "";
   }
 
@@ -194,6 +207,12 @@ export class FilmViewer {
   }
 
   // --- inside
+
+  /** What is to be known of the films, and of those that are missing: words and buttons. */
+  note(...missing) {
+    const all = [...this.words, ...missing].flatMap((one) => [" ", one]);
+    this.notes.replaceChildren(...all.slice(1));
+  }
 
   addPane(label) {
     const pane = new Pane(this.painter, label);
@@ -304,7 +323,7 @@ export async function openStudy(element, number, { report = 0, ...settings } = {
   const films = list.films.map((film) => ({ words: named(film), film }));
   const begun = new Promise((resolve) => element.addEventListener("film-loaded", resolve, { once: true }));
   const viewer = new FilmViewer(element, { film: films[0]?.film ?? null, films, others: films.slice(1), words: list.words, link: list.viewer, ...settings });
-  viewer.expect(Promise.race([begun, viewer.ready]).then(() => fetchPriors(list.priors)).then(listed)); // behind the first picture
+  viewer.expect(() => Promise.race([begun, viewer.ready]).then(() => fetchPriors(list.priors)).then(listed)); // behind the first picture
   if (!films.length) viewer.main.say("The study has no film.");
   viewer.list = list;
   return viewer;

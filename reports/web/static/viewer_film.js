@@ -2,6 +2,7 @@
 
 const MAGIC = 0x4d4c4657; // "WFLM"
 const TRIES = 4; // where the server does not show films at this moment
+const PRIORS_WITHIN = 30_000; // ms; nobody waits longer for films to compare with, and may ask again
 const BUSY_TRIES = 60; // where others are being decoded: that passes, and without the film nothing can be signed
 
 /** Why a film is not shown, in words for people. isOfFilm: it is the film's own fault, and can be shown to nobody. */
@@ -39,9 +40,18 @@ export async function fetchPixels(address, signal) {
   return parse(await (await ask(address, signal)).arrayBuffer());
 }
 
-/** What /study/N/priors.json says: other studies of the patient with their films. */
+/** What /study/N/priors.json says: other studies of the patient with their films. Raises FilmFailure, also where it takes too long. */
 export async function fetchPriors(address) {
-  return (await (await ask(address)).json()).priors;
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), PRIORS_WITHIN);
+  try {
+    return (await (await ask(address, patience.signal)).json()).priors;
+  } catch (error) {
+    if (patience.signal.aborted) throw new FilmFailure("late", "The server is busy with other films.");
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The answer taken apart: MAGIC, length of the header, header, a plane of low bytes and one of high bytes. */
