@@ -181,6 +181,16 @@ def test_paper_says_whose_it_is_and_that_a_machine_wrote_it(walk: Walk) -> None:
     page = walk.open(next(one for one in SCENES if one.name == WITH_FILM))
     expect(page.locator("#pacs")).not_to_be_empty()
     text = page.input_value("#findings")
+    page.locator("#left").evaluate("(one) => { one.textContent = '1,000 more'; }")
+    places = page.locator(".onward button").evaluate_all("(all) => all.map((one) => [one.offsetTop, one.offsetHeight])")
+    assert len(set(map(tuple, places))) == 1, places  # on the screen of 1280 as well
+    assert places[0][1] < 40, places
+    margins = page.evaluate(
+        """() => [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules])
+             .filter((rule) => rule instanceof CSSPageRule).map(({ style }) => parseFloat(style.marginLeft))"""
+    )
+    assert margins
+    assert min(margins) >= 10  # mm
 
     page.emulate_media(media="print", color_scheme="dark")
 
