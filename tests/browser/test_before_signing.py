@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -116,25 +117,49 @@ def test_pin_that_is_typed_at_once_is_in_its_field_and_not_in_the_film(
 
 
 @pytest.mark.parametrize("is_refused", [False, True])
-def test_signature_that_is_on_its_way_when_the_dialog_is_closed_is_told(
+def test_dialog_of_a_signature_that_was_sent_stays_until_the_answer(
     room: ReadingRoom, opened: Callable[..., Report], page: Page, *, is_refused: bool
 ) -> None:
     report = opened()
+    following = room.study()
     held = Held(page, "accept")
     page.keyboard.press("a")
     with page.expect_request("**/report/accept"):
         page.keyboard.type("0000" if is_refused else "2580")
         page.keyboard.press("Enter")
-    page.keyboard.press("Escape")
-    expect(page.locator("#ask-sign")).to_be_hidden()
+    for key in ("Escape", "Escape", "Escape", "n"):  # somebody in a hurry
+        page.keyboard.press(key)
+    fault = page.locator("#ask-sign .fault")
+    expect(fault).to_contain_text("It was sent, and the server has not answered yet")
 
     held.go_on()
     if is_refused:
-        expect(page.locator("#toasts")).to_contain_text("The PIN does not fit.")
+        expect(fault).to_contain_text("The PIN does not fit.")
+        expect(page.locator("#sign-proof")).to_have_value("0000")
         assert state(room, report) is ReportState.DRAFT
     else:
-        expect(page.locator("#final")).to_be_visible()
+        expect(page).to_have_url(re.compile(f"/study/{room.number(following)}/report$"))
         assert state(room, report) is ReportState.VERIFIED
+
+
+def test_signed_report_comes_without_loading_its_page_anew(
+    room: ReadingRoom, opened: Callable[..., Report], page: Page
+) -> None:
+    opened()
+    following = room.study()
+    page.evaluate("window.isKept = true")  # so are the film and whoever listens for keys
+    page.locator("#impression").focus()
+    page.keyboard.press("Control+Enter")
+    page.keyboard.type("2580")
+    page.keyboard.press("Enter")
+
+    expect(page.locator("#final")).to_contain_text("Small left pleural effusion.")
+    expect(page.locator("#standing")).to_contain_text("VERIFIED REPORT")
+    expect(page.locator("#writing")).to_be_hidden()
+    expect(page.locator("[data-act=addendum]")).to_have_attribute("aria-disabled", "false")
+    assert page.evaluate("window.isKept")
+    page.keyboard.press("n")
+    expect(page).to_have_url(re.compile(f"/study/{room.number(following)}/report$"))
 
 
 def test_warning_that_comes_after_enter_is_seen_before_anything_is_signed(

@@ -223,6 +223,30 @@ def test_question_is_put_once_and_an_older_list_does_not_hide_it(room: ReadingRo
     assert put.count == 1
 
 
+def test_opening_whose_state_did_not_come_is_shown_when_it_does(room: ReadingRoom, base: str, page: Page) -> None:
+    report = room.study()
+    carl, path = signed_in(room.app, room.database, "carl"), f"/study/{room.number(report)}/report"
+    assert carl.post(f"{path}/open", json={"report": report.id}).status_code == 200
+    page.route("**/events", lambda route: route.abort())
+    page.goto(address(base, room, report))
+    expect(page.locator("#told")).to_contain_text("Opened by")
+    looked, opened = Late(page, r"/report/desk"), Late(page, r"/report/open$")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    wait_for(page, looked)  # it says that Carl has it
+    assert carl.post(f"{path}/leave", json={"report": report.id}).status_code == 200
+    page.get_by_role("button", name="Open it now").click()
+    wait_for(page, opened)
+    with page.expect_response(re.compile("/report/desk")):
+        looked.let_come()
+    page.route(re.compile(r"/report/(desk|identity)"), lambda route: route.abort())
+    opened.let_come()
+    expect(page.locator("#toasts")).to_contain_text("The server has not said yet whether it is open for you")
+
+    page.unroute(re.compile(r"/report/(desk|identity)"))
+    expect(page.locator("#pacs")).to_contain_text(NOBODY)
+    expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
+
+
 # --- what was typed -------------------------------------------------------------------------------------------------
 
 
@@ -282,7 +306,8 @@ def test_choice_between_two_texts_is_not_made_by_a_blank(room: ReadingRoom, base
     page.unroute("**/report/desk*")
     expect(page.locator("#ask-conflict")).to_be_visible()
     page.keyboard.type(" and more ")
-    page.keyboard.press("Enter")
+    for key in ("Enter", "Escape", "Escape", "Escape"):
+        page.keyboard.press(key)
     expect(page.locator("#ask-conflict")).to_be_visible()
     expect(page.locator("#ask-conflict h2")).to_be_focused()
     page.get_by_role("button", name="Take theirs").click()

@@ -78,6 +78,107 @@ def test_words_that_were_typed_while_others_were_saved_follow_those(page: Page, 
     assert (left["findings"], left["version"]) == ("First. Second.", 2)
 
 
+def test_words_of_a_colleague_that_do_not_come_are_asked_for_again(page: Page, address: str) -> None:
+    page.clock.install()
+    page.goto(address)
+    page.evaluate(
+        """async () => {
+          const { Autosave } = await import("/static/autosave.js");
+          const { Refused } = await import("/static/calls.js");
+          const post = async () => { throw new Refused(409, { code: "stale-version" }); };
+          window.told = [], window.asked = 0;
+          const conflict = async () => { window.asked += 1; throw new Refused(0, { detail: "No server." }); };
+          const read = () => ({ findings: "Mine.", impression: "", chips: {} });
+          const calls = { report: 7, post };
+          new Autosave({ calls, version: 1, read, told: (words) => told.push(words), conflict }).touch();
+        }"""
+    )
+    page.clock.run_for(20_000)
+
+    assert page.evaluate("told.at(-1)").endswith("somebody has changed the text, and it did not come. No server.")
+    assert page.evaluate("asked") >= 3
+
+
+def test_fault_of_the_pacs_gives_way_to_a_newer_answer(page: Page, address: str) -> None:
+    page.goto(address)
+    told = page.evaluate(
+        """async () => {
+          const { Pacs } = await import("/static/pacs.js");
+          const strip = document.createElement("p");
+          const old = { outcome: "", words: "Not asked yet.", at: "", blocks: false };
+          const newer = { outcome: "same", words: "The same.", at: "2026-11-22T08:00:00Z", blocks: false };
+          const newest = async () => { throw new Error("No server."); };
+          const pacs = new Pacs(strip, { desk: { identity: old }, answers: { newest } });
+          const told = [];
+          await pacs.ask();
+          for (const one of [old, newer]) {
+            pacs.show(one);
+            told.push(`${strip.textContent} ${strip.className}`);
+          }
+          return told;
+        }"""
+    )
+
+    assert told[0] == "The PACS was not asked: No server. pacs bad"
+    assert told[1].startswith("The same, ")
+    assert told[1].endswith("pacs good")
+
+
+FETCHED = """
+window.asked = 0;
+window.fetch = async (address, { signal } = {}) => {
+  signal?.throwIfAborted();
+  window.asked += 1;
+  const headers = { "Content-Type": "application/json", "Retry-After": "2" };
+  return new Response(JSON.stringify({ code: "busy", detail: "As the server says." }), { status: STATUS, headers });
+};
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (401, "Your session is over"),
+        (404, "There is no report here any more."),
+        (409, "As the server says."),
+        (503, ""),
+    ],
+)
+def test_answers_that_will_never_come_are_asked_for_once(page: Page, address: str, status: int, told: str) -> None:
+    page.clock.install()
+    page.goto(address)
+    page.evaluate(f"() => {{ {FETCHED.replace('STATUS', str(status))} }}")
+    page.evaluate(
+        """async () => {
+          const { Questions } = await import("/static/questions.js");
+          document.body.innerHTML = '<details><p class="fault"></p><ol></ol></details>';
+          const list = document.querySelector("details");
+          new Questions(list, { base: "/study/1/report", report: 3, insert: () => {} });
+          list.open = true;
+        }"""
+    )
+    for _ in range(12):
+        page.clock.run_for(5_000)
+
+    assert page.evaluate("asked") == 1 if told else page.evaluate("asked") > 4
+    assert page.locator(".fault").inner_text().startswith(told)
+
+
+def test_films_to_compare_with_are_waited_for_half_a_minute(page: Page, address: str) -> None:
+    page.clock.install()
+    page.goto(address)
+    page.evaluate(f"() => {{ {FETCHED.replace('STATUS', '503')} }}")
+    page.evaluate(
+        """() => import("/static/viewer_film.js").then(({ fetchPriors }) => fetchPriors("/study/1/priors.json"))
+             .catch((error) => { window.failed = error.message; })"""
+    )
+    for _ in range(20):
+        page.clock.run_for(2_000)
+
+    assert page.evaluate("window.failed") == "The server is busy with other films."
+    assert 5 < page.evaluate("asked") < 18
+
+
 def looks_in_ten_minutes(page: Page, address: str, arrival: dict[str, Any]) -> int:
     """How often a page asks for what was signed just before."""
     page.clock.install()

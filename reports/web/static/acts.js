@@ -1,31 +1,46 @@
 /* The dialogs of the report page: each asks what an act needs, does it, and says why where it is refused. */
 
 import { count, show } from "./difference.js";
-import { made } from "./keys.js";
+import { holdOpen, made, nameOf } from "./keys.js";
 import { notice } from "./notice.js";
 import { elsewhere } from "./session.js";
 
 const READ = "Read the warning above; press again to sign all the same.";
+const UNDER_WAY = "It was sent, and the server has not answered yet: it may be done already. Wait, or load the page again to see.";
 
 /**
  * Show a dialog, before this returns, and do the act when its form is sent. prepare(): what comes before each attempt;
- * nothing is done where the dialog is closed meanwhile. It and perform(form data) may throw an error with a sentence. Gives
- * what perform() gave, also where the dialog was closed while the act was on its way: then it is done.
+ * nothing is done where the dialog is closed meanwhile. It and perform(form data) may throw an error with a sentence. From
+ * the press until the answer no key changes what is sent; once it is sent the dialog stays, so that nobody types below it what
+ * the answer takes away. next(isWanted): somebody pressed n meanwhile; false at each press of the button. Gives what
+ * perform() gave.
  */
-export function asking(dialog, perform, prepare = () => {}) {
+export function asking(dialog, perform, prepare = () => {}, next = () => {}) {
   const form = dialog.querySelector("form");
   const fault = dialog.querySelector(".fault");
   const button = form.querySelector("button[value=do]");
   fault.textContent = "";
-  button.disabled = false;
   return new Promise((resolve) => {
     let done = null;
     let isOver = false;
     let isSent = false;
+    const freeze = (isFrozen) => {
+      button.disabled = isFrozen;
+      for (const field of form.querySelectorAll("input, textarea")) field.readOnly = isFrozen;
+    };
+    const stays = () => {
+      if (isSent && !isOver) fault.textContent = UNDER_WAY;
+      return isSent && !isOver;
+    };
+    freeze(false);
+    const letGo = holdOpen(dialog, stays);
+    const hear = (event) => { if (button.disabled && nameOf(event) === "n") next(true); };
+    dialog.addEventListener("keydown", hear);
     form.onsubmit = async (event) => {
       event.preventDefault();
       if (button.disabled) return;
-      button.disabled = true;
+      freeze(true);
+      next(false);
       fault.textContent = "";
       try {
         await prepare();
@@ -33,6 +48,7 @@ export function asking(dialog, perform, prepare = () => {}) {
         isSent = true;
         done = await perform(new FormData(form));
         if (!isOver) dialog.close();
+        document.activeElement?.blur(); // what had the focus before is done with: letters are keys again
       } catch (error) {
         if (!(error instanceof Error)) throw error;
         if (isOver && isSent) notice(error.message, { kind: "bad" });
@@ -41,12 +57,17 @@ export function asking(dialog, perform, prepare = () => {}) {
         form.querySelector("input[type=password]:not([hidden])")?.select();
       } finally {
         if (isOver) resolve(done);
-        else [isSent, button.disabled] = [false, false];
+        else {
+          isSent = false;
+          freeze(false);
+        }
       }
     };
-    form.querySelector("[data-close]").onclick = () => dialog.close();
+    form.querySelector("[data-close]").onclick = () => { if (!stays()) dialog.close(); };
     dialog.onclose = () => {
       isOver = true;
+      letGo();
+      dialog.removeEventListener("keydown", hear);
       for (const secret of form.querySelectorAll("input[type=password]")) secret.value = "";
       if (done || !isSent) resolve(done);
     };
@@ -93,7 +114,7 @@ export function proof(label, field) {
  * changes}, where changes are [title, runs] of each section, and same is what is said where there are none; prepare():
  * gives sentences that warn, and throws one that says why nothing can be signed.
  */
-export function signing(dialog, { who, look, password, prepare, perform }) {
+export function signing(dialog, { who, look, password, prepare, perform, next }) {
   dialog.querySelector(".who").textContent = who;
   const asked = proof(dialog.querySelector("label"), dialog.querySelector("input[type=password]"));
   asked.become(password ? "password" : "pin");
@@ -104,7 +125,7 @@ export function signing(dialog, { who, look, password, prepare, perform }) {
   const ended = asking(dialog, () => asked.with(perform).catch((error) => {
     gate.close(); // what was prepared may be the reason
     throw error;
-  }), () => gate.passed());
+  }), () => gate.passed(), next);
   gate.open();
   return ended;
 }
@@ -200,7 +221,7 @@ function beside({ name, same, changes }, isNamed) {
  * sentences that warn, as a promise, shown as soon as they are there; prepare(): what comes before each attempt.
  */
 export function wording(dialog, {
-  title, explain, button, text: there = "", safety = false, password = null, grave = false, coming = Promise.resolve([]), prepare, perform,
+  title, explain, button, text: there = "", safety = false, password = null, grave = false, coming = Promise.resolve([]), prepare, perform, next,
 }) {
   dialog.querySelector("h2").textContent = title;
   dialog.querySelector(".explain").textContent = explain;
@@ -222,7 +243,7 @@ export function wording(dialog, {
   }, async () => {
     await seen();
     await prepare();
-  });
+  }, next);
 }
 
 /** Show warnings when they come. Gives what waits for them, and throws where somebody pressed before they were there. */
@@ -256,8 +277,11 @@ export function choosing(dialog, sections) {
         dialog.close();
       };
     }
-    dialog.oncancel = (event) => event.preventDefault(); // one of them must be chosen
-    dialog.onclose = () => resolve(chosen || "mine");
+    const letGo = holdOpen(dialog); // one of them must be chosen
+    dialog.onclose = () => {
+      letGo();
+      resolve(chosen || "mine");
+    };
     dialog.showModal();
     dialog.querySelector("h2").focus(); // a blank that was meant for the text presses no button
   });

@@ -15,7 +15,8 @@ export class Answers {
 
   /**
    * The state that call() gives. Where another one was shown meanwhile it may be older than that: then the server is asked
-   * once more. use(state) shows it, in the same moment. Raises as call() does.
+   * once more; where it does not answer, what is shown stays, and this gives what call() gave, unshown. use(state) shows it,
+   * in the same moment. Raises as call() does.
    */
   async newest(call, use = () => {}) {
     let state = null;

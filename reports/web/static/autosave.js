@@ -91,16 +91,24 @@ export class Autosave {
   }
 
   async #failed(error) {
-    if (error.code === "stale-version") {
-      const version = await this.conflict(error);
-      if (version !== null) {
-        this.version = version;
-        this.#later(0);
-      }
-      return false;
-    }
+    if (error.code === "stale-version") return this.#settled(error);
     this.told(`Not saved: ${error.message}`, "bad");
     if (error.status === 0 || error.status >= 500) this.#later(AGAIN);
+    return false;
+  }
+
+  /** A person chooses between two texts; where the other one does not come, it is asked for at the next attempt. */
+  async #settled(refused) {
+    try {
+      const version = await this.conflict(refused);
+      if (version === null) return false;
+      this.version = version;
+      this.#later(0);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.told(`Not saved: somebody has changed the text, and it did not come. ${error.message}`, "bad");
+      this.#later(AGAIN);
+    }
     return false;
   }
 

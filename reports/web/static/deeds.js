@@ -3,8 +3,10 @@
 import { asking, signing, wording } from "./acts.js";
 import { sentences } from "./against.js";
 import { difference } from "./difference.js";
+import { lead } from "./going.js";
 import { signedJustNow } from "./lately.js";
 import { notice } from "./notice.js";
+import { asSigned } from "./signed.js";
 
 const PACS_AGAIN = 8 * 60_000; // ms; what the PACS said holds for ten minutes
 const SIGNING = { sign: "Sign the report", accept: "Accept the draft as it is, and sign it", cosign: "Sign second" };
@@ -43,6 +45,7 @@ async function sign(page, act) {
       return against(page);
     },
     perform: (proof) => sent(page, prepared.act, { ...prepared.body, ...proof }).catch((error) => lost(page, error)),
+    next: hurried(page),
   });
   if (desk) ended(page, desk, desk.state === "VERIFIED" ? "Signed" : "Signed first; a second signature is awaited");
 }
@@ -99,6 +102,11 @@ async function did(page, act, body) {
   }
 }
 
+/** Who presses n before the answer has come is led to the next one when it has. */
+function hurried(page) {
+  return (isWanted) => { page.isHurried = isWanted; };
+}
+
 async function reject(page) {
   const dialog = $("ask-reject");
   dialog.querySelector("form").reset();
@@ -110,13 +118,13 @@ async function reject(page) {
   };
   const desk = await asking(dialog, (data) => did(page, "reject", {
     reason: data.get("reason") ?? "", words: data.get("words"), safety: data.get("safety") === "on",
-  }), () => page.prepare("reject"));
+  }), () => page.prepare("reject"), hurried(page));
   if (desk) ended(page, desk, "Rejected");
 }
 
 async function handOver(page) {
   const desk = await asking($("ask-hand-over"), (data) => did(page, "hand-over", { to: Number(data.get("to")) }),
-    () => page.prepare("hand-over"));
+    () => page.prepare("hand-over"), hurried(page));
   if (desk) ended(page, desk, "Handed over");
 }
 
@@ -125,6 +133,7 @@ async function sendBack(page) {
     title: "Send back", explain: "The first signature lapses; it is a draft again. Say why.", button: "Send back",
     prepare: () => page.prepare("send-back"),
     perform: (body) => did(page, "send-back", body),
+    next: hurried(page),
   });
   if (desk) ended(page, desk, "Sent back");
 }
@@ -157,7 +166,7 @@ async function takeOver(page) {
 }
 
 async function closeBeside(page) {
-  const desk = await asking($("ask-close"), () => sent(page, "close"), () => page.prepare("close"));
+  const desk = await asking($("ask-close"), () => sent(page, "close"), () => page.prepare("close"), hurried(page));
   if (desk) ended(page, desk, "Closed: the signed report of the study stands");
 }
 
@@ -202,12 +211,11 @@ function ended(page, desk, words) {
   page.isDone = true;
   const signed = desk.state === "VERIFIED";
   if (signed) signedJustNow(page.calls.base);
-  if ($("onward").checked && desk.next) {
+  if (($("onward").checked || page.isHurried) && desk.next) {
     page.isGone = !desk.open || !desk.mine;
-    location.assign(desk.next);
+    lead(desk.next);
   } else if (signed) {
-    page.isGone = true;
-    location.reload(); // the words are those of the signed document now
+    void asSigned(page, desk); // the words are those of the signed document now
   } else {
     page.render(desk);
     page.isActing = false;

@@ -110,8 +110,24 @@ function dialogOf({ target }) {
   return (target instanceof Element && target.closest("dialog[open]")) || (open[open.length - 1] ?? null);
 }
 
+/**
+ * Escape does not close a dialog while held() says so. A browser lets `cancel` be prevented once, and closes at the next
+ * press. Gives what ends it.
+ */
+export function holdOpen(dialog, held = () => true) {
+  const stay = (event) => {
+    if (dialog.open && (event.type === "cancel" || event.key === "Escape") && held()) event.preventDefault();
+  };
+  dialog.addEventListener("cancel", stay);
+  document.addEventListener("keydown", stay, true);
+  return () => {
+    dialog.removeEventListener("cancel", stay);
+    document.removeEventListener("keydown", stay, true);
+  };
+}
+
 /** The key as people call it. Where a layout has no Latin letters (Korean, Russian, Arabic), its place on the keyboard. */
-function nameOf(event) {
+export function nameOf(event) {
   let key = event.key;
   if (key.length === 1 && key > "\u007f" && /^(Key[A-Z]|Digit[0-9])$/.test(event.code)) {
     key = event.code.at(-1);

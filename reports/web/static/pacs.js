@@ -10,7 +10,7 @@ export const isUnasked = (why) => SOFT.test(why);
 export class Pacs {
   #asking = null;
   #said = null; // in its own words, at the last answer
-  #fault = "";
+  #fault = null; // words, and the last answer when it came about: a newer one tells more
 
   /** strip: where it is told. page: the report page. */
   constructor(strip, page) {
@@ -20,7 +20,8 @@ export class Pacs {
   /** What is known. */
   show({ outcome, words, at, blocks }) {
     if (this.#asking) return this.#tell("Asking the PACS whose study this is", this.strip.className);
-    if (this.#fault) return this.#tell(this.#fault, "pacs bad");
+    if (this.#fault && this.#fault.at !== at) this.#fault = null;
+    if (this.#fault) return this.#tell(this.#fault.words, "pacs bad");
     const said = at && at === this.#said?.at ? this.#said.words : words;
     const kind = outcome === "same" ? "good" : blocks ? "bad" : "wait";
     return this.#tell(at ? `${said.replace(/\.$/u, "")}, ${clock(at)}` : said, `pacs ${kind}`);
@@ -44,9 +45,9 @@ export class Pacs {
         this.#said = desk.identity;
         return desk;
       }, (desk) => this.page.follow(desk));
-      this.#fault = "";
+      this.#fault = null;
     } catch (error) {
-      this.#fault = `The PACS was not asked: ${error.message}`;
+      this.#fault = { words: `The PACS was not asked: ${error.message}`, at: this.page.desk.identity.at };
     }
   }
 

@@ -6,6 +6,11 @@ import { ask } from "./session.js";
 
 const EVERY = 700; // ms, while an answer is being written
 const AGAIN = 5_000; // ms, where the server does not answer
+const OVER = "Close this list and open it again to go on.";
+const WHY = new Map([
+  [401, "Your session is over, so that no answers come."],
+  [404, "There is no report here any more."],
+]);
 const STATES = {
   waiting: "Waits until the model reads no film",
   answering: "The model is writing",
@@ -18,6 +23,7 @@ export class Questions {
   #timer = 0;
   #shown = "";
   #isPutting = false;
+  #isOver = false; // it makes no sense to ask again by itself
   #answers = new Answers(() => this.#listed());
 
   constructor(panel, { base, report, insert }) {
@@ -51,16 +57,25 @@ export class Questions {
   }
 
   look() {
-    return this.#answers.newest(() => this.#listed(), (questions) => {
+    return this.#answers.newest(() => this.#listed(), ({ questions, why }) => {
       if (questions) this.show(questions);
+      else if (why) this.#end(why);
       else this.#later(AGAIN);
     });
   }
 
-  /** Those that there are; null where the server does not say. */
+  /** {questions}: those that there are; {why}: none will come however often they are asked for; else the server was silent. */
   async #listed() {
     const answer = await ask(`${this.address}?report=${this.report}`, { unattended: true }).catch(() => null);
-    return answer?.ok ? ((await answer.json().catch(() => null))?.questions ?? null) : null;
+    const told = (await answer?.json().catch(() => null)) ?? {};
+    if (answer?.ok) return { questions: told.questions };
+    const isOver = answer && answer.status < 500 && answer.status !== 429;
+    return isOver ? { why: WHY.get(answer.status) ?? told.detail ?? `The server has refused (${answer.status}).` } : {};
+  }
+
+  #end(why) {
+    this.#isOver = true;
+    this.fault.textContent = `${why} ${OVER}`;
   }
 
   #later(wait) {
@@ -71,6 +86,8 @@ export class Questions {
   show(questions) {
     this.#answers.shown();
     clearTimeout(this.#timer);
+    if (this.#isOver) this.fault.textContent = "";
+    this.#isOver = false;
     if (questions.some(({ state }) => state === "waiting" || state === "answering")) this.#later(EVERY);
     const now = JSON.stringify(questions);
     if (now === this.#shown) return;

@@ -10,6 +10,7 @@ import { ACTS } from "./deeds.js";
 import { difference, show } from "./difference.js";
 import { Editor } from "./editor.js";
 import { showFilms } from "./film.js";
+import { go, isLed } from "./going.js";
 import { keep, made, quiet } from "./keys.js";
 import { lately } from "./lately.js";
 import { moment } from "./moments.js";
@@ -50,10 +51,12 @@ class Page {
       told: (words, kind) => { $("saved").textContent = words; $("saved").className = kind; },
       conflict: (refused) => this.conflict(refused),
     });
+    this.isBegun = false; // what comes with an opening was done for the present one
     this.isWarned = false; // of leaving words that are not saved
     this.isGone = false; // the page goes away, and has said so
     this.isDone = false; // this person has done something with it: it is not opened again by itself
     this.born = this.desk.state; // what the server wrote into the page
+    this.isHurried = false; // the next one is wanted as soon as an act is done
     this.isActing = false; // from an act's start: whoever does it shows what comes of it, unless it is refused
   }
 
@@ -64,12 +67,13 @@ class Page {
       button.addEventListener("focus", () => { $("why").textContent = this.desk.obstacles[button.dataset.act] ?? ""; });
     }
     for (const button of document.querySelectorAll("[data-go]")) {
-      button.addEventListener("click", () => this.go(button.dataset.go));
+      button.addEventListener("click", () => { void go(this, button.dataset.go); });
     }
     $("onward").checked = localStorage.getItem("wetread-onward") === "on";
     $("onward").addEventListener("change", () => keep("wetread-onward", $("onward").checked ? "on" : ""));
     window.addEventListener("pagehide", () => this.leave());
     window.addEventListener("beforeunload", (event) => { if (this.saving.isPending && this.isGone) event.preventDefault(); });
+    [this.isLed, this.began] = [isLed(), performance.now()];
     bindKeys(this);
     this.render(this.desk);
     new Questions($("questions"), { base: this.calls.base, report: this.calls.report, insert: (answer) => this.insert(answer) });
@@ -108,7 +112,7 @@ class Page {
       made("li", { textContent: `${words} ${by}, ${moment(at)}` })));
     $("arrival").textContent = desk.arrival.words;
     $("arrival").className = `arrival ${desk.arrival.there ? "good" : "wait"}`;
-    $("left").textContent = desk.left ? `${desk.left} more` : "nothing else waits";
+    $("left").textContent = desk.left ? `${desk.left} more` : "none left";
   }
 
   buttons({ obstacles, state, beside, next, previous }) {
@@ -278,6 +282,9 @@ class Page {
     if (desk.report !== this.calls.report) return; // a newer draft has replaced this one, which `watch` tells
     if (desk.version > this.saving.version && !this.saving.isPending) this.take(desk);
     else this.render(desk);
+    const begins = desk.mine && !this.isBegun;
+    this.isBegun = desk.mine;
+    if (begins) void this.begin();
     void this.film.tell(); // opened anew, here or in another tab: the server has forgotten what this page shows
   }
 
@@ -287,10 +294,17 @@ class Page {
     if (!this.desk.openable && !this.desk.adds) return;
     try {
       const desk = await this.answers.newest(() => this.calls.post("open"), (now) => this.follow(now));
-      if (!desk.mine) {
-        if (loud) notice(`${desk.obstacles.edit} It is not free yet.`, { kind: "wait", stays: false });
-        return;
-      }
+      if (this.desk.mine) return;
+      if (desk.mine) throw new Refused(0, { detail: "The server has not said yet whether it is open for you; it is asked again.", code: "offline" });
+      if (loud) notice(`${desk.obstacles.edit} It is not free yet.`, { kind: "wait", stays: false });
+    } catch (error) {
+      this.tell(error);
+    }
+  }
+
+  /** It is open for this person, whichever answer has said so first. */
+  async begin() {
+    try {
       await Promise.all([this.restore(), this.pacs.ask()]);
     } catch (error) {
       this.tell(error);
@@ -340,21 +354,6 @@ class Page {
     if (this.isGone || !this.desk.mine || !this.desk.open) return;
     this.isGone = true;
     this.saving.leave();
-  }
-
-  async go(which) {
-    const address = this.desk[which];
-    if (!address) {
-      notice(which === "next" ? "Nothing else waits." : "This is the first one.", { kind: "wait", stays: false });
-      return;
-    }
-    await this.saving.flush();
-    if (this.saving.isPending && !this.isWarned) {
-      this.isWarned = true; // somebody who presses again means it
-      notice("What you typed is not saved. Press again to leave all the same; it stays in this tab.", { kind: "bad" });
-      return;
-    }
-    location.assign(address);
   }
 
   tell(error) {

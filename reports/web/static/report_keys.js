@@ -1,5 +1,6 @@
 /* The keys of the report page; those of the film are bound with it. */
 
+import { go } from "./going.js";
 import { bind } from "./keys.js";
 
 function ask() {
@@ -24,6 +25,6 @@ export function bindKeys(page) {
   bind("b", "Send back", () => page.act("send-back"), { group });
   bind("d", "Addendum; or take a draft over as one", adding, { group });
   bind("f", "Close a draft beside a signed report", () => page.act("close"), { group });
-  bind("n", "Next draft", () => page.go("next"), { group });
-  bind("p", "Previous draft", () => page.go("previous"), { group });
+  bind("n", "Next draft", (event) => { void go(page, "next", event); }, { group });
+  bind("p", "Previous draft", (event) => { void go(page, "previous", event); }, { group });
 }

@@ -6,7 +6,7 @@
 //   if (await askPassword("Withdraw this report")) ...     the password (or PIN, with {pin: true}) again, for what is grave
 //   await signedIn();                                      the dialog now; after a stream ended with 401
 
-import { made, quiet } from "./keys.js";
+import { holdOpen, made, quiet } from "./keys.js";
 
 let waiting = null;
 
@@ -94,7 +94,7 @@ function signInAgain() {
       else location.reload();
     });
     dialog.querySelector(".toolbar").append(another, again);
-    dialog.addEventListener("cancel", (event) => event.preventDefault()); // Escape would leave the page without a session
+    holdOpen(dialog); // Escape would leave the page without a session
   });
 }
 
