@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from reports.findings.lexicon import COMPLAINTS
+
 # Reach forward, to the end of the clause.
 ABSENT_AFTER: Final = """
     no longer seen/present/identified/visualized/visible is/are, not seen/present/identified/visualized/visible is/are,
@@ -44,6 +46,8 @@ CHANGES: Final = """
 
 # Reach backward, to the start of the clause.
 ABSENT_BEFORE: Final = """
+    did/does/do not develop/recur/persist/reaccumulate/redevelop/occur, didn/doesn/don t
+    develop/recur/persist/reaccumulate/redevelop/occur, fails/failed to recur/redevelop/reaccumulate/persist,
     is/are/was/were/has/have /been not /definitely/clearly /been
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
     not /definitely/clearly
@@ -83,6 +87,7 @@ GONE_BEFORE: Final = """
 GONE_ANSWERS: Final = ": resolved/removed/gone/cleared"
 
 UNCERTAIN_AFTER: Final = """
+    not think/believe, don/doesn/didn t think/believe, almost/nearly/virtually/practically no,
     to ensure/document/verify/establish/demonstrate /complete/interval resolution/clearing /of, until /complete
     /resolution/clearing /of, unless/whether, (?, not excluded is/are, not /entirely/completely/totally/quite
     free/clear of/from, not devoid/void of, not/never negative for, never without, no absence/lack of, not all /of,
@@ -147,12 +152,6 @@ UNCERTAIN_ABOUT: Final = """
     possible/possibly/probable/likely/suspected/questionable/uncertain/equivocal/indeterminate
 """
 
-# What a patient has or has not: "pneumonia: no fever" says nothing of the film.
-COMPLAINTS: Final = """
-    fever/fevers/febrile/cough/coughing/dyspnea/pain/trauma/injury/symptom/symptoms/complaint/complaints/leukocytosis/leucocytosis/chills/sputum/hypoxia/hypoxemia/wheeze/wheezing/distress/hemoptysis/tachypnea/sepsis/smoker/smoking/sob,
-    shortness of breath, clinical sign/signs/symptom/symptoms, white count
-"""
-
 # Not about this film, or only asked: the mention says nothing.
 SILENT_AFTER: Final = """
     could/may/might obscure, year/years/yr/yrs/month/months old, yo, y o, m/f o, followup/follow /up of/for, f u, dx
@@ -169,6 +168,7 @@ SILENT_BRIEFLY: Final = """
 
 # Look like negation and are none.
 NO_CUES: Final = """
+    no/not/nothing/none more/less/fewer/greater/larger than,
     is/are/was/were/has/have not /been /yet removed/withdrawn/drained, free
     flowing/fluid/air/gas/intraperitoneal/to/edge/edges/floating/layering/text/standing/on/under, gone
     up/down/from/to/back/into/through, cleared for/by, /is/are/has/have not /completely/entirely/fully/quite/yet gone,
@@ -204,11 +204,14 @@ NO_CUES: Final = """
 
 STOPS: Final = """
     but, however, although, though, otherwise, nevertheless, yet, while,
-    whereas, which, ;, as well as, there is, there are, there has, there was, likely related to, and there, besides,
+    whereas, which, ;, as well as, likely related to, and there, besides,
     following, after, superimposed on/upon, in a patient with, in the setting of, in a/the background of, on a
     background of, given, because, based on, despite, in spite of, notwithstanding, in addition to, now
     with/has/have/presents/presenting
 """
+
+# They end a clause as well, but not right behind a cue: "no evidence that there is an effusion".
+STATEMENTS: Final = "/that there is/are/has/was"
 
 # They end a clause as well; where no finding follows they take back what it denied: "no effusion except on the left".
 EXCEPTIONS: Final = """
@@ -224,8 +227,8 @@ COMPANIONS: Final = """
 GOES_ON: Final = """
     unchanged/stable/better/less/same/persists/persist/persisting/remains/remain/redemonstrated/improved/improving/worse/worsened,
     worsening/larger/smaller/increased/decreased/resolving/similar/stays/continues, again seen/noted/identified
-    /demonstrated, in place/situ, in /good/stable/satisfactory/unchanged/standard/appropriate/expected/similar position,
-    /its/the/with tip /projects/projecting/terminates/terminating/is in/at/over/overlying/above/near, cm
+    /demonstrated, in place/situ, in /good/stable/satisfactory/unchanged/standard/appropriate/expected/similar
+    position, /its/the/with tip /projects/projecting/terminates/terminating/is in/at/over/overlying/above/near, cm
     above/below/from /the
 """
 # They end what is said of a denied finding: "no pneumothorax seen, effusion noted".
@@ -239,7 +242,7 @@ PROCEDURES: Final = """
 """
 
 # Backward where a finding stands right before, else forward.
-ABSENT_ABOUT: Final = "absent/nil/zero"
+ABSENT_ABOUT: Final = "absent/nil/zero, /is/are no more"
 ABSENT_SIGNS: Final = "(n)/(-)/(–)/(−)/-ve/–ve/−ve/neg"
 LEADING_MINUS: Final = "(-"  # "- PTX, + effusion"
 LEADING_BULLET: Final = "(-?"  # the same, where it may be a bullet
@@ -270,7 +273,7 @@ RESTRICTIONS: Final = (
 
 # After a comma or "and" they open a new statement, which a negation does not reach.
 RESTARTS: Final = """
-    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/rather/interval/residual/remaining/underlying/several/numerous/only/just/instead/healed/widened/thickened/new/enlarging/enlarged
+    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/rather/presence/interval/residual/remaining/underlying/several/numerous/only/just/instead/healed/widened/thickened/new/enlarging/enlarged
 """
 
 RESTARTS_OF_ALL: Final = "the/this/these/it/there"
@@ -372,6 +375,7 @@ CUES: Final = (
     ("affirm", "sign", PRESENT_SIGNS),
     ("stop", "", STOPS),
     ("stop", "except", EXCEPTIONS),
+    ("stop", "there", STATEMENTS),
     ("companion", "", COMPANIONS),
     ("goes_on", "", GOES_ON),
     ("goes_on", "seen", IS_THERE),

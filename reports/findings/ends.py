@@ -26,25 +26,30 @@ _REACH_OF_AN_ADJECTIVE: Final = 3  # tokens: "left lower lobe effusion"
 
 
 def end_a_denial(scope: Scope, found: list[Item], place: int, length: int) -> None:
-    """End a negation where a comma, an "and" or an "except" takes back what it says."""
-    item, force = found[place], scope.force
-    if force is None or force.state is not State.ABSENT:
-        return
-    if item.value == "except":
-        if scope.said and not names_an_exception(found, place):
-            scope.leave_open(item)
-    elif item.kind == "join":
-        several = item.value != "," or sum(said.cues[:1] == [force.cue] for said in scope.said[-2:]) != 1
-        over = scope.denies_here(item) and force.cue[1] < scope.listed
-        device = scope.lists_until < item.first and ends_with_a_device(found, place)
-        if opens_a_clause(found, place, length, listed=several and not over):
+    """End a negation where a comma, an "and" or an "except" takes it back, and a doubt where a verdict follows."""
+    item, state = found[place], scope.force.state if scope.force is not None else None
+    if item.kind == "join":
+        if state is State.ABSENT:
+            _end_at_a_comma(scope, found, place, length)
+        elif state is State.UNCERTAIN and opens_a_clause(found, place, length, listed=True):
             scope.force = None
-        elif device:
-            _leave_the_device(scope, found, place)
-        elif scope.said and item.value == "," and names_a_side(found, place):
-            scope.leave_open(item)
-        elif scope.denies_here(item):
-            _part(scope, found, place, over=over)
+    elif item.value == "except" and state is State.ABSENT and scope.said and not names_an_exception(found, place):
+        scope.leave_open(item)
+
+
+def _end_at_a_comma(scope: Scope, found: list[Item], place: int, length: int) -> None:
+    item = found[place]
+    cue = scope.force.cue if scope.force is not None else (-1, -1)
+    several = item.value != "," or sum(said.cues[:1] == [cue] for said in scope.said[-2:]) != 1
+    over = scope.denies_here(item) and cue[1] < scope.listed
+    if opens_a_clause(found, place, length, listed=several and not over):
+        scope.force = None
+    elif scope.lists_until < item.first and ends_with_a_device(found, place):
+        _leave_the_device(scope, found, place)
+    elif scope.said and item.value == "," and names_a_side(found, place):
+        scope.leave_open(item)
+    elif scope.denies_here(item):
+        _part(scope, found, place, over=over)
 
 
 def _leave_the_device(scope: Scope, found: list[Item], place: int) -> None:

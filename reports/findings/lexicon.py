@@ -253,6 +253,12 @@ NORMALITY: Final = """
     lungs /: clear, lungs appear /grossly clear, lungs are /well expanded and clear, lungs remain clear
 """
 
+# What a patient has or has not: "pneumonia: no fever" says nothing of the film.
+COMPLAINTS: Final = """
+    fever/fevers/febrile/cough/coughing/dyspnea/pain/trauma/injury/symptom/symptoms/complaint/complaints/leukocytosis/leucocytosis/chills/sputum/hypoxia/hypoxemia/wheeze/wheezing/distress/hemoptysis/tachypnea/sepsis/smoker/smoking/sob,
+    shortness of breath, clinical sign/signs/symptom/symptoms, white count
+"""
+
 # Long words that are written in many ways, right and wrong: (how they begin, the word that they stand for).
 STEMS: Final = (
     ("atelect", "atelectasis"),

@@ -37,6 +37,13 @@ from reports.findings.phrases import Item
 from reports.findings.said import Said, Weight
 from reports.findings.scope import Scope
 from reports.findings.shapes import predicate, subject
+from reports.findings.turns import (
+    deny_both,
+    deny_up_to_a_comma,
+    doubt_behind_a_dash,
+    list_behind_a_dash,
+    turn_between,
+)
 
 Step: TypeAlias = Callable[[Scope, Item], None]
 
@@ -85,12 +92,12 @@ _BEHIND: Final[MappingProxyType[str, Step]] = MappingProxyType(
     }
 )
 _BEHIND_A_DASH: Final[MappingProxyType[State, Step]] = MappingProxyType(
-    {State.ABSENT: Scope.list_behind_a_dash, State.UNCERTAIN: Scope.doubt_behind_a_dash}
+    {State.ABSENT: list_behind_a_dash, State.UNCERTAIN: doubt_behind_a_dash}
 )
 _IN_FRONT: Final = frozenset({"leading", "nought"})
 _ALSO_FORWARD: Final = frozenset({"no", "not", "perhaps"})
 _LED: Final[MappingProxyType[bool | None, Step]] = MappingProxyType(
-    {True: Scope.deny_up_to_a_comma, False: Scope.uncertain_after}
+    {True: deny_up_to_a_comma, False: Scope.uncertain_after}
 )
 _LEFT: Final[MappingProxyType[State, Step]] = MappingProxyType(
     {State.PRESENT: Scope.affirm, State.UNCERTAIN: Scope.uncertain_before}
@@ -154,7 +161,7 @@ def _in_front(scope: Scope, found: list[Item], place: int) -> Step | None:
     if item.value == "leading":
         return _LED.get(leads_to_a_bare_finding(found, place))
     begins = item.first in {0, scope.joined + 1}
-    return Scope.deny_up_to_a_comma if begins and counts_a_finding(found, place) else None
+    return deny_up_to_a_comma if begins and counts_a_finding(found, place) else None
 
 
 def _behind(scope: Scope, item: Item) -> Step | None:
@@ -203,7 +210,7 @@ def _behind_a_colon(scope: Scope, found: list[Item], place: int, length: int) ->
     if answers(found, place, length):
         return Scope.absent_before
     if repeats(found, place, scope.said[-1].concept):
-        return Scope.deny_both
+        return deny_both
     scope.floor = len(scope.said)
     return None
 
@@ -221,7 +228,7 @@ def _between(scope: Scope, found: list[Item], place: int) -> Step | None:
     if len(scope.said) == scope.floor or scope.said[-1].last + 1 < found[place].first:
         return None
     behind = runs_on(found, place)
-    return None if behind is False else Scope.absent_before if behind else Scope.turn_between
+    return None if behind is False else Scope.absent_before if behind else turn_between
 
 
 def _look_around(scope: Scope, items: list[Item], number: int) -> None:

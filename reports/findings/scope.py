@@ -85,7 +85,7 @@ class Scope:
 
     def normality(self, item: Item) -> None:
         self._say(item.value, [(item.first, item.last)], State.PRESENT, [])
-        self._reach(State.ABSENT, item)
+        self.reach(State.ABSENT, item)
         if self.force is not None:
             self.force.listed = True
 
@@ -153,7 +153,7 @@ class Scope:
             if self._is_denied() and not self.moved and item.value == "gone":
                 self.force = None  # "no removal of", "without clearing of"
             else:
-                self._reach(State.ABSENT, item)
+                self.reach(State.ABSENT, item)
                 if self.force is not None:
                     self.force.negates = True
                     self.force.gone = item.value == "gone"
@@ -189,20 +189,20 @@ class Scope:
 
     def companion(self, item: Item) -> None:
         if self._is_denied() and self.moved:
-            self._reach(State.UNCERTAIN, item)
+            self.reach(State.UNCERTAIN, item)
         else:
             self.join(item)
 
     def uncertain_after(self, item: Item) -> None:
         if self._is_denied() and (not self.moved or self.lists_until > item.last):
             return
-        self._reach(State.UNCERTAIN, item)
+        self.reach(State.UNCERTAIN, item)
         if self.force is not None:
             self.force.negates = item.value == "denied"
 
     def suggested_after(self, item: Item) -> None:
         if not self._is_denied() or self.comma == item.first - 1:  # "no consolidation, suggesting edema"
-            self._reach(State.UNCERTAIN, item)
+            self.reach(State.UNCERTAIN, item)
 
     def _is_doubted(self) -> bool:
         return self.force is not None and self.force.state is State.UNCERTAIN and not self.moved
@@ -211,17 +211,11 @@ class Scope:
         return self.force is not None and self.force.state is State.ABSENT
 
     def silent_after(self, item: Item) -> None:
-        self._reach(None, item)
+        self.reach(None, item)
         if self.force is not None:
             self.force.brief = item.value == "brief"
 
-    def deny_up_to_a_comma(self, item: Item) -> None:
-        """ "- PTX, effusion +"."""
-        self._reach(State.ABSENT, item)
-        if self.force is not None:
-            self.force.brief = True
-
-    def _reach(self, state: State | None, item: Item, *, once: bool = False) -> None:
+    def reach(self, state: State | None, item: Item, *, once: bool = False) -> None:
         self.force = Force(state, (item.first, item.last), once)
         self.moved = False
 
@@ -265,9 +259,9 @@ class Scope:
                 self.said[-1].state = State.UNCERTAIN
                 self.said[-1].cues.append((item.first, item.last))
                 self.said[-1].weak = True
-                self._reach(State.UNCERTAIN, item, once=True)
+                self.reach(State.UNCERTAIN, item, once=True)
             elif item.value == "versus" and not near and self.force is None:
-                self._reach(State.UNCERTAIN, item, once=True)  # "LLL ATX vs PNA": of a word that is not known
+                self.reach(State.UNCERTAIN, item, once=True)  # "LLL ATX vs PNA": of a word that is not known
 
     def affirm(self, item: Item) -> None:  # noqa: ARG002
         self.floor = len(self.said)
@@ -281,11 +275,6 @@ class Scope:
             if len(self.said) > 1 and not self.said[-1].parted and self.said[-1].cues[:1] == self.said[-2].cues[:1]:
                 self.leave_open(item)  # "no pneumothorax effusion unchanged"
 
-    def turn_between(self, item: Item) -> None:
-        """ "Small effusion resolved pneumothorax": of which of the two?"""
-        self.uncertain_before(item)
-        self._reach(State.UNCERTAIN, item, once=True)
-
     def denies_here(self, item: Item) -> bool:
         """Does a denial reach what stands right before `item`, and no list with "or" go on behind it?"""
         if not self._is_denied() or self.force is None or self.force.listed or self.lists_until > item.first:
@@ -294,7 +283,9 @@ class Scope:
 
     # --- clauses
 
-    def stop(self, item: Item) -> None:  # noqa: ARG002
+    def stop(self, item: Item) -> None:
+        if item.value == "there" and self.force is not None and self.force.cue[1] + 1 == item.first:
+            return
         self.force = None
         self.floor = len(self.said)
         if not self.leads:
@@ -312,11 +303,6 @@ class Scope:
         """Is a denial all that stands before this colon: "absent: pneumothorax, effusion"?"""
         return self.force is not None and not self.said and self.force.cue == (0, item.first - 1)
 
-    def deny_both(self, item: Item) -> None:
-        """ "Pneumothorax: no evidence of pneumothorax"."""
-        self.absent_before(item)
-        self.deny(item)
-
     def aside(self, item: Item) -> None:
         """A dash ends what a denial reaches; behind it "none" or "not seen" may still speak of what stands before."""
         self.aside_at = item.last
@@ -325,16 +311,6 @@ class Scope:
             self.subjects.clear()
         if self.moved or (self.force is not None and self.force.listed):
             self.force = None
-
-    def list_behind_a_dash(self, item: Item) -> None:
-        """ "No consolidation - effusion - pneumothorax" and "no acute process - pneumonia, effusion" go on."""
-        self.aside_at = item.last
-        if self.force is not None:
-            self.force.listed = False
-
-    def doubt_behind_a_dash(self, item: Item) -> None:
-        self.aside_at = item.last
-        self.doubt()
 
     def doubt(self) -> None:
         """What follows may be denied, or begin a statement of its own."""
@@ -357,6 +333,8 @@ class Scope:
         self.moved = True
         if self.force is not None and self.force.listed and self.lists_until < item.first:
             self.force = None
+        if self.force is not None and self.force.gone and self.force.cue[1] + 1 == item.first:
+            self.force = None  # "lungs cleared, effusion"
         if self.force is not None and self.force.brief and item.value:
             self.force = None
 

@@ -1,0 +1,38 @@
+"""Turns that a look at the phrases around a cue calls for: a sign in front, a dash, a verdict between two findings."""
+
+from __future__ import annotations
+
+from reports.findings.labels import State
+from reports.findings.phrases import Item
+from reports.findings.scope import Scope
+
+
+def deny_up_to_a_comma(scope: Scope, item: Item) -> None:
+    """ "- PTX, effusion +"."""
+    scope.reach(State.ABSENT, item)
+    if scope.force is not None:
+        scope.force.brief = True
+
+
+def turn_between(scope: Scope, item: Item) -> None:
+    """ "Small effusion resolved pneumothorax": of which of the two?"""
+    scope.uncertain_before(item)
+    scope.reach(State.UNCERTAIN, item, once=True)
+
+
+def deny_both(scope: Scope, item: Item) -> None:
+    """ "Pneumothorax: no evidence of pneumothorax"."""
+    scope.absent_before(item)
+    scope.deny(item)
+
+
+def list_behind_a_dash(scope: Scope, item: Item) -> None:
+    """ "No consolidation - effusion - pneumothorax" and "no acute process - pneumonia, effusion" go on."""
+    scope.aside_at = item.last
+    if scope.force is not None:
+        scope.force.listed = False
+
+
+def doubt_behind_a_dash(scope: Scope, item: Item) -> None:
+    scope.aside_at = item.last
+    scope.doubt()
