@@ -45,7 +45,9 @@ class Dispatcher:
         self._app = app
         self._kept_house = 0.0
         self._broker_away = False
-        self._failed: frozenset[worklist.Stumble] = frozenset()
+        self._after = 0  # number of the last study that was looked at, where a sweep is not over
+        self._failed: frozenset[worklist.Stumble] = frozenset()  # of the sweep before this one
+        self._failing: frozenset[worklist.Stumble] = frozenset()  # of this one, until now
         self._desk = desk = Desk(config, database)
         self._examiner = Examiner(desk)
         self._recaller = Recaller(desk)
@@ -73,8 +75,8 @@ class Dispatcher:
 
     def step(self) -> bool:
         """Everything that is due now."""
-        self._complete_and_release()
-        more = self._router.step()
+        more = self._complete_and_release()
+        more = self._router.step() or more
         self._ring()
         self._examiner.step()
         self._recaller.step()
@@ -85,7 +87,8 @@ class Dispatcher:
             self._kept_house = time.monotonic()
         return more
 
-    def _complete_and_release(self) -> None:
+    def _complete_and_release(self) -> bool:
+        """A part of what is due; true where there may be more."""
         node = self._config.node
         with self._database.write() as tx:
             now = clock(tx)
@@ -97,15 +100,19 @@ class Dispatcher:
                 triggers=[Trigger(word) for word in (*node.complete_by, *(["count"] if node.count_peers else []))],
                 settle=timedelta(seconds=node.count_quiet_seconds),
                 ask=True,
+                after=self._after,
             )
             wait = timedelta(seconds=node.retry_seconds[0])
             released = worklist.release_lost(tx, now, is_dead=is_dead, attempts=node.maximum_attempts, wait=wait)
         if completed.done or released.done:
             log.info("studies", completed=completed.done, claims_taken_back=released.done)
         failed = frozenset(completed.failed + released.failed)
-        for stumble in failed - self._failed:  # told once, tried at every step
+        for stumble in failed - self._failed - self._failing:  # told once, tried at every sweep
             log.error("study_skipped", study=stumble.study_id, error=stumble.error)
-        self._failed = failed
+        self._after, self._failing = completed.last, self._failing | failed
+        if not completed.last:
+            self._failed, self._failing = self._failing, frozenset()
+        return completed.last > 0
 
     def _ring(self) -> None:
         """Publish first, mark second: a crash between the two rings twice, which is harmless.

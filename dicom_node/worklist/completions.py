@@ -90,8 +90,13 @@ def complete_studies(
     triggers: Collection[Trigger] = NO_TRIGGERS,
     settle: timedelta = timedelta(),
     ask: bool = False,
+    after: int = 0,
+    most: int = 100,
 ) -> Swept:
     """Close the studies for which nothing came for `quiet`, that are open for `deadline`, or that a peer calls whole.
+
+    At most so many of those with higher numbers than `after`: each takes some milliseconds, and on SQLite nobody else
+    writes meanwhile, also no C-STORE.
 
     triggers: which of the peers' words count; settle: those that may be about a part only, once nothing came for so
     long. ask: the rules are asked in any case, also where there are none, since the headers may say a priority.
@@ -99,8 +104,10 @@ def complete_studies(
     told = _told(tx, now, triggers, settle) if triggers else {}
     waited = or_(Study.last_received_at <= now - quiet, Study.first_received_at <= now - deadline)
     due = select(Study).where(Study.state == StudyState.RECEIVING, or_(waited, Study.id.in_(told)))
-    swept = Swept()
-    for study in tx.scalars(due.with_for_update(of=Study, skip_locked=True)).all():
+    page = due.where(Study.id > after).order_by(Study.id).limit(most)
+    studies = tx.scalars(page.with_for_update(of=Study, skip_locked=True)).all()
+    swept = Swept(last=studies[-1].id if len(studies) == most else 0)
+    for study in studies:
         by = told.get(study.id) or _clock(study, now, quiet)
         swept += alone(tx, study.id, partial(complete, tx, study, now, actor="dispatch", by=by, ask=ask))
     return swept

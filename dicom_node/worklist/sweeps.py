@@ -21,14 +21,18 @@ class Stumble:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """How many were changed, and which could not be; those are tried again the next time."""
+    """How many were changed, and which could not be; those are tried again the next time.
+
+    last: number of the last study, where there may be more behind it that are due; else 0.
+    """
 
     done: int = 0
     failed: tuple[Stumble, ...] = ()
+    last: int = 0
 
     def __add__(self, other: Swept) -> Swept:
         """Both together."""
-        return Swept(self.done + other.done, self.failed + other.failed)
+        return Swept(self.done + other.done, self.failed + other.failed, max(self.last, other.last))
 
 
 def alone(tx: Session, study_id: int, change: Callable[[], None]) -> Swept:
