@@ -8,6 +8,8 @@ import os
 import shlex
 import sqlite3
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -54,6 +56,31 @@ def explain(error: Exception, config: Config | None) -> str | None:
     if isinstance(error, sqlite3.Error):
         return _of_sqlite(error, config)
     return _of_system(error, config) if isinstance(error, OSError) else None
+
+
+@contextmanager
+def writing(folder: Path, then: str) -> Iterator[None]:
+    """Raises Refused where the disk of a folder gets full, also where a library says so in words of its own.
+
+    then: what to do when there is space again.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _says_full(error):
+            raise
+        raise Refused(f"the disk of {folder} is full; free some space, {then}") from error
+
+
+def _says_full(error: BaseException | None) -> bool:
+    """safetensors quotes the system's number, torch's writer of archives finds itself at the wrong place."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        if any(f"os error {number})" in str(error) for number in _FULL) or "inline_container" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _of_system(error: OSError, config: Config | None) -> str | None:

@@ -113,7 +113,10 @@ def eval(ctx: click.Context, /, **options: Any) -> None:  # noqa: A001  the name
     reader; 3 no such file.
     """
     if ctx.invoked_subcommand is None:
-        _evaluate(ctx, **options)
+        from agent import edge
+
+        with edge.writing(options["output"] or Path(), "and run the same command again: it goes on where it was"):
+            _evaluate(ctx, **options)
 
 
 def _evaluate(
@@ -226,7 +229,10 @@ def chosen_cases(cases: Sequence[Case], *, split: str | None, limit: int | None,
         if (split is None or case.split == split) and (not adults or (case.years is not None and case.years >= 18))
     ][:limit]
     if not left:
-        raise ConfigurationError(f"none of the {len(cases)} films of the manifest is chosen by --split and --adults")
+        splits = ", ".join(sorted({repr(case.split) for case in cases if case.split})) or "none"
+        raise ConfigurationError(
+            f"none of the {len(cases)} films of the manifest is chosen by --split and --adults; splits are {splits}"
+        )
     return left
 
 
@@ -264,10 +270,10 @@ def read(
         "notice": reader.identity.notice,
     }
     readings = Readings(file, {**who, "scores": chosen.with_scores})
-    before = len(readings.done)
+    before = sum(case.id in readings.done for case in cases)
     columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
-        task = progress.add_task("reading", total=len(cases), completed=sum(case.id in readings.done for case in cases))
+        task = progress.add_task("reading", total=len(cases), completed=before)
         read_films(
             cases,
             reader,

@@ -79,6 +79,10 @@ def _train(stage: Name, *, settings: Path, output: Path, start: Path | None, as_
     chosen = read_settings(settings)
     if start is not None:
         chosen = chosen.model_copy(update={"start": start})
-    metrics = stages.run(stage, chosen, output, lambda line: click.echo(line, err=as_json))
+    try:
+        metrics = stages.run(stage, chosen, output, lambda line: click.echo(line, err=as_json))
+    except KeyboardInterrupt:
+        click.echo(f"broken off; the same command goes on from the last step that was saved in {output}", err=True)
+        raise
     if as_json:
         print_json({name: value for name, value in metrics.items() if name != "history"})

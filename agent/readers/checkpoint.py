@@ -91,6 +91,9 @@ class Checkpoint:
                 f"{folder} holds the model quantized as {card.precision}, and {precision} is wanted. Set "
                 f'reader.precision = "{card.precision}", or name the folder of the published model.'
             )
+        run = folder / "model"
+        if not (folder / "config.json").exists() and (run / "config.json").is_file():
+            raise CheckpointError(f"{folder} is the folder of a training run; its model is {run}")
         config = _read_object(folder / "config.json", _CONFIG_KEYS)
         tokenizer = _read_object(folder / "tokenizer_config.json", _TOKENIZER_KEYS)
         _must_exist(folder / "tokenizer.model")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from reports.findings import State
 UNKNOWN: Final = -1.0  # in an array of labels
 IGNORED: Final = -100  # in an array of tokens, as torch's cross entropy has it
 PROJECTION: Final = "AP"  # as a label: 1 for AP films, 0 for PA films; from the view
+_SHOWN: Final = 20  # lines in one message
 _SHIFT, _SIZE, _TURN, _GRAY = 0.06, 0.10, 6.0, 0.2  # shares of the side, degrees, share of the gray scale
 
 
@@ -38,24 +40,30 @@ def load_squares(
     Raises ManifestError naming lines.
     """
     squares = np.zeros((len(cases), size, size), np.uint8)
-    seen, bad = [], []
+    seen: list[Seen] = []
+    bad: defaultdict[str, list[str]] = defaultdict(list)
     with DecoderProcess() as decoder:
         for number, case in enumerate(cases):
             try:
                 film = films.load(case.image, decoder)
-            except UndecodableImage:
-                bad.append(str(case.line))
+            except UndecodableImage as error:
+                bad[error.explanation].append(str(case.line))
                 continue
             # mean 0 and deviation 1/255 give back the grays
             squares[number] = np.rint(to_pixels(film.pixels, size=size, mean=0, std=1 / 255, framing=framing)[0, 0])
             seen.append(Seen(digest=film.digest, fingerprint=likeness.fingerprint(film.pixels)))
             progress(number + 1)
     if bad:
+        told = "; ".join(f"lines {', '.join(lines[:_SHOWN])}{_more(lines)}: {why}" for why, lines in bad.items())
         raise ManifestError(
-            f"the films of {len(bad)} lines cannot be decoded: {', '.join(bad[:20])}; "
-            "`wetread gate` says why, film by film; leave them out"
+            f"{sum(map(len, bad.values()))} of {len(cases)} films cannot be decoded: {told} Mend these films, or leave "
+            "their rows out"
         )
     return squares, seen
+
+
+def _more(lines: Sequence[str]) -> str:
+    return f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
 
 
 def look(cases: Sequence[Case], known: Mapping[str, Seen], progress: Callable[[int], None]) -> list[Seen]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -172,5 +173,10 @@ def _write_shards(folder: Path, weights: Iterable[tuple[str, Tensor]]) -> tuple[
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write one object, keys in order, so that the same content gives the same bytes."""
-    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    """Write one object, keys in order, so that the same content gives the same bytes; whole, or not at all."""
+    whole = path.with_name(f"{path.name}.{os.getpid()}")  # several processes may train together
+    try:
+        whole.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        whole.replace(path)
+    finally:
+        whole.unlink(missing_ok=True)  # of a full disk half is left

@@ -64,9 +64,7 @@ def note(out: Path, stage: str, step: int, say: Callable[[str], None]) -> list[d
             "it may end elsewhere than a run that was never broken off"
         )
     parts = kept if kept and not changed else [*kept, now]
-    whole = out / f"{FILE}.{os.getpid()}"  # several processes may train together
-    layout.write_json(whole, {_PARTS: parts})
-    whole.replace(out / FILE)
+    layout.write_json(out / FILE, {_PARTS: parts})
     return parts
 
 

@@ -7,7 +7,6 @@ made it, which may decode otherwise.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +47,7 @@ def read(*folders: Path) -> dict[str, Seen]:
 def write(folder: Path, films: Iterable[Seen]) -> None:
     """Films that could not be decoded are not in it: the next time they may be."""
     kept = {film.file: [film.digest, film.fingerprint.hex()] for film in films if film.file and film.digest}
-    whole = folder / f"{FILE}.{os.getpid()}"  # several processes may train together
-    layout.write_json(whole, {"made_by": _makers(), "films": kept})
-    whole.replace(folder / FILE)
+    layout.write_json(folder / FILE, {"made_by": _makers(), "films": kept})
 
 
 def _seen(file: str, digest: str, fingerprint: str) -> Seen:

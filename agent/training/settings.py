@@ -46,6 +46,18 @@ class Shape(_Section):
     positions: Count = 1024
     vocabulary: Count = 512
 
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        """What does not go into it evenly would be left over without a word, or be no transformer."""
+        for whole, part, of in (
+            ("image_size", "patch_size", self.image_size % self.patch_size),
+            ("tower_width", "tower_head_width", self.tower_width % self.tower_head_width),
+            ("llama_width", "twice llama_heads", self.llama_width % (2 * self.llama_heads)),  # halves are turned
+        ):
+            if of:
+                raise ValueError(f"{whole} has to be a multiple of {part}")
+        return self
+
 
 class Stage(_Section):
     """What every stage is told. Epochs may be a fraction; a batch counts films on one device in one step."""
@@ -150,17 +162,27 @@ class Training(_Section):
 def read_settings(path: Path) -> Training:
     """Read and check the file; relative paths in it are made absolute. Raises ConfigurationError with every mistake."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is no TOML file: {error}") from error
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not in UTF-8: {error}; save it as such") from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        of_windows = "; write paths with / in place of \\" if "\\" in text else ""
+        raise ConfigurationError(f"{path} is no TOML file: {error}{of_windows}") from error
     try:
         settings = Training.model_validate(values)
     except ValidationError as error:
-        mistakes = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        mistakes = "; ".join(_words(one["loc"], one["type"], one["msg"]) for one in error.errors())
         raise ConfigurationError(f"{path}: {mistakes}") from error
     folder = path.parent
     data = settings.data.model_copy(update=_absolute(folder, settings.data, "manifest", "images"))
     return settings.model_copy(update={"data": data, **_absolute(folder, settings, "start")})
+
+
+def _words(place: tuple[int | str, ...], kind: str, words: str) -> str:
+    told = "there is no such setting" if kind == "extra_forbidden" else words.removeprefix("Value error, ")
+    return f"{'.'.join(map(str, place))}: {told}"
 
 
 def _absolute(folder: Path, section: BaseModel, *names: str) -> dict[str, Any]:

@@ -23,11 +23,13 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
+from agent import edge
+from agent.manifest import ManifestError
 from agent.readers import learned, prompt
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import CxrLlavaModel, load
 from agent.readers.weights.origin import CARD
-from agent.training import adapters, curves, films, layout, leaks, lineage, provenance, room, seen
+from agent.training import adapters, asked, curves, films, layout, leaks, lineage, provenance, room, seen
 from agent.training.choosing import Name, Prepared, prepare
 from agent.training.closed_form import ClosedForm
 from agent.training.modules import LabelledTower, ReportWriter, learn_only
@@ -39,15 +41,23 @@ from dicom_node.errors import ConfigurationError
 
 Say: TypeAlias = Callable[[str], None]
 
+CONFIG: Final = "config.json"  # of a model
 _TELL_FILMS: Final = 100  # at the least, between two words on how many are decoded
 
 
 def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     """Train one stage into the folder `out`; a run that was killed goes on. Returns the metrics.
 
-    Raises ManifestError and ConfigurationError before anything is written where films, settings and stage do not fit.
+    Raises ManifestError and ConfigurationError before anything is written where films, settings and stage do not fit;
+    edge.Refused where the disk is full.
     """
     _refuse(stage, settings)
+    asked.must_be_a_run(out)
+    with edge.writing(out, "and run the same command again: it goes on from the last step that was saved"):
+        return _run(stage, settings, out, say)
+
+
+def _run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     prepared = prepare(stage, settings)
     course = settings.course(stage, anew=lineage.knows_nothing(settings.start, stage))
     settings = settings.model_copy(update={stage: course})
@@ -59,7 +69,7 @@ def run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]:
     size = int(config["clip_vision_cfg"]["image_size"])
     squares, shown, others = _decode(settings, prepared, size, out, say)
     out.mkdir(parents=True, exist_ok=True)
-    _write_data(out, settings, prepared, squares)
+    asked.note(out, settings, prepared, squares)
     seen.write(out, others)
     before = _kept_metrics(out)
     if before and (out / "model" / CARD).is_file():
@@ -95,6 +105,13 @@ def _memory(metrics: Mapping[str, Any]) -> str:
 
 
 def _refuse(stage: Name, settings: Training) -> None:
+    if settings.start is not None and not (settings.start / CONFIG).is_file():
+        run = settings.start / "model"
+        what = f"a run, whose model is {run}" if (run / CONFIG).is_file() else f"no model: it has no {CONFIG}"
+        raise ConfigurationError(
+            f"`start` names {settings.start}, which is {what if settings.start.is_dir() else 'not there'}: name the "
+            "folder `model` of a run that has ended, or that of the published model (`wetread model pull`)"
+        )
     if stage == "encoder" and settings.encoder.solved and settings.start is not None:
         raise ConfigurationError(
             f"[encoder] solved = true writes a tower from nothing, and would throw away that of {settings.start}: "
@@ -129,9 +146,12 @@ def _decode(
         if done % max(_TELL_FILMS, len(cases) // 20) == 0:
             say(f"{done} of {len(cases)} films are decoded")
 
-    train, shown = films.load_squares(prepared.train, size, data.framing, progress)
-    behind = partial(progress, before=len(shown))
-    validation, measured = films.load_squares(prepared.validation, size, data.framing, behind)
+    try:
+        train, shown = films.load_squares(prepared.train, size, data.framing, progress)
+        behind = partial(progress, before=len(shown))
+        validation, measured = films.load_squares(prepared.validation, size, data.framing, behind)
+    except ManifestError as error:
+        raise ManifestError(f"{data.manifest}: {error}") from error
     known = seen.read(*((settings.start.parent,) if settings.start is not None else ()), out)
     others = films.look(prepared.others, known, partial(progress, before=len(shown) + len(measured)))
     every = (*shown, *measured, *others)
@@ -271,31 +291,6 @@ def _metrics(trainer: Trainer) -> dict[str, Any]:
     }
     memory = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else None
     return {**last, "steps": trainer.state.global_step, "gpu_bytes_reserved": memory, "history": log}
-
-
-def _write_data(out: Path, settings: Training, prepared: Prepared, squares: Mapping[str, NDArray[np.uint8]]) -> None:
-    """What is learned from; a folder that has other data or settings is refused."""
-    whole = films.digest([*prepared.train, *prepared.validation], np.concatenate(list(squares.values())))
-    data = {
-        "digest": whole,
-        "films": {"train": len(prepared.train), "validation": len(prepared.validation)},
-        "patients": len({case.patient or case.id for case in prepared.train}),
-        "labels": list(prepared.labels),
-    }
-    wanted = {"data.json": data, "settings.json": json.loads(settings.model_dump_json())}
-    for name, content in wanted.items():
-        path = out / name
-        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != content:
-            since = _since(out) if name == "data.json" else ""
-            raise ConfigurationError(f"{out} holds a run with other films or settings{since}; name another folder")
-        layout.write_json(path, content)
-
-
-def _since(out: Path) -> str:
-    """What may have made other pixels of the same films; empty where nothing is known to have changed."""
-    parts = provenance.read(out)
-    changed = provenance.differences(parts[-1], provenance.part("", 0)) if parts else []
-    return f", or films that other versions decoded otherwise ({'; '.join(changed)})" if changed else ""
 
 
 def _write_model(

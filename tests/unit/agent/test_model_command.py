@@ -545,6 +545,15 @@ def test_info_says_with_what_a_model_was_made(folder: Path, noted: dict[str, obj
     assert f"made with        {NOT_NOTED}" in model("info", "--model", folder, "--precision", "bf16").stdout
 
 
+def test_the_folder_of_a_run_is_told_from_its_model(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "run" / "model")
+    result = model("info", "--model", tmp_path / "run")
+    assert (
+        str(result.exception)
+        == f"{tmp_path / 'run'} is the folder of a training run; its model is {tmp_path / 'run/model'}"
+    )
+
+
 def test_without_options_it_is_the_demonstration_model() -> None:
     assert str(demonstration_checkpoint()) in model("info").stdout
 

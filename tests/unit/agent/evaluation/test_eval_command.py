@@ -401,7 +401,7 @@ def test_films_may_be_chosen(manifest: Path, texts: Path, tmp_path: Path) -> Non
     adults = run(*arguments, "--adults")
     assert json.loads(adults.stdout)["tables"][0]["films"] == 3
     assert json.loads(run(*arguments, "--limit", 2).stdout)["tables"][0]["films"] == 2
-    assert "none of the 4 films" in str(run(*arguments, "--split", "test").exception)
+    assert "splits are none" in str(run(*arguments, "--split", "test").exception)
 
 
 def test_sentences_that_are_scored_say_and_deny_what_they_should() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -305,10 +304,12 @@ def test_a_killed_run_goes_on_to_the_same_end(broken_off: tuple[Path, Path], tmp
     assert resumed["eval_loss"] == pytest.approx(unbroken["eval_loss"], rel=1e-3)
 
 
-def test_a_folder_with_another_run_is_refused(films: Path, encoded: Path) -> None:
+def test_a_folder_with_another_run_is_refused_and_says_what_is_other(films: Path, encoded: Path) -> None:
     path = settings_file(films, "other.toml")
     path.write_text(path.read_text("utf-8").replace("batch = 4", "batch = 2"), encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="other films or settings"):
+    with pytest.raises(
+        ConfigurationError, match=r"other films or settings: align.batch 4, now 2; encoder.batch 4, now 2; "
+    ):
         stages.run("encoder", read_settings(path), encoded, say)
 
 
@@ -335,21 +336,40 @@ def test_a_patient_in_two_splits_is_refused_before_anything_is_written(films: Pa
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("start", "words"),
     [
-        ("[encoder]\nepoch = 3\n", "encoder.epoch: Extra inputs"),
-        ('[finetune]\nprecision = "fp32"\n[finetune.lora]\nquantize = "nf4"\n', "quantized layers compute in bf16"),
-        ('[finetune]\nbear = "nf4"\n[finetune.lora]\nrank = 2\n', "leave out one of the two"),
-        ("[data]\n", "data.manifest: Field required"),
-        ("[data\n", "no TOML file"),
+        ("nothing", r"nothing, which is not there: name the folder `model` of a run"),
+        ("encoded", r"which is a run, whose model is .*/model: name"),
+        ("films", r"which is no model: it has no config.json"),
     ],
 )
-def test_settings_that_are_wrong_are_told_with_their_place(tmp_path: Path, line: str, words: str) -> None:
-    path = tmp_path / "wrong.toml"
-    data = "" if line.startswith("[data") else '[data]\nmanifest = "films.csv"\n'
-    path.write_text(data + line, encoding="utf-8")
+def test_a_start_that_is_no_model_is_named(films: Path, encoded: Path, tmp_path: Path, start: str, words: str) -> None:
+    folder = {"encoded": encoded, "films": films}.get(start, tmp_path / start)
     with pytest.raises(ConfigurationError, match=words):
-        read_settings(path)
+        stages.run(
+            "align", read_settings(settings_file(films, "start.toml", f'start = "{folder}"')), tmp_path / "r", say
+        )
+
+
+@pytest.mark.parametrize(("size", "words"), [(100, "smaller than required_chars. 100 vs"), (9000, "too high")])
+def test_a_vocabulary_that_the_reports_do_not_allow_is_named(
+    films: Path, tmp_path: Path, size: int, words: str
+) -> None:
+    path = settings_file(films, "words.toml")
+    path.write_text(path.read_text("utf-8").replace("vocabulary = 420", f"vocabulary = {size}"), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=rf"\[shape\] vocabulary is {size}, .* these 10 reports .*{words}"):
+        stages.run("align", read_settings(path), tmp_path / "run", say)
+
+
+def test_films_that_cannot_be_decoded_are_told_with_file_lines_and_why(films: Path, tmp_path: Path) -> None:
+    (films / "bad.png").write_bytes(b"no film")
+    text = (films / "films.csv").read_text("utf-8").replace("\n3.png", "\nbad.png")
+    (films / "bad.csv").write_text(text, encoding="utf-8")
+    path = settings_file(films, "bad.toml")
+    path.write_text(path.read_text("utf-8").replace("films.csv", "bad.csv"), encoding="utf-8")
+    words = r"/bad.csv: 1 of 10 films cannot be decoded: lines 5: The picture cannot be decoded. Mend these films"
+    with pytest.raises(ManifestError, match=words):
+        stages.run("encoder", read_settings(path), tmp_path / "run", say)
 
 
 def test_the_published_size_without_room_for_words_is_refused_before_films_are_read(
@@ -379,20 +399,3 @@ def test_adapters_on_a_language_model_that_never_learned_are_refused(
     with pytest.raises(ConfigurationError, match=r"leave out \[finetune.lora\], so that all of it learns"):
         stages.run("finetune", read_settings(path), tmp_path / "run", say)
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("section", ["", LORA])
-def test_the_commented_file_has_the_defaults(tmp_path: Path, section: str) -> None:
-    """As it ships all of the language model learns; the commented section, switched on, says its defaults too."""
-    text = (Path(__file__).parents[4] / "deploy" / "training.toml").read_text("utf-8")
-    before, head, after = text.partition(f"# {LORA}")
-    assert head
-    commented = tmp_path / "commented.toml"
-    after = re.sub(r"(?m)^# ", "", after) if section else after
-    commented.write_text(before + (section or head) + after, encoding="utf-8")
-    bare = tmp_path / "bare.toml"
-    bare.write_text(f'[data]\nmanifest = "films.csv"\n{section}', encoding="utf-8")
-    settings = read_settings(commented)
-    expected = read_settings(bare)
-    assert settings.model_dump(exclude={"data"}) == expected.model_dump(exclude={"data"})
-    assert settings.data.model_dump(exclude={"manifest"}) == expected.data.model_dump(exclude={"manifest"})
