@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, case, literal, select, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from dicom_node import audit
@@ -209,9 +209,16 @@ def abandon(delivery: Delivery, now: datetime) -> None:
 
 def count_stopped(tx: Session, destination: str) -> int:
     """How many queued objects its destination does not take any more: they become dead letters when they are due."""
-    queued = select(Delivery).where(Delivery.destination == destination, Delivery.state == DeliveryState.QUEUED)
+    queued = (Delivery.destination == destination, Delivery.state == DeliveryState.QUEUED)
+    first = select(func.min(Delivery.id)).where(*queued).group_by(Delivery.kind, Delivery.stage)
+    # one of a form and stage speaks for all of them: ten thousand may be queued, and a person waits
+    off = [one for number in tx.scalars(first).all() if why_it_is_off(tx, one := tx.get_one(Delivery, number))]
     return sum(
-        bool(why_it_is_off(tx, delivery)) and not why_it_is_not_needed(tx, delivery) for delivery in tx.scalars(queued)
+        not why_it_is_not_needed(tx, delivery)
+        for one in off
+        for delivery in tx.scalars(
+            select(Delivery).where(*queued, Delivery.kind == one.kind, Delivery.stage == one.stage)
+        )
     )
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import event, insert, text
 from sqlalchemy.orm import Session
 
 from dicom_node import peers, worklist
@@ -434,6 +434,15 @@ def test_claim_is_quick_with_the_worst_plan(desk: Desk) -> None:
     desk.peer()
     desk.do(lambda tx: fill(tx, 1_000, desk.now))
     assert desk.do(claim) is not None
+
+
+def test_who_changes_a_destination_does_not_wait_for_each_object_in_its_queue(desk: Desk) -> None:
+    desk.peer()
+    desk.do(lambda tx: fill(tx, 300, desk.now))
+    asked: list[str] = []
+    event.listen(desk.database.engine, "before_cursor_execute", lambda *about: asked.append(about[2]))
+    assert desk.do(lambda tx: worklist.count_stopped(tx, "PACS")) == 0
+    assert 0 < len(asked) < 20
 
 
 def test_many_held_studies_keep_no_other_back(desk: Desk) -> None:
