@@ -22,38 +22,38 @@ EXIT_USAGE = 2  # the command line, the configuration, the user or the disk is w
 EXIT_NOT_FOUND = 3  # no such study, peer or file
 EXIT_WRONG_STATE = 4  # it exists, but that cannot be done with it now
 
-_COMMANDS = MappingProxyType(
+_COMMANDS = MappingProxyType(  # module below agent.commands, and its line in the help of `wetread`
     {
-        "listen": "agent.commands.processes",
-        "dispatch": "agent.commands.processes",
-        "work": "agent.commands.processes",
-        "send": "agent.commands.processes",
-        "web": "agent.commands.processes",
-        "run": "agent.commands.processes",
-        "demo": "agent.commands.demo",
-        "check": "agent.commands.check",
-        "study": "agent.commands.study",
-        "gate": "agent.commands.gate",
-        "report": "agent.commands.report",
-        "quarantine": "agent.commands.quarantine",
-        "reconcile": "agent.commands.reconcile",
-        "queue": "agent.commands.queue",
-        "pause": "agent.commands.queue",
-        "resume": "agent.commands.queue",
-        "user": "agent.commands.user",
-        "token": "agent.commands.token",
-        "ae": "agent.commands.ae",
-        "destination": "agent.commands.destination",
-        "rule": "agent.commands.rule",
-        "sheet": "agent.commands.sheet",
-        "apply": "agent.commands.apply",
-        "export": "agent.commands.apply",
-        "db": "agent.commands.db",
-        "model": "agent.commands.model",
-        "findings": "agent.commands.findings",
-        "eval": "agent.commands.eval",
-        "train": "agent.commands.train",
-        "config": "agent.commands.config",
+        "listen": ("processes", "Receive images: Storage and Verification SCP."),
+        "dispatch": ("processes", "Close quiet studies, ring the workers' bell, sweep."),
+        "work": ("processes", "Read films: a Celery worker and its child process."),
+        "send": ("processes", "Deliver documents, and prove that they arrived."),
+        "web": ("processes", "Serve the pages, /healthz and /metrics."),
+        "run": ("processes", "Run everything on this machine, until Ctrl-C."),
+        "demo": ("demo", "Send one chest film through all five processes."),
+        "check": ("check", "Is everything as it should be?"),
+        "study": ("study", "Studies: where they are, why, and what to do."),
+        "gate": ("gate", "The image gate: would these films be read, and why not?"),
+        "report": ("report", "Reports: show, check, render and compare them."),
+        "quarantine": ("quarantine", "Objects that were refused, and why."),
+        "reconcile": ("reconcile", "Ask the PACS for a day's chest films; compare the books."),
+        "queue": ("queue", "What waits where and since when; dead letters."),
+        "pause": ("queue", "Claim no new study, send no document, or let nobody send."),
+        "resume": ("queue", "Go on after a pause."),
+        "user": ("user", "Who may come in to the pages, and as what."),
+        "token": ("token", "Tokens of programs, such as a RIS."),
+        "ae": ("ae", "Remote AE titles: who may send to us, where we send to."),
+        "destination": ("destination", "Destinations by DICOMweb, HL7 v2, FHIR, webhook."),
+        "rule": ("rule", "Rules for complete studies; try them before."),
+        "sheet": ("sheet", "A sheet for the PACS administrator."),
+        "apply": ("apply", "Take peers, destinations and rules from a TOML file."),
+        "export": ("apply", "Print peers, destinations and rules as such a file."),
+        "db": ("db", "The database: upgrade it, back it up, restore it."),
+        "model": ("model", "The model that reads: get it, check it, compare it."),
+        "findings": ("findings", "What does the text of a report say?"),
+        "eval": ("eval", "Judge a reader by films whose findings are known."),
+        "train": ("train", "Train a model, in the three stages of its paper."),
+        "config": ("config", "The configuration that is in force."),
     }
 )
 
@@ -71,9 +71,15 @@ class Commands(click.Group):
             return None
         from importlib import import_module
 
-        command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
+        module, _ = _COMMANDS[cmd_name]
+        command = getattr(import_module(f"agent.commands.{module}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the table of the help without importing what would run."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what user, disk or database refuse becomes one sentence. Raises Refused."""

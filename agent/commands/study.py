@@ -31,8 +31,6 @@ from dicom_node.tables import AuditRow, Book, Delivery, DeliveryState, Instance,
 from dicom_node.worklist.holds import what_to_do
 from dicom_node.worklist.moves import EXCLUDED_BY_PERSON
 from reports import drafts
-from reports.render import as_text as rendered
-from reports.render import state_line
 from reports.tables import Report
 
 _SHORT = 72  # characters of a reason in a list
@@ -161,6 +159,9 @@ def _give_draft(config: Config, key: str, *, as_text: bool, export: Path | None)
         report = next(iter(drafts.of_study(tx, worklist.find_study(tx, key).id)), None)
     if report is None:
         raise NotFound(f"no draft of this study has been written; why: wetread study show {shlex.quote(key)}")
+    from reports.render import as_text as rendered  # needs highdicom, which takes long to load
+    from reports.render import state_line
+
     payload = read_document(config.node.store_folder, report.digest)
     if export is not None:
         try:
