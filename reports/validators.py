@@ -24,6 +24,8 @@ _JARS: Final = (
 # The stylesheet of the template validator has more operators than the JDK lets a stylesheet have, and is deep.
 _JAVA: Final = (
     "-Xss64m",
+    "-XX:TieredStopAtLevel=1",  # a run of seconds: the second compiler costs more than it gains
+    "-XX:+UseSerialGC",
     "-Djdk.xml.xpathTotalOpLimit=0",
     "-Djdk.xml.xpathExprOpLimit=0",
     "-Djdk.xml.xpathExprGrpLimit=0",
