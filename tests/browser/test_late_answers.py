@@ -265,6 +265,29 @@ def test_words_that_could_not_be_saved_are_not_left_without_a_word(room: Reading
     expect(page).not_to_have_url(address(base, room, report))
 
 
+def test_words_for_a_report_that_was_signed_meanwhile_are_kept_for_an_addendum(
+    room: ReadingRoom, base: str, page: Page
+) -> None:
+    report = room.study()
+    page.route("**/events", lambda route: route.abort())  # the page hears of nothing
+    page.goto(address(base, room, report))
+    expect(page.locator("#pacs")).to_contain_text(NOBODY)
+    expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
+    elsewhere, path = signed_in(room.app, room.database, "rita"), f"/study/{room.number(report)}/report"
+    version = elsewhere.get(f"{path}/desk").json()["version"]
+    signed = elsewhere.post(f"{path}/accept", json={"report": report.id, "version": version, "pin": "2580"})
+    assert signed.status_code == 200
+
+    page.locator("#impression").fill("Small left pleural effusion. Old fracture.")
+    expect(page.locator("#toasts")).to_contain_text("What you typed is not in it; it is kept in this tab.")
+    expect(page.locator("#impression")).not_to_be_editable()
+    expect(page.locator("#impression")).to_have_value("Small left pleural effusion. Old fracture.")
+    page.get_by_role("button", name="Show the signed report").click()
+    expect(page.locator("[data-act=addendum]")).to_have_attribute("aria-disabled", "false")
+    page.get_by_role("button", name="Write it as an addendum").click()
+    expect(page.locator("#words")).to_have_value("Old fracture.")
+
+
 def test_dialog_of_an_ended_session_takes_no_key_that_was_meant_for_the_text(
     room: ReadingRoom, base: str, page: Page
 ) -> None:

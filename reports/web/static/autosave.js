@@ -7,7 +7,8 @@ const AGAIN = 5000; // ms after a failed attempt
 
 /**
  * read(): {findings, impression, chips} as they are now. told(words, kind): what to show. conflict(refused): asks the
- * person, and gives the version to go on with, or null where the other's text was taken.
+ * person, and gives the version to go on with, or null where the other's text was taken. refused(error): the server takes
+ * these words no more.
  */
 export class Autosave {
   #timer = 0;
@@ -15,8 +16,8 @@ export class Autosave {
   #changed = 0;
   #kept = 0;
 
-  constructor({ calls, version, read, told, conflict }) {
-    Object.assign(this, { calls, version, read, told, conflict });
+  constructor({ calls, version, read, told, conflict, refused = () => {} }) {
+    Object.assign(this, { calls, version, read, told, conflict, refused });
     const { login } = document.querySelector("[data-login]")?.dataset ?? {};
     this.name = `wetread-unsaved-${login ?? ""}-${calls.report}`; // the next person in this tab has words of their own
   }
@@ -94,6 +95,7 @@ export class Autosave {
     if (error.code === "stale-version") return this.#settled(error);
     this.told(`Not saved: ${error.message}`, "bad");
     if (error.status === 0 || error.status >= 500) this.#later(AGAIN);
+    if (error.status === 409) void this.refused(error);
     return false;
   }
 

@@ -142,10 +142,12 @@ async function addendum(page) {
   const seen = Math.max(0, ...page.desk.signed.map(({ number }) => number));
   const desk = await wording($("ask-words"), {
     title: "Addendum", explain: "What was signed stays, word for word; this is added below it and signed.",
-    button: "Sign the addendum", password: false, prepare: () => page.prepare("addendum"),
+    button: "Sign the addendum", password: false, prepare: () => page.prepare("addendum"), text: page.leftOver,
     perform: (body) => sent(page, "addendum", { ...body, seen }), // what is sent twice is added once
   });
-  if (desk) location.reload();
+  if (!desk) return;
+  if (page.leftOver) page.saving.forget();
+  location.reload();
 }
 
 /** The words of this draft, as they stand or shortened, below the report that is signed already. */

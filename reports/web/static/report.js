@@ -20,6 +20,7 @@ import { Questions } from "./questions.js";
 import { bindKeys } from "./report_keys.js";
 import { Shown } from "./shown.js";
 import { keptForAnother, TITLES, told } from "./told.js";
+import { offer, refused } from "./unsaved.js";
 import { watch } from "./watch.js";
 
 const HEARTBEAT = 30_000; // ms; whoever has a report open is taken for gone after two minutes
@@ -49,7 +50,8 @@ class Page {
       version: this.desk.version,
       read: () => this.words(),
       told: (words, kind) => { $("saved").textContent = words; $("saved").className = kind; },
-      conflict: (refused) => this.conflict(refused),
+      conflict: () => this.conflict(),
+      refused: (error) => refused(this, error),
     });
     this.isBegun = false; // what comes with an opening was done for the present one
     this.isWarned = false; // of leaving words that are not saved
@@ -294,7 +296,8 @@ class Page {
     if (!this.desk.openable && !this.desk.adds) return;
     try {
       const desk = await this.answers.newest(() => this.calls.post("open"), (now) => this.follow(now));
-      if (this.desk.mine) return;
+      if (this.desk.adds) offer(this);
+      if (this.desk.mine || this.desk.adds) return;
       if (desk.mine) throw new Refused(0, { detail: "The server has not said yet whether it is open for you; it is asked again.", code: "offline" });
       if (loud) notice(`${desk.obstacles.edit} It is not free yet.`, { kind: "wait", stays: false });
     } catch (error) {
