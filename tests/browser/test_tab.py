@@ -124,6 +124,27 @@ def test_fault_of_the_pacs_gives_way_to_a_newer_answer(page: Page, address: str)
     assert told[1].endswith("pacs good")
 
 
+def test_key_behind_a_dialog_that_was_just_closed_is_one(page: Page, address: str) -> None:
+    page.goto(address)
+    heard = page.evaluate(
+        """async () => {
+          const { bind } = await import("/static/keys.js");
+          const heard = [];
+          bind("n", "Next", () => heard.push("n"));
+          document.body.innerHTML = "<dialog><input></dialog>";
+          const [dialog, field] = document.querySelectorAll("dialog, input");
+          const press = () => field.dispatchEvent(new KeyboardEvent("keydown", { key: "n", bubbles: true }));
+          dialog.showModal();
+          press();
+          dialog.close();
+          press(); // the browser takes the focus from the field when it paints next
+          return heard;
+        }"""
+    )
+
+    assert heard == ["n"]
+
+
 FETCHED = """
 window.asked = 0;
 window.fetch = async (address, { signal } = {}) => {

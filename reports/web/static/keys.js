@@ -80,7 +80,8 @@ function letters() {
 function heard(event) {
   if (event.defaultPrevented || event.isComposing || ["Shift", "Control", "Alt", "Meta", "AltGraph"].includes(event.key)) return;
   const key = nameOf(event);
-  const typing = event.target instanceof Element && event.target.closest(TYPED) !== null;
+  const field = event.target instanceof Element ? event.target.closest(TYPED) : null;
+  const typing = field !== null && field.closest("dialog:not([open])") === null; // one that was just closed has the focus a moment longer
   const under = dialogOf(event);
   if (under) {
     if (key !== "Ctrl+Enter") return;
