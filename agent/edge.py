@@ -67,9 +67,9 @@ def writing(folder: Path, then: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _says_full(error):
-            raise
-        raise Refused(f"the disk of {folder} is full; free some space, {then}") from error
+        if _says_full(error):
+            raise Refused(f"the disk of {folder} is full; free some space, {then}") from error
+        raise
 
 
 def _says_full(error: BaseException | None) -> bool:
