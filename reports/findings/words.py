@@ -207,7 +207,8 @@ def _lead(lowered: str, words: list[str], spans: list[Span]) -> None:
         words[place] = _LEADING
     if 0 in signs and not near and _stands_among_bullets(lowered, spans):
         words[0] = _PERHAPS_LEADING
-    kept = [place for place in range(len(words)) if place not in leading - signs]
+    bullets = leading - signs
+    kept = [place for place in range(len(words)) if place not in bullets]
     words[:], spans[:] = [words[place] for place in kept], [spans[place] for place in kept]
 
 
@@ -229,8 +230,9 @@ def _begins(lowered: str, words: Sequence[str], spans: Sequence[Span], place: in
 
 def _stands_among_bullets(lowered: str, spans: Sequence[Span]) -> bool:
     """Does the line before or the one behind begin with a minus as well?"""
-    line = lowered.rfind("\n", 0, spans[0][0])
-    before = lowered.rfind("\n", 0, max(line, 0)) + 1
+    near = max(0, spans[0][0] - _WINDOW)
+    line = lowered.rfind("\n", near, spans[0][0])
+    before = lowered.rfind("\n", near, max(line, near)) + 1
     return (line >= 0 and _BULLETED.match(lowered, before) is not None) or (
         _BULLET_LINE.match(lowered, spans[-1][1]) is not None
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -317,6 +318,16 @@ def test_a_megabyte_of_reports_is_read_to_its_end() -> None:
 
     assert len(text) > 1_000_000
     assert extract(text).by_label["Effusion"].state is PRESENT
+
+
+def test_a_sentence_of_signs_takes_time_linear_in_its_length() -> None:
+    seconds = []
+    for number in (2_000, 8_000):
+        start = time.process_time()
+        assert extract("- PTX, + effusion, " * number).by_label["Pneumothorax"].state is ABSENT
+        seconds.append(time.process_time() - start)
+
+    assert seconds[1] < 10 * seconds[0]  # four times for four times the length; sixteen where it grows with the square
 
 
 def test_threads_get_what_one_thread_gets() -> None:
