@@ -30,10 +30,10 @@ from reports.people.service import People
 from reports.people.sessions import Limits
 from reports.signoff.service import SignOff
 from reports.viewer_link import ViewerLink
-from reports.web import Premises, make_app
 from reports.web.access import Access
+from reports.web.app import make_app
 from reports.web.entrance import Entrance
-from reports.web.site import Equipment
+from reports.web.site import Equipment, Premises
 
 
 def make_pages(config: Config, database: Database, films: FilmRoom | None = None) -> Starlette:

@@ -33,8 +33,8 @@ from dicom_node import worklist
 from dicom_node.database import Database, clock
 from dicom_node.files import stored_path
 from dicom_node.headers import Header
-from reports.web import Premises, make_app
-from reports.web.site import Equipment
+from reports.web.app import make_app
+from reports.web.site import Equipment, Premises
 
 ROUNDS = 5
 DIGESTS = ("a" * 64, "b" * 64)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from datetime import datetime
 
 from highdicom.sr import ObserverContext, PersonObserverIdentifyingAttributes
@@ -34,33 +33,13 @@ from reports.objects.frame import (
     series_uid,
     stamp,
 )
+from reports.objects.signer import Signature, Signer
 from reports.provenance import NOTICE
 from reports.text import DraftText
 
 
 class CannotSign(WetreadError):
     """A document cannot be signed as asked; the sentence says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """A person, never a device. name: DICOM Person Name (`Family^Given`); organization: 1-64 characters.
-
-    identifier, scheme: a staff number and its coding scheme (such as 99HOSPITAL), both or neither.
-    """
-
-    name: str
-    organization: str
-    identifier: str = ""
-    scheme: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """Who answers for a report since when. at: aware; written with its offset from UTC."""
-
-    signer: Signer
-    at: datetime
 
 
 def build_signed(

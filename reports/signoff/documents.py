@@ -27,8 +27,9 @@ from reports.departures import of_other_requests
 from reports.findings import Finding
 from reports.messages.subject import read_subject
 from reports.objects.content import read_content
-from reports.objects.signed import Signature as Signing
-from reports.objects.signed import Signer, build_addendum, build_signed
+from reports.objects.signed import build_addendum, build_signed
+from reports.objects.signer import Signature as Signing
+from reports.objects.signer import Signer
 from reports.objects.tree import plain
 from reports.outbox import LeftOut, Workshop
 from reports.signoff.edits import findings_of

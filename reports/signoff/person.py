@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reports.objects.signed import Signer
+from reports.objects.signer import Signer
 
 
 @dataclass(frozen=True, slots=True)

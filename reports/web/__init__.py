@@ -1,6 +1,4 @@
-"""The pages: what happens to every study, in plain words. Rendered here, nothing loaded from elsewhere."""
+"""The pages: what happens to every study, in plain words. Rendered here, nothing loaded from elsewhere.
 
-from reports.web.app import make_app
-from reports.web.site import Equipment, Premises
-
-__all__ = ["Equipment", "Premises", "make_app"]
+Who asks for one module here, as `wetread study list` does, does not load the whole application: it is in `app`.
+"""

@@ -19,8 +19,9 @@ from reports.people.passwords import Hasher
 from reports.people.rights import Role
 from reports.people.service import People
 from reports.people.tables import Account, Attendance
-from reports.web import Equipment, Premises, make_app
+from reports.web.app import make_app
 from reports.web.entrance import Entrance
+from reports.web.site import Equipment, Premises
 from tests.harness.axe import violations
 from tests.harness.people import CHEAP, PASSWORD, add_user, seat
 

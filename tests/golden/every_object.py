@@ -18,7 +18,8 @@ from reports.objects.basic_text import build_notice
 from reports.objects.encapsulated_pdf import build_pdf
 from reports.objects.measurement import as_comprehensive
 from reports.objects.secondary_capture import build_captures
-from reports.objects.signed import Signature, build_addendum, build_signed
+from reports.objects.signed import build_addendum, build_signed
+from reports.objects.signer import Signature
 from reports.source import normalize
 from reports.text import DraftText, sections
 from tests.unit.reports.coded import FOUND, coded, finding, note

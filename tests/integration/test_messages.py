@@ -29,7 +29,8 @@ from reports.messages.oru import Parties, build_oru
 from reports.messages.outcome import Result, outcome_of, to_json
 from reports.messages.subject import message_uid
 from reports.objects.content import read_content
-from reports.objects.signed import Signature, Signer, build_addendum, build_signed
+from reports.objects.signed import build_addendum, build_signed
+from reports.objects.signer import Signature, Signer
 from reports.rest.calls import Caller
 from reports.rest.fhir import FhirTransport
 from reports.rest.webhook import WebhookTransport

@@ -28,11 +28,11 @@ from dicom_node.headers import Header
 from dicom_node.tables import AuditRow, Instance, Revision, Study
 from reports.people.tables import StudyView
 from reports.viewer_link import ViewerLink
-from reports.web import Premises, make_app
+from reports.web.app import make_app
 from reports.web.doors import OpenHouse
 from reports.web.film import FilmsBusy, FilmTrouble
 from reports.web.rights import Role
-from reports.web.site import Equipment
+from reports.web.site import Equipment, Premises
 from tests.harness.node import wait_until
 from tests.unit.agent.test_pixels import RAMP, make
 from tests.unit.agent.test_viewable import values_of

@@ -28,7 +28,7 @@ from dicom_node.tables import AuditRow, Book
 from dicom_node.worklist import Ending, Outgoing
 from reports import life
 from reports.tables import Report
-from reports.web import make_app
+from reports.web.app import make_app
 from reports.web.rights import Role, Visitor, rights_of
 from reports.web.site import Equipment, Premises
 from tests.unit.reports.test_web import House

@@ -16,7 +16,8 @@ from reports.messages.fhir import FhirSite, build_fhir
 from reports.messages.oru import Parties, build_oru
 from reports.objects.content import Content
 from reports.objects.measurement import build_measurement_report
-from reports.objects.signed import Signature, Signer, build_addendum, build_signed
+from reports.objects.signed import build_addendum, build_signed
+from reports.objects.signer import Signature, Signer
 from reports.text import DraftText
 from tests.unit.reports.films import CONFIG, MOMENT, draft, film
 

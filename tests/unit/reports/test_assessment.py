@@ -19,7 +19,8 @@ from reports.messages.outcome import Outcome, Result, outcome_of
 from reports.objects import tree
 from reports.objects.assessment import EXPERIMENTAL, build_assessment
 from reports.objects.frame import encode
-from reports.objects.signed import Signature, Signer, build_signed
+from reports.objects.signed import build_signed
+from reports.objects.signer import Signature, Signer
 from reports.outline import read_report
 from reports.render import as_text
 from reports.text import DraftText

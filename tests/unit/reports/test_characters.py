@@ -16,7 +16,8 @@ from reports.objects.encapsulated_pdf import build_pdf
 from reports.objects.frame import encode
 from reports.objects.key_object import build_rejection
 from reports.objects.measurement import as_comprehensive, build_measurement_report
-from reports.objects.signed import Signature, Signer, build_signed
+from reports.objects.signed import build_signed
+from reports.objects.signer import Signature, Signer
 from reports.text import DraftText, sections
 from tests.unit.reports.films import CHARSETS, MOMENT, as_received, draft, film, in_charset
 from tests.unit.reports.page.narratives import fonts

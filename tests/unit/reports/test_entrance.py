@@ -22,10 +22,11 @@ from reports.people.passwords import Hasher
 from reports.people.rights import NOBODY, Role, Visitor
 from reports.people.service import Identity, People
 from reports.people.tables import Attendance, Purpose, StudyView
-from reports.web import Equipment, Premises, make_app
 from reports.web.access import Access
+from reports.web.app import make_app
 from reports.web.entrance import Entrance, local_path
 from reports.web.seen import REPORT_AND_FILM, seen
+from reports.web.site import Equipment, Premises
 from tests.harness.people import CHEAP, PASSWORD, add_user, browser, cookie_for, signed_in
 
 NEW = "seven green umbrellas today"

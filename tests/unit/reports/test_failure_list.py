@@ -27,7 +27,7 @@ from reports.checks import DocumentRefused, check_document, check_draft
 from reports.config import ReportsConfig
 from reports.objects import tree
 from reports.objects.frame import encode
-from reports.objects.signed import Signature, Signer
+from reports.objects.signer import Signature, Signer
 from reports.provenance import NOTICE
 from reports.tables import ENDED, REPORT_TRANSITIONS, ReportState
 from tests.golden.every_object import SOURCES, pages, structured

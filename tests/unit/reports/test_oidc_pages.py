@@ -18,8 +18,9 @@ from reports.people.passwords import Hasher
 from reports.people.provider import Provider
 from reports.people.rights import Role
 from reports.people.service import People
-from reports.web import Equipment, Premises, make_app
+from reports.web.app import make_app
 from reports.web.entrance import Entrance
+from reports.web.site import Equipment, Premises
 from tests.harness.liar import Liar
 from tests.harness.people import CHEAP, add_user, browser
 

@@ -19,7 +19,8 @@ from reports.findings import Finding, extract
 from reports.messages.fhir import FhirSite
 from reports.objects.basic_text import build_notice
 from reports.objects.content import read_content
-from reports.objects.signed import Signature, Signer, build_signed
+from reports.objects.signed import build_signed
+from reports.objects.signer import Signature, Signer
 from reports.outbox import Made, Report, Taking, Workshop
 from reports.page.fonts import Fonts
 from reports.source import normalize

@@ -16,7 +16,8 @@ from reports.objects import tree
 from reports.objects.basic_text import build_notice
 from reports.objects.content import NotOurs, read_content
 from reports.objects.frame import encode
-from reports.objects.signed import CannotSign, Signature, Signer, build_addendum, build_signed
+from reports.objects.signed import CannotSign, build_addendum, build_signed
+from reports.objects.signer import Signature, Signer
 from reports.provenance import NOTICE
 from reports.text import DraftText
 from tests.unit.reports.films import CONFIG, FILM, MOMENT, STUDY, draft, film, ordered_cr, provenance

@@ -30,9 +30,10 @@ from reports.life import RULES
 from reports.objects.frame import encode
 from reports.provenance import NOTICE
 from reports.tables import Event, Report
-from reports.web import Premises, make_app
 from reports.web.access import is_loopback_name
 from reports.web.alarms import PROCESSES
+from reports.web.app import make_app
+from reports.web.site import Premises
 from reports.web.timeline import WORDS
 from tests.unit.reports import films
 

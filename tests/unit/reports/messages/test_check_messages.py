@@ -20,7 +20,8 @@ from reports.messages.oru import Parties, build_oru, build_oru_withdrawal
 from reports.messages.outcome import Result, outcome_of, to_json
 from reports.objects.basic_text import build_notice
 from reports.objects.content import read_content
-from reports.objects.signed import Signature, Signer, build_addendum, build_signed
+from reports.objects.signed import build_addendum, build_signed
+from reports.objects.signer import Signature, Signer
 from reports.text import DraftText
 from tests.unit.reports.films import CHARSETS, CONFIG, MOMENT, draft, film, in_charset, ordered_cr, provenance
 

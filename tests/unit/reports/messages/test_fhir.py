@@ -18,7 +18,8 @@ from reports.findings import Finding, extract
 from reports.messages.fhir import FhirSite, build_fhir, build_fhir_withdrawal
 from reports.messages.fhir_elements import NoIdentifierSystem
 from reports.objects.basic_text import build_notice
-from reports.objects.signed import Signature, Signer, build_addendum, build_signed
+from reports.objects.signed import build_addendum, build_signed
+from reports.objects.signer import Signature, Signer
 from reports.provenance import NOTICE
 from reports.text import DraftText
 from tests.unit.reports.films import CHARSETS, CONFIG, MOMENT, draft, film, in_charset, ordered_cr, provenance

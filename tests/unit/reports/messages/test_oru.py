@@ -13,7 +13,8 @@ from dicom_node.kinds import Stage
 from reports.findings import extract
 from reports.messages.oru import Parties, build_oru, build_oru_withdrawal
 from reports.objects.basic_text import build_notice
-from reports.objects.signed import Signature, Signer, build_addendum, build_signed
+from reports.objects.signed import build_addendum, build_signed
+from reports.objects.signer import Signature, Signer
 from reports.provenance import NOTICE
 from reports.text import DraftText
 from tests.unit.reports.films import CONFIG, MOMENT, draft, film, in_charset, ordered_cr, provenance

@@ -14,7 +14,8 @@ from pydicom import Dataset
 
 from reports.checks.messages import FHIR_STATES, HL7_STATES
 from reports.messages.outcome import COLUMNS, SCHEMA, Outcome, Result, outcome_of, to_csv, to_json
-from reports.objects.signed import Signature, Signer, build_signed
+from reports.objects.signed import build_signed
+from reports.objects.signer import Signature, Signer
 from reports.text import DraftText
 from tests.unit.reports.films import CONFIG, MOMENT, draft, film, text
 

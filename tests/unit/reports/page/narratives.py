@@ -8,7 +8,8 @@ from functools import cache
 from pydicom import Dataset
 
 from reports.objects.basic_text import build_notice
-from reports.objects.signed import Signature, Signer, build_addendum, build_signed
+from reports.objects.signed import build_addendum, build_signed
+from reports.objects.signer import Signature, Signer
 from reports.page.fonts import Fonts, find_fonts
 from reports.text import DraftText
 from tests.unit.reports.films import CONFIG, MOMENT, draft, film, provenance
