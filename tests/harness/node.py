@@ -6,7 +6,6 @@ import json
 import random
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from dicom_node import peers
 from dicom_node.beats import is_ready
 from dicom_node.database import Database, clock
 from dicom_node.tables import Mode, ProcessBeat, Proof, RemoteAE
+from tests.harness import command
 
 OWN = "WETREAD"
 
@@ -170,8 +170,7 @@ class Node:
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `wetread` with this node's configuration."""
-        command = [sys.executable, "-m", "agent", "--config", str(self.config_file), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        return command.run("--config", str(self.config_file), *arguments)
 
     def ask(self, *arguments: str) -> Any:
         """Run `wetread ... --json` and return what it printed."""
