@@ -177,11 +177,11 @@ def test_texts_that_lost_words_are_named_by_their_line_and_not_quoted(tmp_path: 
     manifest.write_text(manifest.read_text().replace("FILM 1.", "FILM 1. SECRET WET READ AGREES."))
     arguments = ("make", "--manifest", manifest, "--readings", texts)
     told = json.loads(run(*arguments, "--output", tmp_path / "S", "--json").stdout)
-    assert told["texts"]["original"]["lost"] == [{"line": 3, "words": 4}]
+    assert told["texts"]["original"]["lost"] == [{"line": 5, "words": 4}]
     assert told["texts"]["ai"]["lost"] == []
     shown = run(*arguments, "--output", tmp_path / "T").output
     assert "1 lost words with signatures or banners" in shown
-    assert "lines (words) 3 (4)" in shown
+    assert "lines (words) 5 (4)" in shown
     assert "SECRET" not in shown.upper()
 
 
