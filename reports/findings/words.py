@@ -19,7 +19,7 @@ _OPEN: Final = ("\u00b1", "+/")
 _PAST: Final = "prior|previous|previously|earlier|yesterday|before|formerly|was|were|resolved"
 _WORD: Final = re.compile(
     r"\(?\u00b1\)?|\(\+/[-\u2013\u2212]\)|\+/[-\u2013\u2212]|[^\W_]+|[,;:?&]|\([-+\u2013\u2212n]\)|[-+\u2013\u2212]ve\b"
-    r"|(?<=[\s\w])[-\u2013\u2212](?=\s*(?:[,;.)]|$))"
+    r"|(?<=[\s\w:])[-\u2013\u2212](?=\s*(?:[,;.)]|$))"
     r"|(?<=\s)[-\u2013\u2212](?=[ \t]*\r?\n[^\n]*[-+\u2013\u2212][ \t]*(?:\r?\n|$))|(?<!\d)\+"
     r"|(?<![^\s,;:])[-\u2013\u2212](?=[a-z])|(?<![^\n,;:])[-\u2013\u2212](?=[ \t]{0,12}[a-z])"
     r"|(?<=[ \t])[-\u2013\u2212]{1,3}(?=[ \t]+\w)|(?<=\w)--(?=\w)|(?<=[ \t])/(?=[ \t])|(?<=\s)(?:\||//)(?=\s)"
@@ -52,7 +52,7 @@ _MINUS: Final = frozenset("-\u2013\u2212")
 _ENDING: Final = frozenset({*_MINUS, "+"})
 _WINDOW: Final = 400  # characters around a bullet in which a line with a plus makes it a minus
 _PLUS_LINE: Final = re.compile(r"(?:\A|[\n.;:])[ \t]{0,12}\+[ \t]{0,12}[a-z]")
-_BULLET_LINE: Final = re.compile(r"\s*?\n[ \t]*[-\u2013\u2212]")
+_BULLET_LINE: Final = re.compile(r"[.;\s]*?\n[ \t]*[-\u2013\u2212]")
 _BULLETED: Final = re.compile(r"[ \t]*[-\u2013\u2212]")
 _NOUGHT: Final = frozenset({"n", "0"})
 _ENDED: Final = re.compile(r"[ \t]*(?:[,;)\r\n]|\.(?!\d)|$)")
@@ -205,7 +205,8 @@ def _lead(lowered: str, words: list[str], spans: list[Span]) -> None:
         signs = leading
     for place in signs:
         words[place] = _LEADING
-    if 0 in signs and not near and _stands_among_bullets(lowered, spans):
+    glued = lowered[spans[0][1] : spans[0][1] + 1].isalpha()  # "-PTX" over "+effusion": no bullet stands like that
+    if 0 in signs and not (near and glued) and _stands_among_bullets(lowered, spans):
         words[0] = _PERHAPS_LEADING
     bullets = leading - signs
     kept = [place for place in range(len(words)) if place not in bullets]
@@ -223,7 +224,9 @@ def _begins(lowered: str, words: Sequence[str], spans: Sequence[Span], place: in
     """Does this sign begin the sentence, a line or what a comma parts, or stand right before a word: " +effusion"?"""
     first, last = spans[place]
     behind = lowered[last : last + 1]
-    if place == 0 or words[place - 1] in _OPENERS or lowered.find("\n", spans[place - 1][1], first) >= 0:
+    if place and words[place - 1] == ":":
+        return _GOES_ON.match(lowered, last) is not None  # else it answers: "PTX: - , effusion: +"
+    if place == 0 or words[place - 1] in _COMMAS or lowered.find("\n", spans[place - 1][1], first) >= 0:
         return behind.isalpha() or behind.isspace()
     return behind.isalpha() and lowered[first - 1].isspace()
 
