@@ -88,7 +88,7 @@ def must_not_be_gone(name: str, misses: int) -> None:
 
 
 def must_have_the_films(document: Dataset, parcel: Parcel, has: Has) -> None:
-    """Ask a peer that has named the study for the images of a draft. That it never had one is no objection.
+    """Ask a peer that has named the study for the images of a draft. That it never named one is no objection.
 
     Only who is asked for our objects at this level as well is believed: elsewhere no answer may mean that the question
     is not understood. Raises SendFailure with code FILM_GONE, permanent once it has answered so several times.
@@ -113,7 +113,7 @@ def films_of(document: Dataset) -> list[str]:
 
 
 def must_not_lack(name: str, misses: int) -> None:
-    """Raises SendFailure with code FILM_GONE. misses: answers in a row without a film, by one that had it."""
+    """Raises SendFailure with code FILM_GONE. misses: answers in a row without a film, by one that had named it."""
     if misses:
         words = "no longer has a film that this was written from, and had it before: it may have been deleted there; "
         raise SendFailure(f"{name} {words}this was not sent", permanent=misses >= _ANSWERS, code=FILM_GONE)

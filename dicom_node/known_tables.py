@@ -1,4 +1,4 @@
-"""Which destinations have had a study or film of ours: one that has it no more may have had it deleted."""
+"""Which destinations have named a study or film of ours: one that has it no more may have had it deleted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class KnownStudy(Base):
 
 
 class KnownFilm(Base):
-    """A destination sent us this image, or named it in an answer at IMAGE level; booked when it was asked for it."""
+    """A destination named this image in an answer at IMAGE level (PS3.4 C.6.2.1)."""
 
     __tablename__ = "known_film"
 

@@ -65,7 +65,7 @@ class Films(Protocol):
         """Our images with these SOP Instance UIDs."""
 
     def answered(self, film: Film, *, there: bool) -> int:
-        """Book an answer; how many in a row have been without the film, 0 where the destination never had it."""
+        """Book an answer; how many in a row have been without the film, 0 where the destination never named it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Which films of our studies a destination has had: it sent them to us, or it named them in an answer."""
+"""Which films of our studies a destination has named in an answer. That it sent one to us does not show that it has it.
+
+It may have passed them on, keep them under other UIDs, or answer nothing at IMAGE level.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from dicom_node.database import Database, clock
 from dicom_node.known_tables import KnownFilm
@@ -39,11 +41,11 @@ class Films:
             return [Film(*row) for row in tx.execute(chosen)]
 
     def answered(self, film: Film, *, there: bool) -> int:
-        """Book an answer; how many in a row have been without the film, 0 where the destination never had it."""
+        """Book an answer; how many in a row have been without the film, 0 where the destination never named it."""
         key = (film.instance_id, self.destination)
         with self.database.read() as tx:
             known = tx.get(KnownFilm, key)
-            if (known is not None and known.misses == 0) if there else not (known or self._sent_by_it(tx, film)):
+            if (known is not None and known.misses == 0) if there else known is None:
                 return 0
         with self.database.write() as tx:
             take_turn(tx, "known films")  # two answers may come at once: no row to lock yet
@@ -57,7 +59,3 @@ class Films:
             elif known.missed_at is None or now - known.missed_at >= APART:
                 known.misses, known.missed_at = known.misses + 1, now
             return known.misses
-
-    def _sent_by_it(self, tx: Session, film: Film) -> bool:
-        chosen = select(Instance.calling_ae_title).where(Instance.id == film.instance_id)
-        return tx.scalar(chosen) == self.destination

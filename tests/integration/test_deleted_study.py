@@ -29,6 +29,7 @@ from dicom_node.known_tables import KnownFilm, KnownStudy
 from dicom_node.rules.tables import Routing
 from dicom_node.sender import Sender
 from dicom_node.tables import Book, Delivery, DeliveryState, Endpoint, Mode, Proof, RemoteAE, Study, Way
+from dicom_node.worklist.known_films import Films
 from reports.hl7.mllp import MllpTransport
 from reports.web import letters, timeline
 from tests.harness import dcmtk
@@ -339,12 +340,20 @@ def test_message_about_a_draft_waits_for_no_archive_that_does_not_say_that_it_ha
     assert statuses(system) == ["R"]
 
 
+def film_is_named(ward: Ward) -> None:
+    """As if a draft had gone to the archive before."""
+    its = Films(ward.database, TITLE, films.STUDY)
+    (film,) = its.among([films.FILM])
+    assert its.answered(film, there=True) == 0
+
+
 def test_draft_of_a_film_that_was_deleted_out_of_its_study_stays_here(
     ward: Ward, archive: Archive, system: Ris
 ) -> None:
     archive.take_film(beside=True)
-    ward.receive(films.film(), caller=TITLE)
+    ward.receive(films.film())
     asked_at_sign_off(ward)
+    film_is_named(ward)
     archive.delete_instance(films.FILM)
 
     ward.draft()
@@ -362,10 +371,12 @@ def test_draft_of_a_film_that_was_deleted_out_of_its_study_stays_here(
     assert (archive.reports, statuses(system)) == (1, ["F"]), "the study is there: a signature stands in its own study"
 
 
-@pytest.mark.parametrize("why", ["it sent us none", "it came back", "its proof is no query"])
+@pytest.mark.parametrize("why", ["it never named it", "it came back", "its proof is no query"])
 def test_draft_of_a_film_that_the_archive_need_not_have_leaves(ward: Ward, archive: Archive, why: str) -> None:
     archive.take_film(beside=True)
-    ward.receive(films.film(), caller="DX1" if why == "it sent us none" else TITLE)
+    ward.receive(films.film(), caller=TITLE)
+    if why != "it never named it":
+        film_is_named(ward)
     archive.delete_instance(films.FILM)
     if why == "its proof is no query":
         ward.do(lambda tx: tx.execute(update(RemoteAE).values(proof=Proof.ACKNOWLEDGEMENT, identity_check=True)))
