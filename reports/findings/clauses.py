@@ -233,6 +233,17 @@ def follows_a_subject(items: Sequence[Item], number: int) -> bool:
     return before is not None and before.kind == "subject" and before.last + 1 == items[number].first
 
 
+def follows_a_finding(items: Sequence[Item], number: int) -> bool:
+    """Does this stand right behind a finding, or behind words of its side, and not before another finding?"""
+    item = items[number]
+    before = items[max(0, number - 4) : number]
+    near = any(one.kind == "finding" and one.last + _REACH_OF_A_SIDE >= item.first for one in before)
+    return near and not any(
+        one.kind == "finding" and one.value != "other" and one.first == item.last + 1
+        for one in items[number + 1 : number + 3]
+    )  # "prominent" is another
+
+
 def repeats(items: Sequence[Item], number: int, concept: str) -> bool:
     """Does the next finding name what the heading before this negation names?"""
     behind = (one.value for one in items[number + 1 : number + REACH_OF_A_CLAUSE] if one.kind == "finding")

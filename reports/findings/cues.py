@@ -168,8 +168,8 @@ SILENT_BRIEFLY: Final = """
 
 # Look like negation and are none.
 NO_CUES: Final = """
-    no/not/nothing/none more/less/fewer/greater/larger than,
-    is/are/was/were/has/have not /been /yet removed/withdrawn/drained, free
+    /is/are/was/were no/not/nothing/none more/less/fewer/greater/larger than, /is/are no more
+    seen/visible/present/noted/apparent than, is/are/was/were/has/have not /been /yet removed/withdrawn/drained, free
     flowing/fluid/air/gas/intraperitoneal/to/edge/edges/floating/layering/text/standing/on/under, gone
     up/down/from/to/back/into/through, cleared for/by, /is/are/has/have not /completely/entirely/fully/quite/yet gone,
     not gone away, nearly/almost/virtually/mostly/largely/partly/partially gone/cleared, no
@@ -242,7 +242,8 @@ PROCEDURES: Final = """
 """
 
 # Backward where a finding stands right before, else forward.
-ABSENT_ABOUT: Final = "absent/nil/zero, /is/are no more"
+ABSENT_ABOUT: Final = f"absent/nil/zero, /is/are no more {PARTICIPLES}/present/apparent"
+NO_MORE: Final = "/is/are no more"
 ABSENT_SIGNS: Final = "(n)/(-)/(–)/(−)/-ve/–ve/−ve/neg"
 LEADING_MINUS: Final = "(-"  # "- PTX, + effusion"
 LEADING_BULLET: Final = "(-?"  # the same, where it may be a bullet
@@ -350,6 +351,7 @@ CUES: Final = (
     ("absent_before", "answer", ANSWERS),
     ("absent_before", "gone_answer", GONE_ANSWERS),
     ("absent_about", "", ABSENT_ABOUT),
+    ("absent_about", "more", NO_MORE),
     ("absent_about", "next", ABSENT_NEXT),
     ("absent_about", "excluded", "excluded"),
     ("absent_about", "sign", ABSENT_SIGNS),

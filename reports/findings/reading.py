@@ -16,6 +16,7 @@ from reports.findings.clauses import (
     counts_a_finding,
     denies_a_size,
     ends_a_clause,
+    follows_a_finding,
     follows_a_subject,
     goes_on_as_a_list,
     heads,
@@ -150,6 +151,8 @@ def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | No
         return _in_front(scope, found, place)
     if item.kind == "absent_after" and not scope.said and is_of_the_other_side(found, place):
         return Scope.uncertain_after
+    if item.value == "more" and not ends_a_clause(found, place, length) and follows_a_finding(found, place):
+        return None  # "effusion is no more prominent than before" compares
     if item.value in _BEHIND and item.kind != "affirm" and ends_a_clause(found, place, length):
         return _behind(scope, item)
     return _STEPS.get(item.kind)

@@ -263,8 +263,10 @@ class Scope:
             elif item.value == "versus" and not near and self.force is None:
                 self.reach(State.UNCERTAIN, item, once=True)  # "LLL ATX vs PNA": of a word that is not known
 
-    def affirm(self, item: Item) -> None:  # noqa: ARG002
+    def affirm(self, item: Item) -> None:
         self.floor = len(self.said)
+        if item.value == "seen":
+            self.weight = Weight.WHOLE  # "there is an effusion and ..."
         if self.moved:
             self.force = None
 
@@ -341,7 +343,7 @@ class Scope:
     def restart(self, item: Item) -> None:
         """ "No effusion, mild edema" and "possible effusion, mild edema", not "may represent effusion, mild edema"."""
         if item.value != "the":
-            self.weight = Weight.STATED
+            self.weight = max(self.weight, Weight.STATED)
             if item.kind in {"side", "severity"} and self.said and self.said[-1].last > self.joined:
                 self.said[-1].weight = max(self.said[-1].weight, Weight.STATED)  # "effusion on the left", "is small"
         opens = (
@@ -355,7 +357,7 @@ class Scope:
     def begin(self, item: Item) -> None:
         """ "No cardiomegaly, severe edema"; "no consolidation, large effusion" leaves the effusion open."""
         if item.kind == "begins":
-            self.weight = Weight.STATED
+            self.weight = max(self.weight, Weight.STATED)
         if self.force is None:
             return
         listed = self.lists_until > item.first or self.listed > self.joined
