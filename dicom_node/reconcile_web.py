@@ -58,14 +58,16 @@ def _page(
     deadline = time.monotonic() + seconds
     try:
         with client.stream("GET", f"{to.url.rstrip('/')}{path}", params=query) as answer:
-            if answer.status_code in {204, 404}:
-                return []
+            if answer.status_code == 204 or (answer.status_code == 404 and level == "SERIES"):
+                return []  # a wrong path, or a gateway before an archive that is down, answers 404 to a search as well
             if answer.status_code != 200:
                 raise SendFailure(f"{to.name} answered HTTP {answer.status_code} to a search")
             content = json.loads(_read(answer, to.name, deadline))
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
         raise SendFailure(f"{to.name} does not answer searches ({type(error).__name__})") from error
-    return content if isinstance(content, list) else []
+    if not isinstance(content, list):
+        raise SendFailure(f"{to.name} answered a search with JSON that is no list")
+    return content
 
 
 def _read(answer: httpx.Response, name: str, deadline: float) -> bytes:

@@ -29,6 +29,7 @@ from dicom_node.known_tables import KnownFilm, KnownStudy
 from dicom_node.rules.tables import Routing
 from dicom_node.sender import Sender
 from dicom_node.tables import Book, Delivery, DeliveryState, Endpoint, Mode, Proof, RemoteAE, Study, Way
+from dicom_node.worklist import known
 from dicom_node.worklist.known_films import Films
 from reports.hl7.mllp import MllpTransport
 from reports.web import letters, timeline
@@ -338,6 +339,22 @@ def test_message_about_a_draft_waits_for_no_archive_that_does_not_say_that_it_ha
     send(ward)
 
     assert statuses(system) == ["R"]
+
+
+@pytest.mark.parametrize(("path", "sent"), [("", []), ("/nowhere", ["R"])], ids=["lost", "answers 404"])
+def test_message_about_a_draft_asks_a_dicomweb_service_too(
+    ward: Ward, archive: Archive, system: Ris, path: str, sent: list[str]
+) -> None:
+    in_place_of_the_archive(ward, archive)
+    url = archive.dicom_web_url + path
+    ward.do(lambda tx: tx.execute(update(Endpoint).where(Endpoint.name == "WEB").values(mode=Mode.HOLD, url=url)))
+    ward.receive(films.film())
+    known.named(ward.database, "WEB", [films.STUDY])
+
+    ward.draft()
+    send(ward)
+
+    assert statuses(system) == sent
 
 
 def film_is_named(ward: Ward) -> None:

@@ -21,12 +21,12 @@ KEYS = {"StudyInstanceUID": ""}
 
 
 @contextmanager
-def service(body: Callable[[], Iterator[bytes]]) -> Iterator[Destination]:
-    """It answers every search with 200 and these bytes, until nobody listens any more."""
+def service(body: Callable[[], Iterator[bytes]], *, status: int = 200) -> Iterator[Destination]:
+    """It answers every search with this status and these bytes, until nobody listens any more."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            self.send_response(status)
             self.end_headers()
             try:
                 for chunk in body():
@@ -93,3 +93,22 @@ def test_answer_drop_by_drop_ends_at_the_deadline() -> None:
 def test_what_is_no_json_is_a_failure() -> None:
     with service(lambda: iter([b"[" * 100_000])) as to, pytest.raises(SendFailure, match="does not answer searches"):
         search(to, seconds=60)
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, b""), (404, b"[]"), (200, b"{}"), (200, b"null"), (200, b"")])
+def test_what_is_no_list_of_studies_does_not_say_that_there_is_none(status: int, body: bytes) -> None:
+    with service(lambda: iter([body]), status=status) as to:
+        with pytest.raises(SendFailure) as failure:
+            search(to, seconds=60)
+        assert not failure.value.permanent
+
+
+@pytest.mark.parametrize(("status", "body"), [(204, b""), (200, b"[]")])
+def test_no_studies_are_none(status: int, body: bytes) -> None:
+    with service(lambda: iter([body]), status=status) as to:
+        assert search(to, seconds=60) == []
+
+
+def test_study_without_series_may_be_told_by_404() -> None:
+    with service(lambda: iter([b""]), status=404) as to, searching_web(to, {}, seconds=60) as ask:
+        assert ask("SERIES", {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": ""}) == []
