@@ -5,8 +5,9 @@ HL7, FHIR and webhooks have no such question. What a person signed is not held u
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -29,43 +30,70 @@ from reports.tables import Report
 MESSAGES: Final = frozenset({Kind.ORU, Kind.FHIR, Kind.OUTCOME})
 _SECONDS: Final = 5.0  # for each; a message does not wait for a PACS that is silent
 _TOGETHER: Final = 10.0  # then no other is asked: an attempt must end within its lease
+_REST: Final = 60.0  # who did not answer is left alone so long: else each message would wait for it
 
 log = structlog.get_logger("send")
+
+
+class _NotAsked(SendFailure):
+    """It was not its turn."""
 
 
 class Bystanders:
     """Asks by C-FIND or QIDO-RS who has named the study before. Used by several threads."""
 
-    def __init__(self, config: Config, database: Database) -> None:
+    def __init__(self, config: Config, database: Database, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """monotonic: seconds of a clock that is never set back."""
         self._config = config
         self._database = database
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._rests_until: dict[str, float] = {}  # by name; under the lock
 
     def __call__(self, held: Consignment) -> None:
         """Raises SendFailure with code GONE or FILM_GONE: one has lost the study or a film of the draft, none has both.
 
-        It is permanent once each of those has answered so several times. Who cannot be asked is no objection.
+        It is permanent once each of those has answered so several times. Who cannot be asked is no objection; but as
+        long as one that has named the study does not answer, that of others is not permanent: it may be there.
         """
         if held.stage is not Stage.DRAFT or held.kind not in MESSAGES:
             return
         objections: list[SendFailure] = []
-        until = time.monotonic() + _TOGETHER
+        all_answered = True
+        until = self._monotonic() + _TOGETHER
         for to in self._who_had(held.study_instance_uid):
-            if time.monotonic() > until:
-                break
             try:
+                self._must_be_awake(to, until)
                 with searching(self._config, to, seconds=_SECONDS) as search:
                     self._ask(to, search, held)
-            except SendFailure as failure:
-                if failure.code not in {GONE, FILM_GONE}:
-                    log.info("bystander_not_asked", destination=to.name, explanation=str(failure))
+            except (SendFailure, ConfigurationError) as failure:
+                if isinstance(failure, SendFailure) and failure.code in {GONE, FILM_GONE}:
+                    objections.append(failure)
                     continue
-                objections.append(failure)
-            except ConfigurationError as error:
-                log.info("bystander_not_asked", destination=to.name, explanation=str(error))
+                all_answered = False
+                if not isinstance(failure, _NotAsked):
+                    self._let_rest(to)
+                log.info("bystander_not_asked", destination=to.name, explanation=str(failure))
             else:
                 return
         if objections:
-            raise min(objections, key=lambda one: one.permanent)
+            objection = min(objections, key=lambda one: one.permanent)
+            objection.permanent = objection.permanent and all_answered
+            raise objection
+
+    def _must_be_awake(self, to: Destination, until: float) -> None:
+        """Raises _NotAsked where it did not answer a moment ago, or the time for all is up."""
+        now = self._monotonic()
+        with self._lock:
+            rests = now < self._rests_until.get(to.name, now)
+        if rests:
+            raise _NotAsked(f"{to.name} did not answer within the last {_REST:.0f} s")
+        if now > until:
+            raise _NotAsked(f"the others took {_TOGETHER:.0f} s")
+
+    def _let_rest(self, to: Destination) -> None:
+        with self._lock:
+            self._rests_until[to.name] = self._monotonic() + _REST
 
     def _who_had(self, uid: str) -> list[Destination]:
         with self._database.read() as tx:

@@ -23,9 +23,11 @@ from dicom_node import outages, worklist
 from dicom_node.database import Database
 from dicom_node.dicomweb import StowTransport
 from dicom_node.dimse import DimseTransport
+from dicom_node.errors import SendFailure
 from dicom_node.identity import FILM_GONE, GONE
 from dicom_node.kinds import Kind, Stage
 from dicom_node.known_tables import KnownFilm, KnownStudy
+from dicom_node.loopback import LoopbackPacs
 from dicom_node.rules.tables import Routing
 from dicom_node.sender import Sender
 from dicom_node.tables import Book, Delivery, DeliveryState, Endpoint, Mode, Proof, RemoteAE, Study, Way
@@ -355,6 +357,60 @@ def test_message_about_a_draft_asks_a_dicomweb_service_too(
     send(ward)
 
     assert statuses(system) == sent
+
+
+@pytest.fixture
+def annex(ward: Ward, tmp_path: Path) -> Iterator[LoopbackPacs]:
+    """A second PACS, which has named the study and has lost it."""
+    with LoopbackPacs("ANNEX", 0, tmp_path / "annex") as running:
+        ward.peer("ANNEX", Kind.BASIC_TEXT, mode=Mode.HOLD)
+        ward.do(lambda tx: tx.execute(update(RemoteAE).where(RemoteAE.ae_title == "ANNEX").values(port=running.port)))
+        yield running
+
+
+@pytest.mark.parametrize("other", ["has it", "does not answer", "has lost it"])
+def test_message_about_a_draft_waits_for_a_second_archive_that_may_have_the_study(
+    ward: Ward, archive: Archive, annex: LoopbackPacs, system: Ris, other: str
+) -> None:
+    ward.set_mode(TITLE, Mode.HOLD)
+    ward.receive(films.film())
+    for name in (TITLE, annex.ae_title):
+        known.named(ward.database, name, [films.STUDY])
+    if other == "has it":
+        archive.take_film()
+    port = free_port() if other == "does not answer" else archive.port
+    ward.do(lambda tx: tx.execute(update(RemoteAE).where(RemoteAE.ae_title == TITLE).values(port=port)))
+
+    ward.draft()
+    send(ward, most=8)
+
+    (message,) = ward.deliveries()
+    expected = {
+        "has it": (DeliveryState.COMMITTED, ""),
+        "does not answer": (DeliveryState.QUEUED, ""),
+        "has lost it": (DeliveryState.FAILED, GONE),
+    }
+    assert (message.state, message.reason) == expected[other]
+    assert statuses(system) == (["R"] if other == "has it" else [])
+
+
+def test_archive_that_did_not_answer_is_left_alone_for_a_minute(ward: Ward, annex: LoopbackPacs, system: Ris) -> None:
+    ward.set_mode(TITLE, Mode.HOLD)
+    ward.receive(films.film())
+    known.named(ward.database, annex.ae_title, [films.STUDY])
+    ward.do(lambda tx: tx.execute(update(RemoteAE).values(port=free_port())))
+    ward.draft()
+    held = ward.must_take()
+    seconds = [1000.0]
+    look = Bystanders(ward.desk.config, ward.database, monotonic=lambda: seconds[0])
+
+    look(held)
+    ward.do(lambda tx: tx.execute(update(RemoteAE).values(port=annex.port)))
+    seconds[0] += 59
+    look(held)
+    seconds[0] += 2
+    with pytest.raises(SendFailure, match="no longer has this study"):
+        look(held)
 
 
 def film_is_named(ward: Ward) -> None:
