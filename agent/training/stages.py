@@ -105,17 +105,17 @@ def _memory(metrics: Mapping[str, Any]) -> str:
 
 
 def _refuse(stage: Name, settings: Training) -> None:
+    if stage == "encoder" and settings.encoder.solved and settings.start is not None:
+        raise ConfigurationError(
+            f"[encoder] solved = true writes a tower from nothing, and would throw away that of {settings.start}: "
+            "leave out `solved` to learn on, or `start` to begin anew"
+        )
     if settings.start is not None and not (settings.start / CONFIG).is_file():
         run = settings.start / "model"
         what = f"a run, whose model is {run}" if (run / CONFIG).is_file() else f"no model: it has no {CONFIG}"
         raise ConfigurationError(
             f"`start` names {settings.start}, which is {what if settings.start.is_dir() else 'not there'}: name the "
             "folder `model` of a run that has ended, or that of the published model (`wetread model pull`)"
-        )
-    if stage == "encoder" and settings.encoder.solved and settings.start is not None:
-        raise ConfigurationError(
-            f"[encoder] solved = true writes a tower from nothing, and would throw away that of {settings.start}: "
-            "leave out `solved` to learn on, or `start` to begin anew"
         )
     if stage != "finetune" or settings.finetune.lora is None:
         return
