@@ -108,8 +108,8 @@ export class FilmViewer {
       this.priors = priors;
       this.listOthers();
     }).catch((error) => {
-      if (!(error instanceof FilmFailure)) throw error;
-      this.unlisted = `${NOT_LISTED} ${error.message}`;
+      this.unlisted = error instanceof FilmFailure ? `${NOT_LISTED} ${error.message}` : NOT_LISTED;
+      if (!(error instanceof FilmFailure)) reportError(error);
     }).finally(() => {
       this.coming = null;
       if (this.unlisted) this.note(this.unlisted, button("Try again", () => { this.expect(this.askPriors); this.note(LISTING); }));

@@ -45,10 +45,13 @@ export async function fetchPriors(address) {
   const patience = new AbortController();
   const timer = setTimeout(() => patience.abort(), PRIORS_WITHIN);
   try {
-    return (await (await ask(address, patience.signal)).json()).priors;
+    const { priors } = await (await ask(address, patience.signal)).json();
+    if (!Array.isArray(priors)) throw new TypeError("no list");
+    return priors;
   } catch (error) {
     if (patience.signal.aborted) throw new FilmFailure("late", "The server is busy with other films.");
-    throw error;
+    if (error instanceof FilmFailure) throw error;
+    throw new FilmFailure("truncated", "The list came incomplete."); // it is no "there are none"
   } finally {
     clearTimeout(timer);
   }
@@ -102,7 +105,7 @@ async function ask(address, signal) {
     const kind = answer.headers.get("Content-Type") ?? "";
     if (answer.ok && !kind.startsWith("text/")) return answer;
     if (answer.ok || answer.status === 401) throw new FilmFailure("signed-out", "The session has ended. Sign in again to see the film.");
-    const said = kind.startsWith("application/json") ? await answer.json() : {};
+    const said = kind.startsWith("application/json") ? await answer.json().catch(() => ({})) : {};
     const tries = said.code === "busy" ? BUSY_TRIES : TRIES;
     if (answer.status !== 503 || tried >= tries) throw new FilmFailure(said.code ?? `http-${answer.status}`, said.detail ?? `The film could not be fetched (${answer.status}).`, { isOfFilm: !said.passes && (answer.status === 422 || answer.status === 410) });
     await new Promise((resolve) => setTimeout(resolve, 1000 * Number(answer.headers.get("Retry-After") ?? 1)));
