@@ -10,11 +10,16 @@ from collections.abc import Callable, Iterator
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from agent.serving import Patience
 from dicom_node.tables import Proof
 from reports.people.rights import Role
+from reports.web.site import static_files
 from tests.harness.node import wait_until
 from tests.harness.people import add_user
 from tests.harness.reading_room import ReadingRoom
@@ -96,3 +101,19 @@ def served() -> Iterator[Callable[[ASGIApp], str]]:
         thread.join(30)
         door.close()
         assert not thread.is_alive()
+
+
+@pytest.fixture
+def address(served: Callable[[ASGIApp], str]) -> str:
+    """A page with nothing in it but who is signed in, as its query says, beside our scripts."""
+    files = static_files()
+
+    def script(request: Request) -> Response:
+        found = files[request.path_params["name"]]
+        return Response(found.content, media_type=found.media_type)
+
+    def page(request: Request) -> Response:
+        login = request.query_params.get("login", "")
+        return HTMLResponse(f'<!doctype html><title>x</title><span data-login="{login}"></span><ul id="lately"></ul>')
+
+    return served(Starlette(routes=[Route("/", page), Route("/static/{name}", script)]))

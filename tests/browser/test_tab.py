@@ -3,37 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp
-
-from reports.web.site import static_files
 
 SIGNED = "/study/1/report"
-
-
-@pytest.fixture
-def address(served: Callable[[ASGIApp], str]) -> str:
-    """A page with nothing in it but who is signed in, as its query says, beside our scripts."""
-    files = static_files()
-
-    def script(request: Request) -> Response:
-        found = files[request.path_params["name"]]
-        return Response(found.content, media_type=found.media_type)
-
-    def page(request: Request) -> Response:
-        login = request.query_params.get("login", "")
-        return HTMLResponse(f'<!doctype html><title>x</title><span data-login="{login}"></span><ul id="lately"></ul>')
-
-    return served(Starlette(routes=[Route("/", page), Route("/static/{name}", script)]))
 
 
 def test_words_that_were_not_saved_are_offered_to_who_wrote_them_alone(page: Page, address: str) -> None:

@@ -12,8 +12,8 @@ const UNDER_WAY = "It was sent, and the server has not answered yet: it may be d
  * Show a dialog, before this returns, and do the act when its form is sent. prepare(): what comes before each attempt;
  * nothing is done where the dialog is closed meanwhile. It and perform(form data) may throw an error with a sentence. From
  * the press until the answer no key changes what is sent; once it is sent the dialog stays, so that nobody types below it what
- * the answer takes away. next(isWanted): somebody pressed n meanwhile; false at each press of the button. Gives what
- * perform() gave.
+ * the answer takes away. perform() must end within a time that a person waits. next(isWanted): somebody pressed n meanwhile;
+ * false at each press of the button. Gives what perform() gave.
  */
 export function asking(dialog, perform, prepare = () => {}, next = () => {}) {
   const form = dialog.querySelector("form");
@@ -32,13 +32,26 @@ export function asking(dialog, perform, prepare = () => {}, next = () => {}) {
       if (isSent && !isOver) fault.textContent = UNDER_WAY;
       return isSent && !isOver;
     };
+    const end = () => {
+      if (isOver) return;
+      isOver = true;
+      letGo();
+      document.removeEventListener("keydown", hear);
+      for (const secret of form.querySelectorAll("input[type=password]")) secret.value = "";
+      if (done || !isSent) resolve(done);
+    };
     freeze(false);
     const letGo = holdOpen(dialog, stays);
-    const hear = (event) => { if (button.disabled && nameOf(event) === "n") next(true); };
-    dialog.addEventListener("keydown", hear);
+    const hear = (event) => { // a button that cannot be pressed loses the focus to the page
+      const isOurs = event.target === document.body || dialog.contains(event.target);
+      if (button.disabled && isOurs && nameOf(event) === "n") next(true);
+    };
+    document.addEventListener("keydown", hear);
     form.onsubmit = async (event) => {
       event.preventDefault();
       if (button.disabled) return;
+      const data = new FormData(form);
+      const focused = document.activeElement;
       freeze(true);
       next(false);
       fault.textContent = "";
@@ -46,7 +59,7 @@ export function asking(dialog, perform, prepare = () => {}, next = () => {}) {
         await prepare();
         if (isOver) return;
         isSent = true;
-        done = await perform(new FormData(form));
+        done = await perform(data);
         if (!isOver) dialog.close();
         document.activeElement?.blur(); // what had the focus before is done with: letters are keys again
       } catch (error) {
@@ -60,19 +73,29 @@ export function asking(dialog, perform, prepare = () => {}, next = () => {}) {
         else {
           isSent = false;
           freeze(false);
+          if (done) end();
+          else if (!dialog.contains(document.activeElement)) focused?.focus();
         }
       }
     };
-    form.querySelector("[data-close]").onclick = () => { if (!stays()) dialog.close(); };
-    dialog.onclose = () => {
-      isOver = true;
-      letGo();
-      dialog.removeEventListener("keydown", hear);
-      for (const secret of form.querySelectorAll("input[type=password]")) secret.value = "";
-      if (done || !isSent) resolve(done);
+    form.querySelector("[data-close]").onclick = () => {
+      if (stays()) return;
+      dialog.close();
+      end();
     };
+    whenClosed(dialog, end);
     dialog.showModal();
   });
+}
+
+/** Once it is closed. Its event comes later, and may find the dialog open again: then it is not that of this opening. */
+function whenClosed(dialog, then) {
+  const heard = () => {
+    if (dialog.open) return;
+    dialog.removeEventListener("close", heard);
+    then();
+  };
+  dialog.addEventListener("close", heard);
 }
 
 /** The field for a PIN or a password beside an act; gives what turns it into the one that is needed. */
@@ -140,7 +163,7 @@ class Gate {
 
   constructor(dialog, look, prepare) {
     Object.assign(this, { dialog, look, prepare });
-    dialog.addEventListener("close", () => { this.#isOver = true; }, { once: true });
+    whenClosed(dialog, () => { this.#isOver = true; });
     this.#show();
     warn(dialog, []);
   }
@@ -251,7 +274,7 @@ function arriving(dialog, coming) {
   let isThere = false;
   let isOver = false;
   warn(dialog, []);
-  dialog.addEventListener("close", () => { isOver = true; }, { once: true }); // the next one has warnings of its own
+  whenClosed(dialog, () => { isOver = true; }); // the next one has warnings of its own
   void coming.then((sentences) => {
     if (!isOver) warn(dialog, sentences);
     isThere = true;

@@ -29,7 +29,7 @@ export class Autosave {
   /** Something was typed. */
   touch() {
     this.#changed += 1;
-    remember(this.name, { ...this.read(), version: this.version });
+    remember(this.name, { ...this.read(), version: this.version, of: this.calls.base });
     this.told("Not saved yet", "wait");
     this.#later(QUIET);
   }
@@ -81,7 +81,7 @@ export class Autosave {
         this.forget();
         this.told("Saved", "good");
       } else {
-        remember(this.name, { ...this.read(), version }); // else it would be taken for words against the server's
+        remember(this.name, { ...this.read(), version, of: this.calls.base }); // else it would be taken for words against the server's
         this.#later(QUIET);
       }
       return !this.isPending;

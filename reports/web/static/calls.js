@@ -2,6 +2,10 @@
 
 import { ask } from "./session.js";
 
+const WITHIN = 60_000; // ms; nobody waits longer before an answer
+const OFFLINE = { detail: "The server cannot be reached. What you typed is kept here.", code: "offline" };
+const UNSURE = { detail: "The server did not answer: it may have been done. Look at the state of the report before you try again.", code: "unsure" };
+
 /** An act that the server refuses. code: a word; message: a sentence for the person. */
 export class Refused extends Error {
   constructor(status, { detail = "The server does not answer as it should; try again.", code = "", ...more } = {}) {
@@ -18,14 +22,18 @@ export class Calls {
     this.report = report;
   }
 
-  /** Do something; gives what the server says then. Raises Refused; code "offline" where nobody answers. */
-  async post(act, body = {}, { unattended = false } = {}) {
+  /**
+   * Do something; gives what the server says then. Raises Refused; code "offline" where nobody answers. isGrave: it
+   * changes the report; who gets no answer within a minute does not know whether it was done, and the code is "unsure".
+   */
+  async post(act, body = {}, { unattended = false, isGrave = false } = {}) {
     return this.#read(`${this.base}/${act}`, {
       method: "POST",
       headers: { "Content-Type": "application/json", Accept: "application/json" },
       body: JSON.stringify({ ...body, report: this.report }),
       unattended,
-    });
+      within: isGrave ? WITHIN : 0,
+    }, isGrave ? UNSURE : OFFLINE);
   }
 
   /** The state as it is now; asked by the page itself, so that it keeps no session awake. */
@@ -40,15 +48,17 @@ export class Calls {
     return navigator.sendBeacon(`${this.base}/${act}`, parcel);
   }
 
-  async #read(address, options) {
+  async #read(address, options, silence = OFFLINE) {
     let answer;
     try {
       answer = await ask(address, options);
     } catch {
-      throw new Refused(0, { detail: "The server cannot be reached. What you typed is kept here.", code: "offline" });
+      throw new Refused(0, silence);
     }
-    const said = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Refused(answer.status, said);
+    const said = await answer.json().catch(() => null);
+    if (answer.ok && said === null) throw new Refused(0, silence); // it broke off within the answer
+    if (answer.status >= 500 && !said?.detail && silence === UNSURE) throw new Refused(answer.status, silence); // a gateway's
+    if (!answer.ok) throw new Refused(answer.status, said ?? {});
     return said;
   }
 }

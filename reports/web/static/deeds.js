@@ -10,6 +10,11 @@ import { asSigned } from "./signed.js";
 
 const PACS_AGAIN = 8 * 60_000; // ms; what the PACS said holds for ten minutes
 const SIGNING = { sign: "Sign the report", accept: "Accept the draft as it is, and sign it", cosign: "Sign second" };
+const SENT = { addendum: "Addendum", "take-over": "Addendum", reject: "To the rejection", "send-back": "Why it is sent back", withdraw: "Why it is withdrawn" };
+const BECOMES = { // what shows that an act is done, whoever has done it
+  sign: ["VERIFIED", "AWAITING SECOND"], accept: ["VERIFIED", "AWAITING SECOND"], cosign: ["VERIFIED"],
+  reject: ["REJECTED"], "send-back": ["DRAFT"], withdraw: ["WITHDRAWN"],
+};
 const TITLES = { findings: "Findings", impression: "Impression" };
 
 const $ = (id) => document.getElementById(id);
@@ -91,14 +96,25 @@ async function sent(page, act, body) {
   }
 }
 
-/** Do it; gives what the server says then, or has said since. */
+/** Do it; gives what the server says then, or has said since: its answer may be slow, or lost. */
 async function did(page, act, body) {
   page.isActing = true; // news of it may come before its answer
+  page.unsaved.send(SENT[act], body?.words);
+  const from = page.desk.state;
+  const told = new Promise((resolve) => {
+    page.heard = (desk) => { if (desk.state !== from && BECOMES[act]?.includes(desk.state)) resolve(desk); };
+  });
   try {
-    return await page.answers.newest(() => page.calls.post(act, body));
+    const desk = await Promise.race([page.answers.newest(() => page.calls.post(act, body, { isGrave: true })), told]);
+    page.unsaved.sent();
+    return desk;
   } catch (error) {
     page.isActing = false;
+    if (error.code === "unsure") page.unsaved.show();
+    else page.unsaved.sent();
     throw error;
+  } finally {
+    page.heard = null;
   }
 }
 
@@ -141,12 +157,13 @@ async function sendBack(page) {
 async function addendum(page) {
   const seen = Math.max(0, ...page.desk.signed.map(({ number }) => number));
   const desk = await wording($("ask-words"), {
-    title: "Addendum", explain: "What was signed stays, word for word; this is added below it and signed.",
-    button: "Sign the addendum", password: false, prepare: () => page.prepare("addendum"), text: page.leftOver,
+    title: "Addendum", explain: "What was signed stays, word for word; this is added below it and signed."
+      + (page.unsaved.words ? " Leave out what stands there already." : ""),
+    button: "Sign the addendum", password: false, prepare: () => page.prepare("addendum"), text: page.unsaved.words,
     perform: (body) => sent(page, "addendum", { ...body, seen }), // what is sent twice is added once
   });
   if (!desk) return;
-  if (page.leftOver) page.saving.forget();
+  page.unsaved.forget();
   location.reload();
 }
 

@@ -20,7 +20,7 @@ import { Questions } from "./questions.js";
 import { bindKeys } from "./report_keys.js";
 import { Shown } from "./shown.js";
 import { keptForAnother, TITLES, told } from "./told.js";
-import { offer, refused } from "./unsaved.js";
+import { refused, Unsaved } from "./unsaved.js";
 import { watch } from "./watch.js";
 
 const HEARTBEAT = 30_000; // ms; whoever has a report open is taken for gone after two minutes
@@ -53,12 +53,14 @@ class Page {
       conflict: () => this.conflict(),
       refused: (error) => refused(this, error),
     });
+    this.unsaved = new Unsaved($("unsaved"), this);
     this.isBegun = false; // what comes with an opening was done for the present one
     this.isWarned = false; // of leaving words that are not saved
     this.isGone = false; // the page goes away, and has said so
     this.isDone = false; // this person has done something with it: it is not opened again by itself
     this.born = this.desk.state; // what the server wrote into the page
     this.isHurried = false; // the next one is wanted as soon as an act is done
+    this.heard = null; // what waits for an act to be done hears of each state
     this.isActing = false; // from an act's start: whoever does it shows what comes of it, unless it is refused
   }
 
@@ -108,6 +110,7 @@ class Page {
       act: (name) => { void this.act(name); },
       use: (name, words) => this.editors[name].append(words),
     }));
+    this.unsaved.show();
     this.buttons(desk);
     this.showReading();
     $("signed").replaceChildren(...desk.signed.map(({ words, by, at }) =>
@@ -115,6 +118,7 @@ class Page {
     $("arrival").textContent = desk.arrival.words;
     $("arrival").className = `arrival ${desk.arrival.there ? "good" : "wait"}`;
     $("left").textContent = desk.left ? `${desk.left} more` : "none left";
+    this.heard?.(desk);
   }
 
   buttons({ obstacles, state, beside, next, previous }) {
@@ -296,7 +300,6 @@ class Page {
     if (!this.desk.openable && !this.desk.adds) return;
     try {
       const desk = await this.answers.newest(() => this.calls.post("open"), (now) => this.follow(now));
-      if (this.desk.adds) offer(this);
       if (this.desk.mine || this.desk.adds) return;
       if (desk.mine) throw new Refused(0, { detail: "The server has not said yet whether it is open for you; it is asked again.", code: "offline" });
       if (loud) notice(`${desk.obstacles.edit} It is not free yet.`, { kind: "wait", stays: false });

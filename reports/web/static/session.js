@@ -2,6 +2,7 @@
 //
 //   import { ask, askPassword, signedIn } from "./session.js";
 //   const answer = await ask(url, options);                in place of fetch()
+//   await ask(url, { within: 60_000 });                    fails where it takes longer, in ms; signing in again does not count
 //   await ask(url, { unattended: true });                  nobody asked for this: keeps no session awake, opens no dialog
 //   if (await askPassword("Withdraw this report")) ...     the password (or PIN, with {pin: true}) again, for what is grave
 //   await signedIn();                                      the dialog now; after a stream ended with 401
@@ -12,14 +13,22 @@ let waiting = null;
 
 /** As fetch(). Where the session is over, it waits until the same person has signed in again, then asks once more. */
 export async function ask(url, options = {}) {
-  const { unattended = false, ...rest } = options;
+  const { unattended = false, within = 0, ...rest } = options;
   const headers = new Headers(rest.headers);
   if (!headers.has("Accept")) headers.set("Accept", "application/json");
   if (unattended) headers.set("Wetread-Unattended", "1");
-  const answer = await fetch(url, { ...rest, headers });
+  const answer = await fetch(url, { ...rest, headers, ...limit(within) });
   if (answer.status !== 401 || unattended) return answer;
   await signedIn();
-  return fetch(url, { ...rest, headers });
+  return fetch(url, { ...rest, headers, ...limit(within) });
+}
+
+/** For fetch(): give up after this time, in ms; 0: never. */
+function limit(within) {
+  if (!within) return {};
+  const patience = new AbortController();
+  setTimeout(() => patience.abort(), within);
+  return { signal: patience.signal };
 }
 
 /** Show the dialog, and be done when this person is signed in. Several callers share one dialog. */

@@ -21,6 +21,7 @@ export async function asSigned(page, desk) {
   document.getElementById("writing").hidden = true;
   page.born = desk.state;
   page.isActing = false;
+  page.unsaved.show(); // it can be added to from now on
   await page.open(); // for an addendum
 }
 

@@ -42,7 +42,7 @@ export function watch(page) {
   }
 
   setInterval(() => {
-    if (waits(page.desk) && Date.now() - looked >= (news.isOpen ? REST : ASK)) soon();
+    if ((page.isActing || waits(page.desk)) && Date.now() - looked >= (news.isOpen ? REST : ASK)) soon();
   }, TICK);
 }
 
