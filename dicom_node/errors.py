@@ -88,6 +88,7 @@ class SendFailure(WetreadError):
     may_be_there: the bytes left, or may have left, and no answer came.
     class_refused: it takes no objects of this SOP Class; it may take the same content in another form.
     code: of the dead letter that it becomes, where there is one of its own.
+    lost_by: the name of the peer that has a study or film no more; it need not be the one that the object is for.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class SendFailure(WetreadError):
         may_be_there: bool = False,
         class_refused: bool = False,
         code: str = "",
+        lost_by: str = "",
     ) -> None:
         super().__init__(message)
         self.permanent = permanent or class_refused
@@ -106,3 +108,4 @@ class SendFailure(WetreadError):
         self.may_be_there = may_be_there
         self.class_refused = class_refused
         self.code = code
+        self.lost_by = lost_by

@@ -84,7 +84,7 @@ def must_not_be_gone(name: str, misses: int) -> None:
     """Raises SendFailure with code GONE. misses: answers in a row without the study, after one that had it."""
     if misses:
         words = "no longer has this study, which it had before: it may have been deleted there; this was not sent"
-        raise SendFailure(f"{name} {words}", permanent=misses >= _ANSWERS, code=GONE)
+        raise SendFailure(f"{name} {words}", permanent=misses >= _ANSWERS, code=GONE, lost_by=name)
 
 
 def must_have_the_films(document: Dataset, parcel: Parcel, has: Has) -> None:
@@ -116,7 +116,8 @@ def must_not_lack(name: str, misses: int) -> None:
     """Raises SendFailure with code FILM_GONE. misses: answers in a row without a film, by one that had named it."""
     if misses:
         words = "no longer has a film that this was written from, and had it before: it may have been deleted there; "
-        raise SendFailure(f"{name} {words}this was not sent", permanent=misses >= _ANSWERS, code=FILM_GONE)
+        permanent = misses >= _ANSWERS
+        raise SendFailure(f"{name} {words}this was not sent", permanent=permanent, code=FILM_GONE, lost_by=name)
 
 
 def keys_of_an_image(study: str, series: str, image: str) -> Dataset:

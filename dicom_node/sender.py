@@ -132,7 +132,7 @@ class Sender:
         )
         try:
             if held.state is DeliveryState.QUEUED:
-                self._look(held)
+                self._ask_others(held)
                 self._send(held, transport, parcel)
             else:
                 self._prove(held, transport, parcel)
@@ -141,6 +141,15 @@ class Sender:
                 self._do_otherwise(held, payload, failure)
             else:
                 self._retry_or_bury(held, failure)
+
+    def _ask_others(self, held: Consignment) -> None:
+        """Raises SendFailure where it may not leave. Whatever happens here, nothing has left."""
+        try:
+            self._look(held)
+        except _UNFORESEEN as error:
+            log.exception("asking_failed", delivery=held.delivery_id)
+            words = f"{held.destination}: {type(error).__name__} while asking others; the log of `send` says where"
+            raise SendFailure(words) from error
 
     def _way_to(self, held: Consignment) -> tuple[Destination, Transport]:
         if held.to is None:
@@ -216,7 +225,15 @@ class Sender:
                 return
             wait, event = self._wait(held), _MISSING.get(failure.code, "delivery-attempt-failed")
             worklist.mark_retry(
-                tx, held, error=str(failure), wait=wait, now=now, in_doubt=in_doubt, others_wait=rest, event=event
+                tx,
+                held,
+                error=str(failure),
+                wait=wait,
+                now=now,
+                in_doubt=in_doubt,
+                others_wait=rest,
+                event=event,
+                lost_by=failure.lost_by,
             )
         log.warning("will_retry", destination=held.destination, seconds=wait.total_seconds(), explanation=str(failure))
 

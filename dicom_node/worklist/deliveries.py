@@ -157,11 +157,13 @@ def mark_retry(
     in_doubt: bool = False,
     others_wait: timedelta | None = None,
     event: str = "delivery-attempt-failed",
+    lost_by: str = "",
 ) -> None:
     """It did not work this time. Raises LeaseLost.
 
     `in_doubt`: the bytes left and no answer came, so the peer may have them. `others_wait`: the destination cannot be
-    reached, and whatever else is due for it waits so long before one of them tries again. `event`: for the audit trail.
+    reached, and whatever else is due for it waits so long before one of them tries again. `event`: for the audit
+    trail. `lost_by`: the peer that has something no more, for that trail.
     """
     delivery = own_delivery(tx, held, also=DeliveryState.CANCELED)
     delivery.claim_token, delivery.lease_until = "", None
@@ -175,6 +177,7 @@ def mark_retry(
         study_id=held.study_id,
         destination=held.destination,
         attempt=held.attempt,
+        **({"lost_by": lost_by} if lost_by else {}),
     )
     _ask_if_called_off(tx, delivery, now)
     if others_wait is not None:

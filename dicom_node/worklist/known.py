@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import delete, select
@@ -15,7 +15,8 @@ from dicom_node.tables import Delivery, Revision, Study
 from dicom_node.worklist.turns import take_turn
 
 _TOGETHER: Final = 500
-APART: Final = timedelta(seconds=25)  # several documents of a study ask in one moment; the next attempt comes later
+# Several documents of a study ask, each in its own time: the fifth answer that counts is eight minutes after the first.
+_APART: Final = tuple(timedelta(seconds=seconds) for seconds in (25, 55, 115, 290))
 
 
 def named(database: Database, destination: str, uids: Iterable[str]) -> None:
@@ -50,10 +51,14 @@ def missed(database: Database, destination: str, uid: str) -> int:
         known = tx.scalar(chosen.where(*own).with_for_update(of=KnownStudy))
         if known is None:
             return 0
-        now = clock(tx)
-        if known.missed_at is None or now - known.missed_at >= APART:
-            known.misses, known.missed_at = known.misses + 1, now
+        count(known, clock(tx))
         return known.misses
+
+
+def count(row: KnownStudy | KnownFilm, now: datetime) -> None:
+    """One more answer without it; none where it comes too soon after the last that was counted."""
+    if row.missed_at is None or row.misses == 0 or now - row.missed_at >= _APART[min(row.misses, len(_APART)) - 1]:
+        row.misses, row.missed_at = row.misses + 1, now
 
 
 def has_named(tx: Session, destination: str, uid: str) -> bool:

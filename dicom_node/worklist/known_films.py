@@ -14,7 +14,7 @@ from dicom_node.database import Database, clock
 from dicom_node.known_tables import KnownFilm
 from dicom_node.tables import Instance, Role, Study
 from dicom_node.transports import Film
-from dicom_node.worklist.known import APART
+from dicom_node.worklist.known import count
 from dicom_node.worklist.turns import take_turn
 
 
@@ -53,9 +53,8 @@ class Films:
             if known is None:
                 known = KnownFilm(instance_id=film.instance_id, destination=self.destination, misses=0)
                 tx.add(known)
-            now = clock(tx)
             if there:
                 known.misses, known.missed_at = 0, None
-            elif known.missed_at is None or now - known.missed_at >= APART:
-                known.misses, known.missed_at = known.misses + 1, now
+            else:
+                count(known, clock(tx))
             return known.misses

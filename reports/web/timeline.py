@@ -58,8 +58,9 @@ WORDS: Final = MappingProxyType(
         "delivery-committed": "{destination} proved that it had it, by {proof}.",
         "delivery-missing": "{destination} answered success but did not have it; it was queued again.",
         "delivery-attempt-failed": "{destination} did not take or prove it, attempt {attempt}.",
-        "study-missing": "{destination} no longer had the study, attempt {attempt}; it was asked again.",
-        "film-missing": "{destination} no longer had a film of the draft, attempt {attempt}; it was asked again.",
+        "study-missing": "{lost_by} no longer had the study, attempt {attempt} for {destination}; it was asked again.",
+        "film-missing": "{lost_by} no longer had a film of the draft, attempt {attempt} for {destination}; it was "
+        "asked again.",
         "delivery-refused": "{destination} took no objects of the form {kind}; it was to get another, or do without.",
         "delivery-failed": "Given up for {destination}: a dead letter.",
         "commitment-not-reported": "{ae_title} could not be told what is kept safely here, after {attempts} attempts.",
@@ -95,7 +96,9 @@ WORDS: Final = MappingProxyType(
 )
 
 
-_UNRECORDED: Final = MappingProxyType({"reason": "no reason was recorded", "shown": "not recorded"})
+_UNRECORDED: Final = MappingProxyType(
+    {"reason": "no reason was recorded", "shown": "not recorded", "lost_by": "The PACS"}
+)
 _LISTS: Final = frozenset({"roles", "before", "after", "scopes"})  # with commas
 
 

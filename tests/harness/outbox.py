@@ -21,7 +21,7 @@ from dicom_node.dimse import DimseTransport
 from dicom_node.files import write_document
 from dicom_node.headers import Header
 from dicom_node.kinds import Kind, Stage
-from dicom_node.sender import Check, Fallback, Sender, nothing_instead
+from dicom_node.sender import Check, Fallback, Look, Sender, asks_nobody, nothing_instead
 from dicom_node.tables import AuditRow, Book, Delivery, DeliveryState, Mode, Proof, RemoteAE, Revision, Way
 from dicom_node.worklist import Arrival, Consignment, Ending, Outgoing
 
@@ -62,6 +62,7 @@ class Outbox:
         proof: Proof = Proof.QUERY,
         check: Check = lambda _payload, _held: None,
         fallback: Fallback = nothing_instead,
+        look: Look = asks_nobody,
         answer_seconds: float = 5,
         age: timedelta = timedelta(minutes=1),
         waits: Sequence[float] = WAITS,
@@ -84,6 +85,7 @@ class Outbox:
             check,
             lambda: secrets.token_hex(16),
             fallback=fallback,
+            look=look,
             commitment=self.commitment,
         )
         self._queue(port, proof, datetime.now(UTC) - age)

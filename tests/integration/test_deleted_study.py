@@ -99,7 +99,7 @@ def send(ward: Ward, *, most: int = 40) -> None:
     for _ in range(most):
         ward.do(lambda tx: tx.execute(update(Delivery).values(next_attempt_at=now() - timedelta(seconds=1))))
         for table in (KnownStudy, KnownFilm):
-            ward.do(lambda tx, table=table: tx.execute(update(table).values(missed_at=now() - timedelta(seconds=30))))
+            ward.do(lambda tx, table=table: tx.execute(update(table).values(missed_at=now() - timedelta(hours=1))))
         if not sender.deliver_one():
             return
 
@@ -392,6 +392,9 @@ def test_message_about_a_draft_waits_for_a_second_archive_that_may_have_the_stud
     }
     assert (message.state, message.reason) == expected[other]
     assert statuses(system) == (["R"] if other == "has it" else [])
+    if other == "does not answer":
+        said = [one.sentence for one in ward.ask(lambda tx: timeline.timeline(tx, message.revision_id))]
+        assert "ANNEX no longer had the study, attempt 1 for RIS; it was asked again." in said
 
 
 def test_archive_that_did_not_answer_is_left_alone_for_a_minute(ward: Ward, annex: LoopbackPacs, system: Ris) -> None:

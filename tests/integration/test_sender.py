@@ -246,6 +246,18 @@ def test_what_the_check_refuses_never_leaves(outbox: MakeOutbox, start: StartPee
     assert peer.received == []
 
 
+def test_error_while_others_are_asked_leaves_no_doubt_that_nothing_left(
+    outbox: MakeOutbox, start: StartPeer, peer: Peer
+) -> None:
+    def look(_held: object) -> None:
+        raise KeyError("odd answer")
+
+    delivery = outbox(start(), look=look).step()
+    assert (delivery.state, delivery.sent_at) == (DeliveryState.QUEUED, None)
+    assert "KeyError while asking others" in delivery.last_error
+    assert peer.received == []
+
+
 def test_damaged_document_never_leaves(outbox: MakeOutbox, start: StartPeer, peer: Peer) -> None:
     box = outbox(start())
     (stored,) = box.config.store_folder.rglob("*.dcm")

@@ -35,9 +35,11 @@ def rows(database: Database) -> list[KnownStudy]:
         return list(tx.scalars(select(KnownStudy).order_by(KnownStudy.destination, KnownStudy.study_id)))
 
 
-def let_pass(database: Database) -> None:
+def let_pass(database: Database, seconds: float = 30) -> None:
+    """Since the last answer that was counted."""
     with database.write() as tx:
-        tx.execute(update(KnownStudy).values(missed_at=clock(tx) - timedelta(seconds=30)))
+        for table in (KnownStudy, KnownFilm):
+            tx.execute(update(table).values(missed_at=clock(tx) - timedelta(seconds=seconds)))
 
 
 def test_who_named_a_study_is_remembered_for_that_destination_alone(database: Database, studies: list[str]) -> None:
@@ -59,6 +61,24 @@ def test_answers_without_it_are_counted_until_it_is_named_again(database: Databa
     assert known.missed(database, "PACS", studies[1]) == 1
     known.named(database, "PACS", [studies[0]])
     assert known.missed(database, "PACS", studies[0]) == 1
+
+
+def test_five_answers_count_over_eight_minutes_however_many_documents_ask(
+    database: Database, studies: list[str]
+) -> None:
+    known.named(database, "PACS", studies)
+    its, one = Films(database, "PACS", studies[0]), film(database, studies[0])
+    its.answered(one, there=True)
+
+    def answers() -> tuple[int, int]:
+        return known.missed(database, "PACS", studies[0]), its.answered(one, there=False)
+
+    counted = [answers()]
+    for too_soon, later in ((20, 30), (50, 60), (110, 120), (280, 300)):
+        for seconds in (too_soon, later):
+            let_pass(database, seconds)
+            counted.append(answers())
+    assert counted == [(count, count) for count in (1, 1, 2, 2, 3, 3, 4, 4, 5)]
 
 
 def test_what_is_booked_is_not_written_again_and_what_is_not_ours_not_at_all(
@@ -117,7 +137,6 @@ def test_film_is_missed_by_whoever_named_it_and_not_by_who_only_sent_it(database
     assert named.answered(one, there=True) == 0
     for _ in range(2):
         assert [who.answered(one, there=False) for who in (named, sender, stranger)] == [1, 0, 0], "one moment"
-    with database.write() as tx:
-        tx.execute(update(KnownFilm).values(missed_at=clock(tx) - timedelta(seconds=30)))
+    let_pass(database)
     assert named.answered(one, there=False) == 2
     assert [sender.answered(one, there=True), sender.answered(one, there=False)] == [0, 1]
