@@ -48,8 +48,11 @@ def takes_nothing(title: str) -> str:
 
 
 def other_proof(peer: RemoteAE, advised: Proof) -> str:
-    """What to type where a peer is set to another proof than it offers; empty where it is not."""
-    if peer.proof is advised:
+    """What to type where a peer is to be asked for proof and takes no question; empty where it is not.
+
+    That it takes one says nothing against commitment or acknowledgement, which a person chose.
+    """
+    if (peer.proof, advised) != (Proof.QUERY, Proof.ACKNOWLEDGEMENT):
         return ""
     return f"proof is {peer.proof}; change it with: wetread ae edit {typed(peer.ae_title)} --proof {advised}"
 

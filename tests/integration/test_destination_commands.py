@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.cli import wetread
+from agent.commands.probing import other_proof
 from agent.commands.session import open_database
 from agent.config import Config, read_config
 from agent.health import findings
@@ -22,6 +23,7 @@ from dicom_node.destinations import destinations
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.kinds import Kind
 from dicom_node.probe import BASIC_TEXT, KEY_OBJECT, PDF
+from dicom_node.tables import Proof, RemoteAE
 from tests.harness import dcmtk
 from tests.harness.node import free_port
 
@@ -114,6 +116,13 @@ def test_proof_that_a_person_chose_is_left(typed: Type, tmp_path: Path, title: s
     assert pasted(added, "try it with: ") == ["wetread", "ae", "echo", title]
     assert pasted(told, "change it with: ") == ["wetread", "ae", "edit", title, "--proof", "acknowledgement"]
     assert pasted(edited, "change it with: ") == pasted(told, "change it with: ")
+
+
+@pytest.mark.parametrize("proof", list(Proof))
+@pytest.mark.parametrize("advised", [Proof.QUERY, Proof.ACKNOWLEDGEMENT])
+def test_another_proof_is_advised_only_where_the_chosen_one_cannot_be(proof: Proof, advised: Proof) -> None:
+    words = other_proof(RemoteAE(ae_title="PACS", proof=proof), advised)
+    assert bool(words) == (proof is Proof.QUERY and advised is Proof.ACKNOWLEDGEMENT)
 
 
 def test_peer_without_an_address_is_not_to_be_tried(typed: Type) -> None:
