@@ -6,6 +6,7 @@ import errno
 import getpass
 import os
 import shlex
+import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from dicom_node.errors import ConfigurationError
 
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+LITTLE: Final = 64 << 20  # bytes that are free: less than one write of a checkpoint
 
 # SQLite's result codes (sqlite.org/rescode.html), by the beginning of their names.
 _SQLITE: Final = MappingProxyType(
@@ -67,20 +69,33 @@ def writing(folder: Path, then: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _says_full(error):
+        if _says_full(error, folder):
             raise Refused(f"the disk of {folder} is full; free some space, {then}") from error
         raise
 
 
-def _says_full(error: BaseException | None) -> bool:
-    """safetensors quotes the system's number, torch's writer of archives finds itself at the wrong place."""
+def _says_full(error: BaseException | None, folder: Path) -> bool:
+    """safetensors quotes the system's number; torch's writer of archives finds itself at the wrong place.
+
+    The latter says so of a damaged file as well: it counts where the disk has little space.
+    """
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return True
-        if any(f"os error {number})" in str(error) for number in _FULL) or "inline_container" in str(error):
+        if any(f"os error {number})" in str(error) for number in _FULL):
+            return True
+        if "inline_container" in str(error) and _free(folder) < LITTLE:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _free(folder: Path) -> int:
+    """Bytes; 0 where not even that can be asked."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
 
 
 def _of_system(error: OSError, config: Config | None) -> str | None:

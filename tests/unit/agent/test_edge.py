@@ -20,6 +20,7 @@ from dicom_node.database import Database, clock
 from dicom_node.errors import DatabaseNotReady
 
 USAGE = 2
+TORCH = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 40128 vs 40016")
 
 
 def wetread(folder: Path, *words: str, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
@@ -227,17 +228,22 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     "error",
     [
         OSError(errno.ENOSPC, "No space left on device"),
-        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 40128 vs 40016"),  # torch's
+        TORCH,
         ValueError("Error while serializing: I/O error: No space left on device (os error 28)"),  # safetensors'
     ],
 )
-def test_a_disk_that_gets_full_is_named_whoever_writes(tmp_path: Path, error: Exception) -> None:
+def test_a_disk_that_gets_full_is_named_whoever_writes(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A write without a name was told of the data folder, where nothing was written."""
+    monkeypatch.setattr(edge, "LITTLE", 1 << 62)
     with pytest.raises(edge.Refused) as refused, edge.writing(tmp_path, "and try again"):
         raise error
     assert str(refused.value) == f"the disk of {tmp_path} is full; free some space, and try again"
 
 
-def test_other_errors_of_a_writer_stay_what_they_are(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="out of memory"), edge.writing(tmp_path, "and try again"):
-        raise RuntimeError("CUDA out of memory")
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), TORCH], ids=["memory", "damaged archive"])
+def test_other_errors_of_a_writer_stay_what_they_are(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(RuntimeError) as raised, edge.writing(tmp_path, "and try again"):
+        raise error
+    assert raised.value is error
