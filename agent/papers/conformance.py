@@ -299,12 +299,12 @@ def _sent() -> Section:
                 "is (Patient ID, issuer, date of birth, accession number), unless that is switched off; what differs "
                 "is not sent, or is a dead letter. Nor is anything sent to a peer that has named the study before and "
                 "answers five times, with waits between, that it has none. Before a draft a peer whose proof is C-FIND "
-                "is asked by C-FIND at IMAGE level for the one or two films that it was written from. C-FIND at STUDY "
-                "and SERIES level asks once a day for films that never came; on a person's command C-MOVE has them "
-                "sent to our AE title, or, for a peer that is set so, C-GET has them given on the same "
-                "association: each C-STORE is answered as at our port (section 4.2.1.4). C-GET also "
-                "gets one of our own objects back for comparison. Where the answer to a C-STORE is 0xB000 the study "
-                "is asked for at once."
+                "is asked by C-FIND at IMAGE level for the one or two films that it was written from. Before an HL7, "
+                "FHIR or outcome message of a draft, who has named its study is asked for it by C-FIND or QIDO-RS. "
+                "C-FIND at STUDY and SERIES level asks once a day for films that never came; on a person's command "
+                "C-MOVE has them sent to our AE title, or, for a peer that is set so, C-GET has them given on the same "
+                "association: each C-STORE is answered as at our port (section 4.2.1.4). C-GET also gets one of our "
+                "own objects back for comparison. Where a C-STORE is answered 0xB000 the study is asked for at once."
             ),
         ),
     )
