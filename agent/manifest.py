@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -38,6 +39,9 @@ _STATES: Final = MappingProxyType(
 )
 _SAME: Final = MappingProxyType({"Effusion": "Pleural Effusion", "Pleural Thickening": "Pleural_Thickening"})
 _NOTHING: Final = frozenset({"nan", "NaN", "<NA>", "NA", "#N/A", "NULL"})  # how programs write that there is nothing
+# Whole cells in quotes, with the blanks behind them: what stands inside of one is passed over.
+_QUOTED: Final = re.compile(r'((?:\A|(?<=[,\r\n]))"(?:[^"]++|"")*+")[ \t]*(?=[,\r\n]|\Z)')
+_NEEDED: Final = frozenset({*IMAGE_COLUMNS, "patient", "split"})  # a row that lacks their cells is cut off
 _SHOWN: Final = 20  # problems in one message, and lines of one problem
 _NO_ID: Final = ", which is the name of the file: add a column `id` with a name for each film"
 _ALIKE: Final = 0.8  # of a name to a label's: a letter more or less, another case
@@ -76,9 +80,9 @@ def read_manifest(path: Path, *, images: Path | None = None, missing_images: boo
     the findings that are present, as `Edema|Effusion`, and all others of ChestX-ray14 are absent. Further columns that
     are used: id, report, view, age, sex, patient, manufacturer, split. `missing_images`: films need not be there.
 
-    Raises NotFound, and ManifestError with every problem and its lines: unknown values, rows with more or fewer cells
-    than the header, films that are not there, one id twice, and a patient in two splits, from whom a model would be
-    tested on what it has learned.
+    Raises NotFound, and ManifestError with every problem and its lines: unknown values, rows with more cells than
+    the header or cut off, films that are not there, one id twice, and a patient in two splits, from whom a model
+    would be tested on what it has learned.
     """
     if not path.is_file():
         raise NotFound(f"there is no manifest {path}")
@@ -96,7 +100,8 @@ def read_manifest(path: Path, *, images: Path | None = None, missing_images: boo
     folder = images or path.parent
     problems: _Problems = defaultdict(list)
     parsed = _Parser(header, image, folder, problems)
-    cases = [parsed.case(row, line) for line, row in films]
+    cases = [parsed.case(row, line) for line, row in films[:-1]]
+    cases.append(parsed.case(films[-1][1], films[-1][0], whole=_ends_with_a_line_break(path)))
     if not missing_images:
         for case in cases:
             _must_be_there(case, image, folder, problems)
@@ -112,7 +117,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
     Raises ManifestError where the file is no text, or a quote is not closed and would take in the films behind it.
     """
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(_QUOTED.sub(r"\1", _text(path)), newline=""), strict=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -126,6 +131,12 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             return
         if row:
             yield line, row
+
+
+def _ends_with_a_line_break(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, io.SEEK_END)
+        return file.read() in {b"\n", b"\r"}
 
 
 def _text(path: Path) -> str:
@@ -221,8 +232,9 @@ class _Parser:
         self._problems = problems
         self._labels = {_SAME.get(name, name): name for name in header if _SAME.get(name, name) in LABELS}
 
-    def case(self, cells: Sequence[str], line: int) -> Case:
-        row = self._named(cells, line)
+    def case(self, cells: Sequence[str], line: int, *, whole: bool = True) -> Case:
+        """whole: a line break ends the row; cells that it lacks are empty ones, which spreadsheets leave out."""
+        row = self._named(cells, line, whole=whole)
         image = self._folder / row[self._image]
         return Case(
             id=row.get("id") or image.stem,
@@ -238,15 +250,16 @@ class _Parser:
             split=row.get("split", ""),
         )
 
-    def _named(self, cells: Sequence[str], line: int) -> dict[str, str]:
+    def _named(self, cells: Sequence[str], line: int, *, whole: bool) -> dict[str, str]:
         """The cells by their columns; of a row of another length, where they may stand in wrong ones, the film."""
         wanted, got = len(self._header), len(cells)
-        if got < wanted or any(map(str.strip, cells[wanted:])):
+        short = got < wanted and (not whole or not _NEEDED.isdisjoint(self._header[got:]))
+        if short or any(map(str.strip, cells[wanted:])):
             why = "a text with commas has to stand in quotes" if got > wanted else "the row is cut off"
             self._problems[f"{got} cells, where the header has {wanted}: {why}"].append(line)
             named = {self._image: "".join(cells[self._header.index(self._image) :][:1]).strip()}
         else:
-            named = {name: cell.strip() for name, cell in zip(self._header, cells, strict=False)}
+            named = {name: cell.strip() for name, cell in zip_longest(self._header, cells[:wanted], fillvalue="")}
         return {name: "" if word in _NOTHING else word for name, word in named.items()}
 
     def _age(self, word: str, line: int) -> float | None:

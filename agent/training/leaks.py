@@ -46,16 +46,17 @@ def alike(manifest: Path, cases: Sequence[Case], fingerprints: Sequence[bytes]) 
     ordered = (sorted((cases[one], cases[other]), key=lambda case: case.line) for one, other in found)
     pairs = sorted(ordered, key=lambda pair: (pair[0].line, pair[1].line))
     if pairs:
-        more = f"; and {len(pairs) - _SHOWN} pairs more" if len(pairs) > _SHOWN else ""
+        more = f", and {len(pairs) - _SHOWN} pairs more" if len(pairs) > _SHOWN else ""
         yield (
             f"warning: {manifest}: films in two splits look like one film, resized, compressed or with other grays: "
-            f"{'; '.join(f'{_place(one)} and {_place(other)}' for one, other in pairs[:_SHOWN])}{more}. "
+            f"{', '.join(_lines(*pair) for pair in pairs[:_SHOWN])}{more}. "
             "Compare them: of one film leave one row, or both in one split; of two films nothing is to be done"
         )
 
 
-def _place(case: Case) -> str:
-    return f"{case.image} (line {case.line}, {case.split!r})"
+def _lines(one: Case, two: Case) -> str:
+    """Of the manifest and no paths: names of files are often those of patients."""
+    return f"lines {one.line} ({one.split!r}) and {two.line} ({two.split!r})"
 
 
 def _refuse(manifest: Path, digests: Sequence[tuple[Case, str]], words: str) -> None:
@@ -65,7 +66,7 @@ def _refuse(manifest: Path, digests: Sequence[tuple[Case, str]], words: str) -> 
         other = first.setdefault(digest, case)
         if other.split != case.split:
             one, two = sorted((other, case), key=lambda film: film.line)
-            leaks.append(f"lines {one.line} ({one.split!r}) and {two.line} ({two.split!r})")
+            leaks.append(_lines(one, two))
     if leaks:
         more = f", and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
         raise ManifestError(f"{manifest}: {', '.join(leaks[:_SHOWN])}{more} {words}")

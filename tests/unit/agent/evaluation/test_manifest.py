@@ -96,7 +96,12 @@ def test_columns_that_were_meant_otherwise_are_named(tmp_path: Path) -> None:
             "image,report,Edema\na.png,Clear, no edema.,0\n",
             "line 2: 4 cells, where the header has 3: a text with commas",
         ),
-        ("image,Edema,report\na.png\n", "line 2: 1 cells, where the header has 3: the row is cut off"),
+        ("image,Edema,report\na.png", "line 2: 1 cells, where the header has 3: the row is cut off"),
+        ("image,Edema,split\na.png,1\n", "line 2: 2 cells, where the header has 3: the row is cut off"),
+        ("image,Edema,patient,view\na.png,1\n", "line 2: 2 cells, where the header has 4: the row is cut off"),
+        ("Edema,image\n1\n", "line 2: 1 cells, where the header has 2: the row is cut off"),
+        ('image,report,Edema\na.png,"Clear. ,1\n', "line 2: the quotes of the row that begins here"),
+        ('image,report\na.png,"No" \nb.png,"large "heart" ."\n', "line 3: the quotes of the row that begins here"),
         ("image,Edema\na.png,x\n\na.png,x\n", "lines 2, 4: Edema is 'x', not 1"),
         ('image,report,Edema\na.png,"Clear.\nNo edema.",0\nb.png,,x\n', "line 4: Edema is 'x', not 1"),
         ("image,Edema\n,1\n", "line 2: there is no film in the column 'image'"),
@@ -111,6 +116,14 @@ def test_columns_that_were_meant_otherwise_are_named(tmp_path: Path) -> None:
 def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ManifestError, match=words):
         read_manifest(manifest(tmp_path, text, "a.png"))
+
+
+def test_what_spreadsheets_save_is_taken(tmp_path: Path) -> None:
+    """Cells that are left out at the end of a row, and a blank behind a quote, but none of those inside of a text."""
+    text = 'image,report,split,Edema,view\r\na.png,"No ""large"" , ""new"" , edema." ,train\r\nb.png,"","test"\t,1\r\n'
+    first, second = read_manifest(manifest(tmp_path, text, "a.png", "b.png"))
+    assert (first.report, first.split, dict(first.labels)) == ('No "large" , "new" , edema.', "train", {})
+    assert (second.split, dict(second.labels), second.view) == ("test", {"Edema": State.PRESENT}, "")
 
 
 def test_a_patient_in_two_splits_is_refused_and_not_named(tmp_path: Path) -> None:
