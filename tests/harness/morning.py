@@ -86,7 +86,9 @@ class Morning:
 
     def complete(self) -> None:
         """No more images are expected of any study."""
-        self.room.do(lambda tx: worklist.complete_studies(tx, now(), quiet=timedelta(), deadline=timedelta()))
+        self.room.do(
+            lambda tx: worklist.complete_studies(tx, now(), quiet=timedelta(), deadline=timedelta(), most=20_000)
+        )
 
     def sign(self, report: Report) -> None:
         """As it is."""

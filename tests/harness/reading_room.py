@@ -84,7 +84,7 @@ class ReadingRoom(Ward):
 
     def complete(self) -> None:
         """No more images are expected: what has come is due."""
-        self.do(lambda tx: worklist.complete_studies(tx, now(), quiet=timedelta(), deadline=timedelta()))
+        self.do(lambda tx: worklist.complete_studies(tx, now(), quiet=timedelta(), deadline=timedelta(), most=20_000))
 
     def take_reading(self) -> worklist.Claim | None:
         """Claim what is due."""

@@ -123,7 +123,7 @@ class Ward:
 
     def claim(self) -> Claim:
         def take(tx: Session) -> Claim | None:
-            worklist.complete_studies(tx, now(), quiet=timedelta(), deadline=timedelta())
+            worklist.complete_studies(tx, now(), quiet=timedelta(), deadline=timedelta(), most=20_000)
             return worklist.claim(tx, worker="w", token=self._token(), lease=LEASE, now=now())
 
         claimed = self.do(take)

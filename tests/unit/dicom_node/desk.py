@@ -89,7 +89,7 @@ class Desk:
         self.wait(61)
         return self.do(
             lambda tx: worklist.complete_studies(
-                tx, self.now, quiet=timedelta(seconds=60), deadline=timedelta(seconds=900)
+                tx, self.now, quiet=timedelta(seconds=60), deadline=timedelta(seconds=900), most=20_000
             )
         )
 
