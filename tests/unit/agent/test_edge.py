@@ -18,6 +18,7 @@ from agent.config import Config
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import DatabaseNotReady
+from tests.harness import command
 
 USAGE = 2
 TORCH = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 40128 vs 40016")
@@ -26,8 +27,10 @@ TORCH = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos
 def wetread(folder: Path, *words: str, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     config = folder / "wetread.toml"
     config.write_text(f'[node]\ndata_folder = "{folder / "data"}"\n[web]\nport = 8099\n')
-    command = [*prefix, sys.executable, "-m", "agent", "--config", str(config), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    if not prefix:
+        return command.run("--config", str(config), *words)
+    whole = [*prefix, sys.executable, "-m", "agent", "--config", str(config), *words]
+    return subprocess.run(whole, capture_output=True, text=True, check=False, timeout=60)
 
 
 def configured(folder: Path) -> Config:
