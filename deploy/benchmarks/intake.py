@@ -35,6 +35,7 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 
+from backlog import COLUMNS, ROWS, free_port, uid
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from sqlalchemy import select
@@ -43,22 +44,9 @@ from agent.demo.phantom import film
 from dicom_node.database import Database
 from dicom_node.tables import Instance, Revision, Workitem
 
-ROWS, COLUMNS = 340, 300  # 16 bits: 0.2 MB
 QUIET = 2
 ROUTED, ASIDE, LYING, GONE = "routed", "set aside for a person", "on the disk, never routed", "gone"
 _MARKS = 16  # pixels in a corner
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def uid() -> str:
-    """A new one."""
-    return f"2.25.{uuid.uuid4().int}"
 
 
 class Side(ABC):
@@ -373,12 +361,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mercure", type=Path, help="checkout of mercure")
     parser.add_argument("--mercure-python", type=Path, help="Python with its requirements")
-    parser.add_argument("--films", type=int, default=200)
+    parser.add_argument("--films", type=int, default=200, help="of each measurement, at least 30")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--disk", type=int, default=0, metavar="MIB", help="also fill a tmpfs of so many MiB (root)")
     parser.add_argument("--keep", type=Path, help="folder to work in and to leave behind, with the logs")
     options = parser.parse_args()
+    if options.films < 30:
+        parser.error("--films: at least 30, since a kill comes among them, not at an end")
     if options.mercure is None or options.mercure_python is None:
         print("not measured: needs --mercure and --mercure-python, see --help")
         return
