@@ -247,6 +247,17 @@ def hold(room: ReadingRoom, claim: worklist.Claim) -> None:
     room.do(lambda tx: worklist.hold(tx, claim, reason="body-part-unknown", explanation=words, now=now()))
 
 
+def second_film_bars(page: Page, number: int, trouble: str) -> None:
+    """Two films, of which the second is told to be in trouble: nobody may let the study be read here."""
+    expect(page.locator(".viewer-pane").nth(1).locator(".viewer-trouble")).to_contain_text(trouble)
+    page.locator("#film .viewer-pane").first.evaluate("(pane) => pane.scrollIntoView({ block: 'center' })")
+    expect(page.locator("#film-told")).to_have_text(
+        "1 of 2 films were shown. Who has looked at it in the site's own viewer says so by a command: "
+        f"wetread study confirm '#{number}'"
+    )
+    expect(page.get_by_role("button", name="Let it be read")).to_be_disabled()
+
+
 def test_film_that_nobody_can_be_shown_holds_nobody_up_and_one_that_did_not_come_does(
     room: ReadingRoom, base: str, page: Page
 ) -> None:
@@ -254,13 +265,7 @@ def test_film_that_nobody_can_be_shown_holds_nobody_up_and_one_that_did_not_come
     failing = re.compile(rf"/film/{room.ask(lambda tx: tx.scalars(select(func.max(Instance.id))).one())}/preview")
     page.route(failing, lambda route: route.abort())
     page.goto(f"{base}/study/{number}")
-    expect(page.locator(".viewer-pane").nth(1).locator(".viewer-trouble")).to_contain_text("could not be fetched")
-    page.locator("#film .viewer-pane").first.evaluate("(pane) => pane.scrollIntoView({ block: 'center' })")
-    expect(page.locator("#film-told")).to_have_text(
-        "1 of 2 films were shown. Who has looked at it in the site's own viewer says so by a command: "
-        f"wetread study confirm '#{number}'"
-    )
-    expect(page.get_by_role("button", name="Let it be read")).to_be_disabled()
+    second_film_bars(page, number, "could not be fetched")
 
     page.unroute(failing)
     page.reload()
@@ -280,13 +285,7 @@ def test_film_that_is_away_from_the_store_opens_no_button(room: ReadingRoom, bas
 
     page.goto(f"{base}/study/{number}")
 
-    expect(page.locator(".viewer-pane").nth(1).locator(".viewer-trouble")).to_contain_text("gone from the store")
-    page.locator("#film .viewer-pane").first.evaluate("(pane) => pane.scrollIntoView({ block: 'center' })")
-    expect(page.locator("#film-told")).to_have_text(
-        "1 of 2 films were shown. Who has looked at it in the site's own viewer says so by a command: "
-        f"wetread study confirm '#{number}'"
-    )
-    expect(page.get_by_role("button", name="Let it be read")).to_be_disabled()
+    second_film_bars(page, number, "gone from the store")
 
 
 def test_held_study_is_let_through_by_nobody_whose_browser_shows_no_film(
