@@ -7,6 +7,7 @@ import { elsewhere } from "./session.js";
 
 const READ = "Read the warning above; press again to sign all the same.";
 const UNDER_WAY = "It was sent, and the server has not answered yet: it may be done already. Wait, or load the page again to see.";
+const REOPENED = "wetread:reopened";
 
 /**
  * Show a dialog, before this returns, and do the act when its form is sent. prepare(): what comes before each attempt;
@@ -16,6 +17,11 @@ const UNDER_WAY = "It was sent, and the server has not answered yet: it may be d
  * false at each press of the button. Gives what perform() gave.
  */
 export function asking(dialog, perform, prepare = () => {}, next = () => {}) {
+  endLast(dialog);
+  return opened(dialog, perform, prepare, next);
+}
+
+function opened(dialog, perform, prepare, next) {
   const form = dialog.querySelector("form");
   const fault = dialog.querySelector(".fault");
   const button = form.querySelector("button[value=do]");
@@ -57,7 +63,7 @@ export function asking(dialog, perform, prepare = () => {}, next = () => {}) {
       fault.textContent = "";
       try {
         await prepare();
-        if (isOver) return;
+        if (isOver || !dialog.open) return;
         isSent = true;
         done = await perform(data);
         if (!isOver) dialog.close();
@@ -88,14 +94,21 @@ export function asking(dialog, perform, prepare = () => {}, next = () => {}) {
   });
 }
 
-/** Once it is closed. Its event comes later, and may find the dialog open again: then it is not that of this opening. */
+/** Once this opening of it has ended. A browser says so later, and may find the dialog open again: then it is not of this one. */
 function whenClosed(dialog, then) {
-  const heard = () => {
-    if (dialog.open) return;
+  const heard = ({ type }) => {
+    if (type === "close" && dialog.open) return;
     dialog.removeEventListener("close", heard);
+    dialog.removeEventListener(REOPENED, heard);
     then();
   };
   dialog.addEventListener("close", heard);
+  dialog.addEventListener(REOPENED, heard);
+}
+
+/** Before anything hears of the next opening: whoever is quick opens it again before the browser has said that it was closed. */
+function endLast(dialog) {
+  dialog.dispatchEvent(new Event(REOPENED));
 }
 
 /** The field for a PIN or a password beside an act; gives what turns it into the one that is needed. */
@@ -138,6 +151,7 @@ export function proof(label, field) {
  * gives sentences that warn, and throws one that says why nothing can be signed.
  */
 export function signing(dialog, { who, look, password, prepare, perform, next }) {
+  endLast(dialog);
   dialog.querySelector(".who").textContent = who;
   const asked = proof(dialog.querySelector("label"), dialog.querySelector("input[type=password]"));
   asked.become(password ? "password" : "pin");
@@ -145,7 +159,7 @@ export function signing(dialog, { who, look, password, prepare, perform, next })
   dialog.onkeydown = (event) => { // a key that is held down is one key: neither a second press nor part of a PIN
     if (event.repeat && (event.key === "Enter" || event.key.length === 1)) event.preventDefault();
   };
-  const ended = asking(dialog, () => asked.with(perform).catch((error) => {
+  const ended = opened(dialog, () => asked.with(perform).catch((error) => {
     gate.close(); // what was prepared may be the reason
     throw error;
   }), () => gate.passed(), next);
@@ -246,6 +260,7 @@ function beside({ name, same, changes }, isNamed) {
 export function wording(dialog, {
   title, explain, button, text: there = "", safety = false, password = null, grave = false, coming = Promise.resolve([]), prepare, perform, next,
 }) {
+  endLast(dialog);
   dialog.querySelector("h2").textContent = title;
   dialog.querySelector(".explain").textContent = explain;
   const send = dialog.querySelector("button[value=do]");
@@ -260,7 +275,7 @@ export function wording(dialog, {
   field.required = password !== null;
   asked.become(password ? "password" : "pin");
   const seen = arriving(dialog, coming);
-  return asking(dialog, (data) => {
+  return opened(dialog, (data) => {
     const body = { words: data.get("words"), safety: data.get("safety") === "on" };
     return password === null ? perform(body) : asked.with((proven) => perform({ ...body, ...proven }));
   }, async () => {
