@@ -16,12 +16,12 @@ const REOPENED = "wetread:reopened";
  * the answer takes away. perform() must end within a time that a person waits. next(isWanted): somebody pressed n meanwhile;
  * false at each press of the button. Gives what perform() gave.
  */
-export function asking(dialog, perform, prepare = () => {}, next = () => {}) {
+export function asking(dialog, perform, prepare, next) {
   endLast(dialog);
   return opened(dialog, perform, prepare, next);
 }
 
-function opened(dialog, perform, prepare, next) {
+function opened(dialog, perform, prepare = () => {}, next = () => {}) {
   const form = dialog.querySelector("form");
   const fault = dialog.querySelector(".fault");
   const button = form.querySelector("button[value=do]");
