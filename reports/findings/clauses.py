@@ -24,12 +24,14 @@ NAMES: Final = frozenset({"finding", "subject", "normality"})
 _STATED: Final = frozenset({*NAMES, "predicate"})
 _REACH_OF_A_SIDE: Final = 3  # tokens: "left, but not"
 QUALITIES: Final = frozenset({"restart", "side", "severity", "restriction", "begins", "perhaps_begins"})
-MODIFIES: Final = frozenset({*QUALITIES, "predicate", "participle"})
+MODIFIES: Final = frozenset({*QUALITIES, "predicate", "participle", "than"})
 _PARTS: Final = frozenset({"join", "stop", "aside", "colon"})
 _VERDICTS: Final = frozenset({"goes_on", "affirm", "absent_before", "absent_about", "uncertain_before"})
+_KEPT: Final = frozenset({"kept", "unchanged"})  # "effusion not resolved"
 _DOUBTS: Final = frozenset({"uncertain_before", "uncertain_about"})
 _SIZES: Final = frozenset({"severity", "restart", "begins"})
 _BEGIN_A_RUN: Final = frozenset({"finding", "side", "severity"})
+_COMPARED: Final = frozenset({*QUALITIES, "goes_on", "list", "either", "join"})
 _LEADS: Final = frozenset({*MODIFIES, "absent_after", "uncertain_after", "nothing"})
 
 
@@ -87,10 +89,26 @@ def _is_said_of(items: Sequence[Item], number: int, finding: Item, length: int) 
         return item.first - finding.last <= REACH_OF_A_VERB
     if item.first != finding.last + 1:
         return False
+    if item.kind == "nothing":
+        return item.value in _KEPT
     twin = items[number - 1]
-    if item.kind in _SIZES and (twin.kind != "side" or twin[2:] != item[2:]):
+    if item.kind in _SIZES and item.value != "length" and (twin.kind != "side" or twin[2:] != item[2:]):
         return ends_a_clause(items, number, length)
     return item.kind in {"colon", "uncertain_after"}
+
+
+def shares_its_verdict(items: Sequence[Item], number: int, length: int) -> bool:
+    """Does a finding follow this comma with which the next one shares its verdict: ", effusion and edema unchanged"?"""
+    named = False
+    for place in range(number + 1, min(number + REACH_OF_A_CLAUSE, len(items))):
+        following = items[place]
+        if following.kind == "finding" and not named:
+            named = True
+        elif following.kind == "join" and named:
+            return following.value not in {",", "with"} and opens_a_clause(items, place, length, listed=True)
+        elif following.kind not in MODIFIES:
+            return False
+    return False
 
 
 def ends_with_a_device(items: Sequence[Item], number: int) -> bool:
@@ -242,6 +260,23 @@ def follows_a_finding(items: Sequence[Item], number: int) -> bool:
         one.kind == "finding" and one.value != "other" and one.first == item.last + 1
         for one in items[number + 1 : number + 3]
     )  # "prominent" is another
+
+
+def compares(items: Sequence[Item], number: int) -> bool:
+    """Does this "no" deny that there is more than there was: "no more effusion than before"?"""
+    item = items[number]
+    last = -1
+    compared = item.value == "more"
+    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
+        if following.kind == "than" and following.value == "more":
+            compared = compared or following.first == item.last + 1
+        elif following.kind == "than":
+            return compared and following.first == last + 1
+        elif following.kind in {"finding", "predicate"}:
+            last = following.last
+        elif following.kind not in _COMPARED or following.value == ",":
+            return False
+    return False
 
 
 def repeats(items: Sequence[Item], number: int, concept: str) -> bool:

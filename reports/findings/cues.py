@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import Final
 
+from reports.findings.doubts import (
+    PERHAPS,
+    SILENT_AFTER,
+    SILENT_BRIEFLY,
+    UNCERTAIN_ABOUT,
+    UNCERTAIN_AFTER,
+    UNCERTAIN_BEFORE,
+    UNEXCLUDED,
+)
 from reports.findings.lexicon import COMPLAINTS
 
 # Reach forward, to the end of the clause.
 ABSENT_AFTER: Final = """
-    no longer seen/present/identified/visualized/visible is/are, not seen/present/identified/visualized/visible is/are,
-    without, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute /radiographic
-    evidence/signs/sign/indication/suggestion/finding/findings of/for/to, without evidence /of, negative for, free
-    of/from /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, none of the following :, /pertinent negatives :,
-    absence of, denies/never, clear of, rather than, instead of, lungs /are/appear/remain /grossly/otherwise clear of,
-    lack of, excludes, no longer, no longer /any evidence of, devoid of, void of, lacks/lacking, unable to /clearly
-    identify/see/visualize/appreciate/detect, cannot /clearly identify/see/visualize/appreciate/detect, nothing to
-    suggest/indicate/explain, w o, noevidence of, neg/-ve for, fails/failed to show/demonstrate/reveal, rules out,
-    ruled out, no findings to suggest, never had
+    no longer seen/present/identified/visualized/visible is/are, not seen/present/identified/visualized/visible
+    is/are, without, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
+    /radiographic evidence/signs/sign/indication/suggestion/finding/findings of/for/to, without evidence /of,
+    negative for, free of/from /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, none of the following :,
+    /pertinent negatives :, absence of, denies/never, clear of, rather than, instead of, lungs /are/appear/remain
+    /grossly/otherwise clear of, lack of, no longer, no longer /any evidence of, devoid of, void of, lacks/lacking,
+    unable to /clearly identify/see/visualize/appreciate/detect, cannot /clearly
+    identify/see/visualize/appreciate/detect, nothing to suggest/indicate/explain, w o, noevidence of, neg/-ve for,
+    fails/failed to show/demonstrate/reveal, ruled out, no findings to suggest, never had, in place of, replacing
 """
 
 # The same. Behind "neither" an "excluded" leaves open; "not pneumonia, atelectasis" may be a contrast.
@@ -28,6 +37,9 @@ NO_EVIDENCE: Final = """
     no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
     /radiographic evidence/signs/sign/indication/suggestion/finding/findings, no definite/convincing
 """
+
+# The same; behind a denial they leave open: "no finding excludes pneumonia".
+EXCLUDES: Final = "excludes, rules out"
 
 # Reach forward too: it was there. Denied in turn, it is there still.
 GONE_AFTER: Final = """
@@ -57,8 +69,8 @@ ABSENT_BEFORE: Final = """
     isn/aren/wasn/weren t /clearly/definitely seen/identified/present/visualized/noted/evident/visible, cannot be
     /clearly seen/identified/visualized/appreciated/detected, can/could not/no /longer be /clearly
     seen/identified/visualized/appreciated/detected, has/have not
-    recurred/reaccumulated/redeveloped/developed/occurred, is/are/was/were not confirmed, does/do not appear /to be
-    present, negative, not felt to be present, none
+    recurred/reaccumulated/redeveloped/developed/occurred, /is/are/was/were not confirmed, does/do not appear /to be
+    present, not felt to be present, none
 """
 
 # The same; behind "neither" they leave open.
@@ -86,109 +98,26 @@ GONE_BEFORE: Final = """
 
 GONE_ANSWERS: Final = ": resolved/removed/gone/cleared"
 
-UNCERTAIN_AFTER: Final = """
-    not think/believe, don/doesn/didn t think/believe, almost/nearly/virtually/practically no,
-    to ensure/document/verify/establish/demonstrate /complete/interval resolution/clearing /of, until /complete
-    /resolution/clearing /of, unless/whether, (?, not excluded is/are, not /entirely/completely/totally/quite
-    free/clear of/from, not devoid/void of, not/never negative for, never without, no absence/lack of, not all /of,
-    neither can/could, no evidence against, cannot/not say/state/claim/conclude/assume/guarantee /that /there no/is/are
-    /no, cannot/not /be true/certain/clear/sure /that /there no/is/are /no, little/scant/insufficient/weak
-    /radiographic evidence of/for, /evidence against, query/queried,
-    possibly/probably/presumably/presumed/suspect/potential/potentially, may /well /also
-    /be/represent/reflect/indicate/include/suggest, might /be/represent/reflect, could /also
-    /be/represent/reflect/indicate/include, concern for, question of, question, questioned, cannot/not
-    /completely/entirely/definitively/definitely/fully/reliably/confidently exclude, cannot
-    /completely/entirely/definitively be certain, can t /completely/entirely exclude, can t rule out, unable to
-    /completely/entirely/definitively exclude, unable to rule out, exclude, to /better/further exclude, to rule out, to
-    confirm, cannot /completely/entirely/definitively rule out, cannot rule out, can not exclude, can not rule out, not
-    rule out, not /possible/able to /completely/entirely/definitively exclude, not /possible/able to rule out,
-    suspicion of/for, suggestion of, not entirely/completely exclude, perhaps/maybe, equivocal/poss/prob, differential
-    /diagnosis /diagnoses /would /includes/include/including/considerations/consideration/of /include,
-    may/might/could/would be /most /due /consistent/compatible/related/secondary /with/to, could/may/might relate to,
-    can/could/may/might /also be seen in/with, consider, considerations include, indeterminate, borderline, if any,
-    doubt/doubtful/doubted, favored, favor, not excluding, cannot be certain, raises the possibility of, possibility
-    of, favoring, correlate /clinically /for/with, correlation /clinically for/with, clinical correlation for/with,
-    /clinical symptoms/signs/symptom/sign of, most consistent/compatible with, most in keeping with,
-    thought/felt/believed to /most /likely be/represent/reflect, in the appropriate/right/correct/proper clinical
-    setting/context, ?, argue/argues/arguing /strongly against
-"""
-
-# Forward too, but backward where nothing follows: "pneumonia likely".
-PERHAPS: Final = "/most/quite likely, possible/probable/questionable/suspected"
-
-UNCERTAIN_BEFORE: Final = """
-    may/might/could have /already/since/now/completely resolved/cleared/disappeared, has/have/is/are
-    probably/likely/possibly/presumably/perhaps resolved/cleared/gone, probably/likely/possibly/presumably/perhaps
-    resolved/cleared/gone, cannot/not be /entirely/completely/fully discounted/dismissed, cannot/not /be
-    /entirely/completely /be excluded, can not be /entirely/completely excluded, cannot be ruled out, not well
-    seen/visualized/evaluated/appreciated, not /entirely/completely /be excluded, is/are not /entirely/completely
-    excluded, could/may/might be present, may be obscured, not be excluded, not be ruled out, cannot
-    /completely/entirely/definitively/fully/reliably be /completely/entirely/definitively/fully/reliably excluded, can
-    t be /completely/entirely excluded, remains possible, is/remains uncertain/indeterminate/equivocal, should be
-    considered, could/may/might /also have/give/produce/cause /this/a/the /similar appearance,
-    poorly/incompletely/suboptimally seen/visualized, /is/are not /completely/entirely/definitively/fully ruled out,
-    should be excluded, cannot be confirmed, is in the differential, /has/have/had not /yet /been
-    /yet/entirely/completely/definitively/definitely/fully/reliably excluded/eliminated, /has/have/had not /yet been
-    /entirely/completely/definitively/definitely/fully/reliably ruled out, could/can not be
-    /entirely/completely/definitively/fully/reliably ruled out, could not be
-    /entirely/completely/definitively/fully/reliably excluded, hasn/haven/isn/aren/wasn/weren t /yet /been
-    /entirely/completely/definitively /ruled excluded/out, can/couldn t be /entirely/completely/definitively ruled out,
-    couldn t be /entirely/completely/definitively excluded, never /been excluded, never been ruled out, neither
-    seen/identified/confirmed/demonstrated/proven nor excluded, neither excluded nor confirmed/proven, neither
-    confirmed nor ruled out, /is/are/was/were not /particularly/strongly favored, be excluded, be ruled out, is a
-    consideration, a possibility, another consideration, in the appropriate/right/correct/proper clinical
-    setting/context, suspected, if any, doubtful, ?, is not /entirely/completely excluded, /may/would/could/might/can
-    be difficult/hard/impossible to see/detect/identify/appreciate, could/may/might be
-    missed/overlooked/masked/concealed
-"""
-
-# Forward where a finding follows at once ("this is likely atelectasis"), else backward ("atelectasis is likely").
-UNCERTAIN_ABOUT: Final = """
-    is/are/was/were/be/remains/remain /most/more/very/also/still
-    possible/probable/likely/questionable/suspected/questioned/considered/favored, /felt/thought/considered less
-    likely, /felt/considered/thought /to /be unlikely/improbable, not likely, /is/are/would/may/might /be /somewhat
-    difficult/hard/impossible to /completely/entirely/definitively/fully exclude, /is/are/would/may/might /be
-    difficult/hard/impossible to rule out, :
-    possible/possibly/probable/likely/suspected/questionable/uncertain/equivocal/indeterminate
-"""
-
-# Not about this film, or only asked: the mention says nothing.
-SILENT_AFTER: Final = """
-    could/may/might obscure, year/years/yr/yrs/month/months old, yo, y o, m/f o, followup/follow /up of/for, f u, dx
-    with, presents/presenting /with, complains of, indication, concern on prior, recent, history of, hx of,
-    evaluate for, evaluation for, assess for, rule out, r o, prior history of, known history of,
-    diagnosed with, treated for, sensitivity/sensitive for/to, limits/limiting detection of
-"""
-
-# The same, up to a comma or "with": "status post thoracentesis, small effusion".
-SILENT_BRIEFLY: Final = """
-    limited for /the /detection/evaluation/assessment /of,
-    status post, s p, simulating/simulates/simulate/mimicking/mimics/mimic
-"""
-
 # Look like negation and are none.
 NO_CUES: Final = """
     /is/are/was/were no/not/nothing/none more/less/fewer/greater/larger than, /is/are no more
-    seen/visible/present/noted/apparent than, is/are/was/were/has/have not /been /yet removed/withdrawn/drained, free
-    flowing/fluid/air/gas/intraperitoneal/to/edge/edges/floating/layering/text/standing/on/under, gone
-    up/down/from/to/back/into/through, cleared for/by, /is/are/has/have not /completely/entirely/fully/quite/yet gone,
-    not gone away, nearly/almost/virtually/mostly/largely/partly/partially gone/cleared, no
-    /significant/interval/definite/appreciable/substantial/acute/gross /interval/significant change/changes
-    /in/of/from/since, not /significantly/appreciably/substantially changed, no increase /in, no decrease, not
-    only/just/merely/simply/solely/without, not fail/failed to show/demonstrate/reveal, no question that, without /a
-    question/doubt, cannot/not be denied, no further, without change /in, without /significant /interval change /in, no
-    doubt, no /significant/appreciable/definite/interval /interval
-    worsening/enlargement/improvement/resolution/clearing/progression/growth/increase/decrease /of/in, has/have not
-    /significantly/appreciably enlarged/worsened/progressed/grown,
+    seen/visible/present/noted/apparent than, is/are/was/were/has/have not /been /yet removed/withdrawn/drained,
+    free flowing/fluid/air/gas/intraperitoneal/to/edge/edges/floating/layering/text/standing/on/under, gone
+    up/down/from/to/back/into/through, cleared for/by, /is/are/has/have not /completely/entirely/fully/quite/yet
+    gone, not gone away, nearly/almost/virtually/mostly/largely/partly/partially gone/cleared, not
+    /significantly/appreciably/substantially changed, not only/just/merely/simply/solely/without, not fail/failed to
+    show/demonstrate/reveal, no question that, without /a question/doubt, cannot/not be denied, no
+    worse/better/different, none before/prior/previously/earlier, no doubt, has/have not /significantly/appreciably
+    enlarged/worsened/progressed/grown,
     incomplete/partial/near/significant/substantial/marked/some/slight/mild/further resolution/clearing /of,
     /is/are/may /be likely/probably/possibly/partly/partially accentuated/exaggerated/magnified, may be
     accentuated/exaggerated/magnified, /has/have
-    largely/mostly/partly/partially/substantially/significantly/incompletely resolved/cleared, no progression of,
-    without increase, not optimally, not well, no comparison/comparisons /available, no prior/previous, not available,
-    not included, no other, /is/are/was/were not /clearly/definitely
-    seen/identified/present/visualized/noted/evident/appreciated/visible previously/before, /is/are/was/were not
-    /clearly/definitely seen/identified/present/visualized/noted/evident/appreciated/visible on/in /the /a /most
-    /recent prior/previous/earlier/older/comparison, not previously
+    largely/mostly/partly/partially/substantially/significantly/incompletely resolved/cleared, not optimally, not
+    well, no comparison/comparisons /available, no prior/previous, not available, not included, no other,
+    /is/are/was/were not /clearly/definitely seen/identified/present/visualized/noted/evident/appreciated/visible
+    previously/before, /is/are/was/were not /clearly/definitely
+    seen/identified/present/visualized/noted/evident/appreciated/visible on/in /the /a /most /recent
+    prior/previous/earlier/older/comparison, not previously
     seen/identified/present/visualized/noted/evident/appreciated/visible/described/demonstrated, age indeterminate,
     indeterminate age, of /indeterminate/uncertain/unknown/unclear/questionable
     age/chronicity/etiology/cause/significance, near /complete resolution /of, nearly/almost/virtually
@@ -198,8 +127,18 @@ NO_CUES: Final = """
     hasn/haven/hadn/isn/aren/didn t /completely/fully/yet/significantly
     resolved/cleared/improved/changed/resolve/clear/improve/change, never /completely/fully resolved/cleared,
     does/do/did not /completely/fully resolve/clear/improve, /have/has all but resolved/cleared, without
-    resolution/clearing, no /evidence /of resolution/clearing of, no cause/explanation/source /for/of /the, none /on/at
-    /the left/right/r/l, which was/were
+    resolution/clearing, no /evidence /of resolution/clearing of, no cause/explanation/source /for/of /the, none
+    /on/at /the left/right/r/l, which was/were
+"""
+
+# Look like negation as well and say that what follows is there: "no PTX, no change in effusion".
+UNCHANGED: Final = """
+    no /significant/interval/definite/appreciable/substantial/acute/gross/further/apparent
+    /interval/significant change/changes /in/of/from/since, no /significant/interval/further change/changes to the, no
+    /significant/appreciable/definite/interval/further/apparent /interval
+    worsening/enlargement/improvement/resolution/clearing/progression/growth/increase/decrease /of/in, no/without
+    /significant/apparent/appreciable/substantial/real/interval difference/differences /in/of/from/since, without
+    change /in, without /significant /interval change /in, without increase, w o /significant /interval change
 """
 
 STOPS: Final = """
@@ -218,6 +157,9 @@ EXCEPTIONS: Final = """
     except /for, other than, aside from, apart from, with the exception of, save for, excepting, outside of, beyond
 """
 
+# Denied, they compare: "no larger effusion than before".
+COMPARATIVES: Final = "more/less/fewer/greater/larger/bigger/smaller/worse"
+
 # Behind a denied finding they leave open whether the next one is there.
 COMPANIONS: Final = """
     with /an/a/any associated/accompanying/concomitant/concurrent/coexisting/adjacent/secondary/resulting/underlying
@@ -225,10 +167,11 @@ COMPANIONS: Final = """
 
 # Behind a finding they say that it is there: "no fracture, effusion unchanged".
 GOES_ON: Final = """
-    unchanged/stable/better/less/same/persists/persist/persisting/remains/remain/redemonstrated/improved/improving/worse/worsened,
+    unchanged/stable/better/less/same/confirmed/growing/shrinking/increasing/decreasing/increases/decreases/bigger/persists/persist/persisting/remains/remain/redemonstrated/improved/improving/worse/worsened,
     worsening/larger/smaller/increased/decreased/resolving/similar/stays/continues, again seen/noted/identified
-    /demonstrated, in place/situ, in /good/stable/satisfactory/unchanged/standard/appropriate/expected/similar
-    position, /its/the/with tip /projects/projecting/terminates/terminating/is in/at/over/overlying/above/near, cm
+    /demonstrated, in place/situ, as before/previously, as on /the prior/previous, like before, up/down, still
+    there/present, in /good/stable/satisfactory/unchanged/standard/appropriate/expected/similar position,
+    /its/the/with tip /projects/projecting/terminates/terminating/is in/at/over/overlying/above/near, cm
     above/below/from /the
 """
 # They end what is said of a denied finding: "no pneumothorax seen, effusion noted".
@@ -244,7 +187,7 @@ PROCEDURES: Final = """
 # Backward where a finding stands right before, else forward.
 ABSENT_ABOUT: Final = f"absent/nil/zero, /is/are no more {PARTICIPLES}/present/apparent"
 NO_MORE: Final = "/is/are no more"
-ABSENT_SIGNS: Final = "(n)/(-)/(–)/(−)/-ve/–ve/−ve/neg"
+ABSENT_SIGNS: Final = "(n)/(-)/(–)/(−)/-ve/–ve/−ve/neg/negative"
 LEADING_MINUS: Final = "(-"  # "- PTX, + effusion"
 LEADING_BULLET: Final = "(-?"  # the same, where it may be a bullet
 DASHES: Final = "-/–/−"
@@ -264,7 +207,7 @@ NOT_CALLED: Final = """
 # "No tension pneumothorax" does not deny a pneumothorax, "no new effusion" no old one.
 RESTRICTIONS: Final = (
     ("kind", "tension"),
-    ("change", "new/enlarging/worsening/increasing/progressive/additional"),
+    ("change", "new/enlarging/worsening/increasing/progressive/additional/further"),
     (
         "size",
         "large/sizable/sizeable/significant/substantial/big/massive/moderate/major/larger/bigger/measurable",
@@ -274,7 +217,7 @@ RESTRICTIONS: Final = (
 
 # After a comma or "and" they open a new statement, which a negation does not reach.
 RESTARTS: Final = """
-    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/rather/presence/interval/residual/remaining/underlying/several/numerous/only/just/instead/healed/widened/thickened/new/enlarging/enlarged
+    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/w/rather/presence/interval/residual/remaining/underlying/several/numerous/development/persistence/appearance/emergence/now/still/only/just/instead/healed/widened/thickened/new/enlarging/enlarged
 """
 
 RESTARTS_OF_ALL: Final = "the/this/these/it/there"
@@ -284,13 +227,15 @@ RESTARTS_OF_ALL: Final = "the/this/these/it/there"
 BEGINNINGS: Final = """
     severe/severely/marked/markedly/extensive/massive/diffuse/diffusely/widespread/florid,
     multiple/multifocal/multilobar/innumerable/countless/many/few/two/three/four/spiculated,
-    loculated/layering/worse/present
+    loculated/layering/worse/present/has/have/shows/show/demonstrates/reveals,
+    larger/smaller/bigger/decreasing/resolving/evolving/developing/ongoing/continued/continuing/some,
+    huge/pronounced
 """
-LENGTHS: Final = "mm/cm"
+LENGTHS: Final = "mm/cm, at /the base/apex"
 # Some deny them in a row ("no consolidation, large effusion"), some begin with them: what follows stays open.
 PERHAPS_BEGINNINGS: Final = (
-    *("acute", "large", "confluent", "gross", "obvious"),
-    *("frank", "dense", "displaced", "comminuted", "known", "a", "an"),
+    *("acute", "large", "confluent", "gross", "obvious", "recurrent", "big", "bulky", "considerable", "significant"),
+    *("frank", "dense", "displaced", "comminuted", "known", "definite", "also", "a", "an"),
     *(str(number) for number in range(2, 10)),
     *(f"{spine}{number}" for spine, last in (("c", 7), ("t", 12), ("l", 5)) for number in range(1, last + 1)),
     *(f"{number}th" for number in range(4, 13)),
@@ -314,7 +259,7 @@ SIDES: Final = (
     (
         "bilateral",
         """
-            bilateral/bilaterally/bibasilar/bibasal/biapical/both/bases, left and right, right and left
+            bilateral/bilaterally/bilat/bibasilar/bibasal/biapical/both/bases, b l, left and right, right and left
         """,
     ),
 )
@@ -337,7 +282,8 @@ SUGGESTED_AFTER: Final = """
 """
 
 ASIDES: Final = "\u2014"  # each dash, arrow and the like: words.py
-JOINS: Final = "and/&/plus"
+JOINS: Final = "and/&"
+PLUS: Final = "plus"  # and a "+" between two words
 COMPANY: Final = "with/w"
 LISTS: Final = "or/nor"
 
@@ -365,9 +311,11 @@ CUES: Final = (
     ("absent_after", "neither", NEITHER),
     ("absent_after", "not", NOT),
     ("absent_after", "gone", GONE_AFTER),
+    ("absent_after", "excludes", EXCLUDES),
     ("change", "", CHANGES),
     ("uncertain_after", "denied", NOT_CALLED),
     ("uncertain_after", "", UNCERTAIN_AFTER),
+    ("uncertain_after", "exclude", UNEXCLUDED),
     ("uncertain_after", "perhaps", PERHAPS),
     ("suggested_after", "", SUGGESTED_AFTER),
     ("silent_after", "", SILENT_AFTER),
@@ -386,14 +334,18 @@ CUES: Final = (
     ("participle", "", PARTICIPLES),
     ("complaint", "", COMPLAINTS),
     ("colon", "", ":"),
+    ("than", "", "than"),
+    ("than", "more", COMPARATIVES),
     ("restart", "", RESTARTS),
     ("restart", "the", RESTARTS_OF_ALL),
     ("aside", "", ASIDES),
     ("begins", "", BEGINNINGS),
     ("begins", "length", LENGTHS),
+    ("begins", "degree", "more/less"),
     *(("perhaps_begins", word, word) for word in PERHAPS_BEGINNINGS),
     *(("restriction", value, patterns) for value, patterns in RESTRICTIONS),
     ("join", "", JOINS),
+    ("join", "plus", PLUS),
     ("join", "with", COMPANY),
     ("list", "", LISTS),
 )

@@ -16,6 +16,7 @@ from reports.findings.clauses import (
     names_a_side,
     names_an_exception,
     opens_a_clause,
+    shares_its_verdict,
 )
 from reports.findings.labels import State
 from reports.findings.phrases import Item
@@ -49,7 +50,22 @@ def _end_at_a_comma(scope: Scope, found: list[Item], place: int, length: int) ->
     elif scope.said and item.value == "," and names_a_side(found, place):
         scope.leave_open(item)
     elif scope.denies_here(item):
-        _part(scope, found, place, over=over)
+        if item.value == "plus":
+            _add(scope, found, place)
+        elif shares_its_verdict(found, place, length):
+            scope.doubt()
+        else:
+            _part(scope, found, place, over=over, several=several)
+
+
+def _add(scope: Scope, found: list[Item], place: int) -> None:
+    """ "No PTX, effusion + PICC": behind a comma what stands before the plus may go with what stands behind it."""
+    if scope.force is not None and scope.force.cue[1] < scope.comma < scope.said[-1].first:
+        scope.leave_open(found[place])
+    if scope.said[-1].concept != "device" and _names_a_device(found, place):
+        scope.force = None
+    else:
+        scope.doubt()
 
 
 def _leave_the_device(scope: Scope, found: list[Item], place: int) -> None:
@@ -61,17 +77,20 @@ def _leave_the_device(scope: Scope, found: list[Item], place: int) -> None:
         scope.force = None
 
 
-def _part(scope: Scope, found: list[Item], place: int, *, over: bool) -> None:
-    """What leaves open whether the next finding is denied. over: an "or" before has ended the list."""
-    whole = _follows_a_participle(found, place)
-    if whole and _is_followed_by_a_participle(found, place):
+def _part(scope: Scope, found: list[Item], place: int, *, over: bool, several: bool) -> None:
+    """What leaves open whether the next finding is denied.
+
+    over: an "or" before has ended the list. several: more than one was denied, or no comma stands here.
+    """
+    whole, seen = _follows_a_participle(found, place), _is_followed_by_a_participle(found, place)
+    if whole and seen:
         scope.force = None
         return
     comma = found[place].value == ","
     last = scope.said[-1]
     contrast = scope.force is not None and scope.force.word == "not" and scope.force.cue[1] + 1 == last.first
     device = last.concept != "device" and _names_a_device(found, place)
-    if _names_a_place(found, place) or (comma and (whole or over or contrast or device)):
+    if _names_a_place(found, place) or (comma and (whole or over or contrast or device)) or (seen and not several):
         scope.doubt()
 
 

@@ -25,7 +25,8 @@ def _entries() -> Iterator[tuple[str, str, str]]:
     yield from _restarts()
     yield from (("finding", concept, patterns) for concept, patterns in lexicon.FINDINGS)
     yield "nothing", "", lexicon.NO_FINDINGS
-    yield "nothing", "", cues.NO_CUES
+    yield "nothing", "kept", cues.NO_CUES
+    yield "nothing", "unchanged", cues.UNCHANGED
     yield from (("subject", subject, patterns) for subject, patterns in lexicon.SUBJECTS)
     yield from (("predicate", predicate, patterns) for predicate, patterns in lexicon.PREDICATES)
     yield NORMALITY, NORMALITY, lexicon.NORMALITY

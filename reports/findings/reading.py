@@ -13,6 +13,7 @@ from reports.findings.clauses import (
     answers,
     begins_a_statement,
     begins_with_resolved,
+    compares,
     counts_a_finding,
     denies_a_size,
     ends_a_clause,
@@ -42,7 +43,9 @@ from reports.findings.turns import (
     deny_both,
     deny_up_to_a_comma,
     doubt_behind_a_dash,
+    go_on,
     list_behind_a_dash,
+    run_together,
     turn_between,
 )
 
@@ -51,10 +54,11 @@ Step: TypeAlias = Callable[[Scope, Item], None]
 _ANSWERS: Final = frozenset({"absent_before", "uncertain_before", "absent_after"})
 _VERDICTS: Final = frozenset({"absent_before", "absent_about"})
 _ANSWERED: Final = frozenset({"answer", "gone_answer"})
+_COMPARED: Final = frozenset({"no", "not", "more"})
 _BEGINS: Final = frozenset({"begins", "perhaps_begins"})
 _ADJECTIVES: Final = frozenset({"restart", "side", "severity"})
 # They only qualify other phrases.
-_MARKS: Final = frozenset({*_BEGINS, "restriction", "goes_on", "procedure", "participle", "complaint"})
+_MARKS: Final = frozenset({*_BEGINS, "restriction", "goes_on", "procedure", "participle", "complaint", "than"})
 _STEPS: Final[MappingProxyType[str, Step]] = MappingProxyType(
     {
         "finding": Scope.finding,
@@ -76,6 +80,7 @@ _STEPS: Final[MappingProxyType[str, Step]] = MappingProxyType(
         "colon": Scope.colon,
         "list": Scope.list_on,
         "join": Scope.join,
+        "nothing": Scope.nothing,
         "restart": Scope.restart,
         "side": Scope.restart,
         "severity": Scope.severity,
@@ -95,6 +100,8 @@ _BEHIND: Final[MappingProxyType[str, Step]] = MappingProxyType(
 _BEHIND_A_DASH: Final[MappingProxyType[State, Step]] = MappingProxyType(
     {State.ABSENT: list_behind_a_dash, State.UNCERTAIN: doubt_behind_a_dash}
 )
+_TURN: Final = frozenset({"absent_after", "absent_about"})
+_LEADING: Final = frozenset({"sign", "excluded"})
 _IN_FRONT: Final = frozenset({"leading", "nought"})
 _ALSO_FORWARD: Final = frozenset({"no", "not", "perhaps"})
 _LED: Final[MappingProxyType[bool | None, Step]] = MappingProxyType(
@@ -123,6 +130,8 @@ def read(found: list[Item], length: int) -> list[Said]:
             end_a_denial(scope, found, place, length)
         elif item.kind in _ADJECTIVES and runs_into_another(scope, found, place):
             scope.doubt()
+        elif item.kind == "severity" and ends_a_clause(found, place, length):
+            run_together(scope, item)
         step = _step(scope, found, place, length)
         if step is not None:
             step(scope, item)
@@ -135,8 +144,10 @@ def _mark(scope: Scope, found: list[Item], place: int, length: int) -> None:
         scope.restrict(item)
     elif item.kind in _BEGINS:
         scope.begin(item)
+    elif item.kind == "goes_on" and item.value == "sign" and leads_to_a_finding(found, place):
+        scope.affirm(item)  # "neg PTX, pos effusion"
     elif item.kind == "goes_on" and (ends_a_clause(found, place, length) or runs_on(found, place)):
-        scope.go_on(item)
+        go_on(scope, item)
 
 
 def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
@@ -147,15 +158,49 @@ def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | No
         step = _left_open(scope, found, place, length)
     if step is not None or _is_idle(found, place):
         return step
-    if item.value in _IN_FRONT:
-        return _in_front(scope, found, place)
-    if item.kind == "absent_after" and not scope.said and is_of_the_other_side(found, place):
-        return Scope.uncertain_after
-    if item.value == "more" and not ends_a_clause(found, place, length) and follows_a_finding(found, place):
-        return None  # "effusion is no more prominent than before" compares
+    step = _around(scope, found, place, length) if item.kind in _TURN else None
+    if step is not None:
+        return step
     if item.value in _BEHIND and item.kind != "affirm" and ends_a_clause(found, place, length):
         return _behind(scope, item)
     return _STEPS.get(item.kind)
+
+
+def _around(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
+    """What the phrases beside a sign, a count or a comparison make of it; None: nothing."""
+    item = found[place]
+    if item.value in _IN_FRONT:
+        return _in_front(scope, found, place) or _leave
+    if item.kind == "absent_after" and not scope.said and is_of_the_other_side(found, place):
+        return Scope.uncertain_after
+    if item.value in _COMPARED and compares(found, place):
+        return _compare
+    if item.value == "more" and not ends_a_clause(found, place, length) and follows_a_finding(found, place):
+        return _leave  # "effusion is no more prominent than before" compares
+    if item.kind == "absent_about" and item.value in _LEADING:
+        return _leading(scope, found, place, length)
+    return None
+
+
+def _leading(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
+    """ "Confirmed effusion, excluded PTX" denies what follows, "COVID neg, effusion" nothing."""
+    item = found[place]
+    begins = item.first in {0, scope.joined + 1}
+    if leads_to_a_finding(found, place):
+        return Scope.deny if begins else None
+    if item.value == "excluded" or follows_a_finding(found, place) or ends_a_clause(found, place, length):
+        return None
+    return _leave
+
+
+def _compare(scope: Scope, item: Item) -> None:  # noqa: ARG001
+    """ "No pneumothorax and no more edema than before": what is compared is there."""
+    if scope.moved:
+        scope.force = None
+
+
+def _leave(scope: Scope, item: Item) -> None:
+    """Denies nothing."""
 
 
 def _in_front(scope: Scope, found: list[Item], place: int) -> Step | None:

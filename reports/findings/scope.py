@@ -19,6 +19,7 @@ _OPEN: Final = frozenset({State.PRESENT, State.UNCERTAIN})
 _IMPLIED: Final = frozenset({"infection"})  # what the words make likely and do not say
 _OF_THE_PLEURA: Final = frozenset({"effusion", "pleural_other", "pleural_thickening"})
 _REACH_OF_OR: Final = 2
+_SIZED: Final = frozenset({"side", "severity"})
 _RESTARTS: Final = frozenset({"restart", "side"})
 _REACH_OF_A_RESTRICTION: Final = 4  # tokens: "no large right sided pneumothorax"
 _REACH_BEHIND: Final = 2
@@ -126,7 +127,9 @@ class Scope:
             self.leave_open(item)
 
     def leave_open(self, item: Item) -> None:
-        said = self.said[-1]
+        self.open(self.said[-1], item)
+
+    def open(self, said: Said, item: Item) -> None:
         if said.state is State.ABSENT and self._is_denied():
             said.state = State.UNCERTAIN
             said.cues = [*said.cues, (item.first, item.last)]
@@ -149,6 +152,9 @@ class Scope:
     def deny(self, item: Item) -> None:
         if item.value == "gone" and self._is_doubted():
             return  # "possible resolution of the effusion"
+        if item.value == "excludes" and self._is_denied() and not self.moved:
+            self.reach(State.UNCERTAIN, item)  # "no finding excludes pneumonia"
+            return
         if self.force is None or not self.force.listed or self.force.cue != (item.first, item.last):
             if self._is_denied() and not self.moved and item.value == "gone":
                 self.force = None  # "no removal of", "without clearing of"
@@ -187,6 +193,11 @@ class Scope:
                 said.cues.append((item.first, item.last))
         self.absent_before(item)
 
+    def nothing(self, item: Item) -> None:
+        """ "No pneumothorax, no change in effusion"."""
+        if item.value == "unchanged" and self.moved and self._is_denied():
+            self.force = None
+
     def companion(self, item: Item) -> None:
         if self._is_denied() and self.moved:
             self.reach(State.UNCERTAIN, item)
@@ -194,7 +205,9 @@ class Scope:
             self.join(item)
 
     def uncertain_after(self, item: Item) -> None:
-        if self._is_denied() and (not self.moved or self.lists_until > item.last):
+        begins = self.named and item.first == self.joined + 1  # "no PTX, possible effusion or edema"
+        swallowed = not self.moved or (self.lists_until > item.last and not begins)
+        if self._is_denied() and swallowed and item.value != "exclude":
             return
         self.reach(State.UNCERTAIN, item)
         if self.force is not None:
@@ -270,13 +283,6 @@ class Scope:
         if self.moved:
             self.force = None
 
-    def go_on(self, item: Item) -> None:
-        """ "Pneumothorax unchanged, effusion no longer seen": the second clause denies its own finding only."""
-        if self.said and item.first - (self.aside_at == item.first - 1) == self.said[-1].last + 1:
-            self.floor = len(self.said)
-            if len(self.said) > 1 and not self.said[-1].parted and self.said[-1].cues[:1] == self.said[-2].cues[:1]:
-                self.leave_open(item)  # "no pneumothorax effusion unchanged"
-
     def denies_here(self, item: Item) -> bool:
         """Does a denial reach what stands right before `item`, and no list with "or" go on behind it?"""
         if not self._is_denied() or self.force is None or self.force.listed or self.lists_until > item.first:
@@ -349,10 +355,18 @@ class Scope:
         opens = (
             item.first - _AFTER_A_JOIN <= self.joined and self.lists_until < item.first and self.listed < self.joined
         ) and not (self.said and self.joined < self.said[-1].last < item.first)
+        if self.lists_until > item.first and self._begins_with_a_size(item):
+            self.doubt()
         if opens and self.force is not None and self.force.cue[1] < self.joined:
             first, last = self.force.cue
             if self._is_denied() or self.force.doubted or first == last:
                 self.force = None
+
+    def _begins_with_a_size(self, item: Item) -> bool:
+        """ "No pneumothorax, small effusion or atelectasis": a list, or a statement of its own."""
+        if self.force is None or item.kind not in _SIZED or not self._is_denied() or not self.named:
+            return False
+        return self.comma == self.joined == item.first - 1 and self.listed < self.force.cue[1]
 
     def begin(self, item: Item) -> None:
         """ "No cardiomegaly, severe edema"; "no consolidation, large effusion" leaves the effusion open."""
@@ -364,7 +378,8 @@ class Scope:
         if self.company or not self.named or listed or item.first > self.joined + _AFTER_A_JOIN + 1:
             self.force.adjectives |= {item.value}
         elif item.kind == "begins":
-            if self._is_denied() or self.force.doubted or self.force.cue[0] == self.force.cue[1]:
+            short = self.force.cue[0] == self.force.cue[1] and item.value != "degree"
+            if self._is_denied() or self.force.doubted or short:
                 self.force = None
         elif self._is_denied() and item.value not in self.force.adjectives:
             self.doubt()

@@ -50,6 +50,8 @@ _END: Final = re.compile(
     rf"\n(?=[ \t]*(?:\n|[-*{_BULLETS}]|\d{{1,2}}[.)]|[A-Z][a-z]))|;"
     rf"|\n(?=[ \t]*(?:[A-Za-z]+[ \t/&,]{{1,3}}){{0,4}}[A-Za-z]+[ \t]?[:?][ \t])|(?<=\s)[{_BULLETS}](?=\s)"
     r"|(?<=\s)(?:\d{1,2}|[a-fA-F])\)(?=[ \t]+[A-Za-z])"
+    r"|\((?<!\S\()\d{1,2}\)"
+    r"(?=[ \t]+(?!(?i:is|are|was|were|in|on|of|at|or|and|have|has|to|which|that|not|seen)\b)[A-Za-z])"
     r"|(?<=[a-z]{2})[ \t]+(?=(?:The|There|This|No|Lungs|Mild)[ \t][a-z]|Heart (?:size|is|enlarged|normal|mildly)\b)",
 )
 

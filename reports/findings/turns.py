@@ -36,3 +36,19 @@ def list_behind_a_dash(scope: Scope, item: Item) -> None:
 def doubt_behind_a_dash(scope: Scope, item: Item) -> None:
     scope.aside_at = item.last
     scope.doubt()
+
+
+def go_on(scope: Scope, item: Item) -> None:
+    """ "Pneumothorax unchanged, effusion no longer seen": the second clause denies its own finding only."""
+    if scope.said and item.first - (scope.aside_at == item.first - 1) == scope.said[-1].last + 1:
+        scope.floor = len(scope.said)
+        run_together(scope, item)
+
+
+def run_together(scope: Scope, item: Item) -> None:
+    """ "No pneumothorax effusion unchanged", and "no pneumothorax, edema/effusion unchanged"."""
+    pair = scope.said[-2:]
+    near = len(pair) > 1 and item.first == pair[1].last + 1 and not pair[1].parted
+    if near and pair[0].cues[:1] == pair[1].cues[:1]:
+        for said in pair[0 if pair[0].parted else 1 :]:
+            scope.open(said, item)

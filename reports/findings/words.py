@@ -55,6 +55,8 @@ _PLUS_LINE: Final = re.compile(r"(?:\A|[\n.;:])[ \t]{0,12}\+[ \t]{0,12}[a-z]")
 _BULLET_LINE: Final = re.compile(r"[.;\s]*?\n[ \t]*[-\u2013\u2212]")
 _BULLETED: Final = re.compile(r"[ \t]*[-\u2013\u2212]")
 _NOUGHT: Final = frozenset({"n", "0"})
+_HEADING: Final = re.compile(r"(?:[a-z]+ ){1,3}:")
+_LINE_END: Final = re.compile(r"[ \t\r]*\n")
 _ENDED: Final = re.compile(r"[ \t]*(?:[,;)\r\n]|\.(?!\d)|$)")
 _PARTS: Final = frozenset({",", ";", "and", "&"})
 _COMMAS: Final = frozenset({",", ";"})
@@ -137,9 +139,9 @@ def words_of(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> tupl
     if not _RARE.isdisjoint(words):
         _part(lowered, words, spans)
         _lead(lowered, words, spans)
-    if lowered.find(":", start, end) >= 0:
+    if "n" in words or lowered.find(":", start, end) >= 0:
         _answer(lowered, words, spans, end)
-    if any(lowered.find(sign, start, end) >= 0 for sign in _OPEN):
+    if lowered.find("+/", start, end) >= 0 or lowered.find("\u00b1", start, end) >= 0:
         words = [
             "?" if word.strip("(").startswith(_OPEN) and not before.isdigit() else word  # "3 +/- 1 cm" is a length
             for before, word in zip(("", *words), words, strict=False)
@@ -163,7 +165,12 @@ def _part(lowered: str, words: list[str], spans: list[Span]) -> None:
         elif word == "?" and _is_glued(lowered, *spans[place]):
             words[place] = _ASKED
         elif word in _DASHES and 0 < place < len(words) - 1 and _GOES_ON.match(lowered, spans[place][1]):
-            words[place] = _DASH
+            words[place] = word if _is_between_headings(words, place) else _DASH
+
+
+def _is_between_headings(words: Sequence[str], place: int) -> bool:
+    """ "PTX: - effusion: -": the first minus is an answer."""
+    return words[place - 1] == ":" and _HEADING.match(" ".join(words[place + 1 : place + 5])) is not None
 
 
 def _is_glued(lowered: str, start: int, end: int) -> bool:
@@ -177,9 +184,13 @@ def _is_answered(behind: Sequence[str]) -> bool:
 
 
 def _answer(lowered: str, words: list[str], spans: list[Span], end: int) -> None:
-    """ "Pneumothorax: N" and "effusion: 0." deny; "pneumothorax: 0.8 cm", "n=1" and "N/A" do not."""
+    """ "Pneumothorax: N" and "effusion: 0." deny; "pneumothorax: 0.8 cm", "n=1" and "N/A" do not; "PTX n" denies."""
     for place in range(1, len(words)):
-        if words[place] in _NOUGHT and words[place - 1] == ":" and _ENDED.match(lowered, spans[place][1], end):
+        if (
+            words[place] in _NOUGHT
+            and (words[place - 1] == ":" or words[place] == "n")
+            and _ENDED.match(lowered, spans[place][1], end)
+        ):
             words[place] = "(n)"
 
 
@@ -225,7 +236,8 @@ def _begins(lowered: str, words: Sequence[str], spans: Sequence[Span], place: in
     first, last = spans[place]
     behind = lowered[last : last + 1]
     if place and words[place - 1] == ":":
-        return _GOES_ON.match(lowered, last) is not None  # else it answers: "PTX: - , effusion: +"
+        answers = _GOES_ON.match(lowered, last) is None or _is_between_headings(words, place)
+        return not answers  # "PTX: - , effusion: +"
     if place == 0 or words[place - 1] in _COMMAS or lowered.find("\n", spans[place - 1][1], first) >= 0:
         return behind.isalpha() or behind.isspace()
     return behind.isalpha() and lowered[first - 1].isspace()
@@ -242,15 +254,28 @@ def _stands_among_bullets(lowered: str, spans: Sequence[Span]) -> bool:
 
 
 def _add(lowered: str, words: list[str], spans: list[Span]) -> None:
-    """Leave out each plus that neither begins nor ends a statement: it is an "and"."""
+    """A plus that neither begins nor ends a statement is an "and"."""
     signed = not _SIGNED.isdisjoint(words)
     around = enumerate(zip((",", *words), words, (*words[1:], ","), strict=False))
-    kept = [
-        word != "+" or before in _PARTS or after in _PARTS or (signed and _begins(lowered, words, spans, place))
+    words[:] = [
+        "plus"
+        if word == "+"
+        and _adds(before, after)
+        and not (signed and _begins(lowered, words, spans, place))
+        and not _ends_a_line(lowered, *spans[place])
+        else word
         for place, (before, word, after) in around
     ]
-    words[:] = [word for word, keep in zip(words, kept, strict=True) if keep]
-    spans[:] = [span for span, keep in zip(spans, kept, strict=True) if keep]
+
+
+def _ends_a_line(lowered: str, start: int, end: int) -> bool:
+    """ "Effusion+" over "PTX-"."""
+    return lowered[max(0, start - 1) : start].isalnum() and _LINE_END.match(lowered, end) is not None
+
+
+def _adds(before: str, after: str) -> bool:
+    """Does a plus between these words join them?"""
+    return before not in _PARTS and after not in _PARTS and before not in _OPENERS and "+" not in {before, after}
 
 
 def _join(lowered: str, words: list[str], spans: list[Span], vocabulary: Vocabulary) -> None:
