@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from tests.harness.events import STREAM
+
 SIGNED = "/study/1/report"
 
 
@@ -221,23 +223,6 @@ def test_what_is_on_its_way_is_asked_for_ever_less_often(page: Page, address: st
     assert kept(page) == [SIGNED]
 
 
-STREAM = """
-window.sources = [];
-window.EventSource = class extends EventTarget {
-  static CLOSED = 2;
-  constructor(url) { super(); this.url = url; this.readyState = 1; window.sources.push(this); }
-  close() { this.readyState = 2; }
-};
-window.emit = (name, data) => {
-  window.sources.at(-1).dispatchEvent(Object.assign(new Event(name), { data: JSON.stringify(data) }));
-};
-window.turn = (hidden) => {
-  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-  document.dispatchEvent(new Event("visibilitychange"));
-};
-"""
-
-
 def looks(page: Page, seconds: int) -> int:
     """How often the page has asked for the state of its report, in so much of its time."""
     before = int(page.evaluate("window.looks"))
@@ -328,68 +313,3 @@ def test_hidden_page_takes_no_connection(reading: Page) -> None:
     reading.evaluate("turn(false); emit('well', {})")
     assert reading.evaluate("window.sources.map((one) => one.readyState)") == [2, 1]
     assert looks(reading, 5) == 1
-
-
-ANSWERS = """
-window.truth = "at first";
-window.asked = [];
-const row = (words) => `<tr id="study-7" data-study="7"><td>${words}</td><td><a class="open" href="#">7</a></td></tr>`;
-window.fetch = (address) => new Promise((resolve) => {
-  const now = window.truth;
-  const rows = `<table id="rows" data-gone="" data-fresh="0"><tbody id="studies">${row(now)}</tbody></table>`;
-  const text = async () => `${rows}<main><form><input></form><p>${now}</p></main>`;
-  window.asked.push(() => resolve({ ok: true, redirected: false, text }));
-});
-document.body.innerHTML = `<p id="news"></p><p id="said"></p><input id="q">
-  <table><tbody id="studies">${row(truth)}</tbody></table><main><form><input></form><p>at first</p></main>`;
-document.body.dataset.live = "20";
-"""
-
-
-def answer(page: Page) -> None:
-    """All that was asked gets its answer, the last one first."""
-    page.evaluate("async () => { for (const one of window.asked.splice(0).reverse()) one(); }")
-    page.clock.run_for(1000)
-
-
-@pytest.fixture
-def silent(page: Page, address: str) -> Page:
-    """A page whose questions are answered when a test says so, each with what was true when it was asked."""
-    page.clock.install(time=datetime(2026, 11, 22, 8, tzinfo=UTC))
-    page.goto(address)
-    page.clock.pause_at(datetime(2026, 11, 22, 9, tzinfo=UTC))
-    page.evaluate(STREAM)
-    page.evaluate(f"() => {{ {ANSWERS} }}")
-    return page
-
-
-def test_list_that_was_asked_for_earlier_does_not_come_over_what_changed_since(silent: Page) -> None:
-    silent.evaluate("import('/static/worklist.js')")
-    silent.evaluate("emit('well', {})")
-    silent.clock.run_for(1000)
-    answer(silent)
-
-    silent.keyboard.press("r")
-    silent.evaluate("window.truth = 'later'; emit('changed', { studies: [7] })")
-    silent.clock.run_for(1000)
-    silent.keyboard.press("r")
-    for _ in range(3):
-        answer(silent)
-
-    assert silent.locator("#study-7 td").first.inner_text() == "later"
-    assert silent.evaluate("window.asked.length") == 0
-
-
-def test_page_that_keeps_itself_new_leaves_alone_what_was_typed_while_it_asked(silent: Page) -> None:
-    silent.evaluate("import('/static/shell.js')")
-    silent.evaluate("window.truth = 'later'")
-    silent.clock.run_for(20_000)
-    silent.locator("main input").fill("typed meanwhile")
-    silent.locator("main input").blur()
-    answer(silent)
-    assert silent.locator("main input").input_value() == "typed meanwhile"
-
-    silent.evaluate("delete document.querySelector('main form').dataset.edited")
-    silent.clock.run_for(20_000)
-    answer(silent)
-    assert silent.locator("main p").inner_text() == "later"

@@ -21,7 +21,7 @@ const STATES = {
 /** panel: the section. base: address of the report. report: its number, of two the one that is read here. insert(answer): put it into the findings; null where that cannot be. */
 export class Questions {
   #timer = 0;
-  #shown = "";
+  #shown = []; // each as it was told
   #isPutting = false;
   #isOver = false; // it makes no sense to ask again by itself
   #answers = new Answers(() => this.#listed());
@@ -46,14 +46,26 @@ export class Questions {
     if (this.#isPutting) return;
     this.#isPutting = true;
     const { value } = field;
+    let isPut = false;
+    await this.#answers.newest(async () => {
+      const { questions, why = "" } = await this.#asked(value);
+      this.#isPutting = false;
+      this.fault.textContent = why;
+      isPut = !why;
+      if (isPut && field.value === value) field.value = "";
+      return { questions };
+    }, ({ questions }) => {
+      if (questions) this.show(questions);
+      else if (isPut) this.#later(AGAIN);
+    });
+  }
+
+  /** {questions}: those that there are by then; {why}: it was not taken. */
+  async #asked(words) {
     const headers = { "Content-Type": "application/json" };
-    const answer = await ask(this.address, { method: "POST", headers, body: JSON.stringify({ words: value, report: this.report }) }).catch(() => null);
+    const answer = await ask(this.address, { method: "POST", headers, body: JSON.stringify({ words, report: this.report }) }).catch(() => null);
     const told = (await answer?.json().catch(() => null)) ?? {};
-    this.#isPutting = false;
-    this.fault.textContent = answer?.ok ? "" : (told.detail ?? "The server does not answer. Try again.");
-    if (!answer?.ok) return;
-    if (field.value === value) field.value = "";
-    this.show(told.questions);
+    return answer?.ok ? { questions: told.questions } : { why: told.detail ?? "The server does not answer. Try again." };
   }
 
   look() {
@@ -89,10 +101,15 @@ export class Questions {
     if (this.#isOver) this.fault.textContent = "";
     this.#isOver = false;
     if (questions.some(({ state }) => state === "waiting" || state === "answering")) this.#later(EVERY);
-    const now = JSON.stringify(questions);
-    if (now === this.#shown) return;
+    const now = questions.map((one) => JSON.stringify(one));
+    questions.forEach((one, place) => { // a line that stays as it is keeps its button for who is at it
+      if (now[place] === this.#shown[place]) return;
+      const old = this.list.children[place];
+      if (old) old.replaceWith(this.#line(one));
+      else this.list.append(this.#line(one));
+    });
+    while (this.list.children.length > now.length) this.list.lastElementChild.remove();
     this.#shown = now;
-    this.list.replaceChildren(...questions.map((one) => this.#line(one)));
   }
 
   #line({ by, words, answer, state, trouble, reader, elsewhere }) {

@@ -9,7 +9,9 @@
 
 import { holdOpen, made, quiet } from "./keys.js";
 
+export const SIGNED_IN = "wetread:signed-in"; // event
 let waiting = null;
+let renewals = 0; // how often somebody has signed in again on this page
 
 /** As fetch(). Where the session is over, it waits until the same person has signed in again, then asks once more. */
 export async function ask(url, options = {}) {
@@ -17,8 +19,10 @@ export async function ask(url, options = {}) {
   const headers = new Headers(rest.headers);
   if (!headers.has("Accept")) headers.set("Accept", "application/json");
   if (unattended) headers.set("Wetread-Unattended", "1");
+  const before = renewals;
   const answer = await fetch(url, { ...rest, headers, ...limit(within) });
   if (answer.status !== 401 || unattended) return answer;
+  if (renewals !== before) return ask(url, options); // it was asked in the session that has ended
   await signedIn();
   return fetch(url, { ...rest, headers, ...limit(within) });
 }
@@ -31,9 +35,12 @@ function limit(within) {
   return { signal: patience.signal };
 }
 
-/** Show the dialog, and be done when this person is signed in. Several callers share one dialog. */
+/** Show the dialog, and be done when this person is signed in; the document hears of it then. Several callers share one dialog. */
 export function signedIn() {
-  waiting ??= quiet().then(signInAgain).finally(() => {
+  waiting ??= quiet().then(signInAgain).then(() => {
+    renewals += 1;
+    document.dispatchEvent(new Event(SIGNED_IN));
+  }).finally(() => {
     waiting = null;
   });
   return waiting;

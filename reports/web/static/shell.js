@@ -44,6 +44,18 @@ function busy() {
   return document.hidden || selected || edited !== null || Boolean(focus?.closest("main input, main textarea, main select"));
 }
 
+/** Who is at a link or a button is at the same one of the new content. */
+function keepFocus(main, change) {
+  const { activeElement: at } = document;
+  const all = () => [...main.querySelectorAll("a, button, summary")];
+  const place = all().indexOf(at);
+  change();
+  if (place < 0) return;
+  const isSame = (one) => one.isEqualNode(at);
+  const there = all()[place];
+  (there && isSame(there) ? there : all().find(isSame))?.focus({ preventScroll: true });
+}
+
 async function again() {
   if (asking || busy()) return;
   asking = true;
@@ -52,7 +64,7 @@ async function again() {
     if (!answer.ok || answer.redirected) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const [old, now] = [document.querySelector("main"), fresh.querySelector("main")];
-    if (now && !busy() && old.innerHTML !== now.innerHTML) old.replaceChildren(...now.childNodes); // or it came meanwhile
+    if (now && !busy() && old.innerHTML !== now.innerHTML) keepFocus(old, () => old.replaceChildren(...now.childNodes)); // or it came meanwhile
     const [was, is] = [document.querySelector("footer"), fresh.querySelector("footer")];
     if (was && is) was.replaceChildren(...is.childNodes);
   } catch {

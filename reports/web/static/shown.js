@@ -30,12 +30,18 @@ export class Shown {
     const { answers, calls, desk } = this.page;
     if (!this.#isSeen || this.#isTelling || desk.shown || !(desk.mine || desk.adds)) return;
     this.#isTelling = true;
+    let isBooked = false;
     try {
-      await answers.newest(() => calls.post("shown"), (now) => this.page.follow(now));
+      await answers.newest(async () => {
+        const now = await calls.post("shown");
+        isBooked = now.shown;
+        return now;
+      }, (now) => this.page.follow(now));
     } catch (error) {
       this.page.tell(error);
     } finally {
       this.#isTelling = false;
     }
+    if (isBooked) await this.tell(); // it may have been opened anew since
   }
 }

@@ -71,7 +71,7 @@ let everything = false;
 let timer = 0;
 let asking = false; // one question at a time: an older answer would come over a newer one
 let isWanted = false; // the whole list, once what was asked is answered
-let isBehind = false; // the last look failed, and the page says so
+let isBehind = false; // the last question failed, and the page says so
 
 function tell(words, { kind = "", action = "", then } = {}) {
   news.replaceChildren();
@@ -114,14 +114,18 @@ async function look() {
   } catch {
     everything ||= asked.all; // it is no old news before it is shown
     asked.of.forEach((one) => changed.add(one));
-    if (!isBehind) tell("The server does not answer. What stands here may be old.", { kind: "bad" });
-    isBehind = true;
-    announced = 0;
+    fallBehind();
     wait = AGAIN;
   } finally {
     asking = false;
     goOn(wait);
   }
+}
+
+function fallBehind() {
+  if (!isBehind) tell("The server does not answer. What stands here may be old.", { kind: "bad" });
+  isBehind = true;
+  announced = 0;
 }
 
 /** What came while something was asked. */
@@ -152,7 +156,7 @@ function exchange(row, fresh) {
     if (old.innerHTML === cell.innerHTML || old.querySelector("details[open]")) return;
     const focused = old.contains(document.activeElement);
     old.replaceChildren(...cell.childNodes);
-    if (focused) (old.querySelector("a.read") ?? old.querySelector("a")).focus({ preventScroll: true });
+    if (focused) (old.querySelector("a.read") ?? old.querySelector("a, summary") ?? row.querySelector("a.open")).focus({ preventScroll: true });
   });
 }
 
@@ -169,10 +173,17 @@ function announce(number) {
   announced = number;
 }
 
+/** Is the focus nowhere else than in the rows, or at the button that is gone then? Who searches meanwhile keeps it. */
+function isIdle() {
+  const { activeElement } = document;
+  return !activeElement || activeElement === document.body || body.contains(activeElement) || news.contains(activeElement);
+}
+
 async function refresh() {
   isWanted = asking;
   if (asking) return;
   asking = true;
+  let wait = COLLECT;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -182,27 +193,31 @@ async function refresh() {
       return;
     }
     const kept = picked()?.id;
+    const focus = isIdle();
     body.replaceChildren(...fresh.rows);
     for (const part of [".tabs", ".turn", ".backlog", ".pulses"]) {
       const [old, now] = [document.querySelector(part), page.querySelector(part)];
       if (old && now) old.replaceChildren(...now.childNodes);
     }
-    if (kept) pick(document.getElementById(kept));
+    if (kept) pick(document.getElementById(kept), { focus });
+    isBehind = false;
     announced = 0;
     tell("");
     say("The list is new.");
   } catch {
-    tell("The server does not answer. What stands here may be old.", { kind: "bad" });
+    fallBehind();
+    everything = true; // who looks next knows whether it answers again
+    wait = AGAIN;
   } finally {
     asking = false;
-    goOn(COLLECT);
+    goOn(wait);
   }
 }
 
 function listen() {
   hear({
     changed: heard,
-    well: () => { tell(""); announced = 0; heard(null); }, // also after a break
+    well: () => { tell(""); isBehind = false; announced = 0; heard(null); }, // also after a break
     silent: () => tell("The database does not answer. What stands here may be old.", { kind: "bad" }),
     ended: () => tell("Your session has ended.", { kind: "bad", action: "Sign in", then: () => location.reload() }),
     lost: () => tell("No news from the server. What stands here may be old.", { kind: "bad" }),
