@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from starlette.types import ASGIApp
 
 from agent.cli import wetread
@@ -133,8 +133,18 @@ def test_two_tabs_and_a_server_that_is_away_lose_nothing(
         page.keyboard.press("c")
         expect(page.locator("#fault")).to_contain_text("Not saved: the server cannot be reached")
         context.set_offline(False)
-        page.keyboard.press("c")
+        grades: list[Route] = []
+        page.route("**/item/2", lambda route: grades.append(route))  # noqa: PLW0108 - no method of a builtin
+        with page.expect_request("**/item/2"):
+            page.keyboard.press("c")
+        page.keyboard.press("n")  # in a hurry
+        expect(page.locator("#fault")).to_contain_text("The grade is being saved")
+        expect(page.locator("#comment")).not_to_be_editable()
+        grades[0].continue_()
         page.wait_for_url("**/item/3")
+        expect(page.locator("button.grade-A")).to_have_attribute("aria-disabled", "false", timeout=PATIENCE)
+        with page.expect_navigation():
+            page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
         context.close()
         with database.read() as tx:
             assert [one.grade for one in tx.query(Given).order_by(Given.id)] == ["A", "C"]

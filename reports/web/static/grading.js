@@ -24,6 +24,7 @@ function seconds() {
 }
 
 function enable() {
+  comment.readOnly = isSending; // what is typed behind the grade would not be in it
   for (const button of buttons) button.setAttribute("aria-disabled", String(!isShown || isSending));
   if (isShown) why.textContent = "";
   else why.textContent = isBroken ? "A film that cannot be shown is not graded: go on to the next one, and tell the investigator." : "The film is on its way; the grades wait for it.";
@@ -67,6 +68,13 @@ function follow(id) {
   if (link) link.click();
 }
 
+/** Who goes on while a grade is on its way would not hear whether it came. */
+function stay(event) {
+  if (!isSending || isLeft || !event.target.closest("a")) return;
+  event.preventDefault();
+  tell("The grade is being saved: the next page comes when it is.");
+}
+
 function keys(viewer) {
   const group = "Grade";
   for (const button of buttons) {
@@ -106,8 +114,14 @@ form.addEventListener("submit", (event) => {
   if (event.submitter?.name === "grade") void send(event.submitter.value);
 });
 addEventListener("beforeunload", (event) => {
-  if (!isLeft && comment.value !== written) event.preventDefault();
+  if (!isLeft && (isSending || comment.value !== written)) event.preventDefault();
 });
+addEventListener("pageshow", ({ persisted }) => {
+  if (!persisted) return;
+  isLeft = true; // nobody is asked whether to leave
+  location.reload(); // the browser has kept it as it was, with the grade that has changed since
+});
+document.addEventListener("click", stay);
 
 const place = document.getElementById("film");
 place.addEventListener("film-shown", () => {
