@@ -47,6 +47,14 @@ def test_text_that_says_both_is_shown_and_named_before_the_signature(opened: Cal
     opened(BOTH)
     warning = page.locator("#against li")
     expect(warning).to_contain_text("Pneumothorax: the text says that it is present, and that it is absent.")
+    page.get_by_role("button", name="Show “No pneumothorax”").focus()
+    page.evaluate("window.one = document.querySelector('#chips .more').options[1]")
+    with page.expect_response(re.compile("/report/desk")) as looked:
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    looked.value.finished()
+    page.evaluate("new Promise((done) => { setTimeout(done, 100); })")  # the page is shown anew
+    expect(page.get_by_role("button", name="Show “No pneumothorax”")).to_be_focused()
+    assert page.evaluate("window.one.isConnected")  # a list that is open stays open
     page.get_by_role("button", name="Show “No pneumothorax”").click()
     assert page.evaluate(
         "() => { const field = document.activeElement;"

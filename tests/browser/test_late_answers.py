@@ -243,6 +243,12 @@ def test_opening_whose_state_did_not_come_is_shown_when_it_does(room: ReadingRoo
     page.route("**/events", lambda route: route.abort())
     page.goto(address(base, room, report))
     expect(page.locator("#told")).to_contain_text("Opened by")
+    page.get_by_role("button", name="Open it now").focus()
+    with page.expect_response(re.compile("/report/desk")) as seen:
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    seen.value.finished()
+    page.evaluate("new Promise(requestAnimationFrame)")
+    expect(page.get_by_role("button", name="Open it now")).to_be_focused()  # what is as it was stays
     looked, opened = Late(page, r"/report/desk"), Late(page, r"/report/open$")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     wait_for(page, looked)  # it says that Carl has it
@@ -257,7 +263,88 @@ def test_opening_whose_state_did_not_come_is_shown_when_it_does(room: ReadingRoo
 
     page.unroute(re.compile(r"/report/(desk|identity)"))
     expect(page.locator("#pacs")).to_contain_text(NOBODY)
+    expect(page.locator(".panel")).to_be_focused()  # the button is gone
     expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
+
+
+def test_reading_from_before_a_finding_was_set_takes_its_warning_not_away(
+    room: ReadingRoom, base: str, page: Page
+) -> None:
+    page.goto(address(base, room, room.study()))
+    expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
+    asked: list[Route] = []
+    page.route(
+        "**/report/reading", lambda route: asked.append(route) if len(asked) < 3 else route.continue_()
+    )  # what is asked later is answered at once
+    for state in ("present", "absent", "present"):
+        page.get_by_label("Pneumothorax: what it is").select_option(state)
+    wait_until(lambda: page.evaluate("3") == len(asked), "what was set to be asked about")
+    warning = page.locator("#against li")
+    asked[2].continue_()
+    expect(warning).to_contain_text("Pneumothorax")
+    with page.expect_response("**/report/reading") as late:
+        asked[1].continue_()  # it was asked while nothing was set
+    late.value.finished()
+    page.evaluate("new Promise((done) => { setTimeout(done, 100); })")  # what waits for it has gone on
+
+    expect(warning).to_have_count(1)
+    asked[0].continue_()
+
+
+def test_sign_of_life_behind_ones_own_act_blames_nobody(room: ReadingRoom, base: str, page: Page) -> None:
+    page.clock.install()
+    page.goto(address(base, room, room.study()))
+    expect(page.locator("#pacs")).to_contain_text(NOBODY)
+    touched: list[Route] = []
+    page.route("**/report/touch", lambda route: touched.append(route))  # noqa: PLW0108 - no method of a builtin
+    with page.expect_request("**/report/touch"):
+        page.clock.fast_forward(31_000)
+    page.keyboard.press("x")
+    page.locator("#ask-reject [value=missed-finding]").check()
+    page.keyboard.press("Enter")
+    expect(page.locator("#toasts")).to_contain_text("Rejected.")
+    looks: list[str] = []
+    page.on("request", lambda request: looks.append(request.url))
+    with page.expect_response("**/report/touch") as late:
+        touched[0].continue_()
+    assert late.value.json() == {"mine": False}
+    page.evaluate("fetch('/account/who')")  # behind it
+
+    expect(page.locator("#toasts")).not_to_contain_text("taken this report over")
+    assert not [one for one in looks if "/report/desk" in one]
+
+
+def test_key_that_comes_before_the_report_is_open_says_so(room: ReadingRoom, base: str, page: Page) -> None:
+    opening: list[Route] = []
+    page.route("**/report/open", lambda route: opening.append(route))  # noqa: PLW0108 - no method of a builtin
+    with page.expect_request("**/report/open"):
+        page.goto(address(base, room, room.study()))
+    page.keyboard.press("a")
+    expect(page.locator("#toasts")).to_contain_text("It is being opened for you; press again in a moment.")
+    expect(page.locator("#why")).to_have_text("It is being opened for you; press again in a moment.")
+    expect(page.locator("#ask-sign")).to_be_hidden()
+    opening[0].continue_()
+    expect(page.locator("[data-act=accept]")).to_have_attribute("aria-disabled", "false")
+    page.keyboard.press("a")
+    expect(page.locator("#sign-proof")).to_be_focused()
+
+
+def test_page_that_the_browser_has_kept_opens_its_report_anew(room: ReadingRoom, base: str, page: Page) -> None:
+    report = room.study()
+    page.goto(address(base, room, report))
+    expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
+    page.locator("#impression").fill("Typed at the last moment.")
+    with page.expect_request("**/report/save"), page.expect_navigation():
+        page.evaluate(
+            "['pagehide', 'pageshow'].forEach("
+            "(one) => dispatchEvent(new PageTransitionEvent(one, { persisted: true })))"
+        )
+
+    expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
+    expect(page.locator("#impression")).to_have_value("Typed at the last moment.")
+    page.goto(f"{base}/worklist")  # it says again when it goes
+    carl, path = signed_in(room.app, room.database, "carl"), f"/study/{room.number(report)}/report/desk"
+    wait_until(lambda: carl.get(path).json()["holder"] is None, "the report is free")
 
 
 # --- what was typed -------------------------------------------------------------------------------------------------
@@ -348,3 +435,32 @@ def test_choice_between_two_texts_is_not_made_by_a_blank(room: ReadingRoom, base
     expect(page.locator("#ask-conflict h2")).to_be_focused()
     page.get_by_role("button", name="Take theirs").click()
     expect(page.locator("#findings")).to_have_value("Theirs.")
+
+
+def test_findings_that_were_set_elsewhere_are_chosen_between_like_words(
+    room: ReadingRoom, base: str, page: Page
+) -> None:
+    report = room.study()
+    page.goto(address(base, room, report))
+    expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
+    elsewhere, path = signed_in(room.app, room.database, "rita"), f"/study/{room.number(report)}/report"
+    desk = elsewhere.get(f"{path}/desk").json()
+    theirs = {**desk["text"], "report": report.id, "chips": {"Fracture": "present"}, "version": desk["version"]}
+    page.route("**/report/desk*", lambda route: route.abort())
+    assert elsewhere.post(f"{path}/save", json=theirs).status_code == 200
+    page.get_by_label("Pneumothorax: what it is").select_option("present")
+    page.unroute("**/report/desk*")
+    looked = Late(page, r"/report/desk")
+    wait_for(page, looked)
+    page.keyboard.press("e")
+    page.keyboard.type("x")  # it is no place for a dialog now
+    page.keyboard.press("Backspace")
+    looked.let_come()
+
+    chosen = page.locator("#ask-conflict .compared")
+    expect(chosen).to_contain_text("Findings that were set")
+    expect(chosen.locator("del").last).to_contain_text("Pneumothorax")
+    expect(chosen.locator("ins").last).to_contain_text("Fracture")
+    page.get_by_role("button", name="Take theirs").click()
+    expect(page.get_by_label("Fracture: what it is")).to_have_value("present")
+    expect(page.locator("#saved")).to_be_empty()

@@ -66,22 +66,28 @@ def test_act_that_begins_behind_a_closed_dialog_takes_nothing_from_the_one_befor
     assert told == {"told": "done", "isOpen": True, "second": "waits"}
 
 
+GRAVE = "post('reject', {}, { isGrave: true })"
+NEVER = "new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))"
+
+
 @pytest.mark.parametrize(
-    ("answer", "code"),
-    [("new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))", "unsure"),
-     ("Promise.reject(new TypeError('gone'))", "unsure"),
-     ("new Response('{\"cut', { status: 200 })", "unsure"),
-     ("new Response('<p>Bad gateway', { status: 502 })", "unsure"),
-     ("Response.json({ code: 'held', detail: 'It is open.' }, { status: 409 })", "held")],
+    ("call", "answer", "code"),
+    [(GRAVE, NEVER, "unsure"),
+     (GRAVE, "Promise.reject(new TypeError('gone'))", "unsure"),
+     (GRAVE, "new Response('{\"cut', { status: 200 })", "unsure"),
+     (GRAVE, "new Response('<p>Bad gateway', { status: 502 })", "unsure"),
+     (GRAVE, "Response.json({ code: 'held', detail: 'It is open.' }, { status: 409 })", "held"),
+     ("post('save')", NEVER, "offline"),  # else nothing is saved any more, and nobody told
+     ("look()", NEVER, "offline")],
 )  # fmt: skip
-def test_act_without_an_answer_may_have_been_done(page: Page, address: str, answer: str, code: str) -> None:
+def test_act_without_an_answer_may_have_been_done(page: Page, address: str, call: str, answer: str, code: str) -> None:
     page.clock.install()
     page.goto(address)
     page.evaluate(
         f"""async () => {{
           const {{ Calls }} = await import("/static/calls.js");
           window.fetch = async (_, {{ signal }}) => {answer};
-          new Calls(1, 7).post("reject", {{}}, {{ isGrave: true }}).catch((error) => {{ window.code = error.code; }});
+          new Calls(1, 7).{call}.catch((error) => {{ window.code = error.code; }});
         }}"""
     )
     page.clock.run_for(61_000)

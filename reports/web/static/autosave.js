@@ -103,7 +103,10 @@ export class Autosave {
   async #settled(refused) {
     try {
       const version = await this.conflict(refused);
-      if (version === null) return false;
+      if (version === null) {
+        this.told("", "");
+        return false;
+      }
       this.version = version;
       this.#later(0);
     } catch (error) {

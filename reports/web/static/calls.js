@@ -2,7 +2,8 @@
 
 import { ask } from "./session.js";
 
-const WITHIN = 60_000; // ms; nobody waits longer before an answer
+const WITHIN = 60_000; // ms; nobody waits longer before an answer, and what was sent into a dead network is sent again
+const PACS_WITHIN = 300_000; // ms; the server's own patience with a PACS is shorter
 const OFFLINE = { detail: "The server cannot be reached. What you typed is kept here.", code: "offline" };
 const UNSURE = { detail: "The server did not answer: it may have been done. Look at the state of the report before you try again.", code: "unsure" };
 
@@ -23,8 +24,8 @@ export class Calls {
   }
 
   /**
-   * Do something; gives what the server says then. Raises Refused; code "offline" where nobody answers. isGrave: it
-   * changes the report; who gets no answer within a minute does not know whether it was done, and the code is "unsure".
+   * Do something; gives what the server says then. Raises Refused; code "offline" where nobody answers within a
+   * minute. isGrave: it changes the report; who gets no answer does not know whether it was done, and the code is "unsure".
    */
   async post(act, body = {}, { unattended = false, isGrave = false } = {}) {
     return this.#read(`${this.base}/${act}`, {
@@ -32,14 +33,14 @@ export class Calls {
       headers: { "Content-Type": "application/json", Accept: "application/json" },
       body: JSON.stringify({ ...body, report: this.report }),
       unattended,
-      within: isGrave ? WITHIN : 0,
+      within: act === "identity" ? PACS_WITHIN : WITHIN,
     }, isGrave ? UNSURE : OFFLINE);
   }
 
   /** The state as it is now; asked by the page itself, so that it keeps no session awake. */
   async look(base = this.base) {
     const which = base === this.base ? `?report=${this.report}` : ""; // a study may have two that are open
-    return this.#read(`${base}/desk${which}`, { headers: { Accept: "application/json" }, unattended: true });
+    return this.#read(`${base}/desk${which}`, { headers: { Accept: "application/json" }, unattended: true, within: WITHIN });
   }
 
   /** Send without waiting for an answer, as the page goes away; false where it is more than the browser takes (64 KiB). */

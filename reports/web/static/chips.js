@@ -74,10 +74,16 @@ export class Chips {
   #more(silent) {
     const kept = this.element.querySelector(".more") ?? made("select", { className: "more" });
     kept.setAttribute("aria-label", "Add a finding");
-    kept.replaceChildren(made("option", { value: "", textContent: "add a finding" }),
-      ...silent.map(({ label }) => made("option", { value: label, textContent: label })));
+    const now = ["", ...silent.map(({ label }) => label)];
+    if (now.length !== kept.options.length || now.some((label, place) => kept.options[place].value !== label)) { // else it stays open for who chooses
+      kept.replaceChildren(...now.map((label) => made("option", { value: label, textContent: label || "add a finding" })));
+    }
     kept.disabled = this.#locked;
-    kept.onchange = () => { if (kept.value) this.#choose(kept.value, "present"); };
+    kept.onchange = () => {
+      const { value } = kept;
+      kept.value = "";
+      if (value) this.#choose(value, "present");
+    };
     return kept;
   }
 

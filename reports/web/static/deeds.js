@@ -200,8 +200,7 @@ async function withdraw(page) {
 }
 
 async function discard(page) {
-  const { chips, ...words } = page.words();
-  const before = { ...words, chips: { ...chips } };
+  const before = page.words();
   rewrite(page, { ...page.desk.drafted, chips: {} });
   notice("Your changes are gone; the AI's text is here again.", {
     kind: "wait", action: "Bring them back", then: () => {

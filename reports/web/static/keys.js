@@ -147,9 +147,14 @@ function lettersOff() {
   }
 }
 
+/** Does nobody type? */
+export function isQuiet() {
+  return performance.now() - typed >= QUIET;
+}
+
 /** Wait until nobody types: a dialog that comes by itself takes no key that was meant for a text. */
 export async function quiet() {
-  while (performance.now() - typed < QUIET) await new Promise((resolve) => setTimeout(resolve, QUIET / 4));
+  while (!isQuiet()) await new Promise((resolve) => setTimeout(resolve, QUIET / 4));
 }
 
 /** Keep a choice in this browser; where it keeps nothing, the choice ends with the page. */

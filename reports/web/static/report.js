@@ -1,31 +1,33 @@
 /* The report page: the film beside the draft, hands on the keyboard. */
 
-import { choosing, inWords } from "./acts.js";
+import { inWords } from "./acts.js";
 import { lines } from "./against.js";
 import { Answers } from "./answers.js";
 import { Autosave } from "./autosave.js";
 import { Calls, Refused } from "./calls.js";
 import { Chips } from "./chips.js";
+import { conflict } from "./conflict.js";
 import { ACTS } from "./deeds.js";
-import { difference, show } from "./difference.js";
+import { show } from "./difference.js";
 import { Editor } from "./editor.js";
 import { showFilms } from "./film.js";
 import { go, isLed } from "./going.js";
-import { keep, made, quiet } from "./keys.js";
+import { keep, made } from "./keys.js";
 import { lately } from "./lately.js";
 import { moment } from "./moments.js";
 import { notice, say } from "./notice.js";
 import { isUnasked, Pacs } from "./pacs.js";
+import { stayOpen } from "./presence.js";
 import { Questions } from "./questions.js";
 import { bindKeys } from "./report_keys.js";
 import { Shown } from "./shown.js";
-import { keptForAnother, TITLES, told } from "./told.js";
+import { keptForAnother, told } from "./told.js";
 import { refused, Unsaved } from "./unsaved.js";
 import { watch } from "./watch.js";
 
-const HEARTBEAT = 30_000; // ms; whoever has a report open is taken for gone after two minutes
 const READ_AFTER = 250; // ms after the last key
 const SECTIONS = ["findings", "impression"];
+const OPENING = "It is being opened for you; press again in a moment.";
 const $ = (id) => document.getElementById(id);
 const read = (id) => JSON.parse($(id).textContent);
 
@@ -50,10 +52,12 @@ class Page {
       version: this.desk.version,
       read: () => this.words(),
       told: (words, kind) => { $("saved").textContent = words; $("saved").className = kind; },
-      conflict: () => this.conflict(),
+      conflict: () => conflict(this),
       refused: (error) => refused(this, error),
     });
     this.unsaved = new Unsaved($("unsaved"), this);
+    this.lines = {}; // what those of each list are made of
+    this.opening = 0; // how often it is being opened
     this.isBegun = false; // what comes with an opening was done for the present one
     this.isWarned = false; // of leaving words that are not saved
     this.isGone = false; // the page goes away, and has said so
@@ -75,8 +79,6 @@ class Page {
     }
     $("onward").checked = localStorage.getItem("wetread-onward") === "on";
     $("onward").addEventListener("change", () => keep("wetread-onward", $("onward").checked ? "on" : ""));
-    window.addEventListener("pagehide", () => this.leave());
-    window.addEventListener("beforeunload", (event) => { if (this.saving.isPending && this.isGone) event.preventDefault(); });
     [this.isLed, this.began] = [isLed(), performance.now()];
     bindKeys(this);
     this.render(this.desk);
@@ -88,9 +90,9 @@ class Page {
       shown: () => this.film.seen(),
       next: Number(this.desk.next.split("/")[2] ?? 0),
     });
-    if (!keptForAnother(this.desk)) await this.open();
-    this.beat();
+    stayOpen(this);
     watch(this);
+    if (!keptForAnother(this.desk)) await this.open();
   }
 
   // --- the state ---------------------------------------------------------------------------------------------------
@@ -105,11 +107,7 @@ class Page {
     if (!$("final")) $("writing").hidden = false;
     $("happened").textContent = desk.state === "DRAFT" && !desk.sentBack ? "" : desk.happened; // the notice says that it is a draft
     this.pacs.show(desk.identity);
-    $("told").replaceChildren(...told(desk, {
-      open: () => this.open({ loud: true }),
-      act: (name) => { void this.act(name); },
-      use: (name, words) => this.editors[name].append(words),
-    }));
+    this.tellOf(desk);
     this.unsaved.show();
     this.buttons(desk);
     this.showReading();
@@ -119,6 +117,25 @@ class Page {
     $("arrival").className = `arrival ${desk.arrival.there ? "good" : "wait"}`;
     $("left").textContent = desk.left ? `${desk.left} more` : "none left";
     this.heard?.(desk);
+  }
+
+  tellOf(desk) {
+    const { open, mine, holder, handed, openable, first, beside, older, obstacles: { edit, close } } = desk;
+    this.list("told", [open, mine, holder, handed, openable, first, beside, older, edit, close], () => told(desk, {
+      open: () => this.open({ loud: true }),
+      act: (name) => { void this.act(name); },
+      use: (name, words) => this.editors[name].append(words),
+    }));
+  }
+
+  /** Lines anew where they change: else whoever is at a button of one would lose it, and hear all of them again. */
+  list(id, of, make) {
+    const now = JSON.stringify(of);
+    if (this.lines[id] === now) return;
+    this.lines[id] = now;
+    const isAt = $(id).contains(document.activeElement);
+    $(id).replaceChildren(...make());
+    if (isAt) ($(id).querySelector("button") ?? document.querySelector(".panel")).focus({ preventScroll: true });
   }
 
   buttons({ obstacles, state, beside, next, previous }) {
@@ -132,6 +149,7 @@ class Page {
     const reasons = { ...obstacles, discard: obstacles.edit || (this.isUntouched ? "Nothing was changed." : "") };
     if (!this.isUntouched && !reasons.accept) reasons.accept = "The text was changed; sign it instead.";
     if (this.isUntouched && reasons.accept.startsWith("The text was changed")) reasons.accept = "";
+    if (this.opening && obstacles.edit) for (const name of Object.keys(reasons)) if (reasons[name] === obstacles.edit) reasons[name] = OPENING;
     this.reasons = this.film.bar(reasons);
     for (const button of document.querySelectorAll("[data-act]")) {
       const why = reasons[button.dataset.act] ?? "";
@@ -152,7 +170,7 @@ class Page {
     return {
       findings: this.editors.findings.text,
       impression: this.editors.impression.text,
-      chips: this.chosen,
+      chips: { ...this.chosen },
     };
   }
 
@@ -203,7 +221,8 @@ class Page {
     for (const name of SECTIONS) {
       this.editors[name].mark({ claims: this.reading.claims.filter(({ section }) => section === name) });
     }
-    $("against").replaceChildren(...lines(this.reading.contradictions, locked, {
+    const { contradictions } = this.reading;
+    this.list("against", [contradictions, locked], () => lines(contradictions, locked, {
       show: (place) => { if (this.isThere(place)) this.editors[place.section].select(place); },
       replace: (place, offer) => { if (this.isThere(place)) this.editors[place.section].replace(place, offer); },
       insert: (offer) => this.editors.findings.append(offer),
@@ -256,24 +275,6 @@ class Page {
     else say("The text does not mention it.");
   }
 
-  /** The server has another text than the one that was edited here. Gives the version to go on with, or null. */
-  async conflict() {
-    await quiet();
-    const desk = await this.answers.newest(() => this.calls.look());
-    const theirs = desk.text;
-    const mine = this.words();
-    const choice = SECTIONS.every((name) => theirs[name] === mine[name])
-      ? "theirs"
-      : await choosing($("ask-conflict"), SECTIONS.map((name) => [TITLES[name], difference(mine[name], theirs[name])]));
-    if (choice === "theirs") {
-      this.take(desk);
-      this.saving.forget();
-      return null;
-    }
-    this.render(desk);
-    return desk.version;
-  }
-
   /** Put the server's text into the editors. */
   take(desk) {
     for (const name of SECTIONS) this.editors[name].text = desk.text[name];
@@ -294,10 +295,13 @@ class Page {
     void this.film.tell(); // opened anew, here or in another tab: the server has forgotten what this page shows
   }
 
-  // --- opening, watching, leaving ----------------------------------------------------------------------------------
+  // --- opening -----------------------------------------------------------------------------------------------------
 
   async open({ loud = false } = {}) {
     if (!this.desk.openable && !this.desk.adds) return;
+    if (loud) say("It is being opened.");
+    this.opening += 1;
+    this.buttons(this.desk);
     try {
       const desk = await this.answers.newest(() => this.calls.post("open"), (now) => this.follow(now));
       if (this.desk.mine || this.desk.adds) return;
@@ -305,6 +309,9 @@ class Page {
       if (loud) notice(`${desk.obstacles.edit} It is not free yet.`, { kind: "wait", stays: false });
     } catch (error) {
       this.tell(error);
+    } finally {
+      this.opening -= 1;
+      this.buttons(this.desk);
     }
   }
 
@@ -339,27 +346,6 @@ class Page {
   /** Show the state as it is now. */
   refresh() {
     return this.answers.newest(() => this.calls.look(), (desk) => this.follow(desk));
-  }
-
-  beat() {
-    setInterval(async () => {
-      if (!this.desk.mine || !this.desk.open) return;
-      try {
-        const { mine } = await this.calls.post("touch", {}, { unattended: true });
-        if (!mine) {
-          await this.refresh();
-          notice("Somebody else has taken this report over. What you typed stays here.", { kind: "wait" });
-        }
-      } catch (error) {
-        if (!(error instanceof Refused)) throw error; // it is silent then, and others may take it
-      }
-    }, HEARTBEAT);
-  }
-
-  leave() {
-    if (this.isGone || !this.desk.mine || !this.desk.open) return;
-    this.isGone = true;
-    this.saving.leave();
   }
 
   tell(error) {

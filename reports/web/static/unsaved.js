@@ -98,8 +98,7 @@ export class Unsaved {
         show(changes, runs);
         box.append(line(title, made("span", { className: "text", dir: "auto", textContent: mine })), line("Against the report", changes));
       }
-      const chips = Object.entries(left.chips ?? {}).map(([label, state]) => `${label} ${state}`).join(", ");
-      if (hasOtherChips(left, this.page.desk)) box.append(line("Findings that you set", chips || "none"));
+      if (hasOtherChips(left, this.page.desk)) box.append(line("Findings that you set", chipsInWords(left.chips)));
     }
     const { desk, born } = this.page;
     if (desk.adds && born === desk.state && this.#offered.includes(name)) {
@@ -128,8 +127,12 @@ function isMore(runs) {
 }
 
 function hasOtherChips(left, desk) {
-  const sorted = (chips) => JSON.stringify(Object.entries(chips ?? {}).sort());
-  return sorted(left.chips) !== sorted(desk.chips);
+  return chipsInWords(left.chips) !== chipsInWords(desk.chips);
+}
+
+/** Findings that were set: "Edema present, Nodule absent", whatever the order in which they were. */
+export function chipsInWords(chips) {
+  return Object.entries(chips ?? {}).map((one) => one.join(" ")).sort().join(", ") || "none";
 }
 
 /** Of all reports of one person. */

@@ -65,6 +65,8 @@ export class FilmViewer {
     this.bar.setAttribute("role", "toolbar");
     this.bar.setAttribute("aria-label", "Film");
     this.notes = element.appendChild(made("p", "viewer-notes"));
+    this.notes.setAttribute("role", "status");
+    this.again = button("Try again", () => this.listAgain());
     this.words = words;
     this.note();
     this.stage = element.appendChild(made("div", "viewer-stage"));
@@ -112,9 +114,18 @@ export class FilmViewer {
       if (!(error instanceof FilmFailure)) reportError(error);
     }).finally(() => {
       this.coming = null;
-      if (this.unlisted) this.note(this.unlisted, button("Try again", () => { this.expect(this.askPriors); this.note(LISTING); }));
+      this.again.removeAttribute("aria-disabled");
+      if (this.unlisted) this.note(this.unlisted, this.again);
       else this.note();
     });
+  }
+
+  /** Its button stays while it is tried, and with it the focus of who has pressed it. */
+  listAgain() {
+    if (this.coming) return;
+    this.expect(this.askPriors);
+    this.again.setAttribute("aria-disabled", "true");
+    this.note(LISTING, this.again);
   }
 
   /**
@@ -125,8 +136,8 @@ export class FilmViewer {
   async togglePrior() {
     const isThere = Boolean(this.second);
     if (!isThere) {
-      if (this.unlisted) this.expect(this.askPriors);
-      if (this.coming) this.note(LISTING);
+      if (this.unlisted) this.listAgain();
+      else if (this.coming) this.note(LISTING);
       await this.coming;
     }
     if (this.isClosed || isThere !== Boolean(this.second)) return ""; // pressed twice while it waited
@@ -211,7 +222,11 @@ export class FilmViewer {
   /** What is to be known of the films, and of those that are missing: words and buttons. */
   note(...missing) {
     const all = [...this.words, ...missing].flatMap((one) => [" ", one]);
+    const isAt = this.again.contains(document.activeElement);
     this.notes.replaceChildren(...all.slice(1));
+    if (!isAt) return;
+    if (missing.includes(this.again)) this.again.focus();
+    else (this.chooser.parentElement.hidden ? this.active.root : this.chooser).focus(); // what came of it
   }
 
   addPane(label) {

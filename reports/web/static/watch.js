@@ -73,5 +73,5 @@ async function compare(page) {
     location.reload(); // somebody else has signed it, or this person in another tab: the words are those of the report
     return;
   }
-  if (open && !mine && desk.openable && !desk.holder && !keptForAnother(desk) && !page.isDone) await page.open();
+  if (open && !mine && desk.openable && !desk.holder && !keptForAnother(desk) && !page.isDone && !page.opening) await page.open();
 }
