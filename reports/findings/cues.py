@@ -8,6 +8,7 @@ from reports.findings.doubts import (
     PERHAPS,
     SILENT_AFTER,
     SILENT_BRIEFLY,
+    UNASSESSED,
     UNCERTAIN_ABOUT,
     UNCERTAIN_AFTER,
     UNCERTAIN_BEFORE,
@@ -44,7 +45,7 @@ EXCLUDES: Final = "excludes, rules out"
 # Reach forward too: it was there. Denied in turn, it is there still.
 GONE_AFTER: Final = """
     /interval resolution of, resolved, clearing of, interval removal of, removal of, cleared, drainage of,
-    disappearance of, /interval clearance of, cessation of
+    disappearance of, vanished, /interval clearance of, cessation of, complete/total regression of
 """
 
 # Denied, they deny nothing: "without improvement of the effusion".
@@ -66,11 +67,12 @@ ABSENT_BEFORE: Final = """
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
     is/are absent, no longer /clearly
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible,
-    isn/aren/wasn/weren t /clearly/definitely seen/identified/present/visualized/noted/evident/visible, cannot be
-    /clearly seen/identified/visualized/appreciated/detected, can/could not/no /longer be /clearly
+    isn/aren/wasn/weren/ain t /clearly/definitely seen/identified/present/visualized/noted/evident/visible, cannot
+    be /clearly seen/identified/visualized/appreciated/detected, can/could not/no /longer be /clearly
     seen/identified/visualized/appreciated/detected, has/have not
     recurred/reaccumulated/redeveloped/developed/occurred, /is/are/was/were not confirmed, does/do not appear /to be
-    present, not felt to be present, none
+    present, not felt to be present, none, /is/are/was/were not there/here /anymore, not anymore, /was/were never
+    seen/identified/present/detected/demonstrated/visualized
 """
 
 # The same; behind "neither" they leave open.
@@ -81,7 +83,8 @@ EXCLUDED: Final = """
 
 # Of the finding right before alone: "effusion-free", "pneumothorax excluded".
 ABSENT_NEXT: Final = """
-    free, /is/are/was/were/remain/remains undetected/undetectable/nonexistent/gone
+    free, /is/are/was/were/has/have/remain/remains /now/completely/entirely/all undetected/undetectable/nonexistent/gone
+    /away, went away
 """
 
 # The same, behind a heading: "pneumothorax: none".
@@ -92,8 +95,9 @@ ANSWERS: Final = """
 """
 
 GONE_BEFORE: Final = """
-    has/have /since/now/completely/subsequently resolved/cleared/disappeared, has/have been removed, is/are resolved,
-    interval resolution, has/have resolved, removed, resolved, cleared
+    has/have /since/now/completely/subsequently resolved/cleared/disappeared/vanished/subsided/reabsorbed,
+    disappeared/vanished/subsided/reabsorbed, has/have been removed, is/are resolved, interval resolution, has/have
+    resolved, removed, resolved, cleared
 """
 
 GONE_ANSWERS: Final = ": resolved/removed/gone/cleared"
@@ -102,11 +106,14 @@ GONE_ANSWERS: Final = ": resolved/removed/gone/cleared"
 NO_CUES: Final = """
     /is/are/was/were no/not/nothing/none more/less/fewer/greater/larger than, /is/are no more
     seen/visible/present/noted/apparent than, is/are/was/were/has/have not /been /yet removed/withdrawn/drained,
-    free flowing/fluid/air/gas/intraperitoneal/to/edge/edges/floating/layering/text/standing/on/under, gone
-    up/down/from/to/back/into/through, cleared for/by, /is/are/has/have not /completely/entirely/fully/quite/yet
-    gone, not gone away, nearly/almost/virtually/mostly/largely/partly/partially gone/cleared, not
-    /significantly/appreciably/substantially changed, not only/just/merely/simply/solely/without, not fail/failed to
-    show/demonstrate/reveal, no question that, without /a question/doubt, cannot/not be denied, no
+    free flowing/fluid/air/gas/intraperitoneal/to/edge/edges/floating/layering/text/standing/on/under, /has/have
+    gone up/down/from/to/back/into/through, neither better/larger/increased/more/improved nor
+    worse/smaller/decreased/less/worsened, not /completely/entirely/fully/yet
+    disappeared/vanished/subsided/reabsorbed, cleared for/by, /is/are/has/have not
+    /completely/entirely/fully/quite/yet gone, not gone away, /has/have
+    nearly/almost/virtually/mostly/largely/partly/partially gone/cleared/disappeared/vanished/subsided/reabsorbed,
+    not /significantly/appreciably/substantially changed, not only/just/merely/simply/solely/without, not
+    fail/failed to show/demonstrate/reveal, no question that, without /a question/doubt, cannot/not be denied, no
     worse/better/different, none before/prior/previously/earlier, no doubt, has/have not /significantly/appreciably
     enlarged/worsened/progressed/grown,
     incomplete/partial/near/significant/substantial/marked/some/slight/mild/further resolution/clearing /of,
@@ -125,10 +132,13 @@ NO_CUES: Final = """
     resolved/cleared, not /completely/fully/yet resolved/cleared, not improved/increased/decreased/changed,
     fails/failed/failing/failure/yet to clear/resolve/improve/reexpand, failure of resolution/clearing /of,
     hasn/haven/hadn/isn/aren/didn t /completely/fully/yet/significantly
-    resolved/cleared/improved/changed/resolve/clear/improve/change, never /completely/fully resolved/cleared,
-    does/do/did not /completely/fully resolve/clear/improve, /have/has all but resolved/cleared, without
-    resolution/clearing, no /evidence /of resolution/clearing of, no cause/explanation/source /for/of /the, none
-    /on/at /the left/right/r/l, which was/were
+    resolved/cleared/improved/changed/resolve/clear/improve/change, never /completely/fully
+    resolved/cleared/subsided/disappeared/vanished, is/are being reabsorbed/resolved/cleared/drained,
+    /is/are/was/were never /previously seen/identified/present/noted/visualized before, /is/are/was/were never
+    seen/identified/present/noted/visualized on /the/any/a prior/previous/earlier/older, never previously
+    seen/identified/noted, does/do/did not /completely/fully resolve/clear/improve, /have/has all but
+    resolved/cleared, without resolution/clearing, no /evidence /of resolution/clearing of, no
+    cause/explanation/source /for/of /the, none /on/at /the left/right/r/l, which was/were
 """
 
 # Look like negation as well and say that what follows is there: "no PTX, no change in effusion".
@@ -187,18 +197,19 @@ PROCEDURES: Final = """
 # Backward where a finding stands right before, else forward.
 ABSENT_ABOUT: Final = f"absent/nil/zero, /is/are no more {PARTICIPLES}/present/apparent"
 NO_MORE: Final = "/is/are no more"
-ABSENT_SIGNS: Final = "(n)/(-)/(–)/(−)/-ve/–ve/−ve/neg/negative"
+ABSENT_SIGNS: Final = "(n)/(-)/[-]/(–)/(−)/-ve/–ve/−ve/neg/negative"
 LEADING_MINUS: Final = "(-"  # "- PTX, + effusion"
 LEADING_BULLET: Final = "(-?"  # the same, where it may be a bullet
 DASHES: Final = "-/–/−"
 
 # They end what a denial reaches: "no PTX, + effusion". Behind a finding they say that it is there.
-PRESENT_SIGNS: Final = "positive/pos/+ve for, (+)/+/+ve"
+PRESENT_SIGNS: Final = "positive/pos/+ve for, (+)/[+]/+/+ve"
 POSITIVE: Final = "positive/pos"
 
 # A normal heart is denied by them as by a negation; anything else stays open.
 NOT_CALLED: Final = """
-    hardly/scarcely,
+    hardly/scarcely/barely,
+    not really/quite/yet/convincingly/obviously/certainly/surely/necessarily/always/every/both/much,
     cannot/not be called/considered/termed/deemed, cannot/not be described/regarded /as, cannot/not be said to be,
     can/could not be called/considered/termed/deemed, can t be called/considered/termed/deemed, not /entirely/quite
     /completely called/considered, no longer considered
@@ -292,6 +303,7 @@ CUES: Final = (
     ("absent_before", "", ABSENT_BEFORE),
     ("uncertain_about", "", UNCERTAIN_ABOUT),
     ("uncertain_before", "", UNCERTAIN_BEFORE),
+    ("uncertain_before", "near", UNASSESSED),
     ("absent_before", "gone", GONE_BEFORE),
     ("absent_before", "excluded", EXCLUDED),
     ("absent_before", "answer", ANSWERS),

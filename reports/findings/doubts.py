@@ -6,6 +6,10 @@ from typing import Final
 
 # Reach forward, to the end of the clause.
 UNCERTAIN_AFTER: Final = """
+    cannot/not /definitely/definitively/reliably confirm, insufficient/inadequate/atypical/unusual for, not enough for,
+    not diagnostic of/for, not/nothing against, no evidence for or against, no question of,
+
+    not a lot of, not a/any large/significant/sizable, not significant/large,
     ddx/dd/d /d /:, differential /diagnosis/diagnoses :, can/couldn/don/wouldn t
     say/state/claim/conclude/assume/guarantee /that /there /s /no/is/are /no, not think/believe, don/doesn/didn t
     think/believe, almost/nearly/virtually/practically no, to ensure/document/verify/establish/demonstrate
@@ -44,29 +48,29 @@ PERHAPS: Final = "/most/quite likely, possible/probable/questionable/suspected"
 
 # Backward, to the start of the clause.
 UNCERTAIN_BEFORE: Final = """
-    drained/tapped/aspirated/disproved/disproven, not disproved/disproven, replaced by/with,
-    may/might/could have /already/since/now/completely resolved/cleared/disappeared, has/have/is/are
-    probably/likely/possibly/presumably/perhaps resolved/cleared/gone, probably/likely/possibly/presumably/perhaps
-    resolved/cleared/gone, cannot/not be /entirely/completely/fully discounted/dismissed, cannot/not /be
-    /entirely/completely /be excluded, can not be /entirely/completely excluded, cannot be ruled out, not well
-    seen/visualized/evaluated/appreciated, not /entirely/completely /be excluded, is/are not /entirely/completely
-    excluded, could/may/might be present, may be obscured, not be excluded, not be ruled out, cannot
-    /completely/entirely/definitively/fully/reliably be /completely/entirely/definitively/fully/reliably excluded, can
-    t be /completely/entirely excluded, remains possible, is/remains uncertain/indeterminate/equivocal, should be
-    considered, could/may/might /also have/give/produce/cause /this/a/the /similar appearance,
-    poorly/incompletely/suboptimally seen/visualized, /is/are not /completely/entirely/definitively/fully ruled out,
-    should be excluded, cannot be confirmed, is in the differential, /has/have/had not /yet /been
-    /yet/entirely/completely/definitively/definitely/fully/reliably excluded/eliminated, /has/have/had not /yet been
-    /entirely/completely/definitively/definitely/fully/reliably ruled out, could/can not be
-    /entirely/completely/definitively/fully/reliably ruled out, could not be
+    disproved/disproven, not disproved/disproven, replaced by/with, may/might/could have
+    /already/since/now/completely resolved/cleared/disappeared/vanished/subsided, has/have/is/are
+    probably/likely/possibly/presumably/perhaps resolved/cleared/gone,
+    probably/likely/possibly/presumably/perhaps/apparently resolved/cleared/gone, cannot/not be
+    /entirely/completely/fully discounted/dismissed, cannot/not /be /entirely/completely /be excluded, can not be
+    /entirely/completely excluded, cannot be ruled out, not well seen/visualized/evaluated/appreciated, not
+    /entirely/completely /be excluded, is/are not /entirely/completely excluded, could/may/might be present, may be
+    obscured, not be excluded, not be ruled out, cannot /completely/entirely/definitively/fully/reliably be
+    /completely/entirely/definitively/fully/reliably excluded, can t be /completely/entirely excluded, remains
+    possible, is/remains uncertain/indeterminate/equivocal, should be considered, could/may/might /also
+    have/give/produce/cause /this/a/the /similar appearance, poorly/incompletely/suboptimally seen/visualized,
+    /is/are not /completely/entirely/definitively/fully ruled out, should be excluded, cannot be confirmed, is in
+    the differential, /has/have/had not /yet /been /yet/entirely/completely/definitively/definitely/fully/reliably
+    excluded/eliminated, /has/have/had not /yet been /entirely/completely/definitively/definitely/fully/reliably
+    ruled out, could/can not be /entirely/completely/definitively/fully/reliably ruled out, could not be
     /entirely/completely/definitively/fully/reliably excluded, hasn/haven/isn/aren/wasn/weren t /yet /been
-    /entirely/completely/definitively /ruled excluded/out, can/couldn t be /entirely/completely/definitively ruled out,
-    couldn t be /entirely/completely/definitively excluded, never /been excluded, never been ruled out, neither
+    /entirely/completely/definitively /ruled excluded/out, can/couldn t be /entirely/completely/definitively ruled
+    out, couldn t be /entirely/completely/definitively excluded, never /been excluded, never been ruled out, neither
     seen/identified/confirmed/demonstrated/proven nor excluded, neither excluded nor confirmed/proven, neither
     confirmed nor ruled out, /is/are/was/were not /particularly/strongly favored, be excluded, be ruled out, is a
     consideration, a possibility, another consideration, in the appropriate/right/correct/proper clinical
-    setting/context, suspected, if any, doubtful, ?, is not /entirely/completely excluded, /may/would/could/might/can
-    be difficult/hard/impossible to see/detect/identify/appreciate, could/may/might be
+    setting/context, suspected, if any, doubtful, ?, is not /entirely/completely excluded,
+    /may/would/could/might/can be difficult/hard/impossible to see/detect/identify/appreciate, could/may/might be
     missed/overlooked/masked/concealed
 """
 
@@ -79,6 +83,13 @@ UNCERTAIN_ABOUT: Final = """
     difficult/hard/impossible to /completely/entirely/definitively/fully exclude, /is/are/would/may/might /be
     difficult/hard/impossible to rule out, :
     possible/possibly/probable/likely/suspected/questionable/uncertain/equivocal/indeterminate
+"""
+
+# Backward, of the finding right before alone.
+UNASSESSED: Final = """
+    /is/are/was/were not /well/fully/adequately/reliably assessed/evaluated/assessable/evaluable, cannot/not be
+    /well/fully/adequately/reliably/further assessed/evaluated, /has/have /been drained/tapped/aspirated, evacuated,
+    has/have been evacuated
 """
 
 # Not about this film, or only asked: the mention says nothing.

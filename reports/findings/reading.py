@@ -100,7 +100,8 @@ _BEHIND: Final[MappingProxyType[str, Step]] = MappingProxyType(
 _BEHIND_A_DASH: Final[MappingProxyType[State, Step]] = MappingProxyType(
     {State.ABSENT: list_behind_a_dash, State.UNCERTAIN: doubt_behind_a_dash}
 )
-_TURN: Final = frozenset({"absent_after", "absent_about"})
+_TURN: Final = frozenset({"absent_after", "absent_about", "uncertain_before"})
+_NEAR: Final = frozenset({"more", "near"})
 _LEADING: Final = frozenset({"sign", "excluded"})
 _IN_FRONT: Final = frozenset({"leading", "nought"})
 _ALSO_FORWARD: Final = frozenset({"no", "not", "perhaps"})
@@ -175,11 +176,19 @@ def _around(scope: Scope, found: list[Item], place: int, length: int) -> Step | 
         return Scope.uncertain_after
     if item.value in _COMPARED and compares(found, place):
         return _compare
-    if item.value == "more" and not ends_a_clause(found, place, length) and follows_a_finding(found, place):
-        return _leave  # "effusion is no more prominent than before" compares
+    if item.value in _NEAR and _says_nothing(scope, found, place, length):
+        return _leave
     if item.kind == "absent_about" and item.value in _LEADING:
         return _leading(scope, found, place, length)
     return None
+
+
+def _says_nothing(scope: Scope, found: list[Item], place: int, length: int) -> bool:
+    """ "Effusion is no more prominent than before", and the effusion of "small effusion, apices not evaluated"."""
+    follows = follows_a_finding(found, place)
+    if found[place].value == "near":
+        return not follows or scope.joined > scope.said[-1].last
+    return follows and not ends_a_clause(found, place, length)
 
 
 def _leading(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
