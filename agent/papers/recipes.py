@@ -79,9 +79,23 @@ def _orthanc(facts: Facts) -> tuple[Section, ...]:
         Prose("Here, with Orthanc's own AE title (DicomAet, often ORTHANC), host and DICOM port (often 4242):"),
         _here("ORTHANC", 4242),
         Prose(_SHADOW),
-        Prose("Tried with Orthanc by the tests of this version: these very lines."),
+        *_orthanc_once(),
+        Prose("Tried with Orthanc 1.10.1 by the tests of this version: these very lines."),
     ]
     return (Section("Orthanc", tuple(blocks), 3),)
+
+
+def _orthanc_once() -> tuple[Block, ...]:
+    return (
+        Prose(
+            "Orthanc tries each film once. One that comes while this node is down, or takes nothing for now (0xA700), "
+            'stands in the log of Orthanc as "Unable to send instance", and Orthanc never sends it again. So let this '
+            "node ask Orthanc each night for what never came, in wetread.toml (by default it asks nobody):"
+        ),
+        Typed('[node]\nreconcile_peers = ["ORTHANC"]'),
+        Prose("wetread check tells what is missing; this brings it, also as soon as this node is back:"),
+        Typed("wetread reconcile --date YYYY-MM-DD --peer ORTHANC --retrieve"),
+    )
 
 
 def _dcm4chee(facts: Facts) -> tuple[Section, ...]:

@@ -96,6 +96,14 @@ def test_recipe_for_orthanc_follows_the_configuration(database: Database, tmp_pa
     assert "origin['RemoteAet'] ~= 'WETREAD'" in orthanc_lua(facts)
 
 
+def test_recipe_for_orthanc_says_how_to_get_what_it_sends_once(database: Database) -> None:
+    """Tried with Orthanc 1.10.1: a refused connection ends its job as a success."""
+    plain = " ".join(text_of(database, Config(), host="10.0.0.7").split())
+    assert "never sends it again" in plain
+    assert 'reconcile_peers = ["ORTHANC"]' in plain
+    assert "wetread reconcile --date YYYY-MM-DD --peer ORTHANC --retrieve" in plain
+
+
 def test_recipe_for_mercure_names_the_fields_of_its_pages(database: Database, tmp_path: Path) -> None:
     """As they were read in mercure 0.4.1."""
     plain = " ".join(text_of(database, Config(), host="10.0.0.7").split())
