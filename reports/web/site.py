@@ -31,6 +31,7 @@ from reports.web.caretaker import Caretaker
 from reports.web.doors import OpenHouse, Porter, door, visitor_of
 from reports.web.film import Films
 from reports.web.identity import IdentityCheck, ask_nobody
+from reports.web.modules import module
 from reports.web.rights import Right
 from reports.web.standing import age
 from reports.web.study import kind_of
@@ -127,7 +128,11 @@ def static_files() -> Mapping[str, StaticFile]:
 
 
 def make_templates(premises: Premises, files: Mapping[str, StaticFile]) -> Environment:
-    """Templates with what all of them may use: `asset("name.js")` is the address of a static file."""
+    """Templates with what all of them may use.
+
+    In them `asset("name.css")` is the address of a static file, `module("name.js")` what runs a script.
+    """
+    scripts = {name: one.content for name, one in files.items()}
     templates = Environment(
         loader=PackageLoader("reports.web"),
         autoescape=True,
@@ -140,6 +145,7 @@ def make_templates(premises: Premises, files: Mapping[str, StaticFile]) -> Envir
         "premises": premises,
         "notice": NOTICE,
         "asset": lambda name: f"/static/{name}?{files[name].digest}",
+        "module": lambda name: module(name, scripts),
         "live": None,
         "now": None,
         "here": "",

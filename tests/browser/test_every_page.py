@@ -32,6 +32,12 @@ ALIKE = {"badge", "worklist-all", "worklist-nothing", "study-held", "sign-in-pro
 LOOKED_AT = [one for one in SCENES if not one.name.startswith("fresh-")]
 PARTS = 4  # of one test: each has its own time
 WITH_FILM = "report-asked"
+UNNAMED = """() => {
+  const named = [...document.querySelectorAll("script[src], link[rel=modulepreload]")];
+  const addresses = named.map(({ src, href }) => src || href);
+  return performance.getEntriesByType("resource").map(({ name }) => name)
+    .filter((name) => /[.]js\\b/.test(name) && !addresses.includes(name));
+}"""  # scripts that were found behind others
 SLOW = 60_000  # ms; a busy machine
 pytestmark = pytest.mark.timeout(900)  # four nodes are filled first
 
@@ -84,9 +90,11 @@ def walk(gallery: Gallery, browser: Browser, served: Callable[[ASGIApp], str]) -
 @pytest.mark.parametrize("part", range(PARTS))
 def test_nobody_stumbles_on_any_page(walk: Walk, part: int) -> None:
     """The dialogs of the report page in test_day.py."""
-    stumbled, wide, without_help = {}, {}, []
+    stumbled, wide, without_help, late = {}, {}, [], {}
     for scene in LOOKED_AT[part::PARTS]:
         page = walk.open(scene)
+        if found_late := page.evaluate(UNNAMED):
+            late[scene.name] = found_late
         if scene.do is not None:
             scene.do(page)
         page.emulate_media(color_scheme="light")
@@ -101,6 +109,7 @@ def test_nobody_stumbles_on_any_page(walk: Walk, part: int) -> None:
         if scene.name != "badge" and not page.locator("dialog[open]").count() and not has_help(page):
             without_help.append(scene.name)
 
+    assert late == {}
     assert stumbled == {}
     assert wide == {}
     assert without_help == []
