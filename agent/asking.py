@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import structlog
 from pydicom import Dataset
 
 from agent.config import Config
@@ -12,14 +13,17 @@ from agent.reconciling import searching
 from dicom_node.database import Database
 from dicom_node.destinations import destinations
 from dicom_node.errors import ConfigurationError, SendFailure
-from dicom_node.identity import COMPARED, answer_of, differing
-from dicom_node.tables import Mode
+from dicom_node.identity import COMPARED, answer_of, differing, films_of
+from dicom_node.tables import Mode, Proof, Way
 from dicom_node.transports import Destination
 from dicom_node.worklist import known
+from dicom_node.worklist.known_films import Films
 from reports.signoff.tables import Identity
 from reports.web.identity import Checked
 
 SECONDS: Final = 5.0  # for each destination; a person waits
+
+log = structlog.get_logger("web")
 
 
 class WhoseStudy:
@@ -38,6 +42,7 @@ class WhoseStudy:
         names: dict[str, None] = {}
         trouble: list[str] = []
         same: list[str] = []
+        lost: list[str] = []
         for to in asked:
             try:
                 answers = self._answers(to, draft)
@@ -49,12 +54,13 @@ class WhoseStudy:
                 trouble.append(self._not_there(to, str(draft.StudyInstanceUID)))
             elif _is_told(draft, answers):
                 same.append(to.name)
+                lost += self._lacking(to, draft)
             else:
                 trouble.append(f"{to.name} does not tell the Patient ID.")
         if names:
             return Checked(Identity.DIFFERS, tuple(one.name for one in asked), tuple(names))
         if same:
-            return Checked(Identity.SAME, tuple(same))
+            return Checked(Identity.SAME, tuple(same), lost=tuple(lost))
         return Checked(Identity.UNKNOWN, (), (), tuple(trouble))
 
     def _answers(self, to: Destination, draft: Dataset) -> list[Dataset]:
@@ -63,6 +69,28 @@ class WhoseStudy:
             answers = [answer_of(one) for one in search("STUDY", keys)]
         known.named(self._database, to.name, [str(one.StudyInstanceUID) for one in answers])
         return answers
+
+    def _lacking(self, to: Destination, draft: Dataset) -> list[str]:
+        """What a person is told of a destination without a film of the draft. Who does not answer is no objection."""
+        if to.way is not Way.DIMSE or to.proof is not Proof.QUERY:  # as before a message
+            return []
+        uid = str(draft.StudyInstanceUID)
+        films = Films(self._database, to.name, uid)
+        wanted = films.among(films_of(draft))
+        if not wanted:
+            return []
+        try:
+            with searching(self._config, to, seconds=SECONDS) as search:
+                for film in wanted:
+                    keys = {"StudyInstanceUID": uid, "SeriesInstanceUID": film.series_instance_uid}
+                    found = search("IMAGE", {**keys, "SOPInstanceUID": film.sop_instance_uid})
+                    if any(one.get("SOPInstanceUID") == film.sop_instance_uid for one in found):
+                        films.answered(film, there=True)
+                    elif films.has_named(film):  # no miss: people look as often as they like
+                        return [f"{to.name} no longer has a film of the draft, which it had before."]
+        except (SendFailure, ConfigurationError) as failure:
+            log.info("films_not_asked", destination=to.name, explanation=str(failure))
+        return []
 
     def _not_there(self, to: Destination, uid: str) -> str:
         """What a person is told of a destination without it. That is no miss: people look as often as they like."""

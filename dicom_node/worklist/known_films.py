@@ -40,6 +40,11 @@ class Films:
         with self.database.read() as tx:
             return [Film(*row) for row in tx.execute(chosen)]
 
+    def has_named(self, film: Film) -> bool:
+        """Has the destination ever had it?"""
+        with self.database.read() as tx:
+            return tx.get(KnownFilm, (film.instance_id, self.destination)) is not None
+
     def answered(self, film: Film, *, there: bool) -> int:
         """Book an answer; how many in a row have been without the film, 0 where the destination never named it."""
         key = (film.instance_id, self.destination)

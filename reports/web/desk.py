@@ -265,6 +265,7 @@ def _identity(scene: Scene) -> dict[str, Any]:
     return {
         "outcome": opened.identity.value if opened.identity else "",
         "words": in_words(opened.identity, scene.said),
+        "lacks": bool(scene.said and scene.said.lost),
         "at": _moment(opened.identity_at),
         "blocks": bool(_unproven(scene)) and opened.film_shown,
     }

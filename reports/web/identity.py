@@ -18,12 +18,16 @@ from reports.signoff.tables import Identity
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What destinations said. asked: their names. differing: keywords, such as PatientID. trouble: sentences."""
+    """What destinations said. asked: their names. differing: keywords, such as PatientID. trouble, lost: sentences.
+
+    lost: of films that one of them had. The patient is the same all the same: it bars no signature.
+    """
 
     outcome: Identity
     asked: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
     trouble: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 IdentityCheck = Callable[[Dataset], Checked]
@@ -57,7 +61,7 @@ def in_words(outcome: Identity | None, said: Checked | None = None) -> str:
         words = f"{words}: {' '.join(said.trouble)}"
     elif said.asked:
         words = f"{words} ({_listed(said.asked)} asked)"
-    return words
+    return ". ".join([words, *said.lost])
 
 
 def _listed(names: Sequence[str]) -> str:

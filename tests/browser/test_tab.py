@@ -102,6 +102,24 @@ def test_fault_of_the_pacs_gives_way_to_a_newer_answer(page: Page, address: str)
     assert told[1].endswith("pacs good")
 
 
+def test_pacs_without_a_film_of_the_draft_is_no_good_news(page: Page, address: str) -> None:
+    page.goto(address)
+    told = page.evaluate(
+        """async () => {
+          const { Pacs } = await import("/static/pacs.js");
+          const strip = document.createElement("p");
+          const identity = { outcome: "same", words: "It lacks a film.", at: "2026-11-22T08:00:00Z", blocks: false };
+          const page = { desk: { identity }, calls: { post: async () => ({ identity: { ...identity, lacks: true } }) },
+            answers: { newest: (call) => call() } };
+          await new Pacs(strip, page).ask(); // a later state tells the outcome alone
+          return [strip.textContent, strip.className];
+        }"""
+    )
+
+    assert told[0].startswith("It lacks a film, ")
+    assert told[1] == "pacs wait"
+
+
 def test_key_behind_a_dialog_that_was_just_closed_is_one(page: Page, address: str) -> None:
     page.goto(address)
     heard = page.evaluate(

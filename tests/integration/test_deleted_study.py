@@ -35,6 +35,7 @@ from dicom_node.worklist import known
 from dicom_node.worklist.known_films import Films
 from reports.hl7.mllp import MllpTransport
 from reports.web import letters, timeline
+from reports.web.identity import in_words
 from tests.harness import dcmtk
 from tests.harness.node import free_port
 from tests.harness.orthanc import TITLE, Orthanc
@@ -429,8 +430,12 @@ def test_draft_of_a_film_that_was_deleted_out_of_its_study_stays_here(
     archive.take_film(beside=True)
     ward.receive(films.film())
     asked_at_sign_off(ward)
-    film_is_named(ward)
     archive.delete_instance(films.FILM)
+    for _ in range(6):  # people look as often as they like
+        said = WhoseStudy(ward.desk.config, ward.database)(films.draft())
+        assert in_words(said.outcome, said) == (
+            f"The PACS agrees ({TITLE} asked). {TITLE} no longer has a film of the draft, which it had before."
+        )
 
     ward.draft()
     send(ward)
@@ -454,6 +459,8 @@ def test_draft_of_a_film_that_the_archive_need_not_have_leaves(ward: Ward, archi
     if why != "it never named it":
         film_is_named(ward)
     archive.delete_instance(films.FILM)
+    if why == "it never named it":
+        assert WhoseStudy(ward.desk.config, ward.database)(films.draft()).lost == ()
     if why == "its proof is no query":
         ward.do(lambda tx: tx.execute(update(RemoteAE).values(proof=Proof.ACKNOWLEDGEMENT, identity_check=True)))
 

@@ -18,13 +18,13 @@ export class Pacs {
   }
 
   /** What is known. */
-  show({ outcome, words, at, blocks }) {
+  show({ at, blocks, outcome, ...now }) {
     if (this.#asking) return this.#tell("Asking the PACS whose study this is", this.strip.className);
     if (this.#fault && this.#fault.at !== at) this.#fault = null;
     if (this.#fault) return this.#tell(this.#fault.words, "pacs bad");
-    const said = at && at === this.#said?.at ? this.#said.words : words;
-    const kind = outcome === "same" ? "good" : blocks ? "bad" : "wait";
-    return this.#tell(at ? `${said.replace(/\.$/u, "")}, ${clock(at)}` : said, `pacs ${kind}`);
+    const { words, lacks } = at && at === this.#said?.at ? this.#said : now;
+    const kind = outcome === "same" && !lacks ? "good" : blocks ? "bad" : "wait";
+    return this.#tell(at ? `${words.replace(/\.$/u, "")}, ${clock(at)}` : words, `pacs ${kind}`);
   }
 
   /** Ask it; who asks meanwhile waits for the same answer. */
