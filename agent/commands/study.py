@@ -46,6 +46,7 @@ _HEAD = (
     "where",
     "what_happens",
 )
+_REPLACED = "This is the AI draft, which a signed report has replaced. The signed text:"
 _KEY = click.argument("key", metavar="NUMBER|UID|ACCESSION")
 _CHANGED = click.argument("key", metavar="'#NUMBER'|UID|ACCESSION")
 
@@ -155,13 +156,18 @@ def _print_head(found: Mapping[str, object]) -> None:
 
 def _give_draft(config: Config, key: str, *, as_text: bool, export: Path | None) -> None:
     """Print the newest draft, write it, or both. Raises NotFound, ConfigurationError."""
+    from reports.signoff.chain import chain_of
+
     with open_database(config) as database, database.read() as tx:
-        report = next(iter(drafts.of_study(tx, worklist.find_study(tx, key).id)), None)
+        found = worklist.find_study(tx, key)
+        report = next(iter(drafts.of_study(tx, found.id)), None)
+        signed = f"{_REPLACED} wetread report show '#{found.id}'" if report and chain_of(tx, report) else ""
     if report is None:
         raise NotFound(f"no draft of this study has been written; why: wetread study show {shlex.quote(key)}")
     from reports.render import as_text as rendered  # needs highdicom, which takes long to load
     from reports.render import state_line
 
+    stands = "\n".join(filter(None, (signed, state_line(report))))
     payload = read_document(config.node.store_folder, report.digest)
     if export is not None:
         try:
@@ -170,9 +176,9 @@ def _give_draft(config: Config, key: str, *, as_text: bool, export: Path | None)
         except FileExistsError as error:
             raise ConfigurationError(f"{export} exists; choose another name") from error
         click.echo(f"{export}: the draft ({report.state}), not verified by a person", err=as_text)
-        click.echo(state_line(report), err=True)
+        click.echo(stands, err=True)
     if as_text:
-        click.echo(f"{state_line(report)}\n{rendered(dcmread(BytesIO(payload)))}", nl=False)
+        click.echo(f"{stands}\n{rendered(dcmread(BytesIO(payload)))}", nl=False)
 
 
 @study.command()

@@ -71,6 +71,14 @@ def test_a_document_that_there_is_not_is_said_so(signed: Ward) -> None:
     assert "there are: 1, 2, 3, and 0 for the draft" in str(done.exception) + done.output
 
 
+def test_the_draft_behind_a_signed_report_says_first_where_that_is(signed: Ward) -> None:
+    config = str(signed.folder / "wetread.toml")
+    shown = CliRunner().invoke(wetread, ["--config", config, "study", "show", "1", "--text"]).output
+    assert shown.startswith("This is the AI draft, which a signed report has replaced.")
+    assert shown.splitlines()[0].endswith("wetread report show '#1'")
+    assert shown.splitlines()[1].startswith("VERIFIED since ")
+
+
 def test_what_was_withdrawn_says_so_first(signed: Ward) -> None:
     service(signed).withdraw(1, CARL, "Wrong patient.", now())
     shown = show(signed)
