@@ -134,6 +134,14 @@ def write(folder: Path, origin: Origin) -> None:
     (folder / ORIGIN).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
+def seal(folder: Path) -> None:
+    """Write down the digests of a folder as it is, for a model that nobody fetched: it was made here."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and belongs(path.name))
+    measured = {name: measure(folder / name) for name in names}
+    files = {name: Expected(name, found.size, found.sha256) for name, found in measured.items()}
+    write(folder, Origin("", "", MappingProxyType(files)))
+
+
 def known(folder: Path) -> Origin:
     """What can be known of the files of a folder before they are read, whoever made it. Raises OriginUnreadable.
 

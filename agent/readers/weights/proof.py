@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from agent.readers import demonstration_checkpoint
 from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError, mend
 from agent.readers.weights import origin, prequantized, structure
 from agent.readers.weights.origin import CARD
@@ -27,6 +28,9 @@ class Row:
     words: str
 
 
+_SHIPPED: Final = Row("origin", "ok", "the demonstration model that comes with this program; not for clinical use")
+
+
 def examine(folder: Path) -> Iterator[Row]:
     """Read every byte and say what is found; about ten seconds for each 10 GB on a fast disk."""
     try:
@@ -37,8 +41,9 @@ def examine(folder: Path) -> Iterator[Row]:
     if known is not None:
         for expected in known.files.values():
             yield _file(folder, expected)
-        yield _whence(known)
-        yield from _strangers(folder)
+        ships = folder.samefile(demonstration_checkpoint())
+        yield _SHIPPED if ships else _whence(known)
+        yield from _strangers(folder, own=frozenset({"__init__.py"} if ships else ()))
     yield from _together(folder, known)
 
 
@@ -52,10 +57,10 @@ def _file(folder: Path, expected: origin.Expected) -> Row:
     return Row(expected.name, "ok" if expected.provable else "warning", f"sha256 {measured.sha256}")
 
 
-def _strangers(folder: Path) -> Iterator[Row]:
-    """Programs and pickles, which other programs would run from here."""
+def _strangers(folder: Path, *, own: frozenset[str]) -> Iterator[Row]:
+    """Programs and pickles, which other programs would run from here. own: names of what wetread itself put there."""
     for path in sorted(folder.iterdir()):
-        if path.suffix in _RUNNABLE:
+        if path.suffix in _RUNNABLE and path.name not in own:
             yield Row(path.name, "warning", "a program or a pickle: no part of the model. wetread never reads it")
 
 

@@ -372,6 +372,19 @@ def test_a_whole_model_is_verified(folder: Path, tmp_path: Path) -> None:
     assert rows["tensors"][1].startswith("55 tensors, 387904 numbers, 775808 bytes")
 
 
+def test_the_model_that_ships_is_proved_without_a_warning(tmp_path: Path) -> None:
+    result = model("verify", "--model", demonstration_checkpoint(), "--json")
+    rows = verdicts(result)
+    assert result.exit_code == 0
+    assert [name for name, (verdict, _) in rows.items() if verdict != "ok"] == []
+    assert {"model-00001-of-00001.safetensors", "tokenizer.model", "config.json", "wetread.json", "origin"} <= rows.keys()
+    copy = Path(shutil.copytree(demonstration_checkpoint(), tmp_path / "model"))
+    (copy / "config.json").write_text((copy / "config.json").read_text() + "\n")
+    changed = model("verify", "--model", copy, "--json")
+    assert changed.exit_code == 1
+    assert verdicts(changed)["config.json"][0] == "wrong"
+
+
 def test_a_changed_byte_and_a_missing_file_are_named_together(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "model"
     assert model("import", folder, "--to", target).exit_code == 0
