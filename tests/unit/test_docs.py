@@ -6,6 +6,8 @@ import ast
 import os
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -349,6 +351,16 @@ def test_the_two_commands_of_the_readme_are_there() -> None:
 
     assert named == ["deploy/demo", "deploy/test"]
     assert all((ROOT / name).is_file() for name in named)
+
+
+def test_the_example_for_one_file_of_tests_selects_some() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"`sh deploy/test (\S+ -k \w+)`", guide)
+    collect = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only", *shlex.split(example)]
+
+    found = subprocess.run(collect, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  our own words
+
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_readme_and_guides_stay_short() -> None:
