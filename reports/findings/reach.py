@@ -16,8 +16,9 @@ def reached(row: Sequence[Said], *, listed: bool, each: bool) -> Iterator[tuple[
 
     A row that ends with "or" is one list, also where the word behind the "or" is not known (`listed`), but for the
     "large" that it begins with: "large effusion, edema or pneumothorax not seen" leaves the effusion open. Else a comma
-    parts what has words of its own, such as "small left", or devices, from what follows; a bare pair, and what a "with"
-    joins, may be meant or not, and neither may a row that has nothing but commas before `each`, a bare "resolved".
+    parts what has words of its own, such as "small left", or devices, from what follows, and an "and" leaves them open.
+    A bare pair, and what a "with" joins, may be meant or not, and neither may a row that has nothing but commas before
+    `each`, a bare "resolved".
     """
     surely, anded = True, False
     following: Said | None = None
@@ -36,6 +37,9 @@ def reached(row: Sequence[Said], *, listed: bool, each: bool) -> Iterator[tuple[
                     return
                 surely = surely and not (this.weight or following.weight is Weight.STATED or len(row) == _A_PAIR)
                 surely = surely and (anded or not each)
+            elif following.parted == ("and",) and not anded:
+                surely = surely and this.weight <= following.weight
+                surely = surely and (this.concept == "device") is (following.concept == "device")
             anded = anded or "and" in following.parted
         yield this, surely
         following = this

@@ -46,6 +46,7 @@ from reports.findings.turns import (
     go_on,
     list_behind_a_dash,
     run_together,
+    state_with_a_participle,
     turn_between,
 )
 
@@ -146,7 +147,10 @@ def _mark(scope: Scope, found: list[Item], place: int, length: int) -> None:
     elif item.kind in _BEGINS:
         scope.begin(item)
     elif item.kind == "goes_on" and item.value == "sign" and leads_to_a_finding(found, place):
+        _note_a_leading_sign(scope, found, item, length)
         scope.affirm(item)  # "neg PTX, pos effusion"
+    elif item.kind == "participle" and scope.force is None and ends_a_clause(found, place, length):
+        state_with_a_participle(scope, item)
     elif item.kind == "goes_on" and (ends_a_clause(found, place, length) or runs_on(found, place)):
         go_on(scope, item)
 
@@ -196,7 +200,8 @@ def _leading(scope: Scope, found: list[Item], place: int, length: int) -> Step |
     item = found[place]
     begins = item.first in {0, scope.joined + 1}
     if leads_to_a_finding(found, place):
-        return Scope.deny if begins else None
+        _note_a_leading_sign(scope, found, item, length)
+        return Scope.deny if begins or (scope.signs_lead and item.value == "sign") else None
     if item.value == "excluded" or follows_a_finding(found, place) or ends_a_clause(found, place, length):
         return None
     return _leave
@@ -206,6 +211,12 @@ def _compare(scope: Scope, item: Item) -> None:  # noqa: ARG001
     """ "No pneumothorax and no more edema than before": what is compared is there."""
     if scope.moved:
         scope.force = None
+
+
+def _note_a_leading_sign(scope: Scope, found: list[Item], item: Item, length: int) -> None:
+    """Where one begins a sentence and none ends it, each is of what follows it."""
+    if item.first == 0 and not (found[-1].value == "sign" and found[-1].last == length - 1):
+        scope.signs_lead = True
 
 
 def _leave(scope: Scope, item: Item) -> None:

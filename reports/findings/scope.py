@@ -55,6 +55,7 @@ class Scope:
     asserted: bool = False  # the "or" at hand leaves neither side open
     leads: bool = False  # the predicate at hand stands right before its subject
     moved: bool = False  # a comma or a finding since the cue
+    signs_lead: bool = False  # "neg PTX pos effusion neg edema"
     restriction: Item | None = None  # the last "new", "large" or "tension" before a finding
 
     # --- findings

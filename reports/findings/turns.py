@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reports.findings.labels import State
 from reports.findings.phrases import Item
+from reports.findings.said import Weight
 from reports.findings.scope import Scope
 
 
@@ -52,3 +53,9 @@ def run_together(scope: Scope, item: Item) -> None:
     if near and pair[0].cues[:1] == pair[1].cues[:1]:
         for said in pair[0 if pair[0].parted else 1 :]:
             scope.open(said, item)
+
+
+def state_with_a_participle(scope: Scope, item: Item) -> None:
+    """ "Effusion seen and pneumothorax not seen": no verdict behind it is of the effusion."""
+    if scope.said and item.first == scope.said[-1].last + 1:
+        scope.said[-1].weight = Weight.WHOLE
