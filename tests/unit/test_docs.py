@@ -358,7 +358,7 @@ def test_the_example_for_one_file_of_tests_selects_some() -> None:
     (example,) = re.findall(r"`sh deploy/test (\S+ -k \w+)`", guide)
     collect = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only", *shlex.split(example)]
 
-    found = subprocess.run(collect, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  our own words
+    found = subprocess.run(collect, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert found.returncode == 0, found.stdout + found.stderr
 
