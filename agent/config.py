@@ -32,6 +32,7 @@ from pydantic_settings.exceptions import SettingsError
 
 from agent import environment
 from agent.imaging.config import ImagingConfig
+from dicom_node import mistakes
 from dicom_node.config import NodeConfig
 from dicom_node.credentials import Credential
 from dicom_node.errors import ConfigurationError
@@ -244,9 +245,8 @@ def unread_variables() -> list[str]:
 def _mistakes(error: ValidationError, file: Path | None) -> list[str]:
     """One line a mistake: where, which key, what is wrong. Values stay out: some are secrets."""
     lines = []
-    for mistake in error.errors():
-        where = environment.source_of(mistake["loc"], os.environ, file)
-        key = ".".join(str(part) for part in mistake["loc"])
-        what = "unknown key" if mistake["type"] == "extra_forbidden" else mistake["msg"].removeprefix("Value error, ")
+    for place, what in mistakes.told(Config, error):
+        where = environment.source_of(place, os.environ, file)
+        key = ".".join(str(part) for part in place)
         lines.append(f"{where}: {key}: {what}")
     return lines

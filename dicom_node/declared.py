@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dicom_node import endpoints, peers
+from dicom_node import endpoints, mistakes, peers
 from dicom_node.config import AETitle
 from dicom_node.destinations import in_words, kinds
 from dicom_node.errors import ConfigurationError
@@ -117,7 +117,7 @@ class Section:
             try:
                 form = self.form.model_validate(table)
             except ValidationError as error:
-                raise ConfigurationError("\n".join(_mistakes(self.name, number, error))) from error
+                raise ConfigurationError("\n".join(_mistakes(self.name, number, self.form, error))) from error
             name = getattr(form, self.key)
             if name in forms:
                 raise ConfigurationError(f"[[{self.name}]]: {name!r} is there twice")
@@ -248,10 +248,9 @@ def _shown(value: object) -> str:
     return "default" if value is None or value == [] else json.dumps(value, ensure_ascii=False)
 
 
-def _mistakes(section: str, number: int, error: ValidationError) -> Sequence[str]:
+def _mistakes(section: str, number: int, form: type[BaseModel], error: ValidationError) -> Sequence[str]:
     lines = []
-    for mistake in error.errors():
-        key = ".".join(str(part) for part in mistake["loc"])
-        what = "unknown key" if mistake["type"] == "extra_forbidden" else mistake["msg"].removeprefix("Value error, ")
+    for place, what in mistakes.told(form, error):
+        key = ".".join(str(part) for part in place)
         lines.append(f"[[{section}]] number {number}: {key}: {what}")
     return lines

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from dicom_node import mistakes
 from dicom_node.errors import ConfigurationError
 from dicom_node.rules.conditions import parse
 from dicom_node.tables import Mode
@@ -133,8 +134,7 @@ def _list(values: Sequence[object]) -> str:
 
 def _mistakes(error: ValidationError) -> list[str]:
     lines = []
-    for mistake in error.errors():
-        key = ".".join(str(part) for part in mistake["loc"])
-        what = "unknown key" if mistake["type"] == "extra_forbidden" else mistake["msg"].removeprefix("Value error, ")
+    for place, what in mistakes.told(Rule, error):
+        key = ".".join(str(part) for part in place)
         lines.append(f"{key}: {what}" if key else what)
     return lines

@@ -67,6 +67,25 @@ def test_a_mistake_in_a_secret_names_its_file(file: Path, tmp_path: Path, monkey
     assert mistake(file).startswith(f"{tmp_path / 'wetread_node__port'}: node.port: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[node]\nprot = 21112", "node.prot: unknown key; did you mean port?"),
+        ("[noed]\nport = 21112", "noed: unknown key; did you mean node?"),
+        ('[node]\nport = "abc"', "node.port: must be a whole number, written without quotes, such as 104"),
+        ("[node]\nport = 99999", "node.port: must be at most 65535"),
+        ("[node]\nae_title = 5", "node.ae_title: must be a text in quotes"),
+        ("node = 5", "node: must be a section with keys of its own"),
+        ('[log]\nlevel = "loud"', "log.level: must be one of: "),
+    ],
+)
+def test_a_mistake_is_told_in_words_with_what_to_write(file: Path, text: str, words: str) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as refused:
+        read_config(file)
+    assert f"{file}: {words}" in str(refused.value)
+
+
 def test_a_session_that_is_left_alone_lasts_half_an_hour_at_most(file: Path) -> None:
     file.write_text("[web]\nidle_minutes = 30\n")
     assert read_config(file).web.idle_minutes == 30

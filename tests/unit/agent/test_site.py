@@ -178,7 +178,7 @@ def test_dry_run_changes_nothing_and_leaves_no_trace(desk: Desk) -> None:
     ("text", "words"),
     [
         ("[[peer]]\nae_title = 'X'", "'peer' is no section of a site file; there are: peers, destinations, rules"),
-        ("[[peers]]\nae_title = 'X'\nmay_sned = true", "[[peers]] number 1: may_sned: unknown key"),
+        ("[[peers]]\nae_title = 'X'\nmay_sned = true", "number 1: may_sned: unknown key; did you mean may_send?"),
         ("[[peers]]\nae_title = 'ABCDEFGHIJKLMNOPQ'", "16 are allowed"),
         ("[[peers]]\nae_title = 'X'\nsend_to = true", "needs a host"),
         ("[[peers]]\nae_title = 'X'\nhost = '10.0.0.5'\nsend_to = true", "needs a host and a port"),

@@ -96,8 +96,10 @@ def test_a_name_is_there_once_and_an_unknown_one_is_not_found(shelf: Shelf) -> N
         ({"name": "a", "exclude": "x", "priority": "stat"}, "exclude"),
         ({"name": "a", "to": ["PACS=loud"]}, "to"),
         ({"name": "a", "to": ["PACS", "PACS=hold"]}, "twice"),
-        ({"name": "a", "priority": "soon"}, "priority"),
-        ({"name": "a", "wehn": []}, "unknown key"),
+        ({"name": "a", "priority": "soon"}, "priority: must be one of: stat, routine, backlog; or empty$"),
+        ({"name": "a", "wehn": []}, r"wehn: unknown key; did you mean when\?$"),
+        ({"name": "a", "enabled": "perhaps"}, "enabled: must be true or false, written without quotes$"),
+        ({"name": "a", "to": "PACS"}, "to: must be a list, such as"),
     ],
 )
 def test_what_is_no_rule_is_refused_in_words(fields: dict[str, Any], words: str) -> None:
