@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import click
@@ -95,12 +96,9 @@ def add(surroundings: Surroundings, /, address: str, wants_probe: bool, **settin
 
     Exit code 1: it takes nothing of ours, and is registered to get nothing.
     """
-    if not any(settings[role] for role in ("may_send", "may_query", "send_to")):
-        raise ConfigurationError("say what the peer is for: --may-send, --send-to or both")
-    remote = RemoteAddress.parse(address) if "@" in address else None
+    title, remote = _named(address, settings)
     config = config_of(surroundings)
     given = {name: value for name, value in _wanted(settings).items() if value is not None}
-    title = remote.ae_title if remote else ae_title(address)
     if title in config.node.own_ae_titles:
         raise ConfigurationError(
             f"{title!r} is our own AE title: whoever swapped calling and called would be let in; give the peer its own"
@@ -117,13 +115,28 @@ def add(surroundings: Surroundings, /, address: str, wants_probe: bool, **settin
         trial = f"; try it with: wetread ae echo {typed(peer.ae_title)}" if remote else ""
         click.echo(f"{peer.ae_title} registered{trial}")
         _tell_unheard_name(peer, config)
-        takes_something = True
+        answer = probing.Answer.TAKES
         if peer.send_to and wants_probe:
-            takes_something = probing.probe_new(config, database, peer, settle_proof=settings["proof"] is None)
-        if not takes_something:
+            answer = probing.probe_new(config, database, peer, settle_proof=settings["proof"] is None)
+        if answer is probing.Answer.TAKES_NOTHING:
             click.get_current_context().exit(EXIT_FAILED)
         if peer.send_to:
-            click.echo(probing.what_it_gets(peer))
+            click.echo(probing.what_it_gets(peer, answer))
+
+
+def _named(address: str, settings: Mapping[str, Any]) -> tuple[str, RemoteAddress | None]:
+    """AE title and, where there is one, address of a new peer. Raises ConfigurationError with all that is wrong."""
+    mistakes, title, remote = [], "", None
+    try:
+        remote = RemoteAddress.parse(address) if "@" in address else None
+        title = remote.ae_title if remote else ae_title(address)
+    except ConfigurationError as error:
+        mistakes.append(str(error))
+    if not any(settings[role] for role in ("may_send", "may_query", "send_to")):
+        mistakes.append("say what the peer is for: --may-send, --send-to or both")
+    if mistakes:
+        raise ConfigurationError("\n".join(mistakes))
+    return title, remote
 
 
 def _tell_unheard_name(peer: RemoteAE, config: Config) -> None:
@@ -160,8 +173,14 @@ def list_peers(surroundings: Surroundings, as_json: bool) -> None:
         return
     columns = ("ae_title", "host", "port", "may_send", "send_to", "mode", "proof", "objects", "notices", "probed_at")
     header = [*(column.upper().replace("_", " ") for column in columns[:-1]), "PROBED", "ALSO", "COMMENT"]
-    rows = [[*(peer[column] for column in columns), _also(peer), peer["comment"]] for peer in everyone]
+    rows = [[*(_cell(peer, column) for column in columns), _also(peer), peer["comment"]] for peer in everyone]
     print_table(header, rows, empty="no peer yet; add one with: wetread ae add PACS@HOST:PORT --may-send --send-to")
+
+
+def _cell(peer: dict[str, Any], column: str) -> object:
+    """The moment of the probe is kept as text; a table shows moments in one form."""
+    value = peer[column]
+    return datetime.fromisoformat(value) if column == "probed_at" and value else value
 
 
 def _also(peer: dict[str, Any]) -> str:

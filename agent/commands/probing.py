@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -33,10 +34,21 @@ _MODE_IN_WORDS = MappingProxyType(
 )
 
 
-def what_it_gets(peer: RemoteAE) -> str:
+class Answer(StrEnum):
+    """What became of the question to a new peer."""
+
+    TAKES = "takes"  # or nobody asked
+    TAKES_NOTHING = "takes-nothing"
+    NONE = "none"
+
+
+def what_it_gets(peer: RemoteAE, answer: Answer = Answer.TAKES) -> str:
     """What a mode means, in the moment in which it begins to count."""
     other = "" if peer.mode is Mode.SHADOW else f"; for a trial: wetread ae edit {typed(peer.ae_title)} --mode shadow"
-    return f"mode {peer.mode}: {_MODE_IN_WORDS[peer.mode]}{other}"
+    words = _MODE_IN_WORDS[peer.mode]
+    if answer is Answer.NONE and peer.mode is not Mode.SHADOW:
+        words = f"{words.removesuffix(' from now on')}, as soon as it can be reached; until then it waits here"
+    return f"mode {peer.mode}: {words}{other}"
 
 
 def takes_nothing(title: str) -> str:
@@ -57,18 +69,18 @@ def other_proof(peer: RemoteAE, advised: Proof) -> str:
     return f"proof is {peer.proof}; change it with: wetread ae edit {typed(peer.ae_title)} --proof {advised}"
 
 
-def probe_new(config: Config, database: Database, peer: RemoteAE, *, settle_proof: bool) -> bool:
+def probe_new(config: Config, database: Database, peer: RemoteAE, *, settle_proof: bool) -> Answer:
     """Ask a peer that was just registered; that it does not answer yet is worth a note, no more.
 
-    False: it takes nothing, and was set to get nothing, unless a person chose its objects.
+    One that takes nothing is set to get nothing, unless a person chose its objects.
     """
     from dicom_node.probe import advise
 
     try:
         probed = ask(config, database, peer, seconds=_PROBE_SECONDS)
     except SendFailure as failure:
-        click.echo(f"note: not probed: {failure} Later: wetread ae probe {typed(peer.ae_title)}")
-        return True
+        _tell_silence(peer, failure)
+        return Answer.NONE
     advice = advise(probed)
     if settle_proof and peer.proof is not advice.proof:
         with database.write() as tx:
@@ -76,7 +88,7 @@ def probe_new(config: Config, database: Database, peer: RemoteAE, *, settle_proo
     for reason in advice.reasons:
         click.echo(f"  {reason}")
     if advice.objects or peer.objects:
-        return True
+        return Answer.TAKES
     with database.write() as tx:
         peers.edit(tx, peer.ae_title, now=clock(tx), actor=person(), send_to=False)
     click.echo(
@@ -84,7 +96,12 @@ def probe_new(config: Config, database: Database, peer: RemoteAE, *, settle_proo
         f"wetread ae edit {typed(peer.ae_title)} --send-to, and wetread ae probe {typed(peer.ae_title)}",
         err=True,
     )
-    return False
+    return Answer.TAKES_NOTHING
+
+
+def _tell_silence(peer: RemoteAE, failure: SendFailure) -> None:
+    words = f"{failure}".removesuffix(".")
+    click.echo(f"note: not probed: {words}.\nOnce it answers: wetread ae probe {typed(peer.ae_title)}")
 
 
 def probe_again(config: Config, database: Database, peer: RemoteAE) -> bool:
@@ -94,7 +111,7 @@ def probe_again(config: Config, database: Database, peer: RemoteAE) -> bool:
     try:
         probed = ask(config, database, peer, seconds=_PROBE_SECONDS)
     except SendFailure as failure:
-        click.echo(f"note: not probed: {failure} Later: wetread ae probe {typed(peer.ae_title)}")
+        _tell_silence(peer, failure)
         return True
     advice = advise(probed)
     if words := other_proof(peer, advice.proof):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -150,11 +151,21 @@ def pasted(told: str, before: str) -> list[str]:
 def test_peer_that_is_not_there_yet_is_registered_with_a_note(typed: Type) -> None:
     added = typed("ae", "add", f"PACS@127.0.0.1:{free_port()}", "--send-to")
     assert (added.exit_code, "note: not probed" in added.output) == (0, True)
+    assert ".\nOnce it answers: wetread ae probe 'PACS'\n" in added.output
+    assert (
+        "mode draft: unverified drafts go there, as soon as it can be reached; until then it waits here" in added.output
+    )
     assert gets("PACS") == {Kind.BASIC_TEXT, Kind.KOS}
     moved = typed("ae", "edit", "PACS", "--address", f"127.0.0.1:{free_port()}")
     assert (moved.exit_code, "note: not probed" in moved.output) == (0, True)
     probed = typed("ae", "probe", "PACS")
     assert (probed.exit_code, "cannot be reached" in probed.output) == (1, True)
+
+
+@pytest.mark.parametrize("address", ["X@host", "ABCDEFGHIJKLMNOPQRS"])
+def test_mistakes_of_a_new_peer_are_told_together(typed: Type, address: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"(TITLE@HOST:PORT|16 are allowed)[^\n]*\nsay what the peer is for"):
+        typed("ae", "add", address)
 
 
 def test_peer_that_takes_nothing_is_registered_to_get_nothing_until_it_does(typed: Type, tmp_path: Path) -> None:
@@ -166,7 +177,9 @@ def test_peer_that_takes_nothing_is_registered_to_get_nothing_until_it_does(type
         assert (edited.exit_code, "ATTENTION: PACS takes nothing of ours, so each" in edited.output) == (1, True)
         assert "ATTENTION" not in typed("ae", "edit", "PACS", "--send-to", "--no-probe").output
         assert "ATTENTION" not in typed("ae", "edit", "PACS", "--comment", "the old one").output
-        assert "TAKES NOTHING OF OURS" in typed("ae", "list").output
+        shown = typed("ae", "list").output
+        assert "TAKES NOTHING OF OURS" in shown
+        assert re.search(r"  \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  ", shown)
         found = {one.subject: (one.verdict, one.words) for one in findings(configuration())}
         assert found["peer PACS"][0] == "warning"
         assert "takes nothing of ours" in found["peer PACS"][1]
