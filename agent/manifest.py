@@ -43,6 +43,7 @@ _NOTHING: Final = frozenset({"nan", "NaN", "<NA>", "NA", "#N/A", "NULL"})  # how
 _QUOTED: Final = re.compile(r'((?:\A|(?<=[,\r\n]))"(?:[^"]++|"")*+")[ \t]*(?=[,\r\n]|\Z)')
 _NEEDED: Final = frozenset({*IMAGE_COLUMNS, "patient", "split"})  # a row that lacks their cells is cut off
 _SHOWN: Final = 20  # problems in one message, and lines of one problem
+_GROUPS: Final = 3  # of lines that share an id, in one problem
 _NO_ID: Final = ", which is the name of the file: add a column `id` with a name for each film"
 _ALIKE: Final = 0.8  # of a name to a label's: a letter more or less, another case
 
@@ -298,6 +299,13 @@ class _Parser:
         yield from ((label, State.PRESENT) for label in named & set(LABELS))
 
 
+def _alike(groups: Sequence[Sequence[Case]]) -> str:
+    """The lines of the first groups, and how many there are."""
+    few = ["lines " + ", ".join(str(case.line) for case in group) for group in groups[:_GROUPS]]
+    more = f", and {len(groups) - _GROUPS} more groups of lines," if len(groups) > _GROUPS else ""
+    return f"{'; '.join(few)}{more}{' each' if len(groups) > 1 else ''}"
+
+
 def _problems(cases: Sequence[Case]) -> Iterator[str]:
     """What is wrong between rows."""
     same_id: defaultdict[str, list[Case]] = defaultdict(list)
@@ -307,12 +315,11 @@ def _problems(cases: Sequence[Case]) -> Iterator[str]:
         if case.patient and case.split:
             splits[case.patient].setdefault(case.split, case.line)
     named_by_file = all(case.id == case.image.stem for case in cases)
-    for same in same_id.values():
-        lines = ", ".join(str(case.line) for case in same)
-        if len(same) > 1 and len({case.image for case in same}) == 1:
-            yield f"lines {lines} are one film more than once: leave one of these rows"
-        elif len(same) > 1:
-            yield f"lines {lines} have the same id{_NO_ID if named_by_file else ''}"
+    twice = [(same, len({case.image for case in same})) for same in same_id.values() if len(same) > 1]
+    if repeated := [same for same, films in twice if films == 1]:
+        yield f"{_alike(repeated)} are one film more than once: leave one of these rows"
+    if others := [same for same, films in twice if films > 1]:
+        yield f"{_alike(others)} have the same id{_NO_ID if named_by_file else ''}"
     for first in splits.values():
         if len(first) > 1:
             places = " and ".join(f"{split!r} (line {line})" for split, line in first.items())

@@ -85,6 +85,10 @@ def test_columns_that_were_meant_otherwise_are_named(tmp_path: Path) -> None:
             "lines 2, 3 have the same id, which is the name of the file: add a column",
         ),
         ("image,id\na.png,b\nb.png,b\n", "lines 2, 3 have the same id$"),
+        (
+            "image,id\n" + "".join(f"{'ab'[n % 2]}.png,{n // 2}\n" for n in range(10)),
+            "lines 2, 3; lines 4, 5; lines 6, 7, and 2 more groups of lines, each have the same id$",
+        ),
         ("image,Edema\na.png,1\na.png,1\n", "lines 2, 3 are one film more than once: leave one of these rows"),
         ("image,age\na.png,forty\n", "line 2: the age is no number"),
         ("image,labels\na.png,Edema|Oedema\n", "names Oedema, which is no label"),
