@@ -74,8 +74,9 @@ class Dispatcher:
         return beside(self._desk, stop)
 
     def step(self) -> bool:
-        """Everything that is due now."""
+        """Everything that is due now. Raises StoreAway: without its films a study would be judged by nothing."""
         more = self._complete_and_release()
+        files.require(self._config.node.store_folder)
         more = self._router.step() or more
         self._ring()
         self._examiner.step()

@@ -20,17 +20,16 @@ from agent import broker, certificates, client_keys, edge, schema
 from agent.config import Config, unread_variables
 from agent.readers import READERS, demonstration_checkpoint
 from agent.transports import try_out
-from dicom_node import audit, books, peer, peers, refused, turned_away
+from dicom_node import audit, books, files, peer, peers, refused, turned_away
 from dicom_node.aet import typed
 from dicom_node.associations import keep_identifiers_out_of_logs
 from dicom_node.beats import SILENT, is_starting, is_stopped, seconds_since
 from dicom_node.database import Database, clock
 from dicom_node.destinations import destinations, of_peer, takes_nothing
-from dicom_node.errors import DatabaseNotReady, SendFailure
-from dicom_node.files import free_mebibytes
+from dicom_node.errors import DatabaseNotReady, SendFailure, StoreAway
 from dicom_node.kinds import TAKES_BACK
 from dicom_node.rules import book
-from dicom_node.tables import AuditRow, Delivery, DeliveryState, ProcessBeat, RemoteAE, Way
+from dicom_node.tables import AuditRow, Delivery, DeliveryState, Instance, ProcessBeat, RemoteAE, Way
 from dicom_node.transports import Destination
 from dicom_node.worklist import gaps
 from dicom_node.worklist.pauses import pauses
@@ -73,6 +72,7 @@ def findings(config: Config) -> Iterator[Finding]:
         schema.check(database)
         with database.read() as tx:
             yield from _database(tx)
+            yield from _store(config, tx)
             yield from _rules(tx, config.reader.name)
             yield from _web(config, tx)
             yield from _watched(config, tx)
@@ -99,6 +99,16 @@ def _database(tx: Session) -> Iterator[Finding]:
     yield from _still_to_be_taken_back(tx)
     yield from _left_behind(tx)
     yield from _processes(tx)
+
+
+def _store(config: Config, tx: Session) -> Iterator[Finding]:
+    """Without its films and documents nothing is received, read or sent, and nothing says so at a study."""
+    if not config.node.data_folder.exists() or tx.scalar(select(Instance.id).limit(1)) is None:
+        return  # said of the disk; or nothing was stored yet
+    try:
+        files.require(config.node.store_folder)
+    except StoreAway as away:
+        yield Finding("store", "wrong", str(away))
 
 
 def _rules(tx: Session, reader: str) -> Iterator[Finding]:
@@ -153,7 +163,7 @@ def _disk(config: Config) -> Finding:
     folder = config.node.data_folder
     if not folder.exists():
         return Finding("disk", "wrong", f"{folder} does not exist: is its disk mounted, and node.data_folder right?")
-    free, reserve = free_mebibytes(folder), config.node.reserve_mebibytes
+    free, reserve = files.free_mebibytes(folder), config.node.reserve_mebibytes
     if free < reserve:
         return Finding(
             "disk", "wrong", f"{free} MiB free, below the reserve of {reserve}: images are refused with 0xA700"

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.beats import STOPPED, name_here
 from dicom_node.database import Database, clock
+from dicom_node.errors import StoreAway
 from dicom_node.tables import ProcessBeat
 
 _BEAT_SECONDS = 5.0
@@ -67,13 +68,23 @@ def run(
     """Call `step` until `stop`; it says whether there may be more to do at once. Else wait for the bell, or idle."""
     log = structlog.get_logger(name)
     waiting = bell or stop
+    is_away = False
     while not stop.is_set():
         try:
             more = step()
+        except StoreAway as away:
+            if not is_away:  # once, and not at every step
+                log.error("store_away", explanation=str(away))
+            is_away = True
+            stop.wait(max(idle_seconds, _AFTER_TROUBLE_SECONDS))
+            continue
         except Exception:
             log.exception("step_failed")
             stop.wait(_AFTER_TROUBLE_SECONDS)
             continue
+        if is_away:
+            log.info("store_back")
+        is_away = False
         if pulse is not None:
             pulse.beat()
         if not more:

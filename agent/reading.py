@@ -29,7 +29,7 @@ from agent.readers.protocol import Generation, Reader, Reading, UnreadableText
 from dicom_node import worklist
 from dicom_node.database import Database, clock
 from dicom_node.errors import CannotUnderstand, WetreadError
-from dicom_node.files import stored_path
+from dicom_node.files import require, stored_path
 from dicom_node.headers import open_header
 from dicom_node.identity import DIFFERS
 from dicom_node.tables import Instance
@@ -44,7 +44,7 @@ from reports.text import TextRefused, sections
 
 log = structlog.get_logger("work")
 
-_DELETED = "The films are no longer here (node.keep_days): send the study again, then confirm it."
+_DELETED = "The films are no longer here (node.keep_days; a backup has none): send the study again, then confirm it."
 _UNREADABLE = Verdict("exclude", "unreadable-file", "The header of the image cannot be read.")
 _OF_ANOTHER_PATIENT = "film-of-another-patient"  # an alarm about the study, whichever of its films it is
 # A person was asked about one film and had to say so of the whole study: it never speaks for a second film.
@@ -126,7 +126,7 @@ def fail(room: Room, claim: Claim, *, reason: str, explanation: str) -> None:
 def _candidates(room: Room, claim: Claim) -> list[Candidate]:
     """The images of the study that are still here, with their headers, in the order of their arrival.
 
-    What the PACS has rejected is not read any more, whatever its header says.
+    What the PACS has rejected is not read any more, whatever its header says. Raises StoreAway.
     """
     with room.database.read() as tx:
         instances = worklist.to_read(tx, claim.revision_id)
@@ -143,6 +143,8 @@ def _candidates(room: Room, claim: Claim) -> list[Candidate]:
             )
             gone = instance.sop_instance_uid in rejected
             found.append(replace(candidate, verdict=_REJECTED) if gone else candidate)
+    if len(found) < len(instances):
+        require(room.config.node.store_folder)
     return found
 
 

@@ -55,13 +55,14 @@ def current(database: Database) -> str | None:
 def upgrade(database: Database, *, store: Path | None = None) -> None:
     """Bring the database to this program's version; make it where there is none, and nothing says that there was one.
 
-    store: the folder of stored objects, for SQLite the one beside the file unless told.
+    store: the folder of stored objects, made with a new database; for SQLite the one beside the file unless told.
     Raises ConfigurationError where there is no place for it, DatabaseNotReady where objects are stored without it.
     """
     file = database.file
     if store is None and file is not None:
         store = file.parent / "store"
-    if current(database) is None and store is not None and any(store.glob("*/*.dcm")):
+    is_new = current(database) is None
+    if is_new and store is not None and any(store.glob("*/*.dcm")):
         raise DatabaseNotReady(
             f"{_what_is_missing(database)} But {store} holds objects, so there was one: put a backup back "
             "(wetread db restore). To begin anew without it, move that folder away first"
@@ -76,6 +77,8 @@ def upgrade(database: Database, *, store: Path | None = None) -> None:
             ) from error
         database.make_file()
     _migrate(database)
+    if is_new and store is not None:  # never later: then it is missing
+        store.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def upgrade_existing(database: Database) -> None:

@@ -35,10 +35,10 @@ from agent.questions import Answerer
 from agent.readers.protocol import Reader, ReaderBroken, Serves
 from agent.reading import Interrupted, Room, fail, read_study
 from agent.routing import is_backlog_time
-from dicom_node import worklist
+from dicom_node import files, worklist
 from dicom_node.beats import STARTING
 from dicom_node.database import Database, clock
-from dicom_node.errors import LeaseLost, WetreadError
+from dicom_node.errors import LeaseLost, StoreAway, WetreadError
 from dicom_node.owner import this_process
 
 log = structlog.get_logger("work")
@@ -162,6 +162,7 @@ class Engine:
         if not self._company.is_open:
             return False
         node = self._config.node
+        files.require(node.store_folder)
         with self._room.database.read() as tx:
             if not worklist.is_due(tx, clock(tx), reader=self._config.reader.name):
                 return False
@@ -185,7 +186,7 @@ class Engine:
             log.info("study_read", workitem=claim.uid, attempt=claim.attempt, ended=ended)
         except LeaseLost:
             log.warning("lease_lost", workitem=claim.uid)
-        except (Interrupted, Occupied):
+        except (Interrupted, Occupied, StoreAway):
             with self._room.database.write() as tx:
                 worklist.release(tx, claim, clock(tx))
             log.info("given_back", workitem=claim.uid)

@@ -28,7 +28,8 @@ from dicom_node.aet import typed
 from dicom_node.commitment import PUSH_MODEL, WELL_KNOWN, Malformed, Report
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
-from dicom_node.errors import SendFailure
+from dicom_node.errors import SendFailure, StoreAway
+from dicom_node.files import require
 from dicom_node.peer import Address
 from dicom_node.services import Handler, Offer
 from dicom_node.terms import Terms
@@ -116,6 +117,7 @@ class Commitment:
         association = quiet.association
         calling = _title(association.requestor.ae_title)
         try:
+            require(self._config.store_folder)
             with self._database.write() as tx:
                 now = clock(tx)
                 promise = promises.report_on(
@@ -125,7 +127,7 @@ class Commitment:
                 return
             commitment.send_report(association, promise)
             _reported(self._database, promise)
-        except SendFailure as failure:
+        except (SendFailure, StoreAway) as failure:
             log.info("commitment_not_reported", explanation=str(failure), **_caller(association))
         except SQLAlchemyError as error:
             log.error("database_unavailable", error=type(error).__name__, **_caller(association))
@@ -166,10 +168,11 @@ class Reporter:
         self._database = database
 
     def report_one(self) -> bool:
-        """Send the next report that is due; False when there is none."""
+        """Send the next report that is due; False when there is none. Raises StoreAway: who asks is told later."""
         with self._database.read() as tx:
             if not promises.is_report_due(tx, clock(tx)):
                 return False
+        require(self._config.store_folder)
         with self._database.write() as tx:
             promise = promises.claim_report(
                 tx,

@@ -11,6 +11,7 @@
      +- LeaseLost               another process owns the workitem or delivery now; drop what you did
      +- WrongState              a transition that the tables do not allow
      +- NotFound                no such study, workitem, delivery or peer
+     +- StoreAway               the folder of stored objects is not there; what needs it waits
      +- SendFailure             a peer did not take an object; says whether it is worth trying again
 
 `reports` and `agent` derive theirs beside the code that raises them.
@@ -34,6 +35,10 @@ class InvalidAETitle(ConfigurationError):
 
 class DatabaseNotReady(ConfigurationError):
     """The database is absent, or of another version than this program."""
+
+
+class StoreAway(WetreadError, OSError):
+    """The folder of stored objects is not there: a disk that is not mounted says nothing of what was on it."""
 
 
 class StoreFailure(WetreadError):

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from dicom_node.errors import CannotUnderstand, NotFound
+from dicom_node.errors import CannotUnderstand, NotFound, StoreAway
 
 PREAMBLE = 132  # 128 bytes and "DICM" (PS3.10 7.1)
 _GROUP_LENGTH = struct.Struct("<HH2sHI")  # (0002,0000) UL 4 and its value, explicit VR little endian
@@ -53,11 +53,18 @@ def stored_path(store: Path, digest: str) -> Path:
     return store / digest[:2] / f"{digest}.dcm"
 
 
+def require(store: Path) -> None:
+    """Raises StoreAway: without the folder nothing can be said of any object, and it is not made in its place."""
+    if not store.is_dir():
+        raise StoreAway(f"{store} is not there: mount its disk, or put the folder back; what waits goes on by itself")
+
+
 def adopt(part: Path, store: Path, digest: str) -> Path:
     """Move a whole object into the store and make it durable: fsync the file, rename, fsync the folder.
 
-    Raises OSError where the disk does not play along.
+    Raises StoreAway, and OSError where the disk does not play along.
     """
+    require(store)
     target = stored_path(store, digest)
     _make_folder(target.parent)
     sync_file(part)
@@ -67,7 +74,8 @@ def adopt(part: Path, store: Path, digest: str) -> Path:
 
 
 def write_document(store: Path, payload: bytes) -> str:
-    """Store one of our own documents durably and return its digest (SHA-256 of the whole file)."""
+    """Store one of our own documents durably and return its digest (SHA-256 of the whole file). Raises StoreAway."""
+    require(store)
     digest = hashlib.sha256(payload).hexdigest()
     target = stored_path(store, digest)
     with suppress(FileNotFoundError):
@@ -85,12 +93,13 @@ def write_document(store: Path, payload: bytes) -> str:
 def read_document(store: Path, digest: str) -> bytes:
     """Read one of our own documents and prove that it is what was written.
 
-    Raises NotFound: the file is absent, or its content is no longer what its name says.
+    Raises NotFound: the file is absent, or its content is no longer what its name says. StoreAway: all are.
     """
     path = stored_path(store, digest)
     try:
         payload = path.read_bytes()
     except FileNotFoundError:
+        require(store)
         raise NotFound(f"the document {digest[:12]} is missing in {store}; restore it from a backup") from None
     if hashlib.sha256(payload).hexdigest() != digest:
         raise NotFound(f"the document {digest[:12]} in {store} is damaged; restore it from a backup")

@@ -14,8 +14,8 @@ from dicom_node import worklist
 from dicom_node.commitment_proof import CommitmentProof
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
-from dicom_node.errors import LeaseLost, SendFailure, WetreadError
-from dicom_node.files import read_document
+from dicom_node.errors import LeaseLost, SendFailure, StoreAway, WetreadError
+from dicom_node.files import read_document, require
 from dicom_node.identity import FILM_GONE, GONE
 from dicom_node.owner import this_process
 from dicom_node.tables import DeliveryState, Way
@@ -80,7 +80,8 @@ class Sender:
         self._commitment = commitment
 
     def deliver_one(self) -> bool:
-        """Send or prove the next due delivery; False when there is none."""
+        """Send or prove the next due delivery; False when there is none. Raises StoreAway."""
+        require(self._config.store_folder)
         with self._database.read() as tx:
             if not worklist.is_delivery_due(tx, clock(tx)):
                 return False
@@ -116,6 +117,9 @@ class Sender:
             to, transport = self._way_to(held)
             payload = read_document(self._config.store_folder, held.digest)
             self._check(payload, held)
+        except StoreAway as away:
+            self._retry_or_bury(held, SendFailure(str(away)))
+            return
         except WetreadError as error:  # the check refused, or the document is gone: no retry mends that
             self._bury(held, str(error))
             return

@@ -7,6 +7,7 @@ loads no model, decodes no pixels and publishes no message.
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pydicom import Dataset
 from pynetdicom import _config, evt
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
+from sqlalchemy import select
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from dicom_node import answers, files, worklist
@@ -29,7 +31,7 @@ from dicom_node.errors import CannotUnderstand, ConfigurationError, OutOfResourc
 from dicom_node.headers import Header, agree, read_header
 from dicom_node.limits import Intake
 from dicom_node.rules.tables import Late
-from dicom_node.tables import Outcome
+from dicom_node.tables import Instance, Outcome
 from dicom_node.uids import is_uid
 from dicom_node.worklist.pauses import What, is_paused
 
@@ -71,7 +73,17 @@ class Storage:
         self._database = database
 
     def prepare_folders(self) -> None:
-        """Make the folders. Raises ConfigurationError where that is not possible."""
+        """Make the folders. Raises ConfigurationError where that is not possible.
+
+        A store that has objects in the books is not made anew: an empty mount point would take the next ones, which
+        are not seen any more when the disk is back.
+        """
+        store = self._config.store_folder
+        if not store.exists() and self._has_objects():
+            raise ConfigurationError(
+                f"{store} is not there, and the database names objects in it: mount its disk, or put the folder back. "
+                f"Where they are lost, make it anew with: mkdir -m 700 {shlex.quote(str(store))}"
+            )
         for folder in (self._config.incoming_folder, self._config.store_folder, self._config.quarantine_folder):
             try:
                 folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -80,6 +92,10 @@ class Storage:
                 raise ConfigurationError(
                     f"cannot make {folder} ({error.strerror}); set node.data_folder to a writable folder"
                 ) from error
+
+    def _has_objects(self) -> bool:
+        with self._database.read() as tx:
+            return tx.scalar(select(Instance.id).limit(1)) is not None
 
     def receive_into_files(self) -> None:
         """Have this process stream what it receives into files of the incoming folder: switches of pynetdicom's own."""

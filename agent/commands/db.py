@@ -83,6 +83,7 @@ def restore(surroundings: Surroundings, source: Path, replace: bool) -> None:
         raise ConfigurationError(f"{place} exists; stop wetread, then add --replace")
     _nothing_runs(config)
     place.parent.mkdir(parents=True, exist_ok=True)
+    config.node.store_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = place.with_name(place.name + ".restored")
     try:
         restored = _unpack(config, source, part)

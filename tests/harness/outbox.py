@@ -70,6 +70,7 @@ class Outbox:
     ) -> None:
         self.database = database
         self.config = NodeConfig(data_folder=folder, dimse_timeout_seconds=answer_seconds, retry_seconds=tuple(waits))
+        self.config.store_folder.mkdir(parents=True, exist_ok=True)
         self.transport = DimseTransport("WETREAD", connect_seconds=5, answer_seconds=answer_seconds)
         self.commitment = CommitmentProof(
             database,

@@ -24,6 +24,7 @@ from dicom_node.commitment_service import Commitment, Reporter
 from dicom_node.commitment_tables import CommitmentRequest
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
+from dicom_node.errors import StoreAway
 from dicom_node.files import stored_path
 from dicom_node.listener import Listener
 from dicom_node.tables import Instance, RemoteAE
@@ -200,6 +201,24 @@ def test_only_what_is_durable_here_is_promised(modality: Modality, database: Dat
         _, event_type, information = modality.wait()
     assert (event_type, committed(information)) == (2, [kept[1]])
     assert failures(information) == {lost[1]: 0x0112, other_class[1]: 0x0119, UNKNOWN: 0x0112}
+
+
+def test_nothing_is_said_to_be_lost_while_the_store_is_away(
+    modality: Modality, database: Database, config: NodeConfig
+) -> None:
+    film = send_film(modality.to_port)
+    away = config.data_folder / "away"
+    config.store_folder.rename(away)
+    assert modality.ask(film) == 0x0000
+    make_due(database)
+    with pytest.raises(StoreAway):
+        Reporter(config, database).report_one()
+    away.rename(config.store_folder)
+    with modality.listening():
+        make_due(database)
+        assert Reporter(config, database).report_one()
+        _, event_type, information = modality.wait()
+    assert (event_type, committed(information)) == (1, [film[1]])
 
 
 def test_report_is_tried_until_it_is_taken(modality: Modality, database: Database, config: NodeConfig) -> None:

@@ -28,6 +28,7 @@ from sqlalchemy import select
 from dicom_node import refused
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
+from dicom_node.errors import ConfigurationError
 from dicom_node.kinds import Kind, Stage
 from dicom_node.listener import Listener
 from dicom_node.tables import Delivery, DeliveryState, Outcome, Reception, RemoteAE, Revision, Study
@@ -209,6 +210,19 @@ def test_almost_no_disk_refuses_the_association_for_now(open_door: OpenDoor, ima
     assert "Transient" in refused.stdout
     assert "node.keep_days" in str(door.logged("association_refused")[0]["explanation"])
     assert dcmtk.echo(door.port).returncode == 0
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_store_that_is_away_takes_nothing_and_is_not_made_anew(door: Door) -> None:
+    assert store(door.port, small_film()).Status == 0x0000
+    folder = door.config.store_folder
+    folder.rename(folder.with_name("away"))
+    with pytest.raises(ConfigurationError, match="mount its disk, or put the folder back"):
+        Listener(door.config, door.database).start()
+    assert store(door.port, small_film(SOPInstanceUID="1.2.3")).Status == 0xA700
+    assert (folder.exists(), len(door.instances())) == (False, 1)
+    folder.with_name("away").rename(folder)
+    assert store(door.port, small_film(SOPInstanceUID="1.2.3")).Status == 0x0000
 
 
 def test_locked_database_is_0xa700_and_the_next_try_succeeds(tmp_path: Path, sqlite_url: str) -> None:

@@ -21,10 +21,11 @@ from sqlalchemy import select, update
 
 from dicom_node import books, worklist
 from dicom_node.database import Database, clock
-from dicom_node.errors import WetreadError
+from dicom_node.errors import StoreAway, WetreadError
 from dicom_node.headers import Header
 from dicom_node.kinds import Kind, Stage
-from dicom_node.tables import AuditRow, Book, Delivery, DeliveryState, Mode, Proof, RemoteAE, Revision
+from dicom_node.sender import Sender
+from dicom_node.tables import AuditRow, Book, Delivery, DeliveryState, Mode, Proof, RemoteAE, Revision, Way
 from dicom_node.worklist import Arrival, Ending, Outgoing
 from tests.harness.node import free_port, wait_until
 from tests.harness.outbox import SR, STUDY, Outbox, document
@@ -266,6 +267,30 @@ def test_damaged_document_never_leaves(outbox: MakeOutbox, start: StartPeer, pee
     assert delivery.state is DeliveryState.FAILED
     assert "damaged" in delivery.last_error
     assert peer.received == []
+
+
+def test_store_that_is_away_gives_nothing_up(outbox: MakeOutbox, start: StartPeer, peer: Peer) -> None:
+    box = outbox(start())
+    store, away = box.config.store_folder, box.config.data_folder / "away"
+    store.rename(away)
+    with pytest.raises(StoreAway):
+        box.sender.deliver_one()
+    assert (box.delivery().state, box.delivery().attempts) == (DeliveryState.QUEUED, 0)
+
+    def goes() -> str:  # after the first look at it
+        store.rename(away)
+        return "token"
+
+    away.rename(store)
+    late = Sender(box.config, box.database, {Way.DIMSE: box.transport}, lambda _payload, _held: None, goes)
+    assert late.deliver_one()
+    delivery = box.delivery()
+    assert (delivery.state, "is not there: mount its disk" in delivery.last_error) == (DeliveryState.QUEUED, True)
+    assert peer.received == []
+
+    away.rename(store)
+    box.skip_the_wait()
+    assert box.step().state is DeliveryState.SENT
 
 
 # --- proof ------------------------------------------------------------------------------------------------------------

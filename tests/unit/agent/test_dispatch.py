@@ -23,6 +23,7 @@ from tests.unit.dicom_node.test_workitems import trouble_with
 def test_old_refused_objects_and_old_orphans_go(database: Database, tmp_path: Path) -> None:
     node = NodeConfig(data_folder=tmp_path / "data", keep_days=3)
     node.quarantine_folder.mkdir(parents=True)
+    node.store_folder.mkdir()
     young, old = (node.quarantine_folder / name for name in ("young.dcm", "old.dcm"))
     for path in (young, old):
         path.write_bytes(b"refused")
@@ -50,7 +51,9 @@ def test_crowd_of_studies_is_completed_in_parts_which_one_in_trouble_does_not_st
         tx.execute(insert(Study), [{"id": n, "study_instance_uid": f"1.2.{n}", **came} for n in numbers])
         tx.execute(insert(Revision), [{"id": n, "study_id": n, **opened} for n in numbers])
     app = tasks.make_app("redis+socket:///nowhere", on_ring=lambda: None)
-    dispatcher = Dispatcher(Config(node=NodeConfig(data_folder=tmp_path / "data")), database, app)
+    node = NodeConfig(data_folder=tmp_path / "data")
+    node.store_folder.mkdir(parents=True)
+    dispatcher = Dispatcher(Config(node=node), database, app)
     waits = select(func.count()).where(Study.state == StudyState.RECEIVING)
 
     left, more = [], []

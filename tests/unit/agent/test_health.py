@@ -22,6 +22,8 @@ from dicom_node.database import Database, clock
 from dicom_node.tables import Endpoint, ProcessBeat, RemoteAE, Way
 from reports import watches
 from reports.config import FhirConfig, ReportsConfig
+from tests.unit.agent.ward import Ward
+from tests.unit.reports.films import film
 
 
 @pytest.fixture
@@ -146,6 +148,22 @@ def test_a_time_zone_that_nobody_chose_is_a_warning() -> None:
     assert (found.verdict, "+0900; set reports.time_zone" in found.words) == ("warning", True)
     assert list(health._time_zone(ReportsConfig(time_zone="UTC"), now)) == []
     assert list(health._time_zone(ReportsConfig(time_zone="Asia/Seoul"), now)) == []
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_store_that_is_away_is_wrong(tmp_path: Path, ward: Ward) -> None:
+    def found() -> list[tuple[str, str]]:
+        with ward.database.read() as tx:
+            return [(one.subject, one.verdict) for one in health._store(ward.desk.config, tx)]
+
+    folder = ward.desk.config.node.store_folder
+    folder.rename(tmp_path / "away")
+    assert found() == [], "nothing was ever stored"
+    (tmp_path / "away").rename(folder)
+    ward.receive(film())
+    assert found() == []
+    folder.rename(tmp_path / "away")
+    assert found() == [("store", "wrong")]
 
 
 def test_a_process_that_is_being_started_does_not_look_as_if_it_never_ran(tmp_path: Path, opened: Database) -> None:

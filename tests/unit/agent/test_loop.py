@@ -13,6 +13,7 @@ from sqlalchemy import select
 from agent import loop
 from dicom_node.beats import STOPPED
 from dicom_node.database import Database
+from dicom_node.errors import StoreAway
 from dicom_node.tables import ProcessBeat
 from tests.harness.node import wait_until
 
@@ -48,6 +49,24 @@ def test_steps_that_go_well_keep_the_pulse(clock: Clock) -> None:
     loop.run("test", step, stop, idle_seconds=0, pulse=pulse)
 
     assert felt == [True] * 5
+
+
+def test_store_that_is_away_is_said_once_and_so_is_its_return(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    stop, pulse, steps = threading.Event(), loop.Pulse(patience_seconds=60), iter([True, True, False, True, False])
+
+    def step() -> bool:
+        clock.seconds += 40
+        is_away = next(steps, None)
+        if is_away:
+            raise StoreAway("the store is not there")
+        if is_away is None:
+            stop.set()
+        return True
+
+    loop.run("test", step, stop, idle_seconds=0, pulse=pulse)
+
+    told = [line.partition("] ")[2].split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["store_away", "store_back"] * 2
 
 
 def test_steps_that_fail_lose_the_pulse(clock: Clock) -> None:

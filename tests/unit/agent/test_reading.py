@@ -26,6 +26,7 @@ from agent.reading import Interrupted, Room, read_study
 from dicom_node import books, files, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
+from dicom_node.errors import StoreAway
 from dicom_node.headers import read_header
 from dicom_node.kinds import Stage
 from dicom_node.rules.tables import Routing
@@ -75,6 +76,7 @@ class House:
 
     def __init__(self, folder: Path, database: Database) -> None:
         node = NodeConfig(data_folder=folder, retry_seconds=(0.0,))
+        node.store_folder.mkdir(parents=True, exist_ok=True)
         self.config = Config(node=node)
         self.database = database
         self.folder = folder
@@ -186,6 +188,16 @@ def test_a_study_whose_films_were_deleted_waits_until_they_come_again(house: Hou
     assert house.read() == "held"
     assert house.ending[0] is Book.IN_FLIGHT
     assert house.hold_reason() == "film-deleted"
+
+
+def test_store_that_is_away_says_nothing_of_a_film(house: House, film: bytes) -> None:
+    house.receive(film)
+    store = house.config.node.store_folder
+    store.rename(house.folder / "away")
+    with pytest.raises(StoreAway, match="mount its disk"):
+        house.read()
+    assert house.hold_reason() == ""
+    assert not store.exists(), "no film is put where the disk belongs"
 
 
 def test_trouble_of_the_disk_is_no_fault_of_the_study(

@@ -33,6 +33,7 @@ STUDIES = 12
 def config(tmp_path: Path, sqlite_url: str) -> Config:
     node = NodeConfig(data_folder=tmp_path, retry_seconds=(0.0,))
     assert node.database_url == sqlite_url
+    node.store_folder.mkdir(parents=True, exist_ok=True)
     return Config(node=node, reader=ReaderConfig(precision="fp32", device="cpu"))
 
 

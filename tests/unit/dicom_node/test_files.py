@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node import files
-from dicom_node.errors import CannotUnderstand, NotFound
+from dicom_node.errors import CannotUnderstand, NotFound, StoreAway
 from tests.unit.dicom_node.test_headers import encoded
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -43,10 +43,23 @@ def test_what_is_no_part_10_file_is_not_understood(tmp_path: Path, content: byte
 
 def test_adopted_file_lies_under_its_digest_and_nowhere_else(part: Path, tmp_path: Path) -> None:
     digest, content = files.digest_of_dataset(part, EXPLICIT), part.read_bytes()
-    placed = files.adopt(part, tmp_path / "store", digest)
-    assert placed == files.stored_path(tmp_path / "store", digest)
+    store = tmp_path / "store"
+    store.mkdir()
+    placed = files.adopt(part, store, digest)
+    assert placed == files.stored_path(store, digest)
     assert placed.read_bytes() == content
     assert not part.exists()
+
+
+def test_a_store_that_is_away_is_not_made_in_its_place(part: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with pytest.raises(StoreAway, match="mount its disk"):
+        files.adopt(part, store, "ab")
+    with pytest.raises(StoreAway, match="mount its disk"):
+        files.write_document(store, b"report")
+    with pytest.raises(StoreAway, match="mount its disk"):
+        files.read_document(store, "ab")
+    assert (part.exists(), store.exists()) == (True, False)
 
 
 def test_document_is_written_once_and_read_back(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ class Office(House):
     def __init__(self, folder: Path, *roles: Role, database: Database | None = None) -> None:
         """database: another one than SQLite in the folder, with our tables and nothing in them."""
         (folder / "wetread.db").write_bytes(_empty_database())
+        (folder / "store").mkdir()
         super().__init__(folder)
         if database is not None:
             self.database.close()
