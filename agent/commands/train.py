@@ -68,7 +68,7 @@ def finetune(**options: Any) -> None:
 def _train(stage: Name, *, settings: Path, output: Path, start: Path | None, as_json: bool) -> None:
     from importlib.util import find_spec
 
-    from dicom_node.errors import ConfigurationError
+    from dicom_node.errors import ConfigurationError, NotFound
 
     if any(find_spec(name) is None for name in ("peft", "matplotlib")):
         raise ConfigurationError(_MISSING)
@@ -77,6 +77,9 @@ def _train(stage: Name, *, settings: Path, output: Path, start: Path | None, as_
     from agent.training.settings import read_settings
 
     chosen = read_settings(settings)
+    if not chosen.data.manifest.is_file():
+        words = "`manifest` in its section [data] names it, relative to the folder of that file"
+        raise NotFound(f"{settings}: there is no manifest {chosen.data.manifest}: {words}")
     if start is not None:
         chosen = chosen.model_copy(update={"start": start})
     try:

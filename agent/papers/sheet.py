@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
+from types import MappingProxyType
 
 from agent.papers.facts import Facts, name_of, rights_in_words
 from agent.papers.recipes import recipes
 from dicom_node import contexts
 from dicom_node.destinations import in_words
 from dicom_node.hosts import with_port
-from dicom_node.tables import Way
+from dicom_node.tables import Mode, Way
 from reports.handout import Block, Handout, Prose, Section, Table, Typed
+
+_COMES = MappingProxyType(
+    {
+        Mode.DRAFT: "In mode draft they come as drafts that no person has verified, with Verification Flag UNVERIFIED, "
+        "in a series of their own.",
+        Mode.HOLD: "In mode hold only what a radiologist has signed here comes.",
+        Mode.SHADOW: "In mode shadow none of them comes: drafts stay on this node until the site chooses another mode.",
+    }
+)
 
 
 def sheet(facts: Facts, now: datetime, *, version: str) -> Handout:
@@ -94,11 +104,10 @@ def _documents(facts: Facts) -> Section:
         for to in facts.targets
         if to.way is Way.DIMSE
     )
+    modes = {to.mode for to in facts.targets if to.way is Way.DIMSE}
     blocks: list[Block] = [
-        Prose(
-            "The PACS must let this node store these objects, and answer its C-FIND where the proof is query. They "
-            "come as drafts that no person has verified, with Verification Flag UNVERIFIED, in a series of their own."
-        )
+        Prose("The PACS must let this node store these objects, and answer its C-FIND where the proof is query."),
+        *(Prose(words) for mode, words in _COMES.items() if mode in modes or (not modes and mode is Mode.DRAFT)),
     ]
     blocks.append(Table(("to", "objects", "mode", "proof"), rows) if rows else Prose("No destination is registered."))
     return Section("What it sends", tuple(blocks))

@@ -28,7 +28,7 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.listener import Listener
 from dicom_node.services import Directory, Offer
-from dicom_node.tables import RemoteAE
+from dicom_node.tables import Mode, RemoteAE
 from dicom_node.tls import CIPHERS, read_certificate
 from reports.handout import as_markdown, as_text
 from tests.harness.certificates import Authority
@@ -72,6 +72,24 @@ def test_sheet_names_peers_and_every_class_and_transfer_syntax(database: Databas
         assert uid in text
     for one in offers():
         assert one.sop_class_uid in text
+
+
+@pytest.mark.parametrize(
+    ("mode", "comes", "not_said"),
+    [
+        (Mode.DRAFT, "In mode draft they come as drafts", "In mode shadow"),
+        (Mode.HOLD, "only what a radiologist has signed here comes", "they come as drafts"),
+        (Mode.SHADOW, "In mode shadow none of them comes", "they come as drafts"),
+    ],
+)
+def test_sheet_says_what_comes_in_the_modes_that_are_chosen(
+    database: Database, mode: Mode, comes: str, not_said: str
+) -> None:
+    with database.write() as tx:
+        peer = RemoteAE(ae_title="PACS", host="10.0.0.5", port=104, send_to=True, mode=mode)
+        peers.add(tx, peer, now=clock(tx), actor="test")
+    plain = " ".join(text_of(database, Config()).split())
+    assert (comes in plain, not_said in plain) == (True, False)
 
 
 def test_sheet_shows_the_certificate_of_the_port(database: Database, tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from agent.cli import wetread
 from agent.training import choosing, demonstration, stages
 from agent.training.settings import read_settings
-from dicom_node.errors import ConfigurationError
+from dicom_node.errors import ConfigurationError, NotFound
 from reports.findings import State
 from tests.unit.agent.training.shape import SHAPE
 
@@ -45,6 +47,14 @@ def settings_file(folder: Path, data: str = "", head: str = "", rest: str = ENCO
     text = f'{head}\n[data]\nmanifest = "films.csv"\nvalidation = "test"\n{data}\n{SHAPE}{rest}'
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def test_a_manifest_that_is_not_there_names_the_file_that_asks_for_it(tmp_path: Path) -> None:
+    settings = settings_file(tmp_path)
+    done = CliRunner().invoke(wetread, ["train", "finetune", str(settings), "--output", str(tmp_path / "run")])
+    assert isinstance(done.exception, NotFound)
+    assert str(done.exception).startswith(f"{settings}: there is no manifest {tmp_path / 'films.csv'}: `manifest` in")
+    assert "relative to the folder of that file" in str(done.exception)
 
 
 def without(folder: Path, column: str) -> None:
