@@ -73,6 +73,7 @@ def outbox(database: Database, tmp_path: Path) -> Iterator[MakeOutbox]:
 def our_port(database: Database, folder: Path) -> Iterator[int]:
     """Our listener with storage commitment."""
     config = NodeConfig(bind_address="127.0.0.1", port=free_port(), data_folder=folder, reserve_mebibytes=1)
+    config.store_folder.mkdir(parents=True)
     listener = Listener(config, database, [Commitment(config, database)])
     listener.start()
     try:
