@@ -16,13 +16,11 @@ _REACH_OF_SIDES: Final = 6
 _REACH_OF_ABOUT: Final = 6
 _QUALIFIES: Final = frozenset({"restart", "side", "severity", "suggested_after", "subject"})
 REACH_OF_A_CLAUSE: Final = 10  # phrases
+REACH_OF_A_SIDE: Final = 3  # tokens: "left, but not"
 REACH_OF_A_VERB: Final = 4  # tokens from a finding to what is said of it
 _EMPTY: Final = frozenset({"acute", "gross", "obvious"})  # "pneumothorax: no acute" says no more than "no"
-_SAYS: Final = frozenset({"severity", "restart", "begins", "goes_on", "affirm"})
-_DENIES: Final = frozenset({"absent_before", "absent_after", "absent_about", "nothing"})
 NAMES: Final = frozenset({"finding", "subject", "normality"})
 _STATED: Final = frozenset({*NAMES, "predicate"})
-_REACH_OF_A_SIDE: Final = 3  # tokens: "left, but not"
 QUALITIES: Final = frozenset({"restart", "side", "severity", "restriction", "begins", "perhaps_begins"})
 MODIFIES: Final = frozenset({*QUALITIES, "predicate", "participle", "than"})
 _PARTS: Final = frozenset({"join", "stop", "aside", "colon"})
@@ -153,37 +151,13 @@ def answers(items: Sequence[Item], number: int, length: int) -> bool:
     return last + 1 == length or items[number].value == "evidence"
 
 
-def says_of_a_side(items: Sequence[Item], number: int) -> State | None:
-    """What stays of a heading that this answer denies of one side: "resolved on the right, persists on the left".
-
-    None: the answer is of the whole, or of what another finding names.
-    """
-    gone = items[number].value.startswith("gone")
-    clauses: list[list[Item]] = [[]]
-    for following in items[number + 1 : number + 2 * REACH_OF_A_CLAUSE]:
-        if following.kind in NAMES or following.kind == "colon":
-            clauses.pop()
-            break
-        if following.kind in {"join", "stop", "aside"}:
-            clauses.append([])
-        elif following.first > items[number].last:
-            clauses[-1].append(following)
-    sided = [any(one.kind == "side" and one.value != "bilateral" for one in clause) for clause in clauses]
-    for clause, has_side in zip(clauses[1:], sided[1:], strict=True):
-        spans = {(one.first, one.last) for one in clause if one.kind == "side"}
-        says = any(one.kind in _SAYS and (one.first, one.last) not in spans for one in clause)
-        if has_side and says and (gone or sided[0]) and not any(one.kind in _DENIES for one in clause):
-            return State.PRESENT
-    if gone and (any(sided) or any(one.kind == "goes_on" for clause in clauses for one in clause)):
-        return State.UNCERTAIN
-    return None
-
-
 def names_only(items: Sequence[Item], number: int, length: int) -> State | None:
     """What a denial makes of the next finding behind this dash: "no consolidation - effusion - pneumothorax".
 
     ABSENT where it is bare, UNCERTAIN with words that are not known, None where a size, a side or a verb says more.
     """
+    if shares_its_verdict(items, number, length):
+        return State.UNCERTAIN
     named: Item | None = None
     ended = says = gap = False
     last = items[number].last
@@ -213,7 +187,7 @@ def names_only(items: Sequence[Item], number: int, length: int) -> State | None:
 def is_of_the_patient(items: Sequence[Item], number: int) -> bool:
     """Does this "no" behind a heading deny a complaint: "pneumonia: no fever"?"""
     behind = next((one for one in items[number + 1 : number + 4] if one.first > items[number].last), None)
-    return behind is not None and behind.kind == "complaint" and behind.first - items[number].last <= _REACH_OF_A_SIDE
+    return behind is not None and behind.kind == "complaint" and behind.first - items[number].last <= REACH_OF_A_SIDE
 
 
 def denies_a_size(items: Sequence[Item], number: int, length: int) -> bool:
@@ -238,7 +212,7 @@ def leads_to_a_bare_finding(items: Sequence[Item], number: int) -> bool | None:
     bare = True
     for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
         if following.kind == "finding":
-            return bare and following.first - items[number].last <= _REACH_OF_A_SIDE
+            return bare and following.first - items[number].last <= REACH_OF_A_SIDE
         if following.kind not in MODIFIES:
             return None
         bare = False
@@ -255,7 +229,7 @@ def follows_a_finding(items: Sequence[Item], number: int) -> bool:
     """Does this stand right behind a finding, or behind words of its side, and not before another finding?"""
     item = items[number]
     before = items[max(0, number - 4) : number]
-    near = any(one.kind == "finding" and one.last + _REACH_OF_A_SIDE >= item.first for one in before)
+    near = any(one.kind == "finding" and one.last + REACH_OF_A_SIDE >= item.first for one in before)
     return near and not any(
         one.kind == "finding" and one.value != "other" and one.first == item.last + 1
         for one in items[number + 1 : number + 3]
@@ -297,17 +271,6 @@ def goes_on_as_a_list(items: Sequence[Item], number: int) -> bool:
     return bool(behind) and behind[0].kind in {"list", "either", "join"} and behind[0].first == items[number].last + 1
 
 
-def is_of_the_other_side(items: Sequence[Item], number: int) -> bool:
-    """Does this negation take one side from what the other has: "left but no right effusion"?"""
-    first = items[number].first
-    before = [one for one in items[max(0, number - 5) : number] if first - _REACH_OF_A_SIDE <= one.last < first]
-    behind = [one for one in items[number + 1 : number + 3] if one.first > items[number].last]
-    if not behind or len(before) < 2 or before[-1].kind not in {"stop", "join"}:
-        return False
-    sides = {one.value for one in (*before, behind[0]) if one.kind == "side"}
-    return behind[0].kind == "side" and len(sides) > 1
-
-
 def begins_with_resolved(items: list[Item], number: int) -> bool:
     """Is "resolved" said of what follows: "improved edema, resolved effusion"?"""
     item = items[number]
@@ -324,16 +287,6 @@ def begins_a_statement(items: Sequence[Item], number: int) -> bool:
         if following.kind not in _LEADS:
             return False
     return False
-
-
-def names_a_side(items: Sequence[Item], number: int) -> bool:
-    """Do only a size and a side follow this comma: "no pneumothorax on the right, small on the left"?"""
-    kinds = []
-    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
-        if following.kind in {"join", "stop"}:
-            break
-        kinds.append(following.kind)
-    return "severity" in kinds and "side" in kinds and set(kinds) <= {"severity", "side", "restart"}
 
 
 def names_an_exception(items: Sequence[Item], number: int) -> bool:

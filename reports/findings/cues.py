@@ -89,7 +89,7 @@ ABSENT_NEXT: Final = """
 
 # The same, behind a heading: "pneumothorax: none".
 ANSWERS: Final = """
-    : none/absent/negative/nil/neg/(n)/nad/zero/(-)/(–)/(−)/-/–/−/-ve, : not /definitely/clearly
+    : none/absent/negative/nil/neg/(n)/nad/zero/false/(-)/(–)/(−)/-/–/−/-ve, : not /definitely/clearly
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
     : no on/at/in
 """
@@ -246,7 +246,7 @@ LENGTHS: Final = "mm/cm, at /the base/apex"
 # Some deny them in a row ("no consolidation, large effusion"), some begin with them: what follows stays open.
 PERHAPS_BEGINNINGS: Final = (
     *("acute", "large", "confluent", "gross", "obvious", "recurrent", "big", "bulky", "considerable", "significant"),
-    *("frank", "dense", "displaced", "comminuted", "known", "definite", "also", "a", "an"),
+    *("frank", "dense", "displaced", "comminuted", "known", "definite", "clear", "also", "a", "an"),
     *(str(number) for number in range(2, 10)),
     *(f"{spine}{number}" for spine, last in (("c", 7), ("t", 12), ("l", 5)) for number in range(1, last + 1)),
     *(f"{number}th" for number in range(4, 13)),

@@ -13,7 +13,6 @@ from reports.findings.clauses import (
     REACH_OF_A_VERB,
     ends_with_a_device,
     leads_to_a_bare_finding,
-    names_a_side,
     names_an_exception,
     opens_a_clause,
     shares_its_verdict,
@@ -21,6 +20,7 @@ from reports.findings.clauses import (
 from reports.findings.labels import State
 from reports.findings.phrases import Item
 from reports.findings.scope import Scope
+from reports.findings.sides import names_a_side
 
 _REACH_OF_A_PLACE: Final = 4  # tokens: "effusion at the left base"
 _REACH_OF_AN_ADJECTIVE: Final = 3  # tokens: "left lower lobe effusion"

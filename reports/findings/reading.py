@@ -22,7 +22,6 @@ from reports.findings.clauses import (
     goes_on_as_a_list,
     heads,
     is_asserted,
-    is_of_the_other_side,
     is_of_the_patient,
     leads,
     leads_to_a_bare_finding,
@@ -31,7 +30,6 @@ from reports.findings.clauses import (
     names_only,
     repeats,
     runs_on,
-    says_of_a_side,
 )
 from reports.findings.ends import end_a_denial, runs_into_another
 from reports.findings.labels import State
@@ -39,6 +37,7 @@ from reports.findings.phrases import Item
 from reports.findings.said import Said, Weight
 from reports.findings.scope import Scope
 from reports.findings.shapes import predicate, subject
+from reports.findings.sides import denies_one_side, is_of_the_other_side, says_of_a_side
 from reports.findings.turns import (
     deny_both,
     deny_up_to_a_comma,
@@ -54,6 +53,7 @@ Step: TypeAlias = Callable[[Scope, Item], None]
 
 _ANSWERS: Final = frozenset({"absent_before", "uncertain_before", "absent_after"})
 _VERDICTS: Final = frozenset({"absent_before", "absent_about"})
+_ONE_SIDED: Final = frozenset({*_VERDICTS, "absent_after"})
 _ANSWERED: Final = frozenset({"answer", "gone_answer"})
 _COMPARED: Final = frozenset({"no", "not", "more"})
 _BEGINS: Final = frozenset({"begins", "perhaps_begins"})
@@ -163,6 +163,9 @@ def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | No
         step = _left_open(scope, found, place, length)
     if step is not None or _is_idle(found, place):
         return step
+    near = scope.said and scope.said[-1].last + 1 == item.first and scope.force is None
+    if near and item.value == "evidence" and item.last == length - 1:
+        return Scope.absent_before  # "of pneumothorax no sign"
     step = _around(scope, found, place, length) if item.kind in _TURN else None
     if step is not None:
         return step
@@ -252,6 +255,8 @@ def _left_open(scope: Scope, found: list[Item], place: int, length: int) -> Step
             return _between(scope, found, place)
         only = len(scope.said) == scope.floor + 1
         return Scope.affirm if only and says_of_a_side(found, place) is State.PRESENT else None
+    if item.kind in _ONE_SIDED and denies_one_side(found, place):
+        return Scope.affirm
     if item.first == 0 and item.kind in _VERDICTS and heads(found, place):
         return Scope.deny
     left = says_of_a_side(found, place) if item.value in _ANSWERED else None

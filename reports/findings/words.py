@@ -19,11 +19,11 @@ _OPEN: Final = ("\u00b1", "+/")
 _PAST: Final = "prior|previous|previously|earlier|yesterday|before|formerly|was|were|resolved"
 _WORD: Final = re.compile(
     r"\(?\u00b1\)?|\(\+/[-\u2013\u2212]\)|\+/[-\u2013\u2212]|[^\W_]+|[,;:?&]|[(\[][-+\u2013\u2212n][)\]]|[-+\u2013\u2212]ve\b"
-    r"|(?<=[\s\w:])[-\u2013\u2212](?=\s*(?:[,;.)]|$))"
+    r"|(?<=[\s\w:])[-\u2013\u2212](?=\s*(?:[,;.)|]|//|$))"
     r"|(?<=\s)[-\u2013\u2212](?=[ \t]*\r?\n[^\n]*[-+\u2013\u2212][ \t]*(?:\r?\n|$))|(?<!\d)\+"
     r"|(?<![^\s,;:])[-\u2013\u2212](?=[a-z])|(?<![^\n,;:])[-\u2013\u2212](?=[ \t]{0,12}[a-z])"
     r"|(?<=[ \t])[-\u2013\u2212]{1,3}(?=[ \t]+\w)|(?<=\w)--(?=\w)|(?<=[ \t])/(?=[ \t])|(?<=\s)(?:\||//)(?=\s)"
-    r"|\u2014+|[\u2192\u21d2]"
+    r"|\u2014+|[\u2192\u21d2]|=(?=[ \t]*(?:0|n|no|none|nil|absent|neg|negative|false)(?![\w.]))"
     rf"|\((?![^()]{{0,80}}\b(?:{_PAST})\b)(?=\w+[\s-]+\w)"
 )
 _DASH: Final = "\u2014"
@@ -139,7 +139,9 @@ def words_of(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> tupl
     if not _RARE.isdisjoint(words):
         _part(lowered, words, spans)
         _lead(lowered, words, spans)
-    if "n" in words or lowered.find(":", start, end) >= 0:
+    if "=" in words:
+        words = [":" if word == "=" else word for word in words]
+    if "n" in words or ":" in words:
         _answer(lowered, words, spans, end)
     if lowered.find("+/", start, end) >= 0 or lowered.find("\u00b1", start, end) >= 0:
         words = [

@@ -1,0 +1,100 @@
+"""What is said of one side alone: "effusion none on the right, small on the left"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from reports.findings.clauses import NAMES, REACH_OF_A_CLAUSE, REACH_OF_A_SIDE
+from reports.findings.labels import State
+from reports.findings.phrases import Item
+
+_SAYS: Final = frozenset({"severity", "restart", "begins", "goes_on", "affirm"})
+_DENIES: Final = frozenset({"absent_before", "absent_after", "absent_about", "nothing"})
+_PARTS: Final = frozenset({"join", "stop", "aside", "colon"})
+_SIDED: Final = frozenset({"side", "severity", "restart", "restriction", "goes_on", "affirm"})
+
+
+def says_of_a_side(items: Sequence[Item], number: int) -> State | None:
+    """What stays of a heading that this answer denies of one side: "resolved on the right, persists on the left".
+
+    None: the answer is of the whole, or of what another finding names.
+    """
+    gone = items[number].value.startswith("gone")
+    clauses: list[list[Item]] = [[]]
+    for following in items[number + 1 : number + 2 * REACH_OF_A_CLAUSE]:
+        if following.kind in NAMES or following.kind == "colon":
+            clauses.pop()
+            break
+        if following.kind in {"join", "stop", "aside"}:
+            clauses.append([])
+        elif following.first > items[number].last:
+            clauses[-1].append(following)
+    sided = [any(one.kind == "side" and one.value != "bilateral" for one in clause) for clause in clauses]
+    for clause, has_side in zip(clauses[1:], sided[1:], strict=True):
+        spans = {(one.first, one.last) for one in clause if one.kind == "side"}
+        says = any(one.kind in _SAYS and (one.first, one.last) not in spans for one in clause)
+        if has_side and says and (gone or sided[0]) and not any(one.kind in _DENIES for one in clause):
+            return State.PRESENT
+    if gone and (any(sided) or any(one.kind == "goes_on" for clause in clauses for one in clause)):
+        return State.UNCERTAIN
+    return None
+
+
+def is_of_the_other_side(items: Sequence[Item], number: int) -> bool:
+    """Does this negation take one side from what the other has: "left but no right effusion"?"""
+    first = items[number].first
+    before = [one for one in items[max(0, number - 5) : number] if first - REACH_OF_A_SIDE <= one.last < first]
+    behind = [one for one in items[number + 1 : number + 3] if one.first > items[number].last]
+    if not behind or len(before) < 2 or before[-1].kind not in {"stop", "join"}:
+        return False
+    sides = {one.value for one in (*before, behind[0]) if one.kind == "side"}
+    return behind[0].kind == "side" and len(sides) > 1
+
+
+def names_a_side(items: Sequence[Item], number: int) -> bool:
+    """Do only a size and a side follow this comma: "no pneumothorax on the right, small on the left"?"""
+    kinds = []
+    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
+        if following.kind in {"join", "stop"}:
+            break
+        kinds.append(following.kind)
+    return "severity" in kinds and "side" in kinds and set(kinds) <= {"severity", "side", "restart"}
+
+
+def denies_one_side(items: Sequence[Item], number: int) -> bool:
+    """Does the part before this denial, or the next, say that the other side has it: "effusion right none, left small"?
+
+    Nothing but the other side, and a size or a verb of it: no other finding, no organ.
+    """
+    item = items[number]
+    before: list[list[Item]] = [[]]
+    for one in reversed(items[max(0, number - REACH_OF_A_CLAUSE) : number]):
+        if one.kind in _PARTS:
+            before.append([])
+        elif one.last < item.first:
+            before[-1].append(one)
+    behind: list[Item] = []
+    for one in items[number + 1 : number + REACH_OF_A_CLAUSE]:
+        if one.kind in _PARTS and behind:
+            break
+        if one.kind not in _PARTS and one.first > item.last:
+            behind.append(one)
+    here = _sides(before[0])
+    if len(here) != 1 or here == {"bilateral"}:
+        return False
+    if any(one.kind == "finding" for one in before[0]):
+        return _says_of_another(behind, here)
+    last = before[1] if len(before) > 1 else []
+    named = [one for one in last if one.kind == "finding"]
+    rest = [one for one in last if one.kind != "finding"]
+    return len(named) == 1 and {one.kind for one in before[0]} <= _SIDED and _says_of_another(rest, here)
+
+
+def _says_of_another(part: Sequence[Item], side: set[str]) -> bool:
+    sides, kinds = _sides(part), {one.kind for one in part}
+    return len(sides) == 1 and sides != side and kinds <= _SIDED and bool(kinds & {"severity", "goes_on", "affirm"})
+
+
+def _sides(part: Sequence[Item]) -> set[str]:
+    return {one.value for one in part if one.kind == "side"}
