@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from dicom_node.tables import DeliveryState
+from reports.life import RULES
 from reports.page.sheet import person as in_letters
 from reports.page.sheet import visible
 from reports.signoff.copies import IDENTITY_HOLDS
@@ -30,10 +31,14 @@ _HAPPENED: Final = MappingProxyType(
         ReportState.DRAFT: "A draft: nobody has signed it.",
         ReportState.AWAITING_SECOND: "Signed once; it is a report when a second person has signed.",
         ReportState.VERIFIED: "Signed.",
-        ReportState.REJECTED: "A person has rejected this draft. Whoever had it is told.",
-        ReportState.SUPERSEDED: "A newer draft, which has read later images, replaces this one.",
-        ReportState.EXPIRED: "Nobody has signed this draft in time; it has expired.",
-        ReportState.WITHDRAWN: "Taken back.",
+    }
+)
+_ENDED: Final = MappingProxyType(
+    {
+        ReportState.REJECTED: "Rejected",
+        ReportState.SUPERSEDED: "Replaced",
+        ReportState.EXPIRED: "Expired",
+        ReportState.WITHDRAWN: "Withdrawn",
     }
 )
 _SIGNED_AS: Final = MappingProxyType(
@@ -75,6 +80,7 @@ def desk(scene: Scene) -> dict[str, Any]:
         "report": opened.report_id,
         "state": opened.state.value,
         "open": opened.state in _OPEN,
+        "ended": ended(found),
         "happened": happened(found),
         "sentBack": _is_sent_back(found.report),
         "version": opened.version,
@@ -111,19 +117,23 @@ def desk(scene: Scene) -> dict[str, Any]:
     }
 
 
+def ended(found: Papers) -> str:
+    """The word for a report that counts no more; empty where it still does."""
+    assert found.report is not None
+    return _ENDED.get(found.report.state, "")
+
+
 def happened(found: Papers) -> str:
     """What has become of the report, in a sentence."""
     report = found.report
     assert report is not None
-    said = _HAPPENED[report.state]
     if _is_sent_back(report):
         return f"It was signed once and sent back: {report.explanation}"
-    if report.state in _OPEN or report.state is ReportState.VERIFIED:
-        return said
-    if report.state is ReportState.REJECTED and report.explanation:  # it says so itself, with the reason
-        return f"{report.explanation} Whoever had it is told."
-    why = report.explanation or report.event.replace("-", " ")
-    return f"{said} ({why})"
+    if report.state in _HAPPENED:
+        return _HAPPENED[report.state]
+    if report.state is ReportState.REJECTED:  # a person's words say so themselves, with the reason
+        return f"{report.explanation or RULES[Event(report.event)].words} Whoever had it is told."
+    return f"{RULES[Event(report.event)].words} {report.explanation}".strip()
 
 
 def arrival(found: Papers) -> dict[str, Any]:

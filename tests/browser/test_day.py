@@ -150,6 +150,16 @@ def test_draft_is_rejected_with_a_reason_by_who_saw_another_film_only(day: Day, 
     expect(page.locator("#happened")).to_contain_text("A person has rejected this AI draft for ")
     expect(page.locator("[data-act=sign]")).to_be_hidden()
 
+    def looks_closed() -> None:
+        expect(page.locator("#ended")).to_have_text("Rejected")
+        expect(page.get_by_label("Add a finding")).to_be_hidden()
+        expect(page.locator("#findings")).to_have_css("text-decoration-line", "line-through")
+
+    looks_closed()
+    day.open(page, report)
+    looks_closed()
+    assert violations(page) == []
+
 
 def test_trainee_signs_first_and_a_radiologist_second_who_adds_to_it(day: Day, page: Page) -> None:
     report = day.room.study()

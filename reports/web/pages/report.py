@@ -29,7 +29,7 @@ from reports.text import DraftText, clean
 from reports.web import worklist
 from reports.web.call import Call, asked_report, whole
 from reports.web.colleagues import colleague, colleagues
-from reports.web.desk import Scene, arrival, desk, happened, reasons
+from reports.web.desk import Scene, arrival, desk, ended, happened, reasons
 from reports.web.doors import visitor_of
 from reports.web.identity import Checked
 from reports.web.json_body import json_of
@@ -122,6 +122,7 @@ class _Page:
             label=_label(store, found.report.film_digest, shown),
             sheet=compose(shown) if shown is not None else None,
             is_final=signed is not None,
+            ended=ended(found),
             happened=happened(found),
             late=CAME_LATE if found.late else "",
             arrival=arrival(found),

@@ -101,7 +101,8 @@ class Page {
   render(desk) {
     this.answers.shown();
     this.desk = desk;
-    document.querySelector(".report").dataset.state = desk.state;
+    Object.assign(document.querySelector(".report").dataset, { state: desk.state, ended: desk.ended });
+    if ($("ended")) $("ended").textContent = desk.ended;
     const locked = Boolean(desk.obstacles.edit);
     for (const name of SECTIONS) $(name).readOnly = locked;
     if (!$("final")) $("writing").hidden = false;

@@ -415,6 +415,7 @@ def test_rejected_draft_says_so_and_cannot_be_signed(room: ReadingRoom) -> None:
 
     assert ended["state"] == "REJECTED"
     assert ended["happened"].startswith("A person has rejected this AI draft for a wrong finding.")
+    assert ended["ended"] == "Rejected"
     assert ended["obstacles"]["edit"] == "It is closed."
     assert hand.do("accept", version=opened["version"], **PIN).json()["code"] == "ended"
 
@@ -433,7 +434,9 @@ def test_addendum_and_withdrawal_follow_a_signature(room: ReadingRoom) -> None:
     twice = hand.do("addendum", words="A rib fracture as well.", seen=1, **PIN)
     assert (twice.status_code, twice.json()["code"]) == (409, "signed-since")
     assert hand.do("withdraw", words="Wrong patient.", **PIN).json()["code"] == "password-needed"
-    assert hand.must("withdraw", words="Wrong patient.", password=PASSWORD, safety=True)["state"] == "WITHDRAWN"
+    ended = hand.must("withdraw", words="Wrong patient.", password=PASSWORD, safety=True)
+    assert (ended["state"], ended["ended"]) == ("WITHDRAWN", "Withdrawn")
+    assert ended["happened"] == "A person has withdrawn this for the patient's safety. Wrong patient."
 
 
 def test_two_people_on_one_draft(room: ReadingRoom) -> None:
