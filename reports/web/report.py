@@ -28,6 +28,7 @@ from reports.web import choice
 from reports.web.offers import kept_for_another
 
 _NO_SUCH = 2**31
+_UNPAIRED = "U"  # Image Laterality of a chest (PS3.3 C.8.11.2): nothing to read for a person
 _OF_FILM = ("Modality", "BodyPartExamined", "ViewPosition", "ImageLaterality", "StationName", "SpecificCharacterSet")
 
 
@@ -201,7 +202,8 @@ def film_label(path: Path) -> tuple[Label, ...]:
             warnings.simplefilter("ignore")  # they quote what stands in the header
             header = dcmread(path, stop_before_pixels=True, specific_tags=list(_OF_FILM))
             header.decode()
-            view = " ".join(filter(None, (plain(header, keyword) for keyword in _OF_FILM[:4])))
+            named = (plain(header, keyword) for keyword in _OF_FILM[:4])
+            view = " ".join(one for one in named if one not in {"", _UNPAIRED})
             station = plain(header, "StationName")
     except (OSError, *UNREADABLE):
         return ()

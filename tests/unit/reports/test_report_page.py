@@ -100,6 +100,25 @@ def test_page_shows_whose_study_it_is_the_notice_and_the_words(room: ReadingRoom
     assert "script-src 'self'" in Hand(room, "rita", room.study()).client.get("/").headers["content-security-policy"]
 
 
+def test_an_unpaired_body_part_has_no_side(room: ReadingRoom) -> None:
+    shown = words(Hand(room, "rita", room.study(ImageLaterality="U")).page())
+    assert "DX CHEST PA" in shown
+    assert "DX CHEST PA U" not in shown
+
+
+def test_page_says_so_while_the_store_is_away_and_nothing_can_be_signed(room: ReadingRoom) -> None:
+    rita = Hand(room, "rita", room.study())
+    rita.ready()
+    store = room.desk.config.node.store_folder
+    store.rename(room.folder / "away")
+    assert "The document is not in the store" in words(rita.page())
+    assert "is not there: mount its disk" in rita.client.get(f"/study/{rita.number}").text
+    refused = rita.do("accept", version=0, findings="The heart is mildly enlarged.", **PIN)
+    assert (refused.status_code, "is not there" in refused.text) == (422, True)
+    (room.folder / "away").rename(store)
+    assert "The heart is mildly enlarged. No pneumothorax." in rita.page()
+
+
 def test_hostile_name_is_text_and_nothing_else(room: ReadingRoom) -> None:
     name = "<script>alert('x')</script>^\u202eEvil"
     page = Hand(room, "rita", room.study(SpecificCharacterSet="ISO_IR 192", PatientName=name)).page()
