@@ -37,7 +37,7 @@ from reports.findings.phrases import Item
 from reports.findings.said import Said, Weight
 from reports.findings.scope import Scope
 from reports.findings.shapes import predicate, subject
-from reports.findings.sides import denies_one_side, is_of_the_other_side, says_of_a_side
+from reports.findings.sides import answers_of_a_side, denies_one_side, is_of_the_other_side, says_of_a_side
 from reports.findings.turns import (
     deny_both,
     deny_up_to_a_comma,
@@ -104,6 +104,7 @@ _BEHIND_A_DASH: Final[MappingProxyType[State, Step]] = MappingProxyType(
 _TURN: Final = frozenset({"absent_after", "absent_about", "uncertain_before"})
 _NEAR: Final = frozenset({"more", "near"})
 _LEADING: Final = frozenset({"sign", "excluded"})
+_REACH_OF_A_PLACE: Final = 5  # tokens
 _IN_FRONT: Final = frozenset({"leading", "nought"})
 _ALSO_FORWARD: Final = frozenset({"no", "not", "perhaps"})
 _LED: Final[MappingProxyType[bool | None, Step]] = MappingProxyType(
@@ -157,7 +158,10 @@ def _mark(scope: Scope, found: list[Item], place: int, length: int) -> None:
 
 def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
     item = found[place]
-    if scope.said and scope.colon_at == item.first - 1 and item.kind in _ANSWERS:
+    sided = _of_a_side(scope, found, place) if item.kind in _ONE_SIDED else None
+    if sided is not None:
+        step: Step | None = sided
+    elif scope.said and scope.colon_at == item.first - 1 and item.kind in _ANSWERS:
         step = _behind_a_colon(scope, found, place, length)
     else:
         step = _left_open(scope, found, place, length)
@@ -174,6 +178,16 @@ def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | No
     return _STEPS.get(item.kind)
 
 
+def _of_a_side(scope: Scope, found: list[Item], place: int) -> Step | None:
+    """ "Effusion right none, left small" has one, "effusion: right none" has none."""
+    if denies_one_side(found, place):
+        return Scope.affirm
+    if not scope.said or not answers_of_a_side(found, place):
+        return None
+    scope.floor = min(scope.floor, len(scope.said) - 1)
+    return Scope.absent_before
+
+
 def _around(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
     """What the phrases beside a sign, a count or a comparison make of it; None: nothing."""
     item = found[place]
@@ -185,7 +199,7 @@ def _around(scope: Scope, found: list[Item], place: int, length: int) -> Step | 
         return _compare
     if item.value in _NEAR and _says_nothing(scope, found, place, length):
         return _leave
-    if item.kind == "absent_about" and item.value in _LEADING:
+    if item.kind == "absent_about":
         return _leading(scope, found, place, length)
     return None
 
@@ -198,9 +212,18 @@ def _says_nothing(scope: Scope, found: list[Item], place: int, length: int) -> b
     return follows and not ends_a_clause(found, place, length)
 
 
+def _at_the_end(scope: Scope, item: Item) -> Step | None:
+    """ "Consolidation at the right base absent"."""
+    if len(scope.said) == scope.floor or scope.joined > scope.said[-1].last:
+        return None
+    return Scope.absent_before if item.first - scope.said[-1].last <= _REACH_OF_A_PLACE else None
+
+
 def _leading(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
     """ "Confirmed effusion, excluded PTX" denies what follows, "COVID neg, effusion" nothing."""
     item = found[place]
+    if item.value not in _LEADING:
+        return _at_the_end(scope, item) if not item.value and ends_a_clause(found, place, length) else None
     begins = item.first in {0, scope.joined + 1}
     if leads_to_a_finding(found, place):
         _note_a_leading_sign(scope, found, item, length)
@@ -255,8 +278,6 @@ def _left_open(scope: Scope, found: list[Item], place: int, length: int) -> Step
             return _between(scope, found, place)
         only = len(scope.said) == scope.floor + 1
         return Scope.affirm if only and says_of_a_side(found, place) is State.PRESENT else None
-    if item.kind in _ONE_SIDED and denies_one_side(found, place):
-        return Scope.affirm
     if item.first == 0 and item.kind in _VERDICTS and heads(found, place):
         return Scope.deny
     left = says_of_a_side(found, place) if item.value in _ANSWERED else None

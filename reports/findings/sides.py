@@ -11,8 +11,9 @@ from reports.findings.phrases import Item
 
 _SAYS: Final = frozenset({"severity", "restart", "begins", "goes_on", "affirm"})
 _DENIES: Final = frozenset({"absent_before", "absent_after", "absent_about", "nothing"})
-_PARTS: Final = frozenset({"join", "stop", "aside", "colon"})
-_SIDED: Final = frozenset({"side", "severity", "restart", "restriction", "goes_on", "affirm"})
+_TELLS: Final = frozenset({"severity", "begins", "goes_on", "affirm"})
+_PARTS: Final = frozenset({"join", "stop", "aside"})
+_SIDED: Final = frozenset({"side", "restart", "restriction", "perhaps_begins", "predicate", "colon", *_TELLS})
 
 
 def says_of_a_side(items: Sequence[Item], number: int) -> State | None:
@@ -59,7 +60,8 @@ def names_a_side(items: Sequence[Item], number: int) -> bool:
         if following.kind in {"join", "stop"}:
             break
         kinds.append(following.kind)
-    return "severity" in kinds and "side" in kinds and set(kinds) <= {"severity", "side", "restart"}
+    says = "severity" in kinds or "goes_on" in kinds
+    return says and "side" in kinds and set(kinds) <= {"severity", "side", "restart", "goes_on"}
 
 
 def denies_one_side(items: Sequence[Item], number: int) -> bool:
@@ -91,9 +93,20 @@ def denies_one_side(items: Sequence[Item], number: int) -> bool:
     return len(named) == 1 and {one.kind for one in before[0]} <= _SIDED and _says_of_another(rest, here)
 
 
+def answers_of_a_side(items: Sequence[Item], number: int) -> bool:
+    """Do only a side and colons part this verdict from the heading it answers: "effusion: right none"?"""
+    place = number - 1
+    parted = sided = False
+    while place >= 0 and items[place].kind in {"colon", "side", "restart"}:
+        parted = parted or items[place].kind == "colon"
+        sided = sided or items[place].kind == "side"
+        place -= 1
+    return parted and sided and place >= 0 and items[place].kind == "finding"
+
+
 def _says_of_another(part: Sequence[Item], side: set[str]) -> bool:
     sides, kinds = _sides(part), {one.kind for one in part}
-    return len(sides) == 1 and sides != side and kinds <= _SIDED and bool(kinds & {"severity", "goes_on", "affirm"})
+    return len(sides) == 1 and sides != side and kinds <= _SIDED and bool(kinds & _TELLS)
 
 
 def _sides(part: Sequence[Item]) -> set[str]:
