@@ -19,8 +19,8 @@ from agent.desk import Desk
 from dicom_node import worklist
 from dicom_node.database import clock
 from dicom_node.destinations import destinations
-from dicom_node.errors import CannotUnderstand, WetreadError
-from dicom_node.files import stored_path
+from dicom_node.errors import CannotUnderstand, StoreAway, WetreadError
+from dicom_node.files import require, stored_path
 from dicom_node.headers import open_header
 from dicom_node.kinds import Stage
 from dicom_node.tables import Book, Delivery, Revision, Study, Workitem
@@ -92,7 +92,7 @@ class Bereaver:
     def _headers(self, study_id: int) -> Iterator[Dataset]:
         """Every header that can be read, without what the PACS has rejected where there is more.
 
-        Raises OSError: none can be read, and of one the disk is why.
+        Raises StoreAway, and OSError: none can be read, and of one the disk is why.
         """
         from agent.imaging.attributes import BROKEN  # noqa: PLC0415
 
@@ -100,15 +100,16 @@ class Bereaver:
             instances = worklist.images_of(tx, study_id)
             rejected = drafts.rejected_images(tx, study_id)
         standing = [one for one in instances if one.sop_instance_uid not in rejected]
-        read = 0
+        read, store = 0, self._desk.config.node.store_folder
         trouble: OSError | None = None
         for instance in standing or instances:
-            path = stored_path(self._desk.config.node.store_folder, instance.digest)
+            path = stored_path(store, instance.digest)
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # they quote what stands in the header
                     header = open_header(path)
             except FileNotFoundError:
+                require(store)
                 continue
             except (CannotUnderstand, MemoryError, *BROKEN) as error:
                 trouble = error if isinstance(error, OSError) and _may_pass(error) else trouble
@@ -121,7 +122,9 @@ class Bereaver:
 
 def _may_pass(error: Exception) -> bool:
     """Of the disk, the memory or the database; pydicom raises an OSError without a number for broken bytes."""
-    return isinstance(error, SQLAlchemyError | MemoryError) or (isinstance(error, OSError) and error.errno is not None)
+    return isinstance(error, SQLAlchemyError | MemoryError | StoreAway) or (
+        isinstance(error, OSError) and error.errno is not None
+    )
 
 
 def _buried() -> Select[Workitem]:

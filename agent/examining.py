@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from agent.desk import Desk
 from dicom_node import audit
 from dicom_node.database import clock
-from dicom_node.files import stored_path
+from dicom_node.files import require, stored_path
 from dicom_node.headers import UNREADABLE
 from dicom_node.tables import Delivery, Instance, Role, Study
 from reports import drafts, life
@@ -64,7 +64,7 @@ class Examiner:
         self._from: int | None = None
 
     def step(self) -> int:
-        """Examine what has come; returns how many objects."""
+        """Examine what has come; returns how many objects. Raises StoreAway: what was not there says nothing."""
         with self._desk.database.read() as tx:
             if self._from is None:
                 self._from = (tx.scalar(select(func.max(Sighting.instance_id))) or 0) - _SLACK
@@ -76,8 +76,10 @@ class Examiner:
         return len(waiting)
 
     def _examine(self, instance: Instance) -> None:
-        path = stored_path(self._desk.config.node.store_folder, instance.digest)
-        seen = look(path) if instance.size <= _LARGEST else []
+        store = self._desk.config.node.store_folder
+        seen = look(stored_path(store, instance.digest)) if instance.size <= _LARGEST else []
+        if not seen:
+            require(store)
         with self._desk.database.write() as tx:
             book_object(tx, instance, seen, clock(tx))
 

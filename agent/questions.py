@@ -24,7 +24,7 @@ from agent.reading import Room
 from dicom_node import worklist
 from dicom_node.database import clock
 from dicom_node.errors import WetreadError
-from dicom_node.files import stored_path
+from dicom_node.files import require, stored_path
 from reports import questions
 from reports.questions import Question
 
@@ -55,10 +55,11 @@ class Answerer:
         self._new_token = new_token
 
     def step(self) -> bool:
-        """Answer one question; False where there is none, or it has to wait. Raises ReaderBroken."""
+        """Answer one question; False where there is none, or it has to wait. Raises ReaderBroken, StoreAway."""
         reader = self._room.reader
         if not isinstance(reader, Streams) or not self._is_wanted() or not self._is_calm():
             return False
+        require(self._room.config.node.store_folder)
         token, identity = self._new_token(), reader.identity
         with self._room.database.write() as tx:
             asked = questions.claim(tx, token=token, reader=f"{identity.name} {identity.version}", now=clock(tx))

@@ -84,8 +84,8 @@ class Interrupted(WetreadError):
 def read_study(room: Room, claim: Claim) -> str:
     """Read the study of a claim and commit the result; returns how it ended, in a word for the log.
 
-    Raises LeaseLost where another process took over, Interrupted where the worker stops, and whatever else is no fault
-    of the study: the caller retries.
+    Raises LeaseLost where another process took over, Interrupted where the worker stops, StoreAway, and whatever else
+    is no fault of the study: the caller retries.
     """
     lease = timedelta(seconds=room.config.node.lease_seconds)
     candidates = _candidates(room, claim)
@@ -99,6 +99,7 @@ def read_study(room: Room, claim: Claim) -> str:
     except gating.Doubted as error:
         return _hold(room, claim, reason=error.code, explanation=str(error))
     except (UndecodableImage, UnreadableText, TextRefused, SourceUnusable) as error:
+        require(room.config.node.store_folder)
         if error.code in gating.MAY_PASS:
             return _fail(room, claim, candidates, reason=error.code, explanation=str(error), attempts=2)
         return _exclude(room, claim, candidates, error.code, str(error))
@@ -138,9 +139,8 @@ def _candidates(room: Room, claim: Claim) -> list[Candidate]:
         path = _path(room, instance)
         if path.exists():
             known = frozenset(code for code, at in overruled.items() if instance.received_at <= at)
-            candidate = _judged(
-                instance, path, partial(_verdict, said | {"received": instance.received_at.date()}, known)
-            )
+            by = partial(_verdict, said | {"received": instance.received_at.date()}, known)
+            candidate = _judged(instance, path, by)
             gone = instance.sop_instance_uid in rejected
             found.append(replace(candidate, verdict=_REJECTED) if gone else candidate)
     if len(found) < len(instances):

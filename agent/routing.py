@@ -17,7 +17,7 @@ from agent.desk import Desk
 from dicom_node import worklist
 from dicom_node.database import clock
 from dicom_node.errors import CannotUnderstand
-from dicom_node.files import stored_path
+from dicom_node.files import require, stored_path
 from dicom_node.headers import open_header
 from dicom_node.hours import Hours, hours_of
 from dicom_node.rules import book
@@ -67,7 +67,7 @@ class Router:
 
 
 def facts_of(config: Config, images: Sequence[Instance], at: datetime) -> Facts:
-    """What the rules may ask of a study with these images; what cannot be read counts as absent."""
+    """What the rules may ask of a study with these images; what cannot be read counts as absent. Raises StoreAway."""
     headers = [header for image in images[:HEADERS] if (header := _header(config, image)) is not None]
     if len(images) > HEADERS:
         log.warning("headers_not_asked", study=images[0].study_id, images=len(images), asked=HEADERS)
@@ -106,5 +106,6 @@ def _header(config: Config, image: Instance) -> pydicom.Dataset | None:
             header = open_header(stored_path(config.node.store_folder, image.digest))
             return in_assumed_charset(header, config.reports.assume_charset)
         except (CannotUnderstand, OSError, MemoryError) as error:
+            require(config.node.store_folder)
             log.warning("header_unreadable", instance=image.id, kind=type(error).__name__)
             return None

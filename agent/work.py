@@ -182,7 +182,7 @@ class Engine:
             return False
         try:
             with self._company.reading(lambda: self._hold_on(claim), alone=claim.attempt > 1):
-                ended = read_study(self._room, claim)
+                ended = self._read(claim)
             log.info("study_read", workitem=claim.uid, attempt=claim.attempt, ended=ended)
         except LeaseLost:
             log.warning("lease_lost", workitem=claim.uid)
@@ -199,6 +199,13 @@ class Engine:
                 self._stop.set()
                 self._bell.set()
         return True
+
+    def _read(self, claim: worklist.Claim) -> str:
+        try:
+            return read_study(self._room, claim)
+        except OSError:  # of a file that was there a moment ago, or of its folder
+            files.require(self._config.node.store_folder)
+            raise
 
     def _hold_on(self, claim: worklist.Claim) -> None:
         """Keep a claim whose reading has to wait for others. Raises LeaseLost or Interrupted."""

@@ -152,7 +152,7 @@ def trim(folder: Path, *, older_than_seconds: float, most_bytes: int) -> int:
 
 def _make_folder(folder: Path) -> None:
     if not folder.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)  # never its parents: the store may have gone this very moment
         _sync_folder(folder.parent)
 
 

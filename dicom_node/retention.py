@@ -154,7 +154,7 @@ def _empty(database: Database, store: Path, trash: Path, also_named: Sequence[In
 
 def _put_back(taken: Path, path: Path) -> None:
     """Never over a file that has come meanwhile: it has the same content."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     with suppress(FileExistsError):
         os.link(taken, path)
     taken.unlink(missing_ok=True)

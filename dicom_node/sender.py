@@ -118,7 +118,7 @@ class Sender:
             payload = read_document(self._config.store_folder, held.digest)
             self._check(payload, held)
         except StoreAway as away:
-            self._retry_or_bury(held, SendFailure(str(away)))
+            self._wait_for_the_store(held, away)
             return
         except WetreadError as error:  # the check refused, or the document is gone: no retry mends that
             self._bury(held, str(error))
@@ -210,6 +210,9 @@ class Sender:
         """The destination takes no such class: another form, or without it; one refused form never stops the others."""
         try:
             instead = self._fallback(payload, held)
+        except StoreAway as away:
+            self._wait_for_the_store(held, away)
+            return
         except WetreadError as error:
             log.warning("no_other_form", destination=held.destination, kind=held.kind, explanation=str(error))
             instead = None
@@ -240,6 +243,13 @@ class Sender:
                 lost_by=failure.lost_by,
             )
         log.warning("will_retry", destination=held.destination, seconds=wait.total_seconds(), explanation=str(failure))
+
+    def _wait_for_the_store(self, held: Consignment, away: StoreAway) -> None:
+        """Try again, however old it is: nothing was said of it."""
+        wait = self._wait(held)
+        with self._database.write() as tx:
+            worklist.mark_retry(tx, held, error=str(away), wait=wait, now=clock(tx))
+        log.warning("will_retry", destination=held.destination, seconds=wait.total_seconds(), explanation=str(away))
 
     def _bury(self, held: Consignment, error: str) -> None:
         with self._database.write() as tx:

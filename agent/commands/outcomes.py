@@ -10,7 +10,7 @@ import click
 
 from agent.commands.session import as_json, config_of, open_database, print_json, print_table
 from dicom_node.database import clock
-from dicom_node.errors import WetreadError
+from dicom_node.errors import StoreAway, WetreadError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,6 +124,8 @@ def _told(folder: Path, became: list[_Became]) -> list[Outcome]:
     for one in became:
         try:
             told.append(_outcome(folder, one))
+        except StoreAway:
+            raise
         except WetreadError:
             lost += 1
     if lost:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from dicom_node import audit
 from dicom_node.commitment_tables import CommitmentRequest
 from dicom_node.destinations import terms_of
-from dicom_node.files import stored_path
+from dicom_node.files import require, stored_path
 from dicom_node.tables import Delivery, Instance, RemoteAE
 from dicom_node.terms import AS_THE_NODE, Terms
 from dicom_node.worklist.commitments import Reference
@@ -101,7 +101,8 @@ def claim_report(
 ) -> Promise | None:
     """The next report that is due, or None. Nobody else gets it before `wait`, by the asker's terms, is over.
 
-    What was asked for longer than `give_up` ago is booked as over, so that it is not looked at for ever.
+    What was asked for longer than `give_up` ago is booked as over, so that it is not looked at for ever. Raises
+    StoreAway, as `report_on` does.
     """
     due = (
         select(CommitmentRequest)
@@ -229,6 +230,8 @@ def _kept(tx: Session, references: Sequence[Reference], store: Path) -> Mapping[
             for uid, sop_class_uid, digest in tx.execute(rows):
                 if stored_path(store, digest).exists():  # retention may have deleted it
                     found[uid].add(sop_class_uid)
+                else:
+                    require(store)
     return {uid: frozenset(classes) for uid, classes in found.items()}
 
 

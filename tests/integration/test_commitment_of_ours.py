@@ -28,6 +28,7 @@ from dicom_node.errors import StoreAway
 from dicom_node.files import stored_path
 from dicom_node.listener import Listener
 from dicom_node.tables import Instance, RemoteAE
+from dicom_node.worklist import promises
 from tests.harness.door import DX, small_film, store
 from tests.harness.node import free_port, wait_until
 from tests.harness.orthanc import TITLE, Orthanc
@@ -213,6 +214,10 @@ def test_nothing_is_said_to_be_lost_while_the_store_is_away(
     make_due(database)
     with pytest.raises(StoreAway):
         Reporter(config, database).report_one()
+    with pytest.raises(StoreAway), database.write() as tx:  # it went after the first look at it
+        promises.claim_report(
+            tx, datetime.now(UTC), store=config.store_folder, wait=lambda _: timedelta(), give_up=timedelta(days=1)
+        )
     away.rename(config.store_folder)
     with modality.listening():
         make_due(database)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,28 @@ def test_narrative_that_is_refused_is_a_dead_letter_and_the_others_arrive(databa
         (Kind.PDF, DeliveryState.COMMITTED),
     ]
     assert box.book() is Book.DEAD_LETTERED
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_store_that_goes_before_the_other_form_is_written_costs_none(database: Database, tmp_path: Path) -> None:
+    def too_late(payload: bytes, held: Consignment) -> Outgoing | None:
+        box.config.store_folder.rename(tmp_path / "away")
+        return as_comprehensive(box, payload, held)
+
+    taken = [CLASSES[Kind.BASIC_TEXT], COMPREHENSIVE]
+    with dcmtk.receiver(tmp_path / "store", *dcmtk.profile(tmp_path / "profile", *taken)) as port:
+        box = Outbox(
+            database,
+            tmp_path / "data",
+            port=port,
+            proof=Proof.ACKNOWLEDGEMENT,
+            fallback=too_late,
+            age=timedelta(days=30),
+        )
+        queue(box, Kind.TID1500)
+        assert box.sender.deliver_one()
+        assert box.sender.deliver_one()
+    assert [state for *_, state, _ in outcome(database)] == [DeliveryState.COMMITTED, DeliveryState.QUEUED]
 
 
 def test_what_was_written_instead_is_in_the_store_before_it_is_queued(database: Database, tmp_path: Path) -> None:

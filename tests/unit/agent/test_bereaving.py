@@ -107,6 +107,19 @@ def test_a_study_without_readable_films_gets_none_and_is_said_once(ward: Ward) -
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_notice_waits_for_a_store_that_is_away(ward: Ward) -> None:
+    ward.peer(notices=True)
+    ward.receive(films.film())
+    lose(ward)
+    store = ward.desk.config.node.store_folder
+    store.rename(ward.folder / "away")
+    bereaver = Bereaver(ward.desk)
+    assert bereaver.step() == 0
+    (ward.folder / "away").rename(store)
+    assert bereaver.step() == 1
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_studies_for_which_none_can_be_made_keep_no_other_waiting(ward: Ward) -> None:
     ward.peer(notices=True)
     for number in (1, 2, 3):

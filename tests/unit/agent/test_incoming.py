@@ -16,7 +16,7 @@ from agent import drafting, examining
 from agent.desk import Desk
 from agent.examining import Examiner
 from dicom_node import worklist
-from dicom_node.errors import WrongState
+from dicom_node.errors import StoreAway, WrongState
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, DeliveryState, Instance, Mode, Way
 from dicom_node.worklist import Claim
@@ -333,6 +333,19 @@ def test_every_object_is_examined_once_also_after_a_restart(ward: Ward) -> None:
     assert [restarted.step(), restarted.step(), restarted.step()] == [10, 0, 0]
     ward.receive(report_of_another())
     assert (restarted.step(), ward.examiner.step()) == (1, 0)
+    assert ward.report().state is ReportState.WITHDRAWN
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_an_object_is_examined_when_the_store_is_back(ward: Ward) -> None:
+    ward.study_with_draft()
+    ward.receive(report_of_another())
+    store = ward.desk.config.node.store_folder
+    store.rename(ward.folder / "away")
+    with pytest.raises(StoreAway):
+        ward.examiner.step()
+    (ward.folder / "away").rename(store)
+    assert ward.examiner.step() == 1
     assert ward.report().state is ReportState.WITHDRAWN
 
 

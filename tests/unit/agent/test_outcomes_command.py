@@ -16,6 +16,7 @@ from sqlalchemy import update
 from agent import schema
 from agent.cli import wetread
 from dicom_node.database import Database
+from dicom_node.errors import StoreAway
 from dicom_node.files import read_document, stored_path
 from dicom_node.kinds import Kind
 from dicom_node.tables import Way
@@ -82,6 +83,13 @@ def test_a_draft_is_told_of_as_the_webhook_was_told_at_each_step(ward: Ward) -> 
     withdrawn = told(ward)
     assert (withdrawn["result"], withdrawn["reason"], withdrawn["signed_uid"]) == ("withdrawn", "withdrawn", "")
     assert same_fact(withdrawn, of_the_webhook(ward))
+
+
+def test_no_draft_is_left_out_because_the_store_is_away(ward: Ward) -> None:
+    store = ward.desk.config.node.store_folder
+    store.rename(ward.folder / "away")
+    done = run(ward, "--csv")
+    assert (type(done.exception), done.stdout) == (StoreAway, "")
 
 
 def test_a_rejected_draft_has_its_reason(ward: Ward) -> None:

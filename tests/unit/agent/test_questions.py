@@ -15,6 +15,7 @@ from agent.imaging.decoder import DecoderProcess
 from agent.questions import Answerer
 from agent.readers.protocol import Generation, ReaderBroken, ReaderIdentity
 from agent.reading import Room
+from dicom_node.errors import StoreAway
 from reports import questions
 from reports.questions import AnswerState, Question, QuestionRefused
 from reports.web.timeline import WORDS
@@ -155,6 +156,18 @@ def test_film_that_is_gone_is_no_reason_to_stop(desk: Desk) -> None:
     assert desk.answer(Parrot("Because."))
 
     assert desk.found(number).state is AnswerState.FAILED
+
+
+def test_question_waits_for_a_store_that_is_away(desk: Desk) -> None:
+    number = desk.ask()
+    store = desk.room.desk.config.node.store_folder
+    store.rename(store.with_name("away"))
+    with pytest.raises(StoreAway):
+        desk.answer(Parrot("Because."))
+    assert desk.found(number).state is AnswerState.WAITING
+    store.with_name("away").rename(store)
+    assert desk.answer(Parrot("Because."))
+    assert desk.found(number).state is AnswerState.ANSWERED
 
 
 def test_reader_that_breaks_down_is_reported_and_the_question_is_over(desk: Desk) -> None:

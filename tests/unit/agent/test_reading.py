@@ -200,6 +200,18 @@ def test_store_that_is_away_says_nothing_of_a_film(house: House, film: bytes) ->
     assert not store.exists(), "no film is put where the disk belongs"
 
 
+def test_store_that_goes_while_a_film_is_decoded_says_nothing_of_it(house: House, film: bytes) -> None:
+    class Leaving(Decoder):
+        def render(self, path: Path) -> Film:
+            house.config.node.store_folder.rename(house.folder / "away")
+            return super().render(path)
+
+    house.receive(film)
+    with pytest.raises(StoreAway, match="mount its disk"):
+        house.read(Leaving())
+    assert house.state is WorkitemState.IN_PROGRESS, "the worker gives it back"
+
+
 def test_trouble_of_the_disk_is_no_fault_of_the_study(
     house: House, film: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from agent.dispatch import Dispatcher
 from agent.routing import HEADERS, Router, is_backlog_time
 from dicom_node import worklist
 from dicom_node.config import NodeConfig
-from dicom_node.errors import WrongState
+from dicom_node.errors import StoreAway, WrongState
 from dicom_node.files import stored_path
 from dicom_node.rules import book, forms
 from dicom_node.rules.decision import Decision
@@ -360,6 +360,19 @@ def test_rules_read_undeclared_text_as_the_report_does(ward: Ward) -> None:
     config = ward.desk.config.model_copy(update={"reports": ReportsConfig(assume_charset="ISO_IR 144")})
     Router(replace(ward.desk, config=config)).step()
     assert sorted(ward.ask(lambda tx: tx.scalars(select(Routing.rule)).all())) == ["district", "koeln"]
+
+
+def test_no_rule_is_asked_about_films_that_are_away(ward: Ward) -> None:
+    rule(ward, "chest", when=["Modality = DX"], priority="stat")
+    ward.receive(films.film())
+    close(ward)
+    store = ward.desk.config.node.store_folder
+    store.rename(ward.folder / "away")
+    with pytest.raises(StoreAway):
+        decide(ward)
+    (ward.folder / "away").rename(store)
+    decide(ward)
+    assert routing(ward).rule == "chest"
 
 
 def test_headers_that_are_not_asked_are_told(ward: Ward) -> None:

@@ -20,6 +20,7 @@ from agent.readers.cxr_llava import CxrLlavaReader
 from dicom_node import files, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
+from dicom_node.errors import StoreAway
 from dicom_node.headers import read_header
 from dicom_node.kinds import Stage
 from dicom_node.tables import Book, Delivery, RemoteAE, Revision, Workitem
@@ -137,6 +138,18 @@ def test_who_failed_before_is_read_as_well_but_alone(
 
     assert beside == [(0, False)] * 4
     assert attempts(database) == [2] * 4
+
+
+def test_file_that_goes_with_the_store_is_no_attempt(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def goes(_room: work.Room, _claim: worklist.Claim) -> str:
+        config.node.store_folder.rmdir()
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(work, "read_study", goes)
+    engine = work.Engine(config)
+    monkeypatch.setattr(engine, "_room", None, raising=False)
+    with pytest.raises(StoreAway):
+        engine._read(None)  # type: ignore[arg-type]
 
 
 def test_an_urgent_study_does_not_wait_for_a_free_slot(
