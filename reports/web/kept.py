@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
-from dicom_node.errors import NotFound
+from dicom_node.errors import NotFound, StoreAway
 from dicom_node.files import read_document
 from dicom_node.tables import Revision
 from reports.signoff import copies
@@ -48,7 +48,7 @@ def _before() -> Select[WorkingCopy]:
 
 
 def signed_first(found: Papers, store: Path) -> DraftText | None:
-    """The words of the first signature, as they were signed; None where there is none, or it is gone. Reads a file."""
+    """The words of the first signature, as they were signed; None where there is none, or no file. Reads it."""
     assert found.report is not None
     first = [one for one in found.signed if one.report_id == found.report.id and one.kind is SignedKind.ATTESTED]
     if found.report.state is not ReportState.AWAITING_SECOND or not first:
@@ -59,6 +59,6 @@ def signed_first(found: Papers, store: Path) -> DraftText | None:
 def _words_of(signature: SignedDocument, store: Path) -> DraftText | None:
     try:
         kept = json.loads(read_document(store, signature.digest))
-    except NotFound:
+    except (NotFound, StoreAway):
         return None
     return DraftText(kept["findings"], kept["impression"])

@@ -13,7 +13,7 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
-from dicom_node.errors import NotFound
+from dicom_node.errors import NotFound, StoreAway
 from dicom_node.headers import UNREADABLE
 from dicom_node.kinds import FINAL
 from dicom_node.tables import Book, Delivery, DeliveryState, Instance, Revision, Role, Study, Workitem
@@ -156,13 +156,13 @@ def _next_to() -> Select[int]:
 
 
 def document_of(digest: str, store: Path) -> Dataset | None:
-    """A document of ours from the store; None where it is gone. Not within a transaction: it may be slow.
+    """A document of ours from the store; None where it is not there. Not within a transaction: it may be slow.
 
     Its digest has proven that it is what was written, so that nothing of it is decoded before it is asked for.
     """
     try:
         return shelf.load(store, digest)
-    except NotFound:
+    except (NotFound, StoreAway):
         return None
 
 

@@ -13,7 +13,7 @@ from pydicom.uid import UID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dicom_node.errors import NotFound
+from dicom_node.errors import NotFound, StoreAway
 from dicom_node.files import read_document
 from dicom_node.hours import Hours
 from dicom_node.tables import Delivery, Instance, Revision, Study
@@ -90,7 +90,7 @@ def draft_of(found: Dossier, store: Path) -> Draft:
         return Draft("", "Shadow mode: the draft is kept for evaluation and shown to nobody.")
     try:
         payload = read_document(store, report.digest)
-    except NotFound as error:
+    except (NotFound, StoreAway) as error:
         return Draft("", f"{str(error).capitalize()}.")
     return Draft(as_text(dcmread(BytesIO(payload)), width=92))
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dicom_node.errors import NotFound, WetreadError
+from dicom_node.errors import NotFound, StoreAway, WetreadError
 from reports.web.api.answers import NoQuery, Strict
 from reports.web.api.problems import Problem, problem
 from reports.web.bodies import NOTHING_HAS_NUL
@@ -78,6 +78,8 @@ class Operation:
             raise
         except NotFound as error:
             raise Problem(404, "not-found", str(error)) from error
+        except StoreAway as error:
+            raise Problem(503, "store-away", "Its document cannot be read now; ask again later.") from error
         except WetreadError as error:
             raise Problem(409, "refused", str(error)) from error
         if isinstance(made, Response):

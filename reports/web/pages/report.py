@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from dicom_node.database import clock
-from dicom_node.errors import NotFound, WetreadError
+from dicom_node.errors import NotFound, StoreAway, WetreadError
 from dicom_node.files import stored_path
 from reports.page.sheet import compose
 from reports.page.sheet import person as in_letters
@@ -332,7 +332,7 @@ def _look(site: Site, visitor: Visitor, found: Papers) -> Opened | None:
         return None
     try:
         return site.equipment.signoff.look(found.report.id, person_of(visitor), _now())
-    except NotFound:  # its document is gone from the store; the page says so
+    except (NotFound, StoreAway):  # its document is not in the store; the page says so
         return None
 
 

@@ -194,6 +194,14 @@ def test_report_that_is_not_valid_any_more_is_not_given(room: ReadingRoom) -> No
         assert "effusion" not in refused.text
 
 
+def test_report_can_be_asked_for_again_while_the_store_is_away(room: ReadingRoom) -> None:
+    number = room.number(room.study())
+    room.desk.config.node.store_folder.rename(room.folder / "away")
+    ris = program(room, Right.SEE)
+    for form in ("report", "report.txt", "report.dcm"):
+        problem_of(ris.get(f"/api/v1/studies/{number}/{form}"), 503, "store-away")
+
+
 def test_nothing_is_reported_of_a_study_without_a_draft(room: ReadingRoom) -> None:
     room.receive(films.film())
     ris = program(room, Right.SEE)
