@@ -76,7 +76,6 @@ def opened_unseen(room: ReadingRoom, base: str, page: Page, report: Report) -> P
     other.goto(f"{base}/study/{room.number(report)}/report")
     expect(other.locator("#pacs")).to_contain_text("There is no PACS to ask")
     wait_until(lambda: not is_booked(room, report), "the opening in the other tab to reach the server")
-    page.unroute(DESK)
     return other
 
 
@@ -218,6 +217,7 @@ def test_page_whose_report_is_opened_in_another_tab_shows_its_film_still(
     report = room.study()
     ready(page, base, room, report)
     other = opened_unseen(room, base, page, report)
+    page.unroute(DESK)
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # no tab is hidden in a headless browser
 
     wait_until(lambda: is_booked(room, report), "the server knows again of the film on the first page")
@@ -231,6 +231,9 @@ def test_page_that_never_heard_of_the_other_tab_signs_at_the_second_press(
     report = room.study()
     ready(page, base, room, report)
     opened_unseen(room, base, page, report)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page.route(DESK, lambda route: route.continue_() if "accept" in asked else route.abort())  # no news before
 
     page.keyboard.press("a")
     expect(page.locator("#ask-sign .checking")).to_be_empty()
