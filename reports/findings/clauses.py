@@ -125,7 +125,7 @@ def ends_with_a_device(items: Sequence[Item], number: int) -> bool:
 def ends_a_clause(items: Sequence[Item], number: int, length: int) -> bool:
     """Does a comma, an "and" or the end of the sentence, which is `length` tokens long, follow right behind?"""
     last = items[number].last
-    behind = (one for one in items[number + 1 : number + 4] if one.first > last)
+    behind = (one for one in items[number + 1 : number + REACH_OF_A_CLAUSE] if one.first > last)
     return last + 1 == length or any(one.kind == "join" and one.first == last + 1 for one in behind)
 
 

@@ -53,7 +53,7 @@ UNCERTAIN_BEFORE: Final = """
     probably/likely/possibly/presumably/perhaps resolved/cleared/gone,
     probably/likely/possibly/presumably/perhaps/apparently resolved/cleared/gone, cannot/not be
     /entirely/completely/fully discounted/dismissed, cannot/not /be /entirely/completely /be excluded, can not be
-    /entirely/completely excluded, cannot be ruled out, not well seen/visualized/evaluated/appreciated, not
+    /entirely/completely excluded, cannot be ruled out, not well/really seen/visualized/evaluated/appreciated, not
     /entirely/completely /be excluded, is/are not /entirely/completely excluded, could/may/might be present, may be
     obscured, not be excluded, not be ruled out, cannot /completely/entirely/definitively/fully/reliably be
     /completely/entirely/definitively/fully/reliably excluded, can t be /completely/entirely excluded, remains

@@ -37,7 +37,13 @@ from reports.findings.phrases import Item
 from reports.findings.said import Said, Weight
 from reports.findings.scope import Scope
 from reports.findings.shapes import predicate, subject
-from reports.findings.sides import answers_of_a_side, denies_one_side, is_of_the_other_side, says_of_a_side
+from reports.findings.sides import (
+    answers_of_a_side,
+    denies_one_side,
+    denies_the_side_behind,
+    is_of_the_other_side,
+    says_of_a_side,
+)
 from reports.findings.turns import (
     deny_both,
     deny_up_to_a_comma,
@@ -180,7 +186,7 @@ def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | No
 
 def _of_a_side(scope: Scope, found: list[Item], place: int) -> Step | None:
     """ "Effusion right none, left small" has one, "effusion: right none" has none."""
-    if denies_one_side(found, place):
+    if denies_one_side(found, place) or denies_the_side_behind(found, place):
         return Scope.affirm
     if not scope.said or not answers_of_a_side(found, place):
         return None

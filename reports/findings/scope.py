@@ -388,4 +388,6 @@ class Scope:
     def severity(self, item: Item) -> None:
         if item.value in _SAID:
             self.restart(item)
+        elif self.said and self.said[-1].last > self.joined:
+            self.said[-1].weight = max(self.said[-1].weight, Weight.STATED)  # "effusion is large"
         self.weight = max(self.weight, Weight.SIZED)

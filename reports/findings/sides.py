@@ -11,7 +11,8 @@ from reports.findings.phrases import Item
 
 _SAYS: Final = frozenset({"severity", "restart", "begins", "goes_on", "affirm"})
 _DENIES: Final = frozenset({"absent_before", "absent_after", "absent_about", "nothing"})
-_TELLS: Final = frozenset({"severity", "begins", "goes_on", "affirm"})
+_TELLS: Final = frozenset({"severity", "begins", "goes_on", "affirm", "participle"})
+_SAID_ALONE: Final = frozenset({"severity", "goes_on", "participle"})
 _PARTS: Final = frozenset({"join", "stop", "aside"})
 _SIDED: Final = frozenset({"side", "restart", "restriction", "perhaps_begins", "predicate", "colon", *_TELLS})
 
@@ -60,8 +61,8 @@ def names_a_side(items: Sequence[Item], number: int) -> bool:
         if following.kind in {"join", "stop"}:
             break
         kinds.append(following.kind)
-    says = "severity" in kinds or "goes_on" in kinds
-    return says and "side" in kinds and set(kinds) <= {"severity", "side", "restart", "goes_on"}
+    says = not _SAID_ALONE.isdisjoint(kinds)
+    return says and "side" in kinds and set(kinds) <= {"severity", "side", "restart", "goes_on", "begins", "participle"}
 
 
 def denies_one_side(items: Sequence[Item], number: int) -> bool:
@@ -91,6 +92,21 @@ def denies_one_side(items: Sequence[Item], number: int) -> bool:
     named = [one for one in last if one.kind == "finding"]
     rest = [one for one in last if one.kind != "finding"]
     return len(named) == 1 and {one.kind for one in before[0]} <= _SIDED and _says_of_another(rest, here)
+
+
+def denies_the_side_behind(items: Sequence[Item], number: int) -> bool:
+    """Is it denied of one side, and said of the other one: "effusion absent on the right, present on the left"?"""
+    if not number or items[number - 1].kind != "finding":
+        return False
+    clauses: list[list[Item]] = [[]]
+    for following in items[number + 1 : number + 2 * REACH_OF_A_CLAUSE]:
+        if following.kind in _PARTS:
+            clauses.append([])
+        elif following.first > items[number].last:
+            clauses[-1].append(following)
+    here = _sides(clauses[0])
+    is_of_one = len(here) == 1 and here != {"bilateral"} and {one.kind for one in clauses[0]} <= {"side", "restart"}
+    return is_of_one and any(_says_of_another(clause, here) for clause in clauses[1:2])
 
 
 def answers_of_a_side(items: Sequence[Item], number: int) -> bool:
