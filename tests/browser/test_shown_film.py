@@ -231,9 +231,9 @@ def test_page_that_never_heard_of_the_other_tab_signs_at_the_second_press(
     report = room.study()
     ready(page, base, room, report)
     opened_unseen(room, base, page, report)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
-    page.route(DESK, lambda route: route.continue_() if "accept" in asked else route.abort())  # no news before
+    answered: list[str] = []
+    page.on("response", lambda response: answered.append(response.url.rpartition("/")[2]))
+    page.route(DESK, lambda route: route.continue_() if "accept" in answered else route.abort())  # no news before
 
     page.keyboard.press("a")
     expect(page.locator("#ask-sign .checking")).to_be_empty()
