@@ -127,7 +127,9 @@ def free_mebibytes(folder: Path) -> int:
 
 
 def sweep(incoming: Path, *, older_than_seconds: float) -> int:
-    """Delete what broken associations left behind; returns how many files."""
+    """Delete what broken associations left behind; returns how many files. A folder that is away holds nothing."""
+    if not incoming.is_dir():
+        return 0
     limit = time.time() - older_than_seconds
     swept = 0
     for path in incoming.iterdir():

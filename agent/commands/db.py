@@ -83,7 +83,6 @@ def restore(surroundings: Surroundings, source: Path, replace: bool) -> None:
         raise ConfigurationError(f"{place} exists; stop wetread, then add --replace")
     _nothing_runs(config)
     place.parent.mkdir(parents=True, exist_ok=True)
-    config.node.store_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = place.with_name(place.name + ".restored")
     try:
         restored = _unpack(config, source, part)
@@ -93,6 +92,7 @@ def restore(surroundings: Surroundings, source: Path, replace: bool) -> None:
         ) from error
     for leftover in (place.with_name(place.name + "-wal"), place.with_name(place.name + "-shm")):
         leftover.unlink(missing_ok=True)
+    config.node.store_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     part.replace(place)
     click.echo(f"{place}: restored with {restored} documents; now run: wetread check")
 

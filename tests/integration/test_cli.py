@@ -395,7 +395,9 @@ def test_damaged_backup_is_refused_and_the_database_that_is_there_stays(idle: No
     archive = tmp_path / "backup.tar"
     assert idle.cli("db", "backup", str(archive)).returncode == DONE
     archive.write_bytes(archive.read_bytes()[:3000])
+    idle.config.node.store_folder.rename(tmp_path / "away")
     told = idle.cli("db", "restore", str(archive), "--replace")
     assert told.returncode == USAGE
+    assert not idle.config.node.store_folder.exists(), "nothing is put where its disk belongs"
     assert "Traceback" not in told.stderr
     assert [peer["ae_title"] for peer in idle.ask("ae", "list")] == ["PACS"]

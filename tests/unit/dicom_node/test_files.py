@@ -51,6 +51,10 @@ def test_adopted_file_lies_under_its_digest_and_nowhere_else(part: Path, tmp_pat
     assert not part.exists()
 
 
+def test_sweeping_outlives_a_disk_that_is_away(tmp_path: Path) -> None:
+    assert files.sweep(tmp_path / "incoming", older_than_seconds=0) == 0
+
+
 def test_a_store_that_is_away_is_not_made_in_its_place(part: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     with pytest.raises(StoreAway, match="mount its disk"):
