@@ -38,6 +38,7 @@ class Papers:
 
     signed: signatures of it that hold, in order. shadow: nobody may see it. late: an image came
     after it was signed, and was not read. sendings: of the newest signed document; none of what is not signed.
+    taken_back: the last document that was verified, of a report that is withdrawn.
     """
 
     study: Study
@@ -47,6 +48,7 @@ class Papers:
     signed: Sequence[SignedDocument]
     late: bool
     sendings: Sequence[Delivery]
+    taken_back: SignedDocument | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def papers(tx: Session, study_id: int, report_id: int = 0) -> Papers | None:
         signed=tx.scalars(_signed(), {"report": report.id}).all(),
         late=_came_late(tx, study, report, revision),
         sendings=_sendings(tx, report) if report.state is ReportState.VERIFIED else (),
+        taken_back=_last_withdrawn(tx, report),
     )
 
 
@@ -111,6 +114,19 @@ def _sendings(tx: Session, report: Report) -> Sequence[Delivery]:
 def _signed() -> Select[SignedDocument]:
     chosen = select(SignedDocument).where(SignedDocument.report_id == bindparam("report"))
     return chosen.where(SignedDocument.ended_at.is_(None)).order_by(SignedDocument.number)
+
+
+def _last_withdrawn(tx: Session, report: Report) -> SignedDocument | None:
+    if report.state is not ReportState.WITHDRAWN:
+        return None
+    return tx.scalars(_taken_back(), {"report": report.id}).first()
+
+
+@cache
+def _taken_back() -> Select[SignedDocument]:
+    chosen = select(SignedDocument).where(SignedDocument.report_id == bindparam("report"))
+    verified = SignedDocument.kind != SignedKind.ATTESTED
+    return chosen.where(verified, SignedDocument.ended_at.is_not(None)).order_by(SignedDocument.number.desc())
 
 
 @cache

@@ -161,6 +161,27 @@ def test_draft_is_rejected_with_a_reason_by_who_saw_another_film_only(day: Day, 
     assert violations(page) == []
 
 
+def test_who_has_a_signed_report_before_him_sees_that_it_is_withdrawn(day: Day, page: Page) -> None:
+    report = day.room.study()
+    day.sit_down(page, "rita")
+    day.ready(page, report)
+    sign(page)
+    carl = day.colleague("carl")
+    day.open(carl, report)
+    expect(carl.locator("#final")).to_be_visible()
+
+    page.locator("[data-act=withdraw]").click()
+    page.locator("#words").fill("Another film.")
+    page.locator("#words-proof").fill(PASSWORD)
+    page.locator("#ask-words [value=do]").click()
+
+    for one in (page, carl):
+        expect(one.locator("#ended")).to_have_text("Withdrawn")
+        expect(one.locator("#withdrawn s").first).to_contain_text("No pneumothorax.")
+        expect(one.locator("#writing")).to_be_hidden()
+    assert violations(page) == []
+
+
 def test_trainee_signs_first_and_a_radiologist_second_who_adds_to_it(day: Day, page: Page) -> None:
     report = day.room.study()
     day.sit_down(page, "tom")

@@ -109,7 +109,8 @@ class _Page:
         store = self._site.premises.store_folder
         final = latest_final(found)
         signed = document_of(final.digest, store) if final else None
-        shown = signed if signed is not None else document_of(found.report.digest, store)
+        back = found.taken_back
+        shown = signed if signed is not None else document_of((back or found.report).digest, store)
         scene = _scene(self._site, visitor, found, _look(self._site, visitor, found))
         state = desk(scene) if scene else {}
         chips = scene.opened.chips if scene else _NO_CHIPS
@@ -122,6 +123,7 @@ class _Page:
             label=_label(store, found.report.film_digest, shown),
             sheet=compose(shown) if shown is not None else None,
             is_final=signed is not None,
+            is_back=back is not None,
             ended=ended(found),
             happened=happened(found),
             late=CAME_LATE if found.late else "",

@@ -105,7 +105,7 @@ class Page {
     if ($("ended")) $("ended").textContent = desk.ended;
     const locked = Boolean(desk.obstacles.edit);
     for (const name of SECTIONS) $(name).readOnly = locked;
-    if (!$("final")) $("writing").hidden = false;
+    if (!$("final") && !$("withdrawn")) $("writing").hidden = false;
     $("happened").textContent = desk.state === "DRAFT" && !desk.sentBack ? "" : desk.happened; // the notice says that it is a draft
     this.pacs.show(desk.identity);
     this.tellOf(desk);

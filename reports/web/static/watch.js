@@ -73,5 +73,9 @@ async function compare(page) {
     location.reload(); // somebody else has signed it, or this person in another tab: the words are those of the report
     return;
   }
+  if (desk.ended && page.born === "VERIFIED" && !page.isActing && !document.querySelector("dialog[open]")) {
+    location.reload(); // it is withdrawn: no page goes on showing it as signed
+    return;
+  }
   if (open && !mine && desk.openable && !desk.holder && !keptForAnother(desk) && !page.isDone && !page.opening) await page.open();
 }

@@ -458,6 +458,23 @@ def test_addendum_and_withdrawal_follow_a_signature(room: ReadingRoom) -> None:
     assert ended["happened"] == "A person has withdrawn this for the patient's safety. Wrong patient."
 
 
+def test_page_of_a_withdrawn_report_shows_what_was_signed_and_not_the_words_of_the_model(room: ReadingRoom) -> None:
+    hand = Hand(room, "rita", room.study())
+    opened = hand.ready()
+    text = {"findings": "Large right pneumothorax.", "impression": "Pneumothorax.", "chips": {}}
+    saved = hand.must("save", **text, version=opened["version"])
+    hand.must("sign", **text, version=saved["version"], **PIN)
+    hand.must("withdraw", words="Wrong film.", password=PASSWORD, safety=False)
+
+    page = hand.page()
+    paper = page.partition('id="withdrawn"')[2].partition("</article>")[0]
+
+    assert "<s>Large right pneumothorax.</s>" in paper
+    assert "Reader Rita" in paper
+    assert "AI-GENERATED DRAFT" not in page.partition('id="standing"')[2].partition("</div>")[0]
+    assert '<div id="writing" hidden>' in page
+
+
 def test_two_people_on_one_draft(room: ReadingRoom) -> None:
     report = room.study()
     rita, carl = Hand(room, "rita", report), Hand(room, "carl", report)
