@@ -200,11 +200,12 @@ def test_trainee_signs_first_and_a_radiologist_second_who_adds_to_it(day: Day, p
         "Against what Trainee Tom signed: Findings: 6 words"
     )
     rita.keyboard.type(PASSWORD)
-    rita.keyboard.press("Control+Enter")
-    expect(rita.locator("#final")).to_be_visible()
+    with rita.expect_response(re.compile(r"/report/shown\b")):  # the report is opened anew, and the film told of again
+        rita.keyboard.press("Control+Enter")
+        expect(rita.locator("#final")).to_be_visible()
     expect(rita.locator("#signed")).to_contain_text(re.compile("signed first by Trainee Tom.*signed by Reader Rita"))
 
-    expect(rita.locator("[data-act=addendum]")).to_have_attribute("aria-disabled", "false")  # the film is here again
+    expect(rita.locator("[data-act=addendum]")).to_have_attribute("aria-disabled", "false")
     rita.keyboard.press("d")
     rita.locator("#words").fill("A rib fracture as well.")
     rita.locator("#words-proof").fill("2580")
