@@ -73,8 +73,10 @@ async function compare(page) {
     location.reload(); // somebody else has signed it, or this person in another tab: the words are those of the report
     return;
   }
-  if (desk.ended && page.born === "VERIFIED" && !page.isActing && !document.querySelector("dialog[open]")) {
-    location.reload(); // it is withdrawn: no page goes on showing it as signed
+  if (desk.ended && page.born === "VERIFIED" && !page.isActing) {
+    page.born = desk.state; // told once
+    if (!document.querySelector("dialog[open]")) location.reload(); // no page goes on showing it as signed
+    else notice(desk.happened, { kind: "bad", action: "Show the withdrawn report", then: () => location.reload() });
     return;
   }
   if (open && !mine && desk.openable && !desk.holder && !keptForAnother(desk) && !page.isDone && !page.opening) await page.open();

@@ -473,6 +473,8 @@ def test_page_of_a_withdrawn_report_shows_what_was_signed_and_not_the_words_of_t
     assert "Reader Rita" in paper
     assert "AI-GENERATED DRAFT" not in page.partition('id="standing"')[2].partition("</div>")[0]
     assert '<div id="writing" hidden>' in page
+    study = words(hand.client.get(f"/study/{hand.number}").text)
+    assert "Not to be used. This is the draft as the AI wrote it" in study
 
 
 def test_two_people_on_one_draft(room: ReadingRoom) -> None:
