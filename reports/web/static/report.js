@@ -58,6 +58,7 @@ class Page {
     this.unsaved = new Unsaved($("unsaved"), this);
     this.lines = {}; // what those of each list are made of
     this.opening = 0; // how often it is being opened
+    this.opened = null; // what waits for that
     this.isBegun = false; // what comes with an opening was done for the present one
     this.isWarned = false; // of leaving words that are not saved
     this.isGone = false; // the page goes away, and has said so
@@ -155,7 +156,7 @@ class Page {
     for (const button of document.querySelectorAll("[data-act]")) {
       const why = reasons[button.dataset.act] ?? "";
       button.hidden = !wanted[button.dataset.act];
-      button.setAttribute("aria-disabled", why && !isUnasked(why) ? "true" : "false"); // it keeps the focus, and says why
+      button.setAttribute("aria-disabled", why && !this.isPassing(why) ? "true" : "false"); // it keeps the focus, and says why
       button.title = why;
     }
     const main = beside ? "take-over" : second ? "cosign" : "sign";
@@ -298,7 +299,11 @@ class Page {
 
   // --- opening -----------------------------------------------------------------------------------------------------
 
-  async open({ loud = false } = {}) {
+  open(how = {}) {
+    return (this.opened = Promise.all([this.opened, this.openOnce(how)]));
+  }
+
+  async openOnce({ loud = false }) {
     if (!this.desk.openable && !this.desk.adds) return;
     if (loud) say("It is being opened.");
     this.opening += 1;
@@ -359,7 +364,7 @@ class Page {
   /** What a person asks for with a key or a button. Its dialog is there before the next key. */
   async act(name) {
     const why = this.reasons[name];
-    if (why && !isUnasked(why)) {
+    if (why && !this.isPassing(why)) {
       $("why").textContent = why;
       notice(why, { kind: "wait", stays: false });
       return;
@@ -371,8 +376,15 @@ class Page {
     }
   }
 
-  /** Before an act is sent: the PACS was asked where it must be, and the server has what was typed. Throws why not. */
+  /** Is this reason against an act one that `prepare` may end? */
+  isPassing(why) {
+    return isUnasked(why) || this.film.isUntold(why);
+  }
+
+  /** Before an act is sent: it is open, the PACS was asked where it must be, and the server has what was shown and typed. Throws why not. */
   async prepare(name) {
+    await this.opened;
+    await this.film.tell();
     if (isUnasked(this.reasons[name] ?? "")) await this.pacs.ask();
     if (!(await this.saving.flush())) throw new Refused(0, { detail: "What you typed could not be saved; press again.", code: "unsaved" });
     const why = this.reasons[name];

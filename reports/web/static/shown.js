@@ -1,11 +1,12 @@
 /* What this page has shown of the film, and whether the server knows: nobody signs what another page has shown. */
 
 const UNSEEN = "The film has not been shown on this page yet; all of it must be in sight.";
+const UNTOLD = "The film has not been shown to you yet"; // the server says
 const OF_FILM = ["sign", "accept", "cosign", "take-over", "close", "addendum"]; // what nobody does unseen
 
 export class Shown {
   #isSeen = false;
-  #isTelling = false;
+  #telling = null;
 
   /** page: the report page. */
   constructor(page) {
@@ -25,11 +26,30 @@ export class Shown {
     return reasons;
   }
 
-  /** The server books it once for each opening, here or in another tab; this page shows it still. */
-  async tell() {
-    const { answers, calls, desk } = this.page;
-    if (!this.#isSeen || this.#isTelling || desk.shown || !(desk.mine || desk.adds)) return;
-    this.#isTelling = true;
+  /** Is this reason one that `tell` may end? */
+  isUntold(why) {
+    return this.#isSeen && why.startsWith(UNTOLD);
+  }
+
+  /** The server books it once for each opening, here or in another tab; this page shows it still. Who asks meanwhile waits, too. */
+  tell() {
+    this.#telling ??= this.#tell().finally(() => { this.#telling = null; });
+    return this.#telling;
+  }
+
+  async #tell() {
+    let isBooked = true;
+    while (isBooked && this.#isOwed) isBooked = await this.#book(); // it may have been opened anew since
+  }
+
+  get #isOwed() {
+    const { shown, mine, adds } = this.page.desk;
+    return this.#isSeen && !shown && (mine || adds);
+  }
+
+  /** Has the server booked it, whatever it says now? */
+  async #book() {
+    const { answers, calls } = this.page;
     let isBooked = false;
     try {
       await answers.newest(async () => {
@@ -39,9 +59,7 @@ export class Shown {
       }, (now) => this.page.follow(now));
     } catch (error) {
       this.page.tell(error);
-    } finally {
-      this.#isTelling = false;
     }
-    if (isBooked) await this.tell(); // it may have been opened anew since
+    return isBooked;
   }
 }
