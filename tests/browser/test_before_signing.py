@@ -10,6 +10,7 @@ from playwright.sync_api import Page, Route, expect
 from starlette.types import ASGIApp
 
 from reports.tables import Report, ReportState
+from tests.harness.intercepting import intercept
 from tests.harness.people import seat, signed_in
 from tests.harness.reading_room import TEXT, ReadingRoom
 
@@ -89,7 +90,7 @@ class Held:
     def __init__(self, page: Page, act: str) -> None:
         self._held: list[Route] = []
         self._is_over = False
-        page.route(f"**/report/{act}", self._meet)
+        intercept(page, f"**/report/{act}", self._meet)
 
     def _meet(self, route: Route) -> None:
         if self._is_over:
@@ -214,7 +215,7 @@ def test_dialog_that_is_closed_while_it_waits_signs_nothing(
 def test_what_a_closed_dialog_waited_for_does_not_open_the_next_one(opened: Callable[..., Report], page: Page) -> None:
     opened()
     asked: list[Route] = []
-    page.route("**/report/reading", lambda route: asked.append(route))  # noqa: PLW0108 - no method of a builtin
+    intercept(page, "**/report/reading", lambda route: asked.append(route))  # noqa: PLW0108 - no method of a builtin
     checking = page.locator("#ask-sign .checking")
     for is_closed in (True, False):
         with page.expect_request("**/report/reading"):
@@ -239,7 +240,7 @@ def test_dialog_that_is_opened_again_before_the_browser_says_it_was_closed_signs
 ) -> None:
     report = opened()
     asked: list[Route] = []
-    page.route("**/report/reading", lambda route: asked.append(route))  # noqa: PLW0108 - no method of a builtin
+    intercept(page, "**/report/reading", lambda route: asked.append(route))  # noqa: PLW0108 - no method of a builtin
     with page.expect_request("**/report/reading"):
         page.keyboard.press("a")
     page.keyboard.type("2580")
@@ -264,7 +265,7 @@ def test_dialog_that_is_opened_again_before_the_browser_says_it_was_closed_signs
 
 def test_words_that_are_not_saved_are_not_signed(room: ReadingRoom, opened: Callable[..., Report], page: Page) -> None:
     report = opened()
-    page.route("**/report/save", lambda route: route.abort())
+    intercept(page, "**/report/save", lambda route: route.abort())
     page.locator("#impression").fill("Small left effusion, and nothing else.")
     page.keyboard.press("Control+Enter")
     page.keyboard.type("2580")

@@ -15,6 +15,7 @@ from agent.cli import wetread
 from reports.grading.tables import Given, Turn
 from tests.harness.axe import violations
 from tests.harness.grading_room import Study, add_rater, grading_app, make_study
+from tests.harness.intercepting import intercept
 
 PATIENCE = 60_000  # ms
 
@@ -134,7 +135,7 @@ def test_two_tabs_and_a_server_that_is_away_lose_nothing(
         expect(page.locator("#fault")).to_contain_text("Not saved: the server cannot be reached")
         context.set_offline(False)
         grades: list[Route] = []
-        page.route("**/item/2", lambda route: grades.append(route))  # noqa: PLW0108 - no method of a builtin
+        intercept(page, "**/item/2", lambda route: grades.append(route))  # noqa: PLW0108 - no method of a builtin
         with page.expect_request("**/item/2"):
             page.keyboard.press("c")
         page.keyboard.press("n")  # in a hurry

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from reports.people.tables import Attendance
 from reports.tables import Report
+from tests.harness.intercepting import intercept
 from tests.harness.node import wait_until
 from tests.harness.people import seat, signed_in
 from tests.harness.reading_room import ReadingRoom
@@ -35,7 +36,7 @@ class Late:
     def __init__(self, page: Page, address: str) -> None:
         self._held: list[tuple[Route, APIResponse]] = []
         self._is_over = False
-        page.route(re.compile(address), self._meet)
+        intercept(page, re.compile(address), self._meet)
 
     @property
     def count(self) -> int:
@@ -109,7 +110,7 @@ def test_pacs_is_asked_once_however_many_wait_for_its_answer(room: ReadingRoom, 
     report = room.study()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
-    page.route("**/report/identity", lambda route: route.abort())  # the first time
+    intercept(page, "**/report/identity", lambda route: route.abort())  # the first time
     page.goto(address(base, room, report))
     expect(page.locator("#pacs")).to_contain_text("The PACS was not asked: The server cannot be reached.")
     expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")  # whoever signs asks it
@@ -128,6 +129,45 @@ def test_pacs_is_asked_once_however_many_wait_for_its_answer(room: ReadingRoom, 
 
     expect(page.locator("#final")).to_be_visible()
     assert asked.count("identity") == 2
+
+
+def test_signature_waits_until_the_server_knows_of_the_film(room: ReadingRoom, base: str, page: Page) -> None:
+    report = room.study()
+    held: list[Route] = []
+    intercept(page, "**/report/shown", lambda route: held.append(route))  # noqa: PLW0108  a bound method of a list is no handler
+    page.goto(address(base, room, report))
+    expect(page.locator("#pacs")).to_contain_text(NOBODY)
+    wait_until(lambda: page.evaluate("1") and bool(held), "the server to be told of the film")
+    expect(page.locator("[data-act=sign]")).to_have_attribute("title", re.compile("^The film has not been shown"))
+    page.keyboard.press("a")
+    page.keyboard.type("2580")
+    page.keyboard.press("Enter")
+    expect(page.locator("#ask-sign .checking")).not_to_be_empty()
+    held[0].continue_()
+
+    expect(page.locator("#final")).to_be_visible()
+
+
+def test_addendum_waits_until_the_signed_report_is_open(room: ReadingRoom, base: str, page: Page) -> None:
+    report = room.study()
+    page.goto(address(base, room, report))
+    expect(page.locator("#pacs")).to_contain_text(NOBODY)
+    expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
+    opening = Late(page, r"/report/open$")
+    intercept(page, "**/report/desk*", lambda route: route.abort())  # no news of it either
+    page.keyboard.press("a")
+    page.keyboard.type("2580")
+    page.keyboard.press("Enter")
+    expect(page.locator("#final")).to_be_visible()
+    wait_for(page, opening)  # the server has forgotten what was shown of the draft
+    page.keyboard.press("d")
+    page.locator("#words").fill("A rib fracture as well.")
+    page.locator("#words-proof").fill("2580")
+    page.keyboard.press("Enter")
+    page.evaluate("new Promise((done) => { setTimeout(done, 300); })")
+    opening.let_come()
+
+    expect(page.locator("#final")).to_contain_text("A rib fracture as well.")
 
 
 def test_look_from_before_an_act_does_not_bring_back_what_was(room: ReadingRoom, base: str, page: Page) -> None:
@@ -175,11 +215,11 @@ def test_news_of_ones_own_signature_lead_to_the_next_report(room: ReadingRoom, b
 
 def sign_into_the_void(room: ReadingRoom, base: str, page: Page) -> Late:
     """A signature that the server has, and whose answer does not come."""
-    page.route("**/events", lambda route: route.abort())
+    intercept(page, "**/events", lambda route: route.abort())
     page.goto(address(base, room, room.study()))
     expect(page.locator("#pacs")).to_contain_text(NOBODY)
     expect(page.locator("[data-act=accept]")).to_have_attribute("aria-disabled", "false")
-    page.route("**/report/desk*", lambda route: route.abort())
+    intercept(page, "**/report/desk*", lambda route: route.abort())
     signed = Late(page, r"/report/accept$")
     page.keyboard.press("a")
     expect(page.locator("#sign-proof")).to_be_focused()
@@ -240,7 +280,7 @@ def test_opening_whose_state_did_not_come_is_shown_when_it_does(room: ReadingRoo
     report = room.study()
     carl, path = signed_in(room.app, room.database, "carl"), f"/study/{room.number(report)}/report"
     assert carl.post(f"{path}/open", json={"report": report.id}).status_code == 200
-    page.route("**/events", lambda route: route.abort())
+    intercept(page, "**/events", lambda route: route.abort())
     page.goto(address(base, room, report))
     expect(page.locator("#told")).to_contain_text("Opened by")
     page.get_by_role("button", name="Open it now").focus()
@@ -257,7 +297,7 @@ def test_opening_whose_state_did_not_come_is_shown_when_it_does(room: ReadingRoo
     wait_for(page, opened)
     with page.expect_response(re.compile("/report/desk")):
         looked.let_come()
-    page.route(re.compile(r"/report/(desk|identity)"), lambda route: route.abort())
+    intercept(page, re.compile(r"/report/(desk|identity)"), lambda route: route.abort())
     opened.let_come()
     expect(page.locator("#toasts")).to_contain_text("The server has not said yet whether it is open for you")
 
@@ -273,8 +313,8 @@ def test_reading_from_before_a_finding_was_set_takes_its_warning_not_away(
     page.goto(address(base, room, room.study()))
     expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
     asked: list[Route] = []
-    page.route(
-        "**/report/reading", lambda route: asked.append(route) if len(asked) < 3 else route.continue_()
+    intercept(
+        page, "**/report/reading", lambda route: asked.append(route) if len(asked) < 3 else route.continue_()
     )  # what is asked later is answered at once
     for state in ("present", "absent", "present"):
         page.get_by_label("Pneumothorax: what it is").select_option(state)
@@ -296,7 +336,7 @@ def test_sign_of_life_behind_ones_own_act_blames_nobody(room: ReadingRoom, base:
     page.goto(address(base, room, room.study()))
     expect(page.locator("#pacs")).to_contain_text(NOBODY)
     touched: list[Route] = []
-    page.route("**/report/touch", lambda route: touched.append(route))  # noqa: PLW0108 - no method of a builtin
+    intercept(page, "**/report/touch", lambda route: touched.append(route))  # noqa: PLW0108 - no method of a builtin
     with page.expect_request("**/report/touch"):
         page.clock.fast_forward(31_000)
     page.keyboard.press("x")
@@ -316,7 +356,7 @@ def test_sign_of_life_behind_ones_own_act_blames_nobody(room: ReadingRoom, base:
 
 def test_key_that_comes_before_the_report_is_open_says_so(room: ReadingRoom, base: str, page: Page) -> None:
     opening: list[Route] = []
-    page.route("**/report/open", lambda route: opening.append(route))  # noqa: PLW0108 - no method of a builtin
+    intercept(page, "**/report/open", lambda route: opening.append(route))  # noqa: PLW0108 - no method of a builtin
     with page.expect_request("**/report/open"):
         page.goto(address(base, room, room.study()))
     page.keyboard.press("a")
@@ -354,7 +394,7 @@ def test_words_that_could_not_be_saved_are_not_left_without_a_word(room: Reading
     report, _ = room.study(), room.study()
     page.goto(address(base, room, report))
     expect(page.locator("#pacs")).to_contain_text(NOBODY)
-    page.route("**/report/save", lambda route: route.abort())
+    intercept(page, "**/report/save", lambda route: route.abort())
     page.locator("#findings").fill("Mine alone.")
     page.keyboard.press("Escape")
 
@@ -369,7 +409,7 @@ def test_words_for_a_report_that_was_signed_meanwhile_are_kept_for_an_addendum(
     room: ReadingRoom, base: str, page: Page
 ) -> None:
     report = room.study()
-    page.route("**/events", lambda route: route.abort())  # the page hears of nothing
+    intercept(page, "**/events", lambda route: route.abort())  # the page hears of nothing
     page.goto(address(base, room, report))
     expect(page.locator("#pacs")).to_contain_text(NOBODY)
     expect(page.locator("[data-act=sign]")).to_have_attribute("aria-disabled", "false")
@@ -422,7 +462,7 @@ def test_choice_between_two_texts_is_not_made_by_a_blank(room: ReadingRoom, base
     path = f"/study/{room.number(report)}/report"
     version = elsewhere.get(f"{path}/desk").json()["version"]
     theirs = {"report": report.id, "findings": "Theirs.", "impression": "i", "chips": {}, "version": version}
-    page.route("**/report/desk*", lambda route: route.abort())  # the page has heard of nothing when the typing begins
+    intercept(page, "**/report/desk*", lambda route: route.abort())  # no news before the typing begins
     assert elsewhere.post(f"{path}/save", json=theirs).status_code == 200
 
     page.locator("#findings").fill("Mine.")
@@ -446,7 +486,7 @@ def test_findings_that_were_set_elsewhere_are_chosen_between_like_words(
     elsewhere, path = signed_in(room.app, room.database, "rita"), f"/study/{room.number(report)}/report"
     desk = elsewhere.get(f"{path}/desk").json()
     theirs = {**desk["text"], "report": report.id, "chips": {"Fracture": "present"}, "version": desk["version"]}
-    page.route("**/report/desk*", lambda route: route.abort())
+    intercept(page, "**/report/desk*", lambda route: route.abort())
     assert elsewhere.post(f"{path}/save", json=theirs).status_code == 200
     page.get_by_label("Pneumothorax: what it is").select_option("present")
     page.unroute("**/report/desk*")

@@ -18,6 +18,7 @@ from dicom_node.tables import Instance, Study
 from reports.signoff.tables import FilmShown
 from reports.tables import Report
 from tests.harness.axe import violations
+from tests.harness.intercepting import intercept
 from tests.harness.node import wait_until
 from tests.harness.people import seat
 from tests.harness.reading_room import ReadingRoom, chest, with_pixels
@@ -70,7 +71,7 @@ def opened_unseen(room: ReadingRoom, base: str, page: Page, report: Report) -> P
     """The same report in a second tab, which never paints its film; the first one hears nothing of it."""
     expect(page.locator("#pacs")).to_contain_text("There is no PACS to ask")
     wait_until(lambda: is_booked(room, report), "the server knows of the film on the first page")
-    page.route(DESK, lambda route: route.abort())
+    intercept(page, DESK, lambda route: route.abort())
     other = page.context.new_page()
     other.route(re.compile(r"/(pixels|preview)$"), lambda route: route.abort())
     other.goto(f"{base}/study/{room.number(report)}/report")
@@ -110,7 +111,7 @@ def test_film_waits_for_no_prior_and_who_asks_for_one_early_gets_it(room: Readin
     room.study(StudyDate="20240101", **hers)
     report = room.study(**hers)
     held: list[Route] = []
-    page.route(PRIORS, lambda route: held.append(route))  # noqa: PLW0108  a bound method of a list is no handler
+    intercept(page, PRIORS, lambda route: held.append(route))  # noqa: PLW0108  a bound method of a list is no handler
     ready(page, base, room, report)  # it could be signed
     page.keyboard.press("c")
     expect(page.locator(".viewer-pane")).to_have_count(1)
@@ -127,7 +128,7 @@ def test_film_waits_for_no_prior_and_who_asks_for_one_early_gets_it(room: Readin
 
 def test_priors_that_could_not_be_listed_are_not_said_to_be_absent(room: ReadingRoom, base: str, page: Page) -> None:
     report = room.study()
-    page.route(PRIORS, lambda route: route.abort())
+    intercept(page, PRIORS, lambda route: route.abort())
     ready(page, base, room, report)
     expect(page.locator(".viewer-notes")).to_contain_text("could not be listed")
 
@@ -136,7 +137,7 @@ def test_priors_that_could_not_be_listed_are_not_said_to_be_absent(room: Reading
 
     page.unroute(PRIORS)
     asked: list[Route] = []
-    page.route(PRIORS, lambda route: asked.append(route))  # noqa: PLW0108  a bound method of a list is no handler
+    intercept(page, PRIORS, lambda route: asked.append(route))  # noqa: PLW0108  a bound method of a list is no handler
     again = page.get_by_role("button", name="Try again")
     for is_there in (False, True):
         with page.expect_request(PRIORS):
@@ -182,7 +183,7 @@ def test_film_that_another_page_has_shown_is_not_shown_on_this_one(room: Reading
     expect(page.locator("#saved")).to_have_text("Saved")
 
     film = re.compile(r"/(pixels|preview)$")
-    page.route(film, lambda route: route.abort())
+    intercept(page, film, lambda route: route.abort())
     page.reload()
     expect(page.locator(".viewer-trouble")).to_contain_text("could not be fetched")
     expect(page.locator("#pacs")).to_contain_text("There is no PACS to ask")
@@ -233,7 +234,7 @@ def test_page_that_never_heard_of_the_other_tab_signs_at_the_second_press(
     opened_unseen(room, base, page, report)
     answered: list[str] = []
     page.on("response", lambda response: answered.append(response.url.rpartition("/")[2]))
-    page.route(DESK, lambda route: route.continue_() if "accept" in answered else route.abort())  # no news before
+    intercept(page, DESK, lambda route: route.continue_() if "accept" in answered else route.abort())  # no news before
 
     page.keyboard.press("a")
     expect(page.locator("#ask-sign .checking")).to_be_empty()
@@ -281,7 +282,7 @@ def test_film_that_nobody_can_be_shown_holds_nobody_up_and_one_that_did_not_come
 ) -> None:
     number = held_study(room, NumberOfFrames=3)
     failing = re.compile(rf"/film/{room.ask(lambda tx: tx.scalars(select(func.max(Instance.id))).one())}/preview")
-    page.route(failing, lambda route: route.abort())
+    intercept(page, failing, lambda route: route.abort())
     page.goto(f"{base}/study/{number}")
     second_film_bars(page, number, "could not be fetched")
 
@@ -325,7 +326,7 @@ def test_held_study_is_let_through_by_who_had_its_film_before_the_eyes(
 ) -> None:
     number = held_study(room)
     film = re.compile(r"/(pixels|preview)$")
-    page.route(film, lambda route: route.abort())
+    intercept(page, film, lambda route: route.abort())
     page.goto(f"{base}/study/{number}")
     button = page.get_by_role("button", name="Let it be read")
     expect(page.locator("#film .viewer-trouble")).to_contain_text("could not be fetched")
@@ -337,7 +338,7 @@ def test_held_study_is_let_through_by_who_had_its_film_before_the_eyes(
 
     page.unroute(film)
     listed = re.compile(r"/films.json")
-    page.route(listed, lambda route: route.abort())
+    intercept(page, listed, lambda route: route.abort())
     page.reload()
     expect(page.locator("#film-told")).to_contain_text("No film can be shown here")
     expect(button).to_be_disabled()

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from reports.people.rights import Role
 from reports.tables import Event
+from tests.harness.intercepting import intercept
 from tests.harness.morning import CLEAR, DEVICES, PNEUMOTHORAX, Morning
 from tests.harness.people import add_user, seat
 from tests.harness.reading_room import ReadingRoom
@@ -171,7 +172,7 @@ def test_news_that_could_not_be_fetched_is_fetched_later(
 ) -> None:
     report = room.study(CLEAR)
     heard(page, address)
-    page.route("**/worklist/rows?**", lambda route: route.fulfill(status=503, body="later"))
+    intercept(page, "**/worklist/rows?**", lambda route: route.fulfill(status=503, body="later"))
 
     morning.end(report, Event.EXPIRED)
     expect(page.locator("#news")).to_contain_text("What stands here may be old", timeout=30_000)
