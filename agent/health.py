@@ -23,13 +23,13 @@ from agent.transports import try_out
 from dicom_node import audit, books, files, peer, peers, refused, turned_away
 from dicom_node.aet import typed
 from dicom_node.associations import keep_identifiers_out_of_logs
-from dicom_node.beats import SILENT, is_starting, is_stopped, seconds_since
+from dicom_node.beats import SILENT, is_ready, is_starting, is_stopped, seconds_since
 from dicom_node.database import Database, clock
 from dicom_node.destinations import destinations, of_peer, takes_nothing
 from dicom_node.errors import DatabaseNotReady, SendFailure, StoreAway
 from dicom_node.kinds import TAKES_BACK
 from dicom_node.rules import book
-from dicom_node.tables import AuditRow, Delivery, DeliveryState, Instance, ProcessBeat, RemoteAE, Way
+from dicom_node.tables import AuditRow, Delivery, DeliveryState, ProcessBeat, RemoteAE, Way
 from dicom_node.transports import Destination
 from dicom_node.worklist import gaps
 from dicom_node.worklist.pauses import pauses
@@ -72,7 +72,9 @@ def findings(config: Config) -> Iterator[Finding]:
         schema.check(database)
         with database.read() as tx:
             yield from _database(tx)
-            yield from _store(config, tx)
+            away = list(_store(config, tx))
+            yield from away
+            yield from _processes(tx, store_is_away=bool(away))
             yield from _rules(tx, config.reader.name)
             yield from _web(config, tx)
             yield from _watched(config, tx)
@@ -98,17 +100,14 @@ def _database(tx: Session) -> Iterator[Finding]:
     yield from _not_taken_back(tx)
     yield from _still_to_be_taken_back(tx)
     yield from _left_behind(tx)
-    yield from _processes(tx)
 
 
 def _store(config: Config, tx: Session) -> Iterator[Finding]:
     """Without its films and documents nothing is received, read or sent, and nothing says so at a study."""
-    if not config.node.data_folder.exists() or tx.scalar(select(Instance.id).limit(1)) is None:
-        return  # said of the disk; or nothing was stored yet
     try:
-        files.require(config.node.store_folder)
+        books.require_store(tx, config.node.store_folder)
     except StoreAway as away:
-        yield Finding("store", "wrong", str(away))
+        yield Finding("store", "wrong", f"the store is away: {away}")
 
 
 def _rules(tx: Session, reader: str) -> Iterator[Finding]:
@@ -254,11 +253,20 @@ def _waiting(tx: Session) -> Iterator[Finding]:
         yield Finding("paused", verdict, f"{brake.sentence} by {brake.by} for {age(brake.at, now)}: {brake.command}")
 
 
-def _processes(tx: Session) -> Iterator[Finding]:
+def _processes(tx: Session, *, store_is_away: bool = False) -> Iterator[Finding]:
     now = clock(tx)
     beats = {beat.name.split("@")[0]: beat for beat in tx.scalars(select(ProcessBeat).order_by(ProcessBeat.beat_at))}
     for name in _PROCESSES:
-        yield _process(name, beats.get(name), now)
+        beat = beats.get(name)
+        if store_is_away and name == "listen" and not _works(beat, now):
+            words = "does not start while the store is away; once that is back, `wetread run` or systemd start it again"
+            yield Finding(name, "wrong", words)
+        else:
+            yield _process(name, beat, now)
+
+
+def _works(beat: ProcessBeat | None, now: datetime) -> bool:
+    return beat is not None and now - beat.beat_at <= SILENT and is_ready(beat)
 
 
 def _process(name: str, beat: ProcessBeat | None, now: datetime) -> Finding:

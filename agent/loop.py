@@ -76,6 +76,8 @@ def run(
             if not is_away:  # once, and not at every step
                 log.error("store_away", explanation=str(away))
             is_away = True
+            if pulse is not None:
+                pulse.beat()  # it lives and waits; that the store is away is told of the store
             stop.wait(max(idle_seconds, _AFTER_TROUBLE_SECONDS))
             continue
         except Exception:

@@ -21,8 +21,10 @@ from agent.metrics import Exposition
 from agent.readers.guards import unsupported_claims
 from agent.routing import backlog_hours
 from agent.viewing import FilmRoom
+from dicom_node import books
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
+from dicom_node.errors import StoreAway
 from dicom_node.files import free_mebibytes
 from reports.people.passwords import Hasher
 from reports.people.provider import Provider
@@ -101,7 +103,8 @@ def access(web: WebConfig) -> Access:
 
 def not_ready(node: NodeConfig, database: Database) -> list[str]:
     """Why this installation cannot do its work, a sentence each; empty where it can."""
-    return [*_database_trouble(database), *_disk_trouble(node)]
+    trouble = _database_trouble(database)
+    return [*trouble, *_disk_trouble(node), *([] if trouble else _store_trouble(node, database))]
 
 
 def _database_trouble(database: Database) -> list[str]:
@@ -114,6 +117,19 @@ def _database_trouble(database: Database) -> list[str]:
         return [f"The database does not answer, or has no tables ({kind}); for a new node: wetread db upgrade."]
     if found != schema.VERSION:
         return [f"The database has version {found}, this program needs {schema.VERSION}: run wetread db upgrade."]
+    return []
+
+
+def _store_trouble(node: NodeConfig, database: Database) -> list[str]:
+    try:
+        with database.read() as tx:
+            books.require_store(tx, node.store_folder)
+    except StoreAway as away:
+        return [f"The store is away, so nothing is received, read or sent: {away}."]
+    except SQLAlchemyError as error:
+        return [f"The database does not answer any more ({type(error).__name__})."]
+    except OSError as error:
+        return [f"The folder {node.store_folder} cannot be reached ({error.strerror})."]
     return []
 
 

@@ -19,19 +19,18 @@ from pydicom import Dataset
 from pynetdicom import _config, evt
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
-from sqlalchemy import select
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from dicom_node import answers, files, worklist
+from dicom_node import answers, books, files, worklist
 from dicom_node.associations import ends_of
 from dicom_node.characters import UNPRINTABLE, disarm
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
-from dicom_node.errors import CannotUnderstand, ConfigurationError, OutOfResources, StoreFailure
+from dicom_node.errors import CannotUnderstand, ConfigurationError, OutOfResources, StoreAway, StoreFailure
 from dicom_node.headers import Header, agree, read_header
 from dicom_node.limits import Intake
 from dicom_node.rules.tables import Late
-from dicom_node.tables import Instance, Outcome
+from dicom_node.tables import Outcome
 from dicom_node.uids import is_uid
 from dicom_node.worklist.pauses import What, is_paused
 
@@ -79,11 +78,14 @@ class Storage:
         are not seen any more when the disk is back.
         """
         store = self._config.store_folder
-        if not store.exists() and self._has_objects():
+        try:
+            with self._database.read() as tx:
+                books.require_store(tx, store)
+        except StoreAway as away:
             raise ConfigurationError(
                 f"{store} is not there, and the database names objects in it: mount its disk, or put the folder back. "
                 f"Where they are lost, make it anew with: mkdir -m 700 {shlex.quote(str(store))}"
-            )
+            ) from away
         for folder in (self._config.incoming_folder, self._config.store_folder, self._config.quarantine_folder):
             try:
                 folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -92,10 +94,6 @@ class Storage:
                 raise ConfigurationError(
                     f"cannot make {folder} ({error.strerror}); set node.data_folder to a writable folder"
                 ) from error
-
-    def _has_objects(self) -> bool:
-        with self._database.read() as tx:
-            return tx.scalar(select(Instance.id).limit(1)) is not None
 
     def receive_into_files(self) -> None:
         """Have this process stream what it receives into files of the incoming folder: switches of pynetdicom's own."""

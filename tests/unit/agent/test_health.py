@@ -166,6 +166,25 @@ def test_store_that_is_away_is_wrong(tmp_path: Path, ward: Ward) -> None:
     assert found() == [("store", "wrong")]
 
 
+@pytest.mark.parametrize(
+    ("detail", "seconds_ago", "verdict"),
+    [(STARTING, 1, "wrong"), (STARTING, 40, "wrong"), (STOPPED, 1, "wrong"), ("", 40, "wrong"), ("", 1, "ok")],
+)
+def test_listen_that_cannot_start_is_told_of_the_store(
+    opened: Database, detail: str, seconds_ago: float, verdict: str
+) -> None:
+    with opened.write() as tx:
+        moment = clock(tx) - timedelta(seconds=seconds_ago)
+        for name in ("listen@host", "send@host"):
+            tx.add(ProcessBeat(name=name, pid=1, started_at=moment, beat_at=moment, detail=detail))
+        tx.flush()
+        found = {one.subject: one for one in health._processes(tx, store_is_away=True)}
+
+    assert found["listen"].verdict == verdict
+    assert found["listen"].words.startswith("does not start while the store is away") == (verdict == "wrong")
+    assert "the store is away" not in found["send"].words
+
+
 def test_a_process_that_is_being_started_does_not_look_as_if_it_never_ran(tmp_path: Path, opened: Database) -> None:
     config = Config(node=NodeConfig(data_folder=tmp_path, database=SecretStr(str(opened.url))))
     with opened.read() as tx:

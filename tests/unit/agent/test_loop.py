@@ -53,8 +53,10 @@ def test_steps_that_go_well_keep_the_pulse(clock: Clock) -> None:
 
 def test_store_that_is_away_is_said_once_and_so_is_its_return(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     stop, pulse, steps = threading.Event(), loop.Pulse(patience_seconds=60), iter([True, True, False, True, False])
+    felt = []
 
     def step() -> bool:
+        felt.append(pulse.is_felt())
         clock.seconds += 40
         is_away = next(steps, None)
         if is_away:
@@ -67,6 +69,7 @@ def test_store_that_is_away_is_said_once_and_so_is_its_return(clock: Clock, caps
 
     told = [line.partition("] ")[2].split()[0] for line in capsys.readouterr().out.splitlines()]
     assert told == ["store_away", "store_back"] * 2
+    assert all(felt), "who waits for the store is alive"
 
 
 def test_steps_that_fail_lose_the_pulse(clock: Clock) -> None:

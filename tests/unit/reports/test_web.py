@@ -777,6 +777,21 @@ def test_disk_below_its_reserve_is_not_ready_and_stands_above_the_pages(tmp_path
     full.database.close()
 
 
+def test_store_that_is_away_is_not_ready_and_stands_above_the_pages(house: House, tmp_path: Path) -> None:
+    folder = house.config.node.store_folder
+    folder.rename(tmp_path / "away")
+    assert house.web.get("/readyz").status_code == 200, "nothing was ever stored"
+    house.receive()
+
+    answer = house.web.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.text.startswith(f"The store is away, so nothing is received, read or sent: {folder} is not there")
+    assert "The store is away" in house.shown()
+    (tmp_path / "away").rename(folder)
+    assert house.web.get("/readyz").text == "ready\n"
+
+
 def test_database_of_another_version_is_not_ready(house: House) -> None:
     with house.database.write() as tx:
         tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
