@@ -202,6 +202,8 @@ make_venv() {
         install_failed "Making a virtual environment"
 }
 
-check_source() { # style, types and import contracts; the environment's own programs, never from PATH
-    "$VENV/bin/ruff" check . && "$VENV/bin/ruff" format --check . && "$VENV/bin/mypy" && "$VENV/bin/lint-imports"
+check_style() { # style and import contracts; the environment's own programs, never from PATH
+    "$VENV/bin/ruff" check . && "$VENV/bin/ruff" format --check . && "$VENV/bin/lint-imports"
 }
+
+check_types() { "$VENV/bin/mypy"; }

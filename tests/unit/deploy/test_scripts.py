@@ -256,6 +256,28 @@ def test_root_installs_the_missing_packages_without_starting_services(machine: M
     assert calls[-1] == "-m pytest -k one"
 
 
+@pytest.mark.parametrize(
+    ("faulty", "code", "is_tested"),
+    [("", 0, True), ("mypy", 2, True), ("ruff", 1, False), ("lint-imports", 1, False)],
+)
+def test_faults_of_style_and_types_fail_the_whole_run(
+    machine: Machine, faulty: str, code: int, is_tested: bool
+) -> None:
+    machine.command("id", "#!/bin/sh\necho 0\n")
+    machine.command("apt-get", "#!/bin/sh\n")
+    machine.run("deploy/test", "-k", "one")  # makes the environment
+    for tool in ("ruff", "lint-imports", "mypy"):
+        program = machine.root / ".venv/bin" / tool
+        program.write_text(f"#!/bin/sh\nexit {int(tool == faulty)}\n")
+        program.chmod(0o755)
+
+    result = machine.run("deploy/test")
+
+    assert result.returncode == code, result.stderr
+    calls = Path(machine.environment["CALLS"]).read_text()
+    assert ("--dist loadfile" in calls) == is_tested
+
+
 def test_a_policy_that_was_there_stays(machine: Machine, tmp_path: Path) -> None:
     policy = tmp_path / "policy-rc.d"
     policy.write_text("of the administrator")
