@@ -50,6 +50,7 @@ _SIGNED_AS: Final = MappingProxyType(
     }
 )
 _OPEN: Final = frozenset({ReportState.DRAFT, ReportState.AWAITING_SECOND})
+_SOMEBODY: Final = "A person"  # as the words of a withdrawal begin
 _NOT_YOURS: Final = "Your account has no right to this."
 
 
@@ -81,6 +82,7 @@ def desk(scene: Scene) -> dict[str, Any]:
         "state": opened.state.value,
         "open": opened.state in _OPEN,
         "ended": ended(found),
+        "endedAt": _moment(found.report.changed_at) if ended(found) else "",
         "happened": happened(found),
         "sentBack": _is_sent_back(found.report),
         "version": opened.version,
@@ -133,7 +135,10 @@ def happened(found: Papers) -> str:
         return _HAPPENED[report.state]
     if report.state is ReportState.REJECTED:  # a person's words say so themselves, with the reason
         return f"{report.explanation or RULES[Event(report.event)].words} Whoever had it is told."
-    return f"{RULES[Event(report.event)].words} {report.explanation}".strip()
+    words = RULES[Event(report.event)].words
+    if found.withdrawn_by:
+        words = f"{visible(in_letters(found.withdrawn_by))}{words.removeprefix(_SOMEBODY)}"
+    return f"{words} {report.explanation}".strip()
 
 
 def arrival(found: Papers) -> dict[str, Any]:

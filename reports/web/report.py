@@ -26,6 +26,7 @@ from reports.signoff.tables import SignedDocument, SignedKind, WorkingCopy
 from reports.tables import Report, ReportState
 from reports.web import choice
 from reports.web.offers import kept_for_another
+from reports.web.withdrawal import withdrawn_by
 
 _NO_SUCH = 2**31
 _UNPAIRED = "U"  # Image Laterality of a chest (PS3.3 C.8.11.2): nothing to read for a person
@@ -38,7 +39,7 @@ class Papers:
 
     signed: signatures of it that hold, in order. shadow: nobody may see it. late: an image came
     after it was signed, and was not read. sendings: of the newest signed document; none of what is not signed.
-    taken_back: the last document that was verified, of a report that is withdrawn.
+    taken_back: the last document that was verified, of a report that is withdrawn. withdrawn_by: as the function.
     """
 
     study: Study
@@ -49,6 +50,7 @@ class Papers:
     late: bool
     sendings: Sequence[Delivery]
     taken_back: SignedDocument | None = None
+    withdrawn_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def papers(tx: Session, study_id: int, report_id: int = 0) -> Papers | None:
         late=_came_late(tx, study, report, revision),
         sendings=_sendings(tx, report) if report.state is ReportState.VERIFIED else (),
         taken_back=_last_withdrawn(tx, report),
+        withdrawn_by=withdrawn_by(tx, report, revision),
     )
 
 

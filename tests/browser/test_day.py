@@ -178,6 +178,8 @@ def test_who_has_a_signed_report_before_him_sees_that_it_is_withdrawn(day: Day, 
 
     for one in (page, carl):
         expect(one.locator("#ended")).to_have_text("Withdrawn")
+        expect(one.locator("#happened")).to_have_text("Reader Rita has withdrawn this. Another film.")
+        expect(one.locator("#ended-at")).to_have_text(re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d$"))
         expect(one.locator("#withdrawn s").first).to_contain_text("No pneumothorax.")
         expect(one.locator("#writing")).to_be_hidden()
     assert violations(page) == []

@@ -103,7 +103,7 @@ class Page {
     this.answers.shown();
     this.desk = desk;
     Object.assign(document.querySelector(".report").dataset, { state: desk.state, ended: desk.ended });
-    if ($("ended")) $("ended").textContent = desk.ended;
+    if ($("ended")) [$("ended").textContent, $("ended-at").textContent] = [desk.ended, desk.endedAt && moment(desk.endedAt)];
     const locked = Boolean(desk.obstacles.edit);
     for (const name of SECTIONS) $(name).readOnly = locked;
     if (!$("final") && !$("withdrawn")) $("writing").hidden = false;

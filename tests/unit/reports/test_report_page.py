@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,14 @@ from starlette.testclient import TestClient
 from dicom_node.database import clock
 from dicom_node.tables import Proof, Study
 from dicom_node.worklist.holds import PATIENT_CHANGED, hold_study
+from reports import life
 from reports.findings import State, extract
 from reports.people import accounts
 from reports.people.rights import Role
 from reports.signoff.copies import OFFERED
 from reports.signoff.reasons import Reason
 from reports.signoff.tables import WorkingCopy
-from reports.tables import Report, ReportState
+from reports.tables import Event, Report, ReportState
 from reports.text import DraftText
 from reports.web import film
 from reports.web.report import age_then
@@ -455,7 +458,7 @@ def test_addendum_and_withdrawal_follow_a_signature(room: ReadingRoom) -> None:
     assert hand.do("withdraw", words="Wrong patient.", **PIN).json()["code"] == "password-needed"
     ended = hand.must("withdraw", words="Wrong patient.", password=PASSWORD, safety=True)
     assert (ended["state"], ended["ended"]) == ("WITHDRAWN", "Withdrawn")
-    assert ended["happened"] == "A person has withdrawn this for the patient's safety. Wrong patient."
+    assert ended["happened"] == "Reader Rita has withdrawn this for the patient's safety. Wrong patient."
 
 
 def test_page_of_a_withdrawn_report_shows_what_was_signed_and_not_the_words_of_the_model(room: ReadingRoom) -> None:
@@ -475,6 +478,27 @@ def test_page_of_a_withdrawn_report_shows_what_was_signed_and_not_the_words_of_t
     assert '<div id="writing" hidden>' in page
     study = words(hand.client.get(f"/study/{hand.number}").text)
     assert "Not to be used. This is the draft as the AI wrote it" in study
+
+
+@pytest.mark.parametrize(
+    ("event", "actor", "said"),
+    [
+        (Event.WITHDRAWN, "person:carl", "Chief Carl has withdrawn this. Wrong film."),
+        (Event.WITHDRAWN_FOR_SAFETY, "person:root", "root has withdrawn this for the patient's safety. Wrong film."),
+        (Event.EXPIRED, "dispatch", "Nobody has signed this AI draft in time; it has expired. Wrong film."),
+    ],
+)
+def test_page_of_an_ended_report_says_when_it_ended_and_who_withdrew_it(
+    room: ReadingRoom, event: Event, actor: str, said: str
+) -> None:
+    hand = Hand(room, "rita", room.study())
+    at = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+    room.do(lambda tx: life.end_all(tx, 1, event, at, actor=actor, explanation="Wrong film."))
+
+    state, page = hand.desk(), hand.page().partition('id="standing"')[2].partition("</div>")[0]
+
+    assert (state["happened"], state["endedAt"]) == (said, "2026-03-04T05:06:07Z")
+    assert f"{state['ended']} 2026-03-04 05:06:07 UTC {said}" in html.unescape(words(page))
 
 
 def test_two_people_on_one_draft(room: ReadingRoom) -> None:
