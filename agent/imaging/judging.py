@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,17 +23,23 @@ from agent.imaging.picture import judge_picture
 from agent.imaging.pixels import Film, UndecodableImage, digest_of
 from agent.imaging.verdict import Verdict
 from dicom_node.errors import CannotUnderstand
-from dicom_node.headers import open_header
+from dicom_node.headers import open_header, read_header
+from dicom_node.worklist.holds import HOLDS, NO_PATIENT_ID
+from reports.charset import SourceUnusable
+from reports.config import ReportsConfig
+from reports.source import normalize
 
 PICTURES: Final = frozenset({".png", ".jpg", ".jpeg"})  # plain ones: without a header, so only pixels are judged
 
 Answer = Literal["read", "hold", "exclude"]
 _ANSWERS: Final = ("read", "confirm", "exclude")
+_UNREADABLE: Final = Verdict("exclude", "unreadable-file", "The header of the image cannot be read.")
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What would become of one file. verdicts: of the header, then of the pixels, as far as it got.
+    """What would become of one file. verdicts: of whose it is where that holds it, of the header, then of the pixels,
+    as far as it got.
 
     impression: None where no film could be made. same_as: an earlier one of the files with the same picture.
     """
@@ -43,7 +51,9 @@ class Judged:
 
     @property
     def worst(self) -> Verdict:
-        """The verdict that counts."""
+        """The verdict that counts. A study without a Patient ID is held as it comes: nothing of it is judged."""
+        if self.verdicts[0].code == NO_PATIENT_ID:
+            return self.verdicts[0]
         return max(self.verdicts, key=lambda verdict: _ANSWERS.index(verdict.decision))
 
     @property
@@ -61,10 +71,12 @@ def judge_files(
     received: date,
     hold_unknown_age: bool = False,
     pixels_name_the_part: bool = False,
+    reports: ReportsConfig | None = None,
 ) -> Iterator[Judged]:
     """Judge DICOM files and plain pictures, one after the other; of an excluded header the pixels are not looked at.
 
-    received: the day on which they came, or would come.
+    received: the day on which they came, or would come. reports: how drafts are written here; with it is told as well
+    what the node would not take, hold for its patient, or write no draft for. Without it the gate alone is asked.
     """
     known: dict[str, Path] = {}
     for file in files:
@@ -76,18 +88,51 @@ def judge_files(
                 hold_unknown_age=hold_unknown_age,
                 pixels_name_the_part=pixels_name_the_part,
             )
-        if header.decision == "exclude":
-            yield Judged(file, (header,))
+        asked = None if is_picture(file) or header.code == _UNREADABLE.code else reports
+        verdicts = (*_at_the_port(file, asked), header)
+        if any(one.decision == "exclude" for one in verdicts):
+            yield Judged(file, verdicts)
             continue
         try:
             film = film_of(file, decoder)
         except UndecodableImage as error:
-            yield Judged(file, (header, Verdict("exclude", error.code, error.explanation)))
+            yield Judged(file, (*verdicts, Verdict("exclude", error.code, error.explanation)))
             continue
         seen = film.impression or measure(film.pixels)
         doubt = judge_picture(seen, calibration)
+        if doubt is not None:
+            verdicts = (*verdicts, doubt)
+        elif all(one.decision == "read" for one in verdicts):
+            verdicts = (*verdicts, *_in_a_draft(file, asked))
         same_as = known.setdefault(film.digest, file) if film.digest else file
-        yield Judged(file, (header, doubt) if doubt else (header,), seen, None if same_as is file else same_as)
+        yield Judged(file, verdicts, seen, None if same_as is file else same_as)
+
+
+def _at_the_port(file: Path, reports: ReportsConfig | None) -> Iterator[Verdict]:
+    """What happens as the file comes, before anybody judges it."""
+    if reports is None:
+        return
+    try:
+        if not read_header(file).patient_id:
+            yield Verdict("confirm", NO_PATIENT_ID, HOLDS[NO_PATIENT_ID])
+    except CannotUnderstand as error:
+        yield Verdict("exclude", error.reason, f"It is refused as it comes: {error}.")
+
+
+def _in_a_draft(file: Path, reports: ReportsConfig | None) -> Iterator[Verdict]:
+    """What keeps a draft from naming patient, study and order of a film that may be read."""
+    if reports is None:
+        return
+    try:
+        # what is left empty in a draft is logged, and without a process that has a log that means printed
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")  # they quote what stands in the header
+            normalize(open_header(file), reports)
+    except SourceUnusable as error:
+        sentence = str(error)
+        yield Verdict("exclude", error.code, f"{sentence[:1].upper()}{sentence[1:]}.")
+    except BROKEN:
+        yield _UNREADABLE
 
 
 def is_picture(file: Path) -> bool:
@@ -102,7 +147,7 @@ def judge_header(file: Path, **said: Any) -> Verdict:
         try:
             return judge(open_header(file), **said)
         except (CannotUnderstand, MemoryError, *BROKEN):
-            return Verdict("exclude", "unreadable-file", "The header of the image cannot be read.")
+            return _UNREADABLE
 
 
 def film_of(file: Path, decoder: DecoderProcess) -> Film:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -77,6 +78,29 @@ def test_scripts_get_every_reason(run: Callable[..., Result], tmp_path: Path) ->
     assert told[1]["same_picture_as"] == str(sound)
     assert told[3]["impression"]["pose"] == "rotated by 180"
     assert [reason["reason"] for reason in told[4]["reasons"]] == ["no-header", "undecodable"]
+
+
+@pytest.mark.parametrize(
+    ("elements", "verdict", "reasons"),
+    [
+        ({"PatientID": ""}, "hold", ["no-patient-id", "accepted"]),
+        ({"PatientID": " ", "PatientAge": "003Y", "PatientBirthDate": ""}, "hold", ["no-patient-id", "child"]),
+        ({"AccessionNumber": "1" * 17}, "exclude", ["accepted", "bad-accession-number"]),
+        ({"StudyInstanceUID": ""}, "exclude", ["cannot-understand", "accepted"]),
+        ({"StudyTime": "25:00:00"}, "read", []),
+    ],
+)
+def test_what_the_node_does_beside_the_gate_is_told(
+    run: Callable[..., Result], tmp_path: Path, elements: dict[str, str], verdict: str, reasons: list[str]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's, of what no header should hold
+        (told,) = json.loads(run("--json", dicom(tmp_path / "a.dcm", **elements)).stdout)
+
+    assert told["verdict"] == verdict
+    if reasons:
+        assert [reason["reason"] for reason in told["reasons"]] == reasons
+        assert told["reason"] in reasons
 
 
 def test_options_may_come_last(run: Callable[..., Result], tmp_path: Path) -> None:
