@@ -115,10 +115,10 @@ def _possible(found: Dossier) -> Iterator[str]:
     if held or any(instance.conflict for instance in found.instances):
         yield "release"
     failed = any(delivery.state is DeliveryState.FAILED for delivery in found.deliveries)
-    if not held and (failed or book is Book.DEAD_LETTERED):
+    if not held and (failed or (book is Book.DEAD_LETTERED and not found.signed)):
         yield "requeue"
     reading = waits or (workitem is not None and workitem.state is WorkitemState.IN_PROGRESS)
-    if study.state is StudyState.COMPLETE and not held and not reading:
+    if study.state is StudyState.COMPLETE and not held and not reading and not found.signed:
         yield "reprocess"
     if waits or (held and book is Book.IN_FLIGHT):
         yield "exclude"

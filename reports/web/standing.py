@@ -15,7 +15,7 @@ from dicom_node.owner import in_words
 from dicom_node.rules.decision import ROUTINE
 from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Workitem, WorkitemState
 from dicom_node.worklist.holds import HOLDS, what_to_do
-from dicom_node.worklist.moves import EXCLUDED_BY_PERSON
+from dicom_node.worklist.moves import DESTINATION_OFF, EXCLUDED_BY_PERSON
 from dicom_node.worklist.overrulings import WORTH_OVERRULING
 from reports.drafts import OPEN
 from reports.elapsed import age as age  # noqa: PLC0414  the pages take it from here
@@ -67,6 +67,7 @@ class Facts:
     holder: Holder | None = None  # who has that open now
     offer: Offer | None = None  # to whom that is handed over
     glance: Glance | None = None
+    withdrawn: Report | None = None  # the newest that a person took back, where a newer revision has taken its place
     backlog_hours: Hours | None = None  # None: always
 
 
@@ -117,6 +118,14 @@ _ENDS: Final = MappingProxyType(
 
 def standing(facts: Facts, now: datetime) -> Standing:
     """The status of the study."""
+    stands = _standing(facts, now)
+    if facts.withdrawn is None or (facts.report is not None and facts.report.state is ReportState.VERIFIED):
+        return stands
+    why = f": {_sentence(facts.withdrawn.explanation)}" if facts.withdrawn.explanation else "."
+    return replace(stands, sentence=f"{stands.sentence} The report of an older revision was withdrawn{why}")
+
+
+def _standing(facts: Facts, now: datetime) -> Standing:
     by_book = _in_flight(facts, now) if facts.revision.book is Book.IN_FLIGHT else _with_hold(facts, _ended(facts))
     if facts.report is None:
         return by_book
@@ -185,7 +194,7 @@ def _ended(facts: Facts) -> Standing:
             # The explanation of a held one names already who has it.
             there = "" if revision.reason in HOLDS else who_has_it(facts.deliveries)
             given_up = f"Given up: {_sentence(why)} {there}".rstrip()
-            return Standing(Status.DEAD_LETTER, given_up, (_command("requeue", facts),))
+            return Standing(Status.DEAD_LETTER, given_up, _remedies(facts))
         case Book.AWAITING_SIGNOFF:
             return Standing(Status.SIGNOFF, "Drafted. The destination gets only what a radiologist has signed.")
     was = taken_back(facts.deliveries)
@@ -311,6 +320,14 @@ def _hold(reason: str) -> str:
 def _sentence(text: str) -> str:
     text = text.strip()
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _remedies(facts: Facts) -> tuple[str, ...]:
+    """What a dead letter asks for: another try would find a destination that was removed, or turned off, as it is."""
+    failed = [delivery for delivery in facts.deliveries if delivery.state is DeliveryState.FAILED]
+    off = [delivery.id for delivery in failed if delivery.reason == DESTINATION_OFF]
+    again = (_command("requeue", facts),) if len(off) < len(failed) or not off else ()
+    return (*again, *(f'wetread queue close {number} --reason "..."' for number in off))
 
 
 def _command(verb: str, facts: Facts) -> str:

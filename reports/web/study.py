@@ -18,6 +18,7 @@ from dicom_node.files import read_document
 from dicom_node.hours import Hours
 from dicom_node.tables import Delivery, Instance, Revision, Study
 from dicom_node.worklist import current_revision
+from dicom_node.worklist.moves import is_signed
 from reports import drafts
 from reports.render import as_text
 from reports.tables import Report
@@ -32,7 +33,7 @@ _NO_SUCH = 2**31
 
 @dataclass(frozen=True, slots=True)
 class Dossier:
-    """Everything about one study."""
+    """Everything about one study. signed: it has a report that goes out, so that no reading may replace it."""
 
     facts: Facts
     standing: Standing
@@ -44,6 +45,7 @@ class Dossier:
     happenings: Sequence[Happening]
     report: Report | None
     report_revision: int
+    signed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def dossier(tx: Session, study_id: int, now: datetime, hours: Hours | None = Non
         happenings=timeline(tx, study.id),
         report=report,
         report_revision=numbers[report.revision_id] if report else 0,
+        signed=any(is_signed(tx, revision) for revision in revisions),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar, TypeVarTuple
 
@@ -28,6 +28,7 @@ from reports.web import choice
 from reports.web.offers import is_able, offer_of
 from reports.web.standing import Facts
 from reports.web.wish import Priority, Show, Sort, Wish
+from reports.web.withdrawal import BY_A_PERSON
 
 OPEN: Final = choice.OPEN
 _NAMED: Final = 5  # a search that finds at most so many patients is a look at each of them
@@ -59,6 +60,7 @@ class _Written:
     glance: Glance | None
     login: str | None = None
     name: str | None = None
+    withdrawn: Report | None = None  # the newest that a person took back
 
 
 _NONE: Final = _Images(0, "", None)
@@ -217,6 +219,7 @@ def facts_of(
             holder=holder_of(found.copy, now),
             offer=offer_of(found.copy, found.login, found.name, now),
             glance=found.glance,
+            withdrawn=taken if (taken := found.withdrawn) and taken.revision_id != revision.id else None,
             backlog_hours=hours,
         )
         for revision in revisions
@@ -241,8 +244,14 @@ def _written(tx: Session, studies: Sequence[int]) -> dict[int, _Written]:
     by_study: dict[int, dict[Report, _Written]] = {}
     for study_id, report, copy, seen, login, name in tx.execute(_REPORTS, {choice.AMONG: studies}):
         by_study.setdefault(study_id, {})[report] = _Written(report, copy, seen, login, name)
-    foremost = {study_id: drafts.foremost(list(reports)) for study_id, reports in by_study.items()}
-    return {study_id: by_study[study_id][report] for study_id, report in foremost.items() if report is not None}
+    return {study_id: _foremost(reports) for study_id, reports in by_study.items()}
+
+
+def _foremost(reports: Mapping[Report, _Written]) -> _Written:
+    """reports: of one study, newest first."""
+    report = drafts.foremost(list(reports))
+    withdrawn = next((one for one in reports if one.event in BY_A_PERSON), None)
+    return replace(reports[report], withdrawn=withdrawn) if report is not None else _NOTHING
 
 
 def _queue(tx: Session, revisions: Sequence[int], now: datetime) -> tuple[dict[int, int], int]:

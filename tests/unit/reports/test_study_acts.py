@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from agent.routing import Router
 from dicom_node import worklist
 from dicom_node.database import clock
 from dicom_node.files import stored_path
@@ -23,6 +24,8 @@ from reports.web.film import MOST_FILMS
 from tests.harness.morning import CLEAR, Morning
 from tests.harness.people import add_user, signed_in
 from tests.harness.reading_room import ReadingRoom
+from tests.unit.agent.desk_of_readers import service
+from tests.unit.agent.ward import now
 
 PEOPLE = {
     "rita": Role.RADIOLOGIST,
@@ -87,6 +90,11 @@ def refused(room: ReadingRoom, client: TestClient, verb: str, **data: Any) -> st
     assert [one for one in room.events() if one != "study-seen"] == [one for one in before if one != "study-seen"]
     (fault,) = re.findall(r'<p class="fault" role="alert">(.*?)</p>', answer.text)
     return html.unescape(str(fault))
+
+
+def standing(client: TestClient) -> str:
+    (said,) = re.findall(r'<p class="standing">(.*?)<', client.get("/study/1").text)
+    return html.unescape(str(said))
 
 
 def trail(room: ReadingRoom, event: str) -> AuditRow:
@@ -280,6 +288,29 @@ def test_dead_letter_is_tried_again_and_a_delivered_study_read_again(room: Readi
     ada.post("/study/1/reprocess")
 
     assert newest(room).number == 2
+
+
+def test_signed_study_is_read_again_only_once_its_report_is_withdrawn_and_the_new_draft_says_so(
+    room: ReadingRoom,
+) -> None:
+    morning, ada = Morning(room, 1, "rita"), web(room, "ada")
+    morning.sign(room.study(CLEAR))
+    room.deliver()
+    assert offers(ada.get("/study/1").text) == set()
+    assert "the study has a signed report" in refused(room, ada, "reprocess")
+
+    service(room).withdraw(1, morning.reader, "Another patient's film", now())
+    page = ada.get("/study/1").text
+    assert (offers(page), "of an older revision" in page) == ({"reprocess"}, False)
+    ada.post("/study/1/reprocess")
+
+    hint = "The report of an older revision was withdrawn: Another patient's film."
+    assert hint in standing(ada)
+    Router(room.desk).step()
+    draft = room.draft()
+    assert hint in standing(ada)
+    morning.sign(draft)
+    assert hint not in standing(ada)
 
 
 def test_study_held_for_its_patient_is_released_only_when_what_came_agrees(room: ReadingRoom) -> None:
