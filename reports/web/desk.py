@@ -5,7 +5,7 @@ The reasons here are for people who look at a button; what may be done is decide
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -164,16 +164,20 @@ def arrival(found: Papers) -> dict[str, Any]:
         }
         for name, there in states.items()
     ]
-    there = all(one["there"] for one in to)
-    if there:
-        words = "In " + ", ".join(f"{one['name']} ({one['proof']})" if one["proof"] else str(one["name"]) for one in to)
-    elif any(one["failed"] for one in to):
-        failed = ", ".join(str(one["name"]) for one in to if one["failed"])
-        words = f"Signed, but {failed} did not take it; the administrator is told"
-    else:
-        waiting = ", ".join(str(one["name"]) for one in to if not one["there"])
-        words = f"Signed, not yet in {waiting}"
-    return {"there": there, "words": f"{words}.", "to": to}
+    return {"there": all(one["there"] for one in to), "words": _whereabouts(to), "to": to}
+
+
+def _whereabouts(to: Sequence[Mapping[str, Any]]) -> str:
+    """Which destinations have it, which did not take it, and which are to get it still."""
+    has = [f"{one['name']} ({one['proof']})" if one["proof"] else one["name"] for one in to if one["there"]]
+    failed = ", ".join(one["name"] for one in to if one["failed"])
+    waiting = ", ".join(one["name"] for one in to if not one["there"] and not one["failed"])
+    parts = [f"In {', '.join(has)}"] if has else []
+    if failed:
+        parts += [f"{'' if has else 'Signed, but '}{failed} did not take it", "the administrator is told"]
+    if waiting:
+        parts.append(f"{'' if parts else 'Signed, '}not yet in {waiting}")
+    return f"{'; '.join(parts)}."
 
 
 def obstacles(scene: Scene) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from dicom_node.database import clock
-from dicom_node.tables import Proof, Study
+from dicom_node.tables import Delivery, DeliveryState, Proof, Study
 from dicom_node.worklist.holds import PATIENT_CHANGED, hold_study
 from reports import life
 from reports.findings import State, extract
@@ -26,7 +26,8 @@ from reports.signoff.tables import WorkingCopy
 from reports.tables import Event, Report, ReportState
 from reports.text import DraftText
 from reports.web import film
-from reports.web.report import age_then
+from reports.web.desk import arrival
+from reports.web.report import Papers, age_then
 from reports.web.wording import SHOWN, reading, sentence_for
 from tests.harness.people import PASSWORD, add_user, signed_in
 from tests.harness.reading_room import TEXT, ReadingRoom
@@ -359,6 +360,28 @@ def test_accept_signs_the_draft_as_it_is_and_follows_it_to_the_pacs(room: Readin
     assert "VERIFIED REPORT" in page
     assert "AI-GENERATED DRAFT" not in page
     assert "Rita" in page
+
+
+@pytest.mark.parametrize(
+    ("sendings", "said"),
+    [
+        ("A COMMITTED, B COMMITTED", "In A (query), B (query)."),
+        ("A COMMITTED, B QUEUED", "In A (query); not yet in B."),
+        ("A SENT, B QUEUED", "Signed, not yet in A, B."),
+        ("A FAILED, B QUEUED", "Signed, but A did not take it; the administrator is told; not yet in B."),
+        ("A COMMITTED, B FAILED", "In A (query); B did not take it; the administrator is told."),
+        ("A COMMITTED, A QUEUED, B COMMITTED", "In B (query); not yet in A."),
+    ],
+)
+def test_page_says_of_each_destination_whether_it_has_what_was_signed(sendings: str, said: str) -> None:
+    given = [one.split() for one in sendings.split(", ")]
+    rows = [
+        Delivery(destination=to, state=DeliveryState(state), proven_by="query" if state == "COMMITTED" else "")
+        for to, state in given
+    ]
+    found = Papers(Study(), None, 1, shadow=False, signed=(), late=False, sendings=rows)
+
+    assert arrival(found)["words"] == said
 
 
 def test_edited_text_is_kept_and_signed(room: ReadingRoom) -> None:
