@@ -229,7 +229,10 @@ def _waiting(tx: Session) -> Iterator[Finding]:
         words = f"{waiting.queued} documents wait to be sent, the oldest for {minutes} min; see why with: wetread queue"
         yield Finding("to be sent", "warning", words)
     if waiting.dead_letters:
-        words = f"{waiting.dead_letters}: wetread study list --book dead-lettered, then wetread study requeue"
+        words = (
+            f"{waiting.dead_letters}: wetread study list --book dead-lettered, then wetread study requeue; of a "
+            "destination that is off (wetread queue dead) wetread queue close"
+        )
         yield Finding("dead letters", "wrong", words)
     if waiting.held:
         yield Finding("held", "warning", f"{waiting.held} studies wait for a person: wetread study list --held")

@@ -258,8 +258,9 @@ def remove(surroundings: Surroundings, title: str) -> None:
 
 def what_stops(count: int) -> str:
     """What becomes of what waits for a destination that is off."""
-    words = "queued for it become dead letters (destination-off) at their next attempt, requeue possible"
-    return f"; {count} {words}" if count else ""
+    become = "becomes a dead letter" if count == 1 else "become dead letters"
+    then = "wetread queue close NUMBER (numbers: wetread queue dead), or requeue once it gets them again"
+    return f"; {count} queued for it {become} (destination-off) at the next attempt: then {then}" if count else ""
 
 
 @ae.command()

@@ -100,6 +100,7 @@ def dead(surroundings: Surroundings, limit: int, as_json: bool) -> None:
     """Deliveries that were given up, with their numbers: requeue or close each of them.
 
     Try again, once the cause is mended: wetread study requeue, or wetread destination requeue for a whole destination.
+    What is meant, such as destination-off after a peer was removed: wetread queue close.
     """
     with open_database(config_of(surroundings)) as database, database.read() as tx:
         rows = [_dead_letter(one) for one in dead_letters(tx, limit=limit)]

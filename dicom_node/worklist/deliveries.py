@@ -25,6 +25,7 @@ from dicom_node.transports import Destination
 from dicom_node.worklist.due import due, free
 from dicom_node.worklist.moves import (
     CALLED_OFF,
+    DESTINATION_OFF,
     MAY_BE_THERE,
     ask_for,
     cancel,
@@ -247,7 +248,7 @@ def _is_to_be_worked_on(tx: Session, delivery: Delivery, now: datetime) -> bool:
         _drop(tx, delivery, now, reason=not_needed)
         return False
     if off := why_it_is_off(tx, delivery):
-        bury(tx, delivery, now, reason="destination-off", error=off)
+        bury(tx, delivery, now, reason=DESTINATION_OFF, error=off)
         return False
     return True
 

@@ -35,6 +35,7 @@ EXCLUDED_BY_PERSON: Final = "excluded-by-person"
 CLASS_REFUSED: Final = "class-refused"  # of a delivery that a destination does without
 CLOSED_BY_PERSON: Final = "closed-by-person"  # of a dead letter that was meant: a destination does without it as well
 CALLED_OFF: Final = "called-off"  # of a delivery that nobody wants any more: it is asked for, never sent again
+DESTINATION_OFF: Final = "destination-off"  # of a dead letter whose destination was removed, or gets no such document
 MAY_BE_THERE: Final = "may-be-there"  # of a dead letter that was called off; its destination did not say
 NOTHING_THERE: Final = "nothing-to-take-back"  # of what takes back where nothing came
 SIGNED_INSTEAD: Final = "signed-instead"  # of a draft that had not left when a person signed it

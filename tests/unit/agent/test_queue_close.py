@@ -23,11 +23,11 @@ from tests.unit.agent.ward import Ward, now
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
-def type_in(ward: Ward, *words: str) -> Result:
+def type_in(ward: Ward, *words: str, group: str = "queue") -> Result:
     """The ward's database is where this configuration says."""
     file = ward.folder / "wetread.toml"
     file.write_text(f'[node]\ndata_folder = "{ward.folder}"\n')
-    return CliRunner().invoke(wetread, ["--config", str(file), "queue", *words])
+    return CliRunner().invoke(wetread, ["--config", str(file), group, *words])
 
 
 def bury(ward: Ward, *destinations: str) -> int:
@@ -66,6 +66,28 @@ def test_a_study_whose_only_delivery_is_closed_ends_closed_undelivered_and_keeps
     assert row.actor.startswith("person:")
     detail = json.loads(row.detail)
     assert (detail["was"], detail["explanation"]) == ("destination-off", "the PACS was replaced")
+
+
+def test_of_a_peer_that_was_removed_closing_is_offered_and_another_try_of_what_else_failed(ward: Ward) -> None:
+    """Another try would find the peer gone again."""
+
+    def offered() -> list[str]:
+        shown = json.loads(type_in(ward, "show", "#1", "--json", group="study").stdout)
+        return [str(command) for command in shown["commands"]]
+
+    ward.peer("OLD")
+    ward.peer("PACS")
+    ward.study_with_draft()
+    old = next(one.id for one in ward.deliveries() if one.destination == "OLD")
+    said = type_in(ward, "remove", "OLD", group="ae").stdout
+    assert "1 queued for it becomes a dead letter (destination-off) at the next attempt: then wetread queue c" in said
+    other = bury(ward, "PACS")
+    close = f'wetread queue close {old} --reason "..."'
+
+    assert offered() == ["wetread study requeue '#1'", close]
+
+    type_in(ward, "close", str(other), "--reason", "meant")
+    assert offered() == [close]
 
 
 def test_a_study_that_another_destination_has_is_delivered(ward: Ward) -> None:

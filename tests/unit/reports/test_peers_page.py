@@ -117,7 +117,7 @@ def test_removal_needs_the_box_and_says_what_becomes_of_the_queue(office: Office
     assert find(office, "PACS").ae_title == "PACS"
     page = office.send_form("/peers/remove", title="PACS", sure="yes")
 
-    assert "PACS is removed. 1 queued for it become dead letters" in page
+    assert "PACS is removed. 1 queued for it becomes a dead letter" in page
     assert office.events_of_kim() == ["peer-removed"]
 
 
