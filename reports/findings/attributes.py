@@ -28,6 +28,8 @@ class Neighbors:
         """The side in front of the words, else the one behind them; none for the heart and the mediastinum."""
         if said.concept in {"cardiomegaly", "mediastinum"}:
             return None
+        if said.side is not None and said.state is not State.ABSENT:
+            return Laterality(said.side)
         sides = self._before(said, "side", _BEFORE) or self._after(said, "side", _AFTER)
         if not sides:
             return None
@@ -48,7 +50,9 @@ class Neighbors:
         start = said.words[-1][0]
         for number in range(bisect_left(self._firsts, start) - 1, -1, -1):
             item = self._items[number]
-            if start - item.last > reach or item.kind == "finding" or item.kind in _ENDS - {"subject"}:
+            if item.value == "but also":  # "not only the left but also the right lung shows consolidation"
+                reach += _AFTER
+            elif start - item.last > reach or item.kind == "finding" or item.kind in _ENDS - {"subject"}:
                 break
             if (
                 item.kind == kind and (item.first, item.last) not in said.words

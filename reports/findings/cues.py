@@ -298,8 +298,20 @@ PLUS: Final = "plus"  # and a "+" between two words
 COMPANY: Final = "with/w"
 LISTS: Final = "or/nor"
 
+# Boxes of a form, before and behind what they are of; forms.py makes these words, which no text holds.
+TICKED_BEFORE, EMPTY_BEFORE, OPEN_BEFORE = "[x]_", "[]_", "[?]_"
+TICKED_BEHIND, EMPTY_BEHIND, OPEN_BEHIND = "_[x]", "_[]", "_[?]"
+OPEN_BOX: Final = "_[?]_"
+
 # kind, value, patterns; a phrase of two kinds is taken in this order
 CUES: Final = (
+    ("absent_before", "", EMPTY_BEHIND),
+    ("uncertain_before", "", f"{OPEN_BEHIND}, {OPEN_BOX}"),
+    ("affirm", "", TICKED_BEHIND),
+    *(("stop", "", box) for box in (TICKED_BEFORE, EMPTY_BEFORE, OPEN_BEFORE)),
+    *(("stop", "", box) for box in (TICKED_BEHIND, EMPTY_BEHIND, OPEN_BEHIND, OPEN_BOX)),
+    ("absent_after", "", EMPTY_BEFORE),
+    ("uncertain_after", "", f"{OPEN_BEFORE}, {OPEN_BOX}"),
     ("absent_before", "", ABSENT_BEFORE),
     ("uncertain_about", "", UNCERTAIN_ABOUT),
     ("uncertain_before", "", UNCERTAIN_BEFORE),
@@ -336,6 +348,7 @@ CUES: Final = (
     ("affirm", "seen", SEEN),
     ("affirm", "sign", PRESENT_SIGNS),
     ("stop", "", STOPS),
+    ("stop", "but also", "but also"),
     ("stop", "except", EXCEPTIONS),
     ("stop", "there", STATEMENTS),
     ("companion", "", COMPANIONS),

@@ -89,7 +89,7 @@ UNCERTAIN_ABOUT: Final = """
 UNASSESSED: Final = """
     /is/are/was/were not /well/fully/adequately/reliably assessed/evaluated/assessable/evaluable, cannot/not be
     /well/fully/adequately/reliably/further assessed/evaluated, /has/have /been drained/tapped/aspirated, evacuated,
-    has/have been evacuated
+    has/have been evacuated, n a, not applicable/available
 """
 
 # Not about this film, or only asked: the mention says nothing.

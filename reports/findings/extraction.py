@@ -15,6 +15,7 @@ from reports.findings.lines import statements
 from reports.findings.mentions import NORMALITY, Findings, Mention, Span, findings_of
 from reports.findings.phrases import END, Item, build, expand, items, words_in
 from reports.findings.reading import read
+from reports.findings.replies import Sentence, with_replies
 from reports.findings.said import Tokens
 from reports.findings.sentences import sentences
 from reports.findings.words import vocabulary, words_of
@@ -76,14 +77,14 @@ def extract(text: str) -> Findings:
             foreign += 1
         elif words:
             stopped = text[end : end + 1] in _STOPS
-            said.append((words, spans, language, stopped))
-    doubtful = sum(language is Language.DOUBTFUL for _, _, language, _ in said) if foreign else 0
+            said.append(Sentence(words, spans, language, stopped))
+    doubtful = sum(one.language is Language.DOUBTFUL for one in said) if foreign else 0
     if foreign + doubtful > len(said) - doubtful:
         return findings_of(())
     mentions: list[Mention] = []
-    for words, spans, language, stopped in said:
-        if not foreign or language is Language.ENGLISH:
-            mentions += _mentions(words, spans, lowered, stopped=stopped)
+    for one in with_replies(said, lowered, _TRIE):
+        if not foreign or one.language is Language.ENGLISH:
+            mentions += _mentions(one.words, one.spans, lowered, stopped=one.stopped)
     return findings_of(mentions, whole=not foreign)
 
 

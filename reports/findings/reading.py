@@ -43,6 +43,7 @@ from reports.findings.sides import (
     denies_the_side_behind,
     is_of_the_other_side,
     says_of_a_side,
+    the_other_side,
 )
 from reports.findings.turns import (
     deny_both,
@@ -58,8 +59,10 @@ from reports.findings.turns import (
 Step: TypeAlias = Callable[[Scope, Item], None]
 
 _ANSWERS: Final = frozenset({"absent_before", "uncertain_before", "absent_after"})
-_VERDICTS: Final = frozenset({"absent_before", "absent_about"})
-_ONE_SIDED: Final = frozenset({*_VERDICTS, "absent_after"})
+_HEADING: Final[MappingProxyType[str, Step]] = MappingProxyType(
+    {"absent_before": Scope.deny, "absent_about": Scope.deny, "uncertain_before": Scope.uncertain_after}
+)
+_ONE_SIDED: Final = frozenset({"absent_before", "absent_about", "absent_after"})
 _ANSWERED: Final = frozenset({"answer", "gone_answer"})
 _COMPARED: Final = frozenset({"no", "not", "more"})
 _BEGINS: Final = frozenset({"begins", "perhaps_begins"})
@@ -187,11 +190,18 @@ def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | No
 def _of_a_side(scope: Scope, found: list[Item], place: int) -> Step | None:
     """ "Effusion right none, left small" has one, "effusion: right none" has none."""
     if denies_one_side(found, place) or denies_the_side_behind(found, place):
-        return Scope.affirm
+        return _keep_the_other_side(scope, found, place)
     if not scope.said or not answers_of_a_side(found, place):
         return None
     scope.floor = min(scope.floor, len(scope.said) - 1)
     return Scope.absent_before
+
+
+def _keep_the_other_side(scope: Scope, found: list[Item], place: int) -> Step:
+    """ "Right effusion resolved, left small" has one on the left."""
+    if scope.said:
+        scope.said[-1].side = the_other_side(found, place)
+    return Scope.affirm
 
 
 def _around(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
@@ -283,9 +293,11 @@ def _left_open(scope: Scope, found: list[Item], place: int, length: int) -> Step
         if begins_with_resolved(found, place):
             return _between(scope, found, place)
         only = len(scope.said) == scope.floor + 1
-        return Scope.affirm if only and says_of_a_side(found, place) is State.PRESENT else None
-    if item.first == 0 and item.kind in _VERDICTS and heads(found, place):
-        return Scope.deny
+        if not only or says_of_a_side(found, place) is not State.PRESENT:
+            return None
+        return _keep_the_other_side(scope, found, place)
+    if item.first in {0, scope.joined + 1} and item.kind in _HEADING and heads(found, place):
+        return _HEADING[item.kind]
     left = says_of_a_side(found, place) if item.value in _ANSWERED else None
     return None if left is None else _LEFT[left]
 
@@ -300,12 +312,13 @@ def _lists(scope: Scope) -> bool:
 def _behind_a_colon(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
     """ "Pneumothorax: no", "pneumothorax: not seen" and "large effusion: no pneumothorax"."""
     scope.floor = min(scope.floor, scope.colon_floor)
-    if found[place].kind == "absent_before" and says_of_a_side(found, place) is State.PRESENT:
-        return Scope.affirm
+    left = says_of_a_side(found, place)
+    if found[place].kind == "absent_before" and left is State.PRESENT:
+        return _keep_the_other_side(scope, found, place)
     if found[place].kind != "absent_after":
         return None
     bare = scope.said[-1].weight is Weight.BARE
-    if denies_a_size(found, place, length) or (bare and is_of_the_patient(found, place)):
+    if left is not None or denies_a_size(found, place, length) or (bare and is_of_the_patient(found, place)):
         return Scope.uncertain_before
     if answers(found, place, length):
         return Scope.absent_before

@@ -32,6 +32,7 @@ class Said:
     restricted: Tokens | None = None  # only some of its kind: "new", "tension"
     parted: tuple[str, ...] = ()  # what stands between it and the one before: ",", "and", "with", "or"
     weight: Weight = Weight.BARE
+    side: str | None = None  # the one that has it, where the other is denied
 
     @property
     def first(self) -> int:

@@ -309,8 +309,10 @@ class Scope:
         self.colon_floor, self.floor = self.floor, len(self.said)
 
     def _heads(self, item: Item) -> bool:
-        """Is a denial all that stands before this colon: "absent: pneumothorax, effusion"?"""
-        return self.force is not None and not self.said and self.force.cue == (0, item.first - 1)
+        """Is a denial all that stands before this colon: "absent: PTX", and "yes: effusion, no: PTX"?"""
+        if self.force is None or self.force.cue[1] != item.first - 1:
+            return False
+        return self.force.cue[0] == self.joined + 1 if self.said else self.force.cue[0] == 0
 
     def aside(self, item: Item) -> None:
         """A dash ends what a denial reaches; behind it "none" or "not seen" may still speak of what stands before."""

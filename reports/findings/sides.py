@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Final
 
 from reports.findings.clauses import NAMES, REACH_OF_A_CLAUSE, REACH_OF_A_SIDE
@@ -13,6 +14,7 @@ _SAYS: Final = frozenset({"severity", "restart", "begins", "goes_on", "affirm"})
 _DENIES: Final = frozenset({"absent_before", "absent_after", "absent_about", "nothing"})
 _TELLS: Final = frozenset({"severity", "begins", "goes_on", "affirm", "participle"})
 _SAID_ALONE: Final = frozenset({"severity", "goes_on", "participle"})
+_OPPOSITE: Final = MappingProxyType({"left": "right", "right": "left"})
 _PARTS: Final = frozenset({"join", "stop", "aside"})
 _SIDED: Final = frozenset({"side", "restart", "restriction", "perhaps_begins", "predicate", "colon", *_TELLS})
 
@@ -36,8 +38,8 @@ def says_of_a_side(items: Sequence[Item], number: int) -> State | None:
     for clause, has_side in zip(clauses[1:], sided[1:], strict=True):
         spans = {(one.first, one.last) for one in clause if one.kind == "side"}
         says = any(one.kind in _SAYS and (one.first, one.last) not in spans for one in clause)
-        if has_side and says and (gone or sided[0]) and not any(one.kind in _DENIES for one in clause):
-            return State.PRESENT
+        if has_side and says and not any(one.kind in _DENIES for one in clause):
+            return State.PRESENT if gone or sided[0] else State.UNCERTAIN
     if gone and (any(sided) or any(one.kind == "goes_on" for clause in clauses for one in clause)):
         return State.UNCERTAIN
     return None
@@ -89,9 +91,28 @@ def denies_one_side(items: Sequence[Item], number: int) -> bool:
     if any(one.kind == "finding" for one in before[0]):
         return _says_of_another(behind, here)
     last = before[1] if len(before) > 1 else []
-    named = [one for one in last if one.kind == "finding"]
+    named = sum(one.kind == "finding" for one in last)
     rest = [one for one in last if one.kind != "finding"]
-    return len(named) == 1 and {one.kind for one in before[0]} <= _SIDED and _says_of_another(rest, here)
+    if named != 1 or not {one.kind for one in before[0]} <= _SIDED:
+        return False
+    leads = item.kind == "absent_after" and any(one.kind in NAMES for one in items[number + 1 :][:REACH_OF_A_CLAUSE])
+    return _says_of_another(rest, here) if leads else _is_of_another(rest, here)
+
+
+def the_other_side(items: Sequence[Item], number: int) -> str | None:
+    """The side opposite to the one that this denial is of, which stands before it in its clause, or behind it."""
+    before: list[Item] = []
+    for one in reversed(items[max(0, number - REACH_OF_A_CLAUSE) : number]):
+        if one.kind in _PARTS:
+            break
+        before.append(one)
+    behind: list[Item] = []
+    for one in items[number + 1 : number + REACH_OF_A_CLAUSE]:
+        if one.kind in _PARTS:
+            break
+        behind.append(one)
+    denied = _sides(before) or _sides(behind)
+    return _OPPOSITE.get(denied.pop()) if len(denied) == 1 else None
 
 
 def denies_the_side_behind(items: Sequence[Item], number: int) -> bool:
@@ -121,8 +142,12 @@ def answers_of_a_side(items: Sequence[Item], number: int) -> bool:
 
 
 def _says_of_another(part: Sequence[Item], side: set[str]) -> bool:
-    sides, kinds = _sides(part), {one.kind for one in part}
-    return len(sides) == 1 and sides != side and kinds <= _SIDED and bool(kinds & _TELLS)
+    return _is_of_another(part, side) and any(one.kind in _TELLS for one in part)
+
+
+def _is_of_another(part: Sequence[Item], side: set[str]) -> bool:
+    sides = _sides(part)
+    return len(sides) == 1 and sides != side and {one.kind for one in part} <= _SIDED
 
 
 def _sides(part: Sequence[Item]) -> set[str]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from reports.findings.forms import BOX, fill_in
 from reports.findings.mentions import Span
 
 # Signs are words as well: "(-)", "-ve", a minus that ends a statement, a plus that ends or begins one; and "+/-", which
@@ -18,8 +19,9 @@ from reports.findings.mentions import Span
 _OPEN: Final = ("\u00b1", "+/")
 _PAST: Final = "prior|previous|previously|earlier|yesterday|before|formerly|was|were|resolved"
 _WORD: Final = re.compile(
+    rf"{BOX}|"
     r"\(?\u00b1\)?|\(\+/[-\u2013\u2212]\)|\+/[-\u2013\u2212]|[^\W_]+|[,;:?&]|[(\[][-+\u2013\u2212n][)\]]|[-+\u2013\u2212]ve\b"
-    r"|(?<=[\s\w:])[-\u2013\u2212](?=\s*(?:[,;.)|]|//|$))"
+    r"|(?<=[\s\w:])[-\u2013\u2212](?=\s*(?:[,;.)|/]|$))"
     r"|(?<=\s)[-\u2013\u2212](?=[ \t]*\r?\n[^\n]*[-+\u2013\u2212][ \t]*(?:\r?\n|$))|(?<!\d)\+"
     r"|(?<![^\s,;:])[-\u2013\u2212](?=[a-z])|(?<![^\n,;:])[-\u2013\u2212](?=[ \t]{0,12}[a-z])"
     r"|(?<=[ \t])[-\u2013\u2212]{1,3}(?=[ \t]+\w)|(?<=\w)--(?=\w)|(?<=[ \t])/(?=[ \t])|(?<=\s)(?:\||//)(?=\s)"
@@ -39,7 +41,7 @@ _DASHES: Final = frozenset(
         "\u21d2",
     }
 )
-_ANSWERS: Final = frozenset({"no", "yes"})
+_ANSWERS: Final = frozenset({"no", "yes", "n", "y"})
 _GOES_ON: Final = re.compile(r"[ \t]*\w")
 _RARE: Final = frozenset({*_DASHES, "(", "?"})
 _ENDS: Final = frozenset({*_DASHES, ",", ";", "("})
@@ -56,9 +58,9 @@ _BULLET_LINE: Final = re.compile(r"[.;\s]*?\n[ \t]*[-\u2013\u2212]")
 _BULLETED: Final = re.compile(r"[ \t]*[-\u2013\u2212]")
 _NOUGHT: Final = frozenset({"n", "0"})
 _HEADING: Final = re.compile(r"(?:(?:/|//|\||\u2014) )?(?:[a-z]+ ){1,3}:")
-_LINE_END: Final = re.compile(r"[ \t\r]*\n")
+_LINE_END: Final = re.compile(r"[ \t\r]*\n|/(?!-)")
 _ENDED: Final = re.compile(r"[ \t]*(?:[,;)\r\n]|\.(?!\d)|$)")
-_PARTS: Final = frozenset({",", ";", "and", "&"})
+_PARTS: Final = frozenset({",", ";", "and", "&", "/"})
 _COMMAS: Final = frozenset({",", ";"})
 _OPENERS: Final = frozenset({*_COMMAS, ":"})
 _BREAK: Final = re.compile(r"-(?:[ \t]*\r?\n[ \t]*)?")
@@ -136,6 +138,7 @@ def words_of(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> tupl
     tokens = list(_WORD.finditer(lowered, start, end))
     spans = [token.span() for token in tokens]
     words = [vocabulary.spelled(token[0]) for token in tokens]
+    fill_in(lowered, words, spans)
     if not _RARE.isdisjoint(words):
         _part(lowered, words, spans)
         _lead(lowered, words, spans)
@@ -256,7 +259,12 @@ def _stands_among_bullets(lowered: str, spans: Sequence[Span]) -> bool:
 
 
 def _add(lowered: str, words: list[str], spans: list[Span]) -> None:
-    """A plus that neither begins nor ends a statement is an "and"."""
+    """A plus that neither begins nor ends a statement is an "and".
+
+    "Effusion + PTX -": where a sign ends a sentence without commas, each stands behind what it is of.
+    """
+    if words[-1] in _ENDING and _COMMAS.isdisjoint(words):
+        return
     signed = not _SIGNED.isdisjoint(words)
     around = enumerate(zip((",", *words), words, (*words[1:], ","), strict=False))
     words[:] = [
@@ -271,7 +279,7 @@ def _add(lowered: str, words: list[str], spans: list[Span]) -> None:
 
 
 def _ends_a_line(lowered: str, start: int, end: int) -> bool:
-    """ "Effusion+" over "PTX-"."""
+    """ "Effusion+" over "PTX-", and "effusion+/PTX-"."""
     return lowered[max(0, start - 1) : start].isalnum() and _LINE_END.match(lowered, end) is not None
 
 

@@ -57,12 +57,12 @@ def wrapped(text: str) -> str:
     ],
 )
 def test_how_a_sentence_is_set_changes_nothing(changed: Callable[[str], str]) -> None:
-    """Left out: headings, line breaks and entities of its own; capitals that alone begin a sentence."""
+    """Left out: headings, line breaks, boxes and entities of its own; capitals that alone begin a sentence."""
     texts = [line.rsplit(" => ", 1)[0] for line in LINES]
     plain = [
         text
         for text in texts
-        if re.search(r"\\n|&|^\w[\w ]+:|: |[a-z] (?:The|There|No|Heart)\b|^- |^1\.|^1\)", text) is None
+        if re.search(r"\\n|&|^\w[\w ]+:|: |[a-z] (?:The|There|No|Heart)\b|^- |^\[|^1\.|^1\)", text) is None
     ]
 
     assert len(plain) > 700

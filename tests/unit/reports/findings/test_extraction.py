@@ -18,7 +18,7 @@ PRESENT, ABSENT, UNCERTAIN = State.PRESENT, State.ABSENT, State.UNCERTAIN
 
 VOCABULARY = (
     "no|not|without|or|and|,|.|:|;|?|\n|-|effusion|pneumonia|heart|enlarged|normal|left|mild|cannot|be|excluded|versus|"
-    "FINDINGS:|INDICATION:|scar|İ|is|seen|may|represent|resolved"
+    "FINDINGS:|INDICATION:|[x]|[ ]|y|n|/|yes|small|scar|İ|is|seen|may|represent|resolved"
 )
 ROWS = (
     *("no ", "effusion ", "no effusion or ", "heart ", "heart, ", "left ", " ", "\n", ".", ". ", "FINDINGS: ", "["),
@@ -35,6 +35,15 @@ ROWS = (
         "\n\t",
         "reason for ",
         ": no ",
+        "y/n ",
+        "y/n: n ",
+        "y n ",
+        "[x] ",
+        "[ ] effusion ",
+        "effusion left [x] ",
+        "yes [ ] ",
+        "left small. ",
+        "left none.\n",
     ),
 )
 
@@ -227,6 +236,12 @@ def test_a_described_heart_has_both_its_words_as_evidence() -> None:
         ("Moderate to severe edema.", "Edema", None, "severe"),
         ("The heart is mildly enlarged, left effusion.", "Cardiomegaly", None, "mild"),
         ("No pneumothorax and a left chest tube.", "Pneumothorax", None, None),
+        ("Right effusion resolved; left small.", "Pleural Effusion", "left", None),
+        ("Right effusion has resolved and left persists.", "Pleural Effusion", "left", None),
+        ("Effusions: Right: none. Left: small.", "Pleural Effusion", "left", None),
+        ("Effusion absent on the right, present on the left.", "Pleural Effusion", "left", None),
+        ("Right effusion, left none.", "Pleural Effusion", "right", None),
+        ("Not only the left but also the right lung shows consolidation.", "Consolidation", "bilateral", None),
     ],
 )
 def test_side_and_severity_belong_to_their_finding(

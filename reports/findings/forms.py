@@ -1,0 +1,182 @@
+"""What is ticked and asked in a form: "[ ] effusion [x] PTX", "effusion: yes ☒ no ☐", "PTX (y/n): n".
+
+A box stands in front of what it is of where a line begins with one, behind it where a line ends with one. An empty box
+denies where another near it is ticked; a form that nobody filled in leaves all open, and so does a line of which it
+cannot be told where its boxes stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from reports.findings.cues import (
+    EMPTY_BEFORE,
+    EMPTY_BEHIND,
+    OPEN_BEFORE,
+    OPEN_BEHIND,
+    OPEN_BOX,
+    TICKED_BEFORE,
+    TICKED_BEHIND,
+)
+from reports.findings.mentions import Span
+
+_TICK: Final = r"[\[(][ \t]{0,8}[x\u2713\u2714\u221a][ \t]{0,8}[\])]|[\u2611\u2612]"
+BOX: Final = rf"{_TICK}|\[[ \t_]{{0,8}}\]|\([ \t_]{{1,8}}\)|[\u2610\u25a1]"  # of a text in small letters
+_IS_BOX: Final = re.compile(BOX)
+_TICKED: Final = re.compile(_TICK)
+_CHECKED, _CROSSED = "\u2611", "\u2612"  # beside a check mark a cross may mean "no"
+_WINDOW: Final = 400  # characters around a sentence in which one ticked box tells that the form is filled in
+_YES: Final = frozenset({"yes", "y", "present", "positive", "pos"})
+_NO: Final = frozenset({"no", "n", "none", "absent", "negative", "neg"})
+_SIZES: Final = frozenset(
+    {"small", "moderate", "large", "trace", "tiny", "minimal", "mild", "severe", "left", "right", "bilateral", "both"}
+)
+_OPTIONS: Final = _YES | _NO | _SIZES
+_SHORT: Final = MappingProxyType({"y": "yes", "n": "(n)"})
+_ASKED: Final = (frozenset({"y", "n"}), frozenset({"yes", "no"}))
+_PARTS: Final = frozenset({",", ";"})
+_OPENS: Final = frozenset({*_PARTS, ":"})
+_SIGNS: Final = MappingProxyType(
+    {
+        (-1, True): TICKED_BEFORE,
+        (-1, False): EMPTY_BEFORE,
+        (-1, None): OPEN_BEFORE,
+        (1, True): TICKED_BEHIND,
+        (1, False): EMPTY_BEHIND,
+        (1, None): OPEN_BEHIND,
+    }
+)
+
+
+def fill_in(lowered: str, words: list[str], spans: list[Span]) -> None:
+    """Turn the boxes of a sentence, and the "y/n" of its questions, into words of cues.py, in place."""
+    if "y" in words or "n" in words or ("yes" in words and "no" in words):
+        _ask(lowered, words, spans)
+        _answer(words)
+    if any(map(_is_box, words)):
+        _tick(lowered, words, spans)
+
+
+def _ask(lowered: str, words: list[str], spans: list[Span]) -> None:
+    """ "Effusion (y/n): y" is "effusion: y"; one without an answer asks."""
+    kept: list[tuple[str, Span]] = []
+    place = 0
+    while place < len(words):
+        word, span = words[place], spans[place]
+        pair = words[place : place + (3 if words[place + 1 : place + 2] == ["/"] else 2)]
+        place += 1
+        if {pair[0], pair[-1]} in _ASKED and lowered[span[1] : spans[place + len(pair) - 2][0]].strip() == "/":
+            place += len(pair) - 1
+            place += words[place : place + 1] in ([":"], ["?"])
+            answer = words[place] if place < len(words) else ""
+            word = ":" if answer in _YES | _NO else "?"
+            if answer in _SHORT:
+                words[place] = _SHORT[answer]
+        kept.append((word, span))
+    words[:], spans[:] = [word for word, _ in kept], [span for _, span in kept]
+
+
+def _answer(words: list[str]) -> None:
+    """ "Effusion: y", "effusion y PTX n" and "y: effusion, n: PTX"."""
+    denies = "n" in words
+    for place, word in enumerate(words):
+        if word in {"y", "n"} and words[place + 1 : place + 2] == [":"]:
+            if place == 0 or words[place - 1] in _PARTS:
+                words[place] = "yes" if word == "y" else "no"
+        elif word == "y" and place and (words[place - 1] == ":" or denies):
+            words[place] = "yes"
+
+
+def _tick(lowered: str, words: list[str], spans: list[Span]) -> None:
+    start, end = max(0, spans[0][0] - _WINDOW), spans[-1][1] + _WINDOW
+    filled = _TICKED.search(lowered, start, end) is not None
+    checked = lowered.find(_CHECKED, start, end) >= 0
+    kept: list[tuple[str, Span]] = []
+    for first, last in _lines(lowered, spans):
+        line = words[first:last]
+        boxes = {
+            place: _state(word, filled=filled, checked=checked) for place, word in enumerate(line) if _is_box(word)
+        }
+        behind = _stand_behind(line) if boxes else None
+        if boxes and behind is None:
+            line = [OPEN_BOX if place in boxes else word for place, word in enumerate(line)]
+        elif boxes:
+            _mark(line, boxes, 1 if behind else -1)
+        kept += [(word, span) for word, span in zip(line, spans[first:last], strict=True) if word]
+    words[:], spans[:] = [word for word, _ in kept], [span for _, span in kept]
+
+
+def _lines(lowered: str, spans: Sequence[Span]) -> Iterator[tuple[int, int]]:
+    first = 0
+    for place in range(1, len(spans)):
+        if lowered.find("\n", spans[place - 1][1], spans[place][0]) >= 0:
+            yield first, place
+            first = place
+    yield first, len(spans)
+
+
+def _state(box: str, *, filled: bool, checked: bool) -> bool | None:
+    """Is it ticked? None: nobody can tell."""
+    if box == _CROSSED and checked:
+        return None
+    return True if _TICKED.fullmatch(box) else False if filled else None
+
+
+def _stand_behind(line: Sequence[str]) -> bool | None:
+    """Do the boxes of this line stand behind what they are of? None: that cannot be told."""
+    begins, ends = _is_box(line[0]), _is_box(line[-1])
+    if begins is not ends:
+        return ends
+    first = next(place for place, word in enumerate(line) if _is_box(word))
+    return False if not begins and (line[first - 1] == ":" or line[first + 1] in _OPTIONS) else None
+
+
+def _mark(line: list[str], boxes: Mapping[int, bool | None], side: int) -> None:
+    """side: 1 where the boxes stand behind, -1 where they stand in front of what they are of."""
+    sized = side < 0 or any(_is_bare(line, boxes, place) for place in boxes)
+    options = {place for place in boxes if _is_option(line, place - side, sized=sized)}
+    unanswered = not any(boxes[place] for place in options)
+    leads = 0 in boxes
+    for place, ticked in boxes.items():
+        if place in options:
+            _choose(line, place, None if unanswered and not leads else ticked, side, leads=leads)
+        else:
+            line[place] = _SIGNS[side, ticked]
+
+
+def _is_option(line: Sequence[str], near: int, *, sized: bool) -> bool:
+    """Is this an answer, and no finding: "effusion: ☒ yes ☐ no", not "effusion left ☐"? sized: so may a size be."""
+    return 0 <= near < len(line) and line[near] in _OPTIONS and (sized or line[near] not in _SIZES)
+
+
+def _is_bare(line: Sequence[str], boxes: Mapping[int, bool | None], place: int) -> bool:
+    """Is a size or a side all that stands before this box: "small ☐"?"""
+    return place > 1 and line[place - 1] in _SIZES and (place - 2 in boxes or line[place - 2] in _OPENS)
+
+
+def _choose(line: list[str], place: int, ticked: bool | None, side: int, *, leads: bool) -> None:
+    """Leave of an answer what its box says. leads: the line begins with a box, no finding stands before the answer."""
+    near = place - side
+    word, line[place] = line[near], ""
+    more = side < 0 and near + 1 < len(line) and not _is_box(line[near + 1]) and line[near + 1] not in _PARTS
+    if ticked:
+        if word not in _SIZES and not leads:
+            line[near] = "+" if word in _YES else "(n)"
+        return
+    line[near] = ""
+    if ticked is None:
+        line[place] = OPEN_BOX
+    elif more and word in _SIZES:
+        last = near + 1
+        while last < len(line) and not _is_box(line[last]) and line[last] not in _PARTS:
+            line[last] = ""
+            last += 1
+    elif more:
+        line[place] = OPEN_BEFORE
+
+
+def _is_box(word: str) -> bool:
+    return _IS_BOX.fullmatch(word) is not None

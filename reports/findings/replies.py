@@ -1,0 +1,96 @@
+"""A side in a sentence of its own: "Right pneumothorax resolved; left small", "Effusions: Right: none. Left: small."
+
+It names no finding. Read alone it would say nothing, and the sentence before would stand for both sides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from reports.findings.languages import Language
+from reports.findings.mentions import Span
+from reports.findings.phrases import Item, Node, items
+
+_LENGTH: Final = 10  # tokens of a reply
+_REPLIES: Final = 4  # to one sentence
+_TELLS: Final = frozenset({"severity", "goes_on", "affirm", "begins", "participle"})
+_DENIES: Final = frozenset({"absent_before", "absent_after", "absent_about", "nothing"})
+_KINDS: Final = frozenset(
+    {
+        *("side", "restart", "perhaps_begins", "restriction", "predicate", "colon", "join", "uncertain_about"),
+        *("uncertain_before", "uncertain_after", *_TELLS, *_DENIES),
+    }
+)
+_FILLERS: Final = frozenset({"on", "the", "in", "at", "of", "one", "side", "base", "size", "is", "now"})
+_BETWEEN: Final = re.compile(r"[ \t.;!]*(?:\r?\n)?[ \t]*[-*\u2022]?[ \t]*")
+
+
+class Sentence(NamedTuple):
+    """The words of a sentence and the place of each. stopped: a full stop ends it."""
+
+    words: list[str]
+    spans: list[Span]
+    language: Language
+    stopped: bool
+
+
+def with_replies(sentences: Iterable[Sentence], lowered: str, trie: Mapping[str, Node]) -> list[Sentence]:
+    """`sentences`, each with the replies that follow it.
+
+    One that denies a side joins only a heading that another follows: it would else deny what stands before.
+    """
+    found: list[Sentence] = []
+    replies: list[tuple[Sentence, bool]] = []
+    for sentence in sentences:
+        denies = _denies(sentence.words, trie) if len(replies) < _REPLIES else None
+        if denies is not None and found and _follows(replies[-1][0] if replies else found[-1], sentence, lowered):
+            replies.append((sentence, denies))
+        else:
+            _join(found, replies, trie)
+            replies = []
+            found.append(sentence)
+    _join(found, replies, trie)
+    return found
+
+
+def _join(found: list[Sentence], replies: Sequence[tuple[Sentence, bool]], trie: Mapping[str, Node]) -> None:
+    if not replies or not any(one.kind == "finding" for one in items(trie, found[-1].words)):
+        found += [one for one, _ in replies]
+        return
+    heads = found[-1].words[-1] == ":" and len(replies) > 1
+    for reply, denies in replies:
+        if denies and not heads:
+            found.append(reply)
+            return
+        last = found[-1]
+        comma = [] if last.words[-1] == ":" else [(last.spans[-1][1], reply.spans[0][0])]
+        found[-1] = Sentence(
+            [*last.words, *("," for _ in comma), *reply.words],
+            [*last.spans, *comma, *reply.spans],
+            last.language,
+            reply.stopped,
+        )
+
+
+def _denies(words: Sequence[str], trie: Mapping[str, Node]) -> bool | None:
+    """Whether this reply denies a side, or says of one that it has the finding. None: it is no reply."""
+    if len(words) > _LENGTH:
+        return None
+    said = items(trie, words)
+    kinds = {one.kind for one in said if one.value != "seen"}  # "right base is clear" tells nothing
+    if "side" not in kinds or not kinds <= _KINDS or not kinds & (_TELLS | _DENIES):
+        return None
+    if not all(word in _FILLERS or _is_known(place, said) for place, word in enumerate(words)):
+        return None
+    return bool(kinds & _DENIES)
+
+
+def _is_known(place: int, said: Sequence[Item]) -> bool:
+    return any(one.first <= place <= one.last for one in said)
+
+
+def _follows(before: Sentence, sentence: Sentence, lowered: str) -> bool:
+    """Does nothing but a full stop or a line break part the two?"""
+    return _BETWEEN.fullmatch(lowered, before.spans[-1][1], sentence.spans[0][0]) is not None
