@@ -241,13 +241,15 @@ def _calling_cause(caller: Caller, peers: Sequence[Peer], house: House) -> str:
         return likely_cause(seen, titles)
     if _is_address(seen):
         return "that is an IP address; the sender needs an AE title of its own there"
-    neighbor = next((peer for peer in peers if peer.host and caller.address == peer.host), None)
-    if neighbor is not None:
-        return (
-            f"{caller.address} is the address of {neighbor.ae_title!r}; correct its AE title there, or add this one "
-            f"with: wetread ae add {typed(seen)} --may-send"
-        )
-    return likely_cause(seen, titles)
+    there = [peer.ae_title for peer in peers if peer.host and caller.address == peer.host]
+    if not there:
+        return likely_cause(seen, titles)
+    names = " and ".join(part for part in (", ".join(map(repr, there[:-1])), repr(there[-1])) if part)
+    which = "" if len(there) == 1 else ", and nothing tells which of them this is, if any"
+    return (
+        f"{caller.address} is the address of {names}{which}; correct its AE title there, or add this one "
+        f"with: wetread ae add {typed(seen)} --may-send"
+    )
 
 
 def _no_right(caller: Caller, *, only_echo: bool) -> Refusal:

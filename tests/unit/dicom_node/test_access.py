@@ -168,6 +168,16 @@ def test_address_of_a_known_peer_says_who_the_stranger_may_be() -> None:
     assert "wetread ae add 'OTHER' --may-send" in verdict.explanation
 
 
+def test_address_of_several_known_peers_names_them_all_and_guesses_none() -> None:
+    peers = [Peer(title, SEND, host="10.0.0.5") for title in ("PACS", "PACS_SCU", "VIEWER")]
+    verdict = decide(Caller("OTHER", "WETREAD", "10.0.0.5", frozenset({DX})), peers, HOUSE)
+    assert isinstance(verdict, Refusal)
+    assert (
+        "10.0.0.5 is the address of 'PACS', 'PACS_SCU' and 'VIEWER', and nothing tells which of them this is, if any; "
+        "correct its AE title there, or add this one with: wetread ae add 'OTHER' --may-send"
+    ) in verdict.explanation
+
+
 def test_every_title_of_ours_may_be_called() -> None:
     assert judge(called="WETREAD_ER") == Admission()
 
