@@ -13,6 +13,7 @@ from reports.tables import Report, ReportState
 from tests.harness.intercepting import intercept
 from tests.harness.people import seat, signed_in
 from tests.harness.reading_room import TEXT, ReadingRoom
+from tests.unit.reports import films
 
 SLOW = 60_000  # ms; a busy machine
 BOTH = "FINDINGS: Large right pneumothorax.\nIMPRESSION: No pneumothorax."
@@ -66,6 +67,7 @@ def test_text_that_says_both_is_shown_and_named_before_the_signature(opened: Cal
     page.keyboard.press("a")
     told = page.locator("#ask-sign .against li")
     expect(told).to_contain_text("“Large right pneumothorax” “No pneumothorax”")
+    expect(page.locator("#sign-reader")).to_have_text(f"{films.provenance().notice} The draft is by parrot 1.")
 
 
 def test_set_finding_takes_the_place_of_the_sentence_that_denies_it(opened: Callable[..., Report], page: Page) -> None:

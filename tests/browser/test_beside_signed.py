@@ -61,6 +61,7 @@ def test_it_is_taken_over_as_an_addendum_by_keyboard(
     expect(dialog.locator("h2")).to_have_text("Take over as addendum")
     expect(dialog.locator(".against li")).to_contain_text("Pneumothorax is set to present, the text says absent.")
     expect(dialog.locator("textarea")).to_be_focused()
+    expect(dialog.locator(".by-reader")).to_contain_text("The draft is by parrot 1.")
     opened.keyboard.press("Control+a")
     opened.keyboard.type("The late film shows the same.")
     opened.keyboard.press("Tab")

@@ -172,6 +172,7 @@ def test_who_has_a_signed_report_before_him_sees_that_it_is_withdrawn(day: Day, 
     expect(carl.locator("#final")).to_be_visible()
 
     page.locator("[data-act=withdraw]").click()
+    expect(page.locator("#words-reader")).to_be_hidden()  # these are the person's own words
     page.locator("#words").fill("Another film.")
     page.locator("#words-proof").fill(PASSWORD)
     page.locator("#ask-words [value=do]").click()

@@ -254,15 +254,17 @@ function beside({ name, same, changes }, isNamed) {
 }
 
 /**
- * A dialog with words, and with a proof where `password` is not null. text: words that stand there already; coming:
+ * A dialog with words, and with a proof where `password` is not null. text: words that stand there already; drafted: they
+ * are the model's, and its own warning stands above them; coming:
  * sentences that warn, as a promise, shown as soon as they are there; prepare(): what comes before each attempt.
  */
 export function wording(dialog, {
-  title, explain, button, text: there = "", safety = false, password = null, grave = false, coming = Promise.resolve([]), prepare, perform, next,
+  title, explain, button, text: there = "", drafted = false, safety = false, password = null, grave = false, coming = Promise.resolve([]), prepare, perform, next,
 }) {
   endLast(dialog);
   dialog.querySelector("h2").textContent = title;
   dialog.querySelector(".explain").textContent = explain;
+  for (const one of dialog.querySelectorAll(".by-reader")) one.hidden = !drafted;
   const send = dialog.querySelector("button[value=do]");
   send.textContent = button;
   send.className = grave ? "grave" : "main";

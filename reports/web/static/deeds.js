@@ -174,7 +174,7 @@ async function takeOver(page) {
   const desk = await wording($("ask-words"), {
     title: "Take over as addendum", button: "Sign the addendum", password: false,
     explain: `It is added below what ${by} has signed, and this draft is closed. Leave out what stands there already.`,
-    text: `${findings}\n${impression}`.trim(), coming: page.readNow().then(() => against(page)),
+    text: `${findings}\n${impression}`.trim(), drafted: true, coming: page.readNow().then(() => against(page)),
     prepare: () => page.prepare("take-over"),
     perform: (body) => sent(page, "take-over", { ...body, version: page.saving.version, seen }),
   });

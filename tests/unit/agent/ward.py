@@ -131,18 +131,18 @@ class Ward:
         assert claimed is not None
         return claimed
 
-    def draft(self, claim: Claim | None = None, text: str = CLEAR) -> Report:
-        """Write the draft of what is claimed, from the newest image."""
+    def draft(self, claim: Claim | None = None, text: str = CLEAR, **reader: str) -> Report:
+        """Write the draft of what is claimed, from the newest image. reader: changes of its provenance."""
         claim = claim or self.claim()
-        draft, report = self.prepare(claim, text)
+        draft, report = self.prepare(claim, text, **reader)
         drafting.commit(self.desk, claim, draft, report)
         return report
 
-    def prepare(self, claim: Claim, text: str = CLEAR) -> tuple[drafting.Draft, Report]:
+    def prepare(self, claim: Claim, text: str = CLEAR, **reader: str) -> tuple[drafting.Draft, Report]:
         """Everything before the commit."""
         instance = self.ask(lambda tx: worklist.images_of(tx, claim.study_id))[-1]
         source = dcmread(files.stored_path(self.desk.config.node.store_folder, instance.digest))
-        made_by = films.provenance(films=(instance.sop_instance_uid,))
+        made_by = films.provenance(films=(instance.sop_instance_uid,), **reader)
         draft = drafting.write(self.desk, claim, [source], sections(text), made_by)
         report = Report(
             revision_id=claim.revision_id,

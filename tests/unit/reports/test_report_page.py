@@ -104,6 +104,25 @@ def test_page_shows_whose_study_it_is_the_notice_and_the_words(room: ReadingRoom
     assert "script-src 'self'" in Hand(room, "rita", room.study()).client.get("/").headers["content-security-policy"]
 
 
+@pytest.mark.parametrize(
+    ("notice", "said"),
+    [
+        ("DEMONSTRATION MODEL - NOT FOR CLINICAL USE", 2),  # before a signature, and where it becomes an addendum
+        ("", 0),
+    ],
+)
+def test_dialogs_before_a_signature_repeat_what_the_draft_says_of_its_model(
+    room: ReadingRoom, notice: str, said: int
+) -> None:
+    room.receive_film()
+    page = Hand(room, "rita", room.draft(notice=notice)).page()
+
+    lines = re.findall(r'<p class="notice by-reader" id="[a-z]+-reader">(.*?)</p>', page)
+
+    assert [words(one) for one in lines] == [f"{notice} The draft is by parrot 1."] * said
+    assert page.count('aria-describedby="sign-reader"') == said // 2
+
+
 def test_an_unpaired_body_part_has_no_side(room: ReadingRoom) -> None:
     shown = words(Hand(room, "rita", room.study(ImageLaterality="U")).page())
     assert "DX CHEST PA" in shown
