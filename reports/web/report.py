@@ -174,6 +174,17 @@ def _next_to() -> Select[int]:
     )
 
 
+def document_or_why(digest: str, store: Path, what: str) -> tuple[Dataset | None, str]:
+    """As `document_of`, and where there is none a sentence that says why. what: how it is called there."""
+    try:
+        return shelf.load(store, digest), ""
+    except StoreAway:
+        return None, f"The store is away: {what} cannot be shown now. Tell the administrator; wetread check says more."
+    except NotFound:
+        why = f"{what} cannot be shown: the document is not in the store, or it is damaged. Tell the administrator."
+        return None, f"{why[:1].upper()}{why[1:]}"
+
+
 def document_of(digest: str, store: Path) -> Dataset | None:
     """A document of ours from the store; None where it is not there. Not within a transaction: it may be slow.
 
@@ -212,6 +223,18 @@ def strip(document: Dataset) -> tuple[Label, ...]:
         for key, name, value in written
         if value.strip() or key in always
     )
+
+
+def strip_of_books(study: Study) -> tuple[Label, ...]:
+    """As `strip`, of what the database knows, which has no names: for a document that cannot be read."""
+    written = (
+        ("name", "Patient", "name cannot be shown"),
+        ("id", "Patient ID", study.patient_id),
+        ("issuer", "Issuer", study.issuer_of_patient_id),
+        ("accession", "Accession", study.accession_number),
+    )
+    shown = (one for one in written if one[2].strip() or one[0] != "issuer")
+    return tuple(Label(key, name, visible(value).strip() or "-") for key, name, value in shown)
 
 
 def film_label(path: Path) -> tuple[Label, ...]:

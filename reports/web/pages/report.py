@@ -36,7 +36,18 @@ from reports.web.json_body import json_of
 from reports.web.kept import signed_first, written_before
 from reports.web.offers import offer_on
 from reports.web.proof import prove
-from reports.web.report import Label, Papers, document_of, film_label, latest_final, neighbors, papers, strip
+from reports.web.report import (
+    Label,
+    Papers,
+    document_of,
+    document_or_why,
+    film_label,
+    latest_final,
+    neighbors,
+    papers,
+    strip,
+    strip_of_books,
+)
 from reports.web.rights import Right, Visitor
 from reports.web.seen import REPORT_AND_FILM, seen
 from reports.web.site import Site
@@ -108,9 +119,9 @@ class _Page:
             return self._absent(request, found)
         store = self._site.premises.store_folder
         final = latest_final(found)
-        signed = document_of(final.digest, store) if final else None
         back = found.taken_back
-        shown = signed if signed is not None else document_of((back or found.report).digest, store)
+        what = "what was signed" if final or back else "the draft"
+        shown, absence = document_or_why((final or back or found.report).digest, store, what)
         scene = _scene(self._site, visitor, found, _look(self._site, visitor, found))
         state = desk(scene) if scene else {}
         chips = scene.opened.chips if scene else _NO_CHIPS
@@ -120,9 +131,10 @@ class _Page:
             study=found.study,
             report=found.report,
             revision=found.revision,
-            label=_label(store, found.report.film_digest, shown),
+            label=_label(store, found, shown),
             sheet=compose(shown) if shown is not None else None,
-            is_final=signed is not None,
+            absence=absence,
+            is_final=final is not None,
             is_back=back is not None,
             ended=ended(found),
             happened=happened(found),
@@ -351,9 +363,10 @@ def _scene(site: Site, visitor: Visitor, found: Papers, opened: Opened | None) -
     return Scene(visitor, found, opened, near, unasked, now, first=first, older=older, offer=offer)
 
 
-def _label(store: Path, film_digest: str, document: Dataset | None) -> tuple[Label, ...]:
-    of_film = film_label(stored_path(store, film_digest))
-    return (*strip(document), *of_film) if document is not None else of_film
+def _label(store: Path, found: Papers, document: Dataset | None) -> tuple[Label, ...]:
+    assert found.report is not None
+    of_film = film_label(stored_path(store, found.report.film_digest))
+    return (*(strip_of_books(found.study) if document is None else strip(document)), *of_film)
 
 
 def _refusal(error: WetreadError) -> Response:

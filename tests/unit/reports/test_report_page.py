@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from dicom_node.database import clock
+from dicom_node.files import stored_path
 from dicom_node.tables import Delivery, DeliveryState, Proof, Study
 from dicom_node.worklist.holds import PATIENT_CHANGED, hold_study
 from reports import life
@@ -22,7 +24,7 @@ from reports.people import accounts
 from reports.people.rights import Role
 from reports.signoff.copies import OFFERED
 from reports.signoff.reasons import Reason
-from reports.signoff.tables import WorkingCopy
+from reports.signoff.tables import SignedDocument, WorkingCopy
 from reports.tables import Event, Report, ReportState
 from reports.text import DraftText
 from reports.web import film
@@ -134,12 +136,43 @@ def test_page_says_so_while_the_store_is_away_and_nothing_can_be_signed(room: Re
     rita.ready()
     store = room.desk.config.node.store_folder
     store.rename(room.folder / "away")
-    assert "The document is not in the store" in words(rita.page())
+    assert "The store is away: the draft cannot be shown now." in words(rita.page())
     assert "is not there: mount its disk" in rita.client.get(f"/study/{rita.number}").text
     refused = rita.do("accept", version=0, findings="The heart is mildly enlarged.", **PIN)
     assert (refused.status_code, "is not there" in refused.text) == (422, True)
     (room.folder / "away").rename(store)
     assert "The heart is mildly enlarged. No pneumothorax." in rita.page()
+
+
+@pytest.mark.parametrize("withdrawn", [False, True])
+@pytest.mark.parametrize("gone", ["the store", "what was signed"])
+def test_page_of_what_was_signed_says_that_it_cannot_be_shown_and_shows_nothing_else(
+    room: ReadingRoom, gone: str, withdrawn: bool
+) -> None:
+    rita = Hand(room, "rita", room.study(IssuerOfPatientID="HOSPITAL"))
+    rita.must("accept", version=rita.ready()["version"], **PIN)
+    if withdrawn:
+        rita.must("withdraw", words="Wrong film.", password=PASSWORD, safety=False)
+    store = room.desk.config.node.store_folder
+    chosen = select(SignedDocument.digest)
+    if gone == "the store":
+        store.rename(room.folder / "away")
+        why = "The store is away: what was signed cannot be shown now."
+    else:
+        stored_path(store, room.ask(lambda tx: tx.scalars(chosen).one())).unlink()
+        why = "What was signed cannot be shown: the document is not in the store"
+
+    page = rita.page()
+
+    shown = words(page)
+    assert why in shown
+    assert ("counts no more" in shown, 'class="notice final"' in page) == (withdrawn, not withdrawn)
+    for whose in ("Patient name cannot be shown", "Patient ID EX-0001", "Issuer HOSPITAL", "Accession ACC0001"):
+        assert whose in shown
+    for other in ("AI-GENERATED", "How the draft was made"):
+        assert other not in shown
+    paper = page[page.index('id="paper"') : page.index('id="making"')]
+    assert "mildly enlarged" not in paper.partition('id="writing"')[0]
 
 
 def test_hostile_name_is_text_and_nothing_else(room: ReadingRoom) -> None:
