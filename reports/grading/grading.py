@@ -16,7 +16,7 @@ _LONGEST_VISIT: Final = 86400.0  # seconds; what a browser says is only believed
 
 
 class Elsewhere(WrongState):
-    """The grade was changed from another tab since this page was made."""
+    """The grade was changed since this page was made."""
 
 
 class Finished(WrongState):
@@ -80,7 +80,10 @@ def grade(tx: Session, rater: Rater, position: int, sheet: Sheet, now: datetime)
     if found.version != sheet.version:
         if (found.grade, found.comment) == (sheet.grade.value, comment):
             return found  # a double click, or the answer got lost
-        raise Elsewhere(f"This report was graded {found.grade} in another tab meanwhile. Reload the page to see it.")
+        raise Elsewhere(
+            f"This report was graded {found.grade} in another tab, or by a press whose answer got lost. "
+            "Reload the page to see it."
+        )
     found.grade, found.comment, found.graded_at = sheet.grade.value, comment, now
     found.version += 1
     found.seconds += min(max(sheet.seconds, 0.0), _LONGEST_VISIT)

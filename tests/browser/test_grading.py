@@ -16,6 +16,7 @@ from reports.grading.tables import Given, Turn
 from tests.harness.axe import violations
 from tests.harness.grading_room import Study, add_rater, grading_app, make_study
 from tests.harness.intercepting import intercept
+from tests.harness.node import wait_until
 
 PATIENCE = 60_000  # ms
 
@@ -128,12 +129,22 @@ def test_two_tabs_and_a_server_that_is_away_lose_nothing(
         page.keyboard.press("d")
         expect(page.locator("#fault")).to_contain_text("graded A in another tab")
 
+        page.clock.install()
         page.goto(f"{base}/item/2")
         expect(page.locator("button.grade-A")).to_have_attribute("aria-disabled", "false", timeout=PATIENCE)
         context.set_offline(True)
         page.keyboard.press("c")
-        expect(page.locator("#fault")).to_contain_text("Not saved: the server cannot be reached")
+        expect(page.locator("#fault")).to_contain_text("it is not known whether the grade was saved")
         context.set_offline(False)
+        lost: list[int] = []
+        intercept(page, "**/item/2", lambda route: lost.append(route.fetch().status))
+        with page.expect_request("**/item/2"):
+            page.keyboard.press("c")
+        wait_until(lambda: page.evaluate("true") and lost == [200], "the grade is saved, and the page not told")
+        expect(page.locator("#fault")).to_be_hidden()
+        page.clock.run_for(PATIENCE + 1000)
+        expect(page.locator("#fault")).to_contain_text("it is not known whether the grade was saved")
+        page.unroute("**/item/2")
         grades: list[Route] = []
         intercept(page, "**/item/2", lambda route: grades.append(route))  # noqa: PLW0108 - no method of a builtin
         with page.expect_request("**/item/2"):

@@ -2,8 +2,11 @@
 
 import { bind } from "./keys.js";
 import { say } from "./notice.js";
+import { limit } from "./patience.js";
 import { FOCUS_KEYS, FilmViewer, KEYS } from "./viewer.js";
 
+const WITHIN = 60_000; // ms; nobody waits longer for an answer, and a dead network gives none
+const UNSURE = "The server did not answer: it is not known whether the grade was saved. Grade it again when the server is back; the same grade is saved once.";
 const OTHERS = new Set(["p", "t", "l"]); // of the viewer: there is one film here, and t is the theme
 const reading = JSON.parse(document.getElementById("reading").textContent);
 const form = document.getElementById("grading");
@@ -48,16 +51,18 @@ async function send(grade) {
       method: "POST",
       headers: { "Content-Type": "application/json", Accept: "application/json" },
       body: JSON.stringify(sheet),
+      ...limit(WITHIN),
     });
-    const said = await answer.json().catch(() => ({}));
+    const said = await answer.json().catch(() => ({})); // it broke off within the answer, or is a gateway's
     if (answer.ok && said.onward) {
       isLeft = true;
       location.assign(said.onward);
       return;
     }
-    tell(answer.status === 401 ? "This browser is not let in any more: your link was renewed. Open the new one." : `Not saved. ${said.detail ?? "The server does not answer as it should."}`);
+    if (answer.status === 401) tell("This browser is not let in any more: your link was renewed. Open the new one.");
+    else tell(said.detail ? `Not saved. ${said.detail}` : UNSURE);
   } catch {
-    tell("Not saved: the server cannot be reached. Grade it again when it is back; nothing else is lost.");
+    tell(UNSURE);
   }
   isSending = false;
   enable();

@@ -8,6 +8,7 @@
 //   await signedIn();                                      the dialog now; after a stream ended with 401
 
 import { holdOpen, made, quiet } from "./keys.js";
+import { limit } from "./patience.js";
 
 export const SIGNED_IN = "wetread:signed-in"; // event
 let waiting = null;
@@ -25,14 +26,6 @@ export async function ask(url, options = {}) {
   if (renewals !== before) return ask(url, options); // it was asked in the session that has ended
   await signedIn();
   return fetch(url, { ...rest, headers, ...limit(within) });
-}
-
-/** For fetch(): give up after this time, in ms; 0: never. */
-function limit(within) {
-  if (!within) return {};
-  const patience = new AbortController();
-  setTimeout(() => patience.abort(), within);
-  return { signal: patience.signal };
 }
 
 /** Show the dialog, and be done when this person is signed in; the document hears of it then. Several callers share one dialog. */
