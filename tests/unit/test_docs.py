@@ -353,6 +353,15 @@ def test_the_two_commands_of_the_readme_are_there() -> None:
     assert all((ROOT / name).is_file() for name in named)
 
 
+def test_each_variable_of_the_installing_scripts_is_in_the_manual() -> None:
+    head = (ROOT / "deploy" / "environment.sh").read_text(encoding="utf-8").partition("\n\n")[0]
+    names = re.findall(r"^#   ([A-Z_]+)(?:=1)? {2,}", head, flags=re.MULTILINE)
+    manual = MANUAL.read_text(encoding="utf-8")
+
+    assert "WETREAD_TORCH_INDEX" in names
+    assert [name for name in names if not re.search(rf"`{name}\b", manual)] == []
+
+
 def test_the_example_for_one_file_of_tests_selects_some() -> None:
     guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"`sh deploy/test (\S+ -k \w+)`", guide)
