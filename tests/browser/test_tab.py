@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.harness.events import STREAM
 
@@ -264,7 +264,8 @@ def reading(page: Page, address: str) -> Page:
           const { watch } = await import("/static/watch.js");
           const { Answers } = await import("/static/answers.js");
           const page = { desk, calls: { base: "/study/7/report", look }, answers: new Answers(look) };
-          watch({ ...page, saving: { isPending: false }, follow: () => {} });
+          window.shown = { ...page, saving: { isPending: false }, follow: () => {} };
+          watch(window.shown);
         }"""
     )
     return page
@@ -302,6 +303,45 @@ def writing(reading: Page) -> Page:
     reading.evaluate("emit('changed', { studies: [7] })")
     assert looks(reading, 1) == 1
     return reading
+
+
+WITHDRAWN = "Reader Rita has withdrawn this. Another film."
+
+
+@pytest.fixture
+def signed(reading: Page) -> Page:
+    """The same page of a signed report that a colleague withdraws as soon as the server tells of study 7."""
+    reading.evaluate(
+        """() => {
+          document.body.innerHTML = '<dialog><p class="fault" role="alert"></p></dialog><div id="toasts"></div>';
+          shown.born = desk.state = "VERIFIED";
+          Object.assign(desk, { open: false, holder: null, ended: "", arrival: { there: true } });
+          emit("well", {});
+        }"""
+    )
+    assert looks(reading, 5) == 1
+    reading.evaluate("Object.assign(desk, { state: 'WITHDRAWN', ended: 'Withdrawn' })")
+    reading.evaluate("(happened) => { desk.happened = happened; }", WITHDRAWN)
+    return reading
+
+
+def test_withdrawal_is_told_once_to_who_has_a_dialog_open_and_shown_when_wanted(signed: Page) -> None:
+    signed.evaluate("document.querySelector('dialog').showModal()")
+    for _ in range(2):
+        signed.evaluate("emit('changed', { studies: [7] })")
+        assert looks(signed, 5) == 1
+
+    expect(signed.locator("dialog[open] .fault")).to_have_text(WITHDRAWN)
+    expect(signed.locator("#toasts [role=alert]")).to_have_text(f"{WITHDRAWN}Show the withdrawn reportClose")
+    signed.evaluate("document.querySelector('dialog').close()")
+    with signed.expect_navigation():
+        signed.get_by_role("button", name="Show the withdrawn report").click()
+
+
+def test_withdrawal_is_shown_at_once_where_no_dialog_is_open(signed: Page) -> None:
+    signed.clock.resume()  # what moves it would meet a page that goes
+    with signed.expect_navigation():
+        signed.evaluate("emit('changed', { studies: [7] })")
 
 
 def test_own_draft_is_looked_at_when_the_news_come_again(writing: Page) -> None:

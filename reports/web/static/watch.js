@@ -51,6 +51,13 @@ function waits({ open, mine, state, arrival }) {
   return (state === "VERIFIED" && !arrival.there) || (open && !mine);
 }
 
+/** Whoever writes in a dialog loses no word: what is behind it is dim, and nothing there can be pressed before it closes. */
+function tellIn(dialog, words) {
+  const fault = dialog.querySelector(".fault");
+  if (fault) fault.textContent = words;
+  notice(words, { kind: "bad", action: "Show the withdrawn report", then: () => location.reload() });
+}
+
 /** Look at the state, and show what is new. */
 async function compare(page) {
   const { report, open, mine } = page.desk;
@@ -75,8 +82,9 @@ async function compare(page) {
   }
   if (desk.ended && page.born === "VERIFIED" && !page.isActing) {
     page.born = desk.state; // told once
-    if (!document.querySelector("dialog[open]")) location.reload(); // no page goes on showing it as signed
-    else notice(desk.happened, { kind: "bad", action: "Show the withdrawn report", then: () => location.reload() });
+    const dialog = document.querySelector("dialog[open]");
+    if (!dialog) location.reload(); // no page goes on showing it as signed
+    else tellIn(dialog, desk.happened);
     return;
   }
   if (open && !mine && desk.openable && !desk.holder && !keptForAnother(desk) && !page.isDone && !page.opening) await page.open();
