@@ -10,13 +10,14 @@ from typing import Final, Literal
 
 from agent.config import Config
 from dicom_node import tls
+from dicom_node.counted import counted
 from dicom_node.errors import ConfigurationError
 
 _WORDS: Final = MappingProxyType(
     {
         "expired": "has expired on {end}: renew it, and start the processes again",
         "not-yet-valid": "is not valid before {begin}: is this machine's clock right?",
-        "expires-soon": "expires on {end}, in {days} days: renew it, and start the processes again",
+        "expires-soon": "expires on {end}, in {days}: renew it, and start the processes again",
         "valid": "holds until {end}",
     }
 )
@@ -71,7 +72,9 @@ def _told(
     if trusted and verdict == "wrong" and any(one.standing(now) in {"valid", "expires-soon"} for one in found):
         verdict = "warning"
     words = _WORDS[standing].format(
-        begin=f"{worst.not_before:%Y-%m-%d}", end=f"{worst.not_after:%Y-%m-%d}", days=int(worst.days_left(now))
+        begin=f"{worst.not_before:%Y-%m-%d}",
+        end=f"{worst.not_after:%Y-%m-%d}",
+        days=counted(int(worst.days_left(now)), "day"),
     )
     which = f", certificate {found.index(worst) + 1} of {len(found)}," if len(found) > 1 else ""
     return verdict, f"{path}{which} {words}"

@@ -24,6 +24,7 @@ from dicom_node import audit, books, files, peer, peers, refused, turned_away
 from dicom_node.aet import typed
 from dicom_node.associations import keep_identifiers_out_of_logs
 from dicom_node.beats import SILENT, is_ready, is_starting, is_stopped, seconds_since
+from dicom_node.counted import counted
 from dicom_node.database import Database, clock
 from dicom_node.destinations import destinations, of_peer, takes_nothing
 from dicom_node.errors import DatabaseNotReady, SendFailure, StoreAway
@@ -222,33 +223,33 @@ def _waiting(tx: Session) -> Iterator[Finding]:
     waiting, now = books.backlog(tx), clock(tx)
     if waiting.oldest_scheduled is not None and now - waiting.oldest_scheduled > _LONG:
         minutes = int((now - waiting.oldest_scheduled).total_seconds() // 60)
-        words = f"{waiting.scheduled} studies wait to be read, the oldest for {minutes} min: does `work` keep up?"
+        wait = counted(waiting.scheduled, "study waits", "studies wait")
+        words = f"{wait} to be read, the oldest for {minutes} min: does `work` keep up?"
         yield Finding("to be read", "warning", words)
     if waiting.oldest_queued is not None and now - waiting.oldest_queued > _LONG:
         minutes = int((now - waiting.oldest_queued).total_seconds() // 60)
-        words = f"{waiting.queued} documents wait to be sent, the oldest for {minutes} min; see why with: wetread queue"
+        wait = counted(waiting.queued, "document waits", "documents wait")
+        words = f"{wait} to be sent, the oldest for {minutes} min; see why with: wetread queue"
         yield Finding("to be sent", "warning", words)
     if waiting.dead_letters:
-        words = (
-            f"{waiting.dead_letters}: wetread study list --book dead-lettered, then wetread study requeue; of a "
-            "destination that is off (wetread queue dead) wetread queue close"
-        )
-        yield Finding("dead letters", "wrong", words)
+        words = "wetread study list --book dead-lettered, then wetread study requeue, or (destination-off) queue close"
+        yield Finding("dead letters", "wrong", f"{waiting.dead_letters}: {words}")
     if waiting.held:
-        yield Finding("held", "warning", f"{waiting.held} studies wait for a person: wetread study list --held")
+        wait = counted(waiting.held, "study waits for a person", "studies wait for a person")
+        yield Finding("held", "warning", f"{wait}: wetread study list --held")
     if waiting.conflicts:
-        words = f"{waiting.conflicts} studies hold two contents of one UID: wetread study list --conflicts"
-        yield Finding("conflicts", "warning", words)
+        hold = counted(waiting.conflicts, "study holds", "studies hold")
+        yield Finding("conflicts", "warning", f"{hold} two contents of one UID: wetread study list --conflicts")
     if count := gaps.count_open(tx):
-        noun = "study that a peer has is" if count == 1 else "studies that a peer has are"
-        yield Finding("reconciliation", "warning", f"{count} {noun} missing here: wetread reconcile --retrieve")
+        are = counted(count, "study that a peer has is", "studies that a peer has are")
+        yield Finding("reconciliation", "warning", f"{are} missing here: wetread reconcile --retrieve")
     if count := refused.count_since(tx, now - _RECENT):
-        noun = "object was" if count == 1 else "objects were"
-        yield Finding("quarantine", "warning", f"{count} {noun} refused in 24 hours; whose: wetread quarantine list")
+        were = counted(count, "object was", "objects were")
+        yield Finding("quarantine", "warning", f"{were} refused in 24 hours; whose: wetread quarantine list")
     if callers := turned_away.newest(tx, since=now - _RECENT):
         last = callers[0]
-        noun = "caller was" if len(callers) == 1 else "callers were"
-        words = f"{len(callers)} {noun} refused in 24 hours: wetread ae refused; the last: {last.explanation}"
+        were = counted(len(callers), "caller was", "callers were")
+        words = f"{were} refused in 24 hours: wetread ae refused; the last: {last.explanation}"
         yield Finding("callers", "warning", words)
     for brake in pauses(tx):
         # A pause that was forgotten keeps every study waiting.
@@ -356,7 +357,8 @@ def _not_taken_back(tx: Session) -> Iterator[Finding]:
         Delivery.stage.in_(TAKES_BACK), Delivery.state == DeliveryState.FAILED
     )
     for name, count in tx.execute(failed.group_by(Delivery.destination).order_by(Delivery.destination)):
-        words = f"{count} notes that take reports back did not reach {name}: wetread destination requeue {typed(name)}"
+        notes = counted(count, "note that takes a report back", "notes that take reports back")
+        words = f"{notes} did not reach {name}: wetread destination requeue {typed(name)}"
         yield Finding("taken back", "wrong", words)
 
 
@@ -366,7 +368,8 @@ def _still_to_be_taken_back(tx: Session) -> Iterator[Finding]:
     if overdue:
         names = ", ".join(sorted({name for one in overdue for name in one.got}))
         words = (
-            f"{len(overdue)} ended reports are not taken back yet from {names}: does `dispatch` run? Its log says why"
+            f"{counted(len(overdue), 'ended report is', 'ended reports are')} not taken back yet from {names}: "
+            "does `dispatch` run? Its log says why"
         )
         yield Finding(
             "taken back", "warning", f"{words} (recall_failed); studies {_numbers({one.study_id for one in overdue})}"
@@ -383,7 +386,8 @@ def _left_behind(tx: Session) -> Iterator[Finding]:
         places.setdefault(json.loads(detail)["destination"], set()).add(study_id or 0)
     for name, studies in sorted(places.items()):
         words = (
-            f"{name} could not be told that reports of {len(studies)} studies are taken back: have them removed there"
+            f"{name} could not be told that reports of {counted(len(studies), 'study')} are taken back: "
+            "have them removed there"
         )
         yield Finding("left behind", "warning", f"{words}, and let it take notes (kos); studies {_numbers(studies)}")
 

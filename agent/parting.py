@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dicom_node import beats
+from dicom_node.counted import counted
 from dicom_node.database import Database, clock
 from dicom_node.tables import Delivery, ProcessBeat, Workitem, WorkitemState
 
@@ -58,7 +59,7 @@ def _words(tx: Session, name: str) -> str:
 def _readings(tx: Session) -> Iterator[str]:
     reading = select(func.count(Workitem.id)).where(Workitem.state == WorkitemState.IN_PROGRESS)
     if count := tx.scalar(reading):
-        yield f"{count} {'study' if count == 1 else 'studies'} being read"
+        yield f"{counted(count, 'study')} being read"
 
 
 def _deliveries(tx: Session) -> Iterator[str]:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from dicom_node.aet import likely_cause, typed
+from dicom_node.counted import counted
 from dicom_node.hosts import plain
 from dicom_node.terms import AS_THE_NODE, Terms
 
@@ -159,7 +160,7 @@ def _not_like_this(caller: Caller, peer: Peer, house: House) -> Refusal | None:
         return Refusal(_PERMANENT, _SERVICE_USER, _NO_REASON, "tls-required", words)
     if peer.maximum_associations and caller.associations >= peer.maximum_associations:
         words = (
-            f"{who} has {caller.associations} associations open, its limit is {peer.maximum_associations}; "
+            f"{who} has {counted(caller.associations, 'association')} open, its limit is {peer.maximum_associations}; "
             f"it tries again, or raise it: wetread ae edit {typed(peer.ae_title)} --maximum-associations N"
         )
         return Refusal(_TRANSIENT, _PRESENTATION, _LOCAL_LIMIT, "too-many-associations", words)

@@ -20,6 +20,7 @@ from dicom_node import access, contexts, files, peers
 from dicom_node.associations import keep_identifiers_out_of_logs, prompt_handlers
 from dicom_node.completeness import AssociationEnds
 from dicom_node.config import NodeConfig
+from dicom_node.counted import counted
 from dicom_node.database import Database
 from dicom_node.errors import ConfigurationError
 from dicom_node.hosts import addresses_of
@@ -112,7 +113,7 @@ class Listener:
         deadline = time.monotonic() + patience_seconds
         while (going_on := list(self._ae.active_associations)) and time.monotonic() < deadline:
             asked_for = sum(takes_place(one) for one in going_on)
-            tell(f"{asked_for} association{'' if asked_for == 1 else 's'}" if asked_for else "")
+            tell(counted(asked_for, "association") if asked_for else "")
             going_on[0].join(min(1.0, max(0.0, deadline - time.monotonic())))
         self._ae.shutdown()
         self._servers.clear()

@@ -18,6 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from dicom_node.aet import typed
+from dicom_node.counted import counted
 from dicom_node.errors import SendFailure
 from dicom_node.peer import Address, Opened, associated, named, shown
 from dicom_node.uids import is_uid
@@ -138,7 +139,9 @@ def concluded(final: Dataset, opened: Opened, service: str) -> int:
     if code is None:
         raise SendFailure(opened.unanswered(service))
     if code not in {0x0000, 0xB000} or failed:
-        words = f"{opened.address.peer_ae_title} answered {service} with {shown(code)}, {failed} objects failed"
+        words = (
+            f"{opened.address.peer_ae_title} answered {service} with {shown(code)}, {counted(failed, 'object')} failed"
+        )
         raise SendFailure(f"{words}; see its log, and wetread quarantine list")
     return done + warned
 

@@ -19,6 +19,7 @@ from agent.cli import Surroundings
 from agent.commands.session import config_of
 from agent.config import Config
 from dicom_node.beats import STOPPED
+from dicom_node.counted import counted
 from dicom_node.database import Database, clock
 from dicom_node.errors import ConfigurationError
 from dicom_node.tables import ProcessBeat
@@ -68,7 +69,7 @@ def backup(surroundings: Surroundings, target: Path) -> None:
             archive.add(_document(config, digest), f"store/{digest[:2]}/{digest}.dcm")
     copy.unlink()
     part.replace(target)
-    click.echo(f"{target}: database and {len(documents)} documents, {datetime.now(UTC):%Y-%m-%d %H:%M}Z")
+    click.echo(f"{target}: database and {counted(len(documents), 'document')}, {datetime.now(UTC):%Y-%m-%d %H:%M}Z")
 
 
 @db.command()
@@ -94,7 +95,7 @@ def restore(surroundings: Surroundings, source: Path, replace: bool) -> None:
         leftover.unlink(missing_ok=True)
     config.node.store_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     part.replace(place)
-    click.echo(f"{place}: restored with {restored} documents; now run: wetread check")
+    click.echo(f"{place}: restored with {counted(restored, 'document')}; now run: wetread check")
 
 
 def _unpack(config: Config, source: Path, part: Path) -> int:

@@ -12,6 +12,7 @@ from agent.commands import comparing
 from agent.commands.ae import what_stops
 from agent.commands.session import as_json, config_of, open_database, person, print_json, print_table
 from dicom_node import destinations, endpoints, worklist
+from dicom_node.counted import counted
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, NotFound, SendFailure
 from dicom_node.hosts import with_port
@@ -176,7 +177,7 @@ def requeue(surroundings: Surroundings, name: str) -> None:
         if destinations.find(tx, name) is None:
             raise NotFound(f"{name!r} is no destination; see wetread destination list")
         count = worklist.requeue_for(tx, name, clock(tx), actor=person())
-    click.echo(f"{count} deliveries to {name} queued again")
+    click.echo(f"{counted(count, 'delivery')} to {name} queued again")
 
 
 @destination.command()

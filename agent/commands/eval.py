@@ -16,6 +16,7 @@ from agent.cli import EXIT_FAILED
 from agent.commands.live import live
 from agent.commands.reader_study import reader_study
 from agent.commands.session import config_of, print_json, print_table
+from dicom_node.counted import counted
 
 if TYPE_CHECKING:
     from agent.cli import Surroundings
@@ -327,7 +328,7 @@ def _show(evaluation: Evaluation, heading: Mapping[str, str], output: Path, *, a
         print_table(("finding", "positive", "negative", *_SHOWN), rows, empty="no finding")
         click.echo("")
     for why, number in evaluation.troubles.items():
-        click.echo(f"without a text: {number} films, {why}", err=True)
+        click.echo(f"without a text: {counted(number, 'film')}, {why}", err=True)
     click.echo(f"with intervals, parts and pictures: {output / 'evaluation.md'}")
 
 

@@ -13,6 +13,7 @@ import click
 
 from agent.cli import EXIT_FAILED
 from agent.commands.session import as_json, config_of, print_json, print_table
+from dicom_node.counted import counted
 
 if TYPE_CHECKING:
     from agent.cli import Surroundings
@@ -369,7 +370,7 @@ def _installed(where: Path, made: Origin, as_json: bool) -> None:
         files = {name: file.sha256 for name, file in sorted(made.files.items())}
         print_json({"folder": str(folder), "revision": made.revision, "files": files})
         return
-    click.echo(f"The model is in {folder}: {len(made.files)} files, each read back and compared.")
+    click.echo(f"The model is in {folder}: {counted(len(made.files), 'file')}, each read back and compared.")
     card = prequantized.read(folder)
     also = f', precision = "{card.precision}"' if card else ""
     click.echo(f'In the configuration: [reader] checkpoint = "{folder}"{also}; then restart wetread-work.')

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.commands.session import as_json, config_of, open_database, print_json, print_table
+from dicom_node.counted import counted
 from dicom_node.database import clock
 from dicom_node.errors import StoreAway, WetreadError
 
@@ -129,7 +130,8 @@ def _told(folder: Path, became: list[_Became]) -> list[Outcome]:
         except WetreadError:
             lost += 1
     if lost:
-        click.echo(f"{lost} drafts are left out: their documents are lost, or cannot be read", err=True)
+        left_out = counted(lost, "draft is left out: its document is", "drafts are left out: their documents are")
+        click.echo(f"{left_out} lost, or cannot be read", err=True)
     return told
 
 

@@ -100,8 +100,9 @@ def probe_new(config: Config, database: Database, peer: RemoteAE, *, settle_proo
 
 
 def _tell_silence(peer: RemoteAE, failure: SendFailure) -> None:
-    words = f"{failure}".removesuffix(".")
-    click.echo(f"note: not probed: {words}.\nOnce it answers: wetread ae probe {typed(peer.ae_title)}")
+    words = str(failure)
+    end = "" if words.endswith((".", "?")) else "."
+    click.echo(f"note: not probed: {words}{end}\nOnce it answers: wetread ae probe {typed(peer.ae_title)}")
 
 
 def probe_again(config: Config, database: Database, peer: RemoteAE) -> bool:

@@ -12,6 +12,7 @@ from agent.cli import Surroundings
 from agent.commands.session import ago, as_json, config_of, open_database, person, print_json, print_table
 from agent.routing import backlog_hours
 from dicom_node import books, destinations, forecast, outages
+from dicom_node.counted import counted
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError, NotFound
 from dicom_node.outages import Outage
@@ -84,7 +85,7 @@ def _show(surroundings: Surroundings, *, as_json: bool) -> None:
 
 def _in_trouble(outage: Outage, now: datetime) -> str:
     soon = f"at {outage.next_at:%H:%M:%S}Z, in {ago(now, outage.next_at)}" if outage.next_at > now else "now"
-    objects = "1 object waits" if outage.waiting == 1 else f"{outage.waiting} objects wait"
+    objects = counted(outage.waiting, "object waits", "objects wait")
     return (
         f"NOTHING GETS THROUGH to {outage.destination} since {outage.since:%Y-%m-%d %H:%M}Z"
         f" ({ago(outage.since, now)} ago): {outage.words}\n"

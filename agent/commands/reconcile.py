@@ -9,6 +9,7 @@ import click
 
 from agent.cli import EXIT_FAILED
 from agent.commands.session import as_json, config_of, open_database, person, print_json, print_table
+from dicom_node.counted import counted
 from dicom_node.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -103,7 +104,10 @@ def _show(rows: list[Reconciliation], missing: list[Gap], retrieved: list[Retrie
     for name in gone:
         click.echo(f"{name}: registered no more; what was missing of it is not listed any more")
     for row in rows:
-        words = row.trouble or f"{row.found} studies with chest films, {row.missing} of them missing or in part here"
+        words = row.trouble or (
+            f"{counted(row.found, 'study with chest films', 'studies with chest films')}, "
+            f"{row.missing} of {'it' if row.found == 1 else 'them'} missing or in part here"
+        )
         click.echo(f"{row.peer}, {row.day}: {words}")
     outcomes = {one.study_instance_uid: one for one in retrieved}
     if missing:

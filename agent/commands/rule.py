@@ -13,6 +13,7 @@ import click
 from agent import edge
 from agent.cli import EXIT_FAILED, Surroundings
 from agent.commands.session import as_json, config_of, open_database, person, print_json, print_table
+from dicom_node.counted import counted
 from dicom_node.database import clock
 from dicom_node.errors import ConfigurationError
 from dicom_node.rules import book, forms
@@ -279,14 +280,14 @@ def _print_trials(found: Sequence[Trial], *, since: bool) -> None:
     rows = [[one.subject, *([one.then or "none"] if since else []), *_outcome(one.decision)] for one in found]
     print_table(header, rows, empty="no study came in that time")
     if since and found:
-        counted = Counter(one.decision.rule or "none" for one in found)
+        by_rule = Counter(one.decision.rule or "none" for one in found)
         changed = sum(one.then != one.decision.rule for one in found)
-        noun = "study" if len(found) == 1 else "studies"
-        click.echo(f"\n{len(found)} {noun}; {changed} would be decided by another rule than then")
-        print_table(("RULE", "STUDIES"), counted.most_common(), empty="")
+        click.echo(f"\n{counted(len(found), 'study')}; {changed} would be decided by another rule than then")
+        print_table(("RULE", "STUDIES"), by_rule.most_common(), empty="")
         gone = sum(not one.readable for one in found)
         if gone:
-            click.echo(f"{gone} studies have no film left (node.keep_days): their tags count as absent")
+            have = counted(gone, "study has no film left", "studies have no film left")
+            click.echo(f"{have} (node.keep_days): tags of films count as absent there")
     for one in found if not since else ():
         _print_answers(one)
     for remark in dict.fromkeys(remark for one in found for remark in one.decision.remarks):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from agent.commands.raters import tell
+from dicom_node.counted import counted
 
 if TYPE_CHECKING:
     from agent.evaluation.packing import Choice
@@ -45,16 +46,16 @@ def tells_of(choice: Choice) -> dict[str, Any]:
 def show_made(told: Mapping[str, Any]) -> None:
     """In words, warnings as such."""
     fewer = f" (a sample of {told['sample']} was asked for)" if (told["sample"] or 0) > told["films"] else ""
-    click.echo(f"{told['films']} films{fewer}, {2 * told['films']} reports to grade, in {told['study']}")
+    click.echo(f"{counted(told['films'], 'film')}{fewer}, {2 * told['films']} reports to grade, in {told['study']}")
     click.echo(f"the key is {told['key']}: keep it, and the seed in it, from the raters")
     for reason, number in told["left_out"].items():
-        click.echo(f"left out: {number} films {reason}", err=True)
+        click.echo(f"left out: {counted(number, 'film')} {reason}", err=True)
     if told["burned_in"]:
         lines = _some(told["burned_in"])
         click.echo(f"warning: words are burnt into the picture, as its header says: lines {lines}", err=True)
     if told["burned_in_unknown"]:
-        number = told["burned_in_unknown"]
-        click.echo(f"warning: {number} films do not say whether words are burnt into them: look at each", err=True)
+        say = counted(told["burned_in_unknown"], "film does not say", "films do not say")
+        click.echo(f"warning: {say} whether words are burnt in: look at each", err=True)
     for one in told["stock"]:
         shares = (
             f"{100 * one['share_ai']:.0f} % of the ai texts and {100 * one['share_original']:.0f} % of the originals"

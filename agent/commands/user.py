@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from agent.cli import Surroundings
 from agent.commands.session import as_json, config_of, open_database, person, print_json, print_table
 from agent.config import Config
+from dicom_node.counted import counted
 from dicom_node.database import Database, clock
 from dicom_node.errors import ConfigurationError, WrongState
 from reports.people import accounts, links, sessions
@@ -224,7 +225,7 @@ def sign_out(surroundings: Surroundings, login: str) -> None:
     """End every session of somebody."""
 
     def change(tx: Session, account: Account, now: datetime) -> str:
-        return f"signed out of {accounts.sign_out(tx, account, now=now, actor=person())} sessions"
+        return f"signed out of {counted(accounts.sign_out(tx, account, now=now, actor=person()), 'session')}"
 
     _for_one(surroundings, login, change)
 

@@ -12,6 +12,7 @@ from agent.evaluation.agreement import Figure
 from agent.evaluation.anchors import ACCEPTABLE
 from agent.evaluation.packing import SOURCES
 from agent.evaluation.verdicts import NAMES, PAPER, Verdicts
+from dicom_node.counted import counted
 from reports.grading.tables import What
 
 _FEW: Final = 30  # patients
@@ -74,7 +75,7 @@ def _heading(verdicts: Verdicts) -> Iterator[str]:
     yield from (
         f"- {_ACTS[What(what)].format(name=name, graded=graded, day=day)}" for what, name, graded, day in verdicts.acts
     )
-    yield from (f"- **left out**: {number} films {reason}" for reason, number in verdicts.left_out.items())
+    yield from (f"- **left out**: {counted(number, 'film')} {reason}" for reason, number in verdicts.left_out.items())
     yield ""
     yield "Research software: these figures speak of these films and raters, and of no others."
     if verdicts.clusters < _FEW:

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 from agent.manifest import Case, ManifestError, header_of, known_labels, mistaken_columns, read_manifest
 from agent.training import films, leaks
 from agent.training.settings import Data, Training
+from dicom_node.counted import counted
 from dicom_node.errors import ConfigurationError
 from reports.findings import State, extract
 from reports.findings.labels import LABELS, NORMAL
@@ -61,9 +62,11 @@ def prepare(stage: Name, settings: Training) -> Prepared:
         _taught(train, data)
         array = films.label_array([*train, *validation], labels)
         silent = int((array == films.UNKNOWN).all(axis=1).sum())
-        told += (f"{silent} films teach nothing: none of the labels is known of them",) if silent else ()
+        nothing = "nothing: none of the labels is known of"
+        teach = counted(silent, f"film teaches {nothing} it", f"films teach {nothing} them")
+        told += (teach,) if silent else ()
         told += _learned_labels(labels, train)
-    told += (f"left out: {without} films without a report",) if without else ()
+    told += (f"left out: {counted(without, 'film')} without a report",) if without else ()
     leaks.refuse_same_files(data.manifest, cases)
     used = {case.id for case in (*train, *validation)}
     others = [case for case in cases if case.split not in {"", data.train} and case.id not in used]
@@ -116,7 +119,7 @@ def _left_out(cases: Sequence[Case], asked: Sequence[Case], *, of_age: int) -> t
         (others, "in neither of the two splits"),
         (young, "of people under 18 or of unknown age (data.adults_only)"),
     )
-    return tuple(f"left out: {count} films {which}" for count, which in told if count)
+    return tuple(f"left out: {counted(count, 'film')} {which}" for count, which in told if count)
 
 
 def _known(data: Data) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from agent.imaging import likeness
 from agent.manifest import Case, ManifestError
 from agent.readers import learned
+from dicom_node.counted import counted
 
 _SHOWN: Final = 10  # pairs of lines in one message
 
@@ -46,7 +47,7 @@ def alike(manifest: Path, cases: Sequence[Case], fingerprints: Sequence[bytes]) 
     ordered = (sorted((cases[one], cases[other]), key=lambda case: case.line) for one, other in found)
     pairs = sorted(ordered, key=lambda pair: (pair[0].line, pair[1].line))
     if pairs:
-        more = f", and {len(pairs) - _SHOWN} pairs more" if len(pairs) > _SHOWN else ""
+        more = f", and {counted(len(pairs) - _SHOWN, 'pair')} more" if len(pairs) > _SHOWN else ""
         yield (
             f"warning: {manifest}: films in two splits look like one film, resized, compressed or with other grays: "
             f"{', '.join(_lines(*pair) for pair in pairs[:_SHOWN])}{more}. "

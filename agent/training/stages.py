@@ -37,6 +37,7 @@ from agent.training.seen import Seen
 from agent.training.settings import Stage, Training
 from agent.training.trainer import Rounding, Watch, make_trainer
 from agent.training.words import train_tokenizer
+from dicom_node.counted import counted
 from dicom_node.errors import ConfigurationError
 
 Say: TypeAlias = Callable[[str], None]
@@ -161,7 +162,8 @@ def _decode(
     before = _learned_before(settings)
     again = sum(learned.digest_of_picture(one.digest) in before for one in (*measured, *others))
     if again:
-        say(f"warning: {again} films of other splits are among those that {settings.start} learned from: no fair test")
+        are = counted(again, "film of another split is", "films of other splits are")
+        say(f"warning: {are} among those that {settings.start} learned from: no fair test")
     return {"train": train, "validation": validation}, [one.digest for one in shown], others
 
 

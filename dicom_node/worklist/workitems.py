@@ -13,6 +13,7 @@ from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, or
 from sqlalchemy.orm import Session, lazyload
 
 from dicom_node import audit
+from dicom_node.counted import counted
 from dicom_node.errors import LeaseLost, WrongState
 from dicom_node.rules.decision import ROUTINE
 from dicom_node.tables import Book, Delivery, Study, StudyState, Workitem, WorkitemState
@@ -278,7 +279,7 @@ def requeue(tx: Session, study: Study, now: datetime, *, actor: str) -> str:
     revision = current_revision(tx, study)
     queued = requeue_deliveries_of(tx, study, now, actor=actor)
     if queued:
-        done = f"{queued} deliveries queued again"
+        done = f"{counted(queued, 'delivery')} queued again"
     elif study.state is StudyState.COMPLETE and revision.book is not Book.IN_FLIGHT:
         must_not_be_signed(tx, study)
         next_revision(tx, study, now, actor=actor)

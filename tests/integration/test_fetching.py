@@ -136,7 +136,7 @@ def giving(*films: Dataset, answers: list[int] | None = None) -> Iterator[int]:
 def test_unusable_film_is_quarantined_and_the_others_come(us: Us) -> None:
     good, bad, answers = small_film(), small_film(), []
     del bad.StudyInstanceUID
-    with giving(bad, good, answers=answers) as port, pytest.raises(SendFailure, match="1 objects failed") as failure:
+    with giving(bad, good, answers=answers) as port, pytest.raises(SendFailure, match="1 object failed") as failure:
         us.fetch("PACS", port, good)
     assert "wetread quarantine list" in str(failure.value)
     assert answers[0] in {0xA900, 0xC000}

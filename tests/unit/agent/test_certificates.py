@@ -37,6 +37,7 @@ def configured(authority: Authority, **settings: timedelta) -> Config:
     [
         ({"ends": 31 * DAY}, "ok", "holds until"),
         ({"ends": 29 * DAY + DAY / 2}, "warning", "in 29 days: renew it"),
+        ({"ends": 1.5 * DAY}, "warning", "in 1 day: renew it"),
         ({"begins": -9 * DAY, "ends": -DAY}, "wrong", "has expired on"),
         ({"begins": DAY, "ends": 9 * DAY}, "wrong", "is not valid before"),
     ],

@@ -130,6 +130,18 @@ def test_a_forgotten_pause_is_wrong(opened: Database, minutes: int, verdict: str
     assert found.words == f"Sending is paused by person:jane for {minutes} min: wetread resume --what send"
 
 
+@pytest.mark.parametrize(("studies", "said"), [(1, "1 study waits for a person"), (2, "2 studies wait for a person")])
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_one_is_not_told_as_several(ward: Ward, studies: int, said: str) -> None:
+    for number in range(studies):
+        ward.receive(film(PatientID="", StudyInstanceUID=f"2.25.7{number}", SOPInstanceUID=f"2.25.8{number}"))
+
+    with ward.database.read() as tx:
+        (held,) = [one for one in health._waiting(tx) if one.subject == "held"]
+
+    assert held.words.startswith(said)
+
+
 @pytest.fixture
 def _in_seoul(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TZ", "Asia/Seoul")

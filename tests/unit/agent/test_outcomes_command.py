@@ -122,6 +122,6 @@ def test_a_lost_document_is_counted_and_a_contradiction_refused(ward: Ward) -> N
     stored_path(ward.desk.config.node.store_folder, ward.report().digest).unlink()
     done = run(ward, "--json")
     assert (done.exit_code, json.loads(done.stdout)) == (0, [])
-    assert "1 drafts are left out" in done.stderr
+    assert "1 draft is left out: its document is lost" in done.stderr
     assert run(ward, "--json", "--csv").exit_code == 2
     assert run(ward, "--since", "soon").exit_code != 0

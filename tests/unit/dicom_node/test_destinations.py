@@ -227,7 +227,7 @@ def test_what_is_all_that_it_was_to_get_is_a_dead_letter(desk: Desk, kinds: tupl
 
     assert states(desk)[0] == (kinds[0], DeliveryState.FAILED, "class-refused")
     assert (desk.revision().book, desk.revision().reason) == (Book.DEAD_LETTERED, "class-refused")
-    assert desk.requeue() == "1 deliveries queued again"
+    assert desk.requeue() == "1 delivery queued again"
     assert states(desk)[0] == (kinds[0], DeliveryState.QUEUED, "")
 
 
@@ -346,7 +346,7 @@ def test_note_on_a_replaced_draft_is_queued_again_and_the_replaced_draft_is_not(
     deliver(desk)
     take_back(desk, Stage.REJECTION)
     desk.failed(desk.must_take())
-    assert desk.requeue() == "1 deliveries queued again"
+    assert desk.requeue() == "1 delivery queued again"
     desk.failed(desk.must_take())
     desk.receive(header(instance="1.2.3.99"))
     desk.complete()

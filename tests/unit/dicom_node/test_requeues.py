@@ -123,7 +123,7 @@ def test_requeued_draft_that_was_withdrawn_is_asked_for_and_not_sent(desk: Desk)
 
 def test_requeued_draft_that_cannot_be_asked_for_is_a_dead_letter_again(desk: Desk) -> None:
     withdrawn_but_may_be_there(desk)
-    assert desk.requeue() == "1 deliveries queued again"
+    assert desk.requeue() == "1 delivery queued again"
     desk.failed(desk.must_take(), error="it cannot be asked")
     assert said(desk)[0] == ("PACS", Stage.DRAFT, DeliveryState.FAILED, "may-be-there")
     assert desk.revision().book is Book.DEAD_LETTERED

@@ -205,7 +205,7 @@ def test_requeue_sends_failed_deliveries_again_without_another_draft(due: Desk) 
     due.finish(due.must_claim())
     due.failed(due.must_take())
     assert due.revision().book is Book.DEAD_LETTERED
-    assert "1 deliveries" in due.requeue()
+    assert "1 delivery" in due.requeue()
     assert due.revision().book is Book.IN_FLIGHT
     assert [delivery.state for delivery in due.deliveries()] == [DeliveryState.QUEUED]
     assert due.study().revision == 1

@@ -70,9 +70,9 @@ def test_with_json_nothing_else_stands_on_the_standard_output(folder: Path) -> N
     metrics = json.loads(done.stdout)
     assert metrics["steps"] == 2
     assert "encoder: step 1 of 2: loss " in done.stderr
-    assert "left out: 1 films of people under 18 or of unknown age" in done.stderr
-    assert "left out: 1 films in neither of the two splits" in done.stderr
-    assert "1 films teach nothing: none of the labels is known of them" in done.stderr
+    assert "left out: 1 film of people under 18 or of unknown age" in done.stderr
+    assert "left out: 1 film in neither of the two splits" in done.stderr
+    assert "1 film teaches nothing: none of the labels is known of it" in done.stderr
     assert "no film is left in the split 'test' (data.validation): nothing is measured while it learns" in done.stderr
     assert "pip install" not in done.stderr, "libraries advertise others"
 

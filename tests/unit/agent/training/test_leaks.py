@@ -127,7 +127,7 @@ def test_films_that_the_start_learned_from_are_told_where_they_test_what_comes_o
     said: list[str] = []
     on = read_settings(settings).model_copy(update={"start": settings.with_name("run") / "model"})
     stages.run("align", on, settings.with_name("on"), said.append)
-    assert [line for line in said if line.startswith("warning: 1 films of other splits are among those that")]
+    assert [line for line in said if line.startswith("warning: 1 film of another split is among those that")]
 
 
 def test_one_picture_twice_in_a_split_is_no_leak(tmp_path: Path) -> None:
