@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
@@ -21,6 +23,8 @@ from tests.harness import dcmtk
 from tests.harness.outbox import Outbox, encoded
 from tests.harness.parcels import CLASSES, object_of
 
+Instead = Callable[[Outbox, bytes, Consignment], Outgoing | None]
+
 
 def as_comprehensive(box: Outbox, payload: bytes, held: Consignment) -> Outgoing | None:
     if held.sop_class_uid != CLASSES[Kind.TID1500]:
@@ -30,6 +34,22 @@ def as_comprehensive(box: Outbox, payload: bytes, held: Consignment) -> Outgoing
     document.SOPInstanceUID = document.file_meta.MediaStorageSOPInstanceUID = "2.25.33"
     digest = write_document(box.config.store_folder, encoded(document))
     return Outgoing(held.destination, held.kind, held.stage, COMPREHENSIVE, "2.25.33", "", digest)
+
+
+def outbox(
+    database: Database, folder: Path, port: int, *kinds: Kind, instead: Instead = as_comprehensive, **settings: Any
+) -> Outbox:
+    """An outbox whose peer gets further forms of the draft; a class that it refuses goes as `instead` says."""
+    box = Outbox(
+        database,
+        folder / "data",
+        port=port,
+        proof=Proof.ACKNOWLEDGEMENT,
+        fallback=lambda payload, held: instead(box, payload, held),
+        **settings,
+    )
+    queue(box, *kinds)
+    return box
 
 
 def queue(box: Outbox, *kinds: Kind) -> None:
@@ -66,14 +86,7 @@ def outcome(database: Database) -> list[tuple[Kind, str, DeliveryState, str]]:
 def test_refused_class_costs_that_form_alone(database: Database, tmp_path: Path, takes_comprehensive: bool) -> None:
     taken = [CLASSES[Kind.BASIC_TEXT], CLASSES[Kind.KOS]] + [COMPREHENSIVE] * takes_comprehensive
     with dcmtk.receiver(tmp_path / "store", *dcmtk.profile(tmp_path / "profile", *taken)) as port:
-        box = Outbox(
-            database,
-            tmp_path / "data",
-            port=port,
-            proof=Proof.ACKNOWLEDGEMENT,
-            fallback=lambda payload, held: as_comprehensive(box, payload, held),
-        )
-        queue(box, Kind.TID1500, Kind.PDF)
+        box = outbox(database, tmp_path, port, Kind.TID1500, Kind.PDF)
         while box.sender.deliver_one():
             pass
 
@@ -95,8 +108,7 @@ def test_refused_class_costs_that_form_alone(database: Database, tmp_path: Path,
 def test_narrative_that_is_refused_is_a_dead_letter_and_the_others_arrive(database: Database, tmp_path: Path) -> None:
     options = dcmtk.profile(tmp_path / "profile", CLASSES[Kind.PDF])
     with dcmtk.receiver(tmp_path / "store", *options) as port:
-        box = Outbox(database, tmp_path / "data", port=port, proof=Proof.ACKNOWLEDGEMENT)
-        queue(box, Kind.PDF)
+        box = outbox(database, tmp_path, port, Kind.PDF)
         while box.sender.deliver_one():
             pass
 
@@ -109,21 +121,13 @@ def test_narrative_that_is_refused_is_a_dead_letter_and_the_others_arrive(databa
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_store_that_goes_before_the_other_form_is_written_costs_none(database: Database, tmp_path: Path) -> None:
-    def too_late(payload: bytes, held: Consignment) -> Outgoing | None:
+    def too_late(box: Outbox, payload: bytes, held: Consignment) -> Outgoing | None:
         box.config.store_folder.rename(tmp_path / "away")
         return as_comprehensive(box, payload, held)
 
     taken = [CLASSES[Kind.BASIC_TEXT], COMPREHENSIVE]
     with dcmtk.receiver(tmp_path / "store", *dcmtk.profile(tmp_path / "profile", *taken)) as port:
-        box = Outbox(
-            database,
-            tmp_path / "data",
-            port=port,
-            proof=Proof.ACKNOWLEDGEMENT,
-            fallback=too_late,
-            age=timedelta(days=30),
-        )
-        queue(box, Kind.TID1500)
+        box = outbox(database, tmp_path, port, Kind.TID1500, instead=too_late, age=timedelta(days=30))
         assert box.sender.deliver_one()
         assert box.sender.deliver_one()
     assert [state for *_, state, _ in outcome(database)] == [DeliveryState.COMMITTED, DeliveryState.QUEUED]
@@ -131,14 +135,7 @@ def test_store_that_goes_before_the_other_form_is_written_costs_none(database: D
 
 def test_what_was_written_instead_is_in_the_store_before_it_is_queued(database: Database, tmp_path: Path) -> None:
     with dcmtk.receiver(tmp_path / "store", *dcmtk.profile(tmp_path / "profile", CLASSES[Kind.BASIC_TEXT])) as port:
-        box = Outbox(
-            database,
-            tmp_path / "data",
-            port=port,
-            proof=Proof.ACKNOWLEDGEMENT,
-            fallback=lambda payload, held: as_comprehensive(box, payload, held),
-        )
-        queue(box, Kind.TID1500)
+        box = outbox(database, tmp_path, port, Kind.TID1500)
         box.sender.deliver_one()
         box.sender.deliver_one()
 
