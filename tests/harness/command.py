@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import cache
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +19,22 @@ _PROCESSES.set_forkserver_preload([__name__, "agent.commands.study", "agent.comm
 _WORDS: Final = ("out", "err")
 
 
+@cache
+def _name_the_socket() -> None:
+    """A listener in this process has set where temporary files begin: too long for the address of a socket (108)."""
+    usual, tempfile.tempdir = tempfile.tempdir, None
+    try:
+        get_temp_dir()  # remembered for the process
+    finally:
+        tempfile.tempdir = usual
+
+
 def run(*arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
     """Run `wetread` with these arguments, this environment and this working folder; its standard input is empty."""
     with tempfile.TemporaryDirectory() as folder:
         words = [Path(folder) / name for name in _WORDS]
         process = _PROCESSES.Process(target=_run, args=(arguments, dict(os.environ), Path.cwd(), words))
+        _name_the_socket()
         process.start()
         process.join(seconds)
         if process.exitcode is None:
