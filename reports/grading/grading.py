@@ -110,7 +110,7 @@ def finish(tx: Session, rater: Rater, now: datetime, *, leaving: bool = False) -
         return
     left = progress(tx, rater).left
     if left and not leaving:
-        raise WrongState(f"{len(left)} reports have no grade yet.")
+        raise WrongState("1 report has no grade yet." if len(left) == 1 else f"{len(left)} reports have no grade yet.")
     rater.finished_at = now
 
 

@@ -37,7 +37,8 @@ class Looked:
         if not seen:
             raise Unseen("Not done. The film was not shown on this page: all of it must be in sight first.")
         if wanted - seen - self.hopeless:
-            raise Unseen(f"Not done. {len(seen)} of {len(wanted)} films were shown on this page; {self._why(films)}")
+            counted = f"{len(seen)} of {len(wanted)} films {'was' if len(seen) == 1 else 'were'} shown"
+            raise Unseen(f"Not done. {counted} on this page; {self._why(films)}")
         return len(seen)
 
     def _why(self, films: Sequence[Shelved]) -> str:

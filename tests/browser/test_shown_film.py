@@ -271,7 +271,7 @@ def second_film_bars(page: Page, number: int, trouble: str) -> None:
     expect(page.locator(".viewer-pane").nth(1).locator(".viewer-trouble")).to_contain_text(trouble)
     page.locator("#film .viewer-pane").first.evaluate("(pane) => pane.scrollIntoView({ block: 'center' })")
     expect(page.locator("#film-told")).to_have_text(
-        "1 of 2 films were shown. Who has looked at it in the site's own viewer says so by a command: "
+        "1 of 2 films was shown. Who has looked at it in the site's own viewer says so by a command: "
         f"wetread study confirm '#{number}'"
     )
     expect(page.get_by_role("button", name="Let it be read")).to_be_disabled()

@@ -18,7 +18,7 @@ function look() {
   const buttons = [...document.querySelectorAll("button[data-looks]")];
   for (const button of buttons) button.disabled = !isSeen;
   const isOver = !isListed || wanted?.every((id) => painted.has(id) || failed.has(id)); // also where there is none to show
-  const counted = seen.length ? `${seen.length} of ${wanted.length} films were shown.` : "";
+  const counted = seen.length ? `${seen.length} of ${wanted.length} films ${seen.length === 1 ? "was" : "were"} shown.` : "";
   if (isSeen || !buttons.length) told.textContent = "";
   else if (isOver) told.textContent = `${counted || "No film can be shown here."} ${place.dataset.elsewhere}`;
   else if (counted) told.textContent = `${counted} Choose the next one in the list of films.`;

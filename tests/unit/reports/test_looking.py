@@ -54,7 +54,7 @@ def told(there: list[Shelved], decoder: Light | None, *shown: int) -> str:
 def test_film_is_demanded_that_can_be_shown_later(code: str) -> None:
     said = told(films(2), light(film2=code), 1)
 
-    assert said.endswith("1 of 2 films were shown on this page; another one cannot be shown at this moment: Why not.")
+    assert said.endswith("1 of 2 films was shown on this page; another one cannot be shown at this moment: Why not.")
 
 
 def test_film_is_demanded_while_others_are_decoded_or_nothing_decodes() -> None:
@@ -80,7 +80,7 @@ def test_nothing_is_decoded_where_no_film_was_shown(shown: tuple[int, ...]) -> N
 def test_decoding_ends_at_the_first_film_that_is_demanded() -> None:
     decoder = light(film2="undecodable")
 
-    assert "1 of 9 films were shown on this page; look at the others, too." in told(films(9), decoder, 1)
+    assert "1 of 9 films was shown on this page; look at the others, too." in told(films(9), decoder, 1)
     assert decoder.asked == ["film2", "film3"]
 
 

@@ -72,7 +72,8 @@ def test_queues_show_what_waits_for_whom(office: Office) -> None:
     office.receive(3, accession="ACC3")
     page = office.read("/queues")
 
-    assert "1 studies coming in 1 waiting to be read" in page
+    assert "1 study coming in 1 waiting to be read" in page
+    assert "1 document to be sent" in page
     assert "routine 1 0 0 now" in page
     assert "ARCHIVE 0 - - 0 0 -" in page
     assert "PACS 1 0 s" in page or "PACS 1 1 s" in page

@@ -126,7 +126,7 @@ def test_nobody_says_to_have_looked_at_what_was_not_shown(room: ReadingRoom) -> 
         assert fault.endswith(command)
 
     second = another_film(room)  # came after the page was opened
-    assert "1 of 2 films were shown" in refused(room, rita, "confirm", shown=["1"])
+    assert "1 of 2 films was shown" in refused(room, rita, "confirm", shown=["1"])
     assert rita.post("/study/1/confirm", data={"sure": "yes", "shown": ["1", str(second)]}).status_code == 303
     assert trail(room, "study-confirmed").detail == '{"shown": 2}'
 
@@ -137,7 +137,7 @@ def test_film_that_can_be_shown_to_nobody_holds_nobody_up_but_is_no_look(room: R
     rita = web(room, "rita")
 
     assert "was not shown" in refused(room, rita, "confirm")
-    assert "1 of 2 films were shown" in refused(room, rita, "confirm", shown=[str(broken)])
+    assert "1 of 2 films was shown" in refused(room, rita, "confirm", shown=[str(broken)])
     assert rita.post("/study/1/confirm", data={"sure": "yes", "shown": "1"}).status_code == 303
     assert trail(room, "study-confirmed").detail == '{"shown": 1}'
 
@@ -152,7 +152,7 @@ def test_film_that_is_away_for_a_while_is_demanded_and_the_command_named(room: R
 
     fault = refused(room, rita, "confirm", shown=["1"])
 
-    assert "1 of 2 films were shown" in fault
+    assert "1 of 2 films was shown" in fault
     assert "cannot be shown at this moment: The image file is gone from the store." in fault
     assert fault.endswith("by a command: wetread study confirm '#1'")
     troubles = [one["trouble"] for one in rita.get("/study/1/films.json").json()["films"]]
