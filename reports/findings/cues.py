@@ -138,7 +138,7 @@ NO_CUES: Final = """
     seen/identified/present/noted/visualized on /the/any/a prior/previous/earlier/older, never previously
     seen/identified/noted, does/do/did not /completely/fully resolve/clear/improve, /have/has all but
     resolved/cleared, without resolution/clearing, no /evidence /of resolution/clearing of, no
-    cause/explanation/source /for/of /the, none /on/at /the left/right/r/l, which was/were
+    cause/explanation/source /for/of /the, /is/are not as, none /on/at /the left/right/r/l, which was/were
 """
 
 # Look like negation as well and say that what follows is there: "no PTX, no change in effusion".
@@ -152,11 +152,11 @@ UNCHANGED: Final = """
 """
 
 STOPS: Final = """
-    but, however, although, though, otherwise, nevertheless, yet, while,
-    whereas, which, ;, as well as, likely related to, and there, besides,
+    although, though, otherwise, nevertheless, yet, while,
+    whereas, which, ;, as well as, likely related to, and there, besides, in this/the patient with,
     following, after, superimposed on/upon, in a patient with, in the setting of, in a/the background of, on a
     background of, given, because, based on, despite, in spite of, notwithstanding, in addition to, now
-    with/has/have/presents/presenting
+    with/has/have/presents/presenting, period/semicolon, full stop
 """
 
 # They end a clause as well, but not right behind a cue: "no evidence that there is an effusion".
@@ -209,7 +209,7 @@ POSITIVE: Final = "positive/pos"
 # A normal heart is denied by them as by a negation; anything else stays open.
 NOT_CALLED: Final = """
     hardly/scarcely/barely,
-    not really/quite/yet/convincingly/obviously/certainly/surely/necessarily/always/every/both/much,
+    not really/quite/yet/convincingly/clearly/sure/obviously/certainly/surely/necessarily/always/every/both/much,
     cannot/not be called/considered/termed/deemed, cannot/not be described/regarded /as, cannot/not be said to be,
     can/could not be called/considered/termed/deemed, can t be called/considered/termed/deemed, not /entirely/quite
     /completely called/considered, no longer considered
@@ -223,7 +223,13 @@ RESTRICTIONS: Final = (
         "size",
         "large/sizable/sizeable/significant/substantial/big/massive/moderate/major/larger/bigger/measurable",
     ),
-    ("behind", "under tension, of /any significant/large/appreciable/measurable/substantial size"),
+    (
+        "behind",
+        """
+            under tension, of /any significant/large/appreciable/measurable/substantial size, on/in /the
+            prior/previous/earlier/older
+        """,
+    ),
 )
 
 # After a comma or "and" they open a new statement, which a negation does not reach.
@@ -348,6 +354,7 @@ CUES: Final = (
     ("affirm", "seen", SEEN),
     ("affirm", "sign", PRESENT_SIGNS),
     ("stop", "", STOPS),
+    ("stop", "but", "but/however"),
     ("stop", "but also", "but also"),
     ("stop", "except", EXCEPTIONS),
     ("stop", "there", STATEMENTS),
@@ -360,6 +367,7 @@ CUES: Final = (
     ("complaint", "", COMPLAINTS),
     ("colon", "", ":"),
     ("than", "", "than"),
+    ("part", "", "only, one/some/most/several/half/part/parts/portion/component/much/bulk of, most, some"),
     ("than", "more", COMPARATIVES),
     ("restart", "", RESTARTS),
     ("restart", "the", RESTARTS_OF_ALL),
@@ -370,6 +378,7 @@ CUES: Final = (
     *(("perhaps_begins", word, word) for word in PERHAPS_BEGINNINGS),
     *(("restriction", value, patterns) for value, patterns in RESTRICTIONS),
     ("join", "", JOINS),
+    ("join", ",", "comma"),  # dictated, as "period" is
     ("join", "plus", PLUS),
     ("join", "with", COMPANY),
     ("list", "", LISTS),

@@ -9,7 +9,8 @@ UNCERTAIN_AFTER: Final = """
     cannot/not /definitely/definitively/reliably confirm, insufficient/inadequate/atypical/unusual for, not enough for,
     not diagnostic of/for, not/nothing against, no evidence for or against, no question of,
 
-    not a lot of, not a/any large/significant/sizable, not significant/large,
+    not a/an /very small/minor/trivial/insignificant/negligible, not insignificant/negligible/trivial, not a lot of,
+    not a/any large/significant/sizable, not significant/large,
     ddx/dd/d /d /:, differential /diagnosis/diagnoses :, can/couldn/don/wouldn t
     say/state/claim/conclude/assume/guarantee /that /there /s /no/is/are /no, not think/believe, don/doesn/didn t
     think/believe, almost/nearly/virtually/practically no, to ensure/document/verify/establish/demonstrate
@@ -76,6 +77,7 @@ UNCERTAIN_BEFORE: Final = """
 
 # Forward where a finding follows at once ("this is likely atelectasis"), else backward ("atelectasis is likely").
 UNCERTAIN_ABOUT: Final = """
+    /: no/none/nil to/or minimal/mild/small/trace/tiny, /: minimal/mild/small/trace/tiny to/or no/none/nil,
     /is/are/seems not /entirely/at /all impossible/improbable/unlikely /that,
     is/are/was/were/be/remains/remain /most/more/very/also/still
     possible/probable/likely/questionable/suspected/questioned/considered/favored, /felt/thought/considered less

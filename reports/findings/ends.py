@@ -18,6 +18,7 @@ from reports.findings.clauses import (
     shares_its_verdict,
 )
 from reports.findings.labels import State
+from reports.findings.mentions import NORMALITY
 from reports.findings.phrases import Item
 from reports.findings.scope import Scope
 from reports.findings.sides import names_a_side
@@ -34,8 +35,14 @@ def end_a_denial(scope: Scope, found: list[Item], place: int, length: int) -> No
             _end_at_a_comma(scope, found, place, length)
         elif state is State.UNCERTAIN and opens_a_clause(found, place, length, listed=True):
             scope.force = None
-    elif item.value == "except" and state is State.ABSENT and scope.said and not names_an_exception(found, place):
+    elif state is State.ABSENT and scope.said and _is_taken_back(found, place):
         scope.leave_open(item)
+
+
+def _is_taken_back(found: list[Item], place: int) -> bool:
+    """ "No effusion except on the left", and "no right effusion but a small left one"."""
+    value = found[place].value
+    return names_a_side(found, place) if value == "but" else value == "except" and not names_an_exception(found, place)
 
 
 def _end_at_a_comma(scope: Scope, found: list[Item], place: int, length: int) -> None:
@@ -97,7 +104,13 @@ def _part(scope: Scope, found: list[Item], place: int, *, over: bool, several: b
 def runs_into_another(scope: Scope, found: list[Item], place: int) -> bool:
     """Does an adjective right behind a denied finding belong to the next: "no pneumothorax small effusion"?"""
     item = found[place]
-    return scope.denies_here(item) and scope.said[-1].last + 1 == item.first and _runs_into_a_finding(found, place)
+    if not scope.said or scope.said[-1].last + 1 != item.first:
+        return False
+    normal = scope.said[-1].concept == NORMALITY and scope.force is not None  # "no acute disease small nodule"
+    if item.kind == "finding":
+        other = scope.said[-1].concept != item.value and not scope.between and item.first not in scope.bound
+        return other and (normal or scope.denies_here(item))  # "no effusion cardiomegaly"
+    return (normal or scope.denies_here(item)) and _runs_into_a_finding(found, place)
 
 
 def _names_a_place(items: Sequence[Item], number: int) -> bool:

@@ -11,7 +11,7 @@ from reports.findings import cues, lexicon
 from reports.findings.attributes import Neighbors
 from reports.findings.labels import LABELS_OF
 from reports.findings.languages import Language, language_of
-from reports.findings.lines import statements
+from reports.findings.lines import bound, statements
 from reports.findings.mentions import NORMALITY, Findings, Mention, Span, findings_of
 from reports.findings.phrases import END, Item, build, expand, items, words_in
 from reports.findings.reading import read
@@ -110,14 +110,14 @@ def _mentions(words: Sequence[str], spans: Sequence[Span], lowered: str, *, stop
     lines = lowered.find("\n", spans[0][0], spans[-1][1]) >= 0
     parts = statements(found, words, spans, lowered, stopped=stopped) if lines else ()
     if not parts:
-        yield from _said(found, words, spans)
+        yield from _said(found, words, spans, lowered)
     for first, last in parts:
-        yield from _said(items(_TRIE, words[first:last]), words[first:last], spans[first:last])
+        yield from _said(items(_TRIE, words[first:last]), words[first:last], spans[first:last], lowered)
 
 
-def _said(found: list[Item], words: Sequence[str], spans: Sequence[Span]) -> Iterator[Mention]:
+def _said(found: list[Item], words: Sequence[str], spans: Sequence[Span], lowered: str) -> Iterator[Mention]:
     neighbors = Neighbors(found)
-    for said in read(found, len(words)):
+    for said in read(found, len(words), bound(found, words, spans, lowered)):
         if said.state is not None:
             yield Mention(
                 concept=said.concept,

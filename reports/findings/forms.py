@@ -30,7 +30,7 @@ _TICKED: Final = re.compile(_TICK)
 _CHECKED, _CROSSED = "\u2611", "\u2612"  # beside a check mark a cross may mean "no"
 _WINDOW: Final = 400  # characters around a sentence in which one ticked box tells that the form is filled in
 _YES: Final = frozenset({"yes", "y", "present", "positive", "pos"})
-_NO: Final = frozenset({"no", "n", "none", "absent", "negative", "neg"})
+_NO: Final = frozenset({"no", "nil", "n", "none", "absent", "negative", "neg"})
 _SIZES: Final = frozenset(
     {"small", "moderate", "large", "trace", "tiny", "minimal", "mild", "severe", "left", "right", "bilateral", "both"}
 )
@@ -53,22 +53,23 @@ _SIGNS: Final = MappingProxyType(
 
 def fill_in(lowered: str, words: list[str], spans: list[Span]) -> None:
     """Turn the boxes of a sentence, and the "y/n" of its questions, into words of cues.py, in place."""
-    if "y" in words or "n" in words or ("yes" in words and "no" in words):
+    if lowered.find("/", spans[0][0], spans[-1][1]) >= 0:
         _ask(lowered, words, spans)
+    if "y" in words or "n" in words:
         _answer(words)
     if any(map(_is_box, words)):
         _tick(lowered, words, spans)
 
 
 def _ask(lowered: str, words: list[str], spans: list[Span]) -> None:
-    """ "Effusion (y/n): y" is "effusion: y"; one without an answer asks."""
+    """ "Effusion (y/n): y" is "effusion: y"; one without an answer asks, and so does "no/minimal"."""
     kept: list[tuple[str, Span]] = []
     place = 0
     while place < len(words):
         word, span = words[place], spans[place]
         pair = words[place : place + (3 if words[place + 1 : place + 2] == ["/"] else 2)]
         place += 1
-        if {pair[0], pair[-1]} in _ASKED and lowered[span[1] : spans[place + len(pair) - 2][0]].strip() == "/":
+        if _is_choice(pair[0], pair[-1]) and lowered[span[1] : spans[place + len(pair) - 2][0]].strip() == "/":
             place += len(pair) - 1
             place += words[place : place + 1] in ([":"], ["?"])
             answer = words[place] if place < len(words) else ""
@@ -77,6 +78,10 @@ def _ask(lowered: str, words: list[str], spans: list[Span]) -> None:
                 words[place] = _SHORT[answer]
         kept.append((word, span))
     words[:], spans[:] = [word for word, _ in kept], [span for _, span in kept]
+
+
+def _is_choice(one: str, other: str) -> bool:
+    return {one, other} in _ASKED or (one in _NO and other in _SIZES) or (one in _SIZES and other in _NO)
 
 
 def _answer(words: list[str]) -> None:

@@ -7,6 +7,7 @@ a statement is whole at the break and that another begins behind it. Else the te
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from reports.findings.mentions import Span
@@ -92,6 +93,29 @@ def statements(
                 cuts.append(start)
         line = start
     return [*zip(cuts, [*cuts[1:], len(words)], strict=True)] if len(cuts) > 1 else []
+
+
+def bound(found: Sequence[Item], words: Sequence[str], spans: Sequence[Span], text: str) -> frozenset[int]:
+    """Tokens where a finding begins that goes with the one before: "PTX/effusion", "pneumonic consolidation".
+
+    Behind a line break it does where that stands alone in its line, in a row of such lines, and no "or" ended the row.
+    """
+    ended = words.index("or") if "or" in words else len(words)
+    named = [item for item in found if item.kind == "finding"]
+    return frozenset(
+        item.first
+        for before, item in pairwise(named)
+        if before.last + 1 == item.first and _is_bound(words, spans, text, before, over=ended < item.first)
+    )
+
+
+def _is_bound(words: Sequence[str], spans: Sequence[Span], text: str, before: Item, *, over: bool) -> bool:
+    between = text[spans[before.last][1] : spans[before.last + 1][0]]
+    if between.strip() or words[before.last].endswith(_ENDINGS_OF_ADJECTIVES):
+        return True
+    pair = (words[before.last], words[before.last + 1])
+    start = before.first == 0 or "\n" in text[spans[before.first - 1][1] : spans[before.first][0]]
+    return pair in _COMPOUNDS or ("\n" in between and start and not over)
 
 
 def _breaks(spans: Sequence[Span], text: str) -> Iterator[int]:

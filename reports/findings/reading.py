@@ -41,7 +41,10 @@ from reports.findings.sides import (
     answers_of_a_side,
     denies_one_side,
     denies_the_side_behind,
-    is_of_the_other_side,
+    goes_on_elsewhere,
+    has_changed,
+    is_left_over,
+    is_of_a_part,
     says_of_a_side,
     the_other_side,
 )
@@ -66,9 +69,9 @@ _ONE_SIDED: Final = frozenset({"absent_before", "absent_about", "absent_after"})
 _ANSWERED: Final = frozenset({"answer", "gone_answer"})
 _COMPARED: Final = frozenset({"no", "not", "more"})
 _BEGINS: Final = frozenset({"begins", "perhaps_begins"})
-_ADJECTIVES: Final = frozenset({"restart", "side", "severity"})
+_RUN_ON: Final = frozenset({"restart", "side", "severity", "finding"})
 # They only qualify other phrases.
-_MARKS: Final = frozenset({*_BEGINS, "restriction", "goes_on", "procedure", "participle", "complaint", "than"})
+_MARKS: Final = frozenset({*_BEGINS, "restriction", "goes_on", "procedure", "participle", "complaint", "than", "part"})
 _STEPS: Final[MappingProxyType[str, Step]] = MappingProxyType(
     {
         "finding": Scope.finding,
@@ -124,9 +127,12 @@ _LEFT: Final[MappingProxyType[State, Step]] = MappingProxyType(
 )
 
 
-def read(found: list[Item], length: int) -> list[Said]:
-    """What the phrases of one sentence say, in their order. length: of the sentence, in tokens."""
-    scope = Scope()
+def read(found: list[Item], length: int, bound: frozenset[int] = frozenset()) -> list[Said]:
+    """What the phrases of one sentence say, in their order.
+
+    length: of the sentence, in tokens. bound: where a finding begins that goes with the word before.
+    """
+    scope = Scope(bound=bound)
     items = [item for item in found if item.kind not in _MARKS]
     for item in items:
         if item.kind == "list":
@@ -140,7 +146,7 @@ def read(found: list[Item], length: int) -> list[Said]:
         _look_around(scope, items, number)
         if item.kind in {"join", "stop"}:
             end_a_denial(scope, found, place, length)
-        elif item.kind in _ADJECTIVES and runs_into_another(scope, found, place):
+        elif item.kind in _RUN_ON and runs_into_another(scope, found, place):
             scope.doubt()
         elif item.kind == "severity" and ends_a_clause(found, place, length):
             run_together(scope, item)
@@ -167,7 +173,9 @@ def _mark(scope: Scope, found: list[Item], place: int, length: int) -> None:
 
 def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
     item = found[place]
-    sided = _of_a_side(scope, found, place) if item.kind in _ONE_SIDED else None
+    if item.kind == "affirm" and item.value == "sign" and leads_to_a_finding(found, place):
+        _note_a_leading_sign(scope, found, item, length)
+    sided = _of_a_side(scope, found, place, length) if item.kind in _ONE_SIDED else None
     if sided is not None:
         step: Step | None = sided
     elif scope.said and scope.colon_at == item.first - 1 and item.kind in _ANSWERS:
@@ -187,14 +195,15 @@ def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | No
     return _STEPS.get(item.kind)
 
 
-def _of_a_side(scope: Scope, found: list[Item], place: int) -> Step | None:
+def _of_a_side(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
     """ "Effusion right none, left small" has one, "effusion: right none" has none."""
     if denies_one_side(found, place) or denies_the_side_behind(found, place):
         return _keep_the_other_side(scope, found, place)
-    if not scope.said or not answers_of_a_side(found, place):
+    changed = found[place].kind != "absent_after" and has_changed(found, place, length)
+    if not scope.said or not (changed or answers_of_a_side(found, place)):
         return None
     scope.floor = min(scope.floor, len(scope.said) - 1)
-    return Scope.absent_before
+    return Scope.uncertain_before if changed else Scope.absent_before
 
 
 def _keep_the_other_side(scope: Scope, found: list[Item], place: int) -> Step:
@@ -209,7 +218,7 @@ def _around(scope: Scope, found: list[Item], place: int, length: int) -> Step | 
     item = found[place]
     if item.value in _IN_FRONT:
         return _in_front(scope, found, place) or _leave
-    if item.kind == "absent_after" and not scope.said and is_of_the_other_side(found, place):
+    if item.kind == "absent_after" and is_left_over(found, place, first=not scope.said):
         return Scope.uncertain_after
     if item.value in _COMPARED and compares(found, place):
         return _compare
@@ -290,16 +299,22 @@ def _left_open(scope: Scope, found: list[Item], place: int, length: int) -> Step
         left = names_only(found, place, length)
         return None if left is None else _BEHIND_A_DASH[left]
     if item.kind == "absent_before" and item.value == "gone":
-        if begins_with_resolved(found, place):
-            return _between(scope, found, place)
-        only = len(scope.said) == scope.floor + 1
-        if not only or says_of_a_side(found, place) is not State.PRESENT:
-            return None
-        return _keep_the_other_side(scope, found, place)
+        return _gone(scope, found, place)
     if item.first in {0, scope.joined + 1} and item.kind in _HEADING and heads(found, place):
         return _HEADING[item.kind]
     left = says_of_a_side(found, place) if item.value in _ANSWERED else None
     return None if left is None else _LEFT[left]
+
+
+def _gone(scope: Scope, found: list[Item], place: int) -> Step | None:
+    if begins_with_resolved(found, place):
+        return _between(scope, found, place)
+    only = len(scope.said) == scope.floor + 1
+    if is_of_a_part(found, place) or (only and goes_on_elsewhere(found, place)):
+        return Scope.uncertain_before
+    if not only or says_of_a_side(found, place) is not State.PRESENT:
+        return None
+    return _keep_the_other_side(scope, found, place)
 
 
 def _lists(scope: Scope) -> bool:

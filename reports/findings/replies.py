@@ -1,4 +1,4 @@
-"""A side in a sentence of its own: "Right pneumothorax resolved; left small", "Effusions: Right: none. Left: small."
+"""A side, a place or a day in a sentence alone: "Effusions: Right: none. Left: small", "apical PTX gone; basal small".
 
 It names no finding. Read alone it would say nothing, and the sentence before would stand for both sides.
 """
@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from reports.findings.cues import SIDES
 from reports.findings.languages import Language
 from reports.findings.mentions import Span
-from reports.findings.phrases import Item, Node, items
+from reports.findings.phrases import Item, Node, items, words_in
 
 _LENGTH: Final = 10  # tokens of a reply
 _REPLIES: Final = 4  # to one sentence
@@ -23,7 +24,13 @@ _KINDS: Final = frozenset(
         *("uncertain_before", "uncertain_after", *_TELLS, *_DENIES),
     }
 )
-_FILLERS: Final = frozenset({"on", "the", "in", "at", "of", "one", "side", "base", "size", "is", "now"})
+_FILLERS: Final = frozenset({"on", "the", "in", "at", "of", "one", "side", "size", "is", "now"})
+_PLACES: Final = frozenset(
+    {*("apical", "basal", "apex", "base", "upper", "lower", "part", "component"), "lobe", "zone"}
+)
+_TIMES: Final = frozenset({"today", "current", "currently"})
+_KNOWN: Final = _FILLERS | _PLACES | _TIMES
+_NAMED: Final = _PLACES | _TIMES | {word for _, patterns in SIDES for word in words_in(patterns)}
 _BETWEEN: Final = re.compile(r"[ \t.;!]*(?:\r?\n)?[ \t]*[-*\u2022]?[ \t]*")
 
 
@@ -76,15 +83,15 @@ def _join(found: list[Sentence], replies: Sequence[tuple[Sentence, bool]], trie:
 
 def _denies(words: Sequence[str], trie: Mapping[str, Node]) -> bool | None:
     """Whether this reply denies a side, or says of one that it has the finding. None: it is no reply."""
-    if len(words) > _LENGTH:
+    if len(words) > _LENGTH or _NAMED.isdisjoint(words):
         return None
     said = items(trie, words)
     kinds = {one.kind for one in said if one.value != "seen"}  # "right base is clear" tells nothing
-    if "side" not in kinds or not kinds <= _KINDS or not kinds & (_TELLS | _DENIES):
+    if not kinds <= _KINDS or not kinds & (_TELLS | _DENIES):
         return None
-    if not all(word in _FILLERS or _is_known(place, said) for place, word in enumerate(words)):
+    if not all(word in _KNOWN or _is_known(place, said) for place, word in enumerate(words)):
         return None
-    return bool(kinds & _DENIES)
+    return bool(kinds & _DENIES) and words[-1] != "not"  # "the right has not" cleared
 
 
 def _is_known(place: int, said: Sequence[Item]) -> bool:

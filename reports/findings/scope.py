@@ -37,6 +37,7 @@ class Scope:
     """The state while the phrases of one sentence pass by."""
 
     said: list[Said] = field(default_factory=list)
+    bound: frozenset[int] = frozenset()  # tokens where a finding begins that goes with the word before
     force: Force | None = None
     floor: int = 0  # cues that reach backward stop at this mention
     joined: int = -2  # token of the last comma, "and", "with"
@@ -124,14 +125,14 @@ class Scope:
         if item.value != "behind":
             self.restriction = item
             self.weight = max(self.weight, Weight.SIZED)
-        elif self.said and item.first - self.said[-1].last <= _REACH_BEHIND:
+        elif self.said and item.first - self.said[-1].last <= _REACH_BEHIND and not (self.force and self.force.gone):
             self.leave_open(item)
 
     def leave_open(self, item: Item) -> None:
         self.open(self.said[-1], item)
 
     def open(self, said: Said, item: Item) -> None:
-        if said.state is State.ABSENT and self._is_denied():
+        if said.state is State.ABSENT and (self._is_denied() or said.cues[0][1] + 1 == item.first):
             said.state = State.UNCERTAIN
             said.cues = [*said.cues, (item.first, item.last)]
 

@@ -23,7 +23,8 @@ def subject(scope: Scope, item: Item) -> None:
             scope.predicate = None
         scope.subjects.append(item)
         return
-    if scope.joined >= 0 and scope.lists_until < item.first and scope.moved:
+    runs_on = bool(scope.said) and not scope.between  # "no pneumothorax heart enlarged"
+    if (scope.joined >= 0 or runs_on) and scope.lists_until < item.first and scope.moved:
         scope.force = None
     if scope.predicate is not None:
         _describe(scope, item, *scope.predicate)
@@ -45,7 +46,8 @@ def predicate(scope: Scope, item: Item) -> None:
     for one in near:
         _describe(scope, one, item, scope.force)
     scope.predicate = None if near else (item, scope.force)
-    if not near and item.value == "normal" and _follows_a_colon(scope, item):
+    bare = item.first == item.last  # "pneumothorax: not enlarged" denies none
+    if not near and bare and item.value == "normal" and _follows_a_colon(scope, item):
         scope.floor = len(scope.said) - 1
         scope.absent_before(item)
 

@@ -15,6 +15,7 @@ _DENIES: Final = frozenset({"absent_before", "absent_after", "absent_about", "no
 _TELLS: Final = frozenset({"severity", "begins", "goes_on", "affirm", "participle"})
 _SAID_ALONE: Final = frozenset({"severity", "goes_on", "participle"})
 _OPPOSITE: Final = MappingProxyType({"left": "right", "right": "left"})
+_OF_A_SIDE: Final = frozenset({"side", "restart", "begins", "perhaps_begins", "affirm", *_SAID_ALONE})
 _PARTS: Final = frozenset({"join", "stop", "aside"})
 _SIDED: Final = frozenset({"side", "restart", "restriction", "perhaps_begins", "predicate", "colon", *_TELLS})
 
@@ -38,6 +39,8 @@ def says_of_a_side(items: Sequence[Item], number: int) -> State | None:
     for clause, has_side in zip(clauses[1:], sided[1:], strict=True):
         spans = {(one.first, one.last) for one in clause if one.kind == "side"}
         says = any(one.kind in _SAYS and (one.first, one.last) not in spans for one in clause)
+        if gone and has_side and clause[-1].value == "not":
+            return State.PRESENT  # "left effusion has cleared, the right has not"
         if has_side and says and not any(one.kind in _DENIES for one in clause):
             return State.PRESENT if gone or sided[0] else State.UNCERTAIN
     if gone and (any(sided) or any(one.kind == "goes_on" for clause in clauses for one in clause)):
@@ -45,7 +48,63 @@ def says_of_a_side(items: Sequence[Item], number: int) -> State | None:
     return None
 
 
-def is_of_the_other_side(items: Sequence[Item], number: int) -> bool:
+def goes_on_elsewhere(items: Sequence[Item], number: int) -> bool:
+    """Does the next clause say of no other finding that it persists: "apical part resolved, basal part persists"?"""
+    parted = goes_on = sided = False
+    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
+        if following[2:] == items[number][2:]:
+            continue
+        if following.kind in {"join", "stop"}:
+            if parted or (following.kind == "stop" and following.value != "but"):
+                break
+            parted = True
+        elif following.kind in NAMES or following.kind in _DENIES or (following.kind == "side" and not parted):
+            return False
+        elif parted:
+            goes_on = goes_on or following.kind in {"goes_on", "severity"}
+            sided = sided or following.kind == "side"
+    return goes_on and not sided
+
+
+def has_changed(items: Sequence[Item], number: int, length: int) -> bool:
+    """Does the next clause end with a size of what this denies: "effusion yesterday none, today small"?"""
+    parted = False
+    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
+        if following.kind in _PARTS:
+            if parted:
+                return False
+            parted = True
+        elif following.kind in NAMES or following.kind in _DENIES - {"nothing"}:
+            if following[2:] != items[number][2:]:
+                return False
+        elif parted and following.kind == "severity":
+            return following.last + 1 == length
+    return False
+
+
+def is_of_a_part(items: Sequence[Item], number: int) -> bool:
+    """ "Part of the consolidation has cleared", "only the right effusion has resolved"."""
+    for before in reversed(items[max(0, number - REACH_OF_A_CLAUSE) : number]):
+        if before.kind in _PARTS:
+            return False
+        if before.kind == "part":
+            return True
+    return False
+
+
+def is_left_over(items: Sequence[Item], number: int, *, first: bool) -> bool:
+    """Does this negation take back a verdict, or a side: "edema has cleared, but not the effusion"?
+
+    first: no finding stands before it.
+    """
+    before = items[max(0, number - 2) : number]
+    taken = items[number].value == "not" and len(before) > 1 and before[1].kind in {"stop", "join"}
+    if taken and before[0].value == "gone" and before[0].last + 1 == before[1].first:
+        return True
+    return first and _is_of_the_other_side(items, number)
+
+
+def _is_of_the_other_side(items: Sequence[Item], number: int) -> bool:
     """Does this negation take one side from what the other has: "left but no right effusion"?"""
     first = items[number].first
     before = [one for one in items[max(0, number - 5) : number] if first - REACH_OF_A_SIDE <= one.last < first]
@@ -64,7 +123,7 @@ def names_a_side(items: Sequence[Item], number: int) -> bool:
             break
         kinds.append(following.kind)
     says = not _SAID_ALONE.isdisjoint(kinds)
-    return says and "side" in kinds and set(kinds) <= {"severity", "side", "restart", "goes_on", "begins", "participle"}
+    return says and "side" in kinds and set(kinds) <= _OF_A_SIDE
 
 
 def denies_one_side(items: Sequence[Item], number: int) -> bool:

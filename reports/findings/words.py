@@ -138,7 +138,8 @@ def words_of(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> tupl
     tokens = list(_WORD.finditer(lowered, start, end))
     spans = [token.span() for token in tokens]
     words = [vocabulary.spelled(token[0]) for token in tokens]
-    fill_in(lowered, words, spans)
+    if words:
+        fill_in(lowered, words, spans)
     if not _RARE.isdisjoint(words):
         _part(lowered, words, spans)
         _lead(lowered, words, spans)
