@@ -71,6 +71,8 @@ def _ask(lowered: str, words: list[str], spans: list[Span]) -> None:
         place += 1
         if _is_choice(pair[0], pair[-1]) and lowered[span[1] : spans[place + len(pair) - 2][0]].strip() == "/":
             place += len(pair) - 1
+            while place < len(words) and lowered[spans[place - 1][1] : spans[place][0]].strip() == "/":
+                place += 1  # "y/n/u"
             place += words[place : place + 1] in ([":"], ["?"])
             answer = words[place] if place < len(words) else ""
             word = ":" if answer in _YES | _NO else "?"
@@ -86,13 +88,15 @@ def _is_choice(one: str, other: str) -> bool:
 
 def _answer(words: list[str]) -> None:
     """ "Effusion: y", "effusion y PTX n" and "y: effusion, n: PTX"."""
-    denies = "n" in words
+    denies, answered = "n" in words, "y" in words
     for place, word in enumerate(words):
         if word in {"y", "n"} and words[place + 1 : place + 2] == [":"]:
             if place == 0 or words[place - 1] in _PARTS:
                 words[place] = "yes" if word == "y" else "no"
         elif word == "y" and place and (words[place - 1] == ":" or denies):
             words[place] = "yes"
+        elif word == "n" and answered and words[place - 1] == ":":
+            words[place] = "(n)"  # "effusion: y PTX: n edema: y"
 
 
 def _tick(lowered: str, words: list[str], spans: list[Span]) -> None:

@@ -96,16 +96,17 @@ def statements(
 
 
 def bound(found: Sequence[Item], words: Sequence[str], spans: Sequence[Span], text: str) -> frozenset[int]:
-    """Tokens where a finding begins that goes with the one before: "PTX/effusion", "pneumonic consolidation".
+    """Tokens where a finding or an organ begins that goes with the one before: "PTX/effusion", "cavitary lung lesion".
 
     Behind a line break it does where that stands alone in its line, in a row of such lines, and no "or" ended the row.
     """
     ended = words.index("or") if "or" in words else len(words)
-    named = [item for item in found if item.kind == "finding"]
+    named = [item for item in found if item.kind in {"finding", "subject"}]
     return frozenset(
         item.first
         for before, item in pairwise(named)
-        if before.last + 1 == item.first and _is_bound(words, spans, text, before, over=ended < item.first)
+        if before.last + 1 == item.first
+        and _is_bound(words, spans, text, before, over=ended < item.first or item.kind == "subject")
     )
 
 

@@ -63,7 +63,7 @@ def with_replies(sentences: Iterable[Sentence], lowered: str, trie: Mapping[str,
 
 
 def _join(found: list[Sentence], replies: Sequence[tuple[Sentence, bool]], trie: Mapping[str, Node]) -> None:
-    if not replies or not any(one.kind == "finding" for one in items(trie, found[-1].words)):
+    if not replies or not _asks(found[-1].words, replies[0][0].words, trie):
         found += [one for one, _ in replies]
         return
     heads = found[-1].words[-1] == ":" and len(replies) > 1
@@ -79,6 +79,14 @@ def _join(found: list[Sentence], replies: Sequence[tuple[Sentence, bool]], trie:
             last.language,
             reply.stopped,
         )
+
+
+def _asks(words: Sequence[str], reply: Sequence[str], trie: Mapping[str, Node]) -> bool:
+    """Does what names a finding leave a side open: not "no pneumothorax. Left base stable"?"""
+    if not any(one.kind == "finding" for one in items(trie, words)):
+        return False
+    parted = ":" in words or not _NAMED.isdisjoint(words) or "prior" in words
+    return parted or any(one.kind in {"severity", "affirm"} for one in items(trie, reply))
 
 
 def _denies(words: Sequence[str], trie: Mapping[str, Node]) -> bool | None:

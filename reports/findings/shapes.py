@@ -18,12 +18,15 @@ _REACH_OF_A_PREDICATE: Final = 12  # tokens between "heart" and "enlarged"
 
 def subject(scope: Scope, item: Item) -> None:
     """Whose shape is described."""
+    runs_on = bool(scope.said) and not scope.between  # "no pneumothorax heart enlarged"
     if item.value == "elsewhere":
         if scope.predicate is not None and scope.predicate[0].value != "normal":
             scope.predicate = None
         scope.subjects.append(item)
+        near = runs_on and scope.said[-1].last + 1 == item.first and item.first not in scope.bound
+        if near and scope.lists_until < item.first:
+            scope.doubt()  # "no effusion lungs show edema"
         return
-    runs_on = bool(scope.said) and not scope.between  # "no pneumothorax heart enlarged"
     if (scope.joined >= 0 or runs_on) and scope.lists_until < item.first and scope.moved:
         scope.force = None
     if scope.predicate is not None:
