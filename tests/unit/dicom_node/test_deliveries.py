@@ -428,7 +428,7 @@ def test_claim_is_quick_with_the_worst_plan(desk: Desk) -> None:
     def claim(tx: Session) -> worklist.Consignment | None:
         for better in ("hashjoin", "mergejoin", "indexscan", "indexonlyscan", "bitmapscan", "material", "memoize"):
             tx.execute(text(f"SET LOCAL enable_{better} = off"))
-        tx.execute(text("SET LOCAL statement_timeout = '10s'"))
+        tx.execute(text("SET LOCAL statement_timeout = '20s'"))  # 3 s; 30 s where the queue is walked anew
         return worklist.claim_delivery(tx, sender="s1", token="1" * 32, lease=LEASE, now=desk.now)
 
     desk.peer()
