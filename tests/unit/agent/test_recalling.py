@@ -80,7 +80,7 @@ def test_what_is_taken_back_in_time_is_no_warning_and_what_is_not_is_one(ward: W
     later(ward, timedelta(minutes=11))
 
     (found,) = findings(ward, "taken back")
-    assert (found.verdict, "1 ended reports are not taken back yet from PACS" in found.words) == ("warning", True)
+    assert (found.verdict, "1 ended report is not taken back yet from PACS" in found.words) == ("warning", True)
     assert found.words.endswith("studies #2")
 
 
