@@ -97,6 +97,8 @@ class PDUSocket(socket.socket):
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """As `socket.recv`. Raises TimeoutError where a PDU takes too long, OSError where it is too long."""
+        if self.ended:
+            return b""  # whatever has come before it: an object that was cut off would still be taken
         try:
             self.settimeout(self.watch.patience())
             chunk = super().recv(self.watch.wanted(size), flags)
@@ -130,6 +132,8 @@ class TlsPDUSocket(ssl.SSLSocket):
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         """As `PDUSocket.recv`."""
+        if self.ended:
+            return b""
         if self.watch is None:
             return super().recv(buflen, flags)
         try:
