@@ -21,7 +21,8 @@ def test_words_that_were_not_saved_are_offered_to_who_wrote_them_alone(page: Pag
             """async (then) => {
               const { Autosave } = await import("/static/autosave.js");
               const read = () => ({ findings: "Kim's words.", impression: "", chips: {} });
-              const saving = new Autosave({ calls: { report: 7 }, version: 1, read, told: () => {} });
+              const calls = { report: 7, post: () => new Promise(() => {}) };
+              const saving = new Autosave({ calls, version: 1, read, told: () => {} });
               return then === "touch" ? saving.touch() : saving.left();
             }""",
             then,

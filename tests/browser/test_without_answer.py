@@ -118,7 +118,7 @@ def test_words_that_no_report_has_are_shown_and_never_turned_round(
         """async ([state, report, typed, signed]) => {
           const { Autosave } = await import("/static/autosave.js");
           const { Unsaved } = await import("/static/unsaved.js");
-          const calls = { report, base: "/study/1/report" };
+          const calls = { report, base: "/study/1/report", post: () => new Promise(() => {}) };
           const read = () => ({ findings: typed, impression: "", chips: {} });
           new Autosave({ calls, version: 1, read, told: () => {} }).touch();
           calls.report = 7;
@@ -146,7 +146,7 @@ def test_words_that_were_sent_stay_until_it_is_known_that_they_arrived(page: Pag
         """async () => {
           const { Autosave } = await import("/static/autosave.js");
           const { Unsaved } = await import("/static/unsaved.js");
-          const calls = { report: 7, base: "/study/1/report" };
+          const calls = { report: 7, base: "/study/1/report", post: () => new Promise(() => {}) };
           const saving = new Autosave({ calls, version: 1, read: () => ({}), told: () => {} });
           const text = { findings: "", impression: "" };
           const desk = { state: "VERIFIED", open: false, adds: true, chips: {}, text };
