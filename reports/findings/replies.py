@@ -29,8 +29,8 @@ _PLACES: Final = frozenset(
     {*("apical", "basal", "apex", "base", "upper", "lower", "part", "component"), "lobe", "zone"}
 )
 _TIMES: Final = frozenset({"today", "current", "currently"})
-_KNOWN: Final = _FILLERS | _PLACES | _TIMES
-_NAMED: Final = _PLACES | _TIMES | {word for _, patterns in SIDES for word in words_in(patterns)}
+_KNOWN: Final = frozenset({*_FILLERS, *_PLACES, *_TIMES})
+_NAMED: Final = frozenset({*_PLACES, *_TIMES, *(word for _, patterns in SIDES for word in words_in(patterns))})
 _BETWEEN: Final = re.compile(r"[ \t.;!]*(?:\r?\n)?[ \t]*[-*\u2022]?[ \t]*")
 
 
