@@ -58,25 +58,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     os.close(config.stash[STDERR])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread the files whose tests wait for programs among those that compute: workers then share the cores better.
-
-    Those that wait take longer: they come to their end before the others, and the longest come first.
-    """
-    files: dict[Path, list[pytest.Item]] = {}
-    for item in items:
-        files.setdefault(item.path, []).append(item)
-    waiting = sorted((one for one in files if WAITING & set(one.parts)), key=lambda one: one.name not in LONGEST)
-    computing = [one for one in files if not WAITING & set(one.parts)]
-    place = {one: 0.85 * at / len(waiting) for at, one in enumerate(waiting)}
-    place |= {one: at / len(computing) for at, one in enumerate(computing)}
-    items[:] = [item for one in sorted(files, key=lambda one: place[one]) for item in files[one]]
-
-
-WAITING = frozenset({"kill", "integration", "browser"})  # folders
-LONGEST = frozenset({"test_kill.py", "test_sr_validators.py", "test_every_page.py", "test_deleted_study.py"})
-
-
 def pytest_collection_finish() -> None:
     """Ten thousand tests and their libraries stay until the end: who looks through them for garbage spends a fifth."""
     gc.enable()
