@@ -69,7 +69,8 @@ def _ask(lowered: str, words: list[str], spans: list[Span]) -> None:
         word, span = words[place], spans[place]
         pair = words[place : place + (3 if words[place + 1 : place + 2] == ["/"] else 2)]
         place += 1
-        if _is_choice(pair[0], pair[-1]) and lowered[span[1] : spans[place + len(pair) - 2][0]].strip() == "/":
+        between = lowered[span[1] : spans[place + len(pair) - 2][0]]
+        if _is_choice(pair[0], pair[-1]) and (between if _SIZES & set(pair) else between.strip()) == "/":
             place += len(pair) - 1
             while place < len(words) and lowered[spans[place - 1][1] : spans[place][0]].strip() == "/":
                 place += 1  # "y/n/u"
@@ -149,9 +150,10 @@ def _mark(line: list[str], boxes: Mapping[int, bool | None], side: int) -> None:
     options = {place for place in boxes if _is_option(line, place - side, sized=sized)}
     unanswered = not any(boxes[place] for place in options)
     leads = 0 in boxes
+    said = frozenset(word for place, ticked in boxes.items() if ticked for word in _behind(line, place))
     for place, ticked in boxes.items():
         if place in options:
-            _choose(line, place, None if unanswered and not leads else ticked, side, leads=leads)
+            _choose(line, place, None if unanswered and not leads else ticked, side, said if leads else None)
         else:
             line[place] = _SIGNS[side, ticked]
 
@@ -166,8 +168,9 @@ def _is_bare(line: Sequence[str], boxes: Mapping[int, bool | None], place: int) 
     return place > 1 and line[place - 1] in _SIZES and (place - 2 in boxes or line[place - 2] in _OPENS)
 
 
-def _choose(line: list[str], place: int, ticked: bool | None, side: int, *, leads: bool) -> None:
-    """Leave of an answer what its box says. leads: the line begins with a box, no finding stands before the answer."""
+def _choose(line: list[str], place: int, ticked: bool | None, side: int, said: frozenset[str] | None) -> None:
+    """Leave of an answer what its box says. said: words behind ticked boxes; None: what is asked stands before them."""
+    leads = said is not None
     near = place - side
     word, line[place] = line[near], ""
     more = side < 0 and near + 1 < len(line) and not _is_box(line[near + 1]) and line[near + 1] not in _PARTS
@@ -178,13 +181,18 @@ def _choose(line: list[str], place: int, ticked: bool | None, side: int, *, lead
     line[near] = ""
     if ticked is None:
         line[place] = OPEN_BOX
-    elif more and word in _SIZES:
-        last = near + 1
-        while last < len(line) and not _is_box(line[last]) and line[last] not in _PARTS:
-            line[last] = ""
-            last += 1
+    elif more and word in _SIZES and (said is None or said.issuperset(_behind(line, near))):
+        for at in range(near + 1, near + 1 + len(_behind(line, near))):
+            line[at] = ""  # "[ ] small effusion [x] no effusion"
     elif more:
         line[place] = OPEN_BEFORE
+
+
+def _behind(line: Sequence[str], place: int) -> list[str]:
+    """The words from here to the next box, or to where another is meant."""
+    following = range(place + 1, len(line))
+    end = next((at for at in following if _is_box(line[at]) or line[at] in _PARTS), len(line))
+    return list(line[place + 1 : end])
 
 
 def _is_box(word: str) -> bool:

@@ -15,7 +15,9 @@ _DENIES: Final = frozenset({"absent_before", "absent_after", "absent_about", "no
 _TELLS: Final = frozenset({"severity", "begins", "goes_on", "affirm", "participle"})
 _SAID_ALONE: Final = frozenset({"severity", "goes_on", "participle"})
 _OPPOSITE: Final = MappingProxyType({"left": "right", "right": "left"})
-_OF_A_SIDE: Final = frozenset({"side", "restart", "begins", "perhaps_begins", "affirm", *_SAID_ALONE})
+_OF_A_SIDE: Final = frozenset(
+    {"side", "restart", "restriction", "predicate", "colon", "begins", "perhaps_begins", "affirm", *_SAID_ALONE}
+)
 _PARTS: Final = frozenset({"join", "stop", "aside"})
 _SIDED: Final = frozenset({"side", "restart", "restriction", "perhaps_begins", "predicate", "colon", *_TELLS})
 
