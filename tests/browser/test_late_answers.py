@@ -148,6 +148,19 @@ def test_signature_waits_until_the_server_knows_of_the_film(room: ReadingRoom, b
     expect(page.locator("#final")).to_be_visible()
 
 
+def test_rejection_waits_for_no_film(room: ReadingRoom, base: str, page: Page) -> None:
+    report = room.study()
+    held: list[Route] = []  # for ever: the network hangs
+    intercept(page, "**/report/shown", lambda route: held.append(route))  # noqa: PLW0108 - no method of a builtin
+    page.goto(address(base, room, report))
+    expect(page.locator("#pacs")).to_contain_text(NOBODY)
+    wait_until(lambda: page.evaluate("1") and bool(held), "the server to be told of the film")
+    page.keyboard.press("x")
+    page.locator("#ask-reject [value=missed-finding]").check()
+    page.keyboard.press("Enter")
+    expect(page.locator("#toasts")).to_contain_text("Rejected.", timeout=30_000)
+
+
 def test_addendum_waits_until_the_signed_report_is_open(room: ReadingRoom, base: str, page: Page) -> None:
     report = room.study()
     page.goto(address(base, room, report))

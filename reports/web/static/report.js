@@ -300,7 +300,7 @@ class Page {
   // --- opening -----------------------------------------------------------------------------------------------------
 
   open(how = {}) {
-    return (this.opened = Promise.all([this.opened, this.openOnce(how)]));
+    return (this.opened = Promise.allSettled([this.opened, this.openOnce(how)]));
   }
 
   async openOnce({ loud = false }) {
@@ -383,8 +383,10 @@ class Page {
 
   /** Before an act is sent: it is open, the PACS was asked where it must be, and the server has what was shown and typed. Throws why not. */
   async prepare(name) {
-    await this.opened;
-    await this.film.tell();
+    if (this.film.isNeeded(name, this.reasons[name] ?? "")) {
+      await this.opened;
+      await this.film.tell();
+    }
     if (isUnasked(this.reasons[name] ?? "")) await this.pacs.ask();
     if (!(await this.saving.flush())) throw new Refused(0, { detail: "What you typed could not be saved; press again.", code: "unsaved" });
     const why = this.reasons[name];

@@ -26,6 +26,11 @@ export class Shown {
     return reasons;
   }
 
+  /** Does nobody do this unseen? why: the reason against it. */
+  isNeeded(act, why) {
+    return OF_FILM.includes(act) || this.isUntold(why);
+  }
+
   /** Is this reason one that `tell` may end? */
   isUntold(why) {
     return this.#isSeen && why.startsWith(UNTOLD);
