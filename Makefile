@@ -10,7 +10,7 @@ setup: ## Make .venv with everything that development needs
 	@set -e; $(ENVIRONMENT)
 
 check: ## Style, types and import contracts
-	@set -e; $(ENVIRONMENT); check_source
+	@set -e; $(ENVIRONMENT); check_style; "$$VENV/bin/mypy"
 
 test: ## Everything that must hold before a change is taken
 	@sh deploy/test

@@ -205,5 +205,3 @@ make_venv() {
 check_style() { # style and import contracts; the environment's own programs, never from PATH
     "$VENV/bin/ruff" check . && "$VENV/bin/ruff" format --check . && "$VENV/bin/lint-imports"
 }
-
-check_types() { "$VENV/bin/mypy"; }

@@ -51,7 +51,8 @@ STDERR = pytest.StashKey[int]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[STDERR] = os.dup(2)  # what a test captures is not seen when its process ends
-    gc.disable()  # until all is collected, below: what is imported stays
+    if not config.getoption("numprocesses", None):  # who only hands out tests collects none
+        gc.disable()  # until all is collected, below: what is imported stays
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
