@@ -259,7 +259,7 @@ def remove(surroundings: Surroundings, title: str) -> None:
 def what_stops(count: int) -> str:
     """What becomes of what waits for a destination that is off."""
     become = "becomes a dead letter" if count == 1 else "become dead letters"
-    then = "wetread queue close NUMBER (numbers: wetread queue dead), or requeue once it gets them again"
+    then = 'wetread queue close NUMBER --reason "..." (numbers: wetread queue dead), or requeue once it gets them again'
     return f"; {count} queued for it {become} (destination-off) at the next attempt: then {then}" if count else ""
 
 

@@ -165,7 +165,7 @@ def test_only_dead_letters_can_be_closed(ward: Ward, number: str, error: type[We
 
 
 def test_a_reason_is_needed(ward: Ward) -> None:
-    for words in (["close", "1"], ["close", "1", "--reason", " "]):
+    for words in (["close", "1"], ["close", "1", "--reason", " "], ["close", "1", "--reason", "..."]):
         assert type_in(ward, *words).exit_code == 2
 
 
