@@ -300,7 +300,9 @@ class Page {
   // --- opening -----------------------------------------------------------------------------------------------------
 
   open(how = {}) {
-    return (this.opened = Promise.allSettled([this.opened, this.openOnce(how)]));
+    const once = this.openOnce(how);
+    this.opened = Promise.allSettled([this.opened, once]);
+    return once;
   }
 
   async openOnce({ loud = false }) {
