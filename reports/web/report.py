@@ -190,10 +190,7 @@ def document_of(digest: str, store: Path) -> Dataset | None:
 
     Its digest has proven that it is what was written, so that nothing of it is decoded before it is asked for.
     """
-    try:
-        return shelf.load(store, digest)
-    except (NotFound, StoreAway):
-        return None
+    return document_or_why(digest, store, "it")[0]
 
 
 def latest_final(found: Papers) -> SignedDocument | None:
