@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from dicom_node.counted import counted
 from dicom_node.errors import NotFound, WrongState
 from reports.grading.tables import LONGEST_COMMENT, Act, Given, Grade, Rater, Turn, What
 
@@ -110,7 +111,7 @@ def finish(tx: Session, rater: Rater, now: datetime, *, leaving: bool = False) -
         return
     left = progress(tx, rater).left
     if left and not leaving:
-        raise WrongState("1 report has no grade yet." if len(left) == 1 else f"{len(left)} reports have no grade yet.")
+        raise WrongState(f"{counted(len(left), 'report has', 'reports have')} no grade yet.")
     rater.finished_at = now
 
 
