@@ -356,6 +356,9 @@ def test_sign_of_life_behind_ones_own_act_blames_nobody(room: ReadingRoom, base:
     page.locator("#ask-reject [value=missed-finding]").check()
     page.keyboard.press("Enter")
     expect(page.locator("#toasts")).to_contain_text("Rejected.")
+    page.clock.pause_at(datetime.fromtimestamp(page.evaluate("Date.now()") / 1000 + 10, UTC))  # no look at the news ...
+    with page.expect_response("**/account/who"):
+        page.evaluate("fetch('/account/who')")  # ... and none on its way
     looks: list[str] = []
     page.on("request", lambda request: looks.append(request.url))
     with page.expect_response("**/report/touch") as late:
