@@ -346,9 +346,11 @@ def test_text_that_was_changed_elsewhere_is_shown_and_a_person_chooses(
     address = f"/study/{day.room.number(report)}/report"
     version = elsewhere.get(f"{address}/desk").json()["version"]
     theirs = {"report": report.id, "findings": "Theirs.", "impression": "i", "chips": {}, "version": version}
+    intercept(page, "**/report/desk*", lambda route: route.abort())  # no news before the typing begins
     assert elsewhere.post(f"{address}/save", json=theirs).status_code == 200
 
     page.locator("#findings").fill("Mine.")
+    page.unroute("**/report/desk*")
     expect(page.locator("#ask-conflict del").first).to_contain_text("Mine")
     expect(page.locator("#ask-conflict ins").first).to_contain_text("Theirs")
     assert page.locator("#ask-conflict h3").all_inner_texts() == ["Findings", "Impression"]
