@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -21,6 +21,7 @@ from dicom_node.tables import Proof
 from reports.people.rights import Role
 from reports.web.site import static_files
 from tests.harness.node import wait_until
+from tests.harness.patience import SLOW
 from tests.harness.people import add_user
 from tests.harness.reading_room import ReadingRoom
 
@@ -36,6 +37,7 @@ def browser() -> Iterator[Browser]:
     """One Chromium for the tests of a file; no longer, since Playwright leaves its event loop in the thread."""
     chromium = shutil.which("chromium")
     assert chromium is not None, "install Debian's package chromium"
+    expect.set_options(timeout=SLOW)  # for the whole process
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium, args=list(SWITCHES))
         yield opened
@@ -64,7 +66,7 @@ def complaints() -> list[str]:
 def page(browser: Browser, complaints: list[str]) -> Iterator[Page]:
     """An empty tab of 1440 x 900, without cookies of other tests. Fails the test that leaves complaints in it."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(SLOW)
     opened = context.new_page()
 
     def listen(message: ConsoleMessage) -> None:

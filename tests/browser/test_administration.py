@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from dicom_node.rules import book
 from dicom_node.worklist import pauses
+from tests.harness.patience import SLOW
 from tests.unit.reports.busy_office import BusyOffice
 
 
@@ -24,7 +25,7 @@ def test_forms_work_without_scripts(office: BusyOffice, browser: Browser, served
     address = served(office.app)
     context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 800})
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(SLOW)
     page.goto(f"{address}/rules/edit")
     page.get_by_label("Name").fill("night")
     page.get_by_label("All of these hold").fill("time in 22:00..06:00")

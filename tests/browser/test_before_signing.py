@@ -15,7 +15,6 @@ from tests.harness.people import seat, signed_in
 from tests.harness.reading_room import TEXT, ReadingRoom
 from tests.unit.reports import films
 
-SLOW = 60_000  # ms; a busy machine
 BOTH = "FINDINGS: Large right pneumothorax.\nIMPRESSION: No pneumothorax."
 
 
@@ -25,8 +24,6 @@ def opened(room: ReadingRoom, served: Callable[[ASGIApp], str], page: Page) -> C
     room.end_all()
     base = served(room.app)
     seat(page.context, room.database, "rita", base)
-    page.context.set_default_timeout(SLOW)
-    expect.set_options(timeout=SLOW)
 
     def open_(text: str = TEXT) -> Report:
         report = room.study(text=text)

@@ -15,8 +15,6 @@ from tests.harness.reading_room import ReadingRoom
 from tests.unit.agent.desk_of_readers import CARL, EDITED, ready, service
 from tests.unit.agent.ward import now
 
-SLOW = 60_000  # ms; a busy machine
-
 
 @pytest.fixture
 def beside(room: ReadingRoom) -> tuple[Report, Report]:
@@ -36,8 +34,6 @@ def opened(room: ReadingRoom, beside: tuple[Report, Report], served: Callable[[A
     """Rita has the draft before her, the film was shown, the PACS was asked."""
     base = served(room.app)
     seat(page.context, room.database, "rita", base)
-    page.context.set_default_timeout(SLOW)
-    expect.set_options(timeout=SLOW)
     second = beside[1]
     page.goto(f"{base}/study/{room.number(second)}/report?report={second.id}")
     expect(page.locator("[data-act=take-over]")).to_have_attribute("aria-disabled", "false")

@@ -18,11 +18,11 @@ from reports.tables import Report
 from tests.harness.axe import violations
 from tests.harness.intercepting import intercept
 from tests.harness.node import wait_until
+from tests.harness.patience import SLOW
 from tests.harness.people import PASSWORD, seat, signed_in
 from tests.harness.reading_room import ReadingRoom
 from tests.unit.agent.ward import now
 
-SLOW = 60_000  # ms; a busy machine
 FRACTURE = " Fracture of the left sixth rib."
 
 
@@ -37,7 +37,6 @@ class Day:
     def sit_down(self, page: Page, login: str) -> Page:
         seat(page.context, self.room.database, login, self.base)
         page.context.set_default_timeout(SLOW)
-        expect.set_options(timeout=SLOW)
         return page
 
     def colleague(self, login: str) -> Page:
@@ -84,8 +83,6 @@ def sign(page: Page, secret: str = "2580") -> None:
 
 def test_morning_from_signing_in_to_the_second_draft_by_keyboard_alone(day: Day, page: Page) -> None:
     first, second = day.room.study(), day.room.study()
-    page.context.set_default_timeout(SLOW)
-    expect.set_options(timeout=SLOW)
 
     page.goto(f"{day.base}/report/next")
     page.get_by_label("Name").fill("rita")

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from tests.harness import axe
 from tests.harness.gallery import SCENES, Gallery, Scene
+from tests.harness.patience import SLOW
 from tests.harness.people import seat
 
 NO_PAGE = re.compile(
@@ -38,7 +39,6 @@ UNNAMED = """() => {
   return performance.getEntriesByType("resource").map(({ name }) => name)
     .filter((name) => /[.]js\\b/.test(name) && !addresses.includes(name));
 }"""  # scripts that were found behind others
-SLOW = 60_000  # ms; a busy machine
 pytestmark = pytest.mark.timeout(900)  # four nodes are filled first
 
 
@@ -81,7 +81,6 @@ class Walk:
 
 @pytest.fixture
 def walk(gallery: Gallery, browser: Browser, served: Callable[[ASGIApp], str]) -> Iterator[Walk]:
-    expect.set_options(timeout=SLOW)
     made = Walk(browser, gallery, served)
     yield made
     made.close()
@@ -150,7 +149,6 @@ def test_pages_without_scripts_are_whole_and_called_differently(
     browser: Browser, gallery: Gallery, served: Callable[[ASGIApp], str]
 ) -> None:
     """The film needs them, and says so; every form is one that a browser sends by itself."""
-    expect.set_options(timeout=SLOW)
     bare, titles = [], dict[str, str]()
     walk = Walk(browser, gallery, served, java_script_enabled=False)
     for scene in (one for one in LOOKED_AT if one.do is None and one.name not in ALIKE):

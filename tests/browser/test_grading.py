@@ -17,8 +17,7 @@ from tests.harness.axe import violations
 from tests.harness.grading_room import Study, add_rater, grading_app, make_study
 from tests.harness.intercepting import intercept
 from tests.harness.node import wait_until
-
-PATIENCE = 60_000  # ms
+from tests.harness.patience import SLOW
 
 
 @pytest.fixture
@@ -28,20 +27,20 @@ def study(tmp_path: Path) -> Study:
 
 def tab(browser: Browser, kept: object = None) -> tuple[BrowserContext, Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, storage_state=kept)  # type: ignore[arg-type]
-    context.set_default_timeout(PATIENCE)
+    context.set_default_timeout(SLOW)
     return context, context.new_page()
 
 
 def onward(page: Page) -> None:
     """Press Enter once the page has given its button the focus: a browser may do so after the page has loaded."""
-    expect(page.locator(":focus")).to_contain_text("Enter", timeout=PATIENCE)
+    expect(page.locator(":focus")).to_contain_text("Enter")
     page.keyboard.press("Enter")
 
 
 def graded(page: Page, letter: str, position: int, onward: str) -> None:
     """Wait until the film is there, press a key, wait for the next page."""
-    expect(page).to_have_title(f"{position} of 4 - Reader study", timeout=PATIENCE)
-    expect(page.locator("button.grade-A")).to_have_attribute("aria-disabled", "false", timeout=PATIENCE)
+    expect(page).to_have_title(f"{position} of 4 - Reader study")
+    expect(page.locator("button.grade-A")).to_have_attribute("aria-disabled", "false")
     page.keyboard.press(letter)
     page.wait_for_url(f"**{onward}")
 
@@ -60,7 +59,7 @@ def test_two_raters_grade_by_keyboard_and_go_on_after_a_restart(
         onward(page)
         graded(page, "a", 1, "/item/2")
         assert violations(page) == []
-        expect(page.locator("button.grade-A")).to_have_attribute("aria-disabled", "false", timeout=PATIENCE)
+        expect(page.locator("button.grade-A")).to_have_attribute("aria-disabled", "false")
         page.keyboard.press("e")
         page.keyboard.type("abcd: heart too large")  # letters are no grades while somebody writes
         page.keyboard.press("Escape")
@@ -125,13 +124,13 @@ def test_two_tabs_and_a_server_that_is_away_lose_nothing(
         other.goto(f"{base}/item/1")
         graded(other, "a", 1, "/item/2")
         page.bring_to_front()
-        expect(page.locator("button.grade-A")).to_have_attribute("aria-disabled", "false", timeout=PATIENCE)
+        expect(page.locator("button.grade-A")).to_have_attribute("aria-disabled", "false")
         page.keyboard.press("d")
         expect(page.locator("#fault")).to_contain_text("graded A in another tab")
 
         page.clock.install()
         page.goto(f"{base}/item/2")
-        expect(page.locator("button.grade-A")).to_have_attribute("aria-disabled", "false", timeout=PATIENCE)
+        expect(page.locator("button.grade-A")).to_have_attribute("aria-disabled", "false")
         context.set_offline(True)
         page.keyboard.press("c")
         expect(page.locator("#fault")).to_contain_text("it is not known whether the grade was saved")
@@ -142,7 +141,7 @@ def test_two_tabs_and_a_server_that_is_away_lose_nothing(
             page.keyboard.press("c")
         wait_until(lambda: page.evaluate("true") and lost == [200], "the grade is saved, and the page not told")
         expect(page.locator("#fault")).to_be_hidden()
-        page.clock.run_for(PATIENCE + 1000)
+        page.clock.run_for(SLOW + 1000)
         expect(page.locator("#fault")).to_contain_text("it is not known whether the grade was saved")
         page.unroute("**/item/2")
         grades: list[Route] = []
@@ -154,7 +153,7 @@ def test_two_tabs_and_a_server_that_is_away_lose_nothing(
         expect(page.locator("#comment")).not_to_be_editable()
         grades[0].continue_()
         page.wait_for_url("**/item/3")
-        expect(page.locator("button.grade-A")).to_have_attribute("aria-disabled", "false", timeout=PATIENCE)
+        expect(page.locator("button.grade-A")).to_have_attribute("aria-disabled", "false")
         with page.expect_navigation():
             page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
         context.close()

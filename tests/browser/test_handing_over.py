@@ -12,10 +12,9 @@ from starlette.types import ASGIApp
 
 from reports.people.rights import Role
 from reports.signoff.tables import WorkingCopy
+from tests.harness.patience import SLOW
 from tests.harness.people import add_user, seat, signed_in
 from tests.harness.reading_room import ReadingRoom
-
-SLOW = 60_000  # ms; a busy machine
 
 
 @pytest.fixture
@@ -36,8 +35,6 @@ def test_draft_that_is_handed_to_a_colleague_is_taken_by_a_press_alone(
     assert handing.post(f"{address}/hand-over", json={"report": report.id, "to": carl}).status_code == 200
     base = served(room.app)
     seat(page.context, room.database, "rita", base)
-    page.set_default_timeout(SLOW)
-    expect.set_options(timeout=SLOW)
 
     with page.expect_request("**/events"):  # it listens when it is done with opening
         page.goto(f"{base}{address}")
@@ -57,8 +54,6 @@ def test_draft_that_a_colleague_signs_is_shown_as_the_signed_report(
     add_user(room.database, "carl", Role.RADIOLOGIST, name="Chief^Carl")
     base = served(room.app)
     address = f"{base}/study/{room.number(room.study())}/report"
-    expect.set_options(timeout=SLOW)
-    page.set_default_timeout(SLOW)
     seat(page.context, room.database, "rita", base)
     page.goto(address)
     expect(page.locator("[data-act=accept]")).to_have_attribute("aria-disabled", "false")

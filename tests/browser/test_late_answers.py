@@ -14,10 +14,10 @@ from reports.people.tables import Attendance
 from reports.tables import Report
 from tests.harness.intercepting import intercept
 from tests.harness.node import wait_until
+from tests.harness.patience import SLOW
 from tests.harness.people import seat, signed_in
 from tests.harness.reading_room import ReadingRoom
 
-SLOW = 60_000  # ms; a busy machine
 NOBODY = "There is no PACS to ask"
 WATCHED = """
 window.barred = [];
@@ -69,8 +69,6 @@ def base(room: ReadingRoom, served: Callable[[ASGIApp], str], page: Page) -> str
     room.end_all()
     address = served(room.app)
     seat(page.context, room.database, "rita", address)
-    page.context.set_default_timeout(SLOW)
-    expect.set_options(timeout=SLOW)
     return address
 
 
@@ -158,7 +156,7 @@ def test_rejection_waits_for_no_film(room: ReadingRoom, base: str, page: Page) -
     page.keyboard.press("x")
     page.locator("#ask-reject [value=missed-finding]").check()
     page.keyboard.press("Enter")
-    expect(page.locator("#toasts")).to_contain_text("Rejected.", timeout=30_000)
+    expect(page.locator("#toasts")).to_contain_text("Rejected.")
 
 
 def test_addendum_waits_until_the_signed_report_is_open(room: ReadingRoom, base: str, page: Page) -> None:

@@ -23,8 +23,6 @@ from tests.harness.people import add_user
 
 PEOPLE = {"kim-17": {"preferred_username": "kim", "family_name": "Kim", "given_name": "Minjun", "groups": ["rads"]}}
 
-SLOW = 60_000  # ms; a busy machine
-
 
 def proven(database: Database) -> datetime:
     """When the person in the one session that there is last proved it."""
@@ -56,8 +54,6 @@ def test_person_signs_in_at_the_provider_and_comes_back_to_the_page_that_was_wan
         thread.start()
         wait_until(lambda: server.started, "the pages are served")
 
-        page.context.set_default_timeout(SLOW)
-        expect.set_options(timeout=SLOW)
         page.goto(f"{pages}/account")
         page.get_by_role("link", name="Sign in with the hospital's account").click()
         page.get_by_placeholder("Enter any login").fill("kim-17")

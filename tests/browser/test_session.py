@@ -23,9 +23,8 @@ from reports.web.app import make_app
 from reports.web.entrance import Entrance
 from reports.web.site import Equipment, Premises
 from tests.harness.axe import violations
+from tests.harness.patience import SLOW
 from tests.harness.people import CHEAP, PASSWORD, add_user, seat
-
-SLOW = 60_000  # ms; a busy machine
 
 
 class Practice:
@@ -41,7 +40,6 @@ class Practice:
 
     def sit_down(self, page: Page) -> None:
         page.set_default_timeout(SLOW)
-        expect.set_options(timeout=SLOW)
         seat(page.context, self.database, "kim", self.base)
 
     def end_sessions(self) -> None:

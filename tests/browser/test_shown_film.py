@@ -27,7 +27,6 @@ from tests.unit.agent.desk_of_readers import ready as look_at
 from tests.unit.agent.ward import now
 from tests.unit.reports import films
 
-SLOW = 60_000  # ms; a busy machine
 PRIORS = re.compile(r"/priors\.json")
 DESK = re.compile(r"/report/desk")  # what a page asks when it hears news
 
@@ -41,8 +40,6 @@ def base(room: ReadingRoom, served: Callable[[ASGIApp], str], page: Page) -> str
     page.add_init_script(
         "window.painted = []; addEventListener('film-shown', ({ detail }) => window.painted.push(detail.id), true)"
     )
-    page.context.set_default_timeout(SLOW)
-    expect.set_options(timeout=SLOW)
     return address
 
 

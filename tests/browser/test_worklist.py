@@ -175,10 +175,10 @@ def test_news_that_could_not_be_fetched_is_fetched_later(
     intercept(page, "**/worklist/rows?**", lambda route: route.fulfill(status=503, body="later"))
 
     morning.end(report, Event.EXPIRED)
-    expect(page.locator("#news")).to_contain_text("What stands here may be old", timeout=30_000)
+    expect(page.locator("#news")).to_contain_text("What stands here may be old")
     page.unroute("**/worklist/rows?**")
 
-    expect(page.locator("#study-1 .chip")).to_have_text("expired", timeout=30_000)
+    expect(page.locator("#study-1 .chip")).to_have_text("expired")
     expect(page.locator("#news")).to_be_empty()
 
 
