@@ -30,11 +30,12 @@ from dicom_node.associations import keep_identifiers_out_of_logs, prompt_handler
 from dicom_node.contexts import TRANSFER_SYNTAXES, storage_classes
 from dicom_node.errors import ConfigurationError, SendFailure
 from dicom_node.identity import COMPARED
-from dicom_node.limits import Answers
+from dicom_node.limits import Answers, takes_place
 
 HOST = "127.0.0.1"
 _PDU = 131072
 _TIMEOUT_SECONDS = 30.0
+_ENDS_WITHIN_SECONDS = 2.0
 _WHOSE = COMPARED  # by these a signature asks whose study it is
 _SUCCESS, _PENDING, _NO_SUCH_LEVEL = 0x0000, 0xFF00, 0xA900
 
@@ -97,9 +98,14 @@ class LoopbackPacs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the port and abort what is still connected."""
-        if self._server is not None:
-            self._server.ae.shutdown()
-            self._server = None
+        if self._server is None:
+            return
+        self._server.shutdown()
+        for association in self._server.ae.active_associations:
+            if not takes_place(association):
+                association.join(_ENDS_WITHIN_SECONDS)  # pynetdicom's threads fail where a refused one is aborted
+        self._server.ae.shutdown()
+        self._server = None
 
     @property
     def port(self) -> int:
