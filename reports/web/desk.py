@@ -58,7 +58,8 @@ _NOT_YOURS: Final = "Your account has no right to this."
 class Scene:
     """Everything that a desk is made of, at one moment.
 
-    first: the words of the first signature. older: what this person wrote into a draft that was replaced.
+    first: the words of the first signature. older: what this person wrote into a draft that was replaced. added:
+    numbers of this person's addenda in the study.
     """
 
     visitor: Visitor
@@ -71,6 +72,7 @@ class Scene:
     first: DraftText | None = None
     older: DraftText | None = None
     offer: Offer | None = None
+    added: Sequence[int] = ()
 
 
 def desk(scene: Scene) -> dict[str, Any]:
@@ -85,6 +87,7 @@ def desk(scene: Scene) -> dict[str, Any]:
         "endedAt": _moment(found.report.changed_at) if ended(found) else "",
         "happened": happened(found),
         "sentBack": _is_sent_back(found.report),
+        "closed": found.report.state is ReportState.WITHDRAWN and found.report.event == Event.SIGNED_ALREADY,
         "version": opened.version,
         "text": _sections(opened.text),
         "drafted": _sections(opened.drafted),
@@ -112,6 +115,7 @@ def desk(scene: Scene) -> dict[str, Any]:
             }
             for one in found.signed
         ],
+        "added": list(scene.added),
         "arrival": arrival(found),
         "next": _address(scene.near.next),
         "previous": _address(scene.near.previous),
@@ -294,7 +298,13 @@ def _holder(opened: Opened) -> dict[str, Any] | None:
     if opened.holder is None:
         return None
     name = visible(in_letters(opened.holder.name)) or opened.holder.login
-    return {"name": name, "since": _moment(opened.holder.since), "heard": _moment(opened.holder.heard_at)}
+    holder = opened.holder
+    return {
+        "user": holder.user_id,
+        "name": name,
+        "since": _moment(holder.since),
+        "heard": _moment(holder.heard_at),
+    }
 
 
 def _handed(scene: Scene) -> dict[str, Any] | None:
@@ -303,7 +313,8 @@ def _handed(scene: Scene) -> dict[str, Any] | None:
     if offer is None or scene.opened.state not in _OPEN:
         return None
     name = visible(in_letters(offer.name)) or offer.login
-    return {"name": name, "since": _moment(offer.since), "you": offer.user_id == scene.visitor.user_id}
+    you = offer.user_id == scene.visitor.user_id
+    return {"user": offer.user_id, "name": name, "since": _moment(offer.since), "you": you}
 
 
 def _first(scene: Scene) -> dict[str, Any] | None:

@@ -1,8 +1,9 @@
-"""Words of people that no other part of a page would show: of a draft that was replaced, and of a first signature."""
+"""What people have written that no other part of a page would show: into a draft that was replaced, first, or below."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -45,6 +46,18 @@ def _before() -> Select[WorkingCopy]:
         .order_by(Report.id.desc())
         .limit(1)
     )
+
+
+def added_by(tx: Session, study_id: int, user_id: int) -> Sequence[int]:
+    """Numbers of the addenda of the study that this person has signed and that hold."""
+    return tx.scalars(_added(), {"study": study_id, "user": user_id}).all()
+
+
+@cache
+def _added() -> Select[int]:
+    own = SignedDocument.study_id == bindparam("study"), SignedDocument.user_id == bindparam("user")
+    holds = SignedDocument.kind == SignedKind.ADDENDUM, SignedDocument.ended_at.is_(None)
+    return select(SignedDocument.number).where(*own, *holds)
 
 
 def signed_first(found: Papers, store: Path) -> DraftText | None:

@@ -262,6 +262,45 @@ def test_signature_whose_answer_is_lost_is_shown_as_the_signed_report(room: Read
     expect(page.locator("#final")).to_be_visible()
 
 
+@pytest.mark.parametrize("act", ["hand-over", "addendum"])
+def test_other_acts_whose_answer_does_not_come_end_with_the_news_of_them_as_well(
+    room: ReadingRoom, base: str, page: Page, act: str
+) -> None:
+    report = room.study()
+    if act == "addendum":
+        path = f"/study/{room.number(report)}/report"
+        carl = signed_in(room.app, room.database, "carl")
+        for step in ("open", "shown", "identity"):
+            version = carl.post(f"{path}/{step}", json={"report": report.id}).json()["version"]
+        signed = carl.post(f"{path}/accept", json={"report": report.id, "version": version, "pin": "2580"})
+        assert signed.status_code == 200
+    intercept(page, "**/events", lambda route: route.abort())
+    page.goto(address(base, room, report))
+    expect(page.locator(f"[data-act={act}]")).to_have_attribute("aria-disabled", "false")
+    intercept(page, "**/report/desk*", lambda route: route.abort())
+    done = Late(page, f"/report/{act}$")
+    if act == "addendum":
+        page.keyboard.press("d")
+        page.locator("#words").fill("Old rib fracture.")
+        page.locator("#words-proof").fill("2580")
+        page.keyboard.press("Enter")
+    else:
+        page.keyboard.press("o")
+        page.locator("#hand-to").select_option(label="Chief Carl")
+        page.locator("#ask-hand-over [value=do]").click()
+    wait_for(page, done)
+
+    page.unroute("**/report/desk*")
+
+    if act == "addendum":
+        expect(page.locator("#final")).to_contain_text("Old rib fracture.")
+        expect(page.locator("#unsaved")).to_be_empty()
+    else:
+        expect(page.locator("#toasts")).to_contain_text("Handed over.")
+        expect(page.locator("#told")).to_contain_text("Handed to Chief Carl since")
+    expect(page.locator("dialog[open]")).to_have_count(0)
+
+
 def test_question_is_put_once_and_an_older_list_does_not_hide_it(room: ReadingRoom, base: str, page: Page) -> None:
     report = room.study()
     page.goto(address(base, room, report))

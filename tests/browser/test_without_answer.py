@@ -96,6 +96,40 @@ def test_act_without_an_answer_may_have_been_done(page: Page, address: str, call
     assert page.evaluate("window.code") == code
 
 
+SENT = "{ mine: false, holder: null, handed: { user: 7 }, added: [2] }"
+
+
+@pytest.mark.parametrize(
+    ("act", "body", "desk", "is_done"),
+    [
+        ("reject", "{}", "{ state: 'REJECTED' }", True),
+        ("reject", "{}", "{ state: 'DRAFT' }", False),
+        ("hand-over", "{ to: 7 }", SENT, True),
+        ("hand-over", "{ to: 7 }", "{ mine: false, holder: { user: 7 }, handed: null }", True),  # opened by now
+        ("hand-over", "{ to: 7 }", "{ mine: false, holder: { user: 8 }, handed: null }", False),  # taken over
+        ("hand-over", "{ to: 7 }", "{ mine: true, holder: { user: 9 }, handed: null }", False),
+        ("addendum", "{ seen: 1 }", SENT, True),
+        ("addendum", "{ seen: 2 }", SENT, False),  # one from before
+        ("take-over", "{ seen: 1 }", SENT, True),
+        (
+            "take-over",
+            "{ seen: 1 }",
+            "{ closed: true, added: [] }",
+            False,
+        ),  # somebody has closed it: the words are nowhere
+        ("close", "undefined", "{ closed: true }", True),
+        ("close", "undefined", "{ closed: false }", False),
+    ],
+)
+def test_act_is_done_where_the_state_shows_it(
+    page: Page, address: str, act: str, body: str, desk: str, is_done: bool
+) -> None:
+    page.goto(address)
+    asked = f"(await import('/static/done.js')).isDone('{act}', {body}, 'DRAFT', {desk})"
+
+    assert page.evaluate(f"(async () => {asked})()") is is_done
+
+
 NONE = "There is no pneumothorax."
 
 

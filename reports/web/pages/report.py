@@ -33,7 +33,7 @@ from reports.web.desk import Scene, arrival, desk, ended, happened, reasons
 from reports.web.doors import visitor_of
 from reports.web.identity import Checked
 from reports.web.json_body import json_of
-from reports.web.kept import signed_first, written_before
+from reports.web.kept import added_by, signed_first, written_before
 from reports.web.offers import offer_on
 from reports.web.proof import prove
 from reports.web.report import (
@@ -358,9 +358,10 @@ def _scene(site: Site, visitor: Visitor, found: Papers, opened: Opened | None) -
         near = neighbors(tx, found.study.id, visitor.user_id, now)
         older = written_before(tx, found.study.id, found.report, visitor.login) if found.report else None
         offer = offer_on(tx, opened.report_id, now)
+        added = added_by(tx, found.study.id, visitor.user_id)
     unasked = site.equipment.signoff.workshop.config.sign_unasked
     first = signed_first(found, site.premises.store_folder)
-    return Scene(visitor, found, opened, near, unasked, now, first=first, older=older, offer=offer)
+    return Scene(visitor, found, opened, near, unasked, now, first=first, older=older, offer=offer, added=added)
 
 
 def _label(store: Path, found: Papers, document: Dataset | None) -> tuple[Label, ...]:

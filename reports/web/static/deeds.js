@@ -3,6 +3,7 @@
 import { asking, signing, wording } from "./acts.js";
 import { sentences } from "./against.js";
 import { difference } from "./difference.js";
+import { isDone, patience } from "./done.js";
 import { lead } from "./going.js";
 import { signedJustNow } from "./lately.js";
 import { notice } from "./notice.js";
@@ -11,10 +12,6 @@ import { asSigned } from "./signed.js";
 const PACS_AGAIN = 8 * 60_000; // ms; what the PACS said holds for ten minutes
 const SIGNING = { sign: "Sign the report", accept: "Accept the draft as it is, and sign it", cosign: "Sign second" };
 const SENT = { addendum: "Addendum", "take-over": "Addendum", reject: "To the rejection", "send-back": "Why it is sent back", withdraw: "Why it is withdrawn" };
-const BECOMES = { // what shows that an act is done, whoever has done it
-  sign: ["VERIFIED", "AWAITING SECOND"], accept: ["VERIFIED", "AWAITING SECOND"], cosign: ["VERIFIED"],
-  reject: ["REJECTED"], "send-back": ["DRAFT"], withdraw: ["WITHDRAWN"],
-};
 const TITLES = { findings: "Findings", impression: "Impression" };
 
 const $ = (id) => document.getElementById(id);
@@ -102,7 +99,7 @@ async function did(page, act, body) {
   page.unsaved.send(SENT[act], body?.words);
   const from = page.desk.state;
   const told = new Promise((resolve) => {
-    page.heard = (desk) => { if (desk.state !== from && BECOMES[act]?.includes(desk.state)) resolve(desk); };
+    page.heard = (desk) => { if (isDone(act, body, from, desk)) setTimeout(() => resolve(desk), patience(act)); };
   });
   try {
     const desk = await Promise.race([page.answers.newest(() => page.calls.post(act, body, { isGrave: true })), told]);

@@ -172,7 +172,9 @@ def test_page_of_a_draft_beside_a_signed_report_says_what_to_do_and_lets_it(plac
     body = {"report": first.id, "version": desk["version"], "words": "Pneumothorax on the first film.", "pin": "2580"}
     over = place.rita.post(f"{base}/take-over", json={**body, "seen": desk["beside"]["number"]}).json()
 
-    assert (over["state"], over["beside"]) == ("WITHDRAWN", None)
+    assert (over["state"], over["beside"], over["closed"]) == ("WITHDRAWN", None, True)
+    assert over["added"] == [desk["beside"]["number"] + 1]
+    assert tom.get(f"{base}/desk").json()["added"] == []  # it is not his
     assert "taken this AI draft over" in over["happened"]
     assert place.shown() == (second.id, ReportState.VERIFIED)
     assert "Pneumothorax on the first film." in place.rita.get(base).text

@@ -698,9 +698,11 @@ def test_everybody_sees_to_whom_a_draft_is_handed_over(room: ReadingRoom) -> Non
         assert "handed to carl" in hand.client.get("/?show=drafts").text
     assert (next_of(rita), next_of(carl)) == ("/", carl.address)
 
+    to = rita.desk()["handed"]["user"]
     carl.must("open")
 
     assert carl.desk()["handed"] is None
+    assert rita.desk()["holder"]["user"] == to
     assert "handed to carl" not in rita.client.get("/?show=drafts").text
 
 
