@@ -29,6 +29,7 @@ from reports.people.config import OidcConfig
 from reports.people.rights import Role
 from reports.people.tables import Purpose
 from reports.web.rights import Right
+from tests.harness.intercepting import intercept
 from tests.harness.morning import DEVICES, Morning
 from tests.harness.people import add_user
 from tests.harness.reading_room import ReadingRoom
@@ -76,9 +77,11 @@ def _conflict(page: Page) -> None:
     desk = page.request.get(f"{page.url}/desk").json()
     theirs = {"report": desk["report"], "findings": "Small effusion on the left.", "impression": "", "chips": {}}
     headers = {"Sec-Fetch-Site": "same-origin"}
+    intercept(page, "**/report/desk*", lambda route: route.abort())  # no news before the typing begins
     saved = page.request.post(f"{page.url}/save", data={**theirs, "version": desk["version"]}, headers=headers)
     assert saved.ok, saved.text()
     page.locator("#findings").fill("No effusion.")
+    page.unroute("**/report/desk*")
     expect(page.locator("#ask-conflict")).to_be_visible()
 
 
