@@ -29,6 +29,7 @@ from reports.web.offers import kept_for_another
 from reports.web.withdrawal import withdrawn_by
 
 _NO_SUCH = 2**31
+_THEN = "Load this page again when it is back; nothing is done here before."
 _UNPAIRED = "U"  # Image Laterality of a chest (PS3.3 C.8.11.2): nothing to read for a person
 _OF_FILM = ("Modality", "BodyPartExamined", "ViewPosition", "ImageLaterality", "StationName", "SpecificCharacterSet")
 
@@ -179,10 +180,10 @@ def document_or_why(digest: str, store: Path, what: str) -> tuple[Dataset | None
     try:
         return shelf.load(store, digest), ""
     except StoreAway:
-        return None, f"The store is away: {what} cannot be shown now. Tell the administrator; wetread check says more."
+        return None, f"The store is away: {what} cannot be shown now. Tell the administrator. {_THEN}"
     except NotFound:
-        why = f"{what} cannot be shown: the document is not in the store, or it is damaged. Tell the administrator."
-        return None, f"{why[:1].upper()}{why[1:]}"
+        why = f"{what} cannot be shown: the document is not in the store, or it is damaged."
+        return None, f"{why[:1].upper()}{why[1:]} Tell the administrator. {_THEN}"
 
 
 def document_of(digest: str, store: Path) -> Dataset | None:

@@ -526,8 +526,12 @@ def test_choice_between_two_texts_is_not_made_by_a_blank(room: ReadingRoom, base
         page.keyboard.press(key)
     expect(page.locator("#ask-conflict")).to_be_visible()
     expect(page.locator("#ask-conflict h2")).to_be_focused()
+
+    room.end_all()  # what is told behind a dialog is dim
+    expect(page.locator("#ask-conflict [role=alert]")).to_contain_text("has withdrawn this. Neither text goes into it.")
     page.get_by_role("button", name="Take theirs").click()
     expect(page.locator("#findings")).to_have_value("Theirs.")
+    expect(page.locator("#ended")).to_have_text("Withdrawn")
 
 
 def test_findings_that_were_set_elsewhere_are_chosen_between_like_words(

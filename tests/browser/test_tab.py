@@ -346,6 +346,40 @@ def test_withdrawal_is_shown_at_once_where_no_dialog_is_open(signed: Page) -> No
         signed.evaluate("emit('changed', { studies: [7] })")
 
 
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ({}, ""),
+        ({"state": "WITHDRAWN", "ended": "Withdrawn", "happened": WITHDRAWN}, WITHDRAWN),
+        ({"state": "VERIFIED", "happened": "Signed."}, "Signed."),
+        ({"report": 4}, "A newer draft has replaced this one."),
+    ],
+)
+def test_who_chooses_between_two_texts_is_told_there_that_the_report_is_over(
+    writing: Page, now: dict[str, Any], told: str
+) -> None:
+    writing.evaluate(
+        """(now) => {
+          document.body.innerHTML = '<dialog id="ask-conflict"><p class="fault" role="alert"></p></dialog>';
+          document.querySelector("dialog").showModal();
+          shown.saving.isPending = true;
+          shown.desk = { ...desk };
+          Object.assign(desk, now);
+          emit("changed", { studies: [7] });
+        }""",
+        now,
+    )
+    assert looks(writing, 1) == 1
+
+    expect(writing.locator(".fault")).to_have_text(f"{told} Neither text goes into it." if told else "")
+    assert looks(writing, 20) == 0
+    writing.evaluate(
+        "shown.saving.isPending = false; shown.born = desk.state; document.querySelector('dialog').close()"
+    )
+    if "report" not in now:  # that page is loaded anew
+        assert looks(writing, 2) == 1  # the page itself has not shown it yet
+
+
 def test_own_draft_is_looked_at_when_the_news_come_again(writing: Page) -> None:
     writing.evaluate("emit('error', {})")
     assert looks(writing, 10) == 0

@@ -123,6 +123,8 @@ class _Page:
         what = "what was signed" if final or back else "the draft"
         shown, absence = document_or_why((final or back or found.report).digest, store, what)
         scene = _scene(self._site, visitor, found, _look(self._site, visitor, found))
+        if shown is None and back is None:  # it is there by now: nobody signs on a page that names no patient
+            scene = None
         state = desk(scene) if scene else {}
         chips = scene.opened.chips if scene else _NO_CHIPS
         return self._site.page(

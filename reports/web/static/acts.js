@@ -304,6 +304,7 @@ function arriving(dialog, coming) {
 
 /** Let the person choose between two texts. sections: [title, runs] of each. Gives "mine" or "theirs". */
 export function choosing(dialog, sections) {
+  dialog.querySelector(".fault").textContent = "";
   dialog.querySelector(".compared").replaceChildren(...sections.flatMap(([title, runs]) => {
     const text = made("p");
     show(text, runs);

@@ -16,6 +16,7 @@ export function watch(page) {
   let timer = 0;
   let isAsking = false;
   let looked = Date.now();
+  let isTold = false; // in a dialog alone: the page itself shows it when that is closed
 
   const soon = (wait = COLLECT) => { timer ||= setTimeout(look, wait); };
   const news = hear({
@@ -28,11 +29,13 @@ export function watch(page) {
   async function look() {
     timer = 0;
     if (document.hidden) return; // it looks when it is seen again
-    if (isAsking || page.saving.isPending) return soon(ASK);
+    const dialog = choice();
+    if (isAsking || (page.saving.isPending && !dialog)) return soon(ASK);
     isAsking = true;
     try {
       looked = Date.now();
-      await compare(page);
+      isTold = Boolean(dialog);
+      await (dialog ? warn(page, dialog) : compare(page));
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
     } finally {
@@ -42,13 +45,29 @@ export function watch(page) {
   }
 
   setInterval(() => {
-    if ((page.isActing || waits(page.desk)) && Date.now() - looked >= (news.isOpen ? REST : ASK)) soon();
+    if (isTold && !choice()) soon();
+    if ((page.isActing || waits(page.desk) || choice()) && Date.now() - looked >= (news.isOpen ? REST : ASK)) soon();
   }, TICK);
 }
 
 /** On its way to the PACS, or open at somebody else's. */
 function waits({ open, mine, state, arrival }) {
   return (state === "VERIFIED" && !arrival.there) || (open && !mine);
+}
+
+/** The dialog in which somebody chooses between two texts: nothing is saved before that. */
+function choice() {
+  return document.querySelector("#ask-conflict[open]");
+}
+
+/** A choice for a report that is over is none: who makes it is told there, and sees the report itself after it. */
+async function warn(page, dialog) {
+  const desk = await page.calls.look();
+  const isReplaced = desk.report !== page.desk.report;
+  if (!isReplaced && !desk.ended && desk.state !== "VERIFIED") return;
+  const fault = dialog.querySelector(".fault");
+  const told = `${isReplaced ? "A newer draft has replaced this one." : desk.happened} Neither text goes into it.`;
+  if (fault.textContent !== told) fault.textContent = told; // it is heard once
 }
 
 /** Whoever writes in a dialog loses no word: what is behind it is dim, and nothing there can be pressed before it closes. */

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from starlette.testclient import TestClient
 
 from dicom_node.database import clock
@@ -142,6 +142,27 @@ def test_page_says_so_while_the_store_is_away_and_nothing_can_be_signed(room: Re
     assert (refused.status_code, "is not there" in refused.text) == (422, True)
     (room.folder / "away").rename(store)
     assert "The heart is mildly enlarged. No pneumothorax." in rita.page()
+
+
+def test_page_without_the_patient_offers_nothing_though_the_store_comes_back_as_it_is_made(room: ReadingRoom) -> None:
+    rita = Hand(room, "rita", room.study())
+    rita.ready()
+    store, away = room.desk.config.node.store_folder, room.folder / "away"
+
+    def come_back(*asked: Any) -> None:
+        if "FROM film_shown" in asked[2] and away.exists():  # the page has been told that there is no document
+            away.rename(store)
+
+    store.rename(away)
+    event.listen(room.database._reader, "before_cursor_execute", come_back)
+    page = rita.page()
+
+    assert store.is_dir()
+    assert "Load this page again when it is back" in words(page)
+    assert 'id="ask-sign"' not in page
+    shown = rita.page()
+    assert 'id="ask-sign"' in shown
+    assert "Example Film" in shown[shown.index('id="ask-sign"') :]
 
 
 @pytest.mark.parametrize("withdrawn", [False, True])
