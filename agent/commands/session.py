@@ -39,11 +39,11 @@ def open_database(config: Config) -> Iterator[Database]:
 
 
 def person() -> str:
-    """Who typed the command, for the audit trail."""
+    """Who typed the command, for the audit trail: an account of this machine's system, no user of the pages."""
     try:
-        return f"person:{getpass.getuser()}"[:64]
+        return f"command:{getpass.getuser()}"[:64]
     except (KeyError, OSError):  # a user number without a name
-        return "person:unknown"
+        return "command:unknown"
 
 
 def print_json(value: object) -> None:

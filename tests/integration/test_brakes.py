@@ -55,7 +55,7 @@ def test_peer_that_is_paused_is_refused_for_now_and_the_others_are_not(node: Nod
     assert dcmtk.store(node.port, image, calling="CR1").returncode == 0
     code, shown = type_(node, "queue")
     assert code == 0
-    assert "PAUSED: Receiving from PACS is paused by person:" in shown
+    assert "PAUSED: Receiving from PACS is paused by command:" in shown
     assert "go on with: wetread resume --what receive --peer 'PACS'" in shown
     assert type_(node, "resume", "--peer", "PACS")[0] == 0
     assert dcmtk.store(node.port, image, calling="PACS").returncode == 0
@@ -98,7 +98,7 @@ def test_emergency_stop_stops_everything_and_is_audited(node: Node, image: Path)
     with node.database.read() as tx:
         switched = tx.scalars(select(AuditRow).where(AuditRow.event == "switched")).all()
     assert len(switched) == 1 + 3 + 4
-    assert all(row.actor.startswith("person:") for row in switched)
+    assert all(row.actor.startswith("command:") for row in switched)
 
 
 def test_mistakes_are_told(node: Node) -> None:

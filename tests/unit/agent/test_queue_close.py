@@ -63,7 +63,7 @@ def test_a_study_whose_only_delivery_is_closed_ends_closed_undelivered_and_keeps
     assert ward.report().state is ReportState.DRAFT
     assert type_in(ward, "dead").stdout == "no dead letters\n"
     row = ward.ask(lambda tx: tx.scalars(select(AuditRow).where(AuditRow.event == "delivery-closed")).one())
-    assert row.actor.startswith("person:")
+    assert row.actor.startswith("command:")
     detail = json.loads(row.detail)
     assert (detail["was"], detail["explanation"]) == ("destination-off", "the PACS was replaced")
 

@@ -580,7 +580,8 @@ def test_page_of_a_withdrawn_report_shows_what_was_signed_and_not_the_words_of_t
     ("event", "actor", "said"),
     [
         (Event.WITHDRAWN, "person:carl", "Chief Carl has withdrawn this. Wrong film."),
-        (Event.WITHDRAWN_FOR_SAFETY, "person:root", "root has withdrawn this for the patient's safety. Wrong film."),
+        (Event.WITHDRAWN_FOR_SAFETY, "person:gone", "gone has withdrawn this for the patient's safety. Wrong film."),
+        (Event.WITHDRAWN, "command:carl", "carl (by a command) has withdrawn this. Wrong film."),  # any account's name
         (Event.EXPIRED, "dispatch", "Nobody has signed this AI draft in time; it has expired. Wrong film."),
     ],
 )

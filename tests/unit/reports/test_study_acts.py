@@ -194,7 +194,7 @@ def test_program_lets_no_film_be_read_whatever_it_may(room: ReadingRoom) -> None
 def test_command_lets_it_be_read_and_the_trail_says_that_nothing_was_shown(room: ReadingRoom) -> None:
     hold(room)
 
-    room.do(lambda tx: worklist.confirm(tx, tx.get_one(Study, 1), clock(tx), actor="person:root"))  # as `study confirm`
+    room.do(lambda tx: worklist.confirm(tx, tx.get_one(Study, 1), clock(tx), actor="command:a"))  # as `study confirm`
 
     assert trail(room, "study-confirmed").detail == '{"shown": 0}'
     assert "(films shown here before: 0)" in web(room, "rita").get("/study/1").text
