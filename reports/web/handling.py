@@ -114,8 +114,9 @@ def _possible(found: Dossier) -> Iterator[str]:
         yield "overrule"
     if held or any(instance.conflict for instance in found.instances):
         yield "release"
-    failed = any(delivery.state is DeliveryState.FAILED for delivery in found.deliveries)
-    if not held and (failed or (book is Book.DEAD_LETTERED and not found.signed)):
+    failed = [delivery.id for delivery in found.deliveries if delivery.state is DeliveryState.FAILED]
+    can_go = any(number not in found.in_vain for number in failed)
+    if not held and (can_go or (not failed and book is Book.DEAD_LETTERED and not found.signed)):
         yield "requeue"
     reading = waits or (workitem is not None and workitem.state is WorkitemState.IN_PROGRESS)
     if study.state is StudyState.COMPLETE and not held and not reading and not found.signed:

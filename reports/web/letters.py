@@ -10,8 +10,11 @@ from typing import Final
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
+from dicom_node.destinations import find
 from dicom_node.kinds import NOTES
 from dicom_node.tables import Book, Delivery, DeliveryState, Revision, Study
+from dicom_node.worklist.moves import DESTINATION_OFF, MAY_BE_THERE
+from dicom_node.worklist.permits import is_called_off, why_it_is_off
 
 PAGE: Final = 100  # letters that are shown
 MOST: Final = 500  # studies that are requeued by one click
@@ -61,13 +64,13 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One delivery that was given up. again: can be requeued, since its study has not gone on without it."""
+    """One delivery that was given up. hindrance: why it cannot be requeued, in a sentence; empty where it can."""
 
     delivery: Delivery
     study: Study
     explanation: str
     cure: str
-    again: bool
+    hindrance: str
 
 
 def letters(tx: Session, wish: Wish) -> list[Letter]:
@@ -80,16 +83,33 @@ def letters(tx: Session, wish: Wish) -> list[Letter]:
         .order_by(Delivery.id.desc())
         .limit(PAGE)
     )
-    return [
-        Letter(
-            delivery=delivery,
-            study=study,
-            explanation=delivery.last_error or delivery.revision.explanation or "no reason was recorded",
-            cure=CURES.get(delivery.reason, ELSEWHERE),
-            again=_is_open(delivery, study),
-        )
-        for delivery, study in tx.execute(chosen)
-    ]
+    return [_letter(tx, delivery, study) for delivery, study in tx.execute(chosen)]
+
+
+def _letter(tx: Session, delivery: Delivery, study: Study) -> Letter:
+    off = why_in_vain(tx, delivery)
+    return Letter(
+        delivery=delivery,
+        study=study,
+        explanation=delivery.last_error or delivery.revision.explanation or "no reason was recorded",
+        cure=CURES.get(DESTINATION_OFF if off else delivery.reason, ELSEWHERE),
+        hindrance=_closed(delivery, study) or off,
+    )
+
+
+def why_in_vain(tx: Session, delivery: Delivery) -> str:
+    """Why another try would end as the same dead letter, in a sentence: its destination was removed, or turned off."""
+    is_asked = delivery.reason == MAY_BE_THERE or is_called_off(tx, delivery)  # and not sent
+    off = "" if is_asked and find(tx, delivery.destination) is not None else why_it_is_off(tx, delivery)
+    return f"Another try would fail as well: {off}." if off else ""
+
+
+def all_in_vain(tx: Session, destination: str) -> str:
+    """As `why_in_vain`, where it holds of every letter for this destination; else empty."""
+    wanted = select(func.max(Delivery.id)).where(*Wish(destination).conditions)
+    newest = tx.scalars(wanted.group_by(Delivery.kind, Delivery.stage, Delivery.reason)).all()
+    why = [why_in_vain(tx, tx.get_one(Delivery, number)) for number in newest]
+    return why[0] if why and all(why) else ""
 
 
 def counts(tx: Session) -> list[tuple[str, str, int]]:
@@ -118,19 +138,24 @@ def given_up(tx: Session) -> Sequence[Revision]:
 def studies_of(tx: Session, wish: Wish) -> list[int]:
     """Numbers of the studies whose letters can be requeued, the oldest first."""
     open_ = or_(Revision.number == Study.revision, Delivery.stage.in_(NOTES))
+    chosen = select(Delivery.destination).distinct().where(*wish.conditions)
+    vain = [destination for destination in tx.scalars(chosen) if all_in_vain(tx, destination)]
     return list(
         tx.scalars(
             select(Study.id)
             .distinct()
             .join(Revision, Revision.study_id == Study.id)
             .join(Delivery, Delivery.revision_id == Revision.id)
-            .where(*wish.conditions, open_, Study.hold_reason == "")
+            .where(*wish.conditions, open_, Study.hold_reason == "", Delivery.destination.not_in(vain))
             .order_by(Study.id)
             .limit(MOST)
         )
     )
 
 
-def _is_open(delivery: Delivery, study: Study) -> bool:
+def _closed(delivery: Delivery, study: Study) -> str:
     """A requeue of a study that has gone on would read it anew."""
-    return not study.hold_reason and (delivery.revision.number == study.revision or delivery.stage in NOTES)
+    if study.hold_reason:
+        return "The study is held: its page says for what."
+    goes_on = delivery.revision.number == study.revision or delivery.stage in NOTES
+    return "" if goes_on else "A newer revision of the study has gone on without it."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
@@ -16,12 +16,13 @@ from sqlalchemy.orm import Session
 from dicom_node.errors import NotFound, StoreAway
 from dicom_node.files import read_document
 from dicom_node.hours import Hours
-from dicom_node.tables import Delivery, Instance, Revision, Study
+from dicom_node.tables import Delivery, DeliveryState, Instance, Revision, Study
 from dicom_node.worklist import current_revision
 from dicom_node.worklist.moves import is_signed
 from reports import drafts
 from reports.render import as_text
 from reports.tables import Report
+from reports.web.letters import why_in_vain
 from reports.web.older import older_drafts
 from reports.web.standing import Facts, Standing, standing
 from reports.web.timeline import Happening, timeline
@@ -46,6 +47,7 @@ class Dossier:
     report: Report | None
     report_revision: int
     signed: bool
+    in_vain: Mapping[int, str]  # number of a dead letter: why another try would fail as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,13 @@ def dossier(tx: Session, study_id: int, now: datetime, hours: Hours | None = Non
         report=report,
         report_revision=numbers[report.revision_id] if report else 0,
         signed=any(is_signed(tx, revision) for revision in revisions),
+        in_vain=_in_vain(tx, deliveries),
     )
+
+
+def _in_vain(tx: Session, deliveries: Sequence[Delivery]) -> Mapping[int, str]:
+    failed = (one for one in deliveries if one.state is DeliveryState.FAILED)
+    return {one.id: why for one in failed if (why := why_in_vain(tx, one))}
 
 
 def draft_of(found: Dossier, store: Path) -> Draft:

@@ -72,7 +72,7 @@ def dead_letters(asked: Asked) -> Letters:
                     study=one.study.id,
                     explanation=one.explanation,
                     cure=one.cure,
-                    can_be_requeued=one.again,
+                    can_be_requeued=not one.hindrance,
                 )
                 for one in found
             ],

@@ -59,6 +59,11 @@ class _Pages:
             entries.must_be_sure()
         except ConfigurationError as error:
             return self._show(request, wish, mistake=str(error))
+        if wish.destination:
+            with self._site.database.read() as tx:
+                vain = letters.all_in_vain(tx, wish.destination)
+            if vain:
+                return self._show(request, wish, mistake=vain)
         if wish.destination and not wish.reason:
             with self._site.database.write() as tx:
                 count = worklist.requeue_for(tx, wish.destination, clock(tx), actor=actor)

@@ -163,6 +163,8 @@ def test_all_of_a_destination_are_requeued_and_others_stay(office: Office) -> No
     with office.database.write() as tx:
         peers.edit(tx, "PACS", now=clock(tx), actor="person:test", mode=Mode.SHADOW)
     bury(office, 3)
+    with office.database.write() as tx:
+        peers.edit(tx, "PACS", now=clock(tx), actor="person:test", mode=Mode.DRAFT)
 
     assert "check the box" in office.send_form("/dead-letters/requeue-all", code=422, destination="PACS")
     page = office.send_form("/dead-letters/requeue-all", destination="PACS", sure="yes")
@@ -195,6 +197,23 @@ def test_letter_of_a_study_that_has_gone_on_offers_no_requeue(office: Office) ->
 
     assert "rev. 1" in page
     assert "Requeue study 1" not in page
+
+
+def test_letter_for_a_destination_that_was_removed_says_why_it_cannot_be_requeued(office: Office) -> None:
+    office.add_peer("PACS")
+    bury(office)
+    assert "Requeue study 1" in office.read("/dead-letters")
+    with office.database.write() as tx:
+        peers.remove(tx, "PACS", now=clock(tx), actor="person:test")
+    page = office.read("/dead-letters")
+
+    assert "Requeue study 1" not in page
+    assert "Another try would fail as well: the destination was removed" in page
+    assert letters.CURES["destination-off"] in page
+    for fields in ({"destination": "PACS"}, {"destination": "PACS", "reason": "undeliverable"}):
+        told = office.send_form("/dead-letters/requeue-all", code=422, sure="yes", **fields)
+        assert "Another try would fail as well" in told
+    assert states(office) == [DeliveryState.FAILED]
 
 
 def test_study_of_which_nothing_could_be_made_is_shown_and_requeued(office: Office) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from agent.routing import Router
-from dicom_node import worklist
+from dicom_node import peers, worklist
 from dicom_node.database import clock
 from dicom_node.files import stored_path
 from dicom_node.tables import AuditRow, Book, Instance, Revision, Study
@@ -288,6 +288,17 @@ def test_dead_letter_is_tried_again_and_a_delivered_study_read_again(room: Readi
     ada.post("/study/1/reprocess")
 
     assert newest(room).number == 2
+
+
+def test_dead_letter_for_a_destination_that_was_removed_is_not_tried_again(room: ReadingRoom) -> None:
+    Morning(room, 1, "rita").dead_letter()
+    room.do(lambda tx: peers.remove(tx, "PACS", now=clock(tx), actor="command:a"))
+    page = web(room, "ada").get("/study/1").text
+
+    assert "requeue" not in offers(page)
+    assert "for PACS was given up. Another try would fail as well: the destination was removed" in " ".join(
+        page.split()
+    )
 
 
 def test_signed_study_is_read_again_only_once_its_report_is_withdrawn_and_the_new_draft_says_so(
