@@ -305,12 +305,13 @@ def test_words_of_a_colleague_who_took_over_are_what_is_signed(day: Day, page: P
     intercept(page, "**/report/save", lambda route: route.abort())
     page.locator("#findings").fill("Rita.")
     expect(page.locator("#saved")).to_contain_text("cannot be reached")
-    version = take_over()
     page.evaluate(
-        "() => { navigator.sendBeacon = (address) => {"
+        "() => { window.fetch = () => new Promise(() => {});"  # it hears no news of who took over
+        " navigator.sendBeacon = (address) => {"
         " localStorage.setItem('sent', `${localStorage.getItem('sent') ?? ''} ${address.split('/').at(-1)}`);"
         " return address.endsWith('leave'); }; }"
     )
+    version = take_over()
     page.reload()
     assert page.evaluate("() => localStorage.getItem('sent')") == " save leave"
     expect(page.locator("#told")).to_contain_text("Opened by Chief Carl")
