@@ -204,6 +204,9 @@ def _from(
     before, warning = warning, beforehand.learned_from(model.folder, cases, readings)  # their pictures are known now
     if warning != before:
         click.echo(f"warning: {warning}", err=True)
+    if note := beforehand.unknown(model.folder, cases, readings):
+        click.echo(f"note: {note}", err=True)
+        who["not known again"] = note
     return readings, {**who, **({"warning": f"**{warning}**"} if warning else {})}
 
 

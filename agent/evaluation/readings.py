@@ -13,15 +13,16 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from agent.evaluation import continuations, films
+from agent.imaging import likeness
 from agent.imaging.decoder import DecoderProcess
 from agent.imaging.pixels import Film
 from agent.imaging.stored import UndecodableImage
 from agent.manifest import Case
-from agent.readers import learned
+from agent.readers import learned, signs
 from agent.readers.protocol import Generation, Reader, Scores, Serves, UnreadableText
 from dicom_node.errors import ConfigurationError, NotFound
 
-_FORMAT: Final = 3
+_FORMAT: Final = 4
 NOT_THERE: Final = "not-in-the-texts"  # why a film has no text, where a file of texts is judged
 EMPTY: Final = "empty-text"
 _WANTED: Final = 'one JSON object a line is wanted: {"id": ..., "text": ...}'
@@ -48,6 +49,7 @@ class FilmReading:
 
     film: `learned.digest` of the file that was read; empty where there was none, or another program wrote.
     picture: `learned.digest_of_picture` of the decoded film; empty as well where it could not be decoded.
+    sign: `signs.text` of the decoded film; empty as well where it could not be decoded.
     """
 
     id: str
@@ -58,6 +60,7 @@ class FilmReading:
     scores: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     film: str = ""
     picture: str = ""
+    sign: str = ""
 
 
 class Readings:
@@ -86,7 +89,7 @@ class Readings:
             ours = {
                 **json.loads(head),
                 "format": _FORMAT,
-            } == self._head  # lines of format 1 lack film and picture, of 2 the picture
+            } == self._head  # lines of format 1 lack film, picture and sign, of 2 picture and sign, of 3 the sign
         except (ValueError, TypeError) as error:
             raise ReadingsError(
                 f"{self.path} does not say in its first line who reads: it is damaged; delete it, or name another "
@@ -166,6 +169,7 @@ def _read_line(line: bytes, *, first: bool) -> FilmReading | None:
         scores=MappingProxyType(_scores(row.get("scores"))),
         film=row["film"] if isinstance(row.get("film"), str) else "",
         picture=row["picture"] if isinstance(row.get("picture"), str) else "",
+        sign=row["sign"] if isinstance(row.get("sign"), str) else "",
     )
 
 
@@ -279,7 +283,12 @@ class _One:
         if isinstance(film, UndecodableImage):
             return replace(nothing, trouble=film.code)
         scores = continuations.score(self._scorer, film.pixels, self._pairs) if self._scorer else {}
-        seen = replace(nothing, scores=MappingProxyType(scores), picture=learned.digest_of_picture(film.digest))
+        seen = replace(
+            nothing,
+            scores=MappingProxyType(scores),
+            picture=learned.digest_of_picture(film.digest),
+            sign=signs.text(likeness.fingerprint(film.pixels)),
+        )
         try:
             said = self._reader.report(film.pixels, self._generation)
         except UnreadableText as error:

@@ -2,9 +2,9 @@
 
 Each line is 16 hexadecimal digits: the first of the SHA-256 of a film's file, byte by byte; or the first of the digest
 of its picture (`agent.imaging.pixels.digest_of`), by which the same film is known again in another file, under another
-name, with another header or lossless compression. A film that was resized, or compressed with losses, has other pixels.
-Of films of a public data set, whose names mean the same everywhere, the list of the demonstration model also has the
-digests of their names without ending.
+name, with another header or lossless compression. A film that was resized, or compressed with losses, has other pixels:
+`agent.readers.signs` knows it again. Of films of a public data set, whose names mean the same everywhere, the list of
+the demonstration model also has the digests of their names without ending.
 """
 
 from __future__ import annotations

@@ -31,12 +31,13 @@ from PIL import Image
 
 from agent.evaluation.readings import FilmReading, Readings, read_films
 from agent.manifest import Case, ManifestError, read_manifest
-from agent.readers import learned
+from agent.readers import learned, signs
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import load
 from agent.readers.protocol import Generation
 from agent.training import chestxray14, closed_form, films, layout, pointers, provenance, sentences, stages
 from agent.training.lineage import NOTICE
+from agent.training.seen import Seen
 from agent.training.settings import Card, Data, Encoder, Finetune, Shape, Training
 from dicom_node.errors import WetreadError
 from reports.findings import State
@@ -146,7 +147,8 @@ def train(cases: Sequence[Case], out: Path, course: Course, say: Say) -> Path:
     parts = [part for stage in ("encoder", "finetune") for part in provenance.read(out / stage)]
     model = _finished(out / "finetune" / "model", out / "model", parts)
     public = all(_PUBLIC.fullmatch(case.image.stem) for case in cases)
-    learned.write(model, [case.image for case in cases], pictures=seen, public=public)
+    learned.write(model, [case.image for case in cases], pictures=[one.digest for one in seen], public=public)
+    signs.write(model, [one.fingerprint for one in seen])
     return model
 
 
@@ -184,8 +186,8 @@ def read(cases: Sequence[Case], model: Path, out: Path, say: Say, precision: str
     return readings.done
 
 
-def _cut(cases: Sequence[Case], out: Path) -> tuple[NDArray[np.uint8], list[str]]:
-    """Every film once as the square that the model sees, with the digest of its picture.
+def _cut(cases: Sequence[Case], out: Path) -> tuple[NDArray[np.uint8], list[Seen]]:
+    """Every film once as the square that the model sees, and what it shows.
 
     The squares are kept as pictures, so that each report need not decode its film.
     """
@@ -194,7 +196,7 @@ def _cut(cases: Sequence[Case], out: Path) -> tuple[NDArray[np.uint8], list[str]
     squares, seen = films.load_squares(cases, SHAPE.image_size, "crop", lambda _number: None)
     for case, square in zip(cases, squares, strict=True):
         Image.fromarray(square).save(folder / f"{case.id}.png", compress_level=1)
-    return squares, [one.digest for one in seen]
+    return squares, seen
 
 
 def _no_films(folder: Path) -> tuple[list[Case], NDArray[np.uint8]]:

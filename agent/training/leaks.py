@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from agent.imaging import likeness
+from agent.imaging.likeness import Alike
 from agent.manifest import Case, ManifestError
-from agent.readers import learned
+from agent.readers import learned, signs
+from agent.training.seen import Seen
 from dicom_node.counted import counted
 
 _SHOWN: Final = 10  # pairs of lines in one message
@@ -44,15 +46,42 @@ def alike(manifest: Path, cases: Sequence[Case], fingerprints: Sequence[bytes]) 
     fingerprints: of `agent.imaging.likeness`, one a film; empty where it could not be decoded.
     """
     found = likeness.pairs(fingerprints, [case.split for case in cases])
-    ordered = (sorted((cases[one], cases[other]), key=lambda case: case.line) for one, other in found)
-    pairs = sorted(ordered, key=lambda pair: (pair[0].line, pair[1].line))
+    pairs = sorted((_both(cases, two) for two in found), key=lambda pair: (pair[0].line, pair[1].line))
     if pairs:
         more = f", and {counted(len(pairs) - _SHOWN, 'pair')} more" if len(pairs) > _SHOWN else ""
+        lines = ", ".join(f"{_lines(one, two)}{how}" for one, two, how in pairs[:_SHOWN])
         yield (
-            f"warning: {manifest}: films in two splits look like one film, resized, compressed or with other grays: "
-            f"{', '.join(_lines(*pair) for pair in pairs[:_SHOWN])}{more}. "
+            f"warning: {manifest}: films in two splits look like one film, resized, compressed or with other grays, or "
+            f"changed as said behind their lines: {lines}{more}. "
             "Compare them: of one film leave one row, or both in one split; of two films nothing is to be done"
         )
+
+
+def learned_before(start: Path, cases: Sequence[Case], shown: Sequence[Seen]) -> Iterator[str]:
+    """Warnings where films that a model is judged by are among those that its start learned from, or look like one.
+
+    shown: by these films; of none that could not be decoded anything is known.
+    """
+    before = learned.read(start)
+    again = [bool(one.digest) and learned.digest_of_picture(one.digest) in before for one in shown]
+    if any(again):
+        are = counted(sum(again), "film of another split is", "films of other splits are")
+        yield f"warning: {are} among those that {start} learned from: no fair test"
+    prints = [b"" if known else one.fingerprint for one, known in zip(shown, again, strict=True)]
+    lines = sorted({cases[two.one].line for two in likeness.between(prints, signs.read(start).fingerprints)})
+    if lines:
+        more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+        look = counted(len(lines), "film of another split looks", "films of other splits look")
+        yield (
+            f"warning: {look} like one that {start} learned from, resized, compressed, with other grays, turned, "
+            f"mirrored or cropped: lines {', '.join(map(str, lines[:_SHOWN]))}{more}. Compare: a copy is no fair test"
+        )
+
+
+def _both(cases: Sequence[Case], two: Alike) -> tuple[Case, Case, str]:
+    """In the order of the lines, and how they differ, as ` [mirrored]`."""
+    one, other = sorted((cases[two.one], cases[two.other]), key=lambda case: case.line)
+    return one, other, f" [{two.how}]" if two.how else ""
 
 
 def _lines(one: Case, two: Case) -> str:

@@ -16,7 +16,7 @@ from agent.imaging import likeness
 from agent.training import layout, provenance
 
 FILE: Final = "films_seen.json"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from agent import edge
 from agent.manifest import ManifestError
-from agent.readers import learned, prompt
+from agent.readers import learned, prompt, signs
 from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import CxrLlavaModel, load
 from agent.readers.weights.origin import CARD
@@ -37,7 +37,6 @@ from agent.training.seen import Seen
 from agent.training.settings import Stage, Training
 from agent.training.trainer import Rounding, Watch, make_trainer
 from agent.training.words import train_tokenizer
-from dicom_node.counted import counted
 from dicom_node.errors import ConfigurationError
 
 Say: TypeAlias = Callable[[str], None]
@@ -93,7 +92,7 @@ def _run(stage: Name, settings: Training, out: Path, say: Say) -> dict[str, Any]
     metrics = before or _metrics(trainer)  # one that was broken off after its last step has nothing new to tell
     layout.write_json(out / "metrics.json", metrics)
     curves.draw(trainer.state.log_history, f"{stage}, {len(prepared.train)} films", out / "loss.png")
-    learned.write(out / "model", [case.image for case in prepared.train], _learned_before(settings), pictures=shown)
+    _list_films(settings, out / "model", prepared, shown)
     _write_model(stage, settings, out / "model", model, config, tokenizer, parts)
     say(f"{out / 'model'}: a checkpoint in the published layout{_memory(metrics)}")
     return metrics
@@ -134,8 +133,8 @@ def _refuse(stage: Name, settings: Training) -> None:
 
 def _decode(
     settings: Training, prepared: Prepared, size: int, out: Path, say: Say
-) -> tuple[dict[str, NDArray[np.uint8]], list[str], list[Seen]]:
-    """The films of both splits, the digests of the pictures that are learned from, and what other splits show.
+) -> tuple[dict[str, NDArray[np.uint8]], list[Seen], list[Seen]]:
+    """The films of both splits, what those show that are learned from, and what other splits show.
 
     Raises ManifestError: films that cannot be decoded, or whose picture another split has. For that the films of
     other splits are decoded as well, each once, unless this run or that of the start has seen them.
@@ -159,12 +158,11 @@ def _decode(
     leaks.refuse_same_pictures(data.manifest, cases, [one.digest for one in every])
     for warning in leaks.alike(data.manifest, cases, [one.fingerprint for one in every]):
         say(warning)
-    before = _learned_before(settings)
-    again = sum(learned.digest_of_picture(one.digest) in before for one in (*measured, *others))
-    if again:
-        are = counted(again, "film of another split is", "films of other splits are")
-        say(f"warning: {are} among those that {settings.start} learned from: no fair test")
-    return {"train": train, "validation": validation}, [one.digest for one in shown], others
+    if settings.start is not None:
+        judged = (*prepared.validation, *prepared.others), (*measured, *others)
+        for warning in leaks.learned_before(settings.start, *judged):
+            say(warning)
+    return {"train": train, "validation": validation}, shown, others
 
 
 def _sets(
@@ -194,6 +192,13 @@ def _kept_metrics(out: Path) -> dict[str, Any]:
     except json.JSONDecodeError:  # it was killed in writing
         return {}
     return found
+
+
+def _list_films(settings: Training, model: Path, prepared: Prepared, shown: Sequence[Seen]) -> None:
+    """What the model learned from, those of its start among them. shown: what the films of training show."""
+    images, pictures = [case.image for case in prepared.train], [one.digest for one in shown]
+    learned.write(model, images, _learned_before(settings), pictures=pictures)
+    signs.write(model, [one.fingerprint for one in shown], settings.start)
 
 
 def _learned_before(settings: Training) -> frozenset[str]:

@@ -65,6 +65,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: zipfile.ZipFile) -> N
         "agent/readers/demo_checkpoint/tokenizer.model",
         "agent/readers/demo_checkpoint/wetread.json",
         "agent/readers/demo_checkpoint/learned-from.txt",
+        "agent/readers/demo_checkpoint/learned-signs.txt",
         "agent/readers/demo_checkpoint/films.txt",
         "agent/py.typed",
         "reports/web/templates/base.html",

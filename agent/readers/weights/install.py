@@ -137,7 +137,7 @@ def check_target(target: Path, names: Collection[str]) -> None:
         raise CheckpointError(
             f"{target} is no folder that can be replaced. Name one in it, such as --to {target}/model"
         )
-    ours = {origin.ORIGIN, CARD, origin.LEARNED, ".cache", *names}
+    ours = {origin.ORIGIN, CARD, origin.LEARNED, origin.SIGNS, ".cache", *names}
     others = sorted(path.name for path in target.iterdir() if path.name not in ours and not origin.is_data(path.name))
     if others:
         raise CheckpointError(

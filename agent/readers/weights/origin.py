@@ -30,6 +30,7 @@ _DATA: Final = re.compile(
 )
 CARD: Final = "wetread.json"  # of a model that somebody trained; no part of the published one
 LEARNED: Final = "learned-from.txt"  # digests of the films that it learned from
+SIGNS: Final = "learned-signs.txt"  # fingerprints of their pictures
 
 
 class OriginUnreadable(ConfigurationError):
@@ -76,7 +77,7 @@ def is_data(name: str) -> bool:
 
 def belongs(name: str) -> bool:
     """Whether a file of this name may be part of a model in one of our folders."""
-    return is_data(name) or name in {CARD, LEARNED, QUANTIZED}
+    return is_data(name) or name in {CARD, LEARNED, SIGNS, QUANTIZED}
 
 
 def measure(path: Path, *, blob: bool = False) -> Measured:

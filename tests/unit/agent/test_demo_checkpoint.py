@@ -10,9 +10,10 @@ from PIL import Image
 
 from agent.demo import phantom
 from agent.evaluation import continuations
-from agent.readers import demonstration_checkpoint, learned, load_reader
+from agent.readers import demonstration_checkpoint, learned, load_reader, signs
 from agent.readers.cxr_llava import CxrLlavaReader, load
 from agent.readers.protocol import Generation
+from agent.readers.weights import origin
 from agent.training import sentences
 from agent.training.demonstration import CARD, NOTICE
 from reports.findings import State, extract
@@ -50,6 +51,12 @@ def test_it_says_which_films_it_learned_from(tmp_path: Path) -> None:
     for name in ("00001280_004.png", "00001280_999.png"):
         Image.new("L", (8, 8)).save(tmp_path / name)
     assert learned.known(DEMO_CHECKPOINT, sorted(tmp_path.iterdir())) == (1, 0)
+
+
+def test_it_ships_what_they_look_like() -> None:
+    known = signs.read(DEMO_CHECKPOINT)
+    assert (len(known.fingerprints), known.whole) == (746 - 1, True)  # two files are the same
+    assert origin.SIGNS in origin.known(DEMO_CHECKPOINT).files
 
 
 def test_its_card_names_the_source_and_the_limits() -> None:

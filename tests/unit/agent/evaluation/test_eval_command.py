@@ -21,9 +21,10 @@ from agent.cli import wetread
 from agent.evaluation import films
 from agent.evaluation.continuations import USUAL
 from agent.evaluation.readings import ReadingsError
+from agent.imaging import likeness
 from agent.imaging.decoder import DecoderProcess
 from agent.manifest import ManifestError
-from agent.readers import demonstration_checkpoint, learned
+from agent.readers import demonstration_checkpoint, learned, signs
 from agent.training.sentences import FINDINGS
 from reports.findings import State, extract
 
@@ -367,6 +368,42 @@ def test_films_that_were_learned_under_another_name_are_known_again(manifest: Pa
         words = "2 of 4 films are among those that this model learned from (1 of them in another file)"
         assert words in result.stderr
         assert words in json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))["heading"]["warning"]
+
+
+def test_copies_of_learned_films_with_other_pixels_are_known_again(manifest: Path, tmp_path: Path) -> None:
+    """Known as soon as they are read. A model without fingerprints says that it cannot know them."""
+    model, readings = tmp_path / "model", tmp_path / "out" / "readings.jsonl"
+    shutil.copytree(demonstration_checkpoint(), model)
+    noise = Image.fromarray(np.random.default_rng(8).integers(0, 255, (9, 7), np.uint8))
+    film = noise.resize((210, 280), Image.Resampling.BICUBIC)
+    film.save(tmp_path / "learned.png")
+    learned.write(model, [tmp_path / "learned.png"])
+    signs.write(model, [likeness.fingerprint(np.asarray(film))])
+    film.transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((90, 120)).save(manifest.parent / "a.png")
+    film.crop((8, 10, 202, 270)).save(manifest.parent / "c.png")
+    arguments = ("--manifest", manifest, "--reader", "cxr_llava", "--model", model, "--precision", "fp32")
+    result = run(*arguments, "--output", tmp_path / "out", "--no-scores")
+    words = "2 films look like one that this model learned from"
+    lines = "line 2 [mirrored], line 4 [cropped]. Compare"
+    heading = json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))["heading"]
+    assert words in result.stderr
+    assert lines in result.stderr
+    assert words in heading["warning"]
+    assert ("not known again" in heading, "note:" in result.stderr) == (False, False)
+
+    kept = [json.loads(line) for line in readings.read_text("utf-8").splitlines()]
+    older = [{name: value for name, value in one.items() if name != "sign"} for one in kept]
+    readings.write_text("".join(f"{json.dumps(one)}\n" for one in older), encoding="utf-8")
+    result = run(*arguments, "--output", tmp_path / "out", "--no-scores")
+    assert "note: of 4 films the file of readings has no fingerprint: a film that was resized" in result.stderr
+    (model / "learned-signs.txt").unlink()
+    result = run(*arguments, "--output", tmp_path / "out", "--no-scores")
+    assert result.exit_code == 0, result.output
+    note = (
+        "the model has no fingerprints of the films that it learned from (learned-signs.txt): a film that was resized"
+    )
+    assert note in result.stderr
+    assert note in (tmp_path / "out" / "evaluation.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -71,18 +71,21 @@ def test_one_picture_under_two_names_is_refused(settings: Path, split: str, kind
     assert not settings.with_name("run").exists()
 
 
-@pytest.mark.parametrize("split", ["validation", "test"])
-def test_a_copy_with_other_pixels_is_a_warning_that_tells_their_lines(settings: Path, split: str) -> None:
+@pytest.mark.parametrize(("split", "turned", "how"), [("validation", False, ""), ("test", True, " [turned by 90°]")])
+def test_a_copy_with_other_pixels_is_a_warning_that_tells_their_lines(
+    settings: Path, split: str, turned: bool, how: str
+) -> None:
     """Half the size, compressed with losses, brighter: of the film in line 5, as DICOM. The run goes on."""
     grays = films.load_squares([Case("3", 5, settings.with_name("3.dcm"))], 96, "crop", lambda _number: None)[0][0]
     brighter = Image.fromarray(grays).resize((48, 48)).point([min(255, gray + 20) for gray in range(256)])
+    brighter = brighter.transpose(Image.Transpose.ROTATE_90) if turned else brighter
     brighter.save(settings.with_name("copy.jpg"), quality=60)
     listed(settings, f"copy.jpg,another,60,{split},1,Edema.")
     said: list[str] = []
     stages.run("encoder", read_settings(settings), settings.with_name("run"), said.append)
     (warning,) = [line for line in said if "look like one film" in line]
     assert warning.startswith(f"warning: {settings.with_name('films.csv')}: ")
-    assert f": lines 5 ('train') and 6 ({split!r}). Compare them" in warning
+    assert f": lines 5 ('train') and 6 ({split!r}){how}. Compare them" in warning
     assert "copy" not in warning.partition("films in two splits")[2]  # names of files are often those of patients
 
 
@@ -100,7 +103,7 @@ def test_a_film_of_another_split_is_decoded_once_and_again_when_its_file_changes
     with pytest.raises(ManifestError, match=r"lines 2 \('train'\) and 6 \('test'\) show one and the same picture"):
         again()
     text = (run / "films_seen.json").read_text("utf-8")
-    (run / "films_seen.json").write_text(text.replace('"format": 1', '"format": 0'), encoding="utf-8")
+    (run / "films_seen.json").write_text(text.replace('"format": 2', '"format": 1'), encoding="utf-8")
     again()  # of another version of the list nothing is believed
     seen.write(run, [replace(of_training, file=file)])
     Image.fromarray(random.integers(0, 255, (40, 40), np.uint8)).save(other)
@@ -124,10 +127,15 @@ def test_films_that_the_start_learned_from_are_told_where_they_test_what_comes_o
     stages.run("encoder", read_settings(settings), settings.with_name("run"), lambda _line: None)
     films_csv = settings.with_name("films.csv")
     films_csv.write_text(films_csv.read_text("utf-8").replace("0,50,train", "0,50,test"), encoding="utf-8")
+    Image.open(settings.with_name("1.png")).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(settings.with_name("m.png"))
+    films_csv.write_text(films_csv.read_text("utf-8").replace("\n1.png", "\nm.png"), encoding="utf-8")
+    films_csv.write_text(films_csv.read_text("utf-8").replace("1,50,train", "1,50,test"), encoding="utf-8")
     said: list[str] = []
     on = read_settings(settings).model_copy(update={"start": settings.with_name("run") / "model"})
     stages.run("align", on, settings.with_name("on"), said.append)
     assert [line for line in said if line.startswith("warning: 1 film of another split is among those that")]
+    (alike,) = [line for line in said if line.startswith("warning: 1 film of another split looks like one that")]
+    assert "mirrored or cropped: lines 3. Compare" in alike
 
 
 def test_one_picture_twice_in_a_split_is_no_leak(tmp_path: Path) -> None:

@@ -17,10 +17,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from agent.imaging import likeness
 from agent.manifest import ManifestError
-from agent.readers import learned
+from agent.readers import learned, signs
 from agent.readers.cxr_llava import load
 from agent.readers.protocol import Generation
+from agent.readers.signs import Signs
 from agent.training import lineage, stages
 from agent.training.settings import Data, Training, read_settings
 from dicom_node.errors import ConfigurationError
@@ -256,6 +258,29 @@ def test_a_model_lists_the_films_that_it_learned_from(films: Path, encoded: Path
     shown = [films / f"{number}.png" for number in range(12)]
     assert learned.known(encoded / "model", shown) == (10, 0)  # two are of the validation
     assert learned.known(films, shown) is None
+
+
+def test_it_lists_what_they_look_like_and_what_those_of_its_start_did(encoded: Path, tmp_path: Path) -> None:
+    model, start = encoded / "model", tmp_path / "start"
+    listed = signs.read(model)
+    assert (len(listed.fingerprints), listed.whole) == (10, True)
+    signs.write(tmp_path / "on", [b"", bytes(likeness.BYTES), *listed.fingerprints[:3]], model)
+    assert signs.read(tmp_path / "on") == Signs((bytes(likeness.BYTES), *listed.fingerprints), whole=True)
+    shutil.copytree(model, start)
+    (start / "learned-signs.txt").unlink()  # of an earlier version
+    assert signs.read(start) == Signs()
+    signs.write(tmp_path / "later", listed.fingerprints[:3], start)
+    assert signs.read(tmp_path / "later") == Signs(listed.fingerprints[:3], whole=False)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [('"format": 1', '"format": 2'), ("\n", "\n\n"), ('"whole"', '"some"'), ("{", "")]
+)
+def test_a_damaged_list_of_fingerprints_is_none(encoded: Path, tmp_path: Path, before: str, now: str) -> None:
+    text = (encoded / "model" / "learned-signs.txt").read_text(encoding="ascii")
+    (tmp_path / "learned-signs.txt").write_text(text.replace(before, now, 1), encoding="ascii")
+    assert before in text
+    assert signs.read(tmp_path) == Signs()
 
 
 def test_a_run_that_has_ended_is_left_as_it_is(films: Path, encoded: Path) -> None:
