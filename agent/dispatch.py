@@ -20,7 +20,7 @@ from agent.desk import Desk
 from agent.examining import Examiner, forget_early
 from agent.recalling import Recaller
 from agent.routing import Router
-from dicom_node import audit, files, retention, worklist
+from dicom_node import audit, files, mark, retention, worklist
 from dicom_node.database import Database, clock
 from dicom_node.owner import is_dead
 from dicom_node.rules.tables import Trigger
@@ -76,7 +76,8 @@ class Dispatcher:
     def step(self) -> bool:
         """Everything that is due now. Raises StoreAway: without its films a study would be judged by nothing."""
         more = self._complete_and_release()
-        files.require(self._config.node.store_folder)
+        with self._database.read() as tx:
+            files.require(self._config.node.store_folder, mark.named(tx))
         more = self._router.step() or more
         self._ring()
         self._examiner.step()

@@ -16,18 +16,18 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from agent import broker, certificates, client_keys, edge, schema
+from agent import broker, certificates, client_keys, disk, edge, schema
 from agent.config import Config, unread_variables
 from agent.readers import READERS, demonstration_checkpoint
 from agent.transports import try_out
-from dicom_node import audit, books, files, peer, peers, refused, turned_away
+from dicom_node import audit, books, peer, peers, refused, turned_away
 from dicom_node.aet import typed
 from dicom_node.associations import keep_identifiers_out_of_logs
 from dicom_node.beats import SILENT, is_ready, is_starting, is_stopped, seconds_since
 from dicom_node.counted import counted
 from dicom_node.database import Database, clock
 from dicom_node.destinations import destinations, of_peer, takes_nothing
-from dicom_node.errors import DatabaseNotReady, SendFailure, StoreAway
+from dicom_node.errors import DatabaseNotReady, SendFailure
 from dicom_node.kinds import TAKES_BACK
 from dicom_node.rules import book
 from dicom_node.tables import AuditRow, Delivery, DeliveryState, ProcessBeat, RemoteAE, Way
@@ -62,7 +62,7 @@ class Finding:
 def findings(config: Config) -> Iterator[Finding]:
     """Look at everything, one after another; what cannot be looked at is said, too."""
     yield from (Finding("environment", "warning", sentence) for sentence in unread_variables())
-    yield _disk(config)
+    yield Finding(*disk.examine(config.node))
     yield _model(config)
     yield from _time_zone(config.reports, datetime.now(UTC))
     yield _broker(config)
@@ -73,7 +73,7 @@ def findings(config: Config) -> Iterator[Finding]:
         schema.check(database)
         with database.read() as tx:
             yield from _database(tx)
-            away = list(_store(config, tx))
+            away = [Finding(*told) for told in disk.examine_store(config.node, tx)]
             yield from away
             yield from _processes(tx, store_is_away=bool(away))
             yield from _rules(tx, config.reader.name)
@@ -101,14 +101,6 @@ def _database(tx: Session) -> Iterator[Finding]:
     yield from _not_taken_back(tx)
     yield from _still_to_be_taken_back(tx)
     yield from _left_behind(tx)
-
-
-def _store(config: Config, tx: Session) -> Iterator[Finding]:
-    """Without its films and documents nothing is received, read or sent, and nothing says so at a study."""
-    try:
-        books.require_store(tx, config.node.store_folder)
-    except StoreAway as away:
-        yield Finding("store", "wrong", f"the store is away: {away}")
 
 
 def _rules(tx: Session, reader: str) -> Iterator[Finding]:
@@ -157,20 +149,6 @@ def _watched(config: Config, tx: Session) -> Iterator[Finding]:
 
 def _when(moment: datetime, now: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M}Z ({age(moment, now)} ago)"
-
-
-def _disk(config: Config) -> Finding:
-    folder = config.node.data_folder
-    if not folder.exists():
-        return Finding("disk", "wrong", f"{folder} does not exist: is its disk mounted, and node.data_folder right?")
-    free, reserve = files.free_mebibytes(folder), config.node.reserve_mebibytes
-    if free < reserve:
-        return Finding(
-            "disk", "wrong", f"{free} MiB free, below the reserve of {reserve}: images are refused with 0xA700"
-        )
-    if free < 2 * reserve:
-        return Finding("disk", "warning", f"{free} MiB free; at {reserve} images are refused. Lower node.keep_days?")
-    return Finding("disk", "ok", f"{free} MiB free")
 
 
 def _model(config: Config) -> Finding:

@@ -21,11 +21,11 @@ from agent.metrics import Exposition
 from agent.readers.guards import unsupported_claims
 from agent.routing import backlog_hours
 from agent.viewing import FilmRoom
-from dicom_node import books
+from dicom_node import mark
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.errors import StoreAway
-from dicom_node.files import free_mebibytes
+from dicom_node.files import free_mebibytes, is_read_only
 from reports.people.passwords import Hasher
 from reports.people.provider import Provider
 from reports.people.service import People
@@ -123,7 +123,7 @@ def _database_trouble(database: Database) -> list[str]:
 def _store_trouble(node: NodeConfig, database: Database) -> list[str]:
     try:
         with database.read() as tx:
-            books.require_store(tx, node.store_folder)
+            mark.require(tx, node.store_folder)
     except StoreAway as away:
         return [f"The store is away, so nothing is received, read or sent: {away}."]
     except SQLAlchemyError as error:
@@ -136,6 +136,8 @@ def _store_trouble(node: NodeConfig, database: Database) -> list[str]:
 def _disk_trouble(node: NodeConfig) -> list[str]:
     try:
         free = free_mebibytes(node.data_folder)
+        if is_read_only(node.data_folder):
+            return [f"The folder {node.data_folder} is on a disk that is mounted read-only: nothing can be received."]
     except OSError as error:
         return [f"The folder {node.data_folder} cannot be reached ({error.strerror}): see node.data_folder."]
     if free >= node.reserve_mebibytes:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 from sqlalchemy import inspect, text
 
+from dicom_node import mark
 from dicom_node.database import Database
 from dicom_node.errors import ConfigurationError, DatabaseNotReady
+from dicom_node.files import make_store
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
 
-VERSION = "0018"  # of the newest migration; a test holds it against agent/migrations
+log = structlog.get_logger("schema")
+
+VERSION = "0019"  # of the newest migration; a test holds it against agent/migrations
 _WAYS = (
     "Was there one before? Then is its disk mounted, is node.data_folder right, or put a backup back "
     "(wetread db restore). Only for a new installation, make one with: wetread db upgrade"
@@ -55,10 +61,11 @@ def current(database: Database) -> str | None:
 def upgrade(database: Database, *, store: Path | None = None) -> None:
     """Bring the database to this program's version; make it where there is none, and nothing says that there was one.
 
-    store: the folder of stored objects, made with a new database; for SQLite the one beside the file unless told.
+    store: the folder of stored objects, made with a new database; for SQLite the one beside the file unless told. Where
+    it is told, it gets its mark.
     Raises ConfigurationError where there is no place for it, DatabaseNotReady where objects are stored without it.
     """
-    file = database.file
+    file, told = database.file, store
     if store is None and file is not None:
         store = file.parent / "store"
     is_new = current(database) is None
@@ -78,10 +85,11 @@ def upgrade(database: Database, *, store: Path | None = None) -> None:
         database.make_file()
     _migrate(database)
     if is_new and store is not None:  # never later: then it is missing
-        store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_store(store, secrets.token_hex(16))
+    _mark(database, told)
 
 
-def upgrade_existing(database: Database) -> None:
+def upgrade_existing(database: Database, *, store: Path | None = None) -> None:
     """As `upgrade`, but never make one: an empty mount point looks like a new installation.
 
     Raises DatabaseNotReady.
@@ -89,6 +97,16 @@ def upgrade_existing(database: Database) -> None:
     if current(database) is None:
         check(database)
     _migrate(database)
+    _mark(database, store)
+
+
+def _mark(database: Database, store: Path | None) -> None:
+    """A store that is away now is marked when `listen` starts, which is where a person hears what is missing."""
+    if store is not None:
+        try:
+            mark.settle(database, store, new=secrets.token_hex(16))
+        except OSError as error:  # StoreAway is one
+            log.warning("store_away", explanation=str(error))
 
 
 def _migrate(database: Database) -> None:

@@ -35,7 +35,7 @@ from agent.questions import Answerer
 from agent.readers.protocol import Reader, ReaderBroken, Serves
 from agent.reading import Interrupted, Room, fail, read_study
 from agent.routing import is_backlog_time
-from dicom_node import files, worklist
+from dicom_node import files, mark, worklist
 from dicom_node.beats import STARTING
 from dicom_node.database import Database, clock
 from dicom_node.errors import LeaseLost, StoreAway, WetreadError
@@ -162,8 +162,8 @@ class Engine:
         if not self._company.is_open:
             return False
         node = self._config.node
-        files.require(node.store_folder)
         with self._room.database.read() as tx:
+            files.require(node.store_folder, mark.named(tx))
             if not worklist.is_due(tx, clock(tx), reader=self._config.reader.name):
                 return False
         with self._room.database.write() as tx:

@@ -7,7 +7,7 @@ from errno import errorcode
 from pydicom import Dataset
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.errors import OutOfResources, StoreFailure
+from dicom_node.errors import OutOfResources, StoreAway, StoreFailure
 
 
 def answer(failure: StoreFailure) -> Dataset:
@@ -20,7 +20,9 @@ def answer(failure: StoreFailure) -> Dataset:
 
 def passing(trouble: Exception) -> OutOfResources:
     """0xA700 for what is no fault of the object, naming the part of us that has it."""
-    if isinstance(trouble, OSError):
+    if isinstance(trouble, StoreAway):
+        words = "the store is away"
+    elif isinstance(trouble, OSError):
         words = f"disk trouble ({errorcode.get(trouble.errno or 0, 'unknown')})"
     else:
         words = "database trouble" if isinstance(trouble, SQLAlchemyError) else "trouble of ours"

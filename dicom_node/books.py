@@ -6,13 +6,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from dicom_node import files
 from dicom_node.tables import (
     Book,
     Delivery,
@@ -30,12 +28,6 @@ from dicom_node.worklist.holds import HOLDS
 from dicom_node.worklist.moves import Standing, book_of
 
 State = TypeVar("State")
-
-
-def require_store(tx: Session, store: Path) -> None:
-    """Raises StoreAway: the books name objects, and their folder is not there. Before the first object it may be."""
-    if not store.is_dir() and tx.scalar(select(Instance.id).limit(1)) is not None:
-        files.require(store)
 
 
 @dataclass(frozen=True, slots=True)

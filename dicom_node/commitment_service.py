@@ -22,7 +22,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from dicom_node import commitment
+from dicom_node import commitment, mark
 from dicom_node.access import Right
 from dicom_node.aet import typed
 from dicom_node.commitment import PUSH_MODEL, WELL_KNOWN, Malformed, Report
@@ -117,8 +117,8 @@ class Commitment:
         association = quiet.association
         calling = _title(association.requestor.ae_title)
         try:
-            require(self._config.store_folder)
             with self._database.write() as tx:
+                require(self._config.store_folder, mark.named(tx))
                 now = clock(tx)
                 promise = promises.report_on(
                     tx, transaction_uid, calling, now=now, store=self._config.store_folder, wait=_LEASE
@@ -172,7 +172,7 @@ class Reporter:
         with self._database.read() as tx:
             if not promises.is_report_due(tx, clock(tx)):
                 return False
-        require(self._config.store_folder)
+            require(self._config.store_folder, mark.named(tx))
         with self._database.write() as tx:
             promise = promises.claim_report(
                 tx,

@@ -12,9 +12,11 @@ import struct
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from dicom_node.errors import CannotUnderstand, NotFound, StoreAway
 
+MARK: Final = "store.mark"  # in the store: tells it from the empty folder under an unmounted disk
 PREAMBLE = 132  # 128 bytes and "DICM" (PS3.10 7.1)
 _GROUP_LENGTH = struct.Struct("<HH2sHI")  # (0002,0000) UL 4 and its value, explicit VR little endian
 _BLOCK = 1 << 20
@@ -53,10 +55,48 @@ def stored_path(store: Path, digest: str) -> Path:
     return store / digest[:2] / f"{digest}.dcm"
 
 
-def require(store: Path) -> None:
-    """Raises StoreAway: without the folder nothing can be said of any object, and it is not made in its place."""
-    if not store.is_dir():
-        raise StoreAway(f"{store} is not there: mount its disk, or put the folder back; what waits goes on by itself")
+def require(store: Path, mark: str = "") -> None:
+    """Raises StoreAway: without the folder nothing can be said of any object, and it is not made in its place.
+
+    mark: what it must carry; empty: whatever it is, but a mark.
+    """
+    try:
+        found = mark_of(store)
+    except OSError as error:
+        raise StoreAway(f"{store} cannot be reached ({error.strerror}); what waits goes on by itself") from error
+    if found and found == (mark or found):
+        return
+    cure = "mount its disk, or put the folder back; what waits goes on by itself"
+    if found:
+        raise StoreAway(f"{store} carries another mark ({MARK}) than the database names: {cure}")
+    if store.is_dir():
+        raise StoreAway(f"{store} carries no mark ({MARK}), as an empty mount point does not: {cure}")
+    raise StoreAway(f"{store} is not there: {cure}")
+
+
+def mark_of(store: Path) -> str:
+    """What the store is marked with; empty where there is no store, or no mark. Raises OSError."""
+    try:
+        return (store / MARK).read_text("ascii", "replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+
+
+def make_store(store: Path, mark: str) -> str:
+    """Make the folder where there is none, and mark it durably where it has no mark. Returns its mark. Raises OSError.
+
+    Whoever calls it knows that no disk belongs there.
+    """
+    for folder in (store.parent, store):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not mark_of(store):
+        part = store / f"{MARK}.part"
+        part.write_text(f"{mark}\n", "ascii")
+        sync_file(part)
+        part.replace(store / MARK)
+        _sync_folder(store)
+        _sync_folder(store.parent)
+    return mark_of(store)
 
 
 def adopt(part: Path, store: Path, digest: str) -> Path:
@@ -70,6 +110,7 @@ def adopt(part: Path, store: Path, digest: str) -> Path:
     sync_file(part)
     part.replace(target)
     _sync_folder(target.parent)
+    require(store)  # once more: else a disk that went in between would have left the object in its mount point
     return target
 
 
@@ -108,7 +149,7 @@ def read_document(store: Path, digest: str) -> bytes:
 
 def quarantine(part: Path, folder: Path, digest: str) -> None:
     """Keep the bytes of a refused object for a person to look at."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)  # never its parents: they may have gone this very moment
     part.replace(folder / f"{digest}.dcm")
 
 
@@ -124,6 +165,11 @@ def sync_file(path: Path) -> None:
 def free_mebibytes(folder: Path) -> int:
     """Free space where `folder` lies."""
     return shutil.disk_usage(folder).free >> 20
+
+
+def is_read_only(folder: Path) -> bool:
+    """Is the disk mounted so that nothing can be written, as a kernel does where it finds it broken? Raises OSError."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def sweep(incoming: Path, *, older_than_seconds: float) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -36,6 +37,8 @@ from dicom_node.worklist.pauses import What, is_paused
 log = structlog.get_logger("listen")
 
 _SWEEP_AFTER = timedelta(hours=1)
+_SWEEP_SECONDS = 600.0
+_LOOK_SECONDS = 5.0
 
 
 class Listener:
@@ -122,9 +125,22 @@ class Listener:
 
     def sweep(self) -> None:
         """Delete what aborted associations left in the incoming folder."""
-        swept = files.sweep(self._config.incoming_folder, older_than_seconds=_SWEEP_AFTER.total_seconds())
+        try:
+            swept = files.sweep(self._config.incoming_folder, older_than_seconds=_SWEEP_AFTER.total_seconds())
+        except OSError as error:
+            log.error("not_swept", error=type(error).__name__)
+            return
         if swept:
             log.info("swept", files=swept)
+
+    def mind(self, stop: threading.Event) -> None:
+        """Until `stop`: say where the store goes and comes, and sweep now and then."""
+        swept = time.monotonic()
+        while not stop.wait(_LOOK_SECONDS):
+            self._storage.look()
+            if time.monotonic() - swept > _SWEEP_SECONDS:
+                self.sweep()
+                swept = time.monotonic()
 
     # --- association ----------------------------------------------------------------------------------------------
 
@@ -189,9 +205,16 @@ class Listener:
             needed=self._directory.needed(),
             check_called=self._config.require_called_ae_title,
             strangers_may_verify=self._config.strangers_may_verify,
-            disk_full=files.free_mebibytes(self._config.data_folder) < self._config.reserve_mebibytes // 2,
+            disk_full=self._is_full(),
         )
         return access.decide(caller, known, house)
+
+    def _is_full(self) -> bool:
+        """So full that nobody need begin? A disk that does not answer is told with each object."""
+        try:
+            return files.free_mebibytes(self._config.data_folder) < self._config.reserve_mebibytes // 2
+        except OSError:
+            return False
 
     def _handle_rejected(self, event: evt.Event) -> None:
         """pynetdicom rejects by itself only where there are too many."""

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from dicom_node import worklist
+from dicom_node import mark, worklist
 from dicom_node.commitment_proof import CommitmentProof
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
@@ -81,8 +81,8 @@ class Sender:
 
     def deliver_one(self) -> bool:
         """Send or prove the next due delivery; False when there is none. Raises StoreAway."""
-        require(self._config.store_folder)
         with self._database.read() as tx:
+            require(self._config.store_folder, mark.named(tx))
             if not worklist.is_delivery_due(tx, clock(tx)):
                 return False
         held = self._claim()

@@ -7,8 +7,7 @@ loads no model, decodes no pixels and publishes no message.
 from __future__ import annotations
 
 import os
-import shlex
-import tempfile
+import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from dicom_node import answers, books, files, worklist
+from dicom_node import answers, files, mark, parts, worklist
 from dicom_node.associations import ends_of
 from dicom_node.characters import UNPRINTABLE, disarm
 from dicom_node.config import NodeConfig
@@ -70,35 +69,49 @@ class Storage:
     def __init__(self, config: NodeConfig, database: Database) -> None:
         self._config = config
         self._database = database
+        self._is_away = False
 
     def prepare_folders(self) -> None:
         """Make the folders. Raises ConfigurationError where that is not possible.
 
-        A store that has objects in the books is not made anew: an empty mount point would take the next ones, which
-        are not seen any more when the disk is back.
+        A store that was marked, or has objects in the books, is not made anew: an empty mount point would take the next
+        ones, which are not seen any more when the disk is back.
         """
         store = self._config.store_folder
         try:
-            with self._database.read() as tx:
-                books.require_store(tx, store)
+            mark.settle(self._database, store, new=secrets.token_hex(16))
         except StoreAway as away:
             raise ConfigurationError(
-                f"{store} is not there, and the database names objects in it: mount its disk, or put the folder back. "
-                f"Where they are lost, make it anew with: mkdir -m 700 {shlex.quote(str(store))}"
+                f"{away}. Where that folder is the store all the same, or its objects are lost: wetread db adopt-store"
             ) from away
-        for folder in (self._config.incoming_folder, self._config.store_folder, self._config.quarantine_folder):
+        except OSError as error:
+            raise _cannot_make(store, error) from error
+        for folder in (self._config.incoming_folder, self._config.quarantine_folder):
             try:
-                folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 folder.mkdir(mode=0o700, exist_ok=True)
             except OSError as error:
-                raise ConfigurationError(
-                    f"cannot make {folder} ({error.strerror}); set node.data_folder to a writable folder"
-                ) from error
+                raise _cannot_make(folder, error) from error
 
     def receive_into_files(self) -> None:
-        """Have this process stream what it receives into files of the incoming folder: switches of pynetdicom's own."""
+        """Have this process stream what it receives into files of the incoming folder: a switch of pynetdicom's own."""
         _config.STORE_RECV_CHUNKED_DATASET = True
-        tempfile.tempdir = str(self._config.incoming_folder)
+        parts.stream_into(self._config.incoming_folder, self._config.store_folder)
+
+    def look(self) -> None:
+        """Say in the log that the store is away, and that it is back: once each, also while nobody sends."""
+        try:
+            with self._database.read() as tx:
+                mark.require(tx, self._config.store_folder)
+        except StoreAway as away:
+            if not self._is_away:
+                log.error("store_away", explanation=str(away))
+            self._is_away = True
+        except SQLAlchemyError:
+            return  # the database is told of where somebody needs it
+        else:
+            if self._is_away:
+                log.info("store_back")
+            self._is_away = False
 
     def make_intake(self, longest_pdu: int) -> Intake:
         """What counts the bytes of one association; `longest_pdu`: what was negotiated."""
@@ -112,18 +125,21 @@ class Storage:
 
     def handle_store(self, event: evt.Event) -> int | Dataset:
         """Answer one C-STORE request (PS3.4 B.2.3): 0x0000, 0xA700 (ours), 0xA900 or 0xC000 (the object's fault)."""
+        request = cast(C_STORE, event.request)
         part = Path(event.dataset_path)
         sender = ends_of(event.assoc)
         delivered = _Delivered(
             part=part,
             transfer_syntax_uid=str(event.context.transfer_syntax),
             calling_ae_title=sender.ae_title,
-            sop_class_uid=str(cast(C_STORE, event.request).AffectedSOPClassUID),
-            sop_instance_uid=str(cast(C_STORE, event.request).AffectedSOPInstanceUID),
+            sop_class_uid=str(request.AffectedSOPClassUID),
+            sop_instance_uid=str(request.AffectedSOPInstanceUID),
             address=sender.address,
             called_ae_title=sender.own_ae_title,
         )
         try:
+            if (lost := parts.trouble_of(request)) is not None:
+                raise lost
             return self._receive(delivered)
         except Exception as trouble:  # noqa: BLE001  told apart and answered there
             try:
@@ -136,6 +152,7 @@ class Storage:
 
     def _answer_trouble(self, delivered: _Delivered, trouble: Exception) -> Dataset:
         """Our disk or database: again later. The content, or what nobody foresaw: keep it, book it, and never again."""
+        trouble = self._at_bottom(trouble)
         if isinstance(trouble, OutOfResources):
             failure: StoreFailure = trouble
         elif isinstance(trouble, StoreFailure):
@@ -145,14 +162,24 @@ class Storage:
         else:
             log.error("store_broken", exc_info=trouble, **delivered.sender)
             return self._refuse(delivered, CannotUnderstand("the object could not be processed"))
-        log.error("store_unavailable", error=type(trouble).__name__, explanation=failure.comment, **delivered.sender)
+        words = str(trouble) if isinstance(trouble, StoreAway) else failure.comment
+        log.error("store_unavailable", error=type(trouble).__name__, explanation=words, **delivered.sender)
         return answers.answer(failure)
+
+    def _at_bottom(self, trouble: Exception) -> Exception:
+        """A disk that is away takes other things with it; it is named first."""
+        if isinstance(trouble, (OSError, SQLAlchemyError)):
+            try:
+                files.require(self._config.store_folder)
+            except StoreAway as away:
+                return away
+        return trouble
 
     def _receive(self, delivered: _Delivered) -> int | Dataset:
         free, reserve = files.free_mebibytes(self._config.data_folder), self._config.reserve_mebibytes
         if free < reserve:
             raise answers.too_full(free, reserve)
-        if self._is_paused(delivered.calling_ae_title):  # asked for each object: a storm is often one association
+        if self._must_wait(delivered.calling_ae_title):  # asked for each object: a storm is often one association
             log.warning("receiving_paused", **delivered.sender)
             return answers.answer(answers.paused())
         header = self._inspect(delivered)
@@ -181,8 +208,10 @@ class Storage:
         )
         return SUCCESS
 
-    def _is_paused(self, calling_ae_title: str) -> bool:
+    def _must_wait(self, calling_ae_title: str) -> bool:
+        """Did a person pause receiving? Raises StoreAway."""
         with self._database.read() as tx:
+            mark.require(tx, self._config.store_folder)
             return is_paused(tx, What.RECEIVE, calling_ae_title)
 
     def _inspect(self, delivered: _Delivered) -> Header:
@@ -257,10 +286,15 @@ class Storage:
             log.error("store_unavailable", error=type(error).__name__, calling_ae_title=calling_ae_title)
 
 
+def _cannot_make(folder: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"cannot make {folder} ({error.strerror}); set node.data_folder to a writable folder")
+
+
 def _discard(part: Path) -> None:
     """Delete what is no longer needed; where that fails, the object's answer still holds and the sweep comes later."""
     try:
-        part.unlink(missing_ok=True)
+        if part.exists():  # where nothing could be written, nothing can be deleted
+            part.unlink(missing_ok=True)
     except OSError as error:
         log.error("part_not_deleted", error=type(error).__name__)
 

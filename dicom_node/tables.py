@@ -369,6 +369,16 @@ class Switch(Base):
     at: Mapped[datetime]
 
 
+class StoreMark(Base):
+    """What the folder of stored objects is marked with, so that no other is taken for it; one row at most."""
+
+    __tablename__ = "store_mark"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    mark: Mapped[str] = mapped_column(String(32))
+    at: Mapped[datetime]
+
+
 class ProcessBeat(Base):
     """The last sign of life of each of the five processes."""
 

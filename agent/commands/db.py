@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import shutil
 import sqlite3
 import tarfile
@@ -16,12 +17,14 @@ from sqlalchemy.exc import DatabaseError
 
 from agent import schema
 from agent.cli import Surroundings
-from agent.commands.session import config_of
+from agent.commands.session import config_of, open_database, person
 from agent.config import Config
+from dicom_node import mark
 from dicom_node.beats import STOPPED
 from dicom_node.counted import counted
 from dicom_node.database import Database, clock
 from dicom_node.errors import ConfigurationError
+from dicom_node.files import make_store
 from dicom_node.tables import ProcessBeat
 
 _STILL_ALIVE = timedelta(seconds=15)
@@ -93,9 +96,28 @@ def restore(surroundings: Surroundings, source: Path, replace: bool) -> None:
         ) from error
     for leftover in (place.with_name(place.name + "-wal"), place.with_name(place.name + "-shm")):
         leftover.unlink(missing_ok=True)
-    config.node.store_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_store(config.node.store_folder, secrets.token_hex(16))
     part.replace(place)
+    with closing(Database(config.node.database_url)) as database:
+        if schema.current(database) == schema.VERSION:  # an older one hears of the mark when it is upgraded
+            mark.adopt(database, config.node.store_folder, new=secrets.token_hex(16), actor=person())
     click.echo(f"{place}: restored with {counted(restored, 'document')}; now run: wetread check")
+
+
+@db.command("adopt-store")
+@click.pass_obj
+def adopt_store(surroundings: Surroundings) -> None:
+    """Take the folder `store` of node.data_folder for the store, whatever its mark says; make it where there is none.
+
+    For a store that came back from a backup without its mark, or whose objects are lost. First make sure that its disk
+    is mounted: what is received next goes there.
+    """
+    config = config_of(surroundings)
+    store = config.node.store_folder
+    with open_database(config) as database:
+        found, wanted = mark.adopt(database, store, new=secrets.token_hex(16), actor=person())
+    of = counted(wanted, "file")
+    click.echo(f"{store}: adopted; of {of} that the database names and that were looked for it holds {found}")
 
 
 def _unpack(config: Config, source: Path, part: Path) -> int:

@@ -54,8 +54,7 @@ def listen(surroundings: Surroundings) -> None:
         messages = _serve_hl7(config, database) if config.hl7.senders else None
         heart = loop.Heart("listen", database, stop)
         heart.start()
-        while not stop.wait(600):
-            listener.sweep()
+        listener.mind(stop)
         if messages is not None:
             messages.stop()
         listener.stop(tell=heart.say_last)
@@ -228,7 +227,7 @@ def run(surroundings: Surroundings) -> None:
     config = _begin(surroundings)
     with alone(config.node.data_folder):
         database = Database(config.node.database_url)
-        schema.upgrade_existing(database)
+        schema.upgrade_existing(database, store=config.node.store_folder)
         database.close()
         at_once = threading.Event()
         Supervisor(config, surroundings.config_file).run(loop.stop_on_signals(at_once), at_once)

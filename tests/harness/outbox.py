@@ -18,7 +18,7 @@ from dicom_node.commitment_proof import CommitmentProof
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.dimse import DimseTransport
-from dicom_node.files import write_document
+from dicom_node.files import make_store, write_document
 from dicom_node.headers import Header
 from dicom_node.kinds import Kind, Stage
 from dicom_node.sender import Check, Fallback, Look, Sender, asks_nobody, nothing_instead
@@ -70,7 +70,7 @@ class Outbox:
     ) -> None:
         self.database = database
         self.config = NodeConfig(data_folder=folder, dimse_timeout_seconds=answer_seconds, retry_seconds=tuple(waits))
-        self.config.store_folder.mkdir(parents=True, exist_ok=True)
+        make_store(self.config.store_folder, "here")
         self.transport = DimseTransport("WETREAD", connect_seconds=5, answer_seconds=answer_seconds)
         self.commitment = CommitmentProof(
             database,

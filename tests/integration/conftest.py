@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from pynetdicom import _config
+from pynetdicom import _config, dimse_messages
 
 from dicom_node import books
 from dicom_node.config import NodeConfig
@@ -23,6 +23,7 @@ from tests.harness.node import free_port
 def end_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a listener or a sender switches for its whole process ends with the test, whoever started it."""
     monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(dimse_messages, "NamedTemporaryFile", dimse_messages.NamedTemporaryFile)
     monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", False)
     monkeypatch.setattr(_config, "STORE_SEND_CHUNKED_DATASET", False)
     monkeypatch.setattr(_config, "UNRESTRICTED_STORAGE_SERVICE", False)

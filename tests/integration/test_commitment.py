@@ -22,7 +22,7 @@ from dicom_node.commitment_tables import Asked
 from dicom_node.commitment_tables import Commitment as Row
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
-from dicom_node.files import write_document
+from dicom_node.files import make_store, write_document
 from dicom_node.kinds import Kind, Stage
 from dicom_node.listener import Listener
 from dicom_node.tables import Book, Delivery, DeliveryState, Proof, RemoteAE, Revision
@@ -73,7 +73,7 @@ def outbox(database: Database, tmp_path: Path) -> Iterator[MakeOutbox]:
 def our_port(database: Database, folder: Path) -> Iterator[int]:
     """Our listener with storage commitment."""
     config = NodeConfig(bind_address="127.0.0.1", port=free_port(), data_folder=folder, reserve_mebibytes=1)
-    config.store_folder.mkdir(parents=True)
+    make_store(config.store_folder, "here")
     listener = Listener(config, database, [Commitment(config, database)])
     listener.start()
     try:

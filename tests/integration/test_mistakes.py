@@ -20,10 +20,9 @@ import pytest
 from click.testing import CliRunner, Result
 from pydicom.uid import CTImageStorage
 
-from agent import certificates
+from agent import certificates, disk
 from agent.cli import wetread
 from agent.config import Config, read_config
-from agent.health import _disk
 from dicom_node.access import VERIFICATION
 from dicom_node.database import Database
 from dicom_node.listener import Listener
@@ -200,8 +199,8 @@ def disk_full(site: Site) -> list[str]:
     site.open(node="reserve_mebibytes = 99999999")
     site.must("ae", "add", "PACS", "--may-send")
     assert site.send(site.folder)
-    found = _disk(site.config)
-    return [*site.refusals(), f"[wetread check] disk: {site.plain(found.words, 0)}"]
+    *_, words = disk.examine(site.config.node)
+    return [*site.refusals(), f"[wetread check] disk: {site.plain(words, 0)}"]
 
 
 def clock_off(site: Site) -> list[str]:

@@ -16,7 +16,7 @@ from agent.config import Config
 from dicom_node import worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
-from dicom_node.files import read_document
+from dicom_node.files import mark_of, read_document
 from dicom_node.tables import Proof, RemoteAE, Study
 from reports.provenance import NOTICE
 from tests.unit.reports.test_web import House
@@ -148,6 +148,13 @@ def test_the_newest_draft_is_printed_and_written(house: House, tmp_path: Path) -
     assert target.read_bytes() == read_document(house.config.node.store_folder, digest)
     assert f"{target}: the draft (DRAFT), not verified by a person" in said
     assert "exists; choose another name" in tell(house, "study", "show", "1", "--export", str(target), code=1)
+
+
+def test_a_folder_is_taken_for_the_store_because_a_person_says_so(house: House) -> None:
+    store = house.config.node.store_folder
+    store.rename(store.with_name("lost"))
+    assert "store: adopted; of 0 files that" in tell(house, "db", "adopt-store")
+    assert mark_of(store)
 
 
 def test_a_study_without_a_draft_says_so(house: House) -> None:

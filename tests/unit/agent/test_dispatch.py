@@ -14,7 +14,7 @@ from agent.config import Config
 from agent.dispatch import Dispatcher
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
-from dicom_node.files import write_document
+from dicom_node.files import make_store, write_document
 from dicom_node.tables import Book, Revision, Study, StudyState
 from tests.unit.dicom_node.test_workitems import trouble_with
 
@@ -23,7 +23,7 @@ from tests.unit.dicom_node.test_workitems import trouble_with
 def test_old_refused_objects_and_old_orphans_go(database: Database, tmp_path: Path) -> None:
     node = NodeConfig(data_folder=tmp_path / "data", keep_days=3)
     node.quarantine_folder.mkdir(parents=True)
-    node.store_folder.mkdir()
+    make_store(node.store_folder, "here")
     young, old = (node.quarantine_folder / name for name in ("young.dcm", "old.dcm"))
     for path in (young, old):
         path.write_bytes(b"refused")
@@ -52,7 +52,7 @@ def test_crowd_of_studies_is_completed_in_parts_which_one_in_trouble_does_not_st
         tx.execute(insert(Revision), [{"id": n, "study_id": n, **opened} for n in numbers])
     app = tasks.make_app("redis+socket:///nowhere", on_ring=lambda: None)
     node = NodeConfig(data_folder=tmp_path / "data")
-    node.store_folder.mkdir(parents=True)
+    make_store(node.store_folder, "here")
     dispatcher = Dispatcher(Config(node=node), database, app)
     waits = select(func.count()).where(Study.state == StudyState.RECEIVING)
 

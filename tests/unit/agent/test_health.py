@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from agent import health
+from agent import disk, health
 from agent.config import Config
 from agent.supervisor import PROCESSES, Supervisor
 from dicom_node import worklist
@@ -166,7 +166,7 @@ def test_a_time_zone_that_nobody_chose_is_a_warning() -> None:
 def test_store_that_is_away_is_wrong(tmp_path: Path, ward: Ward) -> None:
     def found() -> list[tuple[str, str]]:
         with ward.database.read() as tx:
-            return [(one.subject, one.verdict) for one in health._store(ward.desk.config, tx)]
+            return [told[:2] for told in disk.examine_store(ward.desk.config.node, tx)]
 
     folder = ward.desk.config.node.store_folder
     folder.rename(tmp_path / "away")
@@ -176,6 +176,8 @@ def test_store_that_is_away_is_wrong(tmp_path: Path, ward: Ward) -> None:
     assert found() == []
     folder.rename(tmp_path / "away")
     assert found() == [("store", "wrong")]
+    folder.mkdir()
+    assert found() == [("store", "wrong")], "an empty mount point is no store"
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class House:
 
     def __init__(self, folder: Path, database: Database) -> None:
         node = NodeConfig(data_folder=folder, retry_seconds=(0.0,))
-        node.store_folder.mkdir(parents=True, exist_ok=True)
+        files.make_store(node.store_folder, "here")
         self.config = Config(node=node)
         self.database = database
         self.folder = folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -34,7 +35,7 @@ STUDIES = 12
 def config(tmp_path: Path, sqlite_url: str) -> Config:
     node = NodeConfig(data_folder=tmp_path, retry_seconds=(0.0,))
     assert node.database_url == sqlite_url
-    node.store_folder.mkdir(parents=True, exist_ok=True)
+    files.make_store(node.store_folder, "here")
     return Config(node=node, reader=ReaderConfig(precision="fp32", device="cpu"))
 
 
@@ -142,7 +143,7 @@ def test_who_failed_before_is_read_as_well_but_alone(
 
 def test_file_that_goes_with_the_store_is_no_attempt(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     def goes(_room: work.Room, _claim: worklist.Claim) -> str:
-        config.node.store_folder.rmdir()
+        shutil.rmtree(config.node.store_folder)
         raise FileNotFoundError(2, "No such file or directory")
 
     monkeypatch.setattr(work, "read_study", goes)

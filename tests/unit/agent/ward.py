@@ -63,7 +63,7 @@ class Ward:
             hl7=Hl7Config(sending_facility="WARD"),
             fhir=FhirConfig(patient_systems={"": "urn:oid:1.2.3"}),
         )
-        config.node.store_folder.mkdir(parents=True, exist_ok=True)
+        files.make_store(config.node.store_folder, "here")
         self.desk = Desk(config, database)
         self.folder = folder
         self.database = database

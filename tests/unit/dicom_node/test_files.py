@@ -23,6 +23,12 @@ def part(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    files.make_store(tmp_path / "store", "here")
+    return tmp_path / "store"
+
+
 def test_digest_is_of_data_set_and_transfer_syntax_not_of_who_wrote_the_file(part: Path, tmp_path: Path) -> None:
     whole = part.read_bytes()
     other = tmp_path / "other"
@@ -41,10 +47,8 @@ def test_what_is_no_part_10_file_is_not_understood(tmp_path: Path, content: byte
         files.dataset_offset(path)
 
 
-def test_adopted_file_lies_under_its_digest_and_nowhere_else(part: Path, tmp_path: Path) -> None:
+def test_adopted_file_lies_under_its_digest_and_nowhere_else(part: Path, store: Path) -> None:
     digest, content = files.digest_of_dataset(part, EXPLICIT), part.read_bytes()
-    store = tmp_path / "store"
-    store.mkdir()
     placed = files.adopt(part, store, digest)
     assert placed == files.stored_path(store, digest)
     assert placed.read_bytes() == content
@@ -66,31 +70,66 @@ def test_a_store_that_is_away_is_not_made_in_its_place(part: Path, tmp_path: Pat
     assert (part.exists(), store.exists()) == (True, False)
 
 
-def test_document_is_written_once_and_read_back(tmp_path: Path) -> None:
-    digest = files.write_document(tmp_path, b"report")
-    before = files.stored_path(tmp_path, digest).stat().st_ino
-    assert files.write_document(tmp_path, b"report") == digest == hashlib.sha256(b"report").hexdigest()
-    assert files.stored_path(tmp_path, digest).stat().st_ino == before
-    assert files.read_document(tmp_path, digest) == b"report"
-    assert not list(tmp_path.rglob("*.part"))
+@pytest.mark.parametrize("mark", ["", "there"])
+def test_a_folder_without_the_mark_of_the_store_is_none(part: Path, store: Path, mark: str) -> None:
+    """What is left under a disk that is not mounted, and the disk of another installation."""
+    files.require(store)
+    (store / files.MARK).write_text(mark)
+    with pytest.raises(StoreAway, match="mount its disk"):
+        files.require(store, "here")
+    if not mark:
+        with pytest.raises(StoreAway, match="empty mount point"):
+            files.adopt(part, store, "ab")
+        with pytest.raises(StoreAway, match="empty mount point"):
+            files.write_document(store, b"report")
+        assert (part.exists(), [path.name for path in store.iterdir()]) == (True, [files.MARK])
 
 
-def test_document_that_is_written_again_is_young_again(tmp_path: Path) -> None:
+def test_a_store_that_is_marked_keeps_its_mark(store: Path) -> None:
+    assert files.make_store(store, "there") == "here" == files.mark_of(store)
+    assert [path.name for path in store.iterdir()] == [files.MARK]
+
+
+def test_an_object_that_fell_into_the_mount_point_is_not_taken(
+    part: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk goes while the object is forced to it: the folder that it is moved into is another one by then."""
+
+    def unmount(path: Path) -> None:
+        if path == part:
+            store.rename(tmp_path / "disk")
+            (store / "ab").mkdir(parents=True)
+
+    monkeypatch.setattr(files, "sync_file", unmount)
+    with pytest.raises(StoreAway, match="empty mount point"):
+        files.adopt(part, store, "ab")
+
+
+def test_document_is_written_once_and_read_back(store: Path) -> None:
+    digest = files.write_document(store, b"report")
+    before = files.stored_path(store, digest).stat().st_ino
+    assert files.write_document(store, b"report") == digest == hashlib.sha256(b"report").hexdigest()
+    assert files.stored_path(store, digest).stat().st_ino == before
+    assert files.read_document(store, digest) == b"report"
+    assert not list(store.rglob("*.part"))
+
+
+def test_document_that_is_written_again_is_young_again(store: Path) -> None:
     """The same bytes may be drafted again a week later; the sweep of orphans looks at the age."""
-    path = files.stored_path(tmp_path, files.write_document(tmp_path, b"report"))
+    path = files.stored_path(store, files.write_document(store, b"report"))
     os.utime(path, (1, 1))
-    files.write_document(tmp_path, b"report")
+    files.write_document(store, b"report")
     assert path.stat().st_mtime > 1
 
 
-def test_damaged_or_missing_document_is_told(tmp_path: Path) -> None:
-    digest = files.write_document(tmp_path, b"report")
-    files.stored_path(tmp_path, digest).write_bytes(b"reporT")
+def test_damaged_or_missing_document_is_told(store: Path) -> None:
+    digest = files.write_document(store, b"report")
+    files.stored_path(store, digest).write_bytes(b"reporT")
     with pytest.raises(NotFound, match="damaged"):
-        files.read_document(tmp_path, digest)
-    files.stored_path(tmp_path, digest).unlink()
+        files.read_document(store, digest)
+    files.stored_path(store, digest).unlink()
     with pytest.raises(NotFound, match="missing"):
-        files.read_document(tmp_path, digest)
+        files.read_document(store, digest)
 
 
 def test_sweep_deletes_only_what_is_old(tmp_path: Path) -> None:

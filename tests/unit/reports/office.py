@@ -23,6 +23,7 @@ from dicom_node import worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.destinations import destinations, takes
+from dicom_node.files import make_store
 from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import AuditRow, Book
 from dicom_node.worklist import Ending, Outgoing
@@ -52,7 +53,7 @@ class Office(House):
     def __init__(self, folder: Path, *roles: Role, database: Database | None = None) -> None:
         """database: another one than SQLite in the folder, with our tables and nothing in them."""
         (folder / "wetread.db").write_bytes(_empty_database())
-        (folder / "store").mkdir()
+        make_store(folder / "store", "here")
         super().__init__(folder)
         if database is not None:
             self.database.close()
