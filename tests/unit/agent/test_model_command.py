@@ -154,6 +154,8 @@ def edit(folder: Path, name: str, key: str, value: object) -> None:
 
 def test_an_imported_model_is_the_same_and_says_where_it_came_from(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "srv" / "model"
+    for name in (origin.LEARNED, origin.SIGNS):
+        (folder / name).write_text("0123456789abcdef\n")
     result = model("import", folder, "--to", target, "--json")
     assert result.exit_code == 0, result.output
     names = {path.name for path in folder.iterdir()}
@@ -161,6 +163,10 @@ def test_an_imported_model_is_the_same_and_says_where_it_came_from(folder: Path,
     for name, digest in json.loads(result.stdout)["files"].items():
         assert hashlib.sha256((target / name).read_bytes()).hexdigest() == digest
     assert {path.name for path in target.parent.iterdir()} == {"model"}
+    for name in (origin.LEARNED, origin.SIGNS):
+        (folder / name).unlink()
+    assert model("import", folder, "--to", target).exit_code == 0  # one that learned from nothing replaces it
+    assert not {origin.LEARNED, origin.SIGNS} & {path.name for path in target.iterdir()}
 
 
 def test_the_published_model_may_be_read_by_whoever_carries_it_on(tmp_path: Path) -> None:
