@@ -21,7 +21,7 @@ REACH_OF_A_VERB: Final = 4  # tokens from a finding to what is said of it
 _EMPTY: Final = frozenset({"acute", "gross", "obvious"})  # "pneumothorax: no acute" says no more than "no"
 NAMES: Final = frozenset({"finding", "subject", "normality"})
 _STATED: Final = frozenset({*NAMES, "predicate"})
-QUALITIES: Final = frozenset({"restart", "side", "severity", "restriction", "begins", "perhaps_begins"})
+QUALITIES: Final = frozenset({"restart", "side", "severity", "restriction", "begins", "perhaps_begins", "inside"})
 MODIFIES: Final = frozenset({*QUALITIES, "predicate", "participle", "than"})
 _PARTS: Final = frozenset({"join", "stop", "aside", "colon"})
 _VERDICTS: Final = frozenset({"goes_on", "affirm", "absent_before", "absent_about", "uncertain_before"})
@@ -30,6 +30,8 @@ _DOUBTS: Final = frozenset({"uncertain_before", "uncertain_about"})
 _SIZES: Final = frozenset({"severity", "restart", "begins"})
 _BEGIN_A_RUN: Final = frozenset({"finding", "side", "severity"})
 _COMPARED: Final = frozenset({*QUALITIES, "goes_on", "list", "either", "join"})
+_SAYS_HOW_MUCH: Final = frozenset({"list", "severity", "finding", "stop"})
+_SMALL: Final = frozenset({"minimal", "mild"})
 _LEADS: Final = frozenset({*MODIFIES, "absent_after", "uncertain_after", "nothing"})
 
 
@@ -67,7 +69,7 @@ def runs_on(items: Sequence[Item], number: int) -> bool | None:
             if first is None and (before.kind != "finding" or before.last + 1 < item.first):
                 return False
             first = before if first is None or before[2:] != first[2:] or before.kind in _BEGIN_A_RUN else first
-    if first is None or first.kind not in _BEGIN_A_RUN:
+    if first is None or (first.kind not in _BEGIN_A_RUN and not _describes_before(items, number)):
         return False
     named = sized = False
     for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
@@ -78,6 +80,12 @@ def runs_on(items: Sequence[Item], number: int) -> bool | None:
         named = named or following.kind == "finding"
         sized = sized or (not named and following.kind in {"side", "severity"})
     return (True if sized and first.kind == "finding" else None) if named else False
+
+
+def _describes_before(items: Sequence[Item], number: int) -> bool:
+    """Does an organ stand before the finding right before this: "heart enlarged edema resolved effusion persists"?"""
+    kinds = [one.kind for one in items[max(0, number - REACH_OF_A_CLAUSE) : number]]
+    return kinds[-1:] == ["finding"] and {"subject", "predicate"} <= set(kinds) and _PARTS.isdisjoint(kinds)
 
 
 def _is_said_of(items: Sequence[Item], number: int, finding: Item, length: int) -> bool:
@@ -276,7 +284,43 @@ def begins_with_resolved(items: list[Item], number: int) -> bool:
     item = items[number]
     twins = [place for place, one in enumerate(items[number : number + 3], number) if one[2:] == item[2:]]
     forward = [place for place in twins if items[place].kind == "absent_after"]
-    return bool(forward) and leads_to_a_finding(items, twins[-1])
+    if not forward or not leads_to_a_finding(items, twins[-1]):
+        return False
+    return not (_names_before(items, number) and describes_an_organ(items, twins[-1]))
+
+
+def _names_before(items: Sequence[Item], number: int) -> bool:
+    """Does this clause name a finding before this?"""
+    for before in reversed(items[max(0, number - REACH_OF_A_CLAUSE) : number]):
+        if before.kind == "finding" or before.kind in _PARTS:
+            return before.kind == "finding"
+    return False
+
+
+def describes_an_organ(items: Sequence[Item], number: int) -> bool:
+    """Does what follows say how an organ is, before it names a finding: "heart enlarged", "lungs clear"?"""
+    kinds = set()
+    for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
+        if following.kind == "normality":
+            return True
+        if following.kind == "finding" or following.kind in _PARTS:
+            return False
+        kinds.add(following.kind)
+        if {"subject", "predicate"} <= kinds:
+            return True
+    return False
+
+
+def leaves_a_size(items: Sequence[Item], number: int) -> bool:
+    """Does an "or" join this "no" with a small size: "no, or only minimal, effusion", "minimal, or no, effusion"?"""
+    if all(one.kind != "list" for one in items[max(0, number - 2) : number + 4]):
+        return False
+    behind = [one for one in items[number + 1 : number + 6] if one.kind in _SAYS_HOW_MUCH]
+    before = [one for one in items[max(0, number - 5) : number] if one.kind in _SAYS_HOW_MUCH]
+    for pair in (behind[:2], before[-1:-3:-1]):
+        if [one.kind for one in pair] == ["list", "severity"] and pair[1].value in _SMALL:
+            return all(abs(one.first - items[number].first) <= REACH_OF_A_VERB for one in pair)
+    return False
 
 
 def begins_a_statement(items: Sequence[Item], number: int) -> bool:
@@ -304,13 +348,14 @@ def leads(items: list[Item], number: int) -> bool:
         if following.first > item.last + 1:
             return False
         if following.kind == "subject" and following.value != "elsewhere":
-            return True
+            return not heads(items, items.index(following, number))  # "heart: enlarged mediastinum: normal"
     return False
 
 
 def leads_to_a_predicate(items: list[Item], number: int) -> bool:
     """Does a predicate without a subject of its own follow: "the heart has decreased, but remains enlarged"?"""
     following = [item for item in items[number + 1 : number + 6] if item.kind not in {"severity", "affirm", "restart"}]
+    following = following[1:] if following[:1] and following[0].value == "," else following  # "the heart, however, is"
     if not following or following[0].kind != "predicate":
         return False
     return all(item.kind in {"stop", "join", "aside"} for item in following[1:2])

@@ -15,6 +15,7 @@ from reports.findings.doubts import (
     UNEXCLUDED,
 )
 from reports.findings.lexicon import COMPLAINTS
+from reports.findings.stops import CONTRASTS, EXCEPTIONS, INSIDE, STATEMENTS, STOPS, THIS_IS
 
 # Reach forward, to the end of the clause.
 ABSENT_AFTER: Final = """
@@ -51,7 +52,7 @@ GONE_AFTER: Final = """
 # Denied, they deny nothing: "without improvement of the effusion".
 CHANGES: Final = """
     improvement/worsening/progression/growth/decrease/reduction/regression/evacuation
-    of/in/since, change/changes in/of,
+    of/in/since, increase in, change/changes in/of,
     malposition/malpositioning/migration/displacement/kinking of, interval
     change/changes/improvement/worsening/progression/growth/decrease/reduction/regression/evacuation
     /of/in/to/from/since
@@ -65,13 +66,14 @@ ABSENT_BEFORE: Final = """
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
     not /definitely/clearly
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
-    is/are absent, no longer /clearly
+    is/are/was/were /now/again/currently/completely/entirely absent, no longer /clearly
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible,
     isn/aren/wasn/weren/ain t /clearly/definitely seen/identified/present/visualized/noted/evident/visible, cannot
     be /clearly seen/identified/visualized/appreciated/detected, can/could not/no /longer be /clearly
     seen/identified/visualized/appreciated/detected, has/have not
     recurred/reaccumulated/redeveloped/developed/occurred, /is/are/was/were not confirmed, does/do not appear /to be
-    present, not felt to be present, none, /is/are/was/were not there/here /anymore, not anymore, /was/were never
+    present, not felt to be present, none, /today/now there is/are /now none, /is/are/was/were not there/here
+    /anymore, not anymore, /was/were never
     seen/identified/present/detected/demonstrated/visualized
 """
 
@@ -83,8 +85,8 @@ EXCLUDED: Final = """
 
 # Of the finding right before alone: "effusion-free", "pneumothorax excluded".
 ABSENT_NEXT: Final = """
-    free, /is/are/was/were/has/have/remain/remains /now/completely/entirely/all undetected/undetectable/nonexistent/gone
-    /away, went away
+    free, /is/are/was/were/has/have/remain/remains /now/completely/entirely/all undetected/undetectable/nonexistent,
+    gone /away
 """
 
 # The same, behind a heading: "pneumothorax: none".
@@ -95,6 +97,8 @@ ANSWERS: Final = """
 """
 
 GONE_BEFORE: Final = """
+    is/are/was/were/has/have/remain/remains /now/completely/entirely/all gone /away,
+    now/completely/entirely/all gone /away, went away,
     has/have /since/now/completely/subsequently resolved/cleared/disappeared/vanished/subsided/reabsorbed,
     disappeared/vanished/subsided/reabsorbed, has/have been removed, is/are resolved, interval resolution, has/have
     resolved, removed, resolved, cleared
@@ -121,8 +125,9 @@ NO_CUES: Final = """
     accentuated/exaggerated/magnified, /has/have
     largely/mostly/partly/partially/substantially/significantly/incompletely resolved/cleared, not optimally, not
     well, no comparison/comparisons /available, no prior/previous, not available, not included, no other,
+    /is/are/was/were/has/have not absent,
     /is/are/was/were not /clearly/definitely seen/identified/present/visualized/noted/evident/appreciated/visible
-    previously/before, /is/are/was/were not /clearly/definitely
+    previously/before/yesterday/earlier, /is/are/was/were not /clearly/definitely
     seen/identified/present/visualized/noted/evident/appreciated/visible on/in /the /a /most /recent
     prior/previous/earlier/older/comparison, not previously
     seen/identified/present/visualized/noted/evident/appreciated/visible/described/demonstrated, age indeterminate,
@@ -138,8 +143,16 @@ NO_CUES: Final = """
     seen/identified/present/noted/visualized on /the/any/a prior/previous/earlier/older, never previously
     seen/identified/noted, does/do/did not /completely/fully resolve/clear/improve, /have/has all but
     resolved/cleared, without resolution/clearing, no /evidence /of resolution/clearing of, no
-    cause/explanation/source /for/of /the, /is/are not as, none /on/at /the left/right/r/l, which was/were
+    cause/explanation/source /for/of /the, /is/are not as, which/that was/were, /was/were /previously
+    seen/present/noted/identified/visible/visualized/demonstrated yesterday/earlier/previously/before/then, /was/were
+    seen/present/noted/identified/visible/visualized/demonstrated on /the /most /recent prior/previous/earlier/older,
+    /is/are not /clearly/well seen/visualized/visible/identified beyond/below/past/distal, without /a/any
+    prior/priors/previous/comparison/comparisons, previously/formerly enlarged/widened, previously/formerly absent,
+    previously/formerly not seen/present/identified/visualized/visible/noted, since/from/unlike/to/as/like yesterday
 """
+
+# The same, unless it stands right behind a finding without a side: "effusion, none on the left".
+NONE_OF_A_SIDE: Final = "none /on/at /the left/right/r/l/lt/rt /side"
 
 # Look like negation as well and say that what follows is there: "no PTX, no change in effusion".
 UNCHANGED: Final = """
@@ -149,22 +162,6 @@ UNCHANGED: Final = """
     worsening/enlargement/improvement/resolution/clearing/progression/growth/increase/decrease /of/in, no/without
     /significant/apparent/appreciable/substantial/real/interval difference/differences /in/of/from/since, without
     change /in, without /significant /interval change /in, without increase, w o /significant /interval change
-"""
-
-STOPS: Final = """
-    although, though, otherwise, nevertheless, yet, while,
-    whereas, which, ;, as well as, likely related to, and there, besides, in this/the patient with,
-    following, after, superimposed on/upon, in a patient with, in the setting of, in a/the background of, on a
-    background of, given, because, based on, despite, in spite of, notwithstanding, in addition to, now
-    with/has/have/presents/presenting, period/semicolon, full stop
-"""
-
-# They end a clause as well, but not right behind a cue: "no evidence that there is an effusion".
-STATEMENTS: Final = "/that there is/are/has/was"
-
-# They end a clause as well; where no finding follows they take back what it denied: "no effusion except on the left".
-EXCEPTIONS: Final = """
-    except /for, other than, aside from, apart from, with the exception of, save for, excepting, outside of, beyond
 """
 
 # Denied, they compare: "no larger effusion than before".
@@ -197,13 +194,13 @@ PROCEDURES: Final = """
 # Backward where a finding stands right before, else forward.
 ABSENT_ABOUT: Final = f"absent/nil/zero, /is/are no more {PARTICIPLES}/present/apparent"
 NO_MORE: Final = "/is/are no more"
-ABSENT_SIGNS: Final = "(n)/(-)/[-]/(–)/(−)/-ve/–ve/−ve/neg/negative"
+ABSENT_SIGNS: Final = "(n)/[n]/(-)/[-]/(–)/(−)/-ve/–ve/−ve/neg/negative"
 LEADING_MINUS: Final = "(-"  # "- PTX, + effusion"
 LEADING_BULLET: Final = "(-?"  # the same, where it may be a bullet
 DASHES: Final = "-/–/−"
 
 # They end what a denial reaches: "no PTX, + effusion". Behind a finding they say that it is there.
-PRESENT_SIGNS: Final = "positive/pos/+ve for, (+)/[+]/+/+ve"
+PRESENT_SIGNS: Final = "positive/pos/+ve for, (+)/[+]/+/+ve/(y)/[y]"
 POSITIVE: Final = "positive/pos"
 
 # A normal heart is denied by them as by a negation; anything else stays open.
@@ -227,7 +224,7 @@ RESTRICTIONS: Final = (
         "behind",
         """
             under tension, of /any significant/large/appreciable/measurable/substantial size, on/in /the
-            prior/previous/earlier/older
+            prior/previous/earlier/older, yesterday
         """,
     ),
 )
@@ -284,7 +281,7 @@ SIDES: Final = (
 # They end what a negation before them reaches, and what a cue after them reaches back to.
 AFFIRMS: Final = """
     has/have increased/decreased/improved/worsened/developed/enlarged/progressed, is/are
-    unchanged/stable/increased/decreased/improved/worse/larger/smaller, persists/persist, is/are again, yes
+    unchanged/stable/increased/decreased/improved/worse/larger/smaller, persists/persist, is/are again
 """
 
 SEEN: Final = """
@@ -352,12 +349,15 @@ CUES: Final = (
     ("silent_after", "brief", SILENT_BRIEFLY),
     ("affirm", "", AFFIRMS),
     ("affirm", "seen", SEEN),
+    ("affirm", "yes", "yes"),
     ("affirm", "sign", PRESENT_SIGNS),
     ("stop", "", STOPS),
-    ("stop", "but", "but/however"),
+    ("stop", "but", CONTRASTS),
     ("stop", "but also", "but also"),
     ("stop", "except", EXCEPTIONS),
     ("stop", "there", STATEMENTS),
+    ("inside", "", INSIDE),
+    ("inside", "this", THIS_IS),
     ("companion", "", COMPANIONS),
     ("goes_on", "", GOES_ON),
     ("goes_on", "seen", IS_THERE),
@@ -366,7 +366,7 @@ CUES: Final = (
     ("participle", "", PARTICIPLES),
     ("complaint", "", COMPLAINTS),
     ("colon", "", ":"),
-    ("than", "", "than"),
+    ("than", "", "than /yesterday"),
     ("part", "", "only, one/some/most/several/half/part/parts/portion/component/much/bulk of, most, some"),
     ("than", "more", COMPARATIVES),
     ("restart", "", RESTARTS),

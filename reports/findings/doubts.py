@@ -49,7 +49,8 @@ PERHAPS: Final = "/most/quite likely, possible/probable/questionable/suspected"
 
 # Backward, to the start of the clause.
 UNCERTAIN_BEFORE: Final = """
-    disproved/disproven, not disproved/disproven, replaced by/with, may/might/could have
+    absent previously/formerly/before/yesterday, disproved/disproven, not disproved/disproven, replaced by/with,
+    may/might/could have
     /already/since/now/completely resolved/cleared/disappeared/vanished/subsided, has/have/is/are
     probably/likely/possibly/presumably/perhaps resolved/cleared/gone,
     probably/likely/possibly/presumably/perhaps/apparently resolved/cleared/gone, cannot/not be
@@ -69,7 +70,8 @@ UNCERTAIN_BEFORE: Final = """
     out, couldn t be /entirely/completely/definitively excluded, never /been excluded, never been ruled out, neither
     seen/identified/confirmed/demonstrated/proven nor excluded, neither excluded nor confirmed/proven, neither
     confirmed nor ruled out, /is/are/was/were not /particularly/strongly favored, be excluded, be ruled out, is a
-    consideration, a possibility, another consideration, in the appropriate/right/correct/proper clinical
+    consideration, if present/there, a possibility, another consideration, in the appropriate/right/correct/proper
+    clinical
     setting/context, suspected, if any, doubtful, ?, is not /entirely/completely excluded,
     /may/would/could/might/can be difficult/hard/impossible to see/detect/identify/appreciate, could/may/might be
     missed/overlooked/masked/concealed
@@ -77,7 +79,8 @@ UNCERTAIN_BEFORE: Final = """
 
 # Forward where a finding follows at once ("this is likely atelectasis"), else backward ("atelectasis is likely").
 UNCERTAIN_ABOUT: Final = """
-    /: no/none/nil to/or minimal/mild/small/trace/tiny, /: minimal/mild/small/trace/tiny to/or no/none/nil,
+    /: no/none/nil/absent to/or /only/just/very minimal/mild/small/trace/tiny, /: minimal/mild/small/trace/tiny to/or
+    no/none/nil/absent,
     /is/are/seems not /entirely/at /all impossible/improbable/unlikely /that,
     is/are/was/were/be/remains/remain /most/more/very/also/still
     possible/probable/likely/questionable/suspected/questioned/considered/favored, /felt/thought/considered less

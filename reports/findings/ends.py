@@ -11,6 +11,7 @@ from reports.findings.clauses import (
     QUALITIES,
     REACH_OF_A_CLAUSE,
     REACH_OF_A_VERB,
+    ends_a_clause,
     ends_with_a_device,
     leads_to_a_bare_finding,
     names_an_exception,
@@ -20,9 +21,12 @@ from reports.findings.clauses import (
 from reports.findings.labels import State
 from reports.findings.mentions import NORMALITY
 from reports.findings.phrases import Item
+from reports.findings.said import Tokens
 from reports.findings.scope import Scope
-from reports.findings.sides import names_a_side
+from reports.findings.sides import is_led_by_a_side, names_a_side
+from reports.findings.turns import turn_to_a_side
 
+_SEEN: Final = frozenset({"participle", "affirm", "list", "either"})
 _REACH_OF_A_PLACE: Final = 4  # tokens: "effusion at the left base"
 _REACH_OF_AN_ADJECTIVE: Final = 3  # tokens: "left lower lobe effusion"
 
@@ -36,7 +40,7 @@ def end_a_denial(scope: Scope, found: list[Item], place: int, length: int) -> No
         elif state is State.UNCERTAIN and opens_a_clause(found, place, length, listed=True):
             scope.force = None
     elif state is State.ABSENT and scope.said and _is_taken_back(found, place):
-        scope.leave_open(item)
+        turn_to_a_side(scope, item, None)
 
 
 def _is_taken_back(found: list[Item], place: int) -> bool:
@@ -52,10 +56,14 @@ def _end_at_a_comma(scope: Scope, found: list[Item], place: int, length: int) ->
     over = scope.denies_here(item) and cue[1] < scope.listed
     if opens_a_clause(found, place, length, listed=several and not over):
         scope.force = None
+    elif scope.lists_until < item.first and item.value == "," and _places_a_device(found, place, length):
+        scope.doubt()
     elif scope.lists_until < item.first and ends_with_a_device(found, place):
         _leave_the_device(scope, found, place)
     elif scope.said and item.value == "," and names_a_side(found, place):
-        scope.leave_open(item)
+        turn_to_a_side(scope, item, is_led_by_a_side(found, place))
+    elif scope.force is not None and scope.force.word != "no" and _denies_a_complaint(found, place, cue):
+        scope.doubt()
     elif scope.denies_here(item):
         if item.value == "plus":
             _add(scope, found, place)
@@ -63,6 +71,23 @@ def _end_at_a_comma(scope: Scope, found: list[Item], place: int, length: int) ->
             scope.doubt()
         else:
             _part(scope, found, place, over=over, several=several)
+
+
+def _denies_a_complaint(found: list[Item], place: int, cue: Tokens) -> bool:
+    """Is a complaint of the patient all that is denied before this comma: "without fever, atelectasis is favored"?"""
+    denied = [one for one in found[max(0, place - REACH_OF_A_CLAUSE) : place] if one.first > cue[1]]
+    return any(one.kind == "complaint" for one in denied) and not any(one.kind in NAMES for one in denied)
+
+
+def _places_a_device(found: list[Item], place: int, length: int) -> bool:
+    """Does a device with words of its own follow one that is denied: "no ETT, NGT in the stomach"?"""
+    names = [at for at in range(max(0, place - 4), min(len(found), place + 5)) if found[at].kind in NAMES]
+    before = [at for at in names if at < place]
+    behind = [at for at in names if at > place]
+    if not before or not behind or {found[before[-1]].value, found[behind[0]].value} != {"device"}:
+        return False
+    following = found[behind[0] + 1 : behind[0] + 2]
+    return not ends_a_clause(found, behind[0], length) and not any(one.kind in _SEEN for one in following)
 
 
 def _add(scope: Scope, found: list[Item], place: int) -> None:

@@ -28,6 +28,7 @@ def _entries() -> Iterator[tuple[str, str, str]]:
     yield "nothing", "", lexicon.NO_FINDINGS
     yield "nothing", "kept", cues.NO_CUES
     yield "nothing", "unchanged", cues.UNCHANGED
+    yield "nothing", "none", cues.NONE_OF_A_SIDE
     yield from (("subject", subject, patterns) for subject, patterns in lexicon.SUBJECTS)
     yield from (("predicate", predicate, patterns) for predicate, patterns in lexicon.PREDICATES)
     yield NORMALITY, NORMALITY, lexicon.NORMALITY

@@ -26,6 +26,7 @@ from reports.findings.mentions import Span
 _TICK: Final = r"[\[(][ \t]{0,8}[x\u2713\u2714\u221a][ \t]{0,8}[\])]|[\u2611\u2612]"
 BOX: Final = rf"{_TICK}|\[[ \t_]{{0,8}}\]|\([ \t_]{{1,8}}\)|[\u2610\u25a1]"  # of a text in small letters
 _IS_BOX: Final = re.compile(BOX)
+_MAY_BE_A_BOX: Final = re.compile(r"[\[(\u2610-\u2612\u25a1]")
 _TICKED: Final = re.compile(_TICK)
 _CHECKED, _CROSSED = "\u2611", "\u2612"  # beside a check mark a cross may mean "no"
 _WINDOW: Final = 400  # characters around a sentence in which one ticked box tells that the form is filled in
@@ -33,10 +34,26 @@ _YES: Final = frozenset({"yes", "y", "present", "positive", "pos"})
 _NO: Final = frozenset({"no", "nil", "n", "none", "absent", "negative", "neg"})
 _SIZES: Final = frozenset(
     {"small", "moderate", "large", "trace", "tiny", "minimal", "mild", "severe", "left", "right", "bilateral", "both"}
+    | {"rul", "rml", "rll", "lul", "lll", "lingula"}
 )
 _OPTIONS: Final = _YES | _NO | _SIZES
+# Of the heart, the mediastinum and the lungs: "normal [ ] mildly enlarged [x]".
+_SHAPES: Final = frozenset(
+    {"normal", "unremarkable", "wnl", "clear", "borderline", "enlarged", "widened", "wide", "big"}
+)
+_OF_A_SHAPE: Final = frozenset(
+    {
+        *_SHAPES,
+        *("mildly", "slightly", "minimally", "moderately", "severely", "markedly"),
+        *("not", "top", "upper", "within", "limits", "limit", "of", "in", "size"),
+    }
+)
+_ANSWERS: Final = frozenset({*_YES, *_NO, *_OF_A_SHAPE})
 _SHORT: Final = MappingProxyType({"y": "yes", "n": "(n)"})
 _ASKED: Final = (frozenset({"y", "n"}), frozenset({"yes", "no"}))
+_ASKED_OF_A_SHAPE: Final = tuple(
+    {one, other} for one in ("normal", "unremarkable") for other in ("enlarged", "widened")
+)
 _PARTS: Final = frozenset({",", ";"})
 _OPENS: Final = frozenset({*_PARTS, ":"})
 _SIGNS: Final = MappingProxyType(
@@ -55,10 +72,10 @@ def fill_in(lowered: str, words: list[str], spans: list[Span]) -> None:
     """Turn the boxes of a sentence, and the "y/n" of its questions, into words of cues.py, in place."""
     if lowered.find("/", spans[0][0], spans[-1][1]) >= 0:
         _ask(lowered, words, spans)
-    if "y" in words or "n" in words:
-        _answer(words)
-    if any(map(_is_box, words)):
+    if _MAY_BE_A_BOX.search(lowered, spans[0][0], spans[-1][1]) is not None and any(map(_is_box, words)):
         _tick(lowered, words, spans)
+    elif "y" in words or "n" in words:
+        _answer(words)
 
 
 def _ask(lowered: str, words: list[str], spans: list[Span]) -> None:
@@ -76,7 +93,7 @@ def _ask(lowered: str, words: list[str], spans: list[Span]) -> None:
                 place += 1  # "y/n/u"
             place += words[place : place + 1] in ([":"], ["?"])
             answer = words[place] if place < len(words) else ""
-            word = ":" if answer in _YES | _NO else "?"
+            word = ":" if answer in _ANSWERS else "?"
             if answer in _SHORT:
                 words[place] = _SHORT[answer]
         kept.append((word, span))
@@ -84,19 +101,29 @@ def _ask(lowered: str, words: list[str], spans: list[Span]) -> None:
 
 
 def _is_choice(one: str, other: str) -> bool:
-    return {one, other} in _ASKED or (one in _NO and other in _SIZES) or (one in _SIZES and other in _NO)
+    return (
+        {one, other} in _ASKED
+        or {one, other} in _ASKED_OF_A_SHAPE
+        or (one in _NO and other in _SIZES)
+        or (one in _SIZES and other in _NO)
+    )
 
 
 def _answer(words: list[str]) -> None:
-    """ "Effusion: y", "effusion y PTX n" and "y: effusion, n: PTX"."""
-    denies, answered = "n" in words, "y" in words
+    """ "Effusion: y", "effusion y PTX n", "y effusion n PTX" and "y: effusion, n: PTX"."""
+    denies, answered = "n" in words, "y" in words or words.count("n") > 1
+    leads = denies and answered and words[0] in {"y", "n"} and words[1] != ":"
     for place, word in enumerate(words):
         if word in {"y", "n"} and words[place + 1 : place + 2] == [":"]:
             if place == 0 or words[place - 1] in _PARTS:
                 words[place] = "yes" if word == "y" else "no"
+        elif leads and word in {"y", "n"}:
+            words[place] = "(+)" if word == "y" else "(n)"
+        elif word == "y" and place and words[place - 1] == "?":
+            words[place] = "(+)"
         elif word == "y" and place and (words[place - 1] == ":" or denies):
             words[place] = "yes"
-        elif word == "n" and answered and words[place - 1] == ":":
+        elif word == "n" and answered and place:
             words[place] = "(n)"  # "effusion: y PTX: n edema: y"
 
 
@@ -114,7 +141,8 @@ def _tick(lowered: str, words: list[str], spans: list[Span]) -> None:
         if boxes and behind is None:
             line = [OPEN_BOX if place in boxes else word for place, word in enumerate(line)]
         elif boxes:
-            _mark(line, boxes, 1 if behind else -1)
+            side = 1 if behind else -1
+            _mark(line, _without_shapes(line, boxes, side), side)
         kept += [(word, span) for word, span in zip(line, spans[first:last], strict=True) if word]
     words[:], spans[:] = [word for word, _ in kept], [span for _, span in kept]
 
@@ -141,7 +169,35 @@ def _stand_behind(line: Sequence[str]) -> bool | None:
     if begins is not ends:
         return ends
     first = next(place for place, word in enumerate(line) if _is_box(word))
-    return False if not begins and (line[first - 1] == ":" or line[first + 1] in _OPTIONS) else None
+    return False if not begins and (line[first - 1] == ":" or line[first + 1] in _OPTIONS | _SHAPES) else None
+
+
+def _without_shapes(line: list[str], boxes: Mapping[int, bool | None], side: int) -> Mapping[int, bool | None]:
+    """Leave of "heart size: normal [ ] enlarged [x]" the shape that is ticked; the other boxes are given back."""
+    left = dict(boxes)
+    for place, ticked in boxes.items():
+        shape = _shape(line, place, side)
+        if ticked is False and shape:
+            for at in (place, *shape):
+                line[at] = ""
+        elif ticked and shape and side < 0:
+            line[place] = ""
+        else:
+            continue
+        del left[place]
+    return left
+
+
+def _shape(line: Sequence[str], place: int, side: int) -> range:
+    """The words that this box is of, where they name a shape alone and what has it stands before the boxes."""
+    at = place - side
+    while 0 <= at < len(line) and line[at] in _OF_A_SHAPE:
+        at -= side
+    shape = range(place + 1, at) if side < 0 else range(at + 1, place)
+    if _SHAPES.isdisjoint(line[shape.start : shape.stop]):
+        return range(0)
+    ends = not 0 <= at < len(line) or not line[at] or _is_box(line[at]) or line[at] in _OPENS
+    return shape if ends or not _is_box(line[0]) else range(0)
 
 
 def _mark(line: list[str], boxes: Mapping[int, bool | None], side: int) -> None:

@@ -215,7 +215,7 @@ PREDICATES: Final = (
     (
         "enlarged",
         """
-            enlarged/enlargement/enlarging/increase, has/have/is/are increased/enlarged,
+            enlarged/enlargement/enlarging/increase, increase in, has/have/is/are increased/enlarged,
             large/wide/widened/widening/cardiomegalic/increased/globular/dilated/bigger/big, /slightly/mildly above /the
             /upper /limit/limits /of normal /limits/size/range, greater than normal
         """,

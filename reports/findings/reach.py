@@ -24,7 +24,7 @@ def reached(row: Sequence[Said], *, listed: bool, each: bool) -> Iterator[tuple[
     following: Said | None = None
     for this in reversed(row):
         listed = listed or (following is not None and "or" in following.parted)
-        if following is not None and following.parted and (this.weight is Weight.WHOLE or _is_denied(this)):
+        if following is not None and (this.weight is Weight.WHOLE or (following.parted and _is_denied(this))):
             return
         if listed and following is not None and following.parted[-1:] == (",",):
             surely = surely and this.weight is not Weight.STATED  # "bilateral pneumonia, effusion or edema absent"

@@ -27,6 +27,7 @@ from reports.findings.clauses import (
     leads_to_a_bare_finding,
     leads_to_a_finding,
     leads_to_a_predicate,
+    leaves_a_size,
     names_only,
     repeats,
     runs_on,
@@ -41,9 +42,12 @@ from reports.findings.sides import (
     answers_of_a_side,
     denies_one_side,
     denies_the_side_behind,
+    doubts_the_other_side,
     goes_on_elsewhere,
     has_changed,
     is_left_over,
+    is_none_of_a_side,
+    is_of_a_half,
     is_of_a_part,
     says_of_a_side,
     the_other_side,
@@ -52,9 +56,11 @@ from reports.findings.turns import (
     deny_both,
     deny_up_to_a_comma,
     doubt_behind_a_dash,
+    end_inside,
     go_on,
     list_behind_a_dash,
     run_together,
+    say_yes_of_a_side,
     state_with_a_participle,
     turn_between,
 )
@@ -71,7 +77,9 @@ _COMPARED: Final = frozenset({"no", "not", "more"})
 _BEGINS: Final = frozenset({"begins", "perhaps_begins"})
 _RUN_ON: Final = frozenset({"restart", "side", "severity", "finding"})
 # They only qualify other phrases.
-_MARKS: Final = frozenset({*_BEGINS, "restriction", "goes_on", "procedure", "participle", "complaint", "than", "part"})
+_MARKS: Final = frozenset(
+    {*_BEGINS, "restriction", "goes_on", "procedure", "participle", "complaint", "than", "part", "inside"}
+)
 _STEPS: Final[MappingProxyType[str, Step]] = MappingProxyType(
     {
         "finding": Scope.finding,
@@ -112,6 +120,9 @@ _BEHIND: Final[MappingProxyType[str, Step]] = MappingProxyType(
 )
 _BEHIND_A_DASH: Final[MappingProxyType[State, Step]] = MappingProxyType(
     {State.ABSENT: list_behind_a_dash, State.UNCERTAIN: doubt_behind_a_dash}
+)
+_ANSWERS_OF_A_SIDE: Final[MappingProxyType[State | None, Step]] = MappingProxyType(
+    {State.ABSENT: Scope.absent_before, State.UNCERTAIN: Scope.uncertain_before}
 )
 _TURN: Final = frozenset({"absent_after", "absent_about", "uncertain_before"})
 _NEAR: Final = frozenset({"more", "near"})
@@ -162,6 +173,8 @@ def _mark(scope: Scope, found: list[Item], place: int, length: int) -> None:
         scope.restrict(item)
     elif item.kind in _BEGINS:
         scope.begin(item)
+    elif item.kind == "inside" and (item.value or counts_a_finding(found, place)):
+        end_inside(scope, item)
     elif item.kind == "goes_on" and item.value == "sign" and leads_to_a_finding(found, place):
         _note_a_leading_sign(scope, found, item, length)
         scope.affirm(item)  # "neg PTX, pos effusion"
@@ -175,7 +188,7 @@ def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | No
     item = found[place]
     if item.kind == "affirm" and item.value == "sign" and leads_to_a_finding(found, place):
         _note_a_leading_sign(scope, found, item, length)
-    sided = _of_a_side(scope, found, place, length) if item.kind in _ONE_SIDED else None
+    sided = _of_a_side(scope, found, place, length) if item.kind in _ONE_SIDED or item.value == "yes" else None
     if sided is not None:
         step: Step | None = sided
     elif scope.said and scope.colon_at == item.first - 1 and item.kind in _ANSWERS:
@@ -185,6 +198,8 @@ def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | No
     if step is not None or _is_idle(found, place):
         return step
     near = scope.said and scope.said[-1].last + 1 == item.first and scope.force is None
+    if item.value == "none" and near:
+        return _ANSWERS_OF_A_SIDE.get(is_none_of_a_side(found, place))
     if near and item.value == "evidence" and item.last == length - 1:
         return Scope.absent_before  # "of pneumothorax no sign"
     step = _around(scope, found, place, length) if item.kind in _TURN else None
@@ -197,6 +212,12 @@ def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | No
 
 def _of_a_side(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
     """ "Effusion right none, left small" has one, "effusion: right none" has none."""
+    if found[place].kind == "affirm":
+        say_yes_of_a_side(scope, found, place)
+        return None
+    if doubts_the_other_side(found, place):
+        scope.floor = min(scope.floor, max(0, len(scope.said) - 1))
+        return Scope.uncertain_before
     if denies_one_side(found, place) or denies_the_side_behind(found, place):
         return _keep_the_other_side(scope, found, place)
     changed = found[place].kind != "absent_after" and has_changed(found, place, length)
@@ -218,7 +239,8 @@ def _around(scope: Scope, found: list[Item], place: int, length: int) -> Step | 
     item = found[place]
     if item.value in _IN_FRONT:
         return _in_front(scope, found, place) or _leave
-    if item.kind == "absent_after" and is_left_over(found, place, first=not scope.said):
+    hedged = item.value == "no" and scope.lists_until >= 0 and leaves_a_size(found, place)
+    if hedged or (item.kind == "absent_after" and is_left_over(found, place, first=not scope.said)):
         return Scope.uncertain_after
     if item.value in _COMPARED and compares(found, place):
         return _compare
@@ -310,7 +332,7 @@ def _gone(scope: Scope, found: list[Item], place: int) -> Step | None:
     if begins_with_resolved(found, place):
         return _between(scope, found, place)
     only = len(scope.said) == scope.floor + 1
-    if is_of_a_part(found, place) or (only and goes_on_elsewhere(found, place)):
+    if is_of_a_part(found, place) or is_of_a_half(found, place) or (only and goes_on_elsewhere(found, place)):
         return Scope.uncertain_before
     if not only or says_of_a_side(found, place) is not State.PRESENT:
         return None

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from reports.findings.cues import SIDES
+from reports.findings.labels import State
 from reports.findings.languages import Language
 from reports.findings.mentions import Span
 from reports.findings.phrases import Item, Node, items, words_in
@@ -18,18 +19,20 @@ _LENGTH: Final = 10  # tokens of a reply
 _REPLIES: Final = 4  # to one sentence
 _TELLS: Final = frozenset({"severity", "goes_on", "affirm", "begins", "participle"})
 _DENIES: Final = frozenset({"absent_before", "absent_after", "absent_about", "nothing"})
+_DOUBTS: Final = frozenset({"uncertain_about", "uncertain_before", "uncertain_after"})
 _KINDS: Final = frozenset(
     {
-        *("side", "restart", "perhaps_begins", "restriction", "predicate", "colon", "join", "uncertain_about"),
-        *("uncertain_before", "uncertain_after", *_TELLS, *_DENIES),
+        *("side", "restart", "perhaps_begins", "restriction", "predicate", "colon", "join", "inside"),
+        *(*_DOUBTS, *_TELLS, *_DENIES),
     }
 )
-_FILLERS: Final = frozenset({"on", "the", "in", "at", "of", "one", "side", "size", "is", "now"})
+_FILLERS: Final = frozenset({"on", "the", "in", "at", "of", "one", "side", "size", "is"})
 _PLACES: Final = frozenset(
     {*("apical", "basal", "apex", "base", "upper", "lower", "part", "component"), "lobe", "zone"}
 )
-_TIMES: Final = frozenset({"today", "current", "currently"})
+_TIMES: Final = frozenset({"today", "now", "current", "currently"})
 _KNOWN: Final = frozenset({*_FILLERS, *_PLACES, *_TIMES})
+_PAST: Final = frozenset({"yesterday", "prior", "previous", "previously", "earlier", "was", "were", "had"})
 _NAMED: Final = frozenset({*_PLACES, *_TIMES, *(word for _, patterns in SIDES for word in words_in(patterns))})
 _BETWEEN: Final = re.compile(r"[ \t.;!]*(?:\r?\n)?[ \t]*[-*\u2022]?[ \t]*")
 
@@ -46,14 +49,15 @@ class Sentence(NamedTuple):
 def with_replies(sentences: Iterable[Sentence], lowered: str, trie: Mapping[str, Node]) -> list[Sentence]:
     """`sentences`, each with the replies that follow it.
 
-    One that denies a side joins only a heading that another follows: it would else deny what stands before.
+    One that denies a side joins only a heading that another follows, or where it is of today and the heading is not: it
+    would else deny what stands before. One that leaves a side open joins only what denies.
     """
     found: list[Sentence] = []
-    replies: list[tuple[Sentence, bool]] = []
+    replies: list[tuple[Sentence, State]] = []
     for sentence in sentences:
-        denies = _denies(sentence.words, trie) if len(replies) < _REPLIES else None
-        if denies is not None and found and _follows(replies[-1][0] if replies else found[-1], sentence, lowered):
-            replies.append((sentence, denies))
+        says = _says(sentence.words, trie) if len(replies) < _REPLIES else None
+        if says is not None and found and _follows(replies[-1][0] if replies else found[-1], sentence, lowered):
+            replies.append((sentence, says))
         else:
             _join(found, replies, trie)
             replies = []
@@ -62,17 +66,19 @@ def with_replies(sentences: Iterable[Sentence], lowered: str, trie: Mapping[str,
     return found
 
 
-def _join(found: list[Sentence], replies: Sequence[tuple[Sentence, bool]], trie: Mapping[str, Node]) -> None:
+def _join(found: list[Sentence], replies: Sequence[tuple[Sentence, State]], trie: Mapping[str, Node]) -> None:
     if not replies or not _asks(found[-1].words, replies[0][0].words, trie):
         found += [one for one, _ in replies]
         return
     heads = found[-1].words[-1] == ":" and len(replies) > 1
-    for reply, denies in replies:
-        if denies and not heads:
+    for reply, says in replies:
+        last = found[-1]
+        if (says is State.ABSENT and not (heads or _is_of_today(last.words, reply.words))) or (
+            says is State.UNCERTAIN and not any(one.kind in _DENIES for one in items(trie, last.words))
+        ):
             found.append(reply)
             return
-        last = found[-1]
-        comma = [] if last.words[-1] == ":" else [(last.spans[-1][1], reply.spans[0][0])]
+        comma = [] if last.words[-1] == ":" or says is State.ABSENT else [(last.spans[-1][1], reply.spans[0][0])]
         found[-1] = Sentence(
             [*last.words, *("," for _ in comma), *reply.words],
             [*last.spans, *comma, *reply.spans],
@@ -81,25 +87,31 @@ def _join(found: list[Sentence], replies: Sequence[tuple[Sentence, bool]], trie:
         )
 
 
+def _is_of_today(words: Sequence[str], reply: Sequence[str]) -> bool:
+    return not _TIMES.isdisjoint(reply) and not _PAST.isdisjoint(words)
+
+
 def _asks(words: Sequence[str], reply: Sequence[str], trie: Mapping[str, Node]) -> bool:
     """Does what names a finding leave a side open: not "no pneumothorax. Left base stable"?"""
     if not any(one.kind == "finding" for one in items(trie, words)):
         return False
     parted = ":" in words or not _NAMED.isdisjoint(words) or "prior" in words
-    return parted or any(one.kind in {"severity", "affirm"} for one in items(trie, reply))
+    return parted or _is_of_today(words, reply) or any(one.kind in {"severity", "affirm"} for one in items(trie, reply))
 
 
-def _denies(words: Sequence[str], trie: Mapping[str, Node]) -> bool | None:
-    """Whether this reply denies a side, or says of one that it has the finding. None: it is no reply."""
+def _says(words: Sequence[str], trie: Mapping[str, Node]) -> State | None:
+    """Does this reply deny a side, leave it open, or say of it that it has the finding? None: it is no reply."""
     if len(words) > _LENGTH or _NAMED.isdisjoint(words):
         return None
     said = items(trie, words)
     kinds = {one.kind for one in said if one.value != "seen"}  # "right base is clear" tells nothing
-    if not kinds <= _KINDS or not kinds & (_TELLS | _DENIES):
+    if not kinds <= _KINDS or not kinds & (_TELLS | _DENIES | _DOUBTS):
         return None
     if not all(word in _KNOWN or _is_known(place, said) for place, word in enumerate(words)):
         return None
-    return bool(kinds & _DENIES) and words[-1] != "not"  # "the right has not" cleared
+    if kinds & _DENIES and words[-1] != "not":  # "the right has not" cleared
+        return State.ABSENT
+    return State.PRESENT if kinds & (_TELLS | _DENIES) else State.UNCERTAIN
 
 
 def _is_known(place: int, said: Sequence[Item]) -> bool:

@@ -167,8 +167,9 @@ class Scope:
                     self.force.gone = item.value == "gone"
                     self.force.word = item.value
 
-    def change(self, item: Item) -> None:  # noqa: ARG002
-        if self._is_denied() and not self.moved:
+    def change(self, item: Item) -> None:
+        """ "No change in the edema", and "no pneumothorax and increase in effusion"."""
+        if self._is_denied() and (not self.moved or item.first == self.joined + 1):
             self.force = None
 
     def absent_about(self, item: Item) -> None:

@@ -19,6 +19,7 @@ _REACH_OF_A_PREDICATE: Final = 12  # tokens between "heart" and "enlarged"
 def subject(scope: Scope, item: Item) -> None:
     """Whose shape is described."""
     runs_on = bool(scope.said) and not scope.between  # "no pneumothorax heart enlarged"
+    whole = scope.force is not None and scope.force.listed  # "lungs clear heart enlarged"
     if item.value == "elsewhere":
         if scope.predicate is not None and scope.predicate[0].value != "normal":
             scope.predicate = None
@@ -27,7 +28,7 @@ def subject(scope: Scope, item: Item) -> None:
         if near and scope.lists_until < item.first:
             scope.doubt()  # "no effusion lungs show edema"
         return
-    if (scope.joined >= 0 or runs_on) and scope.lists_until < item.first and scope.moved:
+    if (scope.joined >= 0 or runs_on) and scope.lists_until < item.first and (scope.moved or whole):
         scope.force = None
     if scope.predicate is not None:
         _describe(scope, item, *scope.predicate)

@@ -13,13 +13,29 @@ from reports.findings.phrases import Item
 _SAYS: Final = frozenset({"severity", "restart", "begins", "goes_on", "affirm"})
 _DENIES: Final = frozenset({"absent_before", "absent_after", "absent_about", "nothing"})
 _TELLS: Final = frozenset({"severity", "begins", "goes_on", "affirm", "participle"})
-_SAID_ALONE: Final = frozenset({"severity", "goes_on", "participle"})
+_DOUBTS: Final = frozenset({"uncertain_after", "uncertain_about", "uncertain_before"})
+_SAID_ALONE: Final = frozenset({"severity", "goes_on", "participle", *_DOUBTS})
+_LIGHT: Final = frozenset({"affirm", "part"})  # they say it of the other side only: "only on the left"
+_YES: Final = frozenset({"yes", "seen"})
+_TURNS: Final = frozenset({"but", "there"})
+_SOUND: Final = frozenset({"clear", "normal"})  # "the left is clear" says nothing of a finding there
 _OPPOSITE: Final = MappingProxyType({"left": "right", "right": "left"})
 _OF_A_SIDE: Final = frozenset(
-    {"side", "restart", "restriction", "predicate", "colon", "begins", "perhaps_begins", "affirm", *_SAID_ALONE}
+    {
+        "side",
+        "restart",
+        "restriction",
+        "predicate",
+        "colon",
+        "begins",
+        "perhaps_begins",
+        "inside",
+        *_LIGHT,
+        *_SAID_ALONE,
+    }
 )
 _PARTS: Final = frozenset({"join", "stop", "aside"})
-_SIDED: Final = frozenset({"side", "restart", "restriction", "perhaps_begins", "predicate", "colon", *_TELLS})
+_SIDED: Final = frozenset({"side", "restart", "restriction", "perhaps_begins", "predicate", "colon", "inside", *_TELLS})
 
 
 def says_of_a_side(items: Sequence[Item], number: int) -> State | None:
@@ -30,7 +46,7 @@ def says_of_a_side(items: Sequence[Item], number: int) -> State | None:
     gone = items[number].value.startswith("gone")
     clauses: list[list[Item]] = [[]]
     for following in items[number + 1 : number + 2 * REACH_OF_A_CLAUSE]:
-        if following.kind in NAMES or following.kind == "colon":
+        if (following.kind in NAMES and following.value != "elsewhere") or following.kind == "colon":
             clauses.pop()
             break
         if following.kind in {"join", "stop", "aside"}:
@@ -94,6 +110,14 @@ def is_of_a_part(items: Sequence[Item], number: int) -> bool:
     return False
 
 
+def is_of_a_half(items: Sequence[Item], number: int) -> bool:
+    """ "Bilateral opacities, cleared on the right"."""
+    if len(_sides(_parts_behind(items, number)[0]) - {"bilateral"}) != 1:
+        return False
+    finding = next((place for place in _back(number) if items[place].kind == "finding"), 0)
+    return _sides(_clause_before(items, finding + 1)) == {"bilateral"}
+
+
 def is_left_over(items: Sequence[Item], number: int, *, first: bool) -> bool:
     """Does this negation take back a verdict, or a side: "edema has cleared, but not the effusion"?
 
@@ -109,6 +133,10 @@ def is_left_over(items: Sequence[Item], number: int, *, first: bool) -> bool:
 def _is_of_the_other_side(items: Sequence[Item], number: int) -> bool:
     """Does this negation take one side from what the other has: "left but no right effusion"?"""
     first = items[number].first
+    if number and items[number - 1].kind in {"side", "restart", "colon"}:
+        here = _clause_before(items, number)
+        if _is_only_a_side(here) and _follows_yes(items, number, _sides(here)):
+            return True
     before = [one for one in items[max(0, number - 5) : number] if first - REACH_OF_A_SIDE <= one.last < first]
     behind = [one for one in items[number + 1 : number + 3] if one.first > items[number].last]
     if not behind or len(before) < 2 or before[-1].kind not in {"stop", "join"}:
@@ -117,15 +145,100 @@ def _is_of_the_other_side(items: Sequence[Item], number: int) -> bool:
     return behind[0].kind == "side" and len(sides) > 1
 
 
+def is_none_of_a_side(items: Sequence[Item], number: int) -> State | None:
+    """What "effusion none on the right" says of it: absent, unless the next part says more of the other side.
+
+    None: what stands before names a side itself.
+    """
+    if _sides(_clause_before(items, number)):
+        return None
+    parts = _parts_behind(items, number)
+    kinds = {one.kind for one in parts[1]} if len(parts) > 1 else set()
+    if "side" not in kinds or not kinds <= _OF_A_SIDE or any(one.value in _SOUND for one in parts[1]):
+        return State.ABSENT
+    return State.UNCERTAIN if kinds & _DOUBTS else State.PRESENT if kinds & (_TELLS | _LIGHT) else State.ABSENT
+
+
+def _parts_behind(items: Sequence[Item], number: int) -> list[list[Item]]:
+    """What a comma or the like parts behind this phrase, the first right behind it."""
+    parts: list[list[Item]] = [[]]
+    for one in items[number + 1 : number + REACH_OF_A_CLAUSE]:
+        if one.kind in _PARTS:
+            parts.append([])
+        elif one.first > items[number].last:
+            parts[-1].append(one)
+    return parts
+
+
+def _is_only_a_side(part: Sequence[Item]) -> bool:
+    return bool(part) and {one.kind for one in part} <= {"side", "restart", "colon", "inside"}
+
+
+def _follows_yes(items: Sequence[Item], number: int, side: set[str]) -> bool:
+    """Does the part before say "yes" of the other side: "right yes, left no effusion"?"""
+    comma = next((place for place in _back(number) if items[place].kind in _PARTS), 0)
+    before = _clause_before(items, comma)
+    said = [one for one in before if one.value != "yes"]
+    return len(said) < len(before) and _is_only_a_side(said) and _sides(said) == _opposite(side)
+
+
 def names_a_side(items: Sequence[Item], number: int) -> bool:
-    """Do only a size and a side follow this comma: "no pneumothorax on the right, small on the left"?"""
-    kinds = []
+    """Do only a size and a side follow this comma: "no pneumothorax on the right, small on the left"?
+
+    A "but", "only" or "yes" needs no size, where it is the other side: "no effusion on the right, but on the left".
+    """
+    part = []
+    contrasts = items[number].value == "but"
     for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
-        if following.kind in {"join", "stop"}:
+        if following.kind == "stop" and following.value in _TURNS:
+            contrasts = contrasts or following.value == "but"
+        elif following.kind in {"join", "stop"}:
             break
-        kinds.append(following.kind)
-    says = not _SAID_ALONE.isdisjoint(kinds)
-    return says and "side" in kinds and set(kinds) <= _OF_A_SIDE
+        else:
+            part.append(following)
+    kinds = {"affirm" if one.kind == "goes_on" and one.value == "seen" else one.kind for one in part}
+    if "side" not in kinds or not kinds <= _OF_A_SIDE or any(one.value in _SOUND for one in part):
+        return False
+    if kinds & _SAID_ALONE:
+        return True
+    return (contrasts or bool(kinds & _LIGHT)) and _sides(part) == _opposite(_sides(_clause_before(items, number)))
+
+
+def is_led_by_a_side(items: Sequence[Item], number: int) -> str | None:
+    """The other side, where "yes" or "present" says behind this comma that it has what one has not: "right no PTX, left
+    yes".
+    """
+    before = _clause_before(items, number)
+    place = next((place for place, one in enumerate(before) if one.kind == "absent_after"), 0)
+    here = _sides(before[:place])
+    if (
+        not here
+        or not {one.kind for one in before[:place]} <= {"side", "restart", "colon", "inside"}
+        or _sides(before[place:])
+    ):
+        return None
+    behind = next((one for one in items[number + 1 : number + REACH_OF_A_CLAUSE] if one.value in _YES), None)
+    other = _opposite(here)
+    return other.pop() if behind is not None and len(other) == 1 else None
+
+
+def _clause_before(items: Sequence[Item], number: int) -> list[Item]:
+    part: list[Item] = []
+    for one in reversed(items[max(0, number - REACH_OF_A_CLAUSE) : number]):
+        if one.kind in _PARTS:
+            if part or one.last + 1 < items[number].first:
+                break
+        else:
+            part.append(one)
+    return part[::-1]
+
+
+def _back(number: int) -> range:
+    return range(number - 1, max(-1, number - REACH_OF_A_CLAUSE), -1)
+
+
+def _opposite(sides: set[str]) -> set[str]:
+    return {_OPPOSITE[side] for side in sides if side in _OPPOSITE} if len(sides) == 1 else set()
 
 
 def denies_one_side(items: Sequence[Item], number: int) -> bool:
@@ -146,7 +259,8 @@ def denies_one_side(items: Sequence[Item], number: int) -> bool:
             break
         if one.kind not in _PARTS and one.first > item.last:
             behind.append(one)
-    here = _sides(before[0])
+    colon = next((place for place, one in enumerate(before[0]) if one.kind == "colon"), len(before[0]))
+    here = _sides(before[0][:colon]) or _sides(before[0])  # "bilateral effusions: left resolved, right persists"
     if len(here) != 1 or here == {"bilateral"}:
         return False
     if any(one.kind == "finding" for one in before[0]):
@@ -160,11 +274,23 @@ def denies_one_side(items: Sequence[Item], number: int) -> bool:
     return _says_of_another(rest, here) if leads else _is_of_another(rest, here)
 
 
+def doubts_the_other_side(items: Sequence[Item], number: int) -> bool:
+    """Does the next part leave the other side open: "pneumothorax: right none, left possible"?"""
+    if items[number].kind == "absent_after":
+        return False
+    here = _sides(_clause_before(items, number))
+    behind = _parts_behind(items, number)
+    here = here or _sides(behind[0])
+    part = behind[1] if len(behind) > 1 else []
+    kinds = {one.kind for one in part}
+    return bool(kinds & _DOUBTS) and kinds <= _OF_A_SIDE and bool(here) and _sides(part) == _opposite(here)
+
+
 def the_other_side(items: Sequence[Item], number: int) -> str | None:
     """The side opposite to the one that this denial is of, which stands before it in its clause, or behind it."""
     before: list[Item] = []
     for one in reversed(items[max(0, number - REACH_OF_A_CLAUSE) : number]):
-        if one.kind in _PARTS:
+        if one.kind in _PARTS or (one.kind == "colon" and _sides(before)):
             break
         before.append(one)
     behind: list[Item] = []
@@ -187,7 +313,9 @@ def denies_the_side_behind(items: Sequence[Item], number: int) -> bool:
         elif following.first > items[number].last:
             clauses[-1].append(following)
     here = _sides(clauses[0])
-    is_of_one = len(here) == 1 and here != {"bilateral"} and {one.kind for one in clauses[0]} <= {"side", "restart"}
+    is_of_one = (
+        len(here) == 1 and here != {"bilateral"} and {one.kind for one in clauses[0]} <= {"side", "restart", "inside"}
+    )
     return is_of_one and any(_says_of_another(clause, here) for clause in clauses[1:2])
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from reports.findings.clauses import REACH_OF_A_SIDE
 from reports.findings.labels import State
 from reports.findings.phrases import Item
 from reports.findings.said import Weight
 from reports.findings.scope import Scope
+from reports.findings.sides import is_led_by_a_side
 
 
 def deny_up_to_a_comma(scope: Scope, item: Item) -> None:
@@ -59,3 +61,33 @@ def state_with_a_participle(scope: Scope, item: Item) -> None:
     """ "Effusion seen and pneumothorax not seen": no verdict behind it is of the effusion."""
     if scope.said and item.first == scope.said[-1].last + 1:
         scope.said[-1].weight = Weight.WHOLE
+
+
+def turn_to_a_side(scope: Scope, item: Item, side: str | None) -> None:
+    """ "No effusion or edema on the right, but on the left"; "right no effusion, left yes" has one on that side."""
+    cue = scope.said[-1].cues[:1]
+    for said in reversed(scope.said):
+        if said.state is not State.ABSENT or said.cues[:1] != cue:
+            break
+        if side is None:
+            scope.open(said, item)
+        else:
+            said.state, said.side = State.PRESENT, side
+            said.cues.clear()
+
+
+def say_yes_of_a_side(scope: Scope, found: list[Item], place: int) -> None:
+    """ "Right no PTX left yes", without a comma."""
+    first = place
+    while first > max(0, place - REACH_OF_A_SIDE) and found[first - 1].kind in {"side", "restart"}:
+        first -= 1
+    side = is_led_by_a_side(found, first) if scope.said and found[first].first == scope.said[-1].last + 1 else None
+    if side is not None:
+        turn_to_a_side(scope, found[place], side)
+
+
+def end_inside(scope: Scope, item: Item) -> None:
+    """ "No cavity within the consolidation", "without fever this is atelectasis"; not "no evidence that this is"."""
+    force = scope.force
+    if force is not None and force.state is State.ABSENT and force.cue[1] + 1 < item.first:
+        scope.stop(item)

@@ -20,13 +20,13 @@ _OPEN: Final = ("\u00b1", "+/")
 _PAST: Final = "prior|previous|previously|earlier|yesterday|before|formerly|was|were|resolved"
 _WORD: Final = re.compile(
     rf"{BOX}|"
-    r"\(?\u00b1\)?|\(\+/[-\u2013\u2212]\)|\+/[-\u2013\u2212]|[^\W_]+|[,;:?&]|[(\[][-+\u2013\u2212n][)\]]|[-+\u2013\u2212]ve\b"
+    r"\(?\u00b1\)?|\(\+/[-\u2013\u2212]\)|\+/[-\u2013\u2212]|[^\W_]+|[,;:?&]|[(\[][-+\u2013\u2212ny][)\]]|[-+\u2013\u2212]ve\b"
     r"|(?<=[\s\w:])[-\u2013\u2212](?=\s*(?:[,;.)|/]|$))"
     r"|(?<=\s)[-\u2013\u2212](?=[ \t]*\r?\n[^\n]*[-+\u2013\u2212][ \t]*(?:\r?\n|$))|(?<!\d)\+"
     r"|(?<![^\s,;:])[-\u2013\u2212](?=[a-z])|(?<![^\n,;:])[-\u2013\u2212](?=[ \t]{0,12}[a-z])"
     r"|(?<=[ \t])[-\u2013\u2212]{1,3}(?=[ \t]+\w)|(?<=\w)--(?=\w)|(?<=[ \t])/(?=[ \t])|(?<=\s)(?:\||//)(?=\s)"
     r"|\u2014+|[\u2192\u21d2]|=(?=[ \t]*(?:0|n|no|none|nil|absent|neg|negative|false)(?![\w.]))"
-    rf"|\((?![^()]{{0,80}}\b(?:{_PAST})\b)(?=\w+[\s-]+\w)"
+    rf"|\((?!or\b)(?![^()]{{0,80}}\b(?:{_PAST})\b)(?=\w+[\s-]+\w)"
 )
 _DASH: Final = "\u2014"
 _DASHES: Final = frozenset(
@@ -42,6 +42,8 @@ _DASHES: Final = frozenset(
     }
 )
 _ANSWERS: Final = frozenset({"no", "yes", "n", "y"})
+_SIDES: Final = frozenset({"left", "right", "l", "r", "lt", "rt"})
+_SIGNS: Final = frozenset({"(n)", "(+)"})
 _GOES_ON: Final = re.compile(r"[ \t]*\w")
 _RARE: Final = frozenset({*_DASHES, "(", "?"})
 _ENDS: Final = frozenset({*_DASHES, ",", ";", "("})
@@ -57,9 +59,10 @@ _PLUS_LINE: Final = re.compile(r"(?:\A|[\n.;:])[ \t]{0,12}\+[ \t]{0,12}[a-z]")
 _BULLET_LINE: Final = re.compile(r"[.;\s]*?\n[ \t]*[-\u2013\u2212]")
 _BULLETED: Final = re.compile(r"[ \t]*[-\u2013\u2212]")
 _NOUGHT: Final = frozenset({"n", "0"})
+_ANSWERED: Final = frozenset({*_NOUGHT, ":"})
 _HEADING: Final = re.compile(r"(?:(?:/|//|\||\u2014) )?(?:[a-z]+ ){1,3}:")
 _LINE_END: Final = re.compile(r"[ \t\r]*\n|/(?!-)")
-_ENDED: Final = re.compile(r"[ \t]*(?:[,;)\r\n]|\.(?!\d)|$)")
+_ENDED: Final = re.compile(r"[ \t]*(?:,(?!\d)|[;)\r\n]|\.(?!\d)|$)")
 _PARTS: Final = frozenset({",", ";", "and", "&", "/"})
 _COMMAS: Final = frozenset({",", ";"})
 _OPENERS: Final = frozenset({*_COMMAS, ":"})
@@ -145,20 +148,25 @@ def words_of(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> tupl
         _lead(lowered, words, spans)
     if "=" in words:
         words = [":" if word == "=" else word for word in words]
-    if "n" in words or ":" in words:
+    if not _ANSWERED.isdisjoint(words):
         _answer(lowered, words, spans, end)
     if lowered.find("+/", start, end) >= 0 or lowered.find("\u00b1", start, end) >= 0:
         words = [
             "?" if word.strip("(").startswith(_OPEN) and not before.isdigit() else word  # "3 +/- 1 cm" is a length
             for before, word in zip(("", *words), words, strict=False)
         ]
-    if words[-1:] == ["yes"] and _OPENERS.isdisjoint(words):
+    if words[-1:] in (["yes"], ["no"]) and "yes" in words[1:] and _is_a_table(words):
         words = ["(n)" if place and word == "no" else word for place, word in enumerate(words)]  # "PTX no effusion yes"
     if lowered.find("+", start, end) >= 0:
         _add(lowered, words, spans)
     if lowered.find("-", start, end) >= 0:
         _join(lowered, words, spans, vocabulary)
     return words, spans
+
+
+def _is_a_table(words: Sequence[str]) -> bool:
+    """No sign parts its answers, and it is none of "right no PTX, left yes"."""
+    return _OPENERS.isdisjoint(words) and not (words[0] in _SIDES and words[1] == "no")
 
 
 def _part(lowered: str, words: list[str], spans: list[Span]) -> None:
@@ -186,15 +194,17 @@ def _is_glued(lowered: str, start: int, end: int) -> bool:
 
 def _is_answered(behind: Sequence[str]) -> bool:
     """Is the next word the whole answer: the "no" of "pneumothorax? no acute process" begins another sentence."""
+    if behind[:1] != [] and behind[0] in _SIGNS:
+        return True
     return behind[:1] != [] and behind[0] in _ANSWERS and all(word in _ENDS for word in behind[1:])
 
 
 def _answer(lowered: str, words: list[str], spans: list[Span], end: int) -> None:
-    """ "Pneumothorax: N" and "effusion: 0." deny; "pneumothorax: 0.8 cm", "n=1" and "N/A" do not; "PTX n" denies."""
+    """ "Pneumothorax: N", "PTX n" and "effusion 0." deny; "pneumothorax: 0.8 cm", "n=1" and "N/A" do not."""
     for place in range(1, len(words)):
         if (
             words[place] in _NOUGHT
-            and (words[place - 1] == ":" or words[place] == "n")
+            and (words[place - 1] == ":" or words[place] == "n" or words[place - 1].isalpha())
             and _ENDED.match(lowered, spans[place][1], end)
         ):
             words[place] = "(n)"

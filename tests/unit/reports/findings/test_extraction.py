@@ -44,6 +44,13 @@ ROWS = (
         "yes [ ] ",
         "left small. ",
         "left none.\n",
+        "right no effusion left yes ",
+        "yes, left no ",
+        "effusion none on the right, ",
+        "no effusion in the ",
+        "normal [ ] enlarged [x] ",
+        "n effusion y ",
+        "no effusion today. yesterday ",
     ),
 )
 
@@ -241,6 +248,9 @@ def test_a_described_heart_has_both_its_words_as_evidence() -> None:
         ("Effusions: Right: none. Left: small.", "Pleural Effusion", "left", None),
         ("Effusion absent on the right, present on the left.", "Pleural Effusion", "left", None),
         ("Right effusion, left none.", "Pleural Effusion", "right", None),
+        ("Right no effusion, left yes.", "Pleural Effusion", "left", None),
+        ("Right no effusion left yes", "Pleural Effusion", "left", None),
+        ("Bilateral effusions: left resolved, right persists.", "Pleural Effusion", "right", None),
         ("Not only the left but also the right lung shows consolidation.", "Consolidation", "bilateral", None),
     ],
 )
