@@ -19,7 +19,7 @@ from agent.imaging.gate import who_confirmed
 from agent.imaging.impression import measure
 from agent.imaging.picture import judge_picture
 from agent.imaging.pixels import Film, UndecodableImage
-from agent.imaging.verdict import Verdict
+from agent.imaging.verdict import AS_CONFIGURED, Verdict
 from dicom_node import audit, films
 from dicom_node.database import Database, clock
 from dicom_node.errors import WetreadError
@@ -127,7 +127,7 @@ def _in_spite_of(config: Config, claim: Claim, choice: Choice, doubt: Verdict) -
 def _because(claim: Claim) -> str:
     if claim.confirmed:
         return f"confirmed as a frontal adult chest film by {who_confirmed(claim.confirmed_by)}"
-    return "read in spite of that, as configured"
+    return AS_CONFIGURED
 
 
 def _doubt(config: Config, film: Film) -> Verdict | None:

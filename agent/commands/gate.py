@@ -61,7 +61,9 @@ def gate() -> None:
 
     `wetread gate FILE...` judges DICOM files by header and pixels, PNG and JPEG files by their pixels. Nothing is sent
     or stored; what was sent before, and rules, are not looked at. What else would keep the node from reading a file is
-    told as well: no Patient ID, or a header that no draft can be bound to.
+    told as well: no Patient ID, or a header that no draft can be bound to. The section [imaging] of the configuration
+    counts as it does for what is received: with doubts = "note" a film that only its pixels speak against would be
+    read, and the doubt is told beside.
 
     \b
     Exit codes: 0 all would be read; 1 at least one would not; 2 wrong command line or configuration; 3 no such file.
@@ -95,6 +97,7 @@ def judge(surroundings: Surroundings, files: Sequence[Path], as_json: bool) -> N
                 received=datetime.now(UTC).date(),
                 hold_unknown_age=config.imaging.unknown_age == "hold",
                 pixels_name_the_part=config.imaging.unknown_body_part == "pixels",
+                note_doubts=config.imaging.doubts == "note",
                 reports=config.reports,
             )
         )

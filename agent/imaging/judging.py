@@ -17,11 +17,11 @@ from PIL import Image
 from agent.imaging.attributes import BROKEN
 from agent.imaging.calibration import Calibration
 from agent.imaging.decoder import DecoderProcess
-from agent.imaging.gate import judge
+from agent.imaging.gate import BY_PIXELS, judge
 from agent.imaging.impression import Impression, measure
 from agent.imaging.picture import judge_picture
 from agent.imaging.pixels import Film, UndecodableImage, digest_of
-from agent.imaging.verdict import Verdict
+from agent.imaging.verdict import AS_CONFIGURED, Verdict
 from dicom_node.errors import CannotUnderstand
 from dicom_node.headers import open_header, read_header
 from dicom_node.worklist.holds import HOLDS, NO_PATIENT_ID
@@ -71,12 +71,14 @@ def judge_files(
     received: date,
     hold_unknown_age: bool = False,
     pixels_name_the_part: bool = False,
+    note_doubts: bool = False,
     reports: ReportsConfig | None = None,
 ) -> Iterator[Judged]:
     """Judge DICOM files and plain pictures, one after the other; of an excluded header the pixels are not looked at.
 
-    received: the day on which they came, or would come. reports: how drafts are written here; with it is told as well
-    what the node would not take, hold for its patient, or write no draft for. Without it the gate alone is asked.
+    received: the day on which they came, or would come. note_doubts: a film is read in spite of what its pixels say,
+    unless they must say which part of the body it is. reports: how drafts are written here; with it is told as well what
+    the node would not take, hold for its patient, or write no draft for. Without it the gate alone is asked.
     """
     known: dict[str, Path] = {}
     for file in files:
@@ -101,11 +103,16 @@ def judge_files(
         seen = film.impression or measure(film.pixels)
         doubt = judge_picture(seen, calibration)
         if doubt is not None:
-            verdicts = (*verdicts, doubt)
-        elif all(one.decision == "read" for one in verdicts):
+            verdicts = (*verdicts, _noted(doubt) if note_doubts and header.code != BY_PIXELS else doubt)
+        if all(one.decision == "read" for one in verdicts):
             verdicts = (*verdicts, *_in_a_draft(file, asked))
         same_as = known.setdefault(film.digest, file) if film.digest else file
         yield Judged(file, verdicts, seen, None if same_as is file else same_as)
+
+
+def _noted(doubt: Verdict) -> Verdict:
+    words = f"{doubt.explanation} It is {AS_CONFIGURED} (imaging.doubts)."
+    return Verdict("read", doubt.code, words, (*doubt.notes, AS_CONFIGURED))
 
 
 def _at_the_port(file: Path, reports: ReportsConfig | None) -> Iterator[Verdict]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+AS_CONFIGURED: Final = "read in spite of that, as configured"  # behind a doubt, where `imaging.doubts` is "note"
 
 
 @dataclass(frozen=True, slots=True)

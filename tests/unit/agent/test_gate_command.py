@@ -103,6 +103,48 @@ def test_what_the_node_does_beside_the_gate_is_told(
         assert told["reason"] in reasons
 
 
+@pytest.mark.parametrize(
+    ("settings", "elements", "verdict", "reasons"),
+    [
+        ('doubts = "note"', {}, "read", ["accepted", "looks-rotated"]),
+        ('doubts = "note"', {"BodyPartExamined": "", "AnatomicRegionSequence": None}, "hold", ["body-part-unknown"]),
+        ('doubts = "note"', {"AccessionNumber": "1" * 17}, "exclude", ["bad-accession-number"]),
+        (
+            'doubts = "note"\nunknown_body_part = "pixels"',
+            {"BodyPartExamined": "", "AnatomicRegionSequence": None},
+            "hold",
+            ["looks-rotated"],
+        ),
+        ('doubts = "hold"', {}, "hold", ["looks-rotated"]),
+    ],
+)
+def test_doubts_of_the_pixels_count_as_configured(
+    run: Callable[..., Result],
+    tmp_path: Path,
+    settings: str,
+    elements: dict[str, object],
+    verdict: str,
+    reasons: list[str],
+) -> None:
+    with (tmp_path / "wetread.toml").open("a") as config:
+        config.write(f"[imaging]\n{settings}\n")
+    turned = phantom.film(2, now=NOW, new_uid=lambda: f"2.25.66{next(NUMBERS)}", rows=256, columns=224)
+    turned.PixelData = np.ascontiguousarray(half_turn(turned.pixel_array)).tobytes()
+    for keyword, value in elements.items():
+        setattr(turned, keyword, value)
+    turned.save_as(tmp_path / "turned.dcm", enforce_file_format=True)
+
+    done = run("--json", tmp_path / "turned.dcm")
+
+    (told,) = json.loads(done.stdout)
+    assert (told["verdict"], done.exit_code) == (verdict, 0 if verdict == "read" else EXIT_FAILED)
+    assert told["reason"] == ("" if verdict == "read" else reasons[-1])
+    found = {one["reason"]: one for one in told["reasons"]}
+    assert set(reasons) <= set(found)
+    noted = "read in spite of that, as configured" in found["looks-rotated"]["notes"]
+    assert noted == ("note" in settings and "pixels" not in settings)
+
+
 def test_options_may_come_last(run: Callable[..., Result], tmp_path: Path) -> None:
     done = run(dicom(tmp_path / "a.dcm"), "--json")
     assert json.loads(done.stdout)[0]["verdict"] == "read"
