@@ -18,6 +18,7 @@ _LEFT: Final = 48
 _RIGHT: Final = 150  # room for the names of the lines
 _TOP: Final = 16
 _BOTTOM: Final = 40
+_LINE: Final = 14  # of words below each other
 _MOST_NAMES: Final = 16  # below the columns, so that they do not run into each other
 
 
@@ -65,8 +66,10 @@ def times(weeks: Sequence[Outcome]) -> Markup:
     frame = _Frame(len(weeks), 220, _round_up(highest))
     marks = [frame.top * part / 4 for part in range(5)]
     parts = [*_grid(frame, marks, lambda value: f"{value:g}"), *_names(frame, weeks)]
-    for name, place in (("median", 0), ("nine of ten", 1)):
-        parts += _line(frame, [pair[place] for pair in minutes], name, "first" if place == 0 else "second")
+    known = [pair for pair in minutes if not math.isnan(pair[1])]
+    apart = frame.y(known[-1][0]) - frame.y(known[-1][1]) if known else _LINE  # the names of the lines, at their ends
+    parts += _line(frame, [median for median, _ in minutes], "median", "first")
+    parts += _line(frame, [ninth for _, ninth in minutes], "nine of ten", "second", lift=max(_LINE - apart, 0))
     return _drawing(frame, "Minutes from draft to decision, by week; the table below has the numbers", parts)
 
 
@@ -103,7 +106,7 @@ def _reference(frame: _Frame, value: float, words: str) -> Iterator[str]:
     yield f'<text class="label" x="{right + 6}" y="{y + 4:.1f}">{escape(words)}</text>'
 
 
-def _line(frame: _Frame, values: Sequence[float], name: str, kind: str) -> Iterator[str]:
+def _line(frame: _Frame, values: Sequence[float], name: str, kind: str, *, lift: float = 0) -> Iterator[str]:
     points = [(frame.x(column), frame.y(value)) for column, value in enumerate(values) if not math.isnan(value)]
     if not points:
         return
@@ -112,7 +115,7 @@ def _line(frame: _Frame, values: Sequence[float], name: str, kind: str) -> Itera
     for x, y in points:
         yield f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
     x, y = points[-1]
-    yield f'<text class="label" x="{max(x + 8, _WIDTH - _RIGHT + 6):.1f}" y="{y + 4:.1f}">{escape(name)}</text>'
+    yield f'<text class="label" x="{max(x + 8, _WIDTH - _RIGHT + 6):.1f}" y="{y + 4 - lift:.1f}">{escape(name)}</text>'
 
 
 def _grid(frame: _Frame, values: Sequence[float], words: object) -> Iterator[str]:

@@ -71,6 +71,12 @@ def _questions(page: Page) -> None:
     page.locator("#questions").scroll_into_view_if_needed()
 
 
+def _looked_at(page: Page) -> None:
+    """All of its film was shown: now something can be said of it."""
+    page.locator("#film canvas").first.scroll_into_view_if_needed()
+    expect(page.get_by_role("button", name="Let it be read")).to_be_enabled()
+
+
 def _conflict(page: Page) -> None:
     """The same person has saved at another machine."""
     _film(page)
@@ -133,7 +139,7 @@ SCENES: Final = (
     Scene("worklist-nothing", "/?show=all&q=NOBODY"),
     Scene("keys", "/", do=_keys),
     Scene("study", "/study/4"),
-    Scene("study-held", "/study/{held}"),
+    Scene("study-held", "/study/{held}", do=_looked_at, height=1000, has_film=True),
     Scene("report-none", "/study/{held}/report"),
     Scene("report-asked", "/study/{asked}/report", do=_questions, height=1000, has_film=True),
     Scene("report-conflict", "/study/{asked}/report", do=_conflict, has_film=True),
@@ -260,7 +266,7 @@ def _room(folder: Path) -> tuple[ReadingRoom, Mapping[str, int]]:
             assert taken is not None
             questions.finish(tx, taken.id, "t", answer, now())
     morning = Morning(room, rita, "rita")
-    morning.fill()
+    morning.fill(of_held=drawn)
     return room, {"asked": asked, "held": morning.number_of("ACC9002")}
 
 

@@ -6,6 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dicom_node import worklist
 from dicom_node.database import clock
 from dicom_node.tables import ProcessBeat, Study, Workitem
@@ -15,7 +18,7 @@ from reports.signoff.reasons import Reason
 from reports.tables import Event, Report
 from reports.text import DraftText
 from reports.web.alarms import PROCESSES
-from tests.harness.reading_room import ReadingRoom
+from tests.harness.reading_room import ReadingRoom, with_pixels
 from tests.unit.agent.desk_of_readers import RITA, ready, service
 from tests.unit.agent.ward import now
 from tests.unit.reports import films
@@ -40,8 +43,8 @@ class Morning:
         self.reader: Person = replace(RITA, user_id=reader, login=login)
         self._arrivals = 0
 
-    def fill(self) -> None:
-        """All of it, the oldest first."""
+    def fill(self, of_held: NDArray[np.uint16] | None = None) -> None:
+        """All of it, the oldest first. of_held: pixels of the film that is held."""
         room = self.room
         self.sign(room.study(CLEAR))
         room.deliver()
@@ -54,7 +57,7 @@ class Morning:
             room.study(text, StationName="ICU-MOBILE")
         room.deliver()
         self.excluded()
-        self.held()
+        self.held(of_held)
         self.arrive(PatientID=None)
         self.complete()
         self.dead_letter()
@@ -71,8 +74,8 @@ class Morning:
         self.arrive()
         self.beat()
 
-    def arrive(self, **changes: object) -> None:
-        """A study of one film, that nobody has read yet."""
+    def arrive(self, pixels: NDArray[np.uint16] | None = None, **changes: object) -> None:
+        """A study of one film, that nobody has read yet. pixels: None where nobody looks at it."""
         self._arrivals += 1
         root = f"{films.STUDY}.9{self._arrivals:03d}"
         header = {
@@ -82,7 +85,8 @@ class Morning:
             "PatientID": f"EX-9{self._arrivals:03d}",
             "AccessionNumber": f"ACC9{self._arrivals:03d}",
         }
-        self.room.receive(films.film(**{**header, **changes}))
+        film = films.film(**{**header, **changes})
+        self.room.receive(film if pixels is None else with_pixels(film, pixels))
 
     def complete(self) -> None:
         """No more images are expected of any study."""
@@ -112,9 +116,9 @@ class Morning:
         words = "The patient is under 18 years."
         self.room.do(lambda tx: worklist.exclude(tx, held, reason="child", explanation=words, now=clock(tx)))
 
-    def held(self) -> None:
+    def held(self, pixels: NDArray[np.uint16] | None = None) -> None:
         """By the gate, until a person has looked."""
-        self.arrive()
+        self.arrive(pixels)
         held = self.room.claim()
         words = "The body part is absent."
         self.room.do(lambda tx: worklist.hold(tx, held, reason="body-part-unknown", explanation=words, now=clock(tx)))

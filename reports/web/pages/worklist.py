@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -38,6 +39,9 @@ _AGES: Final = ((15, "15 min"), (60, "1 h"), (240, "4 h"), (1440, "1 d"))
 _MOST_SHOWN = 4 * PAGE
 
 
+_URGENT: Final = MappingProxyType({int(Urgency.CRITICAL): "critical", int(Urgency.DOUBTFUL): "critical?"})
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One study as the page shows it.
@@ -51,10 +55,10 @@ class Row:
     named: tuple[tuple[str, str], ...]
 
     @property
-    def is_critical(self) -> bool:
-        """Does the AI's text name a finding that cannot wait?"""
+    def urgency(self) -> str:
+        """Does the AI's text name a finding that cannot wait, is it not sure of it, or neither: empty."""
         glance = self.facts.glance
-        return glance is not None and glance.urgency <= int(Urgency.DOUBTFUL)
+        return _URGENT.get(glance.urgency, "") if glance is not None else ""
 
     @property
     def priority(self) -> str:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -159,6 +160,13 @@ def test_drawing_shows_each_verdict_and_both_lines_of_the_paper_and_no_markup_of
     assert 'class="point few"' in drawn
     assert "style=" not in drawn
     assert "<svg" in str(plots.times([quality.outcome("W1", [])]))
+
+
+def test_names_of_lines_that_end_at_one_place_stand_below_each_other() -> None:
+    drawn = str(plots.times([quality.outcome("W1", [SIGNED])]))
+    ninth, median = (float(re.search(rf'y="([0-9.]+)">{name}<', drawn)[1]) for name in ("nine of ten", "median"))  # type: ignore[index]
+
+    assert median - ninth == pytest.approx(14)
 
 
 # --- the page and the command -------------------------------------------------------------------------------------

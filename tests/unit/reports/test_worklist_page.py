@@ -179,6 +179,8 @@ def test_findings_of_the_text_stand_in_the_row_the_urgent_ones_first(place: Plac
 
     assert "critical" in place.row(1)
     assert "Pneumothorax Cardiomegaly" in place.row(1)
+    assert "critical?" not in place.row(1)
+    assert "critical?" in place.row(2)  # it comes behind stat
     assert "Pneumothorax?" in place.row(2)
     assert "none named" in place.row(3)
     assert "critical" not in place.row(3)
