@@ -288,7 +288,8 @@ def _drop_part(event: evt.Event) -> None:
     if opened is not None:
         opened.close()
     if part is not None:
-        Path(part).unlink(missing_ok=True)
+        with suppress(OSError):  # of a disk that is away, where nothing was written
+            Path(part).unlink(missing_ok=True)
 
 
 def _cut_off(association: Association) -> None:

@@ -126,8 +126,10 @@ class Storage:
     def handle_store(self, event: evt.Event) -> int | Dataset:
         """Answer one C-STORE request (PS3.4 B.2.3): 0x0000, 0xA700 (ours), 0xA900 or 0xC000 (the object's fault)."""
         request = cast(C_STORE, event.request)
-        part = Path(event.dataset_path)
         sender = ends_of(event.assoc)
+        if request._dataset_path is None:
+            return self._refuse_empty(request, sender.ae_title)
+        part = Path(event.dataset_path)
         delivered = _Delivered(
             part=part,
             transfer_syntax_uid=str(event.context.transfer_syntax),
@@ -149,6 +151,20 @@ class Storage:
                 return answers.answer(answers.passing(another))
         finally:
             _discard(part)
+
+    def _refuse_empty(self, request: C_STORE, calling_ae_title: str) -> Dataset:
+        """Book and answer a request that says of itself that no data set follows (PS3.7 E.1)."""
+        failure = CannotUnderstand("the request has no data set")
+        uids = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
+        try:
+            self._book_refused(failure.reason, "", calling_ae_title, *uids)
+        except (OSError, SQLAlchemyError) as error:
+            log.error("store_unavailable", error=type(error).__name__, calling_ae_title=calling_ae_title)
+            return answers.answer(answers.passing(error))
+        log.warning(
+            "object_quarantined", reason=failure.reason, comment=failure.comment, calling_ae_title=calling_ae_title
+        )
+        return answers.answer(failure)
 
     def _answer_trouble(self, delivered: _Delivered, trouble: Exception) -> Dataset:
         """Our disk or database: again later. The content, or what nobody foresaw: keep it, book it, and never again."""

@@ -40,6 +40,7 @@ class Promise:
     """A report that is due. host: empty where the asker is not registered with an address."""
 
     request_id: int
+    requested_at: datetime  # for the last time, when this report was made
     transaction_uid: str
     own_ae_title: str
     peer_ae_title: str
@@ -76,6 +77,7 @@ def record_request(
     )
     if known is not None:
         known.reported_at, known.next_attempt_at, known.requested_at = None, now + report_after, now
+        known.attempts = 0  # who asks is there: what failed before says nothing of the waits from now on
         return Booked.AGAIN
     tx.add(
         CommitmentRequest(
@@ -142,9 +144,14 @@ def report_on(
 
 
 def mark_reported(tx: Session, promise: Promise, now: datetime) -> None:
-    """The asker took the report."""
-    request = tx.get_one(CommitmentRequest, promise.request_id)
-    request.reported_at, request.failures, request.last_error = now, len(promise.failed), ""
+    """The asker took the report. Where it has asked again since the report was made, it is owed another one.
+
+    What failed then may have come in between.
+    """
+    request = tx.get_one(CommitmentRequest, promise.request_id, with_for_update=True)
+    request.failures, request.last_error = len(promise.failed), ""
+    if request.requested_at == promise.requested_at:
+        request.reported_at = now
     audit.append(
         tx,
         "commitment-reported-by-us",
@@ -158,8 +165,10 @@ def mark_reported(tx: Session, promise: Promise, now: datetime) -> None:
 
 def mark_not_reported(tx: Session, promise: Promise, *, error: str, retry_at: datetime) -> None:
     """The asker could not be told this time."""
-    request = tx.get_one(CommitmentRequest, promise.request_id)
-    request.last_error, request.next_attempt_at = error, retry_at
+    request = tx.get_one(CommitmentRequest, promise.request_id, with_for_update=True)
+    request.last_error = error
+    if request.requested_at == promise.requested_at:  # else it was asked for again, and is due for that
+        request.next_attempt_at = retry_at
 
 
 def forget(tx: Session, before: datetime) -> int:
@@ -204,6 +213,7 @@ def _promise(tx: Session, request: CommitmentRequest, store: Path) -> Promise:
     peer = tx.scalar(select(RemoteAE).where(RemoteAE.ae_title == request.calling_ae_title))
     return Promise(
         request_id=request.id,
+        requested_at=request.requested_at,
         transaction_uid=request.transaction_uid,
         own_ae_title=request.called_ae_title,
         peer_ae_title=request.calling_ae_title,

@@ -192,6 +192,28 @@ def test_garbage_is_asked_for_again_while_it_cannot_be_kept_or_booked(door: Door
         assert (answered(), door.outcomes()) == (0xC000, ["quarantined"])
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_request_without_a_data_set_is_answered_and_booked(door: Door) -> None:
+    """Its command says that nothing follows (0x0101); pynetdicom would answer it, and nobody would be told."""
+    with associated(door.port) as association:
+        request = C_STORE()
+        request.MessageID, request.Priority = 1, 2
+        request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = DX, UID("1.2.3")
+        message = C_STORE_RQ()
+        message.primitive_to_message(request)
+        assert message.command_set.CommandDataSetType == 0x0101
+        association._reactor_checkpoint.clear()
+        for fragment in message.encode_msg(association.accepted_contexts[0].context_id, 16382):
+            association.dul.send_pdu(fragment)
+        _, answer = association.dimse.get_msg(block=True)
+        association._reactor_checkpoint.set()
+        assert isinstance(answer, C_STORE)
+        assert (answer.Status, answer.ErrorComment) == (0xC000, "the request has no data set")
+        assert association.send_c_store(small_film()).Status == 0x0000
+    assert door.outcomes() == ["quarantined", "stored"]
+    assert door.logged("object_quarantined")
+
+
 # --- how many may stand at the door ----------------------------------------------------------------------------------
 
 

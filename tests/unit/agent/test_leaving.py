@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from agent.leaving import agrees_with_the_books, another_form
-from dicom_node.files import read_document
+from dicom_node.files import make_store, read_document
 from dicom_node.kinds import Kind, Stage
 from dicom_node.probe import COMPREHENSIVE, COMPREHENSIVE_3D
 from dicom_node.tables import DeliveryState
@@ -107,6 +107,7 @@ def test_coded_findings_are_offered_as_comprehensive_sr(tmp_path: Path) -> None:
     report = coded()
     assert report.SOPClassUID == COMPREHENSIVE_3D
     booked = of_document(report, Kind.TID1500)
+    make_store(tmp_path, "here")
     other = another_form(encode(report), booked, tmp_path)
     assert other is not None
     payload = read_document(tmp_path, other.digest)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from dicom_node import retention
 from dicom_node.commitment_tables import CommitmentRequest
-from dicom_node.files import stored_path
+from dicom_node.files import make_store, stored_path
 from dicom_node.reconcile import Found, Series
 from dicom_node.tables import Instance, RemoteAE
 from dicom_node.terms import Terms
@@ -21,6 +22,11 @@ from tests.unit.dicom_node.desk import DX, SR, STUDY, Desk, header
 
 WAIT, GIVE_UP = timedelta(seconds=30), timedelta(hours=72)
 DAY = date(2026, 11, 21)
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path) -> None:
+    make_store(tmp_path, "here")
 
 
 def request(desk: Desk, *uids: str, uid: str = "2.25.1", sop_class: str = DX) -> Booked:
@@ -109,6 +115,31 @@ def test_same_request_again_is_due_again_and_another_under_its_uid_is_none(desk:
     assert request(desk, "1.2.3.9") is Booked.OTHER
     desk.wait(3)
     assert due(desk, tmp_path) is not None
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_who_asks_again_while_he_is_told_is_told_again_at_once(desk: Desk, tmp_path: Path, *, taken: bool) -> None:
+    """A modality that hears of a film that we lack sends it and asks again; the first report may end after that."""
+    request(desk, "1.2.3.1")
+    desk.wait(3)
+    first = due(desk, tmp_path)
+    assert first is not None
+    assert first.failed
+    keep(desk, tmp_path, "1.2.3.1")
+    assert request(desk, "1.2.3.1") is Booked.AGAIN
+    later = desk.now + timedelta(hours=4)
+    if taken:
+        desk.do(lambda tx: promises.mark_reported(tx, first, desk.now))
+    else:
+        desk.do(lambda tx: promises.mark_not_reported(tx, first, error="away", retry_at=later))
+    desk.wait(3)
+    second = due(desk, tmp_path)
+    assert second is not None
+    assert (second.failed, second.committed) == ((), (Reference(DX, "1.2.3.1"),))
+    assert desk.ask(lambda tx: promises.attempts_of(tx, second)) == 1
+    desk.do(lambda tx: promises.mark_reported(tx, second, desk.now))
+    desk.wait(3600)
+    assert due(desk, tmp_path) is None
 
 
 def test_report_is_given_up_in_the_end(desk: Desk, tmp_path: Path) -> None:
