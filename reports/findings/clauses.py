@@ -348,8 +348,19 @@ def leads(items: list[Item], number: int) -> bool:
         if following.first > item.last + 1:
             return False
         if following.kind == "subject" and following.value != "elsewhere":
-            return not heads(items, items.index(following, number))  # "heart: enlarged mediastinum: normal"
+            place = items.index(following, number)
+            return not heads(items, place) and not _is_described(items, number, place)
     return False
+
+
+def _is_described(items: list[Item], number: int, subject: int) -> bool:
+    """Has each of two organs its own words: "bones intact heart big"?"""
+    item, last = items[number], items[subject].last
+    before = next((one for one in reversed(items[max(0, number - 3) : number]) if one[2:] != item[2:]), None)
+    if before is None or before.kind != "subject" or before.last + REACH_OF_A_SIDE < item.first:
+        return False
+    behind = items[subject + 1 : subject + 5]
+    return any(one.kind == "predicate" and one.first <= last + REACH_OF_A_SIDE for one in behind)
 
 
 def leads_to_a_predicate(items: list[Item], number: int) -> bool:

@@ -72,7 +72,7 @@ ABSENT_BEFORE: Final = """
     be /clearly seen/identified/visualized/appreciated/detected, can/could not/no /longer be /clearly
     seen/identified/visualized/appreciated/detected, has/have not
     recurred/reaccumulated/redeveloped/developed/occurred, /is/are/was/were not confirmed, does/do not appear /to be
-    present, not felt to be present, none, /today/now there is/are /now none, /is/are/was/were not there/here
+    present, not felt to be present, none, there is/are /now none, /is/are/was/were not there/here
     /anymore, not anymore, /was/were never
     seen/identified/present/detected/demonstrated/visualized
 """
@@ -105,6 +105,9 @@ GONE_BEFORE: Final = """
 """
 
 GONE_ANSWERS: Final = ": resolved/removed/gone/cleared"
+
+# Of today, also beyond a colon or a "was seen": "effusion: previously small, now none".
+NONE_NOW: Final = "now/today/currently none/absent/gone/nil, today/now there is/are none"
 
 # Look like negation and are none.
 NO_CUES: Final = """
@@ -147,7 +150,8 @@ NO_CUES: Final = """
     seen/present/noted/identified/visible/visualized/demonstrated yesterday/earlier/previously/before/then, /was/were
     seen/present/noted/identified/visible/visualized/demonstrated on /the /most /recent prior/previous/earlier/older,
     /is/are not /clearly/well seen/visualized/visible/identified beyond/below/past/distal, without /a/any
-    prior/priors/previous/comparison/comparisons, previously/formerly enlarged/widened, previously/formerly absent,
+    prior/priors/previous/comparison/comparisons, previously/formerly enlarged/widened/normal, that
+    this/these is/are/represents/represent, previously/formerly absent,
     previously/formerly not seen/present/identified/visualized/visible/noted, since/from/unlike/to/as/like yesterday
 """
 
@@ -231,7 +235,7 @@ RESTRICTIONS: Final = (
 
 # After a comma or "and" they open a new statement, which a negation does not reach.
 RESTARTS: Final = """
-    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/w/rather/presence/interval/residual/remaining/underlying/several/numerous/development/persistence/appearance/emergence/now/still/only/just/instead/healed/widened/thickened/new/enlarging/enlarged
+    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/w/rather/presence/interval/residual/remaining/underlying/several/numerous/development/persistence/appearance/emergence/now/still/increase/only/just/instead/healed/widened/thickened/new/enlarging/enlarged
 """
 
 RESTARTS_OF_ALL: Final = "the/this/these/it/there"
@@ -322,6 +326,7 @@ CUES: Final = (
     ("absent_before", "gone", GONE_BEFORE),
     ("absent_before", "excluded", EXCLUDED),
     ("absent_before", "answer", ANSWERS),
+    ("absent_before", "now", NONE_NOW),
     ("absent_before", "gone_answer", GONE_ANSWERS),
     ("absent_about", "", ABSENT_ABOUT),
     ("absent_about", "more", NO_MORE),

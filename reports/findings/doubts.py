@@ -13,7 +13,8 @@ UNCERTAIN_AFTER: Final = """
     not a/any large/significant/sizable, not significant/large,
     ddx/dd/d /d /:, differential /diagnosis/diagnoses :, can/couldn/don/wouldn t
     say/state/claim/conclude/assume/guarantee /that /there /s /no/is/are /no, not think/believe, don/doesn/didn t
-    think/believe, almost/nearly/virtually/practically no, to ensure/document/verify/establish/demonstrate
+    think/believe, not convinced /that /this/these/there /is/are,
+    almost/nearly/virtually/practically no, to ensure/document/verify/establish/demonstrate
     /complete/interval resolution/clearing /of, until /complete /resolution/clearing /of, unless/whether, (?, not
     excluded is/are, not /entirely/completely/totally/quite free/clear of/from, not devoid/void of, not/never
     negative for, never without, no absence/lack of, not all /of, neither can/could, no evidence against, cannot/not
@@ -49,7 +50,8 @@ PERHAPS: Final = "/most/quite likely, possible/probable/questionable/suspected"
 
 # Backward, to the start of the clause.
 UNCERTAIN_BEFORE: Final = """
-    absent previously/formerly/before/yesterday, disproved/disproven, not disproved/disproven, replaced by/with,
+    yesterday/previously/formerly none/nil, absent previously/formerly/before/yesterday, disproved/disproven, not
+    disproved/disproven, replaced by/with,
     may/might/could have
     /already/since/now/completely resolved/cleared/disappeared/vanished/subsided, has/have/is/are
     probably/likely/possibly/presumably/perhaps resolved/cleared/gone,

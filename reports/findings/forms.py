@@ -196,8 +196,12 @@ def _shape(line: Sequence[str], place: int, side: int) -> range:
     shape = range(place + 1, at) if side < 0 else range(at + 1, place)
     if _SHAPES.isdisjoint(line[shape.start : shape.stop]):
         return range(0)
-    ends = not 0 <= at < len(line) or not line[at] or _is_box(line[at]) or line[at] in _OPENS
-    return shape if ends or not _is_box(line[0]) else range(0)
+    if not 0 <= at < len(line) or not line[at] or _is_box(line[at]) or line[at] in _OPENS:
+        return shape
+    if side < 0:
+        return shape if not _is_box(line[0]) else range(0)
+    behind = next((n for n in range(place + 1, len(line)) if line[n] not in _OF_A_SHAPE), place + 1)
+    return shape if behind > place + 1 and behind < len(line) and _is_box(line[behind]) else range(0)
 
 
 def _mark(line: list[str], boxes: Mapping[int, bool | None], side: int) -> None:

@@ -54,6 +54,7 @@ from reports.findings.sides import (
 )
 from reports.findings.turns import (
     deny_both,
+    deny_now,
     deny_up_to_a_comma,
     doubt_behind_a_dash,
     end_inside,
@@ -320,6 +321,8 @@ def _left_open(scope: Scope, found: list[Item], place: int, length: int) -> Step
     if item.kind == "aside" and _lists(scope) and not follows_a_subject(found, place):
         left = names_only(found, place, length)
         return None if left is None else _BEHIND_A_DASH[left]
+    if item.value == "now":
+        return deny_now
     if item.kind == "absent_before" and item.value == "gone":
         return _gone(scope, found, place)
     if item.first in {0, scope.joined + 1} and item.kind in _HEADING and heads(found, place):

@@ -22,7 +22,7 @@ STATEMENTS: Final = "/that there is/are/has/was"
 INSIDE: Final = "within/in/inside/around the/this/these"
 
 # They end a denial, but not right behind its words: "without fever this is atelectasis".
-THIS_IS: Final = "/that this/these is/are/represents/represent"
+THIS_IS: Final = "this/these is/are/represents/represent"
 
 # They end a clause as well; where no finding follows they take back what it denied: "no effusion except on the left".
 EXCEPTIONS: Final = """

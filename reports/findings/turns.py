@@ -23,6 +23,15 @@ def turn_between(scope: Scope, item: Item) -> None:
     scope.reach(State.UNCERTAIN, item, once=True)
 
 
+def deny_now(scope: Scope, item: Item) -> None:
+    """ "Effusion: previously small, now none", "effusion was seen yesterday, while today there is none"."""
+    if scope.said:
+        scope.floor = min(scope.floor, len(scope.said) - 1)
+        scope.absent_before(item)
+    else:
+        scope.deny(item)
+
+
 def deny_both(scope: Scope, item: Item) -> None:
     """ "Pneumothorax: no evidence of pneumothorax"."""
     scope.absent_before(item)
