@@ -107,7 +107,7 @@ GONE_BEFORE: Final = """
 GONE_ANSWERS: Final = ": resolved/removed/gone/cleared"
 
 # Of today, also beyond a colon or a "was seen": "effusion: previously small, now none".
-NONE_NOW: Final = "now/today/currently none/absent/gone/nil, today/now there is/are none"
+NONE_NOW: Final = "now/today/currently none/absent/nil, today/now there is/are none"
 
 # Look like negation and are none.
 NO_CUES: Final = """

@@ -49,6 +49,7 @@ from reports.findings.sides import (
     is_none_of_a_side,
     is_of_a_half,
     is_of_a_part,
+    is_of_a_side,
     says_of_a_side,
     the_other_side,
 )
@@ -174,8 +175,8 @@ def _mark(scope: Scope, found: list[Item], place: int, length: int) -> None:
         scope.restrict(item)
     elif item.kind in _BEGINS:
         scope.begin(item)
-    elif item.kind == "inside" and (item.value or counts_a_finding(found, place)):
-        end_inside(scope, item)
+    elif item.kind == "inside":
+        end_inside(scope, found, place)
     elif item.kind == "goes_on" and item.value == "sign" and leads_to_a_finding(found, place):
         _note_a_leading_sign(scope, found, item, length)
         scope.affirm(item)  # "neg PTX, pos effusion"
@@ -322,7 +323,7 @@ def _left_open(scope: Scope, found: list[Item], place: int, length: int) -> Step
         left = names_only(found, place, length)
         return None if left is None else _BEHIND_A_DASH[left]
     if item.value == "now":
-        return deny_now
+        return Scope.uncertain_before if is_of_a_side(found, place) else deny_now
     if item.kind == "absent_before" and item.value == "gone":
         return _gone(scope, found, place)
     if item.first in {0, scope.joined + 1} and item.kind in _HEADING and heads(found, place):

@@ -233,6 +233,11 @@ def _clause_before(items: Sequence[Item], number: int) -> list[Item]:
     return part[::-1]
 
 
+def is_of_a_side(items: Sequence[Item], number: int) -> bool:
+    """Does a side stand in the part of this denial: "effusion, now none on the right"?"""
+    return bool(_sides(_clause_before(items, number)) or _sides(_parts_behind(items, number)[0]))
+
+
 def _back(number: int) -> range:
     return range(number - 1, max(-1, number - REACH_OF_A_CLAUSE), -1)
 

@@ -21,7 +21,7 @@ STATEMENTS: Final = "/that there is/are/has/was"
 # They end a denial where a finding follows at once: "no cavitation within the consolidation".
 INSIDE: Final = "within/in/inside/around the/this/these"
 
-# They end a denial, but not right behind its words: "without fever this is atelectasis".
+# They end a denial behind a comma, or that of a complaint: "without fever this is atelectasis".
 THIS_IS: Final = "this/these is/are/represents/represent"
 
 # They end a clause as well; where no finding follows they take back what it denied: "no effusion except on the left".

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.findings.clauses import REACH_OF_A_SIDE
+from reports.findings.clauses import REACH_OF_A_SIDE, counts_a_finding
 from reports.findings.labels import State
 from reports.findings.phrases import Item
 from reports.findings.said import Weight
@@ -95,8 +95,12 @@ def say_yes_of_a_side(scope: Scope, found: list[Item], place: int) -> None:
         turn_to_a_side(scope, found[place], side)
 
 
-def end_inside(scope: Scope, item: Item) -> None:
-    """ "No cavity within the consolidation", "without fever this is atelectasis"; not "no evidence that this is"."""
-    force = scope.force
-    if force is not None and force.state is State.ABSENT and force.cue[1] + 1 < item.first:
+def end_inside(scope: Scope, found: list[Item], place: int) -> None:
+    """ "No cavity within the consolidation", "no fever, this is atelectasis"; not "nothing to suggest that this is"."""
+    item, force = found[place], scope.force
+    if item.value:
+        ends = scope.joined == item.first - 1 or (place > 0 and found[place - 1].kind == "complaint")
+    else:
+        ends = counts_a_finding(found, place)
+    if ends and force is not None and force.state is State.ABSENT and force.cue[1] + 1 < item.first:
         scope.stop(item)
