@@ -306,12 +306,14 @@ class _Line:
         title = self.address.peer_ae_title
         message_id, began = self._next_message()
         found: list[Dataset] = []
+        broken = False
         try:
             for response, identifier in self._opened.association.send_c_find(keys, FIND, msg_id=message_id):
                 status = response.get("Status")
                 if status is None:
                     raise self._broken(self._opened.unanswered("C-FIND", began=began), began, sent=False)
                 if status in _PENDING:
+                    broken = broken or identifier is None  # as pynetdicom says it; it holds its lock until the next
                     if identifier is not None and identifier.get(unique) == keys[unique].value:
                         found.append(identifier)
                 elif status != 0x0000:
@@ -319,6 +321,8 @@ class _Line:
         except RuntimeError as error:
             raise self._broken(f"{title} ended the association", began, sent=False) from error
         self._must_have_answered(message_id)
+        if broken:  # left out, what was asked for would count as gone
+            raise SendFailure(f"{title} answered C-FIND with an identifier that cannot be read")
         return found
 
     def _next_message(self) -> tuple[int, float]:

@@ -147,7 +147,7 @@ def concluded(final: Dataset, opened: Opened, service: str) -> int:
 
 
 def _find(opened: Opened, level: str, keys: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
-    title = opened.address.peer_ae_title
+    title, broken = opened.address.peer_ae_title, False
     try:
         for response, identifier in opened.association.send_c_find(_dataset(level, keys), FIND):
             status = response.get("Status")
@@ -155,10 +155,14 @@ def _find(opened: Opened, level: str, keys: Mapping[str, str]) -> Iterator[Mappi
                 raise SendFailure(opened.unanswered("C-FIND"))
             if status in _PENDING and identifier is not None:
                 yield {keyword: _text(identifier.get(keyword, "")) for keyword in keys}
-            elif status not in _PENDING and status != 0x0000:
+            elif status in _PENDING:
+                broken = True  # as pynetdicom says it; it holds its lock until the next
+            elif status != 0x0000:
                 raise SendFailure(f"{title} answered C-FIND with {shown(status)}")
     except RuntimeError as error:
         raise SendFailure(f"{title} ended the association during C-FIND") from error
+    if broken:  # left out, the study would look as if the peer had it no more
+        raise SendFailure(f"{title} answered C-FIND with an identifier that cannot be read")
 
 
 def _dataset(level: str, keys: Mapping[str, str]) -> Dataset:

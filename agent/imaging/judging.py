@@ -77,8 +77,8 @@ def judge_files(
     """Judge DICOM files and plain pictures, one after the other; of an excluded header the pixels are not looked at.
 
     received: the day on which they came, or would come. note_doubts: a film is read in spite of what its pixels say,
-    unless they must say which part of the body it is. reports: how drafts are written here; with it is told as well what
-    the node would not take, hold for its patient, or write no draft for. Without it the gate alone is asked.
+    unless they must say which part of the body it is. reports: how drafts are written here; with it is told as well
+    what the node would not take, hold for its patient, or write no draft for. Without it the gate alone is asked.
     """
     known: dict[str, Path] = {}
     for file in files:

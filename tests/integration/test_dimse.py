@@ -258,3 +258,18 @@ def test_nobody_there_is_unreachable_and_nothing_is_there(transport: DimseTransp
         transport.send(parcel(destination(free_port())))
 
     assert (failure.value.unreachable, failure.value.may_be_there, failure.value.permanent) == (True, False, False)
+
+
+def test_answer_that_cannot_be_read_does_not_say_that_the_object_is_gone(
+    pacs: Pacs, port: int, transport: DimseTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = destination(port)
+    transport.send(parcel(to))
+    assert len(pacs.received) == 1
+    broken = b"\x08\x00\x40\x11\xff\xff\xff\xff\x20\x00\x0d\x00\x04\x00\x00\x001.2\x00"  # a sequence without items
+    with monkeypatch.context() as spoiled:
+        spoiled.setattr("pynetdicom.service_class.encode", lambda *_arguments: broken)
+        with pytest.raises(SendFailure, match="cannot be read") as failure:
+            transport.holds(parcel(to))
+    assert not failure.value.permanent
+    assert transport.holds(parcel(to))

@@ -55,3 +55,11 @@ def test_answers_without_an_end_are_not(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(reconcile, "LONGEST_SEARCHES", 1 << 20)
     with archive(40, patience=5) as address, pytest.raises(SendFailure, match=r"without an end|broke off"):
         search(address)
+
+
+def test_answer_that_cannot_be_read_is_no_study_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gap that stands open would be closed, as if the peer had the study no more."""
+    broken = b"\x08\x00\x40\x11\xff\xff\xff\xff\x20\x00\x0d\x00\x04\x00\x00\x001.2\x00"  # a sequence without items
+    monkeypatch.setattr("pynetdicom.service_class.encode", lambda *_arguments: broken)
+    with archive(1, patience=5) as address, pytest.raises(SendFailure, match="cannot be read"):
+        search(address)
