@@ -39,5 +39,4 @@ def examine_store(node: NodeConfig, tx: Session) -> Iterator[Told]:
     try:
         mark.require(tx, node.store_folder)
     except StoreAway as away:
-        cure = "Where that folder is the store all the same, or its objects are lost: wetread db adopt-store"
-        yield "store", "wrong", f"the store is away: {away}. {cure}"
+        yield "store", "wrong", f"the store is away: {away}. {mark.CURE}"

@@ -11,7 +11,7 @@ from sqlalchemy import inspect, text
 
 from dicom_node import mark
 from dicom_node.database import Database
-from dicom_node.errors import ConfigurationError, DatabaseNotReady
+from dicom_node.errors import ConfigurationError, DatabaseNotReady, StoreAway
 from dicom_node.files import make_store
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ def current(database: Database) -> str | None:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalars().one_or_none()
 
 
-def upgrade(database: Database, *, store: Path | None = None) -> None:
+def upgrade(database: Database, *, store: Path | None = None) -> str:
     """Bring the database to this program's version; make it where there is none, and nothing says that there was one.
 
     store: the folder of stored objects, made with a new database; for SQLite the one beside the file unless told. Where
-    it is told, it gets its mark.
+    it is told, it gets its mark; returns why it got none, and what to do, in sentences, or nothing where it has one.
     Raises ConfigurationError where there is no place for it, DatabaseNotReady where objects are stored without it.
     """
     file, told = database.file, store
@@ -86,7 +86,7 @@ def upgrade(database: Database, *, store: Path | None = None) -> None:
     _migrate(database)
     if is_new and store is not None:  # never later: then it is missing
         make_store(store, secrets.token_hex(16))
-    _mark(database, told)
+    return _mark(database, told)
 
 
 def upgrade_existing(database: Database, *, store: Path | None = None) -> None:
@@ -97,16 +97,20 @@ def upgrade_existing(database: Database, *, store: Path | None = None) -> None:
     if current(database) is None:
         check(database)
     _migrate(database)
-    _mark(database, store)
+    if without := _mark(database, store):
+        log.warning("store_away", explanation=without)
 
 
-def _mark(database: Database, store: Path | None) -> None:
-    """A store that is away now is marked when `listen` starts, which is where a person hears what is missing."""
+def _mark(database: Database, store: Path | None) -> str:
+    """Why it got no mark: a store that is away now is marked when `listen` starts, if it is there by then."""
     if store is not None:
         try:
             mark.settle(database, store, new=secrets.token_hex(16))
-        except OSError as error:  # StoreAway is one
-            log.warning("store_away", explanation=str(error))
+        except StoreAway as away:
+            return f"{away}. {mark.CURE}"
+        except OSError as error:
+            return f"{store} cannot be marked ({error.strerror}): make it writable for the user of wetread"
+    return ""
 
 
 def _migrate(database: Database) -> None:

@@ -117,8 +117,10 @@ class Commitment:
         association = quiet.association
         calling = _title(association.requestor.ae_title)
         try:
+            with self._database.read() as tx:
+                named = mark.named(tx)
+            require(self._config.store_folder, named)  # before anything is locked: the disk may hang
             with self._database.write() as tx:
-                require(self._config.store_folder, mark.named(tx))
                 now = clock(tx)
                 promise = promises.report_on(
                     tx, transaction_uid, calling, now=now, store=self._config.store_folder, wait=_LEASE

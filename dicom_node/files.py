@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import struct
 import time
@@ -20,6 +21,7 @@ MARK: Final = "store.mark"  # in the store: tells it from the empty folder under
 PREAMBLE = 132  # 128 bytes and "DICM" (PS3.10 7.1)
 _GROUP_LENGTH = struct.Struct("<HH2sHI")  # (0002,0000) UL 4 and its value, explicit VR little endian
 _BLOCK = 1 << 20
+_WRITTEN_SECONDS = 2.0  # after which an empty mark is none that another writes just now
 
 
 def dataset_offset(path: Path) -> int:
@@ -85,18 +87,47 @@ def mark_of(store: Path) -> str:
 def make_store(store: Path, mark: str) -> str:
     """Make the folder where there is none, and mark it durably where it has no mark. Returns its mark. Raises OSError.
 
-    Whoever calls it knows that no disk belongs there.
+    Of several who make it at the same moment one gives the mark, and all return that one. Whoever calls it knows that
+    no disk belongs there.
     """
     for folder in (store.parent, store):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not mark_of(store):
-        part = store / f"{MARK}.part"
-        part.write_text(f"{mark}\n", "ascii")
-        sync_file(part)
-        part.replace(store / MARK)
+        part = store / f"{MARK}.{os.getpid()}.{secrets.token_hex(4)}.part"  # others may make the same store now
+        try:
+            part.write_text(f"{mark}\n", "ascii")
+            sync_file(part)
+            _put_once(part, store / MARK)
+        finally:
+            part.unlink(missing_ok=True)
         _sync_folder(store)
         _sync_folder(store.parent)
     return mark_of(store)
+
+
+def _put_once(part: Path, target: Path) -> None:
+    """Give a durable file its name unless another was given it first; an empty one, of a write that broke, is none."""
+    with suppress(FileExistsError):
+        if not _link(part, target):  # no hard links here, as on SMB and vfat
+            with target.open("xb") as stream:
+                stream.write(part.read_bytes())
+            sync_file(target)
+    until = time.monotonic() + _WRITTEN_SECONDS
+    while not target.read_bytes().strip():
+        if time.monotonic() > until:
+            part.replace(target)
+        time.sleep(0.01)
+
+
+def _link(part: Path, target: Path) -> bool:
+    """Can the file system do it? Raises FileExistsError."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def adopt(part: Path, store: Path, digest: str) -> Path:

@@ -81,9 +81,7 @@ class Storage:
         try:
             mark.settle(self._database, store, new=secrets.token_hex(16))
         except StoreAway as away:
-            raise ConfigurationError(
-                f"{away}. Where that folder is the store all the same, or its objects are lost: wetread db adopt-store"
-            ) from away
+            raise ConfigurationError(f"{away}. {mark.CURE}") from away
         except OSError as error:
             raise _cannot_make(store, error) from error
         for folder in (self._config.incoming_folder, self._config.quarantine_folder):

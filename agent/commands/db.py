@@ -43,10 +43,12 @@ def upgrade(surroundings: Surroundings) -> None:
     database = Database(config.node.database_url)
     try:
         before = schema.current(database)
-        schema.upgrade(database, store=config.node.store_folder)
+        without_mark = schema.upgrade(database, store=config.node.store_folder)
     finally:
         database.close()
     click.echo(f"database: {before or 'empty'} -> {schema.VERSION}")
+    if without_mark:
+        click.echo(f"store: {without_mark}")
 
 
 @db.command()

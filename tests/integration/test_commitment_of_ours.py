@@ -23,13 +23,14 @@ from dicom_node import commitment_service
 from dicom_node.commitment_service import Commitment, Reporter
 from dicom_node.commitment_tables import CommitmentRequest
 from dicom_node.config import NodeConfig
-from dicom_node.database import Database
+from dicom_node.database import Database, clock
 from dicom_node.errors import StoreAway
-from dicom_node.files import stored_path
+from dicom_node.files import MARK, mark_of, stored_path
 from dicom_node.listener import Listener
 from dicom_node.tables import Instance, RemoteAE
 from dicom_node.worklist import promises
 from tests.harness.door import DX, small_film, store
+from tests.harness.hanging import answered, hang
 from tests.harness.node import free_port, wait_until
 from tests.harness.orthanc import TITLE, Orthanc
 
@@ -222,6 +223,18 @@ def test_nothing_is_said_to_be_lost_while_the_store_is_away(
     with modality.listening():
         make_due(database)
         assert Reporter(config, database).report_one()
+        _, event_type, information = modality.wait()
+    assert (event_type, committed(information)) == (1, [film[1]])
+
+
+def test_nobody_waits_to_write_while_the_disk_hangs(modality: Modality, database: Database, config: NodeConfig) -> None:
+    film = send_film(modality.to_port)
+    mark, word = config.store_folder / MARK, mark_of(config.store_folder)
+    with modality.associated() as association:
+        hang(mark)
+        assert act(association, request("2.25.1", film)) == 0x0000
+        with answered(mark, word), database.write() as tx:
+            assert clock(tx)
         _, event_type, information = modality.wait()
     assert (event_type, committed(information)) == (1, [film[1]])
 

@@ -153,8 +153,13 @@ def test_the_newest_draft_is_printed_and_written(house: House, tmp_path: Path) -
 def test_a_folder_is_taken_for_the_store_because_a_person_says_so(house: House) -> None:
     store = house.config.node.store_folder
     store.rename(store.with_name("lost"))
-    assert "store: adopted; of 0 files that" in tell(house, "db", "adopt-store")
+    house.wait_for_a_reading()
+    told = tell(house, "db", "upgrade")
+    assert f"store: {store} is not there" in told
+    assert "its objects are lost: wetread db adopt-store" in told
+    assert "store: adopted; of 1 file that" in tell(house, "db", "adopt-store")
     assert mark_of(store)
+    assert "store:" not in tell(house, "db", "upgrade")
 
 
 def test_a_study_without_a_draft_says_so(house: House) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -53,6 +56,36 @@ def test_adopted_file_lies_under_its_digest_and_nowhere_else(part: Path, store: 
     assert placed == files.stored_path(store, digest)
     assert placed.read_bytes() == content
     assert not part.exists()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_several_who_make_one_store_return_one_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", refused)
+    together = Barrier(4)
+
+    def make(number: int, mark: int) -> str:
+        together.wait(60)
+        return files.make_store(tmp_path / str(number), f"mark{mark}")
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(20):
+            told = set(pool.map(make, [number] * 4, range(4)))
+            assert told == {files.mark_of(tmp_path / str(number))}
+            assert [path.name for path in (tmp_path / str(number)).iterdir()] == [files.MARK]
+
+
+def refused(*_arguments: object) -> None:
+    """As a file system without hard links answers."""
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+def test_empty_mark_of_a_write_that_broke_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_WRITTEN_SECONDS", 0.01)
+    (tmp_path / files.MARK).touch()
+    assert files.make_store(tmp_path, "here") == "here"
 
 
 def test_sweeping_outlives_a_disk_that_is_away(tmp_path: Path) -> None:
