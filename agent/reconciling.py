@@ -19,7 +19,7 @@ from dicom_node.database import Database, clock
 from dicom_node.errors import NotFound, SendFailure
 from dicom_node.fetching import have_given
 from dicom_node.peer import Address, address_of
-from dicom_node.reconcile import Found, Search
+from dicom_node.reconcile import Found, Search, Unreadable
 from dicom_node.reconcile_web import searching_web
 from dicom_node.storage import Storage
 from dicom_node.tables import Retrieve, Way
@@ -82,14 +82,16 @@ class Reconciler:
         to = self._find(peer)
         try:
             with searching(self._config, to) as search:
-                found = reconcile.chest_films(search, day, is_elsewhere=is_elsewhere)
+                told = reconcile.chest_films(search, day, is_elsewhere=is_elsewhere)
         except SendFailure as failure:
             return self._book_trouble(peer, day, str(failure), actor)
-        known.named(self._database, peer, [one.study_instance_uid for one in found])
+        known.named(self._database, peer, [one.study_instance_uid for one in told.found])
         with self._database.write() as tx:
-            row = gaps.record(tx, peer, day, found, now=clock(tx), actor=actor)
+            row = gaps.record(tx, peer, day, told, now=clock(tx), actor=actor)
         tell = log.warning if row.missing else log.info
         tell("reconciled", peer=peer, day=row.day, found=row.found, missing=row.missing)
+        if row.trouble:
+            log.error("reconciled_in_part", peer=peer, day=row.day, explanation=row.trouble)
         self.test_again(peer, besides=day)
         return row
 
@@ -109,7 +111,10 @@ class Reconciler:
             with searching(self._config, self._find(peer)) as search:
                 for gap in waiting:
                     uid = gap.study_instance_uid
-                    told.append((gap.id, Found(uid, reconcile.series_of(search, uid, is_elsewhere=is_elsewhere))))
+                    try:
+                        told.append((gap.id, Found(uid, reconcile.series_of(search, uid, is_elsewhere=is_elsewhere))))
+                    except Unreadable as failure:  # it stays open; the others are asked about
+                        log.warning("gap_not_tested", peer=peer, study_instance_uid=uid, explanation=str(failure))
         except SendFailure as failure:
             log.warning("gaps_not_tested", peer=peer, explanation=str(failure))
         with self._database.write() as tx:

@@ -30,6 +30,18 @@ MODALITIES: Final = ("CR", "DX")
 _PENDING: Final = frozenset({0xFF00, 0xFF01})
 _RETRIEVAL_SECONDS: Final = 600.0  # a study on tape or in a cloud takes its time
 
+
+class Unreadable(SendFailure):
+    """Some answers to a search cannot be decoded. Left out, they would look as if the peer had them no more.
+
+    answers: those that can; whoever asked may use them for what does not depend on the others.
+    """
+
+    def __init__(self, message: str, answers: Sequence[Mapping[str, str]]) -> None:
+        super().__init__(message)
+        self.answers = answers
+
+
 Search = Callable[[str, Mapping[str, str]], Sequence[Mapping[str, str]]]
 """Searches at a level ("STUDY" or "SERIES") by keys; gives each answer's values by keyword."""
 Elsewhere = Callable[[str], bool]
@@ -58,22 +70,50 @@ class Found:
         return sum(one.instances for one in self.series)
 
 
-def chest_films(search: Search, day: date, *, is_elsewhere: Elsewhere) -> tuple[Found, ...]:
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What a peer tells of a day. trouble: why there may be more than was `found`; empty where that is all."""
+
+    found: tuple[Found, ...]
+    trouble: str = ""
+
+
+def chest_films(search: Search, day: date, *, is_elsewhere: Elsewhere) -> Day:
     """All studies of that Study Date with series that may be chest radiographs. Raises SendFailure."""
     studies: dict[str, None] = {}
+    troubles: list[str] = []
     for modality in MODALITIES:  # one value at a time: lists are for UIDs only (PS3.4 C.2.2.2)
         keys = {"StudyDate": f"{day:%Y%m%d}", "ModalitiesInStudy": modality, "StudyInstanceUID": ""}
-        for answer in search("STUDY", keys):
+        for answer in _readable(search, "STUDY", keys, troubles):
             if is_uid(answer.get("StudyInstanceUID", "")) and _has_films(answer.get("ModalitiesInStudy", "")):
                 studies.setdefault(answer["StudyInstanceUID"])
-    found = (Found(uid, series_of(search, uid, is_elsewhere=is_elsewhere)) for uid in studies)
-    return tuple(one for one in found if one.series)
+    found = tuple(
+        Found(uid, _chest_series(_readable(search, "SERIES", _series_keys(uid), troubles), is_elsewhere))
+        for uid in studies
+    )
+    words = f"{troubles[0]}. The others were compared, and no gap was closed" if troubles else ""
+    return Day(tuple(one for one in found if one.series), words)
 
 
 def series_of(search: Search, study_instance_uid: str, *, is_elsewhere: Elsewhere) -> tuple[Series, ...]:
-    """The series of one study that may be chest radiographs. Raises SendFailure."""
-    keys = dict.fromkeys(("SeriesInstanceUID", "Modality", "BodyPartExamined", "NumberOfSeriesRelatedInstances"), "")
-    answers = search("SERIES", {"StudyInstanceUID": study_instance_uid, **keys})
+    """The series of one study that may be chest radiographs. Raises SendFailure, also where one cannot be read."""
+    return _chest_series(search("SERIES", _series_keys(study_instance_uid)), is_elsewhere)
+
+
+def _readable(search: Search, level: str, keys: Mapping[str, str], troubles: list[str]) -> Sequence[Mapping[str, str]]:
+    try:
+        return search(level, keys)
+    except Unreadable as failure:
+        troubles.append(str(failure))
+        return failure.answers
+
+
+def _series_keys(study_instance_uid: str) -> Mapping[str, str]:
+    told = ("SeriesInstanceUID", "Modality", "BodyPartExamined", "NumberOfSeriesRelatedInstances")
+    return {"StudyInstanceUID": study_instance_uid, **dict.fromkeys(told, "")}
+
+
+def _chest_series(answers: Iterable[Mapping[str, str]], is_elsewhere: Elsewhere) -> tuple[Series, ...]:
     return tuple(
         Series(answer["SeriesInstanceUID"], answer["Modality"], _number(answer))
         for answer in answers
@@ -89,7 +129,7 @@ def searching(address: Address) -> Iterator[Search]:
     with associated(address, [FIND], longest_answer=LONGEST_SEARCHES) as opened:
         if not opened.takes(FIND):
             raise SendFailure(f"{address.where} takes no {named(FIND)}", class_refused=True)
-        yield lambda level, keys: list(_find(opened, level, keys))
+        yield lambda level, keys: _find(opened, level, keys)
 
 
 def have_sent(address: Address, study_instance_uid: str, series: Iterable[Series], *, to: str) -> int:
@@ -146,23 +186,27 @@ def concluded(final: Dataset, opened: Opened, service: str) -> int:
     return done + warned
 
 
-def _find(opened: Opened, level: str, keys: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
-    title, broken = opened.address.peer_ae_title, False
+def _find(opened: Opened, level: str, keys: Mapping[str, str]) -> list[Mapping[str, str]]:
+    title = opened.address.peer_ae_title
+    answers: list[Mapping[str, str]] = []
+    has_unread = False
     try:
         for response, identifier in opened.association.send_c_find(_dataset(level, keys), FIND):
             status = response.get("Status")
             if status is None:
                 raise SendFailure(opened.unanswered("C-FIND"))
             if status in _PENDING and identifier is not None:
-                yield {keyword: _text(identifier.get(keyword, "")) for keyword in keys}
+                answers.append({keyword: _text(identifier.get(keyword, "")) for keyword in keys})
             elif status in _PENDING:
-                broken = True  # as pynetdicom says it; it holds its lock until the next
+                has_unread = True  # as pynetdicom says it; it holds its lock until the next
             elif status != 0x0000:
                 raise SendFailure(f"{title} answered C-FIND with {shown(status)}")
     except RuntimeError as error:
         raise SendFailure(f"{title} ended the association during C-FIND") from error
-    if broken:  # left out, the study would look as if the peer had it no more
-        raise SendFailure(f"{title} answered C-FIND with an identifier that cannot be read")
+    if has_unread:
+        where = f"{title} answered C-FIND at level {level} with an identifier that cannot be read"
+        raise Unreadable(f"{where}: have that {level.lower()} corrected there", answers)
+    return answers
 
 
 def _dataset(level: str, keys: Mapping[str, str]) -> Dataset:

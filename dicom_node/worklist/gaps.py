@@ -10,12 +10,16 @@ from sqlalchemy.orm import Session
 
 from dicom_node import audit
 from dicom_node.commitment_tables import Gap, Reconciliation
-from dicom_node.reconcile import Found
+from dicom_node.reconcile import Day, Found
 from dicom_node.tables import Instance
 
 
-def record(tx: Session, peer: str, day: date, found: Sequence[Found], *, now: datetime, actor: str) -> Reconciliation:
-    """Hold a peer's day against our books: gaps that are new are opened, those that closed are closed."""
+def record(tx: Session, peer: str, day: date, told: Day, *, now: datetime, actor: str) -> Reconciliation:
+    """Hold a peer's day against our books: gaps that are new are opened, those that closed are closed.
+
+    None is closed where not all that the peer told could be read.
+    """
+    found = told.found
     missing = [one for one in found if not is_here(tx, one)]
     known = {gap.study_instance_uid: gap for gap in tx.scalars(select(Gap).where(Gap.peer == peer))}
     for one in missing:
@@ -25,12 +29,14 @@ def record(tx: Session, peer: str, day: date, found: Sequence[Found], *, now: da
             tx.add(gap)
         gap.modality, gap.instances, gap.closed_at = one.series[0].modality, one.instances, None
     still = {one.study_instance_uid for one in missing}
-    for gap in known.values():
+    for gap in () if told.trouble else known.values():
         if gap.closed_at is None and gap.day == day.isoformat() and gap.study_instance_uid not in still:
             gap.closed_at = now
     row = Reconciliation(peer=peer, day=day.isoformat(), asked_at=now, found=len(found), missing=len(missing))
+    row.trouble = told.trouble
     tx.add(row)
-    audit.append(tx, "reconciled", at=now, actor=actor, peer=peer, day=row.day, found=row.found, missing=row.missing)
+    event = "not-reconciled" if told.trouble else "reconciled"
+    audit.append(tx, event, at=now, actor=actor, peer=peer, day=row.day, found=row.found, missing=row.missing)
     return row
 
 

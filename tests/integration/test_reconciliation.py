@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
+from pynetdicom import AE, evt
+from pynetdicom.dsutils import encode
 from sqlalchemy import select
 
 from agent import reconciling
@@ -20,7 +23,7 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import NotFound
 from dicom_node.listener import Listener
-from dicom_node.reconcile import Found, Series
+from dicom_node.reconcile import FIND, Found, Series
 from dicom_node.tables import Endpoint, RemoteAE, Retrieve, Study, Way
 from dicom_node.worklist import gaps
 from dicom_node.worklist.pauses import What, pause
@@ -294,6 +297,53 @@ def test_gap_stays_where_the_peer_cannot_be_asked_again(config: Config, database
     open_gap(database, TITLE, "1.2.3")
     assert Reconciler(config, database).test_again(TITLE) == 0
     assert missing(database) == ["1.2.3"]
+
+
+@contextmanager
+def archive_with_an_unreadable_study(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """It has the studies 1.2.3.1 and 1.2.3.2; what it tells of the second, and of its series, cannot be decoded."""
+    broken = b"\x08\x00\x40\x11\xff\xff\xff\xff\x20\x00\x0d\x00\x04\x00\x00\x001.2\x00"  # a sequence without items
+
+    def told(study: str) -> Dataset:
+        answer = Dataset()
+        answer.StudyInstanceUID, answer.SeriesInstanceUID, answer.Modality = study, f"{study}.1", "DX"
+        return answer
+
+    def handle(event: evt.Event) -> Iterator[tuple[int, Dataset]]:
+        asked = str(event.identifier.get("StudyInstanceUID", "") or "")
+        for study in ("1.2.3.2", "1.2.3.1"):
+            if asked in {"", study}:
+                yield 0xFF00, told(study)
+
+    def encoded(identifier: Dataset, *how: bool) -> bytes | None:
+        return broken if identifier.StudyInstanceUID == "1.2.3.2" else encode(identifier, *how)
+
+    monkeypatch.setattr("pynetdicom.service_class.encode", encoded)
+    entity = AE(ae_title=TITLE)
+    entity.add_supported_context(FIND)
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, handle)])
+    assert server is not None
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+
+
+def test_study_that_cannot_be_read_hides_no_other(
+    config: Config, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is missing among the others is listed; whatever may be that study is not taken for gone."""
+    reconciler = Reconciler(config, database)
+    with archive_with_an_unreadable_study(monkeypatch) as port:
+        register(database, TITLE, port)
+        with database.write() as tx:
+            tx.add(Gap(peer=TITLE, day=f"{DAY}", study_instance_uid="1.2.3.9", seen_at=clock(tx)))
+        open_gap(database, TITLE, "1.2.3.2")
+        open_gap(database, TITLE, "1.2.3.8")
+        row = reconciler.compare(TITLE, DAY, actor="test")
+    assert (row.found, row.missing) == (1, 1)
+    assert "cannot be read: have that study corrected there. The others were compared" in row.trouble
+    assert sorted(missing(database)) == ["1.2.3.1", "1.2.3.2", "1.2.3.9"], "of older days 1.2.3.8 is there no more"
 
 
 def test_gaps_of_a_peer_that_is_gone_are_let_go_with_a_word(config: Config, database: Database) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from dicom_node import retention
 from dicom_node.commitment_tables import CommitmentRequest
 from dicom_node.files import make_store, stored_path
-from dicom_node.reconcile import Found, Series
+from dicom_node.reconcile import Day, Found, Series
 from dicom_node.tables import Instance, RemoteAE
 from dicom_node.terms import Terms
 from dicom_node.worklist import gaps, promises
@@ -190,7 +190,7 @@ def missing(desk: Desk) -> list[str]:
 
 
 def compare(desk: Desk, *studies: Found, day: date = DAY) -> int:
-    return desk.do(lambda tx: gaps.record(tx, "PACS", day, studies, now=desk.now, actor="t").missing)
+    return desk.do(lambda tx: gaps.record(tx, "PACS", day, Day(studies), now=desk.now, actor="t").missing)
 
 
 def test_gap_is_open_until_all_films_came(desk: Desk) -> None:

@@ -19,7 +19,7 @@ TOLD = 200_000  # bytes of one answer
 
 
 @contextmanager
-def archive(answers: int, *, patience: float = 60) -> Iterator[Address]:
+def archive(answers: int) -> Iterator[Address]:
     """A peer with so many long answers to every search."""
 
     def handle(event: evt.Event) -> Iterator[tuple[int, Dataset]]:
@@ -35,7 +35,7 @@ def archive(answers: int, *, patience: float = 60) -> Iterator[Address]:
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, handle)])
     assert server is not None
     try:
-        yield Address("WETREAD", "PACS", "127.0.0.1", server.server_address[1], answer_seconds=patience)
+        yield Address("WETREAD", "PACS", "127.0.0.1", server.server_address[1], answer_seconds=60)
     finally:
         server.shutdown()
 
@@ -53,7 +53,7 @@ def test_day_of_a_large_site_is_heard_to_its_end() -> None:
 
 def test_answers_without_an_end_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "LONGEST_SEARCHES", 1 << 20)
-    with archive(40, patience=5) as address, pytest.raises(SendFailure, match=r"without an end|broke off"):
+    with archive(40) as address, pytest.raises(SendFailure, match=r"without an end|broke off"):
         search(address)
 
 
@@ -61,5 +61,5 @@ def test_answer_that_cannot_be_read_is_no_study_fewer(monkeypatch: pytest.Monkey
     """A gap that stands open would be closed, as if the peer had the study no more."""
     broken = b"\x08\x00\x40\x11\xff\xff\xff\xff\x20\x00\x0d\x00\x04\x00\x00\x001.2\x00"  # a sequence without items
     monkeypatch.setattr("pynetdicom.service_class.encode", lambda *_arguments: broken)
-    with archive(1, patience=5) as address, pytest.raises(SendFailure, match="cannot be read"):
+    with archive(1) as address, pytest.raises(SendFailure, match="cannot be read"):
         search(address)
