@@ -91,6 +91,7 @@ def test_object_that_was_coming_when_the_disk_went_is_answered(
 
 def answer_to_the_rest(association: Association) -> int:
     association._reactor_checkpoint.clear()
+    association.dimse_timeout = 120  # of the answer
     try:
         for fragment in association.rest:  # type: ignore[attr-defined]
             association.dul.send_pdu(fragment)
