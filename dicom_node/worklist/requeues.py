@@ -28,6 +28,11 @@ def requeue_for(tx: Session, destination: str, now: datetime, *, actor: str) -> 
     return count
 
 
+def is_wanted(study: Study, delivery: Delivery) -> bool:
+    """Does a requeue of the study queue this dead letter again? Where there is none such, it reads the study anew."""
+    return delivery.revision.number == study.revision or delivery.stage in NOTES | FINAL
+
+
 def _again(tx: Session, which: Sequence[ColumnElement[bool]], now: datetime, *, actor: str) -> int:
     wanted = or_(Revision.number == Study.revision, Delivery.stage.in_(NOTES | FINAL))
     chosen = (

@@ -14,6 +14,7 @@ from dicom_node import worklist
 from dicom_node.errors import ConfigurationError
 from dicom_node.tables import Book, DeliveryState, Study, StudyState, WorkitemState
 from dicom_node.worklist.overrulings import WORTH_OVERRULING
+from dicom_node.worklist.requeues import is_wanted
 from reports.web.rights import Right, Visitor
 from reports.web.study import Dossier
 
@@ -114,9 +115,10 @@ def _possible(found: Dossier) -> Iterator[str]:
         yield "overrule"
     if held or any(instance.conflict for instance in found.instances):
         yield "release"
-    failed = [delivery.id for delivery in found.deliveries if delivery.state is DeliveryState.FAILED]
-    can_go = any(number not in found.in_vain for number in failed)
-    if not held and (can_go or (not failed and book is Book.DEAD_LETTERED and not found.signed)):
+    failed = [delivery for delivery in found.deliveries if delivery.state is DeliveryState.FAILED]
+    can_go = any(delivery.id not in found.in_vain for delivery in failed)
+    reads_anew = book is Book.DEAD_LETTERED and not found.signed and not any(is_wanted(study, one) for one in failed)
+    if not held and (can_go or reads_anew):
         yield "requeue"
     reading = waits or (workitem is not None and workitem.state is WorkitemState.IN_PROGRESS)
     if study.state is StudyState.COMPLETE and not held and not reading and not found.signed:

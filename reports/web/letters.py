@@ -105,11 +105,21 @@ def why_in_vain(tx: Session, delivery: Delivery) -> str:
 
 
 def all_in_vain(tx: Session, destination: str) -> str:
-    """As `why_in_vain`, where it holds of every letter for this destination; else empty."""
+    """As `why_in_vain`, where it holds of every letter for this destination; else empty.
+
+    Of a destination that is there, but gets less, the oldest are judged one by one: those that were called off since
+    can still be asked for.
+    """
     wanted = select(func.max(Delivery.id)).where(*Wish(destination).conditions)
     newest = tx.scalars(wanted.group_by(Delivery.kind, Delivery.stage, Delivery.reason)).all()
     why = [why_in_vain(tx, tx.get_one(Delivery, number)) for number in newest]
-    return why[0] if why and all(why) else ""
+    if not why or not all(why):
+        return ""
+    if find(tx, destination) is not None:
+        oldest = select(Delivery).where(*Wish(destination).conditions).order_by(Delivery.id).limit(MOST)
+        if any(not why_in_vain(tx, letter) for letter in tx.scalars(oldest)):
+            return ""
+    return why[0]
 
 
 def counts(tx: Session) -> list[tuple[str, str, int]]:

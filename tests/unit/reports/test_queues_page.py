@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from dicom_node import peers, worklist
 from dicom_node.database import clock
-from dicom_node.tables import Book, Delivery, DeliveryState, Mode
+from dicom_node.tables import Book, Delivery, DeliveryState, Mode, Study
 from dicom_node.worklist import Ending, pauses
 from dicom_node.worklist.pauses import What
 from reports.web import letters
@@ -214,6 +214,24 @@ def test_letter_for_a_destination_that_was_removed_says_why_it_cannot_be_requeue
         told = office.send_form("/dead-letters/requeue-all", code=422, sure="yes", **fields)
         assert "Another try would fail as well" in told
     assert states(office) == [DeliveryState.FAILED]
+
+
+def test_letters_that_can_still_be_asked_for_are_not_refused_with_the_rest(office: Office) -> None:
+    """The draft of the first study was called off since; that of the second has no way any more."""
+    office.add_peer("PACS")
+    bury(office)
+    bury(office, 2)
+    with office.database.write() as tx:
+        peers.edit(tx, "PACS", now=clock(tx), actor="person:test", send_to=False)
+    assert letters_in_vain(office)
+    with office.database.write() as tx:
+        tx.get_one(Study, 1).hold_reason = "patient"
+    assert not letters_in_vain(office)
+
+
+def letters_in_vain(office: Office) -> str:
+    with office.database.read() as tx:
+        return letters.all_in_vain(tx, "PACS")
 
 
 def test_study_of_which_nothing_could_be_made_is_shown_and_requeued(office: Office) -> None:

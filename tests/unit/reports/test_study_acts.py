@@ -18,6 +18,7 @@ from dicom_node import peers, worklist
 from dicom_node.database import clock
 from dicom_node.files import stored_path
 from dicom_node.tables import AuditRow, Book, Instance, Revision, Study
+from dicom_node.worklist import Ending
 from reports.people import tokens
 from reports.people.rights import Role
 from reports.web.film import MOST_FILMS
@@ -299,6 +300,22 @@ def test_dead_letter_for_a_destination_that_was_removed_is_not_tried_again(room:
     assert "for PACS was given up. Another try would fail as well: the destination was removed" in " ".join(
         page.split()
     )
+
+
+def test_study_that_was_given_up_is_tried_again_although_an_older_letter_cannot_be(room: ReadingRoom) -> None:
+    """A requeue leaves the letter of the older revision alone, and reads the study anew."""
+    Morning(room, 1, "rita").dead_letter()
+    ada = web(room, "ada")
+    ada.post("/study/1/reprocess")
+    Router(room.desk).step()
+    room.do(lambda tx: peers.remove(tx, "PACS", now=clock(tx), actor="command:a"))
+    held = room.claim()
+    ending = Ending(Book.DEAD_LETTERED, "reading-failed", "every attempt failed")
+    room.do(lambda tx: worklist.finish(tx, held, [], nothing_leaves=ending, now=clock(tx)))
+    assert offers(ada.get("/study/1").text) == {"requeue", "reprocess"}
+
+    ada.post("/study/1/requeue")
+    assert newest(room).number == 3
 
 
 def test_signed_study_is_read_again_only_once_its_report_is_withdrawn_and_the_new_draft_says_so(
