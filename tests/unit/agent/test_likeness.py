@@ -116,12 +116,12 @@ def test_pictures_without_shape_are_like_nothing() -> None:
     assert likeness.pairs([], []) == []
 
 
-def test_ten_thousand_films_are_compared_in_seconds() -> None:
-    """Each with each of another split: the copies lie in different blocks of rows, and in both directions."""
+def test_thousands_of_films_are_compared_in_seconds() -> None:
+    """Each with each of another split: the copies lie in different blocks of rows and columns, in both directions."""
     source = np.random.default_rng(3)
-    prints = [source.bytes(likeness.BYTES) for _ in range(10_000)]
-    prints[9_999], prints[1_000] = prints[3], prints[9_800]
-    parts = ["test"] * 200 + ["train"] * 9_600 + ["validation"] * 200
+    prints = [source.bytes(likeness.BYTES) for _ in range(4_800)]
+    prints[4_799], prints[4_000] = prints[3], prints[4_600]
+    parts = ["test"] * 20 + ["train"] * 4_180 + ["validation"] * 600
     begun = time.process_time()
-    assert likeness.pairs(prints, parts) == [Alike(3, 9_999), Alike(1_000, 9_800)]
-    assert time.process_time() - begun < 60  # 2 s on 2 processors
+    assert likeness.pairs(prints, parts) == [Alike(3, 4_799), Alike(4_000, 4_600)]
+    assert time.process_time() - begun < 60  # 0.3 s of 2 processors together
