@@ -30,8 +30,6 @@ _DOUBTS: Final = frozenset({"uncertain_before", "uncertain_about"})
 _SIZES: Final = frozenset({"severity", "restart", "begins"})
 _BEGIN_A_RUN: Final = frozenset({"finding", "side", "severity"})
 _COMPARED: Final = frozenset({*QUALITIES, "goes_on", "list", "either", "join"})
-_SAYS_HOW_MUCH: Final = frozenset({"list", "severity", "finding", "stop"})
-_SMALL: Final = frozenset({"minimal", "mild"})
 _LEADS: Final = frozenset({*MODIFIES, "absent_after", "uncertain_after", "nothing"})
 
 
@@ -311,18 +309,6 @@ def describes_an_organ(items: Sequence[Item], number: int) -> bool:
     return False
 
 
-def leaves_a_size(items: Sequence[Item], number: int) -> bool:
-    """Does an "or" join this "no" with a small size: "no, or only minimal, effusion", "minimal, or no, effusion"?"""
-    if all(one.kind != "list" for one in items[max(0, number - 2) : number + 4]):
-        return False
-    behind = [one for one in items[number + 1 : number + 6] if one.kind in _SAYS_HOW_MUCH]
-    before = [one for one in items[max(0, number - 5) : number] if one.kind in _SAYS_HOW_MUCH]
-    for pair in (behind[:2], before[-1:-3:-1]):
-        if [one.kind for one in pair] == ["list", "severity"] and pair[1].value in _SMALL:
-            return all(abs(one.first - items[number].first) <= REACH_OF_A_VERB for one in pair)
-    return False
-
-
 def begins_a_statement(items: Sequence[Item], number: int) -> bool:
     """Does what follows a dash name a finding of its own before it says anything: "- pneumothorax not seen"?"""
     for following in items[number + 1 : number + REACH_OF_A_CLAUSE]:
@@ -356,7 +342,8 @@ def leads(items: list[Item], number: int) -> bool:
 def _is_described(items: list[Item], number: int, subject: int) -> bool:
     """Has each of two organs its own words: "bones intact heart big"?"""
     item, last = items[number], items[subject].last
-    before = next((one for one in reversed(items[max(0, number - 3) : number]) if one[2:] != item[2:]), None)
+    near = (one for one in reversed(items[max(0, number - 6) : number]) if one[2:] != item[2:])
+    before = next((one for one in near if one.kind not in _SIZES), None)  # "heart mildly enlarged mediastinum normal"
     if before is None or before.kind != "subject" or before.last + REACH_OF_A_SIDE < item.first:
         return False
     behind = items[subject + 1 : subject + 5]

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from reports.findings.days import (
+    ABSENT_NOW,
+    GONE_AWAY,
+    NONE_NOW,
+    NONE_OF_IT,
+    NOT_BEYOND,
+    THERE_IS_NONE,
+)
 from reports.findings.doubts import (
     PERHAPS,
     SILENT_AFTER,
@@ -66,14 +74,13 @@ ABSENT_BEFORE: Final = """
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
     not /definitely/clearly
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible/found,
-    is/are/was/were /now/again/currently/completely/entirely absent, no longer /clearly
+    is/are /again/completely/entirely absent, no longer /clearly
     seen/identified/present/demonstrated/visualized/noted/evident/appreciated/observed/detected/apparent/visible,
     isn/aren/wasn/weren/ain t /clearly/definitely seen/identified/present/visualized/noted/evident/visible, cannot
     be /clearly seen/identified/visualized/appreciated/detected, can/could not/no /longer be /clearly
     seen/identified/visualized/appreciated/detected, has/have not
     recurred/reaccumulated/redeveloped/developed/occurred, /is/are/was/were not confirmed, does/do not appear /to be
-    present, not felt to be present, none, there is/are /now none, /is/are/was/were not there/here
-    /anymore, not anymore, /was/were never
+    present, not felt to be present, none, /is/are/was/were not there/here /anymore, not anymore, /was/were never
     seen/identified/present/detected/demonstrated/visualized
 """
 
@@ -97,17 +104,12 @@ ANSWERS: Final = """
 """
 
 GONE_BEFORE: Final = """
-    is/are/was/were/has/have/remain/remains /now/completely/entirely/all gone /away,
-    now/completely/entirely/all gone /away, went away,
     has/have /since/now/completely/subsequently resolved/cleared/disappeared/vanished/subsided/reabsorbed,
     disappeared/vanished/subsided/reabsorbed, has/have been removed, is/are resolved, interval resolution, has/have
     resolved, removed, resolved, cleared
 """
 
 GONE_ANSWERS: Final = ": resolved/removed/gone/cleared"
-
-# Of today, also beyond a colon or a "was seen": "effusion: previously small, now none".
-NONE_NOW: Final = "now/today/currently none/absent/nil, today/now there is/are none"
 
 # Look like negation and are none.
 NO_CUES: Final = """
@@ -146,13 +148,12 @@ NO_CUES: Final = """
     seen/identified/present/noted/visualized on /the/any/a prior/previous/earlier/older, never previously
     seen/identified/noted, does/do/did not /completely/fully resolve/clear/improve, /have/has all but
     resolved/cleared, without resolution/clearing, no /evidence /of resolution/clearing of, no
-    cause/explanation/source /for/of /the, /is/are not as, which/that was/were, /was/were /previously
-    seen/present/noted/identified/visible/visualized/demonstrated yesterday/earlier/previously/before/then, /was/were
-    seen/present/noted/identified/visible/visualized/demonstrated on /the /most /recent prior/previous/earlier/older,
-    /is/are not /clearly/well seen/visualized/visible/identified beyond/below/past/distal, without /a/any
-    prior/priors/previous/comparison/comparisons, previously/formerly enlarged/widened/normal, that
-    this/these is/are/represents/represent, previously/formerly absent,
-    previously/formerly not seen/present/identified/visualized/visible/noted, since/from/unlike/to/as/like yesterday
+    cause/explanation/source /for/of /the, /is/are not as, which/that was/were, no reason to doubt/question,
+    without /a/any priors/comparison/comparisons, without /a/any prior/previous
+    film/films/study/studies/exam/exams/examination/examinations/image/images/imaging/radiograph/radiographs/available,
+    without /a/any prior for comparison, previously/formerly enlarged/widened/normal, that
+    this/these is/are/represents/represent, since/from/unlike/to/as/like yesterday, /has/have/had never
+    /really/quite/completely/fully gone /away, never went away
 """
 
 # The same, unless it stands right behind a finding without a side: "effusion, none on the left".
@@ -327,6 +328,10 @@ CUES: Final = (
     ("absent_before", "excluded", EXCLUDED),
     ("absent_before", "answer", ANSWERS),
     ("absent_before", "now", NONE_NOW),
+    ("absent_before", "now_absent", ABSENT_NOW),
+    ("absent_before", "there_none", THERE_IS_NONE),
+    ("absent_before", "gone_away", GONE_AWAY),
+    ("absent_before", "beyond", NOT_BEYOND),
     ("absent_before", "gone_answer", GONE_ANSWERS),
     ("absent_about", "", ABSENT_ABOUT),
     ("absent_about", "more", NO_MORE),
@@ -337,7 +342,7 @@ CUES: Final = (
     ("absent_about", "leading", LEADING_MINUS),
     ("absent_about", "nought", "0"),
     ("uncertain_after", "", LEADING_BULLET),
-    ("absent_after", "", ABSENT_AFTER),
+    ("absent_after", "", f"{ABSENT_AFTER}, {NONE_OF_IT}"),
     ("absent_after", "evidence", NO_EVIDENCE),
     ("absent_after", "no", "no"),
     ("absent_after", "neither", NEITHER),
@@ -374,7 +379,7 @@ CUES: Final = (
     ("than", "", "than /yesterday"),
     ("part", "", "only, one/some/most/several/half/part/parts/portion/component/much/bulk of, most, some"),
     ("than", "more", COMPARATIVES),
-    ("restart", "", RESTARTS),
+    ("restart", "", f"{RESTARTS}, right now/away"),
     ("restart", "the", RESTARTS_OF_ALL),
     ("aside", "", ASIDES),
     ("begins", "", BEGINNINGS),

@@ -9,6 +9,7 @@ from typing import Final
 
 from reports.findings import cues, lexicon
 from reports.findings.attributes import Neighbors
+from reports.findings.days import PAST, SEEN_BEFORE
 from reports.findings.labels import LABELS_OF
 from reports.findings.languages import Language, language_of
 from reports.findings.lines import bound, statements
@@ -29,6 +30,8 @@ def _entries() -> Iterator[tuple[str, str, str]]:
     yield "nothing", "kept", cues.NO_CUES
     yield "nothing", "unchanged", cues.UNCHANGED
     yield "nothing", "none", cues.NONE_OF_A_SIDE
+    yield "nothing", "past", PAST
+    yield "nothing", "seen_before", SEEN_BEFORE
     yield from (("subject", subject, patterns) for subject, patterns in lexicon.SUBJECTS)
     yield from (("predicate", predicate, patterns) for predicate, patterns in lexicon.PREDICATES)
     yield NORMALITY, NORMALITY, lexicon.NORMALITY

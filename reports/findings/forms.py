@@ -48,7 +48,15 @@ _OF_A_SHAPE: Final = frozenset(
         *("not", "top", "upper", "within", "limits", "limit", "of", "in", "size"),
     }
 )
-_ANSWERS: Final = frozenset({*_YES, *_NO, *_OF_A_SHAPE})
+# Of what may be counted or graded with a nought: "effusion 0", not "POD 0" and not "chest tube output 0".
+COUNTED: Final = frozenset(
+    {
+        *("effusion", "effusions", "pneumothorax", "pneumothoraces", "ptx", "atelectasis", "edema", "pneumonia"),
+        *("consolidation", "consolidations", "nodule", "nodules", "mass", "masses", "opacity", "opacities"),
+        *("infiltrate", "infiltrates", "fracture", "fractures", "cardiomegaly"),
+    }
+)
+_COUNTS: Final = frozenset({"=", "stage", "staging", "status"})  # behind an "n" that is no answer
 _SHORT: Final = MappingProxyType({"y": "yes", "n": "(n)"})
 _ASKED: Final = (frozenset({"y", "n"}), frozenset({"yes", "no"}))
 _ASKED_OF_A_SHAPE: Final = tuple(
@@ -93,7 +101,7 @@ def _ask(lowered: str, words: list[str], spans: list[Span]) -> None:
                 place += 1  # "y/n/u"
             place += words[place : place + 1] in ([":"], ["?"])
             answer = words[place] if place < len(words) else ""
-            word = ":" if answer in _ANSWERS else "?"
+            word = ":" if answer in (_OF_A_SHAPE if _SHAPES & set(pair) else _YES | _NO) else "?"
             if answer in _SHORT:
                 words[place] = _SHORT[answer]
         kept.append((word, span))
@@ -112,7 +120,7 @@ def _is_choice(one: str, other: str) -> bool:
 def _answer(words: list[str]) -> None:
     """ "Effusion: y", "effusion y PTX n", "y effusion n PTX" and "y: effusion, n: PTX"."""
     denies, answered = "n" in words, "y" in words or words.count("n") > 1
-    leads = denies and answered and words[0] in {"y", "n"} and words[1] != ":"
+    leads = denies and answered and words[0] in _SHORT and words[-1] not in _SHORT and words[1] in COUNTED | _SIZES
     for place, word in enumerate(words):
         if word in {"y", "n"} and words[place + 1 : place + 2] == [":"]:
             if place == 0 or words[place - 1] in _PARTS:
@@ -123,8 +131,16 @@ def _answer(words: list[str]) -> None:
             words[place] = "(+)"
         elif word == "y" and place and (words[place - 1] == ":" or denies):
             words[place] = "yes"
-        elif word == "n" and answered and place:
+        elif word == "n" and answered and _is_of(words[:place], words[place + 1 : place + 2]):
             words[place] = "(n)"  # "effusion: y PTX: n edema: y"
+
+
+def _is_of(before: Sequence[str], behind: Sequence[str]) -> bool:
+    """Does this "n" answer the word before: not that of "group N", "nodules n=3" and "mass, N stage"?"""
+    if before[-1:] in ([":"], ["?"]):
+        return True
+    counts = any(word in _COUNTS or word.isdigit() for word in behind)
+    return not counts and not COUNTED.isdisjoint(before[-1:])
 
 
 def _tick(lowered: str, words: list[str], spans: list[Span]) -> None:

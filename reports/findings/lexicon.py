@@ -237,6 +237,7 @@ PREDICATES: Final = (
             range of normal
         """,
     ),
+    ("now normal", "/is/are now normal/unremarkable"),
 )
 
 # Said of the whole film: nothing is wrong.

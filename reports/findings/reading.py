@@ -5,9 +5,8 @@ One pass over the phrases, linear in their number.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
 
 from reports.findings.clauses import (
     answers,
@@ -27,12 +26,12 @@ from reports.findings.clauses import (
     leads_to_a_bare_finding,
     leads_to_a_finding,
     leads_to_a_predicate,
-    leaves_a_size,
     names_only,
     repeats,
     runs_on,
 )
 from reports.findings.ends import end_a_denial, runs_into_another
+from reports.findings.hedges import hedged
 from reports.findings.labels import State
 from reports.findings.phrases import Item
 from reports.findings.said import Said, Weight
@@ -45,17 +44,15 @@ from reports.findings.sides import (
     doubts_the_other_side,
     goes_on_elsewhere,
     has_changed,
-    is_left_over,
     is_none_of_a_side,
     is_of_a_half,
     is_of_a_part,
-    is_of_a_side,
     says_of_a_side,
     the_other_side,
 )
+from reports.findings.today import Step, verdict
 from reports.findings.turns import (
     deny_both,
-    deny_now,
     deny_up_to_a_comma,
     doubt_behind_a_dash,
     end_inside,
@@ -67,13 +64,12 @@ from reports.findings.turns import (
     turn_between,
 )
 
-Step: TypeAlias = Callable[[Scope, Item], None]
-
 _ANSWERS: Final = frozenset({"absent_before", "uncertain_before", "absent_after"})
 _HEADING: Final[MappingProxyType[str, Step]] = MappingProxyType(
     {"absent_before": Scope.deny, "absent_about": Scope.deny, "uncertain_before": Scope.uncertain_after}
 )
 _ONE_SIDED: Final = frozenset({"absent_before", "absent_about", "absent_after"})
+_DENIES: Final = frozenset({"absent_before", "absent_after", "nothing"})
 _ANSWERED: Final = frozenset({"answer", "gone_answer"})
 _COMPARED: Final = frozenset({"no", "not", "more"})
 _BEGINS: Final = frozenset({"begins", "perhaps_begins"})
@@ -128,6 +124,7 @@ _ANSWERS_OF_A_SIDE: Final[MappingProxyType[State | None, Step]] = MappingProxyTy
 )
 _TURN: Final = frozenset({"absent_after", "absent_about", "uncertain_before"})
 _NEAR: Final = frozenset({"more", "near"})
+_GONE: Final = frozenset({"gone", "gone_away"})
 _LEADING: Final = frozenset({"sign", "excluded"})
 _REACH_OF_A_PLACE: Final = 5  # tokens
 _IN_FRONT: Final = frozenset({"leading", "nought"})
@@ -166,6 +163,8 @@ def read(found: list[Item], length: int, bound: frozenset[int] = frozenset()) ->
         step = _step(scope, found, place, length)
         if step is not None:
             step(scope, item)
+        if scope.lifted is not None and item.kind == "finding":
+            scope.force, scope.lifted = scope.lifted, None
     return scope.said
 
 
@@ -191,6 +190,8 @@ def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | No
     if item.kind == "affirm" and item.value == "sign" and leads_to_a_finding(found, place):
         _note_a_leading_sign(scope, found, item, length)
     sided = _of_a_side(scope, found, place, length) if item.kind in _ONE_SIDED or item.value == "yes" else None
+    if sided is None and item.kind in _DENIES:
+        sided = verdict(scope, found, place, length)
     if sided is not None:
         step: Step | None = sided
     elif scope.said and scope.colon_at == item.first - 1 and item.kind in _ANSWERS:
@@ -241,9 +242,9 @@ def _around(scope: Scope, found: list[Item], place: int, length: int) -> Step | 
     item = found[place]
     if item.value in _IN_FRONT:
         return _in_front(scope, found, place) or _leave
-    hedged = item.value == "no" and scope.lists_until >= 0 and leaves_a_size(found, place)
-    if hedged or (item.kind == "absent_after" and is_left_over(found, place, first=not scope.said)):
-        return Scope.uncertain_after
+    step = hedged(found, place, first=not scope.said) if item.kind == "absent_after" else None
+    if step is not None:
+        return step
     if item.value in _COMPARED and compares(found, place):
         return _compare
     if item.value in _NEAR and _says_nothing(scope, found, place, length):
@@ -322,9 +323,7 @@ def _left_open(scope: Scope, found: list[Item], place: int, length: int) -> Step
     if item.kind == "aside" and _lists(scope) and not follows_a_subject(found, place):
         left = names_only(found, place, length)
         return None if left is None else _BEHIND_A_DASH[left]
-    if item.value == "now":
-        return Scope.uncertain_before if is_of_a_side(found, place) else deny_now
-    if item.kind == "absent_before" and item.value == "gone":
+    if item.kind == "absent_before" and item.value in _GONE:
         return _gone(scope, found, place)
     if item.first in {0, scope.joined + 1} and item.kind in _HEADING and heads(found, place):
         return _HEADING[item.kind]

@@ -67,18 +67,24 @@ def with_replies(sentences: Iterable[Sentence], lowered: str, trie: Mapping[str,
 
 
 def _join(found: list[Sentence], replies: Sequence[tuple[Sentence, State]], trie: Mapping[str, Node]) -> None:
-    if not replies or not _asks(found[-1].words, replies[0][0].words, trie):
+    both = bool(replies) and _is_bare(found[-1].words, trie) and _is_of_both(replies[0][0].words, trie)
+    if not both and (not replies or not _asks(found[-1].words, replies[0][0].words, trie)):
         found += [one for one, _ in replies]
         return
     heads = found[-1].words[-1] == ":" and len(replies) > 1
     for reply, says in replies:
         last = found[-1]
-        if (says is State.ABSENT and not (heads or _is_of_today(last.words, reply.words))) or (
+        today = says is State.ABSENT and _is_of_today(last.words, reply.words)
+        if (says is State.ABSENT and not (heads or today or (both and reply is replies[0][0]))) or (
             says is State.UNCERTAIN and not any(one.kind in _DENIES for one in items(trie, last.words))
         ):
             found.append(reply)
             return
-        comma = [] if last.words[-1] == ":" or says is State.ABSENT else [(last.spans[-1][1], reply.spans[0][0])]
+        comma = (
+            []
+            if last.words[-1] == ":" or (says is State.ABSENT and not today)
+            else [(last.spans[-1][1], reply.spans[0][0])]
+        )
         found[-1] = Sentence(
             [*last.words, *("," for _ in comma), *reply.words],
             [*last.spans, *comma, *reply.spans],
@@ -89,6 +95,19 @@ def _join(found: list[Sentence], replies: Sequence[tuple[Sentence, State]], trie
 
 def _is_of_today(words: Sequence[str], reply: Sequence[str]) -> bool:
     return not _TIMES.isdisjoint(reply) and not _PAST.isdisjoint(words)
+
+
+def _is_bare(words: Sequence[str], trie: Mapping[str, Node]) -> bool:
+    """Is a finding all that is named?"""
+    said = items(trie, words)
+    return [(one.kind, one.first, one.last) for one in said] == [("finding", 0, len(words) - 1)]
+
+
+def _is_of_both(words: Sequence[str], trie: Mapping[str, Node]) -> bool:
+    """ "None on the left, none on the right"."""
+    said = items(trie, words)
+    kinds = [one.kind for one in said]
+    return kinds == ["nothing", "join", "nothing"] and {"left", "right"} <= set(words)
 
 
 def _asks(words: Sequence[str], reply: Sequence[str], trie: Mapping[str, Node]) -> bool:

@@ -24,7 +24,7 @@ _RESTARTS: Final = frozenset({"restart", "side"})
 _REACH_OF_A_RESTRICTION: Final = 4  # tokens: "no large right sided pneumothorax"
 _REACH_BEHIND: Final = 2
 _OF_ANY_SIZE: Final = frozenset({"pneumothorax", "hydropneumothorax"})  # a small one matters as well
-_GONE: Final = frozenset({"gone", "gone_answer"})
+_GONE: Final = frozenset({"gone", "gone_away", "gone_answer"})
 _REACH_OF_ABSENT: Final = 2
 _NEXT: Final = frozenset({"next", "excluded"})
 _SIGNS: Final = frozenset({*_NEXT, "sign", "dash"})
@@ -57,6 +57,7 @@ class Scope:
     leads: bool = False  # the predicate at hand stands right before its subject
     moved: bool = False  # a comma or a finding since the cue
     signs_lead: bool = False  # "neg PTX pos effusion neg edema"
+    lifted: Force | None = None  # what reaches on behind the next finding
     restriction: Item | None = None  # the last "new", "large" or "tension" before a finding
 
     # --- findings
@@ -241,7 +242,7 @@ class Scope:
             return
         first = self.floor
         alone = len(self.said) == self.floor + 1
-        if alone and item.value == "gone" and self.denies_here(item) and self.joined < self.said[-1].cues[0][0]:
+        if alone and item.value in _GONE and self.denies_here(item) and self.joined < self.said[-1].cues[0][0]:
             self.leave_open(item)  # "no evidence that the effusion has resolved"
         self._turn(State.ABSENT, item)
         for said in self.said[first:]:

@@ -40,6 +40,12 @@ def subject(scope: Scope, item: Item) -> None:
 
 def predicate(scope: Scope, item: Item) -> None:
     """Which shape, in front of its subject or behind it."""
+    if item.value == "now normal":
+        item = item._replace(value="normal")
+        if not scope.subjects and _describes(scope, item):
+            scope.said[-1].state = State.ABSENT
+            scope.said[-1].cues = [(item.first, item.last)]
+            return
     if scope.leads:
         if item.value == "enlarged":
             scope.restart(item)  # "no effusion, enlarged heart"
@@ -54,6 +60,14 @@ def predicate(scope: Scope, item: Item) -> None:
     if not near and bare and item.value == "normal" and _follows_a_colon(scope, item):
         scope.floor = len(scope.said) - 1
         scope.absent_before(item)
+
+
+def _describes(scope: Scope, item: Item) -> bool:
+    """ "The heart was enlarged, is now normal"."""
+    last = scope.said[-1] if scope.said else None
+    if last is None or last.concept not in {"cardiomegaly", "mediastinum"} or len(last.words) == 1:
+        return False
+    return last.last + 1 == scope.joined == item.first - 1
 
 
 def _follows_a_colon(scope: Scope, item: Item) -> bool:

@@ -16,7 +16,6 @@ _TELLS: Final = frozenset({"severity", "begins", "goes_on", "affirm", "participl
 _DOUBTS: Final = frozenset({"uncertain_after", "uncertain_about", "uncertain_before"})
 _SAID_ALONE: Final = frozenset({"severity", "goes_on", "participle", *_DOUBTS})
 _LIGHT: Final = frozenset({"affirm", "part"})  # they say it of the other side only: "only on the left"
-_YES: Final = frozenset({"yes", "seen"})
 _TURNS: Final = frozenset({"but", "there"})
 _SOUND: Final = frozenset({"clear", "normal"})  # "the left is clear" says nothing of a finding there
 _OPPOSITE: Final = MappingProxyType({"left": "right", "right": "left"})
@@ -154,9 +153,13 @@ def is_none_of_a_side(items: Sequence[Item], number: int) -> State | None:
         return None
     parts = _parts_behind(items, number)
     kinds = {one.kind for one in parts[1]} if len(parts) > 1 else set()
+    if kinds <= {"side", "restart"} and any(one.kind == "join" and not one.value for one in items[number + 1 :][:4]):
+        return State.ABSENT  # "none left and right"
+    if "side" in kinds and any(one.value == "other" for one in parts[1]):
+        return State.UNCERTAIN  # "left angle blunted"
     if "side" not in kinds or not kinds <= _OF_A_SIDE or any(one.value in _SOUND for one in parts[1]):
         return State.ABSENT
-    return State.UNCERTAIN if kinds & _DOUBTS else State.PRESENT if kinds & (_TELLS | _LIGHT) else State.ABSENT
+    return State.PRESENT if kinds & (_TELLS | _LIGHT) and not kinds & _DOUBTS else State.UNCERTAIN  # "left drained"
 
 
 def _parts_behind(items: Sequence[Item], number: int) -> list[list[Item]]:
@@ -205,9 +208,7 @@ def names_a_side(items: Sequence[Item], number: int) -> bool:
 
 
 def is_led_by_a_side(items: Sequence[Item], number: int) -> str | None:
-    """The other side, where "yes" or "present" says behind this comma that it has what one has not: "right no PTX, left
-    yes".
-    """
+    """The other side, where "yes" says behind this comma that it has what one has not: "right no PTX, left yes"."""
     before = _clause_before(items, number)
     place = next((place for place, one in enumerate(before) if one.kind == "absent_after"), 0)
     here = _sides(before[:place])
@@ -217,9 +218,14 @@ def is_led_by_a_side(items: Sequence[Item], number: int) -> str | None:
         or _sides(before[place:])
     ):
         return None
-    behind = next((one for one in items[number + 1 : number + REACH_OF_A_CLAUSE] if one.value in _YES), None)
-    other = _opposite(here)
-    return other.pop() if behind is not None and len(other) == 1 else None
+    place = number + (items[number].kind in _PARTS)
+    part: list[Item] = []
+    for one in items[place : place + REACH_OF_A_CLAUSE]:
+        if one.kind in _PARTS or (part and one.first > part[-1].last + 1):  # "left pain yes"
+            break
+        part.append(one)
+    yes = any(one.value == "yes" for one in part) and _sides(part) == _opposite(here)
+    return _sides(part).pop() if yes else None
 
 
 def _clause_before(items: Sequence[Item], number: int) -> list[Item]:
@@ -231,11 +237,6 @@ def _clause_before(items: Sequence[Item], number: int) -> list[Item]:
         else:
             part.append(one)
     return part[::-1]
-
-
-def is_of_a_side(items: Sequence[Item], number: int) -> bool:
-    """Does a side stand in the part of this denial: "effusion, now none on the right"?"""
-    return bool(_sides(_clause_before(items, number)) or _sides(_parts_behind(items, number)[0]))
 
 
 def _back(number: int) -> range:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reports.findings.clauses import REACH_OF_A_SIDE, counts_a_finding
 from reports.findings.labels import State
 from reports.findings.phrases import Item
-from reports.findings.said import Weight
+from reports.findings.said import Force, Weight
 from reports.findings.scope import Scope
 from reports.findings.sides import is_led_by_a_side
 
@@ -104,3 +104,6 @@ def end_inside(scope: Scope, found: list[Item], place: int) -> None:
         ends = counts_a_finding(found, place)
     if ends and force is not None and force.state is State.ABSENT and force.cue[1] + 1 < item.first:
         scope.stop(item)
+        joins = [one.value for one in found[place + 1 : place + 6] if one.kind == "join"]
+        if not item.value and joins[:1] != ["with"]:  # "no sign in the consolidation of cavitation"
+            scope.lifted = Force(State.UNCERTAIN, force.cue, doubted=True)

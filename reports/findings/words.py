@@ -6,12 +6,13 @@ it is long, a word of the lexicon that one slip of the finger makes (a letter to
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from reports.findings.forms import BOX, fill_in
+from reports.findings.forms import BOX, COUNTED, fill_in
 from reports.findings.mentions import Span
 
 # Signs are words as well: "(-)", "-ve", a minus that ends a statement, a plus that ends or begins one; and "+/-", which
@@ -166,7 +167,12 @@ def words_of(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> tupl
 
 def _is_a_table(words: Sequence[str]) -> bool:
     """No sign parts its answers, and it is none of "right no PTX, left yes"."""
-    return _OPENERS.isdisjoint(words) and not (words[0] in _SIDES and words[1] == "no")
+    if not _OPENERS.isdisjoint(words) or (words[0] in _SIDES and words[1] == "no"):
+        return False
+    # A "no" behind the last word may be of another thing than what is named.
+    return words[-1] == "yes" or all(
+        before in COUNTED for before, word in itertools.pairwise(words) if word in {"yes", "no"}
+    )
 
 
 def _part(lowered: str, words: list[str], spans: list[Span]) -> None:
@@ -200,11 +206,11 @@ def _is_answered(behind: Sequence[str]) -> bool:
 
 
 def _answer(lowered: str, words: list[str], spans: list[Span], end: int) -> None:
-    """ "Pneumothorax: N", "PTX n" and "effusion 0." deny; "pneumothorax: 0.8 cm", "n=1" and "N/A" do not."""
+    """ "Pneumothorax: N", "PTX n" and "effusion 0." deny; "pneumothorax: 0.8 cm", "POD 0", "n=1" and "N/A" do not."""
     for place in range(1, len(words)):
         if (
             words[place] in _NOUGHT
-            and (words[place - 1] == ":" or words[place] == "n" or words[place - 1].isalpha())
+            and (words[place - 1] == ":" or words[place] == "n" or words[place - 1] in COUNTED)
             and _ENDED.match(lowered, spans[place][1], end)
         ):
             words[place] = "(n)"
