@@ -206,7 +206,7 @@ def test_a_note_that_is_a_dead_letter_can_be_requeued_though_newer_images_came(w
     ward.do(lambda tx: next_revision(tx, tx.get_one(Study, 1), now(), actor="listen"))
     every = letters.Wish()
 
-    assert [one.again for one in ward.ask(lambda tx: letters.letters(tx, every))] == [True]
+    assert [one.hindrance for one in ward.ask(lambda tx: letters.letters(tx, every))] == [""]
     assert ward.ask(lambda tx: letters.studies_of(tx, every)) == [1]
     assert ward.do(lambda tx: worklist.requeue_for(tx, "PACS", now(), actor="person:a")) == 1
     assert stages(ward.deliver()) == [("PACS", Kind.KOS, Stage.HIDING)]
