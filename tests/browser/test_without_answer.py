@@ -193,6 +193,15 @@ def test_words_that_were_sent_stay_until_it_is_known_that_they_arrived(page: Pag
             new Unsaved(place, { desk, saving, calls, born: "VERIFIED" }).show();
             told.push(place.textContent);
           }
+          const place = document.createElement("p");
+          const final = document.body.appendChild(document.createElement("article"));
+          final.id = "final";
+          for (const words of ["New fracture.", "New fracture. Old\\nfracture."]) {
+            sender.send("Addendum", "Old fracture.");
+            final.textContent = words;
+            new Unsaved(place, { desk, saving, calls, born: "VERIFIED" }).show();
+            told.push(place.textContent);
+          }
           return told;
         }"""
     )
@@ -200,6 +209,8 @@ def test_words_that_were_sent_stay_until_it_is_known_that_they_arrived(page: Pag
     assert "It may have been done" in told[0]
     assert "Addendum: Old fracture." in told[0]
     assert told[1] == ""
+    assert "Addendum: Old fracture." in told[2], "another addendum of the same person, from another tab"
+    assert told[3] == "", "it is in the report"
 
 
 def test_list_of_films_that_breaks_off_is_no_list_of_none(page: Page, address: str) -> None:

@@ -3,7 +3,7 @@
 import { asking, signing, wording } from "./acts.js";
 import { sentences } from "./against.js";
 import { difference } from "./difference.js";
-import { isDone, patience } from "./done.js";
+import { isDone, isDoubtful } from "./done.js";
 import { lead } from "./going.js";
 import { signedJustNow } from "./lately.js";
 import { notice } from "./notice.js";
@@ -99,12 +99,13 @@ async function did(page, act, body) {
   page.unsaved.send(SENT[act], body?.words);
   const from = page.desk.state;
   const told = new Promise((resolve) => {
-    page.heard = (desk) => { if (isDone(act, body, from, desk)) setTimeout(() => resolve(desk), patience(act)); };
+    page.heard = (desk) => { if (isDone(act, body, from, desk)) resolve({ desk, isDoubtful: isDoubtful(act) }); };
   });
+  const answered = page.answers.newest(() => page.calls.post(act, body, { isGrave: true })).then((desk) => ({ desk }));
   try {
-    const desk = await Promise.race([page.answers.newest(() => page.calls.post(act, body, { isGrave: true })), told]);
-    page.unsaved.sent();
-    return desk;
+    const done = await Promise.race([answered, told]);
+    if (!done.isDoubtful) page.unsaved.sent(); // else the words stay until the report is seen to have them
+    return done.desk;
   } catch (error) {
     page.isActing = false;
     if (error.code === "unsure") page.unsaved.show();

@@ -10,7 +10,6 @@ const SHOWS = {
   addendum: hasAdded,
   "take-over": hasAdded, // in one commit with the end of the draft
 };
-const REFUSAL = 2_000; // ms
 
 /** Does `desk` show that the act is done which was sent with `body` when the report was in state `from`? */
 export function isDone(act, body, from, desk) {
@@ -18,9 +17,9 @@ export function isDone(act, body, from, desk) {
   return SHOWS[act]?.(desk, body) ?? false;
 }
 
-/** How long, in ms, an answer may still come after that: this person may have added other words in another tab, and these were refused. */
-export function patience(act) {
-  return SHOWS[act] === hasAdded ? REFUSAL : 0;
+/** May it have been another of that kind, sent by the same person in another tab? Then this one was refused. */
+export function isDoubtful(act) {
+  return SHOWS[act] === hasAdded;
 }
 
 /** Of two addenda to what was seen the server takes one; somebody else's is not in `added`. */

@@ -6,6 +6,7 @@ import { made } from "./keys.js";
 import { notice } from "./notice.js";
 import { button, TITLES } from "./told.js";
 
+const ADDENDUM = "Addendum";
 const SENT = "-sent"; // ends the name of what was sent with an act
 
 /** A save was refused for good: the page shows how the report stands, and that these words are not in it. page: the report page. */
@@ -75,7 +76,8 @@ export class Unsaved {
     for (const name of names(saving.name.slice(0, -String(calls.report).length))) {
       const left = read(name);
       if (left?.of !== calls.base || (name === saving.name && isRestored) || (left.title && isActing)) continue;
-      if (left.title || this.#differing(left).length || hasOtherChips(left, desk)) found.push({ name, left });
+      if (left.title === ADDENDUM && isThere(left.words)) keep(name, null); // in the report that this page was loaded with
+      else if (left.title || this.#differing(left).length || hasOtherChips(left, desk)) found.push({ name, left });
       else keep(name, null); // the server has every word of it
     }
     return found;
@@ -119,6 +121,12 @@ function line(title, words) {
   const one = made("p");
   one.append(made("b", { textContent: `${title}: ` }), words);
   return one;
+}
+
+/** Does the signed report on this page have them? */
+function isThere(words) {
+  const solid = (text) => text.replace(/\s/gu, "");
+  return solid(document.getElementById("final")?.textContent ?? "").includes(solid(words));
 }
 
 /** Were words added? Where words only went, what is left of a sentence may say the contrary. */
