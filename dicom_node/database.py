@@ -21,16 +21,20 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from threading import RLock
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, DateTime, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, DateTime, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 _SQLITE_CLOCK: Final = text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
 _POSTGRESQL_CLOCK: Final = text("SELECT clock_timestamp()")
 _TRY_MILLISECONDS: Final = 10  # SQLite sleeps 1, 2, 5 and 2 ms of them, and says then that another one writes
+
+
+_Row = TypeVar("_Row", bound=DeclarativeBase)
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -127,6 +131,20 @@ def clock(tx: Session) -> datetime:
     moment = tx.scalar(_POSTGRESQL_CLOCK)
     assert isinstance(moment, datetime)
     return moment.astimezone(UTC)
+
+
+def locked(tx: Session, made: _Row) -> _Row:
+    """The row with this primary key, locked; `made` where there is none. Another transaction may be making it, too."""
+    key = tuple(inspect(type(made)).primary_key_from_instance(made))
+    row = tx.get(type(made), key, with_for_update=True)
+    if row is not None:
+        return row
+    try:
+        with tx.begin_nested():
+            tx.add(made)
+    except IntegrityError:
+        return tx.get_one(type(made), key, with_for_update=True)
+    return made
 
 
 def _opener(file: Path, busy_seconds: float) -> Callable[[], sqlite3.Connection]:

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from dicom_node import audit, files
-from dicom_node.database import Database, clock
+from dicom_node.database import Database, clock, locked
 from dicom_node.tables import Delivery, Instance, Revision, StoreMark, Study
 
 _ROW: Final = 1
@@ -97,17 +96,8 @@ def _held(store: Path, wanted: frozenset[str]) -> int:
 
 
 def _row(tx: Session, mark: str) -> StoreMark:
-    """What the database says, locked; it says `mark` where it said nothing. Another may be making it say so as well."""
-    row = tx.get(StoreMark, _ROW, with_for_update=True)
-    if row is not None:
-        return row
-    made = StoreMark(id=_ROW, mark=mark, at=clock(tx))
-    try:
-        with tx.begin_nested():
-            tx.add(made)
-    except IntegrityError:
-        return tx.get_one(StoreMark, _ROW, with_for_update=True)
-    return made
+    """What the database says, locked; it says `mark` where it said nothing."""
+    return locked(tx, StoreMark(id=_ROW, mark=mark, at=clock(tx)))
 
 
 def _samples(tx: Session) -> _Samples:

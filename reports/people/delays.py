@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import delete
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from dicom_node.database import locked
 from reports.people.errors import TooSoon
 from reports.people.tables import FailedTries
 
@@ -48,7 +48,7 @@ class Try:
 
 def begin(tx: Session, login: str, address: str, now: datetime) -> Try:
     """Count one try. Raises TooSoon while an earlier one makes it wait; that is not counted."""
-    rows = [(pace, _row(tx, key, now)) for pace, key in _keys(login, address)]
+    rows = [(pace, locked(tx, FailedTries(key=key, count=0, last_at=now))) for pace, key in _keys(login, address)]
     wait = max(_wait(pace, row, now) for pace, row in rows)
     if wait > timedelta(0):
         raise TooSoon(int(wait.total_seconds()) + 1)
@@ -76,7 +76,7 @@ def succeeded(tx: Session, this: Try) -> None:
 
 def refused_elsewhere(tx: Session, address: str, now: datetime) -> bool:
     """Count one that came from a provider and was not let in; False where so many did that no more is written down."""
-    row = _row(tx, f"provider {address}"[:64], now)
+    row = locked(tx, FailedTries(key=f"provider {address}"[:64], count=0, last_at=now))
     if _wait(_PROVIDER, row, now) > timedelta(0):
         return False
     row.count, row.last_at = _faded(_PROVIDER, row, now)[0] + 1, now
@@ -86,20 +86,6 @@ def refused_elsewhere(tx: Session, address: str, now: datetime) -> bool:
 def forget(tx: Session, now: datetime) -> None:
     """Delete what no longer counts."""
     tx.execute(delete(FailedTries).where(FailedTries.last_at < now - max(_PAIR.forgotten, _LOGIN.forgotten)))
-
-
-def _row(tx: Session, key: str, now: datetime) -> FailedTries:
-    """The counter, locked; another transaction may be making it as well."""
-    row = tx.get(FailedTries, key, with_for_update=True)
-    if row is not None:
-        return row
-    made = FailedTries(key=key, count=0, last_at=now)
-    try:
-        with tx.begin_nested():
-            tx.add(made)
-    except IntegrityError:
-        return tx.get_one(FailedTries, key, with_for_update=True)
-    return made
 
 
 def _faded(pace: _Pace, row: FailedTries, now: datetime) -> tuple[int, datetime]:
