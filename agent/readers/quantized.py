@@ -9,11 +9,13 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 import torch
-from bitsandbytes.functional import QuantState, dequantize_4bit, quantize_4bit
+from bitsandbytes import matmul_4bit  # type: ignore[attr-defined]
+from bitsandbytes.functional import QuantState, dequantize_4bit, dequantize_blockwise, quantize_4bit
 from bitsandbytes.nn.modules import Int8Params, Linear4bit, Linear8bitLt, Params4bit
 from torch import Tensor, nn
 from torch.nn import functional
@@ -64,6 +66,48 @@ class Narrow(Linear4bit):
         packed: Any = self.weight
         weight = whole(packed.data, packed.quant_state)
         return functional.linear(x.to(weight), weight).to(x)
+
+
+def joinable(layers: Sequence[nn.Module]) -> bool:
+    """Whether `joined` can be had: all in nf4 with rows of whole blocks, and not on a processor, whose kernel repacks
+    each matrix for itself."""
+    return all(type(layer) is Linear4bit and layer.weight.device.type != "cpu" for layer in layers)
+
+
+def joined(layers: Sequence[Any]) -> Callable[[Tensor], Tensor]:
+    """Several nf4 layers of one input as one product, outputs side by side.
+
+    The layers then look into the joined numbers. Their scales are held once more, as float32 (4 bytes for 64
+    numbers): those that are quantized themselves have an offset of their own in each matrix.
+    """
+    states = [layer.weight.quant_state for layer in layers]
+    numbers = torch.cat([layer.weight.data.view(-1, 1) for layer in layers])
+    begin = 0
+    for layer in layers:
+        count = layer.weight.data.numel()
+        layer.weight.data = numbers[begin : begin + count].view(layer.weight.data.shape)
+        begin += count
+    first = states[0]
+    state = QuantState(  # type: ignore[no-untyped-call]
+        absmax=torch.cat([_scales(one) for one in states]),
+        shape=torch.Size((sum(int(one.shape[0]) for one in states), int(first.shape[1]))),
+        code=first.code,
+        blocksize=first.blocksize,
+        quant_type=first.quant_type,
+        dtype=first.dtype,
+    )
+    return partial(_times, numbers, state)
+
+
+def _times(numbers: Tensor, state: QuantState, x: Tensor) -> Tensor:
+    return cast("Tensor", matmul_4bit(x, numbers, state))
+
+
+def _scales(state: QuantState) -> Tensor:
+    """The scale of each block, float32."""
+    if not state.nested:
+        return cast("Tensor", state.absmax)
+    return cast("Tensor", dequantize_blockwise(state.absmax, state.state2) + state.offset)
 
 
 def pieces(name: str, layer: Any) -> dict[str, Tensor]:

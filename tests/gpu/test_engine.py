@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from agent.readers import demonstration_checkpoint, prompt
+from agent.readers import demonstration_checkpoint, prompt, quantized
 from agent.readers.cxr_llava import CxrLlavaReader, load
 from agent.readers.engine.answer import Request
 from agent.readers.engine.batch import Engine, Limits
@@ -96,6 +97,26 @@ def test_fewer_bits_say_on_the_device_nearly_what_they_say_on_the_processor(prec
         cosine = float(ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs))
         print(f"{precision}, film {seed}: cosine {cosine:.6f}")
         assert cosine > (0.95 if precision == "int8" else 0.99)
+
+
+@pytest.mark.parametrize("rows", [1, 4, 8, 16, 32, 64, 600])
+def test_joined_products_are_those_of_each(rows: int) -> None:
+    """Of the published widths: bitsandbytes takes another kernel for each of these numbers of rows."""
+    device = torch.device("cuda:0")
+    source = torch.Generator(device).manual_seed(7)
+    layers: list[Any] = [
+        quantized.quantize(torch.randn((4096, 4096), generator=source, device=device) * 0.02, "nf4", device)
+        for _ in range(3)
+    ]
+    x = torch.randn((rows, 4096), generator=source, device=device).to(torch.bfloat16)
+    with torch.inference_mode():
+        apart = torch.cat([layer(x) for layer in layers], dim=-1).float()
+    assert quantized.joinable(layers)
+    product = quantized.joined(layers)
+    with torch.inference_mode():
+        joined = product(x).float()
+    print(f"{rows} rows: at most {float((joined - apart).abs().max()):.4f} of {float(apart.abs().max()):.1f}")
+    torch.testing.assert_close(joined, apart, rtol=0.02, atol=0.05)
 
 
 def test_graphs_of_many_sizes_leave_the_usual_stream_as_it_was() -> None:

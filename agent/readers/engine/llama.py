@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import LlamaModel
 
+from agent.readers.quantized import joinable, joined
+
 BLOCK: Final = 64  # positions: the cache is attended to in whole blocks, which keeps shapes few and aligned
 _SMALL_BYTES: Final = 1 << 24  # of the layers' weights: the demonstration has 1.6 MB, the published model 13 GB
 _NEVER: Final = float("-inf")
@@ -69,11 +71,15 @@ def attention(device: torch.device) -> Iterator[None]:
 
 
 class NativeLayer:
-    """One layer's weights, those that share an input joined into one matrix where they are not quantized."""
+    """One layer's weights, those that share an input joined into one matrix where they can be."""
 
     def __init__(self, layer: Any) -> None:
         attention, mlp = layer.self_attn, layer.mlp
-        self.qkv = join([attention.q_proj, attention.k_proj, attention.v_proj])
+        of_attention = [attention.q_proj, attention.k_proj, attention.v_proj]
+        # bitsandbytes multiplies eight and more rows by packed numbers only where a matrix has enough rows for the card
+        # (on an H200 8,448), and unpacks others into bf16 first: one of 12,288 is enough, three of 4,096 are not. Gate
+        # and up have 11,008 each; their scales would take memory for nothing.
+        self.qkv = joined(of_attention) if joinable(of_attention) else join(of_attention)
         self.out = join([attention.o_proj])
         self.gate_up = join([mlp.gate_proj, mlp.up_proj])
         self.down = join([mlp.down_proj])
@@ -85,7 +91,7 @@ def join(layers: Sequence[nn.Module]) -> Linear:
     """Several linear layers of one input as one call; outputs side by side.
 
     Dense weights are copied into one matrix and the layers then look into it: no second copy stays. Quantized layers
-    keep their own, since joining them would change their rounding.
+    keep their own.
     """
     dense = [layer for layer in layers if type(layer) is nn.Linear]
     if len(dense) < len(layers):

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -235,3 +236,34 @@ def test_a_layer_of_any_width_computes_with_what_nf4_leaves_of_its_numbers(shape
     assert got.shape == (5, shape[0])
     assert near(quantized.rounded(matrix).flatten(), matrix.flatten(), dim=0) > 0.99
     assert near(got.flatten(), (x.float() @ quantized.rounded(matrix).T).flatten(), dim=0) > 0.9999
+
+
+def test_joined_layers_compute_what_each_computes_and_share_its_numbers() -> None:
+    """What a GPU does with queries, keys and values; processors compute the same products."""
+    source = torch.Generator().manual_seed(7)
+    rows = (64, 32, 96)
+    layers: list[Any] = [
+        quantized.quantize(torch.randn((n, 1024), generator=source) * 0.02 * n, "nf4", torch.device("cpu"))
+        for n in rows
+    ]
+    for layer in layers:
+        layer.support_avx512bf16_for_cpu = False  # such processors repack at the first product
+    x = torch.randn((5, 1024), generator=source).to(torch.bfloat16)
+    apart = torch.cat([layer(x) for layer in layers], dim=-1)
+    matrices = [quantized.whole(layer.weight.data, layer.weight.quant_state) for layer in layers]
+
+    product = quantized.joined(layers)
+
+    assert torch.equal(product(x), apart)
+    assert torch.equal(torch.cat([layer(x) for layer in layers], dim=-1), apart), "each goes on as it was"
+    assert len({layer.weight.untyped_storage().data_ptr() for layer in layers}) == 1
+    state = product.args[1]  # type: ignore[attr-defined]
+    assert torch.equal(quantized.whole(product.args[0], state), torch.cat(matrices))  # type: ignore[attr-defined]
+
+
+def test_what_a_processor_repacks_and_what_is_not_nf4_is_not_joined() -> None:
+    def made(precision: str) -> Any:
+        return quantized.quantize(torch.ones((64, 64)), precision, torch.device("cpu"))
+
+    assert not quantized.joinable([made("nf4"), made("nf4")])
+    assert not quantized.joinable([made("int8"), made("int8")])
