@@ -18,6 +18,10 @@ stop() { # SENTENCE...: one line each, to standard error, and out
     exit 2
 }
 
+environment() { # its folder, as a person may type it anywhere
+    case $VENV in /*) say "$VENV" ;; *) say "$(pwd)/$VENV" ;; esac
+}
+
 asks_for_help() { # ARGUMENT...: a question is answered before anything is installed
     for argument in "$@"; do
         case $argument in -h | --help) return 0 ;; esac
@@ -110,7 +114,7 @@ install_failed() { # LABEL: show the end of the log and what to do
         stop "$1 failed: the disk is full. Free some space (pip also uses ${TMPDIR:-/tmp}; set TMPDIR to move that)," \
             "and run this again."
     fi
-    stop "$1 failed; the log is $(pwd)/$VENV/install.log. Is the package index reachable from here?" \
+    stop "$1 failed; the log is $(environment)/install.log. Is the package index reachable from here?" \
         "pip's own settings are honored (PIP_INDEX_URL, PIP_FIND_LINKS, pip.conf); run this again after a change."
 }
 
@@ -156,7 +160,7 @@ check_no_cuda() {
     want_cpu || return 0
     "$VENV/bin/python" - <<'PYTHON' || stop \
         "The installed torch brings CUDA, and this machine is to have none (no GPU, or WETREAD_CPU=1)." \
-        "Remove $(pwd)/$VENV, set WETREAD_TORCH_INDEX=$TORCH_CPU_INDEX, and run this again."
+        "Remove $(environment), set WETREAD_TORCH_INDEX=$TORCH_CPU_INDEX, and run this again."
 import importlib.metadata, sys, torch
 cuda = [d.name for d in importlib.metadata.distributions() if d.name.lower().startswith(("nvidia-cu", "cuda-"))]
 sys.exit(1 if cuda or torch.version.cuda else 0)
@@ -177,7 +181,7 @@ prepare_environment() { # EXTRAS, "demo" for none or "test"
     is_prepared "$1" && return
     find_python
     check_disk
-    say "Installing into $(pwd)/$VENV (once; the next run starts at once)"
+    say "Installing into $(environment) (once; the next run starts at once)"
     make_venv
     want="."
     [ "$1" = demo ] || want=".[$1]"

@@ -159,6 +159,14 @@ def test_another_failure_of_pip_shows_its_words_and_the_log(machine: Machine) ->
     assert "disk" not in result.stderr
 
 
+def test_the_folder_is_named_as_it_can_be_typed_anywhere(machine: Machine, tmp_path: Path) -> None:
+    assert f"Installing into {machine.root}/.venv (once" in machine.run("deploy/demo").stdout
+    there = str(tmp_path / "there")
+    assert f"Installing into {there} (once" in machine.run("deploy/demo", WETREAD_VENV=there).stdout
+    result = machine.run("deploy/demo", WETREAD_VENV=f"{there}2", FAKE_PIP_SAYS="no such package")
+    assert f"the log is {there}2/install.log" in result.stderr
+
+
 def test_the_second_run_installs_nothing_and_passes_the_arguments_on(machine: Machine) -> None:
     first = machine.run("deploy/demo", "--image", "my film.dcm")
     assert first.returncode == 0, first.stderr
