@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reports.validators import command_of, findings_in, pixelmed, program, said
 
-_SECONDS = 500  # a hundred files
+_SECONDS = 500  # a hundred files, on a busy machine
 _DRIVER = Path(__file__).with_name("Templates.java")
 _IODS = ("BasicTextSR", "Comprehensive3DSR", "ComprehensiveSR", "KeyObjectSelectionDocument")
 _MISSING = "is missing: apt-get install dcmtk dicom3tools libpixelmed-java default-jdk-headless"
@@ -34,7 +34,7 @@ def as_page(file: Path) -> str:
 
 
 def template_findings(files: Sequence[Path]) -> dict[Path, list[str]]:
-    """Errors of PixelMed's DicomSRValidator by file: templates and codes. A start takes 20 seconds, a file one."""
+    """Errors of PixelMed's DicomSRValidator by file: templates and codes. A start takes seconds, a file hardly any."""
     java = pixelmed()
     assert java is not None, f"PixelMed {_MISSING}"
     told: dict[Path, list[str]] = {}
