@@ -8,11 +8,13 @@ from reports.findings.days import (
     ABSENT_NOW,
     GONE_AWAY,
     NONE_NOW,
+    NONE_OF,
     NONE_OF_IT,
     NOT_BEYOND,
     THERE_IS_NONE,
 )
 from reports.findings.doubts import (
+    NONE_SUCH,
     PERHAPS,
     SILENT_AFTER,
     SILENT_BRIEFLY,
@@ -30,7 +32,7 @@ ABSENT_AFTER: Final = """
     no longer seen/present/identified/visualized/visible is/are, not seen/present/identified/visualized/visible
     is/are, without, no /definite/convincing/radiographic/significant/visible/gross/obvious/apparent/acute
     /radiographic evidence/signs/sign/indication/suggestion/finding/findings of/for/to, without evidence /of,
-    negative for, free of/from /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of, none of the following :,
+    negative for, free of/from /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of the following :,
     /pertinent negatives :, absence of, denies/never, clear of, rather than, instead of, lungs /are/appear/remain
     /grossly/otherwise clear of, lack of, no longer, no longer /any evidence of, devoid of, void of, lacks/lacking,
     unable to /clearly identify/see/visualize/appreciate/detect, cannot /clearly
@@ -92,9 +94,10 @@ EXCLUDED: Final = """
 
 # Of the finding right before alone: "effusion-free", "pneumothorax excluded".
 ABSENT_NEXT: Final = """
-    free, /is/are/was/were/has/have/remain/remains /now/completely/entirely/all undetected/undetectable/nonexistent,
-    gone /away
+    free, /is/are/was/were/has/have/remain/remains /now/completely/entirely/all undetected/undetectable/nonexistent
 """
+# The same, also behind a comma: "effusion, gone".
+GONE: Final = "gone /away /now/today"
 
 # The same, behind a heading: "pneumothorax: none".
 ANSWERS: Final = """
@@ -236,7 +239,7 @@ RESTRICTIONS: Final = (
 
 # After a comma or "and" they open a new statement, which a negation does not reach.
 RESTARTS: Final = """
-    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/w/rather/presence/interval/residual/remaining/underlying/several/numerous/development/persistence/appearance/emergence/now/still/increase/only/just/instead/healed/widened/thickened/new/enlarging/enlarged
+    mild/mildly/minimal/stable/unchanged/persistent/chronic/bibasilar/scattered/again/old/healed/increased/decreased/low/calcified/small/improved/moderate/patchy/streaky/linear/improving/worsening/left/right/bilateral/redemonstrated/tortuous/status/with/w/rather/presence/interval/residual/remaining/underlying/several/numerous/development/persistence/appearance/emergence/still/increase/only/just/instead/healed/widened/thickened/new/enlarging/enlarged
 """
 
 RESTARTS_OF_ALL: Final = "the/this/these/it/there"
@@ -324,6 +327,7 @@ CUES: Final = (
     ("uncertain_about", "", UNCERTAIN_ABOUT),
     ("uncertain_before", "", UNCERTAIN_BEFORE),
     ("uncertain_before", "near", UNASSESSED),
+    ("uncertain_before", "some", NONE_SUCH),
     ("absent_before", "gone", GONE_BEFORE),
     ("absent_before", "excluded", EXCLUDED),
     ("absent_before", "answer", ANSWERS),
@@ -336,6 +340,7 @@ CUES: Final = (
     ("absent_about", "", ABSENT_ABOUT),
     ("absent_about", "more", NO_MORE),
     ("absent_about", "next", ABSENT_NEXT),
+    ("absent_about", "went", GONE),
     ("absent_about", "excluded", "excluded"),
     ("absent_about", "sign", ABSENT_SIGNS),
     ("absent_about", "dash", DASHES),
@@ -343,6 +348,7 @@ CUES: Final = (
     ("absent_about", "nought", "0"),
     ("uncertain_after", "", LEADING_BULLET),
     ("absent_after", "", f"{ABSENT_AFTER}, {NONE_OF_IT}"),
+    ("absent_after", "none_of", NONE_OF),
     ("absent_after", "evidence", NO_EVIDENCE),
     ("absent_after", "no", "no"),
     ("absent_after", "neither", NEITHER),
@@ -379,8 +385,10 @@ CUES: Final = (
     ("than", "", "than /yesterday"),
     ("part", "", "only, one/some/most/several/half/part/parts/portion/component/much/bulk of, most, some"),
     ("than", "more", COMPARATIVES),
-    ("restart", "", f"{RESTARTS}, right now/away"),
+    ("restart", "", RESTARTS),
+    ("restart", "right now", "right now/away"),
     ("restart", "the", RESTARTS_OF_ALL),
+    ("restart", "now", "now"),
     ("aside", "", ASIDES),
     ("begins", "", BEGINNINGS),
     ("begins", "length", LENGTHS),

@@ -10,7 +10,8 @@ ABSENT_NOW: Final = "/is/are now/today/currently absent/nil, today/now there is/
 
 # They deny where nothing parts them from a finding and nothing follows: "nodules: there are none".
 THERE_IS_NONE: Final = "there is/are /now none /now/today"
-NONE_OF_IT: Final = "/today/now there is/are /now none of, /is/are now/today/currently none of"
+NONE_OF_IT: Final = "/today/now there is/are /now none of"
+NONE_OF: Final = "none of, /is/are now/today/currently none of"  # "is new" behind them is said of what is there
 
 # It was there.
 GONE_AWAY: Final = """

@@ -17,7 +17,7 @@ UNCERTAIN_AFTER: Final = """
     almost/nearly/virtually/practically no, to ensure/document/verify/establish/demonstrate
     /complete/interval resolution/clearing /of, until /complete /resolution/clearing /of, unless/whether, (?, not
     excluded is/are, not /entirely/completely/totally/quite free/clear of/from, not devoid/void of, not/never
-    negative for, never without, no absence/lack of, not all /of, neither can/could, no evidence against, cannot/not
+    negative for, never without, no absence/lack of, not all /of, neither/nor can/could, no evidence against, cannot/not
     say/state/claim/conclude/assume/guarantee /that /there no/is/are /no, cannot/not /be true/certain/clear/sure
     /that /there no/is/are /no, little/scant/insufficient/weak /radiographic evidence of/for, /evidence against,
     query/queried, possibly/probably/presumably/presumed/suspect/potential/potentially, may /well /also
@@ -106,6 +106,17 @@ SILENT_AFTER: Final = """
     with, presents/presenting /with, complains of, indication, concern on prior, recent, history of, hx of,
     evaluate for, evaluation for, assess for, rule out, r o, prior history of, known history of,
     diagnosed with, treated for, sensitivity/sensitive for/to, limits/limiting detection of
+"""
+
+# Of some of what stands before, not of all: "rib fractures, none displaced".
+NONE_SUCH: Final = """
+    none /is/are/has/have/was/were /definitely/clearly/obviously/significantly
+    acute/new/displaced/nondisplaced/comminuted/healed/calcified/cavitary/cavitated/cavitating/spiculated/suspicious,
+    none /is/are/has/have/was/were /definitely/clearly/obviously/significantly
+    concerning/worrisome/malignant/enlarged/enlarging/larger/bigger/growing/grown/changed/dominant/loculated/large, none
+    /is/are/was/were kinked/malpositioned/broken/fractured, none exceeding/measuring/exceeds/over/above/under, none
+    larger/greater/more/smaller/less than, none of /which/them /is/are
+    acute/new/displaced/calcified/suspicious/concerning/large, none of concern
 """
 
 # The same, up to a comma or "with": "status post thoracentesis, small effusion".

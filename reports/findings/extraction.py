@@ -10,6 +10,7 @@ from typing import Final
 from reports.findings import cues, lexicon
 from reports.findings.attributes import Neighbors
 from reports.findings.days import PAST, SEEN_BEFORE
+from reports.findings.holders import holders
 from reports.findings.labels import LABELS_OF
 from reports.findings.languages import Language, language_of
 from reports.findings.lines import bound, statements
@@ -121,7 +122,7 @@ def _mentions(words: Sequence[str], spans: Sequence[Span], lowered: str, *, stop
 
 def _said(found: list[Item], words: Sequence[str], spans: Sequence[Span], lowered: str) -> Iterator[Mention]:
     neighbors = Neighbors(found)
-    for said in read(found, len(words), bound(found, words, spans, lowered)):
+    for said in read(found, len(words), bound(found, words, spans, lowered), holders(found, words)):
         if said.state is not None:
             yield Mention(
                 concept=said.concept,

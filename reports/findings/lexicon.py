@@ -174,6 +174,7 @@ NO_FINDINGS: Final = """
     emphysema, bone/bony mass, cardiac mass, body mass, soft tissue edema, peripheral edema, lower extremity edema,
     fluid level/levels, apical lordotic, airway/airways collapse, vertebral/vertebra/endplate/tracheal /body collapse,
     collapse of /a/the vertebral/vertebra, collapse deformity/deformities, lung base/bases/markings, disc disease,
+    hardware/lead/device failure/failures/complication/complications/loosening/malfunction/malposition,
     thyroid/breast/abdominal/paraspinal mass, cystic fibrosis, behind/overlying/over/near the /heart/cardiac
     /silhouette/shadow, line/lines
 """
@@ -237,7 +238,14 @@ PREDICATES: Final = (
             range of normal
         """,
     ),
-    ("now normal", "/is/are now normal/unremarkable"),
+    (
+        "now normal",
+        """
+            /is/are now normal/unremarkable, /is/are now no longer enlarged/widened, /is/are now not enlarged/widened,
+            /is/are now within normal limits
+        """,
+    ),
+    ("now enlarged", "enlarged/widened now/today, today enlarged/widened"),
 )
 
 # Said of the whole film: nothing is wrong.

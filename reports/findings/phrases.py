@@ -67,6 +67,7 @@ def items(trie: Mapping[str, Node], words: Sequence[str]) -> list[Item]:
                 last, meanings = following, node[END]
             following += 1
         if meanings is not None:
-            found += [Item(kind, value, position, last) for kind, value in meanings]
+            for kind, value in meanings:
+                found.append(Item(kind, value, position, last))
         position = last + 1
     return found

@@ -13,7 +13,6 @@ from reports.findings.clauses import (
     begins_a_statement,
     begins_with_resolved,
     compares,
-    counts_a_finding,
     denies_a_size,
     ends_a_clause,
     follows_a_finding,
@@ -23,7 +22,6 @@ from reports.findings.clauses import (
     is_asserted,
     is_of_the_patient,
     leads,
-    leads_to_a_bare_finding,
     leads_to_a_finding,
     leads_to_a_predicate,
     names_only,
@@ -36,7 +34,8 @@ from reports.findings.labels import State
 from reports.findings.phrases import Item
 from reports.findings.said import Said, Weight
 from reports.findings.scope import Scope
-from reports.findings.shapes import predicate, subject
+from reports.findings.seen import look_behind
+from reports.findings.shapes import of_today, subject
 from reports.findings.sides import (
     answers_of_a_side,
     denies_one_side,
@@ -50,10 +49,10 @@ from reports.findings.sides import (
     says_of_a_side,
     the_other_side,
 )
-from reports.findings.today import Step, verdict
+from reports.findings.signs import SIGNS, behind, in_front, leading, note_a_leading_sign
+from reports.findings.today import Step, leave, verdict
 from reports.findings.turns import (
     deny_both,
-    deny_up_to_a_comma,
     doubt_behind_a_dash,
     end_inside,
     go_on,
@@ -69,10 +68,11 @@ _HEADING: Final[MappingProxyType[str, Step]] = MappingProxyType(
     {"absent_before": Scope.deny, "absent_about": Scope.deny, "uncertain_before": Scope.uncertain_after}
 )
 _ONE_SIDED: Final = frozenset({"absent_before", "absent_about", "absent_after"})
-_DENIES: Final = frozenset({"absent_before", "absent_after", "nothing"})
+_VERDICTS: Final = frozenset({"absent_before", "absent_after", "absent_about", "nothing", "uncertain_before"})
 _ANSWERED: Final = frozenset({"answer", "gone_answer"})
 _COMPARED: Final = frozenset({"no", "not", "more"})
 _BEGINS: Final = frozenset({"begins", "perhaps_begins"})
+_LOOKS_BEHIND: Final = frozenset({"list", "goes_on", "affirm", "nothing"})
 _RUN_ON: Final = frozenset({"restart", "side", "severity", "finding"})
 # They only qualify other phrases.
 _MARKS: Final = frozenset(
@@ -104,16 +104,6 @@ _STEPS: Final[MappingProxyType[str, Step]] = MappingProxyType(
         "side": Scope.restart,
         "severity": Scope.severity,
         "subject": subject,
-        "predicate": predicate,
-    }
-)
-_BEHIND: Final[MappingProxyType[str, Step]] = MappingProxyType(
-    {
-        "no": Scope.absent_before,
-        "not": Scope.uncertain_before,
-        "perhaps": Scope.uncertain_before,
-        "sign": Scope.signed,
-        "dash": Scope.signed,
     }
 )
 _BEHIND_A_DASH: Final[MappingProxyType[State, Step]] = MappingProxyType(
@@ -125,30 +115,27 @@ _ANSWERS_OF_A_SIDE: Final[MappingProxyType[State | None, Step]] = MappingProxyTy
 _TURN: Final = frozenset({"absent_after", "absent_about", "uncertain_before"})
 _NEAR: Final = frozenset({"more", "near"})
 _GONE: Final = frozenset({"gone", "gone_away"})
-_LEADING: Final = frozenset({"sign", "excluded"})
-_REACH_OF_A_PLACE: Final = 5  # tokens
 _IN_FRONT: Final = frozenset({"leading", "nought"})
-_ALSO_FORWARD: Final = frozenset({"no", "not", "perhaps"})
-_LED: Final[MappingProxyType[bool | None, Step]] = MappingProxyType(
-    {True: deny_up_to_a_comma, False: Scope.uncertain_after}
-)
 _LEFT: Final[MappingProxyType[State, Step]] = MappingProxyType(
     {State.PRESENT: Scope.affirm, State.UNCERTAIN: Scope.uncertain_before}
 )
 
 
-def read(found: list[Item], length: int, bound: frozenset[int] = frozenset()) -> list[Said]:
+def read(
+    found: list[Item], length: int, bound: frozenset[int] = frozenset(), holders: frozenset[int] = frozenset()
+) -> list[Said]:
     """What the phrases of one sentence say, in their order.
 
     length: of the sentence, in tokens. bound: where a finding begins that goes with the word before.
+    holders: where an "in the" begins that leads to a finding.
     """
-    scope = Scope(bound=bound)
+    scope = Scope(bound=bound, holders=holders)
     items = [item for item in found if item.kind not in _MARKS]
-    for item in items:
-        if item.kind == "list":
-            scope.lists_until = item.last
+    scope.lists_until = next((item.last for item in reversed(items) if item.kind == "list"), -1)
     number = -1
     for place, item in enumerate(found):
+        if item.kind in _LOOKS_BEHIND:
+            look_behind(scope, found, place, length)
         if item.kind in _MARKS:
             _mark(scope, found, place, length)
             continue
@@ -160,7 +147,8 @@ def read(found: list[Item], length: int, bound: frozenset[int] = frozenset()) ->
             scope.doubt()
         elif item.kind == "severity" and ends_a_clause(found, place, length):
             run_together(scope, item)
-        step = _step(scope, found, place, length)
+        of_shape = item.kind == "predicate"
+        step = of_today(scope, found, place, length) if of_shape else _step(scope, found, place, length)
         if step is not None:
             step(scope, item)
         if scope.lifted is not None and item.kind == "finding":
@@ -177,7 +165,7 @@ def _mark(scope: Scope, found: list[Item], place: int, length: int) -> None:
     elif item.kind == "inside":
         end_inside(scope, found, place)
     elif item.kind == "goes_on" and item.value == "sign" and leads_to_a_finding(found, place):
-        _note_a_leading_sign(scope, found, item, length)
+        note_a_leading_sign(scope, found, item, length)
         scope.affirm(item)  # "neg PTX, pos effusion"
     elif item.kind == "participle" and scope.force is None and ends_a_clause(found, place, length):
         state_with_a_participle(scope, item)
@@ -188,9 +176,9 @@ def _mark(scope: Scope, found: list[Item], place: int, length: int) -> None:
 def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
     item = found[place]
     if item.kind == "affirm" and item.value == "sign" and leads_to_a_finding(found, place):
-        _note_a_leading_sign(scope, found, item, length)
+        note_a_leading_sign(scope, found, item, length)
     sided = _of_a_side(scope, found, place, length) if item.kind in _ONE_SIDED or item.value == "yes" else None
-    if sided is None and item.kind in _DENIES:
+    if sided is None and item.kind in _VERDICTS:
         sided = verdict(scope, found, place, length)
     if sided is not None:
         step: Step | None = sided
@@ -208,8 +196,8 @@ def _step(scope: Scope, found: list[Item], place: int, length: int) -> Step | No
     step = _around(scope, found, place, length) if item.kind in _TURN else None
     if step is not None:
         return step
-    if item.value in _BEHIND and item.kind != "affirm" and ends_a_clause(found, place, length):
-        return _behind(scope, item)
+    if item.value in SIGNS and item.kind != "affirm" and ends_a_clause(found, place, length):
+        return behind(scope, item)
     return _STEPS.get(item.kind)
 
 
@@ -241,16 +229,16 @@ def _around(scope: Scope, found: list[Item], place: int, length: int) -> Step | 
     """What the phrases beside a sign, a count or a comparison make of it; None: nothing."""
     item = found[place]
     if item.value in _IN_FRONT:
-        return _in_front(scope, found, place) or _leave
+        return in_front(scope, found, place) or leave
     step = hedged(found, place, first=not scope.said) if item.kind == "absent_after" else None
     if step is not None:
         return step
     if item.value in _COMPARED and compares(found, place):
         return _compare
     if item.value in _NEAR and _says_nothing(scope, found, place, length):
-        return _leave
+        return leave
     if item.kind == "absent_about":
-        return _leading(scope, found, place, length)
+        return leading(scope, found, place, length)
     return None
 
 
@@ -262,59 +250,10 @@ def _says_nothing(scope: Scope, found: list[Item], place: int, length: int) -> b
     return follows and not ends_a_clause(found, place, length)
 
 
-def _at_the_end(scope: Scope, item: Item) -> Step | None:
-    """ "Consolidation at the right base absent"."""
-    if len(scope.said) == scope.floor or scope.joined > scope.said[-1].last:
-        return None
-    return Scope.absent_before if item.first - scope.said[-1].last <= _REACH_OF_A_PLACE else None
-
-
-def _leading(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
-    """ "Confirmed effusion, excluded PTX" denies what follows, "COVID neg, effusion" nothing."""
-    item = found[place]
-    if item.value not in _LEADING:
-        return _at_the_end(scope, item) if not item.value and ends_a_clause(found, place, length) else None
-    begins = item.first in {0, scope.joined + 1}
-    if leads_to_a_finding(found, place):
-        _note_a_leading_sign(scope, found, item, length)
-        return Scope.deny if begins or (scope.signs_lead and item.value == "sign") else None
-    if item.value == "excluded" or follows_a_finding(found, place) or ends_a_clause(found, place, length):
-        return None
-    return _leave
-
-
 def _compare(scope: Scope, item: Item) -> None:  # noqa: ARG001
     """ "No pneumothorax and no more edema than before": what is compared is there."""
     if scope.moved:
         scope.force = None
-
-
-def _note_a_leading_sign(scope: Scope, found: list[Item], item: Item, length: int) -> None:
-    """Where one begins a sentence and none ends it, each is of what follows it."""
-    if item.first == 0 and not (found[-1].value == "sign" and found[-1].last == length - 1):
-        scope.signs_lead = True
-
-
-def _leave(scope: Scope, item: Item) -> None:
-    """Denies nothing."""
-
-
-def _in_front(scope: Scope, found: list[Item], place: int) -> Step | None:
-    """ "- PTX, + effusion" and "0 nodules"; "- small effusion" may as well stand behind a bullet."""
-    item = found[place]
-    if item.value == "leading":
-        return _LED.get(leads_to_a_bare_finding(found, place))
-    begins = item.first in {0, scope.joined + 1}
-    return deny_up_to_a_comma if begins and counts_a_finding(found, place) else None
-
-
-def _behind(scope: Scope, item: Item) -> Step | None:
-    """ "Pneumonia, no" and "pneumothorax on the left (-)" deny what stands before, "COVID neg" nothing."""
-    if scope.said and scope.said[-1].cues == [(item.first, item.last)]:
-        return None  # turned already, by the same phrase
-    if len(scope.said) > scope.floor:
-        return _BEHIND[item.value]
-    return _STEPS.get(item.kind) if item.value in _ALSO_FORWARD else None
 
 
 def _left_open(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:

@@ -112,8 +112,9 @@ def _is_of_both(words: Sequence[str], trie: Mapping[str, Node]) -> bool:
 
 def _asks(words: Sequence[str], reply: Sequence[str], trie: Mapping[str, Node]) -> bool:
     """Does what names a finding leave a side open: not "no pneumothorax. Left base stable"?"""
-    if not any(one.kind == "finding" for one in items(trie, words)):
-        return False
+    kinds = {one.kind for one in items(trie, words)}
+    if "finding" not in kinds:
+        return {"subject", "predicate"} <= kinds and _is_of_today(words, reply)  # "heart was normal. Now enlarged"
     parted = ":" in words or not _NAMED.isdisjoint(words) or "prior" in words
     return parted or _is_of_today(words, reply) or any(one.kind in {"severity", "affirm"} for one in items(trie, reply))
 
@@ -124,13 +125,14 @@ def _says(words: Sequence[str], trie: Mapping[str, Node]) -> State | None:
         return None
     said = items(trie, words)
     kinds = {one.kind for one in said if one.value != "seen"}  # "right base is clear" tells nothing
-    if not kinds <= _KINDS or not kinds & (_TELLS | _DENIES | _DOUBTS):
+    tells = kinds & (_TELLS | _DENIES | _DOUBTS) or ("predicate" in kinds and not _TIMES.isdisjoint(words))
+    if not kinds <= _KINDS or not tells:
         return None
     if not all(word in _KNOWN or _is_known(place, said) for place, word in enumerate(words)):
         return None
     if kinds & _DENIES and words[-1] != "not":  # "the right has not" cleared
         return State.ABSENT
-    return State.PRESENT if kinds & (_TELLS | _DENIES) else State.UNCERTAIN
+    return State.UNCERTAIN if kinds & _DOUBTS and not kinds & (_TELLS | _DENIES) else State.PRESENT
 
 
 def _is_known(place: int, said: Sequence[Item]) -> bool:

@@ -26,9 +26,9 @@ _REACH_BEHIND: Final = 2
 _OF_ANY_SIZE: Final = frozenset({"pneumothorax", "hydropneumothorax"})  # a small one matters as well
 _GONE: Final = frozenset({"gone", "gone_away", "gone_answer"})
 _REACH_OF_ABSENT: Final = 2
-_NEXT: Final = frozenset({"next", "excluded"})
+_NEXT: Final = frozenset({"next", "went", "excluded"})
 _SIGNS: Final = frozenset({*_NEXT, "sign", "dash"})
-_BACKWARD: Final = frozenset({"dash", "next"})
+_BACKWARD: Final = frozenset({"dash", "next", "went"})
 _SAID: Final = frozenset({"minimal", "mild", "moderate"})
 
 
@@ -38,6 +38,7 @@ class Scope:
 
     said: list[Said] = field(default_factory=list)
     bound: frozenset[int] = frozenset()  # tokens where a finding begins that goes with the word before
+    holders: frozenset[int] = frozenset()  # tokens where an "in the" begins that leads to a finding
     force: Force | None = None
     floor: int = 0  # cues that reach backward stop at this mention
     joined: int = -2  # token of the last comma, "and", "with"
@@ -64,7 +65,7 @@ class Scope:
 
     def finding(self, item: Item) -> None:
         state = State.UNCERTAIN if item.value in _IMPLIED else State.PRESENT
-        if self._is_removed() and item.value != "device":
+        if item.first in self.holders or (self._is_removed() and item.value != "device"):
             self.force = None
         self._say(self._concept(item), [(item.first, item.last)], state, [])
         if self.force is not None and self.force.once:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Final
 
+from reports.findings.clauses import MODIFIES, REACH_OF_A_CLAUSE, ends_a_clause
 from reports.findings.labels import State
 from reports.findings.phrases import Item
 from reports.findings.said import Force, Said, Weight
@@ -13,6 +15,11 @@ from reports.findings.scope import Scope
 _CONCEPTS: Final = MappingProxyType(
     {"heart": ("cardiomegaly",), "mediastinum": ("mediastinum",), "both": ("cardiomegaly", "mediastinum")}
 )
+_DESCRIBED: Final = frozenset({"cardiomegaly", "mediastinum"})
+_AGAIN: Final = frozenset({"enlarged", "now enlarged", "now normal"})
+_BEFORE_A_SHAPE: Final = frozenset({*MODIFIES, "goes_on"})
+_PARTS: Final = frozenset({"join", "stop", "aside"})
+_REACH_OF_A_DAY: Final = 4  # tokens: "was normal on the prior film, now enlarged"
 _REACH_OF_A_PREDICATE: Final = 12  # tokens between "heart" and "enlarged"
 
 
@@ -40,12 +47,7 @@ def subject(scope: Scope, item: Item) -> None:
 
 def predicate(scope: Scope, item: Item) -> None:
     """Which shape, in front of its subject or behind it."""
-    if item.value == "now normal":
-        item = item._replace(value="normal")
-        if not scope.subjects and _describes(scope, item):
-            scope.said[-1].state = State.ABSENT
-            scope.said[-1].cues = [(item.first, item.last)]
-            return
+    item = item._replace(value=item.value.removeprefix("now "))
     if scope.leads:
         if item.value == "enlarged":
             scope.restart(item)  # "no effusion, enlarged heart"
@@ -62,12 +64,43 @@ def predicate(scope: Scope, item: Item) -> None:
         scope.absent_before(item)
 
 
-def _describes(scope: Scope, item: Item) -> bool:
-    """ "The heart was enlarged, is now normal"."""
+def of_today(scope: Scope, found: list[Item], place: int, length: int) -> Callable[[Scope, Item], None]:
+    """The step for a shape, also where the heart was described before: "was normal, now enlarged"."""
+    if found[place].value not in _AGAIN or scope.leads or scope.subjects or not _is_described(scope):
+        return predicate
+    item = found[place]
+    first, now, verb = item.first, item.value.startswith("now "), False
+    for one in reversed(found[max(0, place - REACH_OF_A_CLAUSE) : place]):
+        if one.last + 1 < first:
+            break
+        if one.kind in _PARTS:
+            last = scope.said[-1].last
+            other = any(
+                last < before.first < one.first
+                for before in found[max(0, place - REACH_OF_A_CLAUSE) : place]
+                if before.kind == "subject"
+            )
+            near = one.first - last <= _REACH_OF_A_DAY and not other
+            return _describe_anew if now and near and (verb or ends_a_clause(found, place, length)) else predicate
+        if one.last < item.first and one.kind not in _BEFORE_A_SHAPE:
+            break
+        first, now, verb = min(first, one.first), now or one.value == "now", verb or one.kind == "goes_on"
+    return predicate
+
+
+def _is_described(scope: Scope) -> bool:
+    """Is the last that was said the shape of the heart or the mediastinum?"""
     last = scope.said[-1] if scope.said else None
-    if last is None or last.concept not in {"cardiomegaly", "mediastinum"} or len(last.words) == 1:
-        return False
-    return last.last + 1 == scope.joined == item.first - 1
+    return last is not None and last.concept in _DESCRIBED and len(last.words) > 1
+
+
+def _describe_anew(scope: Scope, item: Item) -> None:
+    words = scope.said[-1].words
+    for said in reversed(scope.said):
+        if said.words[0] != words[0]:
+            break
+        said.state = State.ABSENT if item.value == "now normal" else State.PRESENT
+        said.cues = [] if said.state is State.PRESENT else [(item.first, item.last)]
 
 
 def _follows_a_colon(scope: Scope, item: Item) -> bool:

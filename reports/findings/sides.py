@@ -18,7 +18,7 @@ _SAID_ALONE: Final = frozenset({"severity", "goes_on", "participle", *_DOUBTS})
 _LIGHT: Final = frozenset({"affirm", "part"})  # they say it of the other side only: "only on the left"
 _TURNS: Final = frozenset({"but", "there"})
 _SOUND: Final = frozenset({"clear", "normal"})  # "the left is clear" says nothing of a finding there
-_OPPOSITE: Final = MappingProxyType({"left": "right", "right": "left"})
+OPPOSITE: Final = MappingProxyType({"left": "right", "right": "left"})
 _OF_A_SIDE: Final = frozenset(
     {
         "side",
@@ -244,7 +244,7 @@ def _back(number: int) -> range:
 
 
 def _opposite(sides: set[str]) -> set[str]:
-    return {_OPPOSITE[side] for side in sides if side in _OPPOSITE} if len(sides) == 1 else set()
+    return {OPPOSITE[side] for side in sides if side in OPPOSITE} if len(sides) == 1 else set()
 
 
 def denies_one_side(items: Sequence[Item], number: int) -> bool:
@@ -305,7 +305,7 @@ def the_other_side(items: Sequence[Item], number: int) -> str | None:
             break
         behind.append(one)
     denied = _sides(before) or _sides(behind)
-    return _OPPOSITE.get(denied.pop()) if len(denied) == 1 else None
+    return OPPOSITE.get(denied.pop()) if len(denied) == 1 else None
 
 
 def denies_the_side_behind(items: Sequence[Item], number: int) -> bool:

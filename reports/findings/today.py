@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import takewhile
 from typing import Final, TypeAlias
 
-from reports.findings.clauses import REACH_OF_A_CLAUSE, leads_to_a_finding
+from reports.findings.clauses import REACH_OF_A_CLAUSE, REACH_OF_A_SIDE, leads_to_a_finding
 from reports.findings.labels import State
 from reports.findings.phrases import Item
+from reports.findings.said import Weight
 from reports.findings.scope import Scope
+from reports.findings.sides import OPPOSITE
 from reports.findings.turns import deny_now, state_with_a_participle
 
 Step: TypeAlias = Callable[[Scope, Item], None]
@@ -18,6 +22,9 @@ _BEFORE_IT: Final = frozenset({*_PARTS, "colon", "finding"})
 _OF_ANOTHER: Final = frozenset({"subject", "complaint", "procedure", "normality"})
 _TELLS: Final = frozenset({*_PARTS, "finding", "goes_on", "affirm", "severity"})
 _SIDED: Final = frozenset({"now", "now_absent", "gone_away"})
+_FORWARD: Final = frozenset({"absent_after", "uncertain_before"})
+_STATES: Final = frozenset({"goes_on", "affirm"})
+_OF_A_SIDE: Final = frozenset({*_PARTS, "restart"})
 _BOTH: Final = frozenset({"bilateral"})
 
 
@@ -28,21 +35,106 @@ def verdict(scope: Scope, found: list[Item], place: int, length: int) -> Step | 
     """
     item = found[place]
     if item.value == "there_none":
-        near = scope.said and _begins(found, place) and _stands_by(found, place)
-        return deny_now if near and item.last == length - 1 else Scope.stop
-    if not scope.said or item.kind == "absent_after":
+        return _there_is_none(scope, found, place, length)
+    if item.value == "some":
+        return _of_some(scope)
+    if not scope.said or item.kind in _FORWARD:
         return None
+    if item.kind == "absent_about":
+        return _went(found, place, length) if item.value == "went" else None
     if item.kind == "nothing":
         return _of_another_day(found, place)
+    return _of_a_side_or_day(scope, found, place, length)
+
+
+def _of_a_side_or_day(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
+    item = found[place]
     side, parted = _of_which_side(found, place)
     other = side is State.PRESENT and (parted or item.value in _SIDED)
     if other or (item.value == "beyond" and scope.said[-1].concept == "device"):
         return leave
-    return _of_today(scope, found, place, length, side) if item.value in _SIDED else None
+    step = _of_a_half(scope, found, place) if parted else None
+    if step is None and item.value in _SIDED:
+        return _of_today(scope, found, place, length, side)
+    return step
+
+
+def _there_is_none(scope: Scope, found: list[Item], place: int, length: int) -> Step:
+    """ "Nodules: there are none", not "ETT in place, there are none"."""
+    if not scope.said or not _begins(found, place) or not _stands_by(found, place) or found[place].last < length - 1:
+        return Scope.stop
+    between = (one.kind for one in reversed(found[max(0, place - REACH_OF_A_CLAUSE) : place]))
+    tells = any(kind in _STATES for kind in takewhile(lambda kind: kind != "finding", between))
+    return _doubt if tells else deny_now
 
 
 def leave(scope: Scope, item: Item) -> None:
     """Denies nothing."""
+
+
+def _of_some(scope: Scope) -> Step:
+    """ "Rib fractures, none displaced" may be the answer to a heading; "old rib fractures, none displaced" is not."""
+    return _doubt if scope.said and scope.said[-1].weight is Weight.BARE else leave
+
+
+def _of_a_half(scope: Scope, found: Sequence[Item], place: int) -> Step | None:
+    """ "Bilateral effusions, right larger than left, left resolved" has the right one, unless that resolved, too."""
+    here: set[str] = set()
+    there: set[str] = set()
+    parted = vague = False
+    for one in reversed(found[max(0, place - 2 * REACH_OF_A_CLAUSE) : place]):
+        if one.kind == "finding":
+            break
+        if one.kind == "side":
+            (there if parted else here).add(one.value)
+        elif not parted and one.kind not in _OF_A_SIDE:
+            return None
+        parted = parted or one.kind in _PARTS
+        vague = vague or (not parted and one.value == "right now")
+    if not _is_of_both(found, place, there) or scope.said[-1].state is not State.PRESENT:
+        return None
+    if len(here) != 1 or here == _BOTH:
+        return _doubt if vague and not here else None  # "right now resolved"
+    side = here.pop()
+    return deny_now if scope.said[-1].side == side else partial(_keep, OPPOSITE.get(side))
+
+
+def _is_of_both(found: Sequence[Item], place: int, said: set[str]) -> bool:
+    """Is the finding before this verdict on both sides, by its own words or by those behind it?"""
+    if {"left", "right"} <= said:
+        return True
+    finding = next(
+        (at for at in range(place - 1, max(-1, place - 2 * REACH_OF_A_CLAUSE), -1) if found[at].kind == "finding"), 0
+    )
+    own = {one.value for one in found[max(0, finding - REACH_OF_A_SIDE) : finding + 2] if one.kind == "side"}
+    return bool(own | said) and (own | said >= _BOTH or {"left", "right"} <= own)
+
+
+def _keep(side: str | None, scope: Scope, item: Item) -> None:
+    scope.said[-1].side = side
+    scope.affirm(item)
+
+
+def _went(found: list[Item], place: int, length: int) -> Step | None:
+    """ "Bilateral effusions, gone", not "effusion, pain gone"."""
+    first, at = found[place].first, place - 1
+    while at > 0 and found[at].kind in {"side", "restart"} and found[at].last + 1 >= first:
+        first, at = found[at].first, at - 1
+    if found[at].kind not in _PARTS or found[at].last + 1 != first or not _ends(found, place, length):
+        return None
+    side, _ = _of_which_side(found, place)
+    if side is State.ABSENT and _stands_by(found, place):
+        return _deny_the_last
+    return leave if side is State.PRESENT else _doubt
+
+
+def _deny_the_last(scope: Scope, item: Item) -> None:
+    """ "Effusion, PTX, gone" may be of both."""
+    for said in scope.said[scope.floor : -1]:
+        if said.state is State.PRESENT and not said.cues:
+            said.state = State.UNCERTAIN
+            said.cues.append((item.first, item.last))
+    deny_now(scope, item)
 
 
 def _of_another_day(found: list[Item], place: int) -> Step | None:

@@ -101,8 +101,11 @@ def end_inside(scope: Scope, found: list[Item], place: int) -> None:
     if item.value:
         ends = scope.joined == item.first - 1 or (place > 0 and found[place - 1].kind == "complaint")
     else:
-        ends = counts_a_finding(found, place)
+        ends = item.first in scope.holders
     if ends and force is not None and force.state is State.ABSENT and force.cue[1] + 1 < item.first:
+        if scope.lists_until > item.last and not counts_a_finding(found, place):
+            scope.doubt()  # "no pneumothorax in the left lung effusion or edema" may lack a comma
+            return
         scope.stop(item)
         joins = [one.value for one in found[place + 1 : place + 6] if one.kind == "join"]
         if not item.value and joins[:1] != ["with"]:  # "no sign in the consolidation of cavitation"

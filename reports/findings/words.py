@@ -141,7 +141,8 @@ def words_of(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> tupl
     """The words between `start` and `end`, and the place of each; a word that a hyphen breaks is one."""
     tokens = list(_WORD.finditer(lowered, start, end))
     spans = [token.span() for token in tokens]
-    words = [vocabulary.spelled(token[0]) for token in tokens]
+    known = vocabulary.known
+    words = [word if (word := token[0]) in known else vocabulary.spelled(word) for token in tokens]
     if words:
         fill_in(lowered, words, spans)
     if not _RARE.isdisjoint(words):

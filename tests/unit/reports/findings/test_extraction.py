@@ -51,6 +51,13 @@ ROWS = (
         "normal [ ] enlarged [x] ",
         "n effusion y ",
         "no effusion today. yesterday ",
+        "none of the effusion is new ",
+        "no effusion is seen or ",
+        "no cavity in the left ",
+        "effusion, gone, ",
+        "bilateral effusions, left resolved, ",
+        "heart normal, now enlarged, ",
+        "fracture of the left tube ",
     ),
 )
 
