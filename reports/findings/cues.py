@@ -83,7 +83,8 @@ ABSENT_BEFORE: Final = """
     seen/identified/visualized/appreciated/detected, has/have not
     recurred/reaccumulated/redeveloped/developed/occurred, /is/are/was/were not confirmed, does/do not appear /to be
     present, not felt to be present, none, /is/are/was/were not there/here /anymore, not anymore, /was/were never
-    seen/identified/present/detected/demonstrated/visualized
+    seen/identified/present/detected/demonstrated/visualized,
+    none /on /the left or/and /on /the right, none /on /the right or/and /on /the left
 """
 
 # The same; behind "neither" they leave open.

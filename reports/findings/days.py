@@ -16,7 +16,7 @@ NONE_OF: Final = "none of, /is/are now/today/currently none of"  # "is new" behi
 # It was there.
 GONE_AWAY: Final = """
     is/are/was/were/has/have/remain/remains /now/completely/entirely/all gone /away,
-    now/completely/entirely/all gone /away, went away
+    now/completely/entirely/all/finally gone /away, went away
 """
 
 # Of another day. Alone they leave open what is there today.

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from reports.findings.choices import DEGREES, NO, SHAPES, SIZES, YES, take_out
 from reports.findings.cues import (
     EMPTY_BEFORE,
     EMPTY_BEHIND,
@@ -30,21 +31,11 @@ _MAY_BE_A_BOX: Final = re.compile(r"[\[(\u2610-\u2612\u25a1]")
 _TICKED: Final = re.compile(_TICK)
 _CHECKED, _CROSSED = "\u2611", "\u2612"  # beside a check mark a cross may mean "no"
 _WINDOW: Final = 400  # characters around a sentence in which one ticked box tells that the form is filled in
-_YES: Final = frozenset({"yes", "y", "present", "positive", "pos"})
-_NO: Final = frozenset({"no", "nil", "n", "none", "absent", "negative", "neg"})
-_SIZES: Final = frozenset(
-    {"small", "moderate", "large", "trace", "tiny", "minimal", "mild", "severe", "left", "right", "bilateral", "both"}
-    | {"rul", "rml", "rll", "lul", "lll", "lingula"}
-)
-_OPTIONS: Final = _YES | _NO | _SIZES
-# Of the heart, the mediastinum and the lungs: "normal [ ] mildly enlarged [x]".
-_SHAPES: Final = frozenset(
-    {"normal", "unremarkable", "wnl", "clear", "borderline", "enlarged", "widened", "wide", "big"}
-)
+_OPTIONS: Final = YES | NO | SIZES
 _OF_A_SHAPE: Final = frozenset(
     {
-        *_SHAPES,
-        *("mildly", "slightly", "minimally", "moderately", "severely", "markedly"),
+        *SHAPES,
+        *DEGREES,
         *("not", "top", "upper", "within", "limits", "limit", "of", "in", "size"),
     }
 )
@@ -60,7 +51,7 @@ _COUNTS: Final = frozenset({"=", "stage", "staging", "status"})  # behind an "n"
 _SHORT: Final = MappingProxyType({"y": "yes", "n": "(n)"})
 _ASKED: Final = (frozenset({"y", "n"}), frozenset({"yes", "no"}))
 _ASKED_OF_A_SHAPE: Final = tuple(
-    {one, other} for one in ("normal", "unremarkable") for other in ("enlarged", "widened")
+    {one, other} for one in ("normal", "unremarkable") for other in ("borderline", "enlarged", "widened")
 )
 _PARTS: Final = frozenset({",", ";"})
 _OPENS: Final = frozenset({*_PARTS, ":"})
@@ -78,9 +69,12 @@ _SIGNS: Final = MappingProxyType(
 
 def fill_in(lowered: str, words: list[str], spans: list[Span]) -> None:
     """Turn the boxes of a sentence, and the "y/n" of its questions, into words of cues.py, in place."""
+    boxes = _MAY_BE_A_BOX.search(lowered, spans[0][0], spans[-1][1]) is not None
+    if boxes:
+        take_out(lowered, words, spans)
     if lowered.find("/", spans[0][0], spans[-1][1]) >= 0:
         _ask(lowered, words, spans)
-    if _MAY_BE_A_BOX.search(lowered, spans[0][0], spans[-1][1]) is not None and any(map(_is_box, words)):
+    if boxes and any(map(_is_box, words)):
         _tick(lowered, words, spans)
     elif "y" in words or "n" in words:
         _answer(words)
@@ -95,13 +89,14 @@ def _ask(lowered: str, words: list[str], spans: list[Span]) -> None:
         pair = words[place : place + (3 if words[place + 1 : place + 2] == ["/"] else 2)]
         place += 1
         between = lowered[span[1] : spans[place + len(pair) - 2][0]]
-        if _is_choice(pair[0], pair[-1]) and (between if _SIZES & set(pair) else between.strip()) == "/":
+        if _is_choice(pair[0], pair[-1]) and (between if SIZES & set(pair) else between.strip()) == "/":
             place += len(pair) - 1
             while place < len(words) and lowered[spans[place - 1][1] : spans[place][0]].strip() == "/":
                 place += 1  # "y/n/u"
             place += words[place : place + 1] in ([":"], ["?"])
             answer = words[place] if place < len(words) else ""
-            word = ":" if answer in (_OF_A_SHAPE if _SHAPES & set(pair) else _YES | _NO) else "?"
+            shape = not SHAPES.isdisjoint(pair)
+            word = ":" if answer in (_OF_A_SHAPE if shape else YES | NO) else "borderline" if shape else "?"
             if answer in _SHORT:
                 words[place] = _SHORT[answer]
         kept.append((word, span))
@@ -112,15 +107,15 @@ def _is_choice(one: str, other: str) -> bool:
     return (
         {one, other} in _ASKED
         or {one, other} in _ASKED_OF_A_SHAPE
-        or (one in _NO and other in _SIZES)
-        or (one in _SIZES and other in _NO)
+        or (one in NO and other in SIZES)
+        or (one in SIZES and other in NO)
     )
 
 
 def _answer(words: list[str]) -> None:
     """ "Effusion: y", "effusion y PTX n", "y effusion n PTX" and "y: effusion, n: PTX"."""
     denies, answered = "n" in words, "y" in words or words.count("n") > 1
-    leads = denies and answered and words[0] in _SHORT and words[-1] not in _SHORT and words[1] in COUNTED | _SIZES
+    leads = denies and answered and words[0] in _SHORT and words[-1] not in _SHORT and words[1] in COUNTED | SIZES
     for place, word in enumerate(words):
         if word in {"y", "n"} and words[place + 1 : place + 2] == [":"]:
             if place == 0 or words[place - 1] in _PARTS:
@@ -185,7 +180,7 @@ def _stand_behind(line: Sequence[str]) -> bool | None:
     if begins is not ends:
         return ends
     first = next(place for place, word in enumerate(line) if _is_box(word))
-    return False if not begins and (line[first - 1] == ":" or line[first + 1] in _OPTIONS | _SHAPES) else None
+    return False if not begins and (line[first - 1] == ":" or line[first + 1] in _OPTIONS | SHAPES) else None
 
 
 def _without_shapes(line: list[str], boxes: Mapping[int, bool | None], side: int) -> Mapping[int, bool | None]:
@@ -210,7 +205,7 @@ def _shape(line: Sequence[str], place: int, side: int) -> range:
     while 0 <= at < len(line) and line[at] in _OF_A_SHAPE:
         at -= side
     shape = range(place + 1, at) if side < 0 else range(at + 1, place)
-    if _SHAPES.isdisjoint(line[shape.start : shape.stop]):
+    if SHAPES.isdisjoint(line[shape.start : shape.stop]):
         return range(0)
     if not 0 <= at < len(line) or not line[at] or _is_box(line[at]) or line[at] in _OPENS:
         return shape
@@ -236,12 +231,12 @@ def _mark(line: list[str], boxes: Mapping[int, bool | None], side: int) -> None:
 
 def _is_option(line: Sequence[str], near: int, *, sized: bool) -> bool:
     """Is this an answer, and no finding: "effusion: ☒ yes ☐ no", not "effusion left ☐"? sized: so may a size be."""
-    return 0 <= near < len(line) and line[near] in _OPTIONS and (sized or line[near] not in _SIZES)
+    return 0 <= near < len(line) and line[near] in _OPTIONS and (sized or line[near] not in SIZES)
 
 
 def _is_bare(line: Sequence[str], boxes: Mapping[int, bool | None], place: int) -> bool:
     """Is a size or a side all that stands before this box: "small ☐"?"""
-    return place > 1 and line[place - 1] in _SIZES and (place - 2 in boxes or line[place - 2] in _OPENS)
+    return place > 1 and line[place - 1] in SIZES and (place - 2 in boxes or line[place - 2] in _OPENS)
 
 
 def _choose(line: list[str], place: int, ticked: bool | None, side: int, said: frozenset[str] | None) -> None:
@@ -251,13 +246,13 @@ def _choose(line: list[str], place: int, ticked: bool | None, side: int, said: f
     word, line[place] = line[near], ""
     more = side < 0 and near + 1 < len(line) and not _is_box(line[near + 1]) and line[near + 1] not in _PARTS
     if ticked:
-        if word not in _SIZES and not leads:
-            line[near] = "+" if word in _YES else "(n)"
+        if word not in SIZES and not leads:
+            line[near] = "+" if word in YES else "(n)"
         return
     line[near] = ""
     if ticked is None:
         line[place] = OPEN_BOX
-    elif more and word in _SIZES and (said is None or said.issuperset(_behind(line, near))):
+    elif more and word in SIZES and (said is None or said.issuperset(_behind(line, near))):
         for at in range(near + 1, near + 1 + len(_behind(line, near))):
             line[at] = ""  # "[ ] small effusion [x] no effusion"
     elif more:

@@ -12,7 +12,7 @@ from reports.findings.labels import State
 from reports.findings.phrases import Item
 from reports.findings.said import Weight
 from reports.findings.scope import Scope
-from reports.findings.sides import OPPOSITE
+from reports.findings.sides import OPPOSITE, is_none_of_a_side
 from reports.findings.turns import deny_now, state_with_a_participle
 
 Step: TypeAlias = Callable[[Scope, Item], None]
@@ -43,7 +43,7 @@ def verdict(scope: Scope, found: list[Item], place: int, length: int) -> Step | 
     if item.kind == "absent_about":
         return _went(found, place, length) if item.value == "went" else None
     if item.kind == "nothing":
-        return _of_another_day(found, place)
+        return _of_another_day(found, place) if item.value != "none" else _of_one_side(scope, found, place)
     return _of_a_side_or_day(scope, found, place, length)
 
 
@@ -135,6 +135,15 @@ def _deny_the_last(scope: Scope, item: Item) -> None:
             said.state = State.UNCERTAIN
             said.cues.append((item.first, item.last))
     deny_now(scope, item)
+
+
+def _of_one_side(scope: Scope, found: list[Item], place: int) -> Step | None:
+    """ "PTX, none on the left" may answer a heading."""
+    last = scope.said[-1]
+    bare = last.weight is Weight.BARE and scope.joined == last.last + 1 == found[place].first - 1
+    if not bare or is_none_of_a_side(found, place) in {None, State.PRESENT}:
+        return None
+    return _doubt
 
 
 def _of_another_day(found: list[Item], place: int) -> Step | None:

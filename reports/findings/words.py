@@ -45,6 +45,8 @@ _DASHES: Final = frozenset(
 _ANSWERS: Final = frozenset({"no", "yes", "n", "y"})
 _SIDES: Final = frozenset({"left", "right", "l", "r", "lt", "rt"})
 _SIGNS: Final = frozenset({"(n)", "(+)"})
+_BESIDE_A_NUMBER: Final = frozenset({":", "=", ",", "/", "cm", "mm", "ml", "cc", *_SIDES})
+_HOW_MUCH: Final = frozenset({"yes", "small", "moderate", "large", "trace", "tiny", "minimal", "mild", "severe", "+"})
 _GOES_ON: Final = re.compile(r"[ \t]*\w")
 _RARE: Final = frozenset({*_DASHES, "(", "?"})
 _ENDS: Final = frozenset({*_DASHES, ",", ";", "("})
@@ -208,6 +210,8 @@ def _is_answered(behind: Sequence[str]) -> bool:
 
 def _answer(lowered: str, words: list[str], spans: list[Span], end: int) -> None:
     """ "Pneumothorax: N", "PTX n" and "effusion 0." deny; "pneumothorax: 0.8 cm", "POD 0", "n=1" and "N/A" do not."""
+    if "0" in words:
+        _count(words)
     for place in range(1, len(words)):
         if (
             words[place] in _NOUGHT
@@ -215,6 +219,20 @@ def _answer(lowered: str, words: list[str], spans: list[Span], end: int) -> None
             and _ENDED.match(lowered, spans[place][1], end)
         ):
             words[place] = "(n)"
+
+
+def _count(words: list[str]) -> None:
+    """ "PTX 0 effusion 2", where each finding has its number; not "nodules 0 to 3 mm" and "no PTX, 0 effusions"."""
+    named = [place for place, word in enumerate(words) if word in COUNTED]
+    numbers: list[int] = []
+    for place, behind in itertools.pairwise([*named, len(words)]):
+        said = [at for at in range(place + 1, behind) if words[at] not in _BESIDE_A_NUMBER]
+        if len(said) != 1 or not (words[said[0]].isdigit() or words[said[0]] in _HOW_MUCH):
+            return
+        numbers += said
+    for place in numbers if len(named) > 1 else ():
+        if words[place].isdigit():
+            words[place] = "(+)" if words[place].strip("0") else "(n)"
 
 
 def _lead(lowered: str, words: list[str], spans: list[Span]) -> None:
