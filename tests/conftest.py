@@ -17,6 +17,7 @@ from sqlalchemy import text
 from agent import schema
 from dicom_node.database import Database
 from tests.harness.postgres import PostgresServer
+from tests.harness.statements import keep_compiled
 
 
 @pytest.hookimpl(wrapper=True)
@@ -51,6 +52,7 @@ STDERR = pytest.StashKey[int]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[STDERR] = os.dup(2)  # what a test captures is not seen when its process ends
+    keep_compiled()
     if not config.getoption("numprocesses", None):  # who only hands out tests collects none
         gc.disable()  # until all is collected, below: what is imported stays
 
