@@ -41,6 +41,7 @@ from agent.imaging.ending import completed
 from dicom_node.errors import WetreadError
 
 _LARGEST: Final = 100_000_000  # pixels; the largest films have 25 million
+_LONGEST_STRIP: Final = 20  # longer side over shorter one; a reader would enlarge the shorter one to its own size
 _COLOR_SPREAD: Final = 16  # gray levels between the channels of one pixel; JPEG alone makes up to about ten
 _COLORED_SHARE: Final = 0.005  # of all pixels: a colored mark in a corner, not a colored picture
 
@@ -143,7 +144,8 @@ def _check_shape(dataset: pydicom.Dataset) -> None:
     if frames > 1:
         raise UndecodableImage("multi-frame", f"The object has {frames} frames; a radiograph has one.")
     rows, columns = _whole_number(dataset, "Rows"), _whole_number(dataset, "Columns")
-    if rows < 1 or columns < 1 or rows * columns > _LARGEST:
+    strip = max(rows, columns) > _LONGEST_STRIP * min(rows, columns)
+    if rows < 1 or columns < 1 or rows * columns > _LARGEST or strip:
         raise UndecodableImage("absurd-size", f"The header claims {rows} x {columns} pixels.")
     if _whole_number(dataset, "BitsAllocated") not in {8, 16, 32}:
         raise UndecodableImage("unusual-bits", "Pixels of this number of bits are no gray image.")

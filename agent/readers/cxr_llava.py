@@ -25,8 +25,9 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from agent.readers import guards, prompt, quantized
 from agent.readers.checkpoint import Checkpoint, CheckpointError, mend
 from agent.readers.engine.answer import Answer, Request
-from agent.readers.engine.batch import Engine, Limits, Load
-from agent.readers.engine.errors import no_room_for_weights
+from agent.readers.engine.batch import Engine
+from agent.readers.engine.errors import no_room_for_weights, prompt_too_long
+from agent.readers.engine.limits import Limits, Load
 from agent.readers.engine.llama import Cache, NativeLlama
 from agent.readers.preprocess import to_pixels
 from agent.readers.protocol import Framing, Generation, ReaderIdentity, Reading, Score, UnreadableText
@@ -249,7 +250,10 @@ class CxrLlavaReader:
             return Score(tuple(ids), np.asarray(chosen.cpu().numpy(), dtype=np.float32))
 
     def answer_logits(self, film: Film, ids: Sequence[int], user: str = prompt.REPORT) -> NDArray[np.float32]:
-        """What each token of a given answer was chosen from: logits (tokens, vocabulary). ids: at least one."""
+        """What each token of a given answer was chosen from: logits (tokens, vocabulary).
+
+        ids: at least one. Raises ValueError: none, or one that is no token; PromptTooLong.
+        """
         with self._engine.pause():
             return np.asarray(self._answer_logits(film, ids, user).cpu().numpy(), dtype=np.float32)
 
@@ -322,8 +326,12 @@ class CxrLlavaReader:
         return Reading(text, generation, len(ids), time.monotonic() - started)
 
     def _answer_logits(self, film: Film, ids: Sequence[int], user: str) -> Tensor:
+        if not ids:
+            raise ValueError("an answer has at least one token")
         before = self._embedded(self.prompt_ids(user), self.pixels(film))
-        embedded = torch.cat([before, self._native.embed(ids)])
+        if before.shape[0] + len(ids) > self._native.positions:
+            raise prompt_too_long(before.shape[0] + len(ids), self._native.positions)
+        embedded = torch.cat([before, self._native.embed(self._known(ids))])
         cache = Cache(self._native, 1, embedded.shape[0])
         hidden = self._native.prefill(cache, 0, embedded, 0, len(ids) + 1)
         return self._native.logits(hidden[:-1])
@@ -332,7 +340,18 @@ class CxrLlavaReader:
         return self._model.features(torch.from_numpy(pixels).to(self._device))
 
     def _embedded(self, ids: Sequence[int], pixels: NDArray[np.float32]) -> Tensor:
+        words = [token for token in ids if token != prompt.IMAGE_ID]
+        if len(words) != len(ids) - 1:
+            raise ValueError(f"a prompt holds IMAGE_ID once, not {len(ids) - len(words)} times")
+        self._known(words)
         return self._model.splice(list(ids), self._features(pixels))[0]
+
+    def _known(self, ids: Sequence[int]) -> Sequence[int]:
+        """Tokens that the model has. A GPU that looks for another one computes nothing any more for anybody."""
+        for token in ids:
+            if not 0 <= token < self._native.vocabulary:
+                raise ValueError(f"{token} is no token of this model, which has {self._native.vocabulary}")
+        return ids
 
 
 def load(

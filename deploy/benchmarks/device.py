@@ -17,7 +17,7 @@ from torch.profiler import profile as torch_profile
 
 from agent.readers.cxr_llava import CxrLlavaReader
 from agent.readers.engine.answer import Request
-from agent.readers.engine.batch import Limits
+from agent.readers.engine.limits import Limits
 from agent.readers.protocol import Generation
 
 NEVER = -7  # no token: an answer ends at its limit

@@ -44,7 +44,8 @@ from transformers import GenerationConfig, LlamaForCausalLM, LogitsProcessor
 from agent.readers import hush, prompt
 from agent.readers.cxr_llava import CxrLlavaReader, load
 from agent.readers.engine.answer import Request
-from agent.readers.engine.batch import Engine, Limits
+from agent.readers.engine.batch import Engine
+from agent.readers.engine.limits import Limits
 from agent.readers.protocol import Generation
 from agent.readers.weights import prequantized
 from agent.readers.weights.install import free_bytes

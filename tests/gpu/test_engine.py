@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from agent.readers import demonstration_checkpoint, prompt, quantized
 from agent.readers.cxr_llava import CxrLlavaReader, load
 from agent.readers.engine.answer import Request
-from agent.readers.engine.batch import Engine, Limits
+from agent.readers.engine.batch import Engine
+from agent.readers.engine.limits import Limits
 from agent.readers.engine.steps import Rows, Stepper
 from agent.readers.protocol import Generation
 from agent.readers.quantized import Narrow

@@ -29,8 +29,8 @@ class Request:
     """One reading.
 
     ids: the prompt, IMAGE_ID at the film. pixels: (1, 1, size, size) float32, or the promise of it from a thread that
-    still prepares the film. seconds: limit from the first step on; None for none. urgent: enters at the next step,
-    if need be in place of a reading that is not, which then continues later.
+    still prepares the film. seconds: limit of its time in slots, from its first step on; None for none. urgent: it
+    enters at the next step, if need be in place of a reading that is not, which then continues later.
     """
 
     ids: tuple[int, ...]
@@ -61,7 +61,8 @@ class Answer:
         self.number = number
         self.chooser = Chooser(request.generation)
         self.ending: Ending | None = None
-        self.entered: float | None = None  # when its first step began, in the engine's clock
+        self.entered: float | None = None  # when it took the slot that it has, in the engine's clock
+        self.spent = 0.0  # seconds in slots before that one
         self.canceled = False
         self._drive = drive
         self._ids: list[int] = []

@@ -24,12 +24,13 @@ from agent.readers.engine.errors import (
     OF_ONE_STUDY,
     Canceled,
     EngineBroken,
-    PromptTooLong,
     device_full,
     is_out_of_memory,
     no_number,
+    prompt_too_long,
     raise_if_of_all,
 )
+from agent.readers.engine.limits import Limits, Load, Slots
 from agent.readers.engine.line import Line
 from agent.readers.engine.llama import BLOCK, Cache, NativeLlama, attention, threads
 from agent.readers.engine.steps import NO_NUMBER, Rows, Stepper
@@ -38,35 +39,8 @@ from agent.readers.prompt import EOS_ID
 Embed = Callable[[Sequence[int], Pixels], Tensor]
 
 _IDLE_SECONDS: Final = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the engine may use.
-
-    slots: studies at once. positions: of one study, film, prompt and answer together; a slot of the published model
-    takes 0.5 MiB for each. chunk: positions of a prompt that are put in between two steps of the others.
-    seconds: of one reading, from its first step on, where its request names none; None for no limit.
-    """
-
-    slots: int = 8
-    positions: int = 2048
-    chunk: int = 512
-    seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """How busy the engine is: studies in slots, studies that wait, and how many slots there are."""
-
-    running: int
-    waiting: int
-    slots: int
-
-    @property
-    def free(self) -> int:
-        """How many more would be begun at once."""
-        return max(0, self.slots - self.running - self.waiting)
+_CHUNK: Final = 512  # positions
+_CHUNK_OF_A_GPU: Final = 2048
 
 
 @dataclass(slots=True)
@@ -98,10 +72,11 @@ class Engine:
     ) -> None:
         self._llama = llama
         self._embed = embed
-        self._limits = limits
+        self._seconds = limits.seconds
         self._end = end
         self._now = now
-        self._slots = limits.slots
+        self._slots = Slots(limits.slots)
+        self._chunk = limits.chunk or (_CHUNK_OF_A_GPU if llama.device.type == "cuda" else _CHUNK)
         self._least = llama.rows
         self._graphs = llama.capturable
         self._positions = min(limits.positions, llama.positions)
@@ -122,7 +97,7 @@ class Engine:
     def load(self) -> Load:
         """How busy it is."""
         running = len(self._running) + (self._entering is not None)
-        return Load(running, len(self._line), self._slots)
+        return Load(running, len(self._line), self._slots.count)
 
     def submit(self, request: Request) -> Answer:
         """Put a reading in line; returns at once. Raises EngineBroken after a step that failed for all."""
@@ -215,8 +190,10 @@ class Engine:
                 self._leave(study, "seconds")
 
     def _is_late(self, answer: Answer) -> bool:
-        limit = self._limits.seconds if answer.request.seconds is None else answer.request.seconds
-        return limit is not None and answer.entered is not None and self._now() - answer.entered > limit
+        limit = self._seconds if answer.request.seconds is None else answer.request.seconds
+        if limit is None or answer.entered is None:
+            return False
+        return answer.spent + self._now() - answer.entered > limit
 
     def _in_slots(self) -> list[_Study]:
         return [*self._running, *([self._entering] if self._entering else [])]
@@ -245,13 +222,15 @@ class Engine:
         answer = self._line.first()
         if answer is None:
             return None
-        if len(self._running) >= self._slots:
+        if self._slots.fewer:
+            self._slots.grow(self._now())
+        if len(self._running) >= self._slots.count:
             others = [study for study in self._running if not study.answer.request.urgent]
             if not answer.request.urgent or not others:
                 return None
             self._set_aside(min(others, key=lambda study: study.answer.count))
         self._line.leave(answer)
-        answer.entered = self._now() if answer.entered is None else answer.entered
+        answer.entered = self._now()
         return _Study(answer, len(self._running))
 
     def _prepare(self, study: _Study) -> None:
@@ -267,16 +246,13 @@ class Engine:
     def _room(self, answer: Answer, prompt: int) -> int:
         """How many tokens it may write. Raises PromptTooLong."""
         if prompt >= self._positions:
-            raise PromptTooLong(
-                f"Film and prompt take {prompt} of {self._positions} positions, which leaves none for an answer. "
-                f"Ask a shorter question, or give the slots more positions."
-            )
+            raise prompt_too_long(prompt, self._positions)
         return min(answer.request.generation.max_new_tokens, self._positions - prompt)
 
     def _make_room(self, rows: int) -> None:
         """Have a cache of so many rows. It grows as studies come: one reading takes the memory of one."""
         size = max(self._least, 1 << (rows - 1).bit_length())
-        size = min(size, -(-self._slots // self._least) * self._least)
+        size = min(size, -(-self._slots.count // self._least) * self._least)
         if self._cache is None:
             self._cache = Cache(self._llama, size, self._capacity)
         elif self._cache.slots < size:
@@ -289,7 +265,7 @@ class Engine:
         """One chunk of the prompt; behind the last one the first token is written and the study joins the batch."""
         assert self._cache is not None
         assert study.embedded is not None
-        chunk, study.embedded = study.embedded[: self._limits.chunk], study.embedded[self._limits.chunk :]
+        chunk, study.embedded = study.embedded[: self._chunk], study.embedded[self._chunk :]
         hidden = self._llama.prefill(self._cache, study.row, chunk, study.filled)
         study.filled += chunk.shape[0]
         if study.embedded.shape[0]:
@@ -325,15 +301,22 @@ class Engine:
         chosen = [self._chosen(study, stepped.greedy[i], stepped.logits[i]) for i, study in enumerate(studies)]
         for study, token in zip(studies, chosen, strict=True):
             study.filled += 1
-            if token == NO_NUMBER:
-                self._leave(study, no_number())
-            else:
+            if isinstance(token, int):
                 self._write(study, token)
+            else:
+                self._leave(study, token)
         return True
 
-    def _chosen(self, study: _Study, greedy: int, logits: Tensor) -> int:
+    def _chosen(self, study: _Study, greedy: int, logits: Tensor) -> int | Exception:
+        """Its next token, or why it has none, which is nobody else's fault."""
         chooser = study.answer.chooser
-        return greedy if chooser.greedy or greedy == NO_NUMBER else chooser.choose(logits)
+        if greedy == NO_NUMBER:
+            return no_number()
+        try:
+            return greedy if chooser.greedy else chooser.choose(logits)
+        except OF_ONE_STUDY as error:
+            raise_if_of_all(error)
+            return error
 
     def _write(self, study: _Study, token: int) -> None:
         study.token = token
@@ -353,7 +336,14 @@ class Engine:
     def _set_aside(self, study: _Study) -> None:
         """Let it wait and go on later; what it has written stays written."""
         self._free(study, wipe=False)
-        self._line.put_back(study.answer)
+        self._put_back(study.answer)
+
+    def _put_back(self, answer: Answer) -> None:
+        """To the line; its time stands still there."""
+        if answer.entered is not None:
+            answer.spent += self._now() - answer.entered
+            answer.entered = None
+        self._line.put_back(answer)
 
     def _free(self, study: _Study, *, wipe: bool) -> None:
         """Give the row back; the last running study moves into it, so that rows stay without gaps."""
@@ -378,9 +368,9 @@ class Engine:
         if len(studies) == 1:
             studies[0].answer.fail(device_full())
             return
-        self._slots = max(1, (len(studies) + 1) // 2)
+        self._slots.halve(len(studies), self._now())
         for study in studies:
-            self._line.put_back(study.answer)
+            self._put_back(study.answer)
 
     def _break(self, error: BaseException) -> EngineBroken:
         words = f"A step of the model failed for all readings ({type(error).__name__}); start the worker again."

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor
 
 from agent.readers.protocol import Generation
+
+_COLDEST: Final = 0.01  # below it logits that are divided by it may be no numbers; it is as good as greedy
 
 
 class Chooser:
@@ -20,8 +24,11 @@ class Chooser:
         if generation.mode == "sampled":
             if generation.seed is None:
                 raise ValueError("sampling needs a seed, or a reading could not be repeated")
-            if not (generation.temperature > 0 and 0 < generation.top_p <= 1 and generation.top_k >= 1):
-                raise ValueError("sampling needs temperature above 0, top_p above 0 and at most 1, top_k of 1 or more")
+            warm = _COLDEST <= generation.temperature < float("inf")
+            if not (warm and 0 < generation.top_p <= 1 and generation.top_k >= 1):
+                raise ValueError(
+                    f"sampling needs a temperature from {_COLDEST}, top_p above 0 and at most 1, top_k of 1 or more"
+                )
             # on the processor: one seed, one sequence, on any device
             self._source = torch.Generator().manual_seed(generation.seed)
 

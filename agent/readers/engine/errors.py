@@ -61,6 +61,14 @@ def is_out_of_memory(error: BaseException | None) -> bool:
     return False
 
 
+def prompt_too_long(taken: int, positions: int) -> PromptTooLong:
+    """Positions that film and words take, and how many there are."""
+    return PromptTooLong(
+        f"Film and prompt take {taken} of {positions} positions, which leaves none for an answer. "
+        f"Ask a shorter question, or give the slots more positions."
+    )
+
+
 def no_number() -> UnreadableText:
     """Weights or film gave NaN or infinity."""
     return UnreadableText("not-a-number", "The model computed values for this film that are no numbers.")

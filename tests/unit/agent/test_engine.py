@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from agent.readers import prompt
 from agent.readers.cxr_llava import CxrLlavaReader, load
 from agent.readers.engine.answer import Answer, Request
-from agent.readers.engine.batch import Engine, Limits
+from agent.readers.engine.batch import Engine
 from agent.readers.engine.errors import (
     Canceled,
     DeviceFull,
@@ -26,6 +26,7 @@ from agent.readers.engine.errors import (
     PromptTooLong,
     is_out_of_memory,
 )
+from agent.readers.engine.limits import Limits, Slots
 from agent.readers.engine.llama import Cache, NativeLlama, attention
 from agent.readers.protocol import Generation, UnreadableText
 from dicom_node.errors import ConfigurationError
@@ -40,6 +41,7 @@ USERS = (
 )
 NEVER = -7  # no token: an answer then has as many tokens as it may
 Film = NDArray[np.uint8]
+Film32 = NDArray[np.float32]
 
 
 def film(seed: int) -> Film:
@@ -254,6 +256,35 @@ def test_a_limit_of_seconds_counts_from_the_first_step(reader: CxrLlavaReader, a
     assert answers[0].count == answers[1].count
 
 
+def test_a_limit_of_seconds_stands_still_while_others_have_the_slot(reader: CxrLlavaReader, ask: Ask) -> None:
+    at = [0.0]
+    engine = Engine(reader._native, reader._embedded, Limits(slots=1, positions=400), end=NEVER, now=lambda: at[0])
+    patient = engine.submit(ask(0, 30, seconds=10))
+    for _ in range(5):
+        engine.step()
+    hurried = engine.submit(ask(1, 20, urgent=True, seconds=60))
+    while not hurried.done:
+        engine.step()
+        at[0] += 1
+    at[0] += 9  # together with what it had before, still within its limit
+    assert len(patient.result()) == 30
+    assert (hurried.ending, patient.ending) == ("tokens", "tokens")
+
+
+def test_a_limit_of_seconds_counts_the_time_before_it_was_set_aside(reader: CxrLlavaReader, ask: Ask) -> None:
+    at = [0.0]
+    engine = Engine(reader._native, reader._embedded, Limits(slots=1, positions=400), end=NEVER, now=lambda: at[0])
+    patient = engine.submit(ask(0, 30, seconds=10))
+    engine.step()
+    at[0] = 8.0
+    hurried = engine.submit(ask(1, 5, urgent=True))
+    hurried.result()
+    engine.step()
+    at[0] += 3
+    engine.step()
+    assert patient.ending == "seconds"
+
+
 def test_values_that_are_no_numbers_fail_alone_and_leave_nothing_behind(make_engine: MakeEngine, ask: Ask) -> None:
     def poisoned(seed: int) -> Request:
         sound = ask(seed)
@@ -421,6 +452,8 @@ def test_an_error_of_ours_in_a_preparation_is_that_studys_own(make_engine: MakeE
         {"max_new_tokens": 0},
         {"mode": "sampled", "seed": None},
         {"mode": "sampled", "temperature": 0.0},
+        {"mode": "sampled", "temperature": 1e-38},
+        {"mode": "sampled", "temperature": float("inf")},
         {"mode": "sampled", "temperature": float("nan")},
         {"mode": "sampled", "top_p": 0.0},
         {"mode": "sampled", "top_p": 1.5},
@@ -512,6 +545,82 @@ def test_a_lack_of_memory_halves_the_slots_and_loses_nothing(
     assert [answer.ids for answer in answers] == alone
     assert streamed == alone[0]
     assert engine.load.slots == 2
+
+
+def test_slots_that_a_moments_lack_of_memory_took_come_back(reader: CxrLlavaReader, ask: Ask) -> None:
+    at, spike = [0.0], [True]
+
+    def embed(ids: Sequence[int], pixels: Film32) -> torch.Tensor:
+        if engine.load.running > 1 and spike:
+            spike.pop()
+            raise torch.OutOfMemoryError("another program took it for a moment")
+        return reader._embedded(ids, pixels)
+
+    engine = Engine(reader._native, embed, Limits(slots=8, positions=400), end=NEVER, now=lambda: at[0])
+    finish(engine, [engine.submit(ask(i, 5)) for i in range(4)])
+    counts = []
+    for _ in range(5):
+        counts.append(engine.load.slots)
+        at[0] += 61
+        engine.submit(ask(1, 2)).result()
+    assert counts == [1, 2, 4, 8, 8]
+
+
+def test_slots_grow_the_later_the_more_often_memory_lacked() -> None:
+    slots = Slots(8)
+    slots.halve(8, now=0)
+    slots.halve(4, now=10)
+    slots.grow(now=129)
+    assert slots.count == 2
+    slots.grow(now=131)
+    assert slots.count == 4
+    slots.halve(4, now=3700)  # an hour later it is another story
+    slots.grow(now=3761)
+    assert slots.count == 4
+
+
+def test_limits_with_which_nothing_would_ever_end_are_refused() -> None:
+    for wrong in ({"slots": 0}, {"slots": -1}, {"positions": 0}, {"chunk": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Limits(**wrong)
+
+
+def test_what_is_no_token_fails_before_a_device_looks_for_it(reader: CxrLlavaReader, ask: Ask) -> None:
+    """A GPU ends the process's context over it."""
+    sound = ask(1)
+    engine = reader.engine(Limits(slots=2, positions=400), end=NEVER)
+    for ids in ((*sound.ids, 99_999), (*sound.ids, -1), (*sound.ids, prompt.IMAGE_ID), sound.ids[:1]):
+        answer = engine.submit(Request(ids, sound.pixels, sound.generation))
+        with pytest.raises(ValueError, match=r"is no token|IMAGE_ID once"):
+            answer.result()
+    with pytest.raises(ValueError, match="99999 is no token"):
+        reader.answer_logits(film(1), [5, 99_999])
+    with pytest.raises(ValueError, match="at least one token"):
+        reader.answer_logits(film(1), [])
+    with pytest.raises(PromptTooLong):
+        reader.answer_logits(film(1), [5] * 5000)
+    assert len(engine.submit(sound).result()) == 24
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (1, 100_000), (5000, 100)])
+def test_what_is_no_film_is_refused_before_it_is_enlarged(reader: CxrLlavaReader, shape: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="are no film"):
+        reader.pixels(np.zeros(shape, dtype=np.uint8))
+
+
+def test_a_study_whose_token_cannot_be_drawn_fails_alone(
+    reader: CxrLlavaReader, make_engine: MakeEngine, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = make_engine().submit(ask(1, 30)).result()
+    engine = make_engine(slots=3)
+    sampled = replace(ask(2, 30), generation=Generation(mode="sampled", seed=1, max_new_tokens=30))
+    poisoned, sound = engine.submit(sampled), engine.submit(ask(1, 30))
+    for _ in range(4):
+        engine.step()
+    monkeypatch.setattr(poisoned.chooser, "_generation", replace(sampled.generation, temperature=0.0))
+    assert sound.result() == alone
+    with pytest.raises(RuntimeError, match="probability"):
+        poisoned.result()
 
 
 def test_without_memory_for_one_study_it_fails_and_says_what_to_do(reader: CxrLlavaReader, ask: Ask) -> None:

@@ -328,6 +328,7 @@ def test_orientation_is_told_and_never_applied(tmp_path: Path) -> None:
         ({"NumberOfFrames": 2}, "multi-frame"),
         ({"Rows": 46341, "Columns": 46341}, "absurd-size"),
         ({"Rows": 0}, "absurd-size"),
+        ({"Rows": 1, "Columns": 4096}, "absurd-size"),
         ({"Rows": 128}, "truncated-pixels"),
         ({"BitsAllocated": 1}, "unusual-bits"),
         ({"SamplesPerPixel": 4}, "unusual-samples"),
