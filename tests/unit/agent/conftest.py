@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.imaging.decoder import DecoderProcess
 from dicom_node.database import Database
 from tests.unit.agent.ward import Ward
 
@@ -17,3 +18,10 @@ def ward(database: Database, tmp_path: Path) -> Iterator[Ward]:
     at_work = Ward(tmp_path, database)
     yield at_work
     assert at_work.problems() == ()
+
+
+@pytest.fixture(scope="module")
+def decoder_process() -> Iterator[DecoderProcess]:
+    """One for the films of a file, as a worker has it: each start loads numpy and the codecs."""
+    with DecoderProcess(30.0, 512) as process:
+        yield process

@@ -26,9 +26,10 @@ from agent.config import Config
 from agent.demo import phantom
 from agent.desk import Desk
 from agent.imaging.config import ImagingConfig
+from agent.imaging.decoder import DecoderProcess
 from agent.imaging.pixels import Film, UndecodableImage
 from agent.readers.protocol import Generation, Reading
-from agent.reading import Interrupted, Room, read_study
+from agent.reading import Interrupted, read_study
 from agent.routing import Router
 from dicom_node import films, worklist
 from dicom_node.config import NodeConfig
@@ -59,7 +60,7 @@ class Site(House):
 
     def work(self, reader: Parrot | None = None) -> str:
         """Read what is due next."""
-        return read_study(Room(self.config, self.database, Decoder(), reader or Parrot()), self.claim())
+        return read_study(self.room(reader=reader), self.claim())
 
     def claim(self) -> Claim:
         with self.database.write() as tx:
@@ -98,8 +99,10 @@ class Site(House):
 
 
 @pytest.fixture
-def site(tmp_path: Path, sqlite_url: str, open_database: Callable[[str], Database]) -> Site:
-    return Site(tmp_path, open_database(sqlite_url))
+def site(
+    tmp_path: Path, sqlite_url: str, open_database: Callable[[str], Database], decoder_process: DecoderProcess
+) -> Site:
+    return Site(tmp_path, open_database(sqlite_url), decoder_process)
 
 
 def film(seed: int, patient: str = "P1", **elements: object) -> Dataset:
@@ -178,7 +181,7 @@ def test_of_many_doubted_films_only_the_first_is_kept(site: Site) -> None:
     send_doubted(site, 5)
     decoder = Watched()
 
-    assert read_study(Room(site.config, site.database, decoder, Parrot()), site.claim()) == "held"
+    assert read_study(site.room(decoder), site.claim()) == "held"
     assert (len(decoder.pixels), decoder.held) == (5, 2)  # the first, and the one before
 
 
@@ -189,7 +192,7 @@ def test_of_many_doubted_films_some_are_looked_at_and_the_draft_says_so(
     image = send_doubted(site, 4)
     decoder = Watched()
 
-    assert read_study(Room(site.config, site.database, decoder, Parrot()), site.claim()) == "held"
+    assert read_study(site.room(decoder), site.claim()) == "held"
     assert len(decoder.pixels) == 2
     site.change(image, worklist.confirm)
     assert site.work() == "drafted"
@@ -200,7 +203,7 @@ def test_every_decoded_film_is_progress_and_a_worker_that_stops_decodes_no_more(
     send_doubted(site, 3)
     decoder = Watched()
     pulses: list[int] = []
-    room = Room(site.config, site.database, decoder, Parrot(), lambda: len(pulses) == 2, lambda: pulses.append(1))
+    room = site.room(decoder, None, lambda: len(pulses) == 2, lambda: pulses.append(1))
 
     with pytest.raises(Interrupted):
         read_study(room, site.claim())
@@ -285,19 +288,21 @@ def test_two_who_look_at_one_picture_at_the_same_time_do_not_miss_each_other(
     tmp_path: Path,
     empty_postgres_url: str,
     open_database: Callable[[str], Database],
+    decoder_process: DecoderProcess,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    site = Site(tmp_path, open_database(empty_postgres_url))
+    site = Site(tmp_path, open_database(empty_postgres_url), decoder_process)
     both = [film(1, "P1"), film(1, "P2")]
     for image in both:
         site.send(image)
     claims = [site.claim(), site.claim()]
-    decoded, asking = threading.Barrier(2), threading.Barrier(2)
+    one_process, decoded, asking = threading.Lock(), threading.Barrier(2), threading.Barrier(2)
     twins = films.twins
 
     class DecodesTogether(Decoder):
         def render(self, path: Path) -> Film:
-            film = super().render(path)
+            with one_process:
+                film = super().render(path)
             decoded.wait(60)
             return film
 
@@ -308,7 +313,7 @@ def test_two_who_look_at_one_picture_at_the_same_time_do_not_miss_each_other(
 
     monkeypatch.setattr(films, "twins", ask_together)
     with ThreadPoolExecutor(2) as slots:
-        room = Room(site.config, site.database, DecodesTogether(), Parrot())
+        room = site.room(DecodesTogether())
         ends = list(slots.map(partial(read_study, room), claims))
 
     assert "held" in ends
@@ -377,7 +382,7 @@ def test_an_overruled_exclusion_says_nothing_of_an_image_that_comes_later(site: 
     assert site.work() == "drafted"
     site.send(late)
     broken = Decoder(UndecodableImage("undecodable", "The pixels cannot be decoded."))
-    assert read_study(Room(site.config, site.database, broken, Parrot()), site.claim()) == "excluded: undecodable"
+    assert read_study(site.room(broken), site.claim()) == "excluded: undecodable"
 
 
 def test_an_exclusion_is_overruled_again_for_what_came_later(site: Site) -> None:

@@ -60,6 +60,8 @@ class Parrot:
 class Decoder:
     """Fails as it is told, one film after the other (None: not this one), then decodes."""
 
+    process: DecoderProcess
+
     def __init__(self, *trouble: Exception | None) -> None:
         self.trouble = list(trouble)
 
@@ -67,14 +69,14 @@ class Decoder:
         error = self.trouble.pop(0) if self.trouble else None
         if error is not None:
             raise error
-        with DecoderProcess(30.0, 512) as decoder:
-            return decoder.render(path)
+        return self.process.render(path)
 
 
 class House:
     """A worker with its store and worklist."""
 
-    def __init__(self, folder: Path, database: Database) -> None:
+    def __init__(self, folder: Path, database: Database, process: DecoderProcess) -> None:
+        self.process = process
         node = NodeConfig(data_folder=folder, retry_seconds=(0.0,))
         files.make_store(node.store_folder, "here")
         self.config = Config(node=node)
@@ -122,8 +124,19 @@ class House:
             worklist.complete_studies(tx, now, quiet=timedelta(), deadline=timedelta())
             claim = worklist.claim(tx, worker="w", token=secrets.token_hex(16), lease=timedelta(minutes=1), now=now)
         assert claim is not None
-        room = Room(self.config, self.database, decoder or Decoder(), reader or Parrot(), stopping)
-        return read_study(room, claim)
+        return read_study(self.room(decoder, reader, stopping), claim)
+
+    def room(
+        self,
+        decoder: Decoder | None = None,
+        reader: Parrot | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+        pulse: Callable[[], None] = lambda: None,
+    ) -> Room:
+        """Where the worker reads, with the process that decodes."""
+        decoder = decoder or Decoder()
+        decoder.process = self.process
+        return Room(self.config, self.database, decoder, reader or Parrot(), stopping, pulse)
 
     @property
     def ending(self) -> tuple[Book, str]:
@@ -139,8 +152,10 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path, sqlite_url: str, open_database: Callable[[str], Database]) -> House:
-    return House(tmp_path, open_database(sqlite_url))
+def house(
+    tmp_path: Path, sqlite_url: str, open_database: Callable[[str], Database], decoder_process: DecoderProcess
+) -> House:
+    return House(tmp_path, open_database(sqlite_url), decoder_process)
 
 
 @pytest.fixture
