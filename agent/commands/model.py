@@ -54,11 +54,15 @@ def pull(surroundings: Surroundings, target: Path | None, endpoint: str | None, 
 
     Exactly one revision, and of that only numbers and words: no program and no pickle is ever fetched. Each file is
     proved by the digest that the hub states. Run it again after a failure: what has come is kept. A model that is
-    there already is looked through, and only what is missing or changed is fetched.
+    there already is looked through, and only what is missing or changed is fetched; one of your own is never replaced.
 
     Proxies by HTTPS_PROXY and NO_PROXY, another certificate authority by SSL_CERT_FILE, a mirror's token by HF_TOKEN.
     """
     config = config_of(surroundings)
+    from agent.readers.weights.install import check_kind
+
+    where = target or _default_target(surroundings)
+    check_kind(where, ())
     _agree(accepted)
     address = endpoint or config.reader.hub_endpoint
     _keep_to_one_address(address)
@@ -72,7 +76,6 @@ def pull(surroundings: Surroundings, target: Path | None, endpoint: str | None, 
     if offer.licence not in {"", PUBLISHED}:
         _say(f"Look again: the hub names the licence {offer.licence}, this program was made when it was {PUBLISHED}.")
     _say(f"Not fetched, since no numbers or words: {', '.join(offer.left) or 'nothing'}")
-    where = target or _default_target(surroundings)
     made = install(where, hub, Wanted(NAME, REVISION, offer.files), say=_say)
     _installed(where, made, as_json)
 

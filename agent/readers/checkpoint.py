@@ -17,6 +17,7 @@ from agent.readers import prompt
 from agent.readers.preprocess import RESAMPLE
 from agent.readers.protocol import Framing, Generation, ReaderIdentity
 from agent.readers.weights import origin, prequantized
+from agent.readers.weights.origin import mend
 from dicom_node.errors import ConfigurationError
 
 NAME: Final = "ECOFRI/CXR-LLAVA-v2"
@@ -188,19 +189,6 @@ class Checkpoint:
                 )
 
 
-def mend(folder: Path) -> str:
-    """The sentence that says how the files of a folder are made whole again."""
-    target = folder.with_name(folder.name.removesuffix(".partial"))  # what is being installed lies beside it
-    if (folder / prequantized.QUANTIZED).exists():
-        return f"{prequantized.MEND} nf4 or int8 --output {target}"
-    if (folder / origin.CARD).exists():  # somebody's own: the hub has another one
-        return f"Bring it again from where it was made, with: wetread model import FOLDER --to {target}"
-    return (
-        f"Fetch it again with: wetread model pull --to {target}; without a network: "
-        f"wetread model import FOLDER --to {target}"
-    )
-
-
 def digest_of(
     files: Mapping[str, str], precision: str, rendered_prompt: str, preprocessing: str, generation: Generation
 ) -> str:
@@ -230,10 +218,7 @@ def _file_digest(path: Path) -> str:
 
 def _must_exist(path: Path) -> None:
     if not path.is_file():
-        raise CheckpointError(
-            f"{path} is missing. Fetch it from {REPOSITORY} (revision {REVISION}) with: "
-            f"wetread model pull --to {path.parent}; without a network: wetread model import FOLDER --to {path.parent}"
-        )
+        raise CheckpointError(f"{path} is missing. {mend(path.parent)}")
 
 
 def _read_object(path: Path, required: tuple[str, ...]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaMo
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from agent.readers import guards, prompt, quantized
-from agent.readers.checkpoint import Checkpoint, CheckpointError, mend
+from agent.readers.checkpoint import Checkpoint, CheckpointError
 from agent.readers.engine.answer import Answer, Request
 from agent.readers.engine.batch import Engine
 from agent.readers.engine.errors import no_room_for_weights, prompt_too_long
@@ -32,6 +32,7 @@ from agent.readers.engine.llama import Cache, NativeLlama
 from agent.readers.preprocess import to_pixels
 from agent.readers.protocol import Framing, Generation, ReaderIdentity, Reading, Score, UnreadableText
 from agent.readers.weights import memory, structure
+from agent.readers.weights.origin import mend
 from dicom_node.errors import ConfigurationError
 
 _QUANTIZED: Final = "llama.layers."  # tower, projector, embeddings and lm_head stay in bf16

@@ -82,9 +82,9 @@ def contents(folder: Path) -> Wanted:
     for name, expected in found.files.items():
         path = folder / name
         if not path.is_file():
+            again = "" if origin.kind(names) else ", or mend it where it was made with: wetread model pull --to FOLDER"
             raise CheckpointError(
-                f"{path} is missing, though {origin.ORIGIN} names it. Copy the whole folder again, or mend it where it "
-                f"was made with: wetread model pull --to FOLDER"
+                f"{path} is missing, though {origin.ORIGIN} names it. Copy the whole folder again{again}"
             )
         files.append(Expected(name, expected.size or path.stat().st_size, expected.sha256, expected.blob))
     return Wanted(found.repository, found.revision, tuple(files))
@@ -130,9 +130,13 @@ def in_units(size: int) -> str:
 
 
 def check_target(target: Path, names: Collection[str]) -> None:
-    """It will be replaced as a whole by files of these names: nothing else may lie in it. Raises CheckpointError."""
+    """It will be replaced as a whole by files of these names: nothing else may lie in it, and no model of another kind.
+
+    Raises CheckpointError.
+    """
     if not target.exists():
         return
+    check_kind(target, origin.kind(names))
     if not target.is_dir() or os.path.ismount(target):
         raise CheckpointError(
             f"{target} is no folder that can be replaced. Name one in it, such as --to {target}/model"
@@ -144,6 +148,22 @@ def check_target(target: Path, names: Collection[str]) -> None:
             f"{target} holds other things than a model ({others[0]}), and would be replaced. Name a folder of its own "
             f"with --to; a model that was fetched by other programs is taken over with: wetread model import {target}"
         )
+
+
+def check_kind(target: Path, kind: Collection[str]) -> None:
+    """What the hub has can be had again; somebody's own model and a quantized one make room for their own kind only.
+
+    kind: of what is to come, see `origin.kind`. Raises CheckpointError.
+    """
+    found = origin.kind_of(target)
+    if not found or found == frozenset(kind):
+        return
+    what = "a model of your own" if CARD in found else "a quantized model"
+    raise CheckpointError(
+        f"{target} holds {what} ({', '.join(sorted(found))}), and would lose it to a model of another kind. "
+        f"Name another folder with --to or --output, or move this one away. To mend what is there: "
+        f"{origin.mend(target)}"
+    )
 
 
 @contextmanager

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from agent.readers.weights import prequantized
 from agent.readers.weights.prequantized import QUANTIZED
 from dicom_node.errors import ConfigurationError
 
@@ -75,6 +77,39 @@ def is_data(name: str) -> bool:
     return _DATA.fullmatch(name) is not None
 
 
+def kind(names: Iterable[str]) -> frozenset[str]:
+    """What tells a model of these files from that of the hub: CARD of somebody's own, QUANTIZED; empty if nothing.
+
+    Who learned from films is somebody's own, also when its card was lost.
+    """
+    found = set(names)
+    own = {CARD} if found & {CARD, LEARNED, SIGNS} else set()
+    return frozenset(own | (found & {QUANTIZED}))
+
+
+def kind_of(folder: Path) -> frozenset[str]:
+    """`kind` of what lies in a folder, and of what its wetread-origin.json says that should."""
+    there: set[str] = set()
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # others complain of what cannot be read
+        there |= {path.name for path in folder.iterdir()}
+        there |= set(json.loads((folder / ORIGIN).read_text(encoding="utf-8"))["files"])
+    return kind(there)
+
+
+def mend(folder: Path) -> str:
+    """The sentence that says how the files of a folder are made whole again, without losing somebody's own model."""
+    target = folder.with_name(folder.name.removesuffix(".partial"))  # what is being installed lies beside it
+    found = kind_of(folder)
+    if QUANTIZED in found:
+        return f"{prequantized.MEND} nf4 or int8 --output {target}"
+    if CARD in found:  # the hub has another one
+        return f"Bring it again from where it was made, with: wetread model import FOLDER --to {target}"
+    return (
+        f"Fetch it again with: wetread model pull --to {target}; without a network: "
+        f"wetread model import FOLDER --to {target}"
+    )
+
+
 def belongs(name: str) -> bool:
     """Whether a file of this name may be part of a model in one of our folders."""
     return is_data(name) or name in {CARD, LEARNED, SIGNS, QUANTIZED}
@@ -121,9 +156,7 @@ def read(folder: Path) -> Origin | None:
             raise ValueError("a name that is no file of a model")
         return Origin(str(content["repository"]), str(content["revision"]), MappingProxyType(files))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise OriginUnreadable(
-            f"{path} cannot be read. Delete it and fetch the files again with: wetread model pull --to {folder}"
-        ) from error
+        raise OriginUnreadable(f"{path} cannot be read. {mend(folder)}") from error
 
 
 def write(folder: Path, origin: Origin) -> None:

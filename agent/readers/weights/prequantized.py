@@ -13,7 +13,7 @@ from dicom_node.errors import ConfigurationError
 
 QUANTIZED: Final = "wetread-quantized.json"
 PRECISIONS: Final = ("int8", "nf4")
-MEND: Final = "Make it again from the published model with: wetread model quantize MODEL --precision"
+MEND: Final = "Make it again from the model that it was made of, with: wetread model quantize MODEL --precision"
 
 
 class CardUnreadable(ConfigurationError):

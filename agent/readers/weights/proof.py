@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from agent.readers import demonstration_checkpoint
-from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError, mend
+from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError
 from agent.readers.weights import origin, prequantized, structure
-from agent.readers.weights.origin import CARD
+from agent.readers.weights.origin import CARD, mend
 
 TENSORS: Final = 589
 BYTES: Final = 14_092_742_656  # of numbers, as the published index says

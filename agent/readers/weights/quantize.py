@@ -40,9 +40,9 @@ def save(
     found = structure.read(source, checkpoint.shards)
     structure.compare(source, found, checkpoint.config, published=False)
     target = target.resolve()
-    install.check_target(target, {QUANTIZED})
     if target == source.resolve():
         raise CheckpointError(f"{target} is the model itself. Name another folder with --output")
+    install.check_target(target, {QUANTIZED, *origin.kind_of(source)})
     with install.staged(target, "quantizing") as stage:
         install.check_room(stage, sum(shard.stat().st_size for shard in checkpoint.shards), free)
         _sweep(stage)

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from agent.readers.checkpoint import CheckpointError, mend
+from agent.readers.checkpoint import CheckpointError
+from agent.readers.weights.origin import mend
 
 Shape: TypeAlias = tuple[int, ...]
 

@@ -83,7 +83,7 @@ def test_the_digest_follows_weights_precision_and_settings(folder: Path) -> None
 )
 def test_a_missing_file_is_named_with_its_source(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(CheckpointError, match=f"{name} is missing.*huggingface.co/ECOFRI"):
+    with pytest.raises(CheckpointError, match=f"{name} is missing.*wetread model pull --to {folder};"):
         load(folder, "bf16", device="cpu")
 
 

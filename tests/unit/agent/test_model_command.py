@@ -363,6 +363,45 @@ def test_weights_that_do_not_fit_leave_the_older_model_in_place(folder: Path, tm
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before
 
 
+def lose(name: str, folder: Path) -> None:
+    (folder / name).unlink()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: lose("tokenizer.model", folder),
+        lambda folder: lose(SHARD, folder),
+        lambda folder: lose("config.json", folder),
+        lambda folder: lose("wetread.json", folder),
+        lambda folder: (folder / origin.ORIGIN).write_text("{"),
+    ],
+)
+def test_what_a_damaged_model_of_our_own_is_mended_with_does_not_take_it_away(
+    folder: Path, tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    """Everything that is printed about it sends nobody to the hub, which has another one."""
+    target = tmp_path / "model"
+    assert model("import", folder, "--to", target).exit_code == 0
+    change(target)
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    verified = model("verify", "--model", target)
+    info = model("info", "--model", target, "--precision", "bf16")
+    said = verified.output + str(info.exception)
+    assert verified.exit_code == 1
+    assert f"wetread model import FOLDER --to {target}" in said
+    assert "wetread model pull" not in said
+    refused = fails("pull", "--to", target, "--endpoint", "http://127.0.0.1:9", "--accept-licence")
+    assert f"{target} holds a model of your own (wetread.json), and would lose it" in refused
+    assert (
+        f"To mend what is there: Bring it again from where it was made, with: wetread model import FOLDER --to {target}"
+        in refused
+    )
+    assert "holds a model of your own" in fails("import", CHECKPOINT, "--to", target, "--accept-licence")
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+    assert model("import", folder, "--to", target).exit_code == 0, "what it said helps"
+
+
 # --- verify
 
 

@@ -189,6 +189,24 @@ def test_what_is_not_as_it_was_made_is_not_read_with(folder: Path, change: Calla
     assert model("verify", "--model", folder).exit_code == 1
 
 
+def test_a_quantized_model_that_lost_a_file_is_made_again_and_not_fetched(folder: Path, tmp_path: Path) -> None:
+    (folder / SHARD).unlink()
+    before = {path.name for path in folder.iterdir()}
+    said = model("verify", "--model", folder).output + str(model("info", "--model", folder).exception)
+    assert f"wetread model quantize MODEL --precision nf4 or int8 --output {folder}" in said
+    assert "wetread model pull" not in said
+    source = shutil.copytree(demonstration_checkpoint(), tmp_path / "ours", ignore=BESIDE)
+    for arguments in (("pull", "--endpoint", "http://127.0.0.1:9"), ("import", source)):
+        refused = model(*arguments, "--to", folder, "--accept-licence")
+        assert f"{folder} holds a model of your own (wetread-quantized.json, wetread.json), and would lose" in str(
+            refused.exception
+        )
+    assert {path.name for path in folder.iterdir()} == before
+    assert model("quantize", source, "--precision", "nf4", "--output", folder).exit_code == 0, "what it said helps"
+    refused = model("quantize", source, "--precision", "nf4", "--output", shutil.copytree(source, tmp_path / "other"))
+    assert "would lose it to a model of another kind" in str(refused.exception)
+
+
 def test_a_card_that_says_nothing_is_named(folder: Path) -> None:
     (folder / QUANTIZED).write_text('{"precision": "nf4"}')
     with pytest.raises(CardUnreadable, match=QUANTIZED):
