@@ -6,6 +6,7 @@ import platform
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import bitsandbytes
 import numpy as np
@@ -33,6 +34,7 @@ def roofline(reader: CxrLlavaReader, context: int, numbers: tuple[int, ...]) -> 
     parts = reader.parts
     weights = sum(p.numel() * p.element_size() for p in parts.llama.layers.parameters())
     weights += parts.lm_head.weight.numel() * parts.lm_head.weight.element_size()
+    weights += sum(scales_of(module) for module in parts.llama.layers.modules())
     config = parts.llama.config
     width = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
     cached = 2 * config.num_hidden_layers * width * parts.lm_head.weight.element_size() * context
@@ -42,6 +44,12 @@ def roofline(reader: CxrLlavaReader, context: int, numbers: tuple[int, ...]) -> 
         f"weights {weights / 1e9:.2f} GB a step, cache {cached / 1e9:.3f} GB a reading ({context} positions), copy "
         f"{bandwidth / 1e9:.0f} GB/s: at most {ceilings} tokens/s"
     )
+
+
+def scales_of(module: Any) -> int:
+    """Bytes of the scales beside nf4 numbers."""
+    state = getattr(getattr(module, "weight", None), "quant_state", None)
+    return 0 if state is None else state.absmax.numel() * state.absmax.element_size()
 
 
 def copy_bandwidth(device: torch.device) -> float:

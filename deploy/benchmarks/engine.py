@@ -42,6 +42,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LlamaForCausalLM, LogitsProcessor
 
 from agent.readers import hush, prompt
+from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import CxrLlavaReader, load
 from agent.readers.engine.answer import Request
 from agent.readers.engine.batch import Engine
@@ -62,14 +63,23 @@ SLOWEST_READING = 0.5  # of generate's time for one reading
 MOST_MEMORY = 6.0  # GiB reserved, nf4, one reading
 MANY = 16
 
-Read: TypeAlias = Callable[[int], float]  # tokens to seconds until the first one; returns at the end of the last one
+
+@dataclass(frozen=True)
+class Begun:
+    """Seconds until a reading has its first token, the median of those that were begun at once, and until all have."""
+
+    first: float
+    all_in: float
+
+
+Read: TypeAlias = Callable[[int], Begun]  # so many tokens each; returns at the end of the last one
 
 
 @dataclass(frozen=True)
 class Taken:
-    """One run: seconds until the first token and until the last one, and processor time of all threads."""
+    """One run: when it had begun, seconds until the last token, and processor time of all threads."""
 
-    first: float
+    begun: Begun
     whole: float
     processor: float
 
@@ -86,14 +96,14 @@ class Row:
     failed: str = ""
     made: Read | None = None
 
-    def read(self, tokens: int) -> float:
+    def read(self, tokens: int) -> Begun:
         """Make what reads at the first call."""
         self.made = self.made or self.make()
         return self.made(tokens)
 
     def steps(self) -> list[float]:
-        """Seconds a step in each round."""
-        return [(taken.whole - taken.first) / (max(TOKENS) - 1) for taken in self.rounds[max(TOKENS)]]
+        """Seconds a step in each round, from when all readings are in it."""
+        return [(taken.whole - taken.begun.all_in) / (max(TOKENS) - 1) for taken in self.rounds[max(TOKENS)]]
 
     def reports(self, tokens: int) -> list[float]:
         """Reports an hour in each round."""
@@ -145,25 +155,26 @@ class Peer:
         )
         return written
 
-    def read(self, batch: int, count: int) -> float:
+    def read(self, batch: int, count: int) -> Begun:
         clock, began = FirstToken(), time.perf_counter()
         assert self.tokens(batch, count, clock).shape == (batch, count)
-        return clock.seconds - began
+        return Begun(clock.seconds - began, clock.seconds - began)
 
 
-def read_ours(engine: Engine, ids: list[int], pixels: NDArray[np.float32], batch: int, count: int) -> float:
-    """Seconds until the first token of the first reading; returns after the last of all."""
+def read_ours(engine: Engine, ids: list[int], pixels: NDArray[np.float32], batch: int, count: int) -> Begun:
+    """When each reading had its first token; returns after the last one of all."""
     began = time.perf_counter()
     settings = Generation(max_new_tokens=count)
     answers = [engine.submit(Request(tuple(ids), pixels, settings)) for _ in range(batch)]
-    first = 0.0
+    firsts: list[float] = []
     while engine.step():
-        if not first:
-            first = time.perf_counter() - began
+        if len(firsts) < batch:
+            so_far = time.perf_counter() - began
+            firsts += [so_far] * (sum(answer.count > 0 for answer in answers) - len(firsts))
     assert all(answer.count == count for answer in answers)
     if engine.load.slots < batch:
         raise torch.OutOfMemoryError(f"no memory for {batch} readings at once")
-    return first
+    return Begun(statistics.median(firsts), max(firsts))
 
 
 def measure(rows: list[Row], rounds: int) -> None:
@@ -194,21 +205,23 @@ def take(row: Row, *, counted: bool) -> None:
         torch.cuda.reset_peak_memory_stats()
     for tokens in TOKENS:
         processor, began = time.process_time(), time.perf_counter()
-        first = row.read(tokens)
+        begun = row.read(tokens)
         synchronize()
-        taken = Taken(first, time.perf_counter() - began, time.process_time() - processor)
+        taken = Taken(begun, time.perf_counter() - began, time.process_time() - processor)
         if counted:
             row.rounds[tokens].append(taken)
     if torch.cuda.is_available() and not counted:
         row.memory = torch.cuda.max_memory_reserved() / 2**30
 
 
-def rows_of(reader: CxrLlavaReader, ids: list[int], pixels: NDArray[np.float32], largest: int) -> list[Row]:
+def rows_of(
+    reader: CxrLlavaReader, ids: list[int], pixels: NDArray[np.float32], largest: int, positions: int
+) -> list[Row]:
+    """positions: what a worker lets each reading have."""
     peer = Peer(reader, ids, pixels)
-    positions = len(ids) - 1 + reader.features_count + max(TOKENS)
 
     def ours(n: int) -> Read:
-        engine = reader.engine(Limits(slots=n, positions=positions, chunk=2048), end=NEVER)
+        engine = reader.engine(Limits(slots=n, positions=positions), end=NEVER)
         return lambda tokens: read_ours(engine, ids, pixels, n, tokens)
 
     rows = [Row("transformers.generate", n, lambda n=n: partial(peer.read, n)) for n in PEERS if n <= largest]
@@ -239,7 +252,7 @@ def report(rows: list[Row]) -> Iterator[str]:
             yield f"| {row.name} | {row.batch} | {row.failed} | | | | | | | | |"
             continue
         short, long = (statistics.median(row.reports(tokens)) for tokens in TOKENS)
-        first = statistics.median(taken.first for taken in row.rounds[max(TOKENS)])
+        first = statistics.median(taken.begun.first for taken in row.rounds[max(TOKENS)])
         same = f"{row.times(peers[row.batch]):.1f}" if row.batch in peers else ""
         yield (
             f"| {row.name} | {row.batch} | {first * 1e3:.1f} | {statistics.median(row.steps()) * 1e3:.2f} "
@@ -311,12 +324,13 @@ def examine(folder: Path, precision: str, arguments: argparse.Namespace) -> bool
     seconds = time.perf_counter() - began
     film = np.random.default_rng(SEED).integers(0, 256, (2500, 2000), dtype=np.uint8)
     ids, pixels = reader.prompt_ids(prompt.REPORT), reader.pixels(film)
-    rows = rows_of(reader, ids, pixels, arguments.largest)
+    positions = Checkpoint.open(folder, precision).positions
+    rows = rows_of(reader, ids, pixels, arguments.largest, positions)
     same = agreement(reader, ids, pixels)
     measure(rows, arguments.rounds)
     context = len(ids) - 1 + reader.features_count
     print(f"\n### {arguments.checkpoint or arguments.shape}, {precision}\n")
-    print(f"{machine()}; {arguments.rounds} rounds, medians; prompt of {context} positions\n")
+    print(f"{machine()}; {arguments.rounds} rounds, medians; prompt of {context} of {positions} positions\n")
     print("\n".join(report(rows)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"\nLoaded in {seconds:.1f} s{saved}; {peak:.2f} GiB of main memory at most")
