@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,7 +17,7 @@ from typing import Any, Final
 from agent.readers import prompt
 from agent.readers.preprocess import RESAMPLE
 from agent.readers.protocol import Framing, Generation, ReaderIdentity
-from agent.readers.weights import origin, prequantized
+from agent.readers.weights import origin, prequantized, stamps
 from agent.readers.weights.origin import mend
 from dicom_node.errors import ConfigurationError
 
@@ -70,6 +71,7 @@ class Checkpoint:
     shards: tuple[Path, ...]
     framing: Framing = "crop"
     quantized: prequantized.Card | None = None  # where the layers lie quantized in the files
+    stamps: stamps.Stamps = field(default_factory=dict)  # of the files, before any of them was read
 
     @classmethod
     def open(cls, folder: Path, precision: str | None, framing: Framing = "crop") -> Checkpoint:
@@ -77,6 +79,7 @@ class Checkpoint:
 
         Raises CheckpointError, which names file, key and what to do.
         """
+        seen = stamps.read(folder)
         card = prequantized.read(folder)
         if precision is None:
             precision = card.precision if card else "bf16"
@@ -98,7 +101,7 @@ class Checkpoint:
         config = _read_object(folder / "config.json", _CONFIG_KEYS)
         tokenizer = _read_object(folder / "tokenizer_config.json", _TOKENIZER_KEYS)
         _must_exist(folder / "tokenizer.model")
-        return cls(folder, precision, config, tokenizer, _find_shards(folder), framing, card)
+        return cls(folder, precision, config, tokenizer, _find_shards(folder), framing, card, seen)
 
     def words(self) -> prompt.LlamaWords:
         """The tokenizer of this checkpoint. Raises CheckpointError where its size is not the model's."""
@@ -127,8 +130,33 @@ class Checkpoint:
         patches = (int(tower["image_size"]) // int(tower["patch_size"])) ** 2
         return patches + len(self.words().prompt_ids(prompt.REPORT)) + _QUESTION + Generation().max_new_tokens
 
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """What is read meanwhile is of the files that `open` saw.
+
+        Raises CheckpointError: they are others now, so that numbers, words and digest could be of two models.
+        """
+        try:
+            yield
+        except (ConfigurationError, OSError) as error:
+            self._compare_with_stamps(error)
+            raise
+        self._compare_with_stamps(None)
+
+    def _compare_with_stamps(self, error: Exception | None) -> None:
+        others = stamps.differing(self.stamps, stamps.read(self.folder))
+        if others:
+            raise CheckpointError(
+                f"{self.folder} changed while it was read ({others[0]}), so that what was read could be of two models. "
+                f"Nothing is done with it: wait until nobody brings a model there, then start again"
+            ) from error
+
     def identity(self) -> ReaderIdentity:
-        """Name the model; reads every byte of it once, for the digest."""
+        """Name the model; reads every byte of it once, for the digest. Raises CheckpointError."""
+        with self.unchanged():
+            return self._identity()
+
+    def _identity(self) -> ReaderIdentity:
         card_file = self.folder / "wetread.json"
         card = _read_object(card_file, ("name", "version", "manufacturer", "notice")) if card_file.exists() else {}
         return ReaderIdentity(

@@ -126,8 +126,8 @@ class CxrLlavaReader:
         self._config = checkpoint.config
         self._framing = checkpoint.framing
         self._words = checkpoint.words()
-        self._identity = checkpoint.identity()
         self._pairs = checkpoint.score_pairs()
+        self._identity = checkpoint.identity()  # last: it sees whether all before it was of the same files
         self._native = NativeLlama(model.llama, model.lm_head)
         usual = limits if isinstance(limits, Limits) else Limits(limits, checkpoint.positions, seconds=seconds)
         self._engine = Engine(self._native, self._embedded, usual)
@@ -450,18 +450,26 @@ def _fill(model: CxrLlavaModel, checkpoint: Checkpoint, device: torch.device) ->
     """Read the weights one by one, so that memory holds one unquantized tensor at a time."""
     missing = {name for name, _ in model.named_parameters()}
     for shard in checkpoint.shards:
-        for key, pieces in _read(shard, grouped=checkpoint.quantized is not None):
-            if key not in pieces:
-                raise CheckpointError(f"{shard}: {min(pieces)} belongs to {key}, which is not there.")
-            for name, part in _renamed(key, pieces[key]):
-                if name not in missing:
-                    raise CheckpointError(f"{shard}: {key} is no weight of CXR-LLaVA-v2, or is there twice.")
-                _place(model, name, {**pieces, name: part}, checkpoint, device)
-                missing.remove(name)
+        with checkpoint.unchanged():
+            _fill_from(shard, missing, model, checkpoint, device)
     if missing:
         raise CheckpointError(
             f"{checkpoint.folder} lacks {len(missing)} weights, the first is {min(missing)}. {mend(checkpoint.folder)}"
         )
+
+
+def _fill_from(
+    shard: Path, missing: set[str], model: CxrLlavaModel, checkpoint: Checkpoint, device: torch.device
+) -> None:
+    """missing: what it places is taken out of it."""
+    for key, pieces in _read(shard, grouped=checkpoint.quantized is not None):
+        if key not in pieces:
+            raise CheckpointError(f"{shard}: {min(pieces)} belongs to {key}, which is not there.")
+        for name, part in _renamed(key, pieces[key]):
+            if name not in missing:
+                raise CheckpointError(f"{shard}: {key} is no weight of CXR-LLaVA-v2, or is there twice.")
+            _place(model, name, {**pieces, name: part}, checkpoint, device)
+            missing.remove(name)
 
 
 def _read(shard: Path, *, grouped: bool) -> Iterator[tuple[str, dict[str, Tensor]]]:

@@ -32,7 +32,8 @@ def save(
     Every tensor is quantized as a worker would do it, so that what is read back has the same bits; each shard is read
     again and compared. Memory: one shard.
 
-    Raises CheckpointError: the source is quantized already, damaged or not whole; NotEnoughSpace; OSError.
+    Raises CheckpointError: the source is quantized already, damaged, not whole, or becomes another one meanwhile;
+    NotEnoughSpace; OSError.
     """
     if prequantized.read(source) is not None:
         raise CheckpointError(f"{source} is quantized already. Name the folder of the published model.")
@@ -47,23 +48,29 @@ def save(
         install.check_room(stage, sum(shard.stat().st_size for shard in checkpoint.shards), free)
         _sweep(stage)
         say(f"reading {source}")
-        sources = checkpoint.measure()
-        for path in source.iterdir():
-            if origin.belongs(path.name) and path.suffix != ".safetensors" and path.name != _INDEX:
-                shutil.copyfile(path, stage / path.name)
-        index: dict[str, str] = {}
-        for number, shard in enumerate(checkpoint.shards, 1):
-            say(f"{number} of {len(checkpoint.shards)}: {shard.name}")
-            tensors = dict(_tensors(shard, precision, device))
-            save_file(tensors, stage / shard.name, {"format": "pt"})
-            _compare(stage / shard.name, tensors)
-            index |= dict.fromkeys(tensors, shard.name)
-        (stage / _INDEX).write_text(json.dumps({"metadata": {}, "weight_map": index}, indent=1))
-        library = f"bitsandbytes {version('bitsandbytes')}"
-        prequantized.write(stage, Card(precision, library, device.type, MappingProxyType(dict(sources))))
-        made = _origin(stage, origin.read(source))
+        with checkpoint.unchanged():
+            made = _make(stage, checkpoint, device, say)
         install.swap(stage, target)
     return made
+
+
+def _make(stage: Path, checkpoint: Checkpoint, device: torch.device, say: install.Say) -> Origin:
+    source, precision = checkpoint.folder, checkpoint.precision
+    sources = checkpoint.measure()
+    for path in source.iterdir():
+        if origin.belongs(path.name) and path.suffix != ".safetensors" and path.name != _INDEX:
+            shutil.copyfile(path, stage / path.name)
+    index: dict[str, str] = {}
+    for number, shard in enumerate(checkpoint.shards, 1):
+        say(f"{number} of {len(checkpoint.shards)}: {shard.name}")
+        tensors = dict(_tensors(shard, precision, device))
+        save_file(tensors, stage / shard.name, {"format": "pt"})
+        _compare(stage / shard.name, tensors)
+        index |= dict.fromkeys(tensors, shard.name)
+    (stage / _INDEX).write_text(json.dumps({"metadata": {}, "weight_map": index}, indent=1))
+    library = f"bitsandbytes {version('bitsandbytes')}"
+    prequantized.write(stage, Card(precision, library, device.type, MappingProxyType(dict(sources))))
+    return _origin(stage, origin.read(source))
 
 
 def _tensors(shard: Path, precision: str, device: torch.device) -> Iterator[tuple[str, Tensor]]:

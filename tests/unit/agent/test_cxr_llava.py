@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,12 @@ import torch
 from bitsandbytes.nn import Linear4bit, Linear8bitLt
 from safetensors.torch import load_file, save_file
 
-from agent.readers import load_reader, prompt
+from agent.readers import cxr_llava, load_reader, prompt
 from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError
 from agent.readers.cxr_llava import CxrLlavaModel, load, place
 from agent.readers.preprocess import to_pixels
 from agent.readers.protocol import Generation, Reader, UnreadableText
+from agent.readers.weights.quantize import save
 from dicom_node.errors import ConfigurationError
 
 CHECKPOINT = Path(__file__).parents[2] / "reference" / "cxr_llava" / "ckpt"
@@ -108,6 +110,70 @@ def test_a_key_that_would_be_guessed_is_an_error(folder: Path, name: str, key: s
     edit(folder / name, remove)
     with pytest.raises(CheckpointError, match=f"{name} lacks the key {key}"):
         load(folder, "bf16", device="cpu")
+
+
+def another(folder: Path) -> Path:
+    """The same layout with other numbers, beside it."""
+    made = Path(shutil.copytree(folder, folder.with_name("another")))
+    for shard in made.glob("*.safetensors"):
+        save_file({name: tensor * 1.5 for name, tensor in load_file(shard).items()}, shard, {"format": "pt"})
+    return made
+
+
+def take_the_place_of(folder: Path) -> None:
+    folder.rename(folder.with_name("old"))
+    folder.with_name("another").rename(folder)
+
+
+def write_over(folder: Path) -> None:
+    for path in folder.with_name("another").iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+
+
+@pytest.mark.parametrize("change", [take_the_place_of, write_over])
+@pytest.mark.parametrize("opened", [1, 2])
+def test_no_model_is_made_of_two(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None], opened: int
+) -> None:
+    """Somebody brings another model while a shard is read: its digest must not name what was read before."""
+    another(folder)
+    real, count = cxr_llava.safe_open, iter(range(1, 9))
+
+    def late(*arguments: Any, **named: Any) -> Any:
+        found = real(*arguments, **named)
+        if next(count) == opened:
+            change(folder)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cxr_llava, "safe_open", late)
+        with pytest.raises(CheckpointError, match=rf"{folder} changed while it was read .*start again"):
+            load(folder, "bf16", device="cpu")
+    assert load(folder, "bf16", device="cpu").identity.digest
+
+
+@pytest.mark.parametrize("change", [take_the_place_of, write_over, shutil.rmtree])
+def test_a_digest_is_of_the_files_that_were_looked_at(folder: Path, change: Callable[[Path], None]) -> None:
+    another(folder)
+    checkpoint = Checkpoint.open(folder, "bf16")
+    change(folder)
+    with pytest.raises(CheckpointError, match="changed while it was read"):
+        checkpoint.identity()
+
+
+def test_what_is_quantized_meanwhile_is_of_one_model(folder: Path, tmp_path: Path) -> None:
+    another(folder)
+    said: list[str] = []
+
+    def say(words: str) -> None:
+        said.append(words)
+        if words.startswith("2 of 2"):
+            take_the_place_of(folder)
+
+    with pytest.raises(CheckpointError, match="changed while it was read"):
+        save(folder, tmp_path / "small", "int8", torch.device("cpu"), say=say, free=lambda _: 1 << 40)
+    assert len(said) == 3
+    assert not (tmp_path / "small").exists()
 
 
 def test_a_damaged_shard_is_named(folder: Path) -> None:
