@@ -23,7 +23,7 @@ from agent.transports import try_out
 from dicom_node import audit, books, peer, peers, refused, turned_away
 from dicom_node.aet import typed
 from dicom_node.associations import keep_identifiers_out_of_logs
-from dicom_node.beats import SILENT, is_ready, is_starting, is_stopped, seconds_since
+from dicom_node.beats import SILENT, has_fewer_slots, is_ready, is_starting, is_stopped, seconds_since
 from dicom_node.counted import counted
 from dicom_node.database import Database, clock
 from dicom_node.destinations import destinations, of_peer, takes_nothing
@@ -262,7 +262,8 @@ def _process(name: str, beat: ProcessBeat | None, now: datetime) -> Finding:
     if is_starting(beat.detail):
         since = seconds_since(beat.started_at, now)
         return Finding(name, "warning", f"{beat.name} {beat.detail} since {since} s; it works when that is done")
-    return Finding(name, "ok", f"{' '.join(filter(None, (beat.name, beat.detail)))}, {ago} s ago")
+    verdict: Literal["ok", "warning"] = "warning" if has_fewer_slots(beat.detail) else "ok"
+    return Finding(name, verdict, f"{' '.join(filter(None, (beat.name, beat.detail)))}, {ago} s ago")
 
 
 def _doubles(database: Path) -> Iterator[Finding]:

@@ -36,7 +36,7 @@ from agent.readers.protocol import Reader, ReaderBroken, Serves
 from agent.reading import Interrupted, Room, fail, read_study
 from agent.routing import is_backlog_time
 from dicom_node import files, mark, worklist
-from dicom_node.beats import STARTING
+from dicom_node.beats import FEWER, STARTING
 from dicom_node.database import Database, clock
 from dicom_node.errors import LeaseLost, StoreAway, WetreadError
 from dicom_node.owner import this_process
@@ -107,7 +107,8 @@ class Engine:
         self._resources.callback(decoder.close)
         self._room = Room(self._config, database, decoder, reader, stopping=self._stop.is_set, pulse=self._pulse.beat)
         self._pulse.beat()
-        self._heart.say(f"{reader.identity.name} {reader.identity.precision}")
+        self._slots = self._told = count
+        self._heart.say(self._name)
         log.info("model_loaded", reader=reader.identity.name, digest=reader.identity.digest[:12])
         spare = DecoderProcess(self._config.reader.decode_seconds, self._config.reader.decode_mebibytes)
         self._resources.callback(spare.close)
@@ -146,7 +147,23 @@ class Engine:
     def _answer(self) -> None:
         loop.run("work", self._answer_one, self._stop, idle_seconds=_IDLE_SECONDS)
 
+    @property
+    def _name(self) -> str:
+        identity = self._room.reader.identity
+        return f"{identity.name} {identity.precision}"
+
+    def _tell_of_slots(self) -> None:
+        """Say beside the name of the process where the device lacks memory for as many studies as configured."""
+        reader = self._room.reader
+        count = reader.slots if isinstance(reader, Serves) else self._told
+        if count == self._told:
+            return
+        self._told = count
+        few = f"; {FEWER}, {count} of {self._slots}: the device lacked memory" if count < self._slots else ""
+        self._heart.say(self._name + few)
+
     def _answer_one(self) -> bool:
+        self._tell_of_slots()
         try:
             return self._answerer.step()
         except ReaderBroken:

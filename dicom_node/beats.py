@@ -10,6 +10,7 @@ from dicom_node.tables import ProcessBeat
 
 STARTING: Final = "starting"  # first word of the detail until the process can work
 STOPPED: Final = "stopped"  # first word of a process that ends in order; after a semicolon, what it waits for
+FEWER: Final = "fewer slots"  # behind a semicolon in the detail of a worker whose device lacks memory
 SILENT: Final = timedelta(seconds=30)  # six beats
 
 
@@ -21,6 +22,11 @@ def name_here(process: str) -> str:
 def is_starting(detail: str) -> bool:
     """Not ready for work yet."""
     return detail.startswith(STARTING)
+
+
+def has_fewer_slots(detail: str) -> bool:
+    """It works, but on fewer studies at once than it was configured for."""
+    return f"; {FEWER}" in detail
 
 
 def is_stopped(detail: str) -> bool:

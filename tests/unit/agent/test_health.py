@@ -16,7 +16,7 @@ from agent import disk, health
 from agent.config import Config
 from agent.supervisor import PROCESSES, Supervisor
 from dicom_node import worklist
-from dicom_node.beats import STARTING, STOPPED
+from dicom_node.beats import FEWER, STARTING, STOPPED
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.tables import Endpoint, ProcessBeat, RemoteAE, Way
@@ -50,6 +50,12 @@ def test_a_stopped_process_is_wrong_at_once(opened: Database) -> None:
     found = beat(opened, age=1.2, detail=STOPPED)
 
     assert (found.verdict, found.words) == ("wrong", "work@host was stopped 1 s ago; start it with: wetread work")
+
+
+def test_a_worker_with_fewer_slots_than_configured_is_a_warning(opened: Database) -> None:
+    found = beat(opened, age=1, detail=f"demo fp32; {FEWER}, 2 of 8: the device lacked memory")
+    assert found.verdict == "warning"
+    assert found.words == "work@host demo fp32; fewer slots, 2 of 8: the device lacked memory, 1 s ago"
 
 
 def test_a_starting_process_is_a_warning(opened: Database) -> None:

@@ -24,7 +24,7 @@ from dicom_node.database import Database, clock
 from dicom_node.errors import StoreAway
 from dicom_node.headers import read_header
 from dicom_node.kinds import Stage
-from dicom_node.tables import Book, Delivery, RemoteAE, Revision, Workitem
+from dicom_node.tables import Book, Delivery, ProcessBeat, RemoteAE, Revision, Workitem
 from reports.tables import Report
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -248,6 +248,26 @@ def test_a_study_whose_last_attempt_failed_gets_the_notice_where_one_can_be_made
     assert attempts(database) == [2]
     with database.read() as tx:
         assert tx.scalars(select(Delivery.stage)).all() == ([Stage.NOTICE] if store_is_there else [])
+
+
+def test_fewer_slots_for_a_lack_of_memory_stand_beside_the_process(config: Config, database: Database) -> None:
+    def detail() -> str:
+        with database.read() as tx:
+            beat = tx.scalars(select(ProcessBeat)).one()
+            return beat.detail
+
+    engine = work.Engine(config.model_copy(update={"reader": config.reader.model_copy(update={"slots": 4})}))
+    engine.start()
+    try:
+        until(lambda: "demonstration" in detail())
+        whole = detail()
+        slots = engine._room.reader._engine._slots  # type: ignore[attr-defined]
+        slots.halve(4, now=0.0)
+        until(lambda: detail() == f"{whole}; fewer slots, 2 of 4: the device lacked memory")
+        slots.grow(now=1e9)
+        until(lambda: detail() == whole)
+    finally:
+        engine.stop()
 
 
 def test_stopping_gives_every_claim_back(config: Config, database: Database) -> None:
