@@ -97,10 +97,14 @@ def _of_the_machine() -> tuple[type[Exception], ...]:
 
 
 class Surroundings:
-    """What every command may ask for; read when it does."""
+    """What every command may ask for; read when it does.
 
-    def __init__(self, config_file: Path | None) -> None:
+    published: tensors and bytes of the published model, where that is a smaller one for a test.
+    """
+
+    def __init__(self, config_file: Path | None, published: tuple[int, int] | None = None) -> None:
         self.config_file = config_file
+        self.published = published
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,14 +127,14 @@ def wetread(ctx: click.Context, config_file: Path | None) -> None:
                 3 no such study, peer or file; 4 it exists, but that cannot be done with it now.
                 2 is also: the wrong user, a folder that cannot be written, a full disk, a database that is gone.
     """
-    ctx.obj = Surroundings(config_file)
+    ctx.obj = Surroundings(config_file, ctx.obj.published if ctx.obj else None)
 
 
-def main() -> None:
+def main(surroundings: Surroundings | None = None) -> None:
     """Run the command line; our own errors become one sentence and an exit code."""
     os.umask(0o077)  # whatever we write holds patients' films and identities
     try:
-        wetread(prog_name="wetread", standalone_mode=True)
+        wetread(prog_name="wetread", standalone_mode=True, obj=surroundings)
     except ConfigurationError as error:
         _fail(error, EXIT_USAGE)
     except NotFound as error:

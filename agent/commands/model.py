@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agent.cli import Surroundings
     from agent.config import ReaderConfig
     from agent.readers.weights.origin import Origin
+    from agent.readers.weights.structure import Size
 
 _PRECISIONS = click.Choice(["fp32", "bf16", "int8", "nf4"])
 _to = click.option(
@@ -76,7 +77,8 @@ def pull(surroundings: Surroundings, target: Path | None, endpoint: str | None, 
     if offer.licence not in {"", PUBLISHED}:
         _say(f"Look again: the hub names the licence {offer.licence}, this program was made when it was {PUBLISHED}.")
     _say(f"Not fetched, since no numbers or words: {', '.join(offer.left) or 'nothing'}")
-    made = install(where, hub, Wanted(NAME, REVISION, offer.files), say=_say)
+    wanted = Wanted(NAME, REVISION, offer.files)
+    made = install(where, hub, wanted, say=_say, published=_published(surroundings))
     _installed(where, made, as_json)
 
 
@@ -102,7 +104,7 @@ def import_(surroundings: Surroundings, folder: Path, target: Path | None, accep
     if not any(file.provable for file in wanted.files):
         _say("No digests came with the files: only that they fit together can be checked, not that they are unchanged.")
     where = target or _default_target(surroundings)
-    made = install(where, Folder(folder), wanted, say=_say)
+    made = install(where, Folder(folder), wanted, say=_say, published=_published(surroundings))
     _installed(where, made, as_json)
 
 
@@ -118,7 +120,7 @@ def verify(ctx: click.Context, model_folder: Path | None, as_json: bool) -> None
     from agent.readers.weights.proof import examine
 
     rows = []
-    for row in examine(model_folder or _configured(ctx.obj)):
+    for row in examine(model_folder or _configured(ctx.obj), _published(ctx.obj)):
         rows.append(row)
         if not as_json:
             click.echo(f"{row.verdict:8} {row.subject:34} {row.words}")
@@ -363,6 +365,13 @@ def _configured(surroundings: Surroundings) -> Path:
     from agent.readers import demonstration_checkpoint
 
     return config_of(surroundings).reader.checkpoint or demonstration_checkpoint()
+
+
+def _published(surroundings: Surroundings) -> Size:
+    """The size of the published model, without which nothing is taken for it."""
+    from agent.readers.weights.structure import PUBLISHED, Size
+
+    return Size(*surroundings.published) if surroundings.published else PUBLISHED
 
 
 def _installed(where: Path, made: Origin, as_json: bool) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Final, Protocol
 
-from agent.readers.checkpoint import Checkpoint, CheckpointError
+from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError
 from agent.readers.weights import origin, structure
 from agent.readers.weights.errors import NotEnoughSpace, WrongContent
 from agent.readers.weights.origin import CARD, Expected, Measured, Origin
@@ -90,8 +90,18 @@ def contents(folder: Path) -> Wanted:
     return Wanted(found.repository, found.revision, tuple(files))
 
 
-def install(target: Path, source: Source, wanted: Wanted, *, say: Say, free: Free = free_bytes) -> Origin:
+def install(
+    target: Path,
+    source: Source,
+    wanted: Wanted,
+    *,
+    say: Say,
+    free: Free = free_bytes,
+    published: structure.Size = structure.PUBLISHED,
+) -> Origin:
     """Bring all files to `target`, or leave it as it was.
+
+    published: the size without which nothing is taken for the published revision.
 
     Raises NotEnoughSpace, WrongContent, CheckpointError, HubUnreachable; OSError where the folder cannot be written.
     """
@@ -108,17 +118,24 @@ def install(target: Path, source: Source, wanted: Wanted, *, say: Say, free: Fre
         made = Origin(wanted.repository, wanted.revision, MappingProxyType(done))
         _sweep(stage, made)
         origin.write(stage, made)
-        checkpoint = Checkpoint.open(stage, None)
-        found = structure.read(stage, checkpoint.shards)
-        structure.compare(
-            stage,
-            found,
-            checkpoint.config,
-            published=not (stage / CARD).exists(),
-            quantized=checkpoint.quantized.precision if checkpoint.quantized else "",
-        )
+        _check(stage, wanted.revision, published)
         swap(stage, target)
     return made
+
+
+def _check(folder: Path, revision: str, published: structure.Size) -> None:
+    """All files together make the model that they are said to be; no number is read. Raises CheckpointError."""
+    checkpoint = Checkpoint.open(folder, None)
+    claims = revision == REVISION
+    structure.compare(
+        folder,
+        structure.read(folder, checkpoint.shards),
+        checkpoint.config,
+        published=claims or not (folder / CARD).exists(),
+        quantized=checkpoint.quantized.precision if checkpoint.quantized else "",
+    )
+    if claims:
+        structure.check_size(folder, checkpoint.config, published)
 
 
 def in_units(size: int) -> str:

@@ -11,9 +11,7 @@ from agent.readers import demonstration_checkpoint
 from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError
 from agent.readers.weights import origin, prequantized, structure
 from agent.readers.weights.origin import CARD, mend
-
-TENSORS: Final = 589
-BYTES: Final = 14_092_742_656  # of numbers, as the published index says
+from agent.readers.weights.structure import PUBLISHED, Size
 
 _RUNNABLE: Final = frozenset({".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy"})
 _READ_FROM_FILES: Final = ("rms_norm_eps", "max_position_embeddings", "num_key_value_heads")
@@ -31,8 +29,11 @@ class Row:
 _SHIPPED: Final = Row("origin", "ok", "the demonstration model that comes with this program; not for clinical use")
 
 
-def examine(folder: Path) -> Iterator[Row]:
-    """Read every byte and say what is found; about ten seconds for each 10 GB on a fast disk."""
+def examine(folder: Path, published: Size = PUBLISHED) -> Iterator[Row]:
+    """Read every byte and say what is found; about ten seconds for each 10 GB on a fast disk.
+
+    published: the size without which nothing is taken for the published model.
+    """
     try:
         known = origin.known(folder) if folder.is_dir() else None
     except origin.OriginUnreadable as error:
@@ -44,7 +45,7 @@ def examine(folder: Path) -> Iterator[Row]:
         ships = folder.samefile(demonstration_checkpoint())
         yield _SHIPPED if ships else _whence(known)
         yield from _strangers(folder, own=frozenset({"__init__.py"} if ships else ()))
-    yield from _together(folder, known)
+    yield from _together(folder, known, published)
 
 
 def _file(folder: Path, expected: origin.Expected) -> Row:
@@ -73,7 +74,7 @@ def _whence(known: origin.Origin) -> Row:
     return Row("origin", "ok", f"{known.repository or 'the hub'}, revision {known.revision}")
 
 
-def _together(folder: Path, known: origin.Origin | None) -> Iterator[Row]:
+def _together(folder: Path, known: origin.Origin | None, published: Size) -> Iterator[Row]:
     """Configuration; where that can be read, tokenizer and tensors, each for itself."""
     try:
         checkpoint = Checkpoint.open(folder, None)
@@ -85,7 +86,8 @@ def _together(folder: Path, known: origin.Origin | None) -> Iterator[Row]:
     if checkpoint.quantized is not None:
         yield _quantized(checkpoint.quantized, known)
     yield _tokenizer(checkpoint)
-    yield _tensors(checkpoint, proved=known is not None and known.revision == REVISION)
+    own = (folder / CARD).exists() and (known is None or known.revision != REVISION)
+    yield _tensors(checkpoint, None if own else published)
 
 
 def _quantized(card: prequantized.Card, known: origin.Origin | None) -> Row:
@@ -106,19 +108,28 @@ def _tokenizer(checkpoint: Checkpoint) -> Row:
     return Row("tokenizer", "ok", f"{words.size} tokens, {settings}")
 
 
-def _tensors(checkpoint: Checkpoint, *, proved: bool) -> Row:
-    """proved: the digests are those of the published revision, so that its size need not be asked for."""
-    own = (checkpoint.folder / CARD).exists()
+def _tensors(checkpoint: Checkpoint, published: Size | None) -> Row:
+    """published: None for a model of somebody's own that does not claim to be the published one."""
     try:
         found = structure.read(checkpoint.folder, checkpoint.shards)
         quantized = checkpoint.quantized.precision if checkpoint.quantized else ""
-        structure.compare(checkpoint.folder, found, checkpoint.config, published=not own, quantized=quantized)
+        structure.compare(
+            checkpoint.folder, found, checkpoint.config, published=published is not None, quantized=quantized
+        )
     except CheckpointError as error:
         return Row("tensors", "wrong", str(error))
     words = f"{len(found.tensors)} tensors, {found.parameters} numbers, {found.bytes} bytes, shapes and index agree"
-    if own or proved or quantized or (len(found.tensors), found.bytes) == (TENSORS, BYTES):
+    calls_for = structure.size(checkpoint.config)
+    if published in {None, calls_for}:
         return Row("tensors", "ok", words)
-    words += (
-        f"; the published model has {TENSORS} tensors of {BYTES} bytes. A model of your own needs {CARD} in its folder"
+    return Row("tensors", "wrong", f"{words}; {_not_published(checkpoint.folder, published, calls_for)}")
+
+
+def _not_published(folder: Path, published: Size, found: Size) -> str:
+    words = (
+        f"the published model has {published.tensors} tensors of {published.bytes} bytes, and config.json makes "
+        f"{found.tensors} of {found.bytes}. "
     )
-    return Row("tensors", "wrong", words)
+    if (folder / CARD).exists():
+        return f"{words}{origin.ORIGIN} claims that it is the revision {REVISION}. {mend(folder)}"
+    return f"{words}A model of your own needs {CARD} in its folder"

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from agent.readers.checkpoint import CheckpointError
+from agent.readers.checkpoint import REVISION, CheckpointError
 from agent.readers.weights.origin import mend
 
 Shape: TypeAlias = tuple[int, ...]
@@ -25,6 +25,16 @@ _BYTES: Final = MappingProxyType({"BF16": 2, "F16": 2, "F32": 4, "U8": 1, "I8": 
 _QUANTIZED: Final = "llama.layers."  # only matrices of the language model's layers are
 _BLOCK, _NESTED_BLOCK = 64, 256  # numbers that share a scale, and scales that share one
 PUBLISHED_DTYPE: Final = "BF16"
+
+
+class Size(NamedTuple):
+    """How much a model is, without headers, before anything of it is quantized."""
+
+    tensors: int
+    bytes: int
+
+
+PUBLISHED: Final = Size(589, 14_092_742_656)  # of the published revision; the bytes as its index says
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,23 @@ def expected(config: Mapping[str, Any]) -> dict[str, Shape]:
     shapes |= dict(_llama(llama))
     shapes["lm_head.weight"] = (int(llama["vocab_size"]), hidden)
     return shapes
+
+
+def size(config: Mapping[str, Any]) -> Size:
+    """What config.json calls for, stored as published."""
+    shapes = expected(config)
+    return Size(len(shapes), parameters(config) * _BYTES[PUBLISHED_DTYPE])
+
+
+def check_size(folder: Path, config: Mapping[str, Any], published: Size) -> None:
+    """A model that is said to be the published one is as large as that. Raises CheckpointError."""
+    found = size(config)
+    if found != published:
+        raise _broken(
+            folder,
+            f"it claims the revision {REVISION} of the published model, which has {published.tensors} tensors of "
+            f"{published.bytes} bytes, and config.json makes {found.tensors} of {found.bytes}",
+        )
 
 
 def parameters(config: Mapping[str, Any]) -> int:

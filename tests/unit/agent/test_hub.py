@@ -15,6 +15,7 @@ from tests.harness.hub import REPOSITORY, REVISION, Repository, hub, published
 
 CHECKPOINT = Path(__file__).parents[2] / "reference" / "cxr_llava" / "ckpt"
 SHARD = "model-00001-of-00002.safetensors"
+SMALL = (55, 775_808)  # tensors and bytes of CHECKPOINT, which stands for the published model here
 OTHER_SHARD = "model-00002-of-00002.safetensors"
 
 # Writes down every address that the process looks up or connects to.
@@ -27,9 +28,9 @@ def watch(event, args):
     elif event == "socket.getaddrinfo":
         seen.append(str(args[0]))
 sys.addaudithook(watch)
-from agent.cli import main
+from agent.cli import Surroundings, main
 try:
-    main()
+    main(Surroundings(None, {published!r}))
 finally:
     with open({log!r}, "w") as log:
         json.dump(sorted(set(seen)), log)
@@ -42,15 +43,20 @@ def repository() -> Repository:
 
 
 def pull(
-    endpoint: str, target: Path, *options: str, environment: dict[str, str] | None = None
+    endpoint: str,
+    target: Path,
+    *options: str,
+    environment: dict[str, str] | None = None,
+    published: tuple[int, int] | None = SMALL,
 ) -> subprocess.CompletedProcess[str]:
     """Run `wetread model pull`; what it contacted is in `contacted.json` beside the target."""
     log = target.parent / "contacted.json"
     clean = {key: value for key, value in os.environ.items() if not key.upper().endswith("_PROXY")}
     clean |= {"HF_HOME": str(target.parent / "hf"), "WETREAD_NODE__DATA_FOLDER": str(target.parent / "var")}
     arguments = ["model", "pull", "--endpoint", endpoint, "--to", str(target), "--accept-licence", *options]
+    program = PROGRAM.replace("{log!r}", repr(str(log))).replace("{published!r}", repr(published))
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM.replace("{log!r}", repr(str(log))), *arguments],
+        [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -178,6 +184,14 @@ def test_what_is_missing_or_changed_is_mended_and_only_that_is_fetched(repositor
         assert pull(endpoint, target).returncode == 0
     assert repository.fetched() == {"tokenizer.model", SHARD}
     assert (target / SHARD).read_bytes() == repository.files[SHARD]
+
+
+def test_a_small_model_under_the_published_name_is_refused(repository: Repository, tmp_path: Path) -> None:
+    with hub(repository) as endpoint:
+        done = pull(endpoint, tmp_path / "model", published=None)
+    assert done.returncode == 2
+    assert "has 589 tensors of 14092742656 bytes, and config.json makes 55 of 775808" in done.stderr
+    assert not (tmp_path / "model").exists()
 
 
 def test_a_mirror_with_another_revision_is_refused(repository: Repository, tmp_path: Path) -> None:

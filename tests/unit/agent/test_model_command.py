@@ -21,17 +21,18 @@ import pytest
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file, save_file
 
-from agent.cli import wetread
+from agent.cli import Surroundings, wetread
 from agent.readers import demonstration_checkpoint
-from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError, digest_of
+from agent.readers.checkpoint import NAME, REVISION, Checkpoint, CheckpointError, digest_of
 from agent.readers.protocol import Generation
 from agent.readers.weights import memory, origin, structure
 from agent.readers.weights.errors import NotEnoughSpace
 from agent.readers.weights.install import Folder, contents, install
-from agent.readers.weights.proof import BYTES, TENSORS
+from agent.readers.weights.structure import PUBLISHED
 
 CHECKPOINT = Path(__file__).parents[2] / "reference" / "cxr_llava" / "ckpt"
 SHARD = "model-00001-of-00002.safetensors"
+SMALL = (55, 775_808)  # tensors and bytes of CHECKPOINT
 CARD = {"name": "ours", "version": "1", "manufacturer": "us", "notice": "TEST"}
 
 PUBLISHED_SHAPE = {
@@ -56,8 +57,9 @@ def folder(tmp_path: Path) -> Path:
     return copy
 
 
-def model(*arguments: object) -> Result:
-    return CliRunner().invoke(wetread, ["model", *map(str, arguments)])
+def model(*arguments: object, published: tuple[int, int] | None = None) -> Result:
+    """published: tensors and bytes of what is to pass for the published model."""
+    return CliRunner().invoke(wetread, ["model", *map(str, arguments)], obj=Surroundings(None, published))
 
 
 def verdicts(result: Result) -> dict[str, tuple[str, str]]:
@@ -259,10 +261,14 @@ def test_a_snapshot_in_the_hubs_cache_proves_itself_by_its_links(tmp_path: Path)
         (snapshot / path.name).symlink_to(Path("..", "..", "blobs", name))
     assert origin.known(snapshot).revision == REVISION
     target = tmp_path / "model"
-    assert model("import", snapshot, "--to", target, "--accept-licence").exit_code == 0
+    arguments = ("import", snapshot, "--to", target, "--accept-licence")
+    assert "has 589 tensors of 14092742656 bytes, and config.json makes 55 of 775808" in fails(*arguments)
+    assert not target.exists()
+    assert model(*arguments, published=SMALL).exit_code == 0
     assert not any(path.is_symlink() for path in target.iterdir())
-    result = model("verify", "--model", target, "--json")
-    assert verdicts(result)["origin"][0] == "ok"
+    result = model("verify", "--model", target, "--json", published=SMALL)
+    assert result.exit_code == 0
+    assert {verdict for verdict, _ in verdicts(result).values()} == {"ok"}
     (blobs / name).write_bytes(b"changed")
     assert "is not the file" in fails("import", snapshot, "--to", tmp_path / "other", "--accept-licence")
 
@@ -473,7 +479,27 @@ def test_a_model_of_another_size_is_not_the_published_one() -> None:
     assert result.exit_code == 1
     verdict, words = verdicts(result)["tensors"]
     assert verdict == "wrong"
-    assert f"the published model has {TENSORS} tensors of {BYTES} bytes" in words
+    assert "the published model has 589 tensors of 14092742656 bytes, and config.json makes 55 of 775808." in words
+    assert model("verify", "--model", CHECKPOINT, published=SMALL).exit_code == 0
+    assert model("verify", "--model", CHECKPOINT, published=(SMALL[0] + 1, SMALL[1])).exit_code == 1
+    assert model("verify", "--model", CHECKPOINT, published=(SMALL[0], SMALL[1] + 2)).exit_code == 1
+
+
+@pytest.mark.parametrize("card", [True, False])
+def test_who_claims_to_be_the_published_model_is_asked_for_its_size(tmp_path: Path, card: bool) -> None:
+    """The digests beside the files prove them whole, not that they are those of the authors: anyone can write them."""
+    folder = Path(shutil.copytree(CHECKPOINT, tmp_path / "model"))
+    if card:
+        (folder / "wetread.json").write_text(json.dumps(CARD))
+    origin.seal(folder)
+    found = origin.read(folder)
+    assert found is not None
+    origin.write(folder, replace(found, repository=NAME, revision=REVISION))
+    result = model("verify", "--model", folder, "--json")
+    assert result.exit_code == 1
+    assert [name for name, (verdict, _) in verdicts(result).items() if verdict == "wrong"] == ["tensors"]
+    assert "has 589 tensors" in fails("import", folder, "--to", tmp_path / "copy", "--accept-licence")
+    assert not (tmp_path / "copy").exists()
 
 
 @pytest.mark.parametrize(
@@ -507,8 +533,9 @@ def test_layouts_that_do_not_fit_are_named(folder: Path, change: Callable[[Path]
 
 def test_the_published_configuration_calls_for_the_589_tensors() -> None:
     shapes = structure.expected(PUBLISHED_SHAPE)
-    assert len(shapes) == TENSORS == 589
-    assert sum(map(math.prod, shapes.values())) * 2 == BYTES == 14_092_742_656
+    assert len(shapes) == PUBLISHED.tensors == 589
+    assert sum(map(math.prod, shapes.values())) * 2 == PUBLISHED.bytes == 14_092_742_656
+    assert structure.size(PUBLISHED_SHAPE) == PUBLISHED
     assert len([name for name in shapes if name.startswith("vision_tower.")]) == 296
     assert len([name for name in shapes if name.startswith("llama.")]) == 290
 
