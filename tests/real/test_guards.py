@@ -108,6 +108,25 @@ def test_contradictions_that_are_put_in_are_found(halves: tuple[list[str], list[
     assert totals["denied found"] > 0.95 * totals["denied"]
 
 
+def test_findings_behind_a_report_without_any_are_found(halves: tuple[list[str], list[str]]) -> None:
+    """The words "normal", "clear" and "sharp" deny what the text does not name."""
+    silent = {"normality", "device", "other"}
+    texts = [
+        text
+        for text in halves[0]
+        if text and not any(one.state is State.PRESENT and one.concept not in silent for one in extract(text).mentions)
+    ]
+    for sentence in (
+        "Large left pneumothorax.",
+        "There is a moderate right pleural effusion.",
+        "Bilateral pulmonary edema is present.",
+        "There is consolidation in the right lower lobe.",
+    ):
+        found = sum(bool(contradictions(f"{text}\n{sentence}")) for text in texts)
+        print(f"{sentence} found {found} of {len(texts)}")
+        assert found > 0.8 * len(texts)
+
+
 def states(text: str, concept: str) -> set[State]:
     return {mention.state for mention in extract(text).mentions if mention.concept == concept}
 
