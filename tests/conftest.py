@@ -6,17 +6,16 @@ import faulthandler
 import gc
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import structlog
-from sqlalchemy import text
 
 from agent import schema
 from dicom_node.database import Database
-from tests.harness.postgres import PostgresServer
+from tests.harness.installation import empty_database
+from tests.harness.postgres import PostgresServer, empty
 from tests.harness.statements import keep_compiled
 
 
@@ -53,6 +52,9 @@ STDERR = pytest.StashKey[int]()
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[STDERR] = os.dup(2)  # what a test captures is not seen when its process ends
     keep_compiled()
+    *others, _renderer = structlog.get_config()["processors"]
+    short = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*others, short])  # the usual one draws every variable of every frame, for a second
     if not config.getoption("numprocesses", None):  # who only hands out tests collects none
         gc.disable()  # until all is collected, below: what is imported stays
 
@@ -102,32 +104,17 @@ def postgres_url(postgres_server: PostgresServer) -> str:
     return url
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty database file: copying it is quicker than migrating again."""
-    path = tmp_path_factory.mktemp("template") / "wetread.db"
-    database = Database(f"sqlite:///{path}")
-    schema.upgrade(database)
-    database.close()
-    return path
-
-
 @pytest.fixture
-def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+def sqlite_url(tmp_path: Path) -> str:
     path = tmp_path / "wetread.db"
-    shutil.copy(sqlite_template, path)
+    path.touch(mode=0o600)
+    path.write_bytes(empty_database())
     return f"sqlite:///{path}"
 
 
 @pytest.fixture
 def empty_postgres_url(postgres_url: str) -> str:
-    database = Database(postgres_url)
-    with database.write() as tx:
-        names = tx.scalars(
-            text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
-        ).all()
-        tx.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE"))
-    database.close()
+    empty(postgres_url)
     return postgres_url
 
 

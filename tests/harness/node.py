@@ -17,7 +17,6 @@ from typing import Any, Self
 
 from sqlalchemy import select
 
-from agent import schema
 from agent.config import Config, read_config
 from agent.supervisor import Supervisor
 from dicom_node import peers
@@ -25,6 +24,7 @@ from dicom_node.beats import is_ready
 from dicom_node.database import Database, clock
 from dicom_node.tables import Mode, ProcessBeat, Proof, RemoteAE
 from tests.harness import command
+from tests.harness.installation import install
 
 OWN = "WETREAD"
 
@@ -126,7 +126,7 @@ class Node:
         )
         self.config: Config = read_config(self.config_file)
         self.database = Database(self.config.node.database_url)
-        schema.upgrade(self.database)
+        install(self.database)
         self.supervisor = supervisor(self.config, self.config_file, folder / "logs")
         self._stop = threading.Event()
         self._keeper = threading.Thread(target=self._look_after, daemon=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +12,6 @@ from pydicom import Dataset
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from agent import schema
 from agent.config import Config
 from agent.pages import make_pages
 from dicom_node import worklist
@@ -24,6 +21,7 @@ from dicom_node.rules.tables import Late
 from dicom_node.tables import AuditRow, Revision
 from reports import life
 from reports.tables import Event, Report
+from tests.harness.installation import empty_database
 from tests.unit.agent.ward import LEASE, Ward, now
 from tests.unit.reports import films
 
@@ -37,7 +35,7 @@ class ReadingRoom(Ward):
     """No PACS can be asked unless a test registers one; the site signs all the same."""
 
     def __init__(self, folder: Path, *, sign_unasked: bool = True, **reports: Any) -> None:
-        (folder / "wetread.db").write_bytes(_empty_database())
+        (folder / "wetread.db").write_bytes(empty_database())
         self.made = Database(Config(node=NodeConfig(data_folder=folder)).node.database_url)
         super().__init__(folder, self.made, sign_unasked=sign_unasked, **reports)
         self.app = make_pages(self.desk.config, self.made)
@@ -98,16 +96,6 @@ class ReadingRoom(Ward):
         """Of the study of a report, as it stands in addresses."""
         chosen = select(Revision.study_id).where(Revision.id == report.revision_id)
         return self.ask(lambda tx: tx.scalars(chosen).one())
-
-
-@cache
-def _empty_database() -> bytes:
-    """A file of SQLite with all tables: made once, since the migrations take longer than a test."""
-    with TemporaryDirectory() as folder:
-        made = Database(Config(node=NodeConfig(data_folder=Path(folder))).node.database_url)
-        schema.upgrade(made)
-        made.close()  # the last connection puts everything into the one file
-        return (Path(folder) / "wetread.db").read_bytes()
 
 
 def chest(rows: int = 160, columns: int = 128) -> NDArray[np.uint16]:

@@ -14,7 +14,6 @@ from pydicom import Dataset, dcmread
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as Get  # type: ignore[attr-defined]
 
-from agent import schema
 from agent.cli import wetread
 from agent.comparing import probe_object
 from agent.config import Config
@@ -28,6 +27,7 @@ from reports.config import ReportsConfig
 from reports.objects.content import read_content
 from reports.objects.frame import encode
 from tests.harness import dcmtk
+from tests.harness.installation import install
 from tests.harness.node import free_port
 from tests.harness.orthanc import TITLE, Orthanc
 from tests.harness.outbox import SR, Outbox
@@ -42,7 +42,7 @@ class Desk:
         self.config_file.write_text(f'[node]\ndata_folder = "{folder / "data"}"\ndimse_timeout_seconds = 30.0\n')
         self.config = Config(node=NodeConfig(data_folder=folder / "data"))
         self.database = Database(self.config.node.database_url)
-        schema.upgrade(self.database)
+        install(self.database)
 
     def run(self, *words: str) -> Result:
         return CliRunner().invoke(wetread, ["--config", str(self.config_file), *words], catch_exceptions=False)

@@ -26,14 +26,15 @@ from dicom_node.kinds import Kind
 from dicom_node.probe import BASIC_TEXT, KEY_OBJECT, PDF
 from dicom_node.tables import Proof, RemoteAE
 from tests.harness import dcmtk
+from tests.harness.installation import empty_database
 from tests.harness.node import free_port
 
 Type = Callable[..., Result]
 
 
 @pytest.fixture
-def typed(tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch) -> Type:
-    (tmp_path / "wetread.db").write_bytes(sqlite_template.read_bytes())
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Type:
+    (tmp_path / "wetread.db").write_bytes(empty_database())
     config = tmp_path / "wetread.toml"
     config.write_text(
         f'[node]\ndata_folder = "{tmp_path}"\ndimse_timeout_seconds = 3\n'

@@ -30,6 +30,7 @@ from dicom_node.tls import Files
 from tests.harness import dcmtk
 from tests.harness.certificates import DAY, Authority
 from tests.harness.door import small_film
+from tests.harness.installation import empty_database
 from tests.harness.node import free_port, wait_until
 
 DOCUMENT = Path(__file__).parents[2] / "deploy" / "docs" / "connect.md"
@@ -116,10 +117,10 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, sqlite_template: Path) -> Iterator[Site]:
+def site(tmp_path: Path) -> Iterator[Site]:
     data = tmp_path / "data"
     data.mkdir()
-    (data / "wetread.db").write_bytes(sqlite_template.read_bytes())
+    (data / "wetread.db").write_bytes(empty_database())
     with ExitStack() as stack:
         yield Site(tmp_path, free_port(), free_port(), Authority(tmp_path / "certificates"), stack)
 

@@ -11,7 +11,6 @@ from pydicom import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
-from agent import schema
 from agent.asking import WhoseStudy
 from agent.config import Config
 from dicom_node.config import NodeConfig
@@ -19,6 +18,7 @@ from dicom_node.database import Database
 from dicom_node.tables import Mode, Proof, RemoteAE
 from reports.signoff.tables import Identity
 from reports.web.identity import Checked, in_words
+from tests.harness.installation import install
 from tests.harness.node import free_port
 from tests.unit.reports import films
 
@@ -55,7 +55,7 @@ class Site:
         config = Config(node=NodeConfig(data_folder=folder))
         self.database = Database(config.node.database_url)
         stack.callback(self.database.close)
-        schema.upgrade(self.database)
+        install(self.database)
         self.ask = WhoseStudy(config, self.database)
         self._stack = stack
 

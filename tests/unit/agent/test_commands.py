@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import update
 
-from agent import health, schema
+from agent import health
 from agent.cli import wetread
 from agent.config import Config
 from dicom_node import worklist
@@ -19,6 +19,7 @@ from dicom_node.database import Database, clock
 from dicom_node.files import mark_of, read_document
 from dicom_node.tables import Proof, RemoteAE, Study
 from reports.provenance import NOTICE
+from tests.harness.installation import install
 from tests.unit.reports.test_web import House
 
 DIGEST = "ab" * 32
@@ -32,7 +33,7 @@ class Desk:
         self.config_file.write_text(f'[node]\ndata_folder = "{folder / "data"}"\n')
         self.config = Config(node=NodeConfig(data_folder=folder / "data"))
         self.database = Database(self.config.node.database_url)
-        schema.upgrade(self.database)
+        install(self.database)
 
     def tell(self, *words: str) -> str:
         result = CliRunner().invoke(wetread, ["--config", str(self.config_file), *words], catch_exceptions=False)

@@ -19,6 +19,7 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.errors import DatabaseNotReady
 from tests.harness import command
+from tests.harness.installation import install
 
 USAGE = 2
 TORCH = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 40128 vs 40016")
@@ -40,7 +41,7 @@ def configured(folder: Path) -> Config:
 def installed(folder: Path) -> Config:
     config = configured(folder)
     database = Database(config.node.database_url)
-    schema.upgrade(database)
+    install(database)
     database.close()
     return config
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from agent import schema
 from dicom_node.database import Database
 from reports.glance import Glance, Urgency, unmarked
 from reports.signoff.tables import Decision, Verdict
 from reports.text import DraftText
+from tests.harness.installation import install
 from tests.unit.agent.desk_of_readers import RITA, TOM, add, service, sign
 from tests.unit.agent.ward import Ward, now
 from tests.unit.reports import films
@@ -21,7 +21,7 @@ from tests.unit.reports import films
 
 def test_draft_leaves_its_findings_and_its_film_beside_the_report(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'node.db'}")
-    schema.upgrade(database)
+    install(database)
     ward = Ward(tmp_path, database)
     ward.peer()
     ward.receive(films.film(StationName="ROOM7", ViewPosition="AP"))

@@ -11,7 +11,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from agent import schema
 from agent.metrics import Exposition
 from dicom_node import books, worklist
 from dicom_node.database import Database, clock
@@ -20,6 +19,7 @@ from dicom_node.kinds import Kind, Stage
 from dicom_node.tables import Book, Endpoint, Outcome, ProcessBeat, RemoteAE, Way
 from dicom_node.worklist import Arrival, Claim, Ending, Outgoing
 from reports import watches
+from tests.harness.installation import install
 
 LEASE = timedelta(minutes=5)
 SECRETS = ("Example^Film", "EX-0001", "ACC0001", "1.2.826.0.1.3680043.10.999")
@@ -30,7 +30,7 @@ class Instruments:
 
     def __init__(self, folder: Path) -> None:
         self.database = Database(f"sqlite:///{folder / 'wetread.db'}")
-        schema.upgrade(self.database)
+        install(self.database)
         with self.database.write() as tx:
             tx.add(RemoteAE(ae_title="PACS", host="127.0.0.1", send_to=True))
         self.folder = folder

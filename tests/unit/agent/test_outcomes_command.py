@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import update
 
-from agent import schema
 from agent.cli import wetread
 from dicom_node.database import Database
 from dicom_node.errors import StoreAway
@@ -23,6 +22,7 @@ from dicom_node.tables import Way
 from reports.messages.outcome import COLUMNS
 from reports.signoff.reasons import Reason
 from reports.tables import Report
+from tests.harness.installation import install
 from tests.unit.agent.desk_of_readers import RITA, ready, service, sign
 from tests.unit.agent.ward import Ward, now
 
@@ -31,7 +31,7 @@ from tests.unit.agent.ward import Ward, now
 def ward(tmp_path: Path) -> Ward:
     """One study with a draft; a webhook is told of it."""
     database = Database(f"sqlite:///{tmp_path / 'wetread.db'}")
-    schema.upgrade(database)
+    install(database)
     (tmp_path / "wetread.toml").write_text(f'[node]\ndata_folder = "{tmp_path}"\n')
     ward = Ward(tmp_path, database)
     ward.service("HOOK", Way.WEBHOOK)

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from agent import schema
 from agent.cli import Surroundings
 from agent.commands.processes import services
 from agent.commands.sheet import sheet
@@ -32,6 +31,7 @@ from dicom_node.tables import Mode, RemoteAE
 from dicom_node.tls import CIPHERS, read_certificate
 from reports.handout import as_markdown, as_text
 from tests.harness.certificates import Authority
+from tests.harness.installation import install
 
 DOCUMENT = Path(__file__).parents[3] / "deploy" / "docs" / "conformance.md"
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -40,7 +40,6 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 @pytest.fixture
 def database(sqlite_url: str) -> Iterator[Database]:
     opened = Database(sqlite_url)
-    schema.upgrade(opened)
     yield opened
     opened.close()
 
@@ -163,7 +162,7 @@ def test_command_writes_the_form_of_the_ending(tmp_path: Path, ending: str, begi
     config = tmp_path / "wetread.toml"
     config.write_text(f"[node]\ndata_folder = {json.dumps(str(tmp_path / 'data'))}\n")
     database = Database(read_config(config).node.database_url)
-    schema.upgrade(database)
+    install(database)
     database.close()
     output = tmp_path / f"sheet.{ending}"
     done = CliRunner().invoke(sheet, ["--output", str(output)], obj=Surroundings(config))

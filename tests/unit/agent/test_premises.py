@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from agent import schema
 from agent.config import Config
 from agent.pages import make_pages
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from tests.harness.certificates import Authority
+from tests.harness.installation import install
 
 
 @pytest.mark.parametrize("secured", [False, True])
@@ -29,7 +29,7 @@ def test_peers_page_names_the_port_that_is_open_and_who_may_verify(tmp_path: Pat
         strangers_may_verify=not secured,
     )
     database = Database(node.database_url)
-    schema.upgrade(database)
+    install(database)
     page = TestClient(make_pages(Config(node=node), database), base_url="http://127.0.0.1").get("/peers").text
     database.close()
     assert f"port <b>{2762 if secured else 11112}</b>" in page

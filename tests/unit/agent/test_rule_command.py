@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from agent import health, schema
+from agent import health
 from agent.cli import wetread
 from agent.config import Config
 from agent.routing import Router
@@ -19,6 +19,7 @@ from dicom_node import peers, worklist
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.errors import WetreadError
+from tests.harness.installation import install
 from tests.unit.agent.ward import Ward, as_file, now
 from tests.unit.reports import films
 
@@ -33,7 +34,7 @@ class Counter:
         self.file = folder / "wetread.toml"
         self.file.write_text(f'[node]\ndata_folder = "{data}"\n[reports]\ntime_zone = "Asia/Seoul"\n')
         database = Database(Config(node=NodeConfig(data_folder=data)).node.database_url)
-        schema.upgrade(database)
+        install(database)
         self.ward = Ward(data, database)
 
     def type(self, *words: str | Path) -> Result:

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from agent import schema
 from agent.cli import wetread
 from dicom_node.database import Database
 from reports.signoff.tables import Decision, SignedDocument
 from reports.tables import ReportState
+from tests.harness.installation import install
 from tests.unit.agent.desk_of_readers import CARL, EDITED, RITA, add, service, sign
 from tests.unit.agent.ward import Ward, now
 
@@ -23,7 +23,7 @@ from tests.unit.agent.ward import Ward, now
 def signed(tmp_path: Path) -> Ward:
     """A study with a signed report and two addenda."""
     database = Database(f"sqlite:///{tmp_path / 'wetread.db'}")
-    schema.upgrade(database)
+    install(database)
     (tmp_path / "wetread.toml").write_text(f'[node]\ndata_folder = "{tmp_path}"\n')
     ward = Ward(tmp_path, database)
     ward.study_with_draft()

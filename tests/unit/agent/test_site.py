@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import select
 
-from agent import schema, site
+from agent import site
 from agent.cli import Surroundings
 from agent.commands.apply import apply, export
 from agent.config import read_config
@@ -20,6 +20,7 @@ from dicom_node.database import Database, clock
 from dicom_node.declared import PeerForm, ServiceForm
 from dicom_node.errors import ConfigurationError
 from dicom_node.tables import AuditRow, Endpoint, Mode, RemoteAE, Retrieve
+from tests.harness.installation import install
 
 SITE = """
 [[peers]]
@@ -70,7 +71,7 @@ class Desk:
         self.config = folder / "wetread.toml"
         self.config.write_text(f"[node]\ndata_folder = {json.dumps(str(folder / 'data'))}\n")
         self.database = Database(read_config(self.config).node.database_url)
-        schema.upgrade(self.database)
+        install(self.database)
 
     def apply(self, text: str, *options: str) -> Result:
         self.file.write_text(text)

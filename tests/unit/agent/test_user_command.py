@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,14 +18,15 @@ from dicom_node.config import NodeConfig
 from dicom_node.database import Database
 from dicom_node.errors import ConfigurationError, NotFound, WrongState
 from dicom_node.tables import AuditRow
+from tests.harness.installation import empty_database
 from tests.harness.people import browser
 
 PASSWORD = "violet tractor under glass"
 
 
 class Desk:
-    def __init__(self, folder: Path, template: Path) -> None:
-        shutil.copy(template, folder / "wetread.db")
+    def __init__(self, folder: Path) -> None:
+        (folder / "wetread.db").write_bytes(empty_database())
         self.config_file = folder / "wetread.toml"
         self.config_file.write_text(f'[node]\ndata_folder = "{folder}"\n[web]\nport = 8765\n')
         self.config = Config(node=NodeConfig(data_folder=folder, reserve_mebibytes=1))
@@ -50,8 +50,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_template: Path) -> Iterator[Desk]:
-    at_work = Desk(tmp_path, sqlite_template)
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    at_work = Desk(tmp_path)
     yield at_work
     at_work.database.close()
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from agent import schema
 from agent.cli import Surroundings
 from agent.commands.withdraw import withdraw
 from dicom_node.database import Database
@@ -15,6 +14,7 @@ from dicom_node.errors import NotFound, WrongState
 from dicom_node.kinds import Stage
 from reports.objects import tree
 from reports.tables import Event, ReportState
+from tests.harness.installation import install
 from tests.unit.agent.ward import Ward
 from tests.unit.reports import films
 
@@ -23,7 +23,7 @@ from tests.unit.reports import films
 def ward(tmp_path: Path) -> Ward:
     """With a configuration file that the command reads."""
     database = Database(f"sqlite:///{tmp_path / 'wetread.db'}")
-    schema.upgrade(database)
+    install(database)
     (tmp_path / "wetread.toml").write_text(f'[node]\ndata_folder = "{tmp_path}"\n')
     return Ward(tmp_path, database)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from agent import schema
 from agent.cli import Surroundings
 from agent.commands.report import report
 from agent.commands.study import study
 from dicom_node.database import Database
+from tests.harness.installation import install
 from tests.unit.agent.ward import Ward
 
 STATE = re.compile(r"WITHDRAWN \d{4}-\d\d-\d\d \d\d:\d\d UTC: the wrong film - do not use")
@@ -22,7 +22,7 @@ STATE = re.compile(r"WITHDRAWN \d{4}-\d\d-\d\d \d\d:\d\d UTC: the wrong film - d
 @pytest.fixture
 def ward(tmp_path: Path) -> Ward:
     database = Database(f"sqlite:///{tmp_path / 'wetread.db'}")
-    schema.upgrade(database)
+    install(database)
     (tmp_path / "wetread.toml").write_text(f'[node]\ndata_folder = "{tmp_path}"\n')
     made = Ward(tmp_path, database)
     made.peer()

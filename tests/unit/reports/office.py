@@ -5,9 +5,7 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from httpx import Response
 from pydantic import SecretStr
@@ -16,7 +14,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from agent import schema
 from agent.caretaker import Caretaker
 from agent.config import Config
 from dicom_node import worklist
@@ -32,6 +29,7 @@ from reports.tables import Report
 from reports.web.app import make_app
 from reports.web.rights import Role, Visitor, rights_of
 from reports.web.site import Equipment, Premises
+from tests.harness.installation import empty_database
 from tests.unit.reports.test_web import House
 
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
@@ -52,7 +50,7 @@ class Office(House):
 
     def __init__(self, folder: Path, *roles: Role, database: Database | None = None) -> None:
         """database: another one than SQLite in the folder, with our tables and nothing in them."""
-        (folder / "wetread.db").write_bytes(_empty_database())
+        (folder / "wetread.db").write_bytes(empty_database())
         make_store(folder / "store", "here")
         super().__init__(folder)
         if database is not None:
@@ -117,16 +115,6 @@ class Office(House):
 
     def events_of_kim(self) -> list[str]:
         return [event for event, actor in self.events() if actor == "person:kim"]
-
-
-@cache
-def _empty_database() -> bytes:
-    """A file of SQLite with all tables, made once: the migrations take longer than most tests."""
-    with TemporaryDirectory() as folder:
-        made = Database(Config(node=NodeConfig(data_folder=Path(folder))).node.database_url)
-        schema.upgrade(made)
-        made.close()
-        return (Path(folder) / "wetread.db").read_bytes()
 
 
 def client(app: Starlette) -> TestClient:

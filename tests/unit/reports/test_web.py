@@ -35,6 +35,7 @@ from reports.web.alarms import PROCESSES
 from reports.web.app import make_app
 from reports.web.site import Premises
 from reports.web.timeline import WORDS
+from tests.harness.installation import install
 from tests.unit.reports import films
 
 LEASE = timedelta(minutes=5)
@@ -50,7 +51,7 @@ class House:
     def __init__(self, folder: Path, *, reserve_mebibytes: int = 1) -> None:
         self.config = Config(node=NodeConfig(data_folder=folder, reserve_mebibytes=reserve_mebibytes))
         self.database = Database(self.config.node.database_url)
-        schema.upgrade(self.database)
+        install(self.database)
         self.web = TestClient(make_pages(self.config, self.database), base_url="http://localhost:8080")
 
     def now(self) -> datetime:
