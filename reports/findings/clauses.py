@@ -91,7 +91,8 @@ def _is_said_of(items: Sequence[Item], number: int, finding: Item, length: int) 
     item = items[number]
     if item.kind in _DOUBTS:
         return item.first - finding.last <= REACH_OF_A_VERB
-    if item.first != finding.last + 1:
+    today = any(one.value == "now" and one.first == finding.last + 1 for one in items[max(0, number - 3) : number])
+    if item.first != finding.last + 1 + today:
         return False
     if item.kind == "nothing":
         return item.value in _KEPT

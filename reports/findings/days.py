@@ -22,7 +22,16 @@ GONE_AWAY: Final = """
 # Of another day. Alone they leave open what is there today.
 PAST: Final = """
     previously/formerly absent, previously/formerly not seen/present/identified/visualized/visible/noted,
-    : none/absent/nil/no before/previously/earlier/yesterday
+    : none/absent/nil/no before/previously/earlier/yesterday, : none on/in /the prior/previous
+"""
+
+# It was not there before.
+NOW_ONE: Final = "now/today there is/are /a/an /new /tiny/trace/small/moderate/large one/some/two/several"
+
+# It was gone.
+RECURS: Final = """
+    has/have/had /now/since/again recurred/returned/reaccumulated/reappeared, then recurred/returned, /is/are now back,
+    recurred/reaccumulated
 """
 
 # It was there; what is denied behind it is of another finding.

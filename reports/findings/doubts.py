@@ -51,8 +51,9 @@ PERHAPS: Final = "/most/quite likely, possible/probable/questionable/suspected"
 # Backward, to the start of the clause.
 UNCERTAIN_BEFORE: Final = """
     /is/are/was/were not /clearly/definitely seen/identified/present/visualized/noted/evident/visible earlier today,
-    yesterday/previously/formerly none/nil, absent previously/formerly/before/yesterday, disproved/disproven, not
-    disproved/disproven, replaced by/with,
+    /is/are/was/were not /clearly/definitely seen/identified/present/visualized/noted/evident/visible on /the
+    lateral/ct, yesterday/previously/formerly none/nil, absent previously/formerly/before/yesterday,
+    disproved/disproven, not disproved/disproven, replaced by/with,
     may/might/could have
     /already/since/now/completely resolved/cleared/disappeared/vanished/subsided, has/have/is/are
     probably/likely/possibly/presumably/perhaps resolved/cleared/gone,

@@ -27,6 +27,7 @@ from reports.findings.sides import is_led_by_a_side, names_a_side
 from reports.findings.turns import turn_to_a_side
 
 _SEEN: Final = frozenset({"participle", "affirm", "list", "either"})
+_OF_A_SIZE: Final = frozenset({*QUALITIES, "predicate", "affirm", "goes_on"})
 _REACH_OF_A_PLACE: Final = 4  # tokens: "effusion at the left base"
 _REACH_OF_AN_ADJECTIVE: Final = 3  # tokens: "left lower lobe effusion"
 
@@ -41,6 +42,16 @@ def end_a_denial(scope: Scope, found: list[Item], place: int, length: int) -> No
             scope.force = None
     elif state is State.ABSENT and scope.said and _is_taken_back(found, place):
         turn_to_a_side(scope, item, None)
+    elif state is None and item.value == "except" and scope.said and not names_an_exception(found, place):
+        _leave_the_rest(scope, item)
+
+
+def _leave_the_rest(scope: Scope, item: Item) -> None:
+    """ "Edema has cleared except at the bases"."""
+    said = scope.said[-1]
+    if said.state is State.ABSENT and said.cues[-1][1] + 1 >= item.first - 1:
+        said.state = State.UNCERTAIN
+        said.cues = [*said.cues, (item.first, item.last)]
 
 
 def _is_taken_back(found: list[Item], place: int) -> bool:
@@ -62,6 +73,8 @@ def _end_at_a_comma(scope: Scope, found: list[Item], place: int, length: int) ->
         _leave_the_device(scope, found, place)
     elif scope.said and item.value == "," and names_a_side(found, place):
         turn_to_a_side(scope, item, is_led_by_a_side(found, place))
+    elif scope.said and _is_now_there(found, place, length):
+        turn_to_a_side(scope, item, None)
     elif scope.force is not None and scope.force.word != "no" and _denies_a_complaint(found, place, cue):
         scope.doubt()
     elif scope.denies_here(item):
@@ -71,6 +84,18 @@ def _end_at_a_comma(scope: Scope, found: list[Item], place: int, length: int) ->
             scope.doubt()
         else:
             _part(scope, found, place, over=over, several=several)
+
+
+def _is_now_there(found: list[Item], place: int, length: int) -> bool:
+    """Is a size of today all that follows: "no effusion previously, now small"?"""
+    last, now = found[place].last, False
+    for at, one in enumerate(found[place + 1 : place + REACH_OF_A_CLAUSE], place + 1):
+        if one.first > last + 1 or one.kind not in _OF_A_SIZE:
+            return False
+        last, now = one.last, now or one.value == "now"
+        if now and one.kind == "severity" and ends_a_clause(found, at, length):
+            return True
+    return False
 
 
 def _denies_a_complaint(found: list[Item], place: int, cue: Tokens) -> bool:
@@ -133,7 +158,7 @@ def runs_into_another(scope: Scope, found: list[Item], place: int) -> bool:
         return False
     normal = scope.said[-1].concept == NORMALITY and scope.force is not None  # "no acute disease small nodule"
     if item.kind == "finding":
-        other = scope.said[-1].concept != item.value and not scope.between and item.first not in scope.bound
+        other = scope.said[-1].concept != item.value and not scope.between and item.first not in scope.around.bound
         return other and (normal or scope.denies_here(item))  # "no effusion cardiomegaly"
     return (normal or scope.denies_here(item)) and _runs_into_a_finding(found, place)
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from reports.findings import cues, lexicon
+from reports.findings import cues, kept, lexicon
 from reports.findings.attributes import Neighbors
-from reports.findings.days import PAST, SEEN_BEFORE
+from reports.findings.days import NOW_ONE, PAST, RECURS, SEEN_BEFORE
 from reports.findings.holders import holders
 from reports.findings.labels import LABELS_OF
 from reports.findings.languages import Language, language_of
@@ -18,8 +18,9 @@ from reports.findings.mentions import NORMALITY, Findings, Mention, Span, findin
 from reports.findings.phrases import END, Item, build, expand, items, words_in
 from reports.findings.reading import read
 from reports.findings.replies import Sentence, with_replies
-from reports.findings.said import Tokens
+from reports.findings.said import Around, Tokens
 from reports.findings.sentences import sentences
+from reports.findings.strangers import strangers
 from reports.findings.words import vocabulary, words_of
 
 
@@ -28,9 +29,11 @@ def _entries() -> Iterator[tuple[str, str, str]]:
     yield from _restarts()
     yield from (("finding", concept, patterns) for concept, patterns in lexicon.FINDINGS)
     yield "nothing", "", lexicon.NO_FINDINGS
-    yield "nothing", "kept", cues.NO_CUES
-    yield "nothing", "unchanged", cues.UNCHANGED
-    yield "nothing", "none", cues.NONE_OF_A_SIDE
+    yield "nothing", "kept", kept.NO_CUES
+    yield "nothing", "unchanged", kept.UNCHANGED
+    yield "nothing", "none", kept.NONE_OF_A_SIDE
+    yield "nothing", "now_one", NOW_ONE
+    yield "nothing", "recurs", RECURS
     yield "nothing", "past", PAST
     yield "nothing", "seen_before", SEEN_BEFORE
     yield from (("subject", subject, patterns) for subject, patterns in lexicon.SUBJECTS)
@@ -122,7 +125,8 @@ def _mentions(words: Sequence[str], spans: Sequence[Span], lowered: str, *, stop
 
 def _said(found: list[Item], words: Sequence[str], spans: Sequence[Span], lowered: str) -> Iterator[Mention]:
     neighbors = Neighbors(found)
-    for said in read(found, len(words), bound(found, words, spans, lowered), holders(found, words)):
+    around = Around(bound(found, words, spans, lowered), holders(found, words), strangers(found, words))
+    for said in read(found, len(words), around):
         if said.state is not None:
             yield Mention(
                 concept=said.concept,

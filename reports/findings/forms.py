@@ -126,7 +126,7 @@ def _answer(words: list[str]) -> None:
             words[place] = "(+)"
         elif word == "y" and place and (words[place - 1] == ":" or denies):
             words[place] = "yes"
-        elif word == "n" and answered and _is_of(words[:place], words[place + 1 : place + 2]):
+        elif word == "n" and answered and _is_of(words[max(0, place - 1) : place], words[place + 1 : place + 2]):
             words[place] = "(n)"  # "effusion: y PTX: n edema: y"
 
 

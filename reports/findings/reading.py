@@ -32,7 +32,7 @@ from reports.findings.ends import end_a_denial, runs_into_another
 from reports.findings.hedges import hedged
 from reports.findings.labels import State
 from reports.findings.phrases import Item
-from reports.findings.said import Said, Weight
+from reports.findings.said import Around, Said, Weight
 from reports.findings.scope import Scope
 from reports.findings.seen import look_behind
 from reports.findings.shapes import of_today, subject
@@ -72,7 +72,9 @@ _VERDICTS: Final = frozenset({"absent_before", "absent_after", "absent_about", "
 _ANSWERED: Final = frozenset({"answer", "gone_answer"})
 _COMPARED: Final = frozenset({"no", "not", "more"})
 _BEGINS: Final = frozenset({"begins", "perhaps_begins"})
-_LOOKS_BEHIND: Final = frozenset({"list", "goes_on", "affirm", "nothing"})
+_LOOKS_AROUND: Final = frozenset({"predicate", "stop", "aside", "uncertain_about", "either"})
+_PARTS: Final = frozenset({"join", "stop"})
+_LOOKS_BEHIND: Final = frozenset({"list", "goes_on", "affirm", "nothing", "restriction"})
 _RUN_ON: Final = frozenset({"restart", "side", "severity", "finding"})
 # They only qualify other phrases.
 _MARKS: Final = frozenset(
@@ -106,6 +108,16 @@ _STEPS: Final[MappingProxyType[str, Step]] = MappingProxyType(
         "subject": subject,
     }
 )
+# What stands around these changes nothing.
+_DIRECT: Final[MappingProxyType[str, Step]] = MappingProxyType(
+    {
+        kind: _STEPS[kind]
+        for kind in (
+            *("finding", "normality", "subject", "side", "severity", "restart", "join", "stop", "colon", "list"),
+            *("either", "change", "companion", "suggested_after", "silent_after", "uncertain_about"),
+        )
+    }
+)
 _BEHIND_A_DASH: Final[MappingProxyType[State, Step]] = MappingProxyType(
     {State.ABSENT: list_behind_a_dash, State.UNCERTAIN: doubt_behind_a_dash}
 )
@@ -121,39 +133,45 @@ _LEFT: Final[MappingProxyType[State, Step]] = MappingProxyType(
 )
 
 
-def read(
-    found: list[Item], length: int, bound: frozenset[int] = frozenset(), holders: frozenset[int] = frozenset()
-) -> list[Said]:
+def read(found: list[Item], length: int, around: Around) -> list[Said]:
     """What the phrases of one sentence say, in their order.
 
-    length: of the sentence, in tokens. bound: where a finding begins that goes with the word before.
-    holders: where an "in the" begins that leads to a finding.
+    length: of the sentence, in tokens.
     """
-    scope = Scope(bound=bound, holders=holders)
+    scope = Scope(around)
     items = [item for item in found if item.kind not in _MARKS]
     scope.lists_until = next((item.last for item in reversed(items) if item.kind == "list"), -1)
     number = -1
     for place, item in enumerate(found):
-        if item.kind in _LOOKS_BEHIND:
+        kind = item.kind
+        if kind in _LOOKS_BEHIND:
             look_behind(scope, found, place, length)
-        if item.kind in _MARKS:
+        if kind in _MARKS:
             _mark(scope, found, place, length)
             continue
         number += 1
-        _look_around(scope, items, number)
-        if item.kind in {"join", "stop"}:
-            end_a_denial(scope, found, place, length)
-        elif item.kind in _RUN_ON and runs_into_another(scope, found, place):
-            scope.doubt()
-        elif item.kind == "severity" and ends_a_clause(found, place, length):
-            run_together(scope, item)
-        of_shape = item.kind == "predicate"
-        step = of_today(scope, found, place, length) if of_shape else _step(scope, found, place, length)
+        if kind in _LOOKS_AROUND:
+            _look_around(scope, items, number)
+        _end(scope, found, place, length)
+        step = _DIRECT.get(kind)
+        if step is None:
+            of_shape = kind == "predicate"
+            step = of_today(scope, found, place, length) if of_shape else _step(scope, found, place, length)
         if step is not None:
             step(scope, item)
-        if scope.lifted is not None and item.kind == "finding":
+        if scope.lifted is not None and kind == "finding":
             scope.force, scope.lifted = scope.lifted, None
     return scope.said
+
+
+def _end(scope: Scope, found: list[Item], place: int, length: int) -> None:
+    item = found[place]
+    if item.kind in _PARTS:
+        end_a_denial(scope, found, place, length)
+    elif item.kind in _RUN_ON and runs_into_another(scope, found, place):
+        scope.doubt()
+    elif item.kind == "severity" and ends_a_clause(found, place, length):
+        run_together(scope, item)
 
 
 def _mark(scope: Scope, found: list[Item], place: int, length: int) -> None:

@@ -15,6 +15,9 @@ from reports.findings.languages import Language
 from reports.findings.mentions import Span
 from reports.findings.phrases import Item, Node, items, words_in
 
+_PRONOUNS: Final = frozenset({"it", "this", "these", "they"})
+_OF_IT: Final = frozenset({"absent_before", "absent_after", "restart", "goes_on"})
+_OTHERS: Final = frozenset({"finding", "subject", "absent_before", "absent_after", "absent_about", "nothing"})
 _LENGTH: Final = 10  # tokens of a reply
 _REPLIES: Final = 4  # to one sentence
 _TELLS: Final = frozenset({"severity", "goes_on", "affirm", "begins", "participle"})
@@ -55,6 +58,9 @@ def with_replies(sentences: Iterable[Sentence], lowered: str, trie: Mapping[str,
     found: list[Sentence] = []
     replies: list[tuple[Sentence, State]] = []
     for sentence in sentences:
+        if not replies and found and _refers(found[-1], sentence, lowered, trie):
+            found[-1] = _joined(found[-1], sentence)
+            continue
         says = _says(sentence.words, trie) if len(replies) < _REPLIES else None
         if says is not None and found and _follows(replies[-1][0] if replies else found[-1], sentence, lowered):
             replies.append((sentence, says))
@@ -64,6 +70,25 @@ def with_replies(sentences: Iterable[Sentence], lowered: str, trie: Mapping[str,
             found.append(sentence)
     _join(found, replies, trie)
     return found
+
+
+def _refers(before: Sentence, sentence: Sentence, lowered: str, trie: Mapping[str, Node]) -> bool:
+    """Does "it has resolved" follow a sentence that names one finding, and denies none?"""
+    words = sentence.words
+    if len(words) > _LENGTH or words[0] not in _PRONOUNS or not _follows(before, sentence, lowered):
+        return False
+    said = items(trie, words[1:])
+    if not any(one.kind == "absent_before" for one in said) or not all(one.kind in _OF_IT for one in said):
+        return False
+    if not all(word in _KNOWN or _is_known(place, said) for place, word in enumerate(words[1:])):
+        return False
+    named = [one for one in items(trie, before.words) if one.kind in _OTHERS]
+    return [one.kind for one in named] == ["finding"]
+
+
+def _joined(before: Sentence, sentence: Sentence) -> Sentence:
+    words, spans = ["which", *sentence.words[1:]], sentence.spans
+    return Sentence([*before.words, *words], [*before.spans, *spans], before.language, sentence.stopped)
 
 
 def _join(found: list[Sentence], replies: Sequence[tuple[Sentence, State]], trie: Mapping[str, Node]) -> None:

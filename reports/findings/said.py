@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
 
 from reports.findings.labels import State
 
@@ -18,6 +20,14 @@ class Weight(IntEnum):
     SIZED = 1
     STATED = 2
     WHOLE = 3
+
+
+class Around(NamedTuple):
+    """What the words of a sentence tell that its phrases do not; tokens."""
+
+    bound: frozenset[int] = frozenset()  # where a finding begins that goes with the word before
+    holders: frozenset[int] = frozenset()  # where an "in the" begins that leads to a finding
+    strangers: Mapping[int, State] = MappingProxyType({})  # verdicts that are not of the finding before: what stays
 
 
 @dataclass(slots=True)

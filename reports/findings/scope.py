@@ -12,7 +12,7 @@ from typing import Final
 from reports.findings.labels import State
 from reports.findings.phrases import Item
 from reports.findings.reach import reached
-from reports.findings.said import Force, Said, Tokens, Weight
+from reports.findings.said import Around, Force, Said, Tokens, Weight
 
 _AFTER_A_JOIN: Final = 2  # tokens: "and the left"
 _OPEN: Final = frozenset({State.PRESENT, State.UNCERTAIN})
@@ -36,9 +36,8 @@ _SAID: Final = frozenset({"minimal", "mild", "moderate"})
 class Scope:
     """The state while the phrases of one sentence pass by."""
 
+    around: Around
     said: list[Said] = field(default_factory=list)
-    bound: frozenset[int] = frozenset()  # tokens where a finding begins that goes with the word before
-    holders: frozenset[int] = frozenset()  # tokens where an "in the" begins that leads to a finding
     force: Force | None = None
     floor: int = 0  # cues that reach backward stop at this mention
     joined: int = -2  # token of the last comma, "and", "with"
@@ -65,7 +64,7 @@ class Scope:
 
     def finding(self, item: Item) -> None:
         state = State.UNCERTAIN if item.value in _IMPLIED else State.PRESENT
-        if item.first in self.holders or (self._is_removed() and item.value != "device"):
+        if item.first in self.around.holders or (self._is_removed() and item.value != "device"):
             self.force = None
         self._say(self._concept(item), [(item.first, item.last)], state, [])
         if self.force is not None and self.force.once:
@@ -154,7 +153,7 @@ class Scope:
             self.deny(item)
 
     def deny(self, item: Item) -> None:
-        if item.value == "gone" and self._is_doubted():
+        if item.value == "gone" and self.force is not None and self.force.state is State.UNCERTAIN and not self.moved:
             return  # "possible resolution of the effusion"
         if item.value == "excludes" and self._is_denied() and not self.moved:
             self.reach(State.UNCERTAIN, item)  # "no finding excludes pneumonia"
@@ -192,6 +191,14 @@ class Scope:
 
     def signed(self, item: Item) -> None:
         """ "Cardiomegaly, effusion (-)": only what stands right before the sign is denied for certain."""
+        pair = self.said[-2:]
+        if (
+            len(pair) > 1
+            and not pair[1].parted
+            and pair[0].weight is Weight.STATED
+            and pair[0].last + 1 < pair[1].first
+        ):
+            self.floor = max(self.floor, len(self.said) - 1)  # "effusion small PTX (-)"
         for said in self.said[self.floor :]:
             if said.last < self.comma and said.state is State.PRESENT and not said.cues:
                 said.state = State.UNCERTAIN
@@ -221,9 +228,6 @@ class Scope:
     def suggested_after(self, item: Item) -> None:
         if not self._is_denied() or self.comma == item.first - 1:  # "no consolidation, suggesting edema"
             self.reach(State.UNCERTAIN, item)
-
-    def _is_doubted(self) -> bool:
-        return self.force is not None and self.force.state is State.UNCERTAIN and not self.moved
 
     def _is_denied(self) -> bool:
         return self.force is not None and self.force.state is State.ABSENT

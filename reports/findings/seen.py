@@ -11,6 +11,9 @@ from reports.findings.phrases import Item
 from reports.findings.said import Force
 from reports.findings.scope import Scope
 
+_OF_ANOTHER_DAY: Final = frozenset({"seen_before", "behind"})
+_REACH_OF_A_DAY: Final = 2  # tokens
+_OF_SEVERAL: Final = frozenset({"none_of", "neither"})
 _OF_A_PLACE: Final = frozenset({*QUALITIES, "subject", "list", "either", "participle"})
 _SEEN: Final = frozenset({"participle", "goes_on"})
 _REACH_OF_SEEN: Final = 2  # tokens: "is clearly seen"
@@ -19,16 +22,36 @@ _REACH_OF_SEEN: Final = 2  # tokens: "is clearly seen"
 def look_behind(scope: Scope, found: Sequence[Item], place: int, length: int) -> None:
     """What a verb and an "or" behind a denied finding change. length: of the sentence, in tokens."""
     kind = found[place].kind
+    if found[place].value in _OF_ANOTHER_DAY and scope.said:
+        _deny_what_was(scope, found, place)
     if kind == "list" and scope.force is None:
         _list_on(scope, found, place, length)
-    elif kind != "list" and scope.force is not None and scope.force.word == "none_of":
+    elif kind != "list" and scope.force is not None and scope.force.word in _OF_SEVERAL:
         _leave_some(scope, scope.force, found, place, length)
+
+
+def _deny_what_was(scope: Scope, found: Sequence[Item], place: int) -> None:
+    """ "Effusion seen previously, no effusion today"."""
+    last = scope.said[-1]
+    if last.state is not State.PRESENT or last.cues or found[place].first - last.last > _REACH_OF_A_DAY:
+        return
+    denial: Item | None = None
+    for one in found[place + 1 : place + REACH_OF_A_CLAUSE]:
+        if one.kind == "finding":
+            if denial is not None and one.value == last.concept and denial.last + 1 == one.first:
+                last.state = State.ABSENT
+                last.cues = [(found[place].first, found[place].last)]
+            return
+        if one.kind == "side":
+            return
+        denial = one if one.kind == "absent_after" else denial
 
 
 def _leave_some(scope: Scope, force: Force, found: Sequence[Item], place: int, length: int) -> None:
     """ "None of the nodules is new" leaves them open, "none of the nodules is seen" and "is left" do not."""
     item = found[place]
-    if not scope.said or scope.said[-1].last + 1 != item.first:
+    listed = force.word == "neither" and scope.listed >= force.cue[0]  # "neither effusion nor edema has developed"
+    if not scope.said or scope.said[-1].last + 1 != item.first or listed:
         return
     if item.kind == "nothing" and (item.value != "seen_before" or not ends_a_clause(found, place, length)):
         return

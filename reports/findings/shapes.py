@@ -31,7 +31,7 @@ def subject(scope: Scope, item: Item) -> None:
         if scope.predicate is not None and scope.predicate[0].value != "normal":
             scope.predicate = None
         scope.subjects.append(item)
-        near = runs_on and scope.said[-1].last + 1 == item.first and item.first not in scope.bound
+        near = runs_on and scope.said[-1].last + 1 == item.first and item.first not in scope.around.bound
         if near and scope.lists_until < item.first:
             scope.doubt()  # "no effusion lungs show edema"
         return

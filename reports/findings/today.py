@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from reports.findings.clauses import REACH_OF_A_CLAUSE, REACH_OF_A_SIDE, leads_to_a_finding
@@ -43,12 +44,15 @@ def verdict(scope: Scope, found: list[Item], place: int, length: int) -> Step | 
     if item.kind == "absent_about":
         return _went(found, place, length) if item.value == "went" else None
     if item.kind == "nothing":
-        return _of_another_day(found, place) if item.value != "none" else _of_one_side(scope, found, place)
+        return _of_another_day(scope, found, place) if item.value != "none" else _of_one_side(scope, found, place)
     return _of_a_side_or_day(scope, found, place, length)
 
 
 def _of_a_side_or_day(scope: Scope, found: list[Item], place: int, length: int) -> Step | None:
     item = found[place]
+    left = scope.around.strangers.get(item.first)
+    if left is not None:
+        return _STRANGE[left]
     side, parted = _of_which_side(found, place)
     other = side is State.PRESENT and (parted or item.value in _SIDED)
     if other or (item.value == "beyond" and scope.said[-1].concept == "device"):
@@ -146,10 +150,30 @@ def _of_one_side(scope: Scope, found: list[Item], place: int) -> Step | None:
     return _doubt
 
 
-def _of_another_day(found: list[Item], place: int) -> Step | None:
+def _deny_what_it_refers_to(scope: Scope, item: Item) -> None:
+    """ "Effusions and edema, which have resolved" is of both, or of one."""
+    last = scope.said[-1]
+    if "and" in last.parted:
+        scope.said[-2].state = State.UNCERTAIN if scope.said[-2].state is State.PRESENT else scope.said[-2].state
+    deny_now(scope, item)
+
+
+def _there_is_one(scope: Scope, item: Item) -> None:
+    """ "There was no pneumothorax, now there is a small one"."""
+    last = scope.said[-1]
+    if last.state is State.ABSENT:
+        last.state = State.UNCERTAIN
+        last.cues = [*last.cues, (item.first, item.last)]
+    scope.stop(item)
+
+
+def _of_another_day(scope: Scope, found: list[Item], place: int) -> Step | None:
     """ "PTX previously absent" leaves open whether there is one, "PTX previously absent, now small" does not."""
-    if found[place].value != "past":
-        return state_with_a_participle if found[place].value == "seen_before" else None
+    value, last = found[place].value, scope.said[-1]
+    if value == "now_one" or (value == "recurs" and last.cues and last.cues[-1][0] > last.last):
+        return _there_is_one
+    if value != "past":
+        return state_with_a_participle if value == "seen_before" else None
     before = found[place - 1] if place else None
     alone = all(one.kind not in _TELLS for one in found[place + 1 : place + REACH_OF_A_CLAUSE])
     near = before is not None and before.kind == "finding" and before.last + 1 == found[place].first
@@ -263,3 +287,8 @@ def _sides_behind(found: Sequence[Item], place: int) -> set[str]:
         if one.kind == "side":
             sides.add(one.value)
     return sides
+
+
+_STRANGE: Final[Mapping[State, Step]] = MappingProxyType(
+    {State.PRESENT: leave, State.UNCERTAIN: _doubt, State.ABSENT: _deny_what_it_refers_to}
+)

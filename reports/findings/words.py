@@ -46,7 +46,10 @@ _ANSWERS: Final = frozenset({"no", "yes", "n", "y"})
 _SIDES: Final = frozenset({"left", "right", "l", "r", "lt", "rt"})
 _SIGNS: Final = frozenset({"(n)", "(+)"})
 _BESIDE_A_NUMBER: Final = frozenset({":", "=", ",", "/", "cm", "mm", "ml", "cc", *_SIDES})
-_HOW_MUCH: Final = frozenset({"yes", "small", "moderate", "large", "trace", "tiny", "minimal", "mild", "severe", "+"})
+_HOW_MUCH: Final = frozenset(
+    {"yes", "small", "moderate", "large", "trace", "tiny", "minimal", "mild", "severe", "+", "none"}
+)
+_NONE: Final = frozenset({"0", "00", "none"})
 _GOES_ON: Final = re.compile(r"[ \t]*\w")
 _RARE: Final = frozenset({*_DASHES, "(", "?"})
 _ENDS: Final = frozenset({*_DASHES, ",", ";", "("})
@@ -152,6 +155,8 @@ def words_of(lowered: str, start: int, end: int, vocabulary: Vocabulary) -> tupl
         _lead(lowered, words, spans)
     if "=" in words:
         words = [":" if word == "=" else word for word in words]
+    if "0" in words or ("none" in words and _OPENERS.isdisjoint(words)):
+        _count(words)
     if not _ANSWERED.isdisjoint(words):
         _answer(lowered, words, spans, end)
     if lowered.find("+/", start, end) >= 0 or lowered.find("\u00b1", start, end) >= 0:
@@ -210,8 +215,6 @@ def _is_answered(behind: Sequence[str]) -> bool:
 
 def _answer(lowered: str, words: list[str], spans: list[Span], end: int) -> None:
     """ "Pneumothorax: N", "PTX n" and "effusion 0." deny; "pneumothorax: 0.8 cm", "POD 0", "n=1" and "N/A" do not."""
-    if "0" in words:
-        _count(words)
     for place in range(1, len(words)):
         if (
             words[place] in _NOUGHT
@@ -231,8 +234,8 @@ def _count(words: list[str]) -> None:
             return
         numbers += said
     for place in numbers if len(named) > 1 else ():
-        if words[place].isdigit():
-            words[place] = "(+)" if words[place].strip("0") else "(n)"
+        if words[place].isdigit() or words[place] == "none":
+            words[place] = "(n)" if words[place] in _NONE else "(+)"
 
 
 def _lead(lowered: str, words: list[str], spans: list[Span]) -> None:
