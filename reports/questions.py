@@ -18,10 +18,11 @@ from dicom_node import audit
 from dicom_node.errors import WetreadError
 from dicom_node.tables import Base
 
-LONGEST: Final = 500  # characters of a question; the model's memory holds some 2,000 words in all
+LONGEST: Final = 500  # bytes of a question in UTF-8: no model makes more tokens of it, and each has room for so many
 MOST_WAITING: Final = 3  # of one study
 MOST_KEPT: Final = 100  # of one study
 SILENCE: Final = timedelta(seconds=60)  # of who answers, until it is taken for dead
+STOPPED: Final = "The reader stopped while it answered. The question is not tried again."
 
 
 class QuestionRefused(WetreadError):
@@ -65,8 +66,10 @@ def put(tx: Session, study_id: int, film_digest: str, user_id: int, login: str, 
     words = " ".join(words.split())
     if not any(character.isalnum() for character in words):
         raise QuestionRefused("Type a question.")
-    if len(words) > LONGEST:
-        raise QuestionRefused(f"The question is longer than {LONGEST} characters; make it shorter.")
+    if len(words.encode()) > LONGEST:
+        raise QuestionRefused(
+            f"The question is too long: {LONGEST} Latin letters at most, fewer of other scripts. Make it shorter."
+        )
     of_it = select(func.count(Question.id)).where(Question.study_id == study_id)
     if (tx.scalar(of_it.where(Question.state.in_([AnswerState.WAITING, AnswerState.ANSWERING]))) or 0) >= MOST_WAITING:
         raise QuestionRefused("Other questions about this film wait already; wait for their answers.")
@@ -100,11 +103,16 @@ def is_waiting(tx: Session) -> bool:
     return tx.scalar(select(Question.id).where(open_ones).limit(1)) is not None
 
 
+def has_stopped(asked: Question, now: datetime) -> bool:
+    """Is who answers silent for so long that nothing more will come?"""
+    return asked.state is AnswerState.ANSWERING and asked.changed_at <= now - SILENCE
+
+
 def claim(tx: Session, *, token: str, reader: str, now: datetime) -> Question | None:
     """Take the oldest one that waits; None where none does. What a dead process had fails, and is not tried again."""
     silent = (Question.state == AnswerState.ANSWERING) & (Question.changed_at <= now - SILENCE)
     for lost in tx.scalars(select(Question).where(silent)).all():
-        fail(tx, lost.id, lost.token, "The reader stopped while it answered. The question is not tried again.", now)
+        fail(tx, lost.id, lost.token, STOPPED, now)
     waiting = select(Question.id).where(Question.state == AnswerState.WAITING).order_by(Question.id).limit(1)
     number = tx.scalar(waiting)
     if number is None or not _changed(

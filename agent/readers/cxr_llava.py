@@ -26,7 +26,7 @@ from agent.readers import guards, prompt, quantized
 from agent.readers.checkpoint import Checkpoint, CheckpointError
 from agent.readers.engine.answer import Answer, Request
 from agent.readers.engine.batch import Engine
-from agent.readers.engine.errors import no_room_for_weights, prompt_too_long
+from agent.readers.engine.errors import PromptTooLong, no_room_for_weights, prompt_too_long
 from agent.readers.engine.limits import Limits, Load
 from agent.readers.engine.llama import Cache, NativeLlama
 from agent.readers.preprocess import to_pixels
@@ -183,20 +183,32 @@ class CxrLlavaReader:
         urgent: bool = False,
     ) -> Reading:
         """Write a report. See Reader.report."""
-        return self._write(prompt.REPORT, film, generation, progress, guards.check, urgent=urgent)
+
+        def tell(ids: Sequence[int]) -> None:
+            progress(len(ids))
+
+        return self._write(prompt.REPORT, film, generation, tell, guards.check, urgent=urgent)
 
     def ask(
         self,
         film: Film,
         question: str,
         generation: Generation,
-        progress: Callable[[int], None] = lambda _tokens: None,
+        progress: Callable[[str], None] = lambda _words: None,
         *,
+        seconds: float | None = None,
         urgent: bool = False,
     ) -> Reading:
-        """Answer one question about a film, in as few words as may be; otherwise like `report`."""
-        user = prompt.question(question)
-        return self._write(user, film, generation, progress, guards.check_answer, urgent=urgent)
+        """Answer one question about a film, in as few words as may be. See Asks.ask."""
+
+        def tell(ids: Sequence[int]) -> None:
+            progress(self._words.text(ids).rstrip("\ufffd"))  # a character of which a part is still to come
+
+        user, check = prompt.question(question), guards.check_answer
+        try:
+            return self._write(user, film, generation, tell, check, seconds=seconds, urgent=urgent)
+        except PromptTooLong as error:
+            raise UnreadableText("long-question", "The question is too long for the model. Make it shorter.") from error
 
     def submit(
         self,
@@ -229,12 +241,6 @@ class CxrLlavaReader:
         """
         with closing(self.submit(film, user, generation, seconds=seconds, urgent=urgent).stream()) as tokens:
             yield from self._words.pieces(tokens)
-
-    def answering(
-        self, film: Film, question: str, generation: Generation = _GREEDY, *, seconds: float | None = None
-    ) -> Iterator[str]:
-        """The raw answer to a question, piece by piece; as `stream`."""
-        return self.stream(film, prompt.question(question), generation, seconds=seconds)
 
     def text(self, ids: Sequence[int]) -> str:
         """The words of an answer's tokens."""
@@ -312,15 +318,17 @@ class CxrLlavaReader:
         user: str,
         film: Film,
         generation: Generation,
-        progress: Callable[[int], None],
+        tell: Callable[[Sequence[int]], None],
         check: Check,
         *,
+        seconds: float | None = None,
         urgent: bool,
     ) -> Reading:
+        """tell: called with the tokens so far, at least once a second."""
         started = time.monotonic()
-        request = Request(tuple(self.prompt_ids(user)), self.pixels(film), generation, urgent=urgent)
+        request = Request(tuple(self.prompt_ids(user)), self.pixels(film), generation, seconds, urgent)
         answer = self._engine.submit(request)
-        ids = answer.result(progress)
+        ids = answer.result(lambda count: tell(answer.ids[:count]))
         if answer.ending == "seconds":
             raise UnreadableText("reading-timeout", "The text was not done within the limit of seconds.")
         text = check(self._words.text(ids), ended=answer.ending == "eos")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -122,19 +122,18 @@ class Asks(Protocol):
         film: NDArray[np.uint8],
         question: str,
         generation: Generation,
-        progress: Callable[[int], None] = lambda _tokens: None,
+        progress: Callable[[str], None] = lambda _words: None,
+        *,
+        seconds: float | None = None,
     ) -> Reading:
-        """Answer in words; otherwise like Reader.report."""
+        """Answer in words, which may be a single one. One that a limit cut off is no answer.
 
+        progress: called with the words so far, which have passed no guard, at least once a second; what it raises ends
+        the answer. seconds: limit of its own.
 
-@runtime_checkable
-class Streams(Protocol):
-    """Can answer piece by piece, as it writes."""
-
-    def answering(
-        self, film: NDArray[np.uint8], question: str, generation: Generation, *, seconds: float | None = None
-    ) -> Iterator[str]:
-        """The raw answer to a question; it has passed no guard. Closing the iterator ends it. Else like Asks.ask."""
+        Raises UnreadableText; its code is `endless-text` or `reading-timeout` where a limit cut the answer off, and
+        `long-question` where the question leaves no room for one.
+        """
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from dicom_node.database import clock
 from reports import questions
-from reports.questions import Question, QuestionRefused
+from reports.questions import AnswerState, Question, QuestionRefused
 from reports.web.call import asked_report, whole
 from reports.web.doors import visitor_of
 from reports.web.json_body import json_of
@@ -69,18 +69,23 @@ class _Questions:
         seen(self._site.database, visitor, found.study.id, "report")
         films = found.report.films if found.report is not None else ()
         with self._site.database.read() as tx:
-            return {"questions": [_plain(one, films) for one in questions.of_study(tx, found.study.id)]}
+            now = clock(tx)
+            return {"questions": [_plain(one, films, now) for one in questions.of_study(tx, found.study.id)]}
 
 
-def _plain(one: Question, films: Collection[str]) -> dict[str, Any]:
-    """films: digests of those that the report is about; an answer about another one must not get into it."""
+def _plain(one: Question, films: Collection[str], now: datetime) -> dict[str, Any]:
+    """films: digests of those that the report is about; an answer about another one must not get into it.
+
+    Half an answer whose other half will never come is not shown, even before `work` is there again to give it up.
+    """
+    stopped = questions.has_stopped(one, now)
     return {
         "id": one.id,
         "by": one.login,
         "words": one.words,
-        "answer": one.answer,
-        "state": one.state.value,
-        "trouble": one.trouble,
+        "answer": "" if stopped else one.answer,
+        "state": (AnswerState.FAILED if stopped else one.state).value,
+        "trouble": questions.STOPPED if stopped else one.trouble,
         "reader": one.reader,
         "elsewhere": one.film_digest not in films,
         "at": _moment(one.asked_at),

@@ -117,7 +117,8 @@ export class Questions {
     const question = made("p", { className: "asked" });
     question.append(made("bdi", { textContent: words }), made("span", { className: "quiet", textContent: ` ${by}` }));
     if (elsewhere) question.append(made("strong", { textContent: " About another film, not the one of this report." }));
-    line.append(question, made("p", { className: `answer is-${state}`, textContent: trouble || answer }));
+    const said = state === "answering" ? `${answer} …` : answer; // "No effusion" may go on "is excluded"
+    line.append(question, made("p", { className: `answer is-${state}`, textContent: trouble || said }));
     const told = made("p", { className: "quiet", textContent: `${STATES[state]}${reader ? `: ${reader}` : ""} ` });
     if (state === "answered" && this.insert && !elsewhere) {
       const button = made("button", { type: "button", textContent: "Insert into the findings" });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +13,13 @@ from numpy.typing import NDArray
 
 from agent.company import Company
 from agent.imaging.decoder import DecoderProcess
+from agent.imaging.pixels import Film
 from agent.questions import Answerer
-from agent.readers.protocol import Generation, ReaderBroken, ReaderIdentity
+from agent.readers import demonstration_checkpoint, guards
+from agent.readers.cxr_llava import CxrLlavaReader, load
+from agent.readers.protocol import Generation, ReaderBroken, ReaderIdentity, Reading, UnreadableText
 from agent.reading import Room
-from dicom_node.errors import StoreAway
+from dicom_node.errors import StoreAway, WetreadError
 from reports import questions
 from reports.questions import AnswerState, Question, QuestionRefused
 from reports.web.timeline import WORDS
@@ -37,14 +41,23 @@ class Parrot:
     def report(self, *_: object, **__: object) -> None:
         raise AssertionError("no report was wanted")
 
-    def answering(
-        self, film: NDArray[np.uint8], question: str, generation: Generation, *, seconds: float | None = None
-    ) -> Iterator[str]:
+    def ask(
+        self,
+        film: NDArray[np.uint8],
+        question: str,
+        generation: Generation,
+        progress: Callable[[str], None] = lambda _words: None,
+        *,
+        seconds: float | None = None,
+    ) -> Reading:
         self.asked.append(question)
         self.shapes.append(film.shape)
+        words = ""
         for piece in self.pieces:
             self.between()
-            yield piece
+            words += piece
+            progress(words)
+        return Reading(guards.check_answer(words, ended=True), generation, len(self.pieces), 0.0)
 
 
 class Desk:
@@ -65,12 +78,24 @@ class Desk:
         film = self.report.film_digest
         return self.room.do(lambda tx: questions.put(tx, study, film, 1, "rita", words, now()).id)
 
-    def answer(self, reader: Parrot) -> bool:
-        room = Room(self.room.desk.config, self.room.database, self.decoder, reader)  # type: ignore[arg-type]
+    def answer(self, reader: Parrot | CxrLlavaReader, stopping: Callable[[], bool] = lambda: False) -> bool:
+        room = Room(self.room.desk.config, self.room.database, self.decoder, reader, stopping)  # type: ignore[arg-type]
         return Answerer(room, self.company, self.decoder).step()
+
+    def beside(self, reader: Parrot) -> None:
+        """Another worker answers meanwhile."""
+        decoder = DecoderProcess()
+        room = Room(self.room.desk.config, self.room.database, decoder, reader)  # type: ignore[arg-type]
+        assert Answerer(room, Company(), decoder).step()
+        decoder.close()
 
     def found(self, number: int) -> Question:
         return self.room.ask(lambda tx: tx.get_one(Question, number))
+
+
+@pytest.fixture(scope="module")
+def model() -> CxrLlavaReader:
+    return load(demonstration_checkpoint(), "fp32", device="cpu")
 
 
 @pytest.fixture
@@ -149,6 +174,109 @@ def test_answer_that_is_none_is_said_to_be_none(desk: Desk) -> None:
     assert found.trouble == "The model's text repeats itself."
 
 
+@pytest.mark.parametrize(
+    ("limit", "said"), [("_TOKENS", "became too long, and is not shown"), ("SECONDS", "seconds, and is not shown")]
+)
+def test_answer_that_a_limit_cut_off_is_none(
+    desk: Desk, model: CxrLlavaReader, monkeypatch: pytest.MonkeyPatch, limit: str, said: str
+) -> None:
+    monkeypatch.setattr("agent.questions._TURN", 0.0)
+    monkeypatch.setattr(f"agent.questions.{limit}", {"_TOKENS": 3, "SECONDS": 0.0}[limit])
+    number = desk.ask()
+
+    assert desk.answer(model)
+
+    found = desk.found(number)
+    assert (found.state, found.answer) == (AnswerState.FAILED, "")
+    assert said in found.trouble
+
+
+def test_answer_of_the_model_that_ended_is_one(desk: Desk, model: CxrLlavaReader) -> None:
+    number = desk.ask()
+
+    assert desk.answer(model)
+
+    assert desk.found(number).state is AnswerState.ANSWERED
+    assert "Not for clinical use" in desk.found(number).answer
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (UnreadableText("long-question", "The question is too long."), "The question is too long."),
+        (WetreadError("There is no room for it."), "There is no room for it."),
+    ],
+)
+def test_question_that_cannot_be_answered_is_over_at_once_and_says_why(
+    desk: Desk, error: WetreadError, said: str
+) -> None:
+    number = desk.ask()
+
+    def refuse() -> None:
+        raise error
+
+    assert desk.answer(Parrot("x", between=refuse))
+
+    assert (desk.found(number).state, desk.found(number).trouble) == (AnswerState.FAILED, said)
+
+
+def test_fault_of_the_reader_ends_the_question_at_once_and_is_heard_of(desk: Desk) -> None:
+    number = desk.ask()
+
+    def stumble() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        desk.answer(Parrot("x", between=stumble))
+
+    assert desk.found(number).state is AnswerState.FAILED
+    assert "the log of `work`" in desk.found(number).trouble
+
+
+def test_question_whose_answer_a_worker_that_stops_has_ended_waits_again(desk: Desk) -> None:
+    number, stopping = desk.ask(), threading.Event()
+
+    def stop() -> None:
+        stopping.set()
+        raise WetreadError("The engine was stopped before the reading ended.")
+
+    assert not desk.answer(Parrot("x", between=stop), stopping.is_set)
+    assert desk.found(number).state is AnswerState.WAITING
+
+    assert desk.answer(Parrot("No."))
+    assert desk.found(number).state is AnswerState.ANSWERED
+
+
+def test_store_that_goes_away_while_the_film_is_opened_costs_no_question(desk: Desk) -> None:
+    number = desk.ask()
+    store = desk.room.desk.config.node.store_folder
+    away = store.with_name("away")
+
+    class Unplugged(DecoderProcess):
+        def render(self, path: Path) -> Film:
+            store.rename(away)
+            return super().render(path)
+
+    desk.decoder.close()
+    desk.decoder = Unplugged()
+    with pytest.raises(StoreAway):
+        desk.answer(Parrot("No."))
+
+    assert desk.found(number).state is AnswerState.WAITING
+
+
+def test_two_who_answer_take_two_questions(desk: Desk) -> None:
+    first, second = desk.ask("Is there a fracture?"), desk.ask("Is there a mass?")
+    reader = Parrot("No.")
+    neighbor = Parrot("Yes.")
+    reader.between = lambda: None if neighbor.asked else desk.beside(neighbor)
+
+    assert desk.answer(reader)
+
+    assert (reader.asked, neighbor.asked) == (["Is there a fracture?"], ["Is there a mass?"])
+    assert (desk.found(first).answer, desk.found(second).answer) == ("No.", "Yes.")
+
+
 def test_film_that_is_gone_is_no_reason_to_stop(desk: Desk) -> None:
     study = desk.room.number(desk.report)
     number = desk.room.do(lambda tx: questions.put(tx, study, "0" * 64, 1, "rita", "Why?", now()).id)
@@ -196,10 +324,19 @@ def test_question_of_a_process_that_died_is_not_tried_again(desk: Desk) -> None:
     assert not desk.room.do(lambda tx: questions.write(tx, number, "dead", "late words", now()))
 
 
-@pytest.mark.parametrize("words", ["", " ?! ", "x" * 501])
+@pytest.mark.parametrize("words", ["", " ?! ", "x" * 501, "\U0001f600" * 499 + "a"])
 def test_what_is_no_question_is_refused(desk: Desk, words: str) -> None:
     with pytest.raises(QuestionRefused):
         desk.ask(words)
+
+
+@pytest.mark.parametrize("words", ["x" * 500, "\U0001f600" * 124 + "abc?"])
+def test_question_that_is_taken_leaves_room_for_an_answer(desk: Desk, model: CxrLlavaReader, words: str) -> None:
+    number = desk.ask(words)
+
+    assert desk.answer(model)
+
+    assert "long" not in desk.found(number).trouble
 
 
 def test_few_questions_wait_at_once(desk: Desk) -> None:

@@ -6,7 +6,7 @@ import html
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from dicom_node.database import clock
 from dicom_node.files import stored_path
 from dicom_node.tables import Delivery, DeliveryState, Proof, Study
 from dicom_node.worklist.holds import PATIENT_CHANGED, hold_study
-from reports import life
+from reports import life, questions
 from reports.findings import State, extract
 from reports.people import accounts
 from reports.people.rights import Role
@@ -841,3 +841,29 @@ def test_question_is_put_and_shown_with_its_answer(room: ReadingRoom) -> None:
     ada = Hand(room, "ada", Report(id=hand.report, revision_id=1))
     assert ada.client.get(f"{ada.address}/questions").json()["questions"] == asked
     assert ada.do("questions", words="May I?").status_code == 403
+
+
+@pytest.mark.parametrize("words", ["x" * 501, "\U0001f600" * 125 + "a"])
+def test_question_that_is_too_long_is_refused_at_the_form(room: ReadingRoom, words: str) -> None:
+    refused = Hand(room, "tom", room.study()).do("questions", words=words)
+
+    assert refused.status_code == 422
+    assert "too long: 500 Latin letters at most" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("silence", [timedelta(), timedelta(minutes=2)])
+def test_half_an_answer_of_a_worker_that_died_is_not_shown(room: ReadingRoom, silence: timedelta) -> None:
+    hand = Hand(room, "tom", room.study())
+    hand.must("questions", words="Is there a fracture?")
+    with room.database.write() as tx:
+        at = clock(tx) - silence
+        asked = questions.claim(tx, token="t", reader="parrot 1", now=at)
+        assert asked is not None
+        questions.write(tx, asked.id, "t", "There is no", at)
+
+    (shown,) = hand.client.get(f"{hand.address}/questions").json()["questions"]
+
+    if silence:
+        assert (shown["state"], shown["answer"], shown["trouble"]) == ("failed", "", questions.STOPPED)
+    else:
+        assert (shown["state"], shown["answer"], shown["trouble"]) == ("answering", "There is no", "")
