@@ -84,7 +84,7 @@ ABSENT_BEFORE: Final = """
     recurred/reaccumulated/redeveloped/developed/occurred, /is/are/was/were not confirmed, does/do not appear /to be
     present, not felt to be present, none, /is/are/was/were not there/here /anymore, not anymore, /was/were never
     seen/identified/present/detected/demonstrated/visualized,
-    on/at/in neither side/lung/hemithorax/base, none /on /the left or/and /on /the right,
+    on/at/in neither side/lung/hemithorax/base, not any more/longer, none /on /the left or/and /on /the right,
     none /on /the right or/and /on /the left
 """
 

@@ -88,12 +88,12 @@ def _end_at_a_comma(scope: Scope, found: list[Item], place: int, length: int) ->
 
 def _is_now_there(found: list[Item], place: int, length: int) -> bool:
     """Is a size of today all that follows: "no effusion previously, now small"?"""
-    last, now = found[place].last, False
+    last, now, sized = found[place].last, False, False
     for at, one in enumerate(found[place + 1 : place + REACH_OF_A_CLAUSE], place + 1):
         if one.first > last + 1 or one.kind not in _OF_A_SIZE:
             return False
-        last, now = one.last, now or one.value == "now"
-        if now and one.kind == "severity" and ends_a_clause(found, at, length):
+        last, now, sized = one.last, now or one.value == "now", sized or one.kind == "severity"
+        if now and sized and ends_a_clause(found, at, length):
             return True
     return False
 

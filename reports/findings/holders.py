@@ -19,13 +19,15 @@ _BEFORE: Final = frozenset({"that", ",", "and", "or"})  # "nothing to suggest th
 _BETWEEN: Final = frozenset({*_PLACES.split(), *(word for _, patterns in SIDES for word in words_in(patterns))})
 
 
-# Of a device, which is there: "no fracture of the sternal wires".
+# Of a device, which is there: "no fracture of the sternal wires", "no PTX near the chest tube".
 _FAULTS: Final = frozenset(
     {
         *("fracture", "fractures", "break", "breakage", "discontinuity", "disruption", "disconnection", "loosening"),
         *("complication", "complications", "failure", "malfunction", "kink", "dislocation", "deformity"),
     }
 )
+_REGIONS: Final = frozenset({"region", "vicinity", "area", "level", "tip", "course"})
+_NEAR: Final = frozenset({"near", "along", "alongside", "surrounding"})
 
 
 def holders(found: Sequence[Item], words: Sequence[str]) -> frozenset[int]:
@@ -50,7 +52,7 @@ def _has_no_fault(item: Item, words: Sequence[str]) -> bool:
     last = item.first - 1
     while last > 0 and (words[last] in _BETWEEN or words[last] in {"the", "these", "its"}):
         last -= 1
-    return last > 0 and words[last] == "of" and words[last - 1] in _FAULTS
+    return last > 0 and (words[last] in _NEAR or (words[last] == "of" and words[last - 1] in _FAULTS | _REGIONS))
 
 
 def _leads_to_a_finding(found: Sequence[Item], place: int, words: Sequence[str]) -> bool:

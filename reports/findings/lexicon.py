@@ -241,8 +241,8 @@ PREDICATES: Final = (
     (
         "now normal",
         """
-            /is/are now normal/unremarkable, /is/are now no longer enlarged/widened, /is/are now not enlarged/widened,
-            /is/are now within normal limits, normal/unremarkable now/today
+            /is/are now normal/unremarkable /in /size, /is/are now no longer enlarged/widened,
+            /is/are now not enlarged/widened, /is/are now within normal limits, normal/unremarkable now/today
         """,
     ),
     ("now enlarged", "enlarged/widened now/today, today enlarged/widened"),

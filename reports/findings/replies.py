@@ -15,6 +15,7 @@ from reports.findings.languages import Language
 from reports.findings.mentions import Span
 from reports.findings.phrases import Item, Node, items, words_in
 
+_FILMS: Final = frozenset({"this", "film", "study", "exam", "examination", "image", "radiograph"})
 _PRONOUNS: Final = frozenset({"it", "this", "these", "they"})
 _OF_IT: Final = frozenset({"absent_before", "absent_after", "restart", "goes_on"})
 _OTHERS: Final = frozenset({"finding", "subject", "absent_before", "absent_after", "absent_about", "nothing"})
@@ -80,7 +81,7 @@ def _refers(before: Sentence, sentence: Sentence, lowered: str, trie: Mapping[st
     said = items(trie, words[1:])
     if not any(one.kind == "absent_before" for one in said) or not all(one.kind in _OF_IT for one in said):
         return False
-    if not all(word in _KNOWN or _is_known(place, said) for place, word in enumerate(words[1:])):
+    if not all(word in _KNOWN | _FILMS or _is_known(place, said) for place, word in enumerate(words[1:])):
         return False
     named = [one for one in items(trie, before.words) if one.kind in _OTHERS]
     return [one.kind for one in named] == ["finding"]

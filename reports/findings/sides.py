@@ -289,7 +289,8 @@ def doubts_the_other_side(items: Sequence[Item], number: int) -> bool:
     here = here or _sides(behind[0])
     part = behind[1] if len(behind) > 1 else []
     kinds = {one.kind for one in part}
-    return bool(kinds & _DOUBTS) and kinds <= _OF_A_SIDE and bool(here) and _sides(part) == _opposite(here)
+    moved = bool(part) and part[0].value == "now"  # "right effusion no longer seen, now on the left"
+    return (moved or bool(kinds & _DOUBTS)) and kinds <= _OF_A_SIDE and bool(here) and _sides(part) == _opposite(here)
 
 
 def the_other_side(items: Sequence[Item], number: int) -> str | None:

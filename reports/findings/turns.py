@@ -102,7 +102,7 @@ def end_inside(scope: Scope, found: list[Item], place: int) -> None:
         ends = scope.joined == item.first - 1 or (place > 0 and found[place - 1].kind == "complaint")
     else:
         ends = item.first in scope.around.holders
-    if ends and force is not None and force.state is State.ABSENT and force.cue[1] + 1 < item.first:
+    if ends and force is not None and force.state is State.ABSENT and (force.listed or force.cue[1] + 1 < item.first):
         if scope.lists_until > item.last and not counts_a_finding(found, place):
             scope.doubt()  # "no pneumothorax in the left lung effusion or edema" may lack a comma
             return

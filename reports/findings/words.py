@@ -24,7 +24,7 @@ _WORD: Final = re.compile(
     r"\(?\u00b1\)?|\(\+/[-\u2013\u2212]\)|\+/[-\u2013\u2212]|[^\W_]+|[,;:?&]|[(\[][-+\u2013\u2212ny][)\]]|[-+\u2013\u2212]ve\b"
     r"|(?<=[\s\w:])[-\u2013\u2212](?=\s*(?:[,;.)|/]|$))"
     r"|(?<=\s)[-\u2013\u2212](?=[ \t]*\r?\n[^\n]*[-+\u2013\u2212][ \t]*(?:\r?\n|$))|(?<!\d)\+"
-    r"|(?<![^\s,;:])[-\u2013\u2212](?=[a-z])|(?<![^\n,;:])[-\u2013\u2212](?=[ \t]{0,12}[a-z])"
+    r"|(?<![^\s,;:/])[-\u2013\u2212](?=[a-z])|(?<![^\n,;:])[-\u2013\u2212](?=[ \t]{0,12}[a-z])"
     r"|(?<=[ \t])[-\u2013\u2212]{1,3}(?=[ \t]+\w)|(?<=\w)--(?=\w)|(?<=[ \t])/(?=[ \t])|(?<=\s)(?:\||//)(?=\s)"
     r"|\u2014+|[\u2192\u21d2]|=(?=[ \t]*(?:0|n|no|none|nil|absent|neg|negative|false)(?![\w.]))"
     rf"|\((?!or\b)(?![^()]{{0,80}}\b(?:{_PAST})\b)(?=\w+[\s-]+\w)"
@@ -246,7 +246,12 @@ def _lead(lowered: str, words: list[str], spans: list[Span]) -> None:
     minus = [place for place, span in enumerate(spans) if lowered[span[0] : span[1]] in _MINUS]
     _trail(words, minus)
     leading = {place for place in minus if _begins(lowered, words, spans, place)}
-    signs = {place for place in leading if place and words[place - 1] in _COMMAS}
+    slash = lowered[spans[0][0]] in _ENDING  # "-PTX/-effusion"
+    signs = {
+        place
+        for place in leading
+        if place and (words[place - 1] in _COMMAS or (slash and lowered[spans[place][0] - 1] == "/"))
+    }
     comma = next((place for place, word in enumerate(words) if word in _COMMAS), len(words))
     if comma > 1 and words[comma - 1] in _ENDING:
         leading.discard(0)  # "- effusion +" behind a bullet
@@ -284,7 +289,7 @@ def _begins(lowered: str, words: Sequence[str], spans: Sequence[Span], place: in
         return not answers  # "PTX: - , effusion: +"
     if place == 0 or words[place - 1] in _COMMAS or lowered.find("\n", spans[place - 1][1], first) >= 0:
         return behind.isalpha() or behind.isspace()
-    return behind.isalpha() and lowered[first - 1].isspace()
+    return behind.isalpha() and (lowered[first - 1].isspace() or lowered[first - 1] == "/")
 
 
 def _stands_among_bullets(lowered: str, spans: Sequence[Span]) -> bool:
