@@ -160,8 +160,10 @@ def describe(settings: ReaderConfig, where: Path, precision: str | None) -> dict
     if chosen == "auto":
         raise click.UsageError("reader.precision is auto, which a worker decides by its memory: name a --precision")
     checkpoint = Checkpoint.open(where, chosen, settings.framing)
-    found = structure.read(where, checkpoint.shards)
-    identity, known = checkpoint.identity(), origin.read(where)
+    with checkpoint.unchanged():
+        found = structure.read(where, checkpoint.shards)
+        known = origin.read(where)
+    identity = checkpoint.identity()
     return {
         "name": identity.name,
         "version": identity.version,

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from agent.readers import prompt
+from agent.readers import hyperparameters, prompt
 from agent.readers.preprocess import RESAMPLE
 from agent.readers.protocol import Framing, Generation, ReaderIdentity
 from agent.readers.weights import origin, prequantized, stamps
@@ -45,6 +45,7 @@ _CONFIG_KEYS: Final = (
     "llama.vocab_size",
 )
 _QUESTION: Final = 128  # tokens that a question may have beyond those of the report's prompt
+_AGAIN: Final = "wait until nobody brings a model there, then start again"
 _TOKENIZER_KEYS: Final = ("add_bos_token", "legacy")
 _HASHED: Final = (
     "config.json",
@@ -79,6 +80,13 @@ class Checkpoint:
 
         Raises CheckpointError, which names file, key and what to do.
         """
+        try:
+            return cls._open(folder, precision, framing)
+        except FileNotFoundError as error:  # each was there a moment before
+            raise CheckpointError(f"{error.filename} went away while the model was looked at: {_AGAIN}") from error
+
+    @classmethod
+    def _open(cls, folder: Path, precision: str | None, framing: Framing) -> Checkpoint:
         seen = stamps.read(folder)
         card = prequantized.read(folder)
         if precision is None:
@@ -99,17 +107,28 @@ class Checkpoint:
         if not (folder / "config.json").exists() and (run / "config.json").is_file():
             raise CheckpointError(f"{folder} is the folder of a training run; its model is {run}")
         config = _read_object(folder / "config.json", _CONFIG_KEYS)
+        faults = "; ".join(map(str, hyperparameters.faults(config)))
+        if faults:
+            raise CheckpointError(f"{folder / 'config.json'}: {faults}. {mend(folder)}")
         tokenizer = _read_object(folder / "tokenizer_config.json", _TOKENIZER_KEYS)
+        for key in _TOKENIZER_KEYS:
+            if not isinstance(tokenizer[key], bool):
+                raise CheckpointError(f"{folder / 'tokenizer_config.json'}: {key} is no true or false. {mend(folder)}")
         _must_exist(folder / "tokenizer.model")
         return cls(folder, precision, config, tokenizer, _find_shards(folder), framing, card, seen)
 
     def words(self) -> prompt.LlamaWords:
-        """The tokenizer of this checkpoint. Raises CheckpointError where its size is not the model's."""
+        """The tokenizer of this checkpoint.
+
+        Raises CheckpointError: its size is not the model's, or the model has no room for film and prompt.
+        """
+        with self.unchanged():
+            content = (self.folder / "tokenizer.model").read_bytes()
         try:
             words = prompt.LlamaWords(
-                (self.folder / "tokenizer.model").read_bytes(),
-                legacy=bool(self.tokenizer["legacy"]),
-                add_bos_token=bool(self.tokenizer["add_bos_token"]),
+                content,
+                legacy=self.tokenizer["legacy"],
+                add_bos_token=self.tokenizer["add_bos_token"],
             )
         except RuntimeError as error:  # what sentencepiece raises for everything
             raise CheckpointError(
@@ -121,14 +140,21 @@ class Checkpoint:
                 f"{self.folder / 'tokenizer.model'} has {words.size} tokens, config.json says {expected}: "
                 f"the files belong to different models. Take both from one checkpoint."
             )
+        taken, room = self._taken(words), self.config["llama"]["max_position_embeddings"]
+        if taken >= room:
+            raise CheckpointError(
+                f"{self.folder / 'config.json'}: llama.max_position_embeddings is {room}, not more than the {taken} "
+                f"positions that a film and the words of the request take. {mend(self.folder)}"
+            )
         return words
+
+    def _taken(self, words: prompt.LlamaWords) -> int:
+        return hyperparameters.patches(self.config) + len(words.prompt_ids(prompt.REPORT)) - 1  # the film's own sign
 
     @property
     def positions(self) -> int:
         """How many positions are kept for a study: film, prompt or a longer question, the longest answer."""
-        tower = self.config["clip_vision_cfg"]
-        patches = (int(tower["image_size"]) // int(tower["patch_size"])) ** 2
-        return patches + len(self.words().prompt_ids(prompt.REPORT)) + _QUESTION + Generation().max_new_tokens
+        return self._taken(self.words()) + 1 + _QUESTION + Generation().max_new_tokens
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
@@ -148,7 +174,7 @@ class Checkpoint:
         if others:
             raise CheckpointError(
                 f"{self.folder} changed while it was read ({others[0]}), so that what was read could be of two models. "
-                f"Nothing is done with it: wait until nobody brings a model there, then start again"
+                f"Nothing is done with it: {_AGAIN}"
             ) from error
 
     def identity(self) -> ReaderIdentity:

@@ -29,6 +29,7 @@ from agent.readers.engine.batch import Engine
 from agent.readers.engine.errors import PromptTooLong, no_room_for_weights, prompt_too_long
 from agent.readers.engine.limits import Limits, Load
 from agent.readers.engine.llama import Cache, NativeLlama
+from agent.readers.hyperparameters import HEAD_WIDTH
 from agent.readers.preprocess import to_pixels
 from agent.readers.protocol import Framing, Generation, ReaderIdentity, Reading, Score, UnreadableText
 from agent.readers.weights import memory, structure
@@ -41,7 +42,6 @@ _HANDS: Final = 2  # threads that prepare films; Pillow lets go of the interpret
 _GREEDY: Final = Generation()
 Film: TypeAlias = NDArray[np.uint8]
 Check: TypeAlias = Callable[..., str]  # guards.check, or guards.check_answer
-_HEAD_WIDTH: Final = 64  # OpenCLIP's default, which the published configuration relies on
 
 # OpenCLIP's names and those of CLIPVisionModel ("pre_layrnorm" is transformers' own spelling).
 _TOWER_NAMES: Final = (
@@ -445,7 +445,7 @@ def _tower_config(config: dict[str, Any]) -> CLIPVisionConfig:
         hidden_size=width,
         intermediate_size=int(width * tower.get("mlp_ratio", 4.0)),
         num_hidden_layers=tower["layers"],
-        num_attention_heads=width // int(tower.get("head_width", _HEAD_WIDTH)),
+        num_attention_heads=width // int(tower.get("head_width", HEAD_WIDTH)),
         num_channels=1,
         image_size=tower["image_size"],
         patch_size=tower["patch_size"],

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from agent.readers import demonstration_checkpoint
 from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError
-from agent.readers.weights import origin, prequantized, structure
+from agent.readers.weights import origin, prequantized, stamps, structure
 from agent.readers.weights.origin import CARD, mend
 from agent.readers.weights.structure import PUBLISHED, Size
 
@@ -34,6 +34,22 @@ def examine(folder: Path, published: Size = PUBLISHED) -> Iterator[Row]:
 
     published: the size without which nothing is taken for the published model.
     """
+    before = stamps.read(folder)
+    try:
+        yield from _examined(folder, published)
+    except OSError as error:
+        words = (
+            f"{error.filename or folder} cannot be read ({error.strerror}), and what comes after it was not looked at"
+        )
+        yield Row(
+            "folder", "wrong", f"{words}. Where nobody brings a model there just now, it is the disk or its mount"
+        )
+    if others := stamps.differing(before, stamps.read(folder)):
+        words = f"it changed meanwhile ({others[0]}), so that this is of two models"
+        yield Row("folder", "wrong", f"{words}. Verify it again when nobody brings a model there")
+
+
+def _examined(folder: Path, published: Size) -> Iterator[Row]:
     try:
         known = origin.known(folder) if folder.is_dir() else None
     except origin.OriginUnreadable as error:
