@@ -35,9 +35,14 @@ ABSENT_AFTER: Final = """
     negative for, free of/from /any, isn/aren/wasn/weren/doesn/don/didn/hasn t, none of the following :,
     /pertinent negatives :, absence of, denies/never, clear of, rather than, instead of, lungs /are/appear/remain
     /grossly/otherwise clear of, lack of, no longer, no longer /any evidence of, devoid of, void of, lacks/lacking,
-    unable to /clearly identify/see/visualize/appreciate/detect, cannot /clearly
-    identify/see/visualize/appreciate/detect, nothing to suggest/indicate/explain, w o, noevidence of, neg/-ve for,
+    nothing to suggest/indicate/explain, w o, noevidence of, neg/-ve for,
     fails/failed to show/demonstrate/reveal, ruled out, no findings to suggest, never had, in place of, replacing
+"""
+
+# The same; a "due to" ends it: "cannot see the left base due to effusion".
+CANNOT_SEE: Final = """
+    unable to /clearly identify/see/visualize/appreciate/detect, cannot /clearly
+    identify/see/visualize/appreciate/detect, can t /clearly identify/see/visualize/appreciate/detect
 """
 
 # The same. Behind "neither" an "excluded" leaves open; "not pneumonia, atelectasis" may be a contrast.
@@ -293,6 +298,7 @@ CUES: Final = (
     ("uncertain_after", "", LEADING_BULLET),
     ("absent_after", "", f"{ABSENT_AFTER}, {NONE_OF_IT}"),
     ("absent_after", "none_of", NONE_OF),
+    ("absent_after", "see", CANNOT_SEE),
     ("absent_after", "evidence", NO_EVIDENCE),
     ("absent_after", "no", "no"),
     ("absent_after", "neither", f"{NEITHER}, neither of"),

@@ -14,7 +14,8 @@ UNCERTAIN_AFTER: Final = """
     ddx/dd/d /d /:, differential /diagnosis/diagnoses :, can/couldn/don/wouldn t
     say/state/claim/conclude/assume/guarantee /that /there /s /no/is/are /no, not think/believe, don/doesn/didn t
     think/believe, not convinced /that /this/these/there /is/are,
-    almost/nearly/virtually/practically no, to ensure/document/verify/establish/demonstrate
+    almost/nearly/virtually/practically/probably/likely/possibly/presumably no, to
+    ensure/document/verify/establish/demonstrate
     /complete/interval resolution/clearing /of, until /complete /resolution/clearing /of, unless/whether, (?, not
     excluded is/are, not /entirely/completely/totally/quite free/clear of/from, not devoid/void of, not/never
     negative for, never without, no absence/lack of, not all /of, neither/nor can/could, no evidence against, cannot/not

@@ -26,6 +26,7 @@ _FAULTS: Final = frozenset(
         *("complication", "complications", "failure", "malfunction", "kink", "dislocation", "deformity"),
     }
 )
+_DUE: Final = ["due", "to"]
 _REGIONS: Final = frozenset({"region", "vicinity", "area", "level", "tip", "course"})
 _NEAR: Final = frozenset({"near", "along", "alongside", "surrounding"})
 
@@ -39,6 +40,7 @@ def holders(found: Sequence[Item], words: Sequence[str]) -> frozenset[int]:
         item.first
         for place, item in enumerate(found)
         if (item.value == "device" and _has_no_fault(item, words))
+        or (item.kind == "finding" and words[max(0, item.first - 2) : item.first] == _DUE and _is_behind(found, place))
         or (
             item.kind == "inside"
             and not item.value
@@ -46,6 +48,11 @@ def holders(found: Sequence[Item], words: Sequence[str]) -> frozenset[int]:
             and _leads_to_a_finding(found, place, words)
         )
     )
+
+
+def _is_behind(found: Sequence[Item], place: int) -> bool:
+    """Does this finding hide something: "cannot see the left base due to effusion"?"""
+    return any(one.value == "see" for one in found[max(0, place - _REACH) : place])
 
 
 def _has_no_fault(item: Item, words: Sequence[str]) -> bool:

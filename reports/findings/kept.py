@@ -31,7 +31,8 @@ NO_CUES: Final = """
     prior/previous/earlier/older/comparison, not previously
     seen/identified/present/visualized/noted/evident/appreciated/visible/described/demonstrated, age indeterminate,
     indeterminate age, of /indeterminate/uncertain/unknown/unclear/questionable
-    age/chronicity/etiology/cause/significance, near /complete resolution /of, nearly/almost/virtually
+    age/chronicity/etiology/cause/significance, near /complete resolution /of,
+    near/nearly/almost/virtually complete resolution/clearing /of, nearly/almost/virtually
     /completely/entirely resolved, partial resolution /of, partially resolved, has/have/is not /completely/fully/yet
     resolved/cleared, not /completely/fully/yet resolved/cleared, not improved/increased/decreased/changed,
     fails/failed/failing/failure/yet to clear/resolve/improve/reexpand, failure of resolution/clearing /of,
