@@ -7,18 +7,21 @@ A folder holds `ckpt/` (a checkpoint), `images/*.png` (8-bit grey) and `referenc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
-from PIL import Image
 
 from agent.readers import prompt
 from agent.readers.cxr_llava import CxrLlavaReader, load
+from agent.readers.precisions import picture
 from agent.readers.protocol import Generation
 from dicom_node.errors import ConfigurationError
 
@@ -65,6 +68,7 @@ def compare(folder: Path, precision: str = "bf16", *, device: str = "auto") -> P
     """
     reference = _reference(folder)
     films = _films(folder)
+    _check(folder / "reference.npz", reference, films)
     reader = load(folder / "ckpt", precision, device=device)
     return ParityReport(tuple(_rows(reader, reference, films)))
 
@@ -73,15 +77,46 @@ def _reference(folder: Path) -> Arrays:
     path = folder / "reference.npz"
     if not path.is_file():
         raise ConfigurationError(f"{path} is missing. A parity folder holds ckpt/, images/ and reference.npz.")
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    try:
+        with path.open("rb") as stream:
+            found = np.load(stream, allow_pickle=False)
+            if not isinstance(found, NpzFile):
+                raise ValueError("a single array")
+            with found as arrays:
+                return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, BadZipFile, zlib.error) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read as arrays of numpy (*.npz): it is damaged, or something else. Copy it again."
+        ) from error
+
+
+def _check(path: Path, reference: Arrays, films: Iterable[str]) -> None:
+    """All that will be compared is there, in numbers, before a model is loaded. Raises ConfigurationError."""
+    prompts = _prompts(reference)
+    if not prompts:
+        raise ConfigurationError(f"{path} holds no prompt: ids_report, ids_ddx or ids_vqa is expected in it.")
+    keys = [f"ids_{name}" for name in prompts]
+    for film in films:
+        keys += [f"pixels_{film}", f"features_{film}"]
+        keys += [f"{kind}_{film}_{name}" for name in prompts for kind in ("logits", "greedy", "margin")]
+    lacking = [key for key in keys if key not in reference or reference[key].dtype.kind not in "iuf"]
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise ConfigurationError(
+            f"{path} lacks the numbers {lacking[0]}{more}; each picture in images/ needs its own. Copy the folder "
+            f"again, or take the picture away."
+        )
+    for key in keys:
+        tokens, _, of = key.partition("_")
+        if tokens == "greedy" and (reference[key].ndim != 1 or reference[key].shape != reference[f"margin_{of}"].shape):
+            raise ConfigurationError(f"{path}: {key} and margin_{of} are no two lists of one length. Copy it again.")
 
 
 def _films(folder: Path) -> dict[str, NDArray[np.uint8]]:
     paths = sorted((folder / "images").glob("*.png"))
     if not paths:
         raise ConfigurationError(f"{folder / 'images'} holds no *.png. A parity folder holds at least one picture.")
-    return {path.stem: np.asarray(Image.open(path).convert("L"), dtype=np.uint8) for path in paths}
+    return {path.stem: picture(path) for path in paths}
 
 
 def _prompts(reference: Arrays) -> dict[str, str]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from agent.imaging.pixels import Film
+from agent.imaging.stored import UndecodableImage
 from agent.readers import prompt
 from agent.readers.cxr_llava import CxrLlavaReader, load
 from agent.readers.protocol import Framing, Generation
@@ -78,16 +79,27 @@ def pictures(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def film_of(path: Path, decoder: Decoder) -> NDArray[np.uint8]:
-    """An 8-bit gray PNG as it is, everything else as DICOM. Raises ConfigurationError, UndecodableImage."""
-    if path.suffix.lower() not in _PICTURES:
-        return decoder.render(path).pixels
+    """An 8-bit gray PNG as it is, everything else as DICOM. Raises ConfigurationError, which names the file."""
+    if path.suffix.lower() in _PICTURES:
+        return picture(path)
     try:
-        with Image.open(path) as picture:
-            if picture.mode not in {"L", "RGB"}:
-                raise ConfigurationError(f"{path} is no 8-bit picture but {picture.mode}. Convert it to 8 bits first.")
-            return np.asarray(picture.convert("L"), dtype=np.uint8)
-    except (UnidentifiedImageError, OSError) as error:
-        raise ConfigurationError(f"{path} cannot be read as PNG.") from error
+        return decoder.render(path).pixels
+    except UndecodableImage as error:
+        raise ConfigurationError(
+            f"{path} is no film that can be read as DICOM or PNG: {error.explanation} Take it out of the folder, or "
+            f"name the films one by one with --images"
+        ) from error
+
+
+def picture(path: Path) -> NDArray[np.uint8]:
+    """An 8-bit gray PNG as it is. Raises ConfigurationError."""
+    try:
+        with Image.open(path) as opened:
+            if opened.mode not in {"L", "RGB"}:
+                raise ConfigurationError(f"{path} is no 8-bit picture but {opened.mode}. Convert it to 8 bits first.")
+            return np.asarray(opened.convert("L"), dtype=np.uint8)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+        raise ConfigurationError(f"{path} cannot be read as PNG. Copy it again, or take it away.") from error
 
 
 def compare(

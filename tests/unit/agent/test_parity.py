@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,6 +86,70 @@ def test_eight_bits_are_measured_as_a_rounding_and_not_hidden() -> None:
 def test_a_folder_without_values_is_an_error_that_says_what_is_missing(folder: Path) -> None:
     (folder / "reference.npz").unlink()
     with pytest.raises(ConfigurationError, match=r"reference\.npz is missing"):
+        compare(folder, device="cpu")
+
+
+def cut(values: dict[str, Any]) -> None:
+    values["greedy_small_ddx"] = values["greedy_small_ddx"][:-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda values: values.pop("logits_portrait_ddx"), "lacks the numbers logits_portrait_ddx; each picture"),
+        (lambda values: values.pop("features_small"), "lacks the numbers features_small; each"),
+        (lambda values: values.update(pixels_small=np.array("x")), "lacks the numbers pixels_small; each"),
+        (lambda values: [values.pop(f"ids_{name}") for name in ("report", "ddx", "vqa")], "holds no prompt"),
+        (cut, "greedy_small_ddx and margin_small_ddx are no two lists of one length"),
+    ],
+)
+def test_values_that_lack_are_named_before_a_model_is_loaded(
+    folder: Path, change: Callable[[dict[str, Any]], object], words: str
+) -> None:
+    with np.load(folder / "reference.npz") as arrays:
+        values = {name: arrays[name] for name in arrays.files}
+    change(values)
+    np.savez(folder / "reference.npz", **values)
+    shutil.rmtree(folder / "ckpt")
+    with pytest.raises(ConfigurationError) as caught:
+        compare(folder, device="cpu")
+    assert str(folder / "reference.npz") in str(caught.value)
+    assert words in str(caught.value)
+
+
+def no_archive(path: Path) -> None:
+    path.write_bytes(b"no archive")
+
+
+def half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+
+
+def single(path: Path) -> None:
+    with path.open("wb") as stream:
+        np.save(stream, np.zeros(3))
+
+
+def pickled(path: Path) -> None:
+    np.savez(path, ids_report=np.array([object()], dtype=object))
+
+
+@pytest.mark.parametrize("change", [no_archive, half, flipped, single, pickled, lambda path: path.write_bytes(b"")])
+def test_a_damaged_file_of_values_is_named(folder: Path, change: Callable[[Path], object]) -> None:
+    change(folder / "reference.npz")
+    with pytest.raises(ConfigurationError, match=rf"{folder}/reference\.npz cannot be read .* Copy it again"):
+        compare(folder, device="cpu")
+
+
+def test_a_damaged_picture_is_named(folder: Path) -> None:
+    half(folder / "images" / "small.png")
+    with pytest.raises(ConfigurationError, match=rf"{folder}/images/small\.png cannot be read as PNG"):
         compare(folder, device="cpu")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import count
@@ -129,6 +130,15 @@ def test_without_films_or_reference_values_nothing_is_guessed(tmp_path: Path) ->
     assert "cannot be read as PNG" in str(parity("--images", tmp_path).exception)
     Image.fromarray(FILM.astype(np.uint16) * 16).save(tmp_path / "deep.png")
     assert "no 8-bit picture" in str(parity("--images", tmp_path).exception)
+
+
+def test_a_file_that_is_no_film_is_named_with_what_to_do(films: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(films, tmp_path / "films")
+    (folder / "notes.txt").write_text("of these films")
+    result = parity("--images", folder)
+    assert isinstance(result.exception, ConfigurationError)
+    assert f"{folder / 'notes.txt'} is no film that can be read as DICOM or PNG: " in str(result.exception)
+    assert "Take it out of the folder, or name the films one by one" in str(result.exception)
 
 
 def test_the_largest_precision_that_fits_is_taken() -> None:
