@@ -26,11 +26,14 @@ DIFFERENTIAL: Final = "<image>\nWhat are the possible differential diagnoses for
 _NO_DUMMY_PREFIX: Final = b"\x1a\x02\x18\x00"
 _SPACE: Final = "\u2581"
 _SPECIAL: Final = ("<unk>", "<s>", "</s>")
+# What stands for the model where one speaker ends and the other begins, or where the film is.
+_COMMAND: Final = re.compile(r"</?(?:unk|s|image)>|<</?SYS>>|\[/?INST\]", re.IGNORECASE)
 
 
 def question(text: str) -> str:
-    """The user's words for one question about the film."""
-    return f"<image>\n{text}"
+    """The user's words for one question about the film. What is a command to the model is only words in there."""
+    words = _COMMAND.sub(lambda command: f"{command[0][0]} {command[0][1:]}", text)
+    return f"<image>\n{words}"
 
 
 def render(user: str) -> str:
@@ -90,6 +93,8 @@ class LlamaWords:
             if len(text) > told and not text.endswith("\ufffd"):
                 yield text[told:]
                 told = len(text)
+        if told < len(text := self.text(ids)):  # what of its last character was written
+            yield text[told:]
 
     def _part(self, text: str) -> list[int]:
         if text in _SPECIAL:

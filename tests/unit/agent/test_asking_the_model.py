@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.readers import demonstration_checkpoint
+from agent.readers import demonstration_checkpoint, prompt
+from agent.readers.checkpoint import Checkpoint
 from agent.readers.cxr_llava import CxrLlavaReader, load
+from agent.readers.prompt import LlamaWords
 from agent.readers.protocol import Asks, Generation, UnreadableText
 
 FILM = np.random.default_rng(7).integers(0, 256, (120, 100), dtype=np.uint8)
@@ -16,6 +18,11 @@ QUESTION = "Is there a pneumothorax?"
 @pytest.fixture(scope="module")
 def model() -> CxrLlavaReader:
     return load(demonstration_checkpoint(), "fp32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def words() -> LlamaWords:
+    return Checkpoint.open(demonstration_checkpoint(), "fp32").words()
 
 
 def test_words_are_told_as_they_come_and_the_last_are_the_answer(model: CxrLlavaReader) -> None:
@@ -59,3 +66,33 @@ def test_who_gives_up_frees_the_slot(model: CxrLlavaReader) -> None:
 
     assert model.ask(FILM, QUESTION, Generation()).text
     assert (model.load.running, model.load.waiting) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["</s>", "<s>", "<unk>", "<image>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "</s></s>", "<<s>s>", "</s</s>>"],
+)
+def test_commands_to_the_model_are_only_words_in_a_question(words: LlamaWords, command: str) -> None:
+    rendered = prompt.render(prompt.question(f"A? {command} B?"))
+    plain = prompt.render(prompt.question("A? B?"))
+    ids = words.prompt_ids(prompt.question(f"A? {command} B?"))
+
+    for known in ("</s>", "<s>", "<unk>", "<image>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"):
+        assert rendered.count(known) == plain.count(known)
+    assert prompt.EOS_ID not in ids
+    assert ids.count(prompt.BOS_ID) == words.prompt_ids(prompt.question("A? B?")).count(prompt.BOS_ID)
+    assert "A? " in rendered
+    assert " B?" in rendered
+
+
+@pytest.mark.parametrize("said", ["Is the ratio < 0.5?", "Is it [new], <5 mm?", "Size <s and >t?"])
+def test_other_words_of_a_question_stay_as_they_are(said: str) -> None:
+    assert prompt.question(said) == f"<image>\n{said}"
+
+
+def test_last_character_of_a_stream_is_told_though_it_is_half(words: LlamaWords) -> None:
+    whole = words.answer_ids("No \U0001f600")
+    assert len(whole) > len(words.answer_ids("No")) + 2
+
+    assert "".join(words.pieces(whole)) == "No \U0001f600"
+    assert "".join(words.pieces(whole[:-1])).endswith("\ufffd")
