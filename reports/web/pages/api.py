@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from functools import cached_property
+from typing import Any, Final
 
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
@@ -43,7 +44,11 @@ def routes(site: Site) -> list[Route]:
 class _Pages:
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._document = openapi(OPERATIONS, site.premises.version)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        """Made when it is asked for: a program that nobody asks starts the sooner."""
+        return openapi(OPERATIONS, self._site.premises.version)
 
     def document(self, request: Request) -> Response:  # noqa: ARG002
         """OpenAPI 3.1."""
