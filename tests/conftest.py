@@ -17,6 +17,7 @@ from dicom_node.database import Database
 from tests.harness.installation import empty_database
 from tests.harness.postgres import PostgresServer, empty
 from tests.harness.statements import keep_compiled
+from tests.harness.templates import keep_templates
 
 
 @pytest.hookimpl(wrapper=True)
@@ -52,6 +53,7 @@ STDERR = pytest.StashKey[int]()
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[STDERR] = os.dup(2)  # what a test captures is not seen when its process ends
     keep_compiled()
+    keep_templates()
     *others, _renderer = structlog.get_config()["processors"]
     short = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*others, short])  # the usual one draws every variable of every frame, for a second
