@@ -272,7 +272,7 @@ def test_a_short_answer_to_a_question_is_an_answer_and_as_a_report_it_is_none(fo
 def test_the_command_and_the_reader_count_the_same_positions() -> None:
     reader = load(CHECKPOINT, "fp32", device="cpu", limits=3)
     checkpoint = Checkpoint.open(CHECKPOINT, "fp32")
-    assert reader._engine._limits.positions == checkpoint.positions
+    assert reader._engine._positions == checkpoint.positions
     assert checkpoint.positions > reader.features_count + len(reader.prompt_ids(prompt.REPORT)) + 512
 
 
@@ -362,8 +362,9 @@ def test_what_the_crop_cuts_off_the_padding_shows() -> None:
     assert abs(float(padded[:, :5].max())) < 1e-6
 
 
-def test_a_thread_of_a_film_is_padded_as_well() -> None:
-    assert to_pixels(np.full((1000, 1), 255, np.uint8), size=96, mean=0.5, std=0.5, framing="pad").shape[2:] == (96, 96)
+def test_a_slice_of_a_film_is_padded_as_well() -> None:
+    slim = np.full((1000, 50), 255, np.uint8)
+    assert to_pixels(slim, size=96, mean=0.5, std=0.5, framing="pad").shape[2:] == (96, 96)
 
 
 def test_the_framing_reaches_the_model_and_its_digest() -> None:
