@@ -93,12 +93,13 @@ def import_(surroundings: Surroundings, folder: Path, target: Path | None, accep
 
     FOLDER was made elsewhere by `wetread model pull`, or by the hub's own tools (`hf download`, its cache). Both note
     digests, and every copied file is read back from the disk and compared. Where no digests are noted, the layout alone
-    is checked, and a warning says so.
+    is checked, and a warning says so. What can be known without reading all of it is looked at before it is copied.
     """
-    from agent.readers.weights.install import Folder, contents, install
+    from agent.readers.weights.install import Folder, contents, install, look_at
     from agent.readers.weights.origin import CARD
 
     wanted = contents(folder)
+    look_at(folder, wanted, _published(surroundings))
     if not any(file.name == CARD for file in wanted.files):  # somebody's own model has their own terms
         _agree(accepted)
     if not any(file.provable for file in wanted.files):

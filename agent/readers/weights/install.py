@@ -118,14 +118,29 @@ def install(
         made = Origin(wanted.repository, wanted.revision, MappingProxyType(done))
         _sweep(stage, made)
         origin.write(stage, made)
-        _check(stage, wanted.revision, published)
+        check(stage, wanted.revision, published)
         swap(stage, target)
     return made
 
 
-def _check(folder: Path, revision: str, published: structure.Size) -> None:
+def look_at(folder: Path, wanted: Wanted, published: structure.Size = structure.PUBLISHED) -> None:
+    """All that tells without reading 14 GB whether a folder can be imported, so that none are copied in vain.
+
+    Raises CheckpointError and WrongContent, which name the file there.
+    """
+    for file in wanted.files:
+        wrong = None if file.name.endswith(".safetensors") else origin.prove(folder / file.name, file)[1]
+        if wrong is not None:
+            raise WrongContent(
+                f"{folder / file.name} is not the file that it should be: {wrong}. Copy the whole folder again"
+            )
+    check(folder, wanted.revision, published)
+
+
+def check(folder: Path, revision: str, published: structure.Size) -> None:
     """All files together make the model that they are said to be; no number is read. Raises CheckpointError."""
     checkpoint = Checkpoint.open(folder, None)
+    checkpoint.words()
     claims = revision == REVISION
     structure.compare(
         folder,
@@ -185,14 +200,14 @@ def check_kind(target: Path, kind: Collection[str]) -> None:
 
 @contextmanager
 def staged(target: Path, suffix: str = "partial") -> Iterator[Path]:
-    """The folder beside, held by this process alone. What lies in it from an earlier attempt stays.
+    """The folder beside, held by this process alone. What lies in it from an earlier attempt stays, for the next one.
 
     suffix: of the folder's name; one for each way to make a model, so that none takes the half of another for its own.
 
     Raises CheckpointError, NotEnoughSpace.
     """
     stage = target.with_name(f"{target.name}.{suffix}")
-    stage.mkdir(parents=True, exist_ok=True)
+    stage.parent.mkdir(parents=True, exist_ok=True)
     lock_file = stage.parent / f".{target.name}{_LOCK}"
     with lock_file.open("w") as lock:
         try:
@@ -204,8 +219,8 @@ def staged(target: Path, suffix: str = "partial") -> Iterator[Path]:
                 f"Another wetread was bringing a model to {target} just now. Look at it and try again."
             )
         try:
+            stage.mkdir(exist_ok=True)  # not before it is ours: who ends takes an empty one away
             yield stage
-            lock_file.unlink()
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise NotEnoughSpace(
@@ -218,6 +233,10 @@ def staged(target: Path, suffix: str = "partial") -> Iterator[Path]:
                     f"another one; a USB disk should be formatted as exFAT or ext4"
                 ) from error
             raise
+        finally:
+            with suppress(OSError):
+                stage.rmdir()  # where nothing has come; what has come is kept
+            lock_file.unlink(missing_ok=True)
 
 
 def _is_at(opened: IO[str], path: Path) -> bool:

@@ -48,8 +48,12 @@ def save(
         install.check_room(stage, sum(shard.stat().st_size for shard in checkpoint.shards), free)
         _sweep(stage)
         say(f"reading {source}")
-        with checkpoint.unchanged():
-            made = _make(stage, checkpoint, device, say)
+        try:
+            with checkpoint.unchanged():
+                made = _make(stage, checkpoint, device, say)
+        except (CheckpointError, OSError):
+            _sweep(stage)  # nothing of it would be used again
+            raise
         install.swap(stage, target)
     return made
 

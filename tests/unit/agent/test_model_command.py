@@ -186,10 +186,45 @@ def test_the_published_model_may_be_read_by_whoever_carries_it_on(tmp_path: Path
     assert (tmp_path / "own").stat().st_mode & 0o077 == 0  # whose it is decides who sees it
 
 
-def test_a_folder_that_cannot_be_installed_is_not_called_by_the_name_of_its_draft(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda usb: edit(usb, "config.json", "hidden_act", "gelu"), "config.json: llama.hidden_act is 'gelu'"),
+        (lambda usb: (usb / "config.json").write_text("{"), "config.json is no JSON file"),
+        (lambda usb: (usb / "tokenizer.model").write_bytes(b"x"), "tokenizer.model is no sentencepiece model"),
+        (lambda usb: drop("lm_head.weight", usb), "model.safetensors.index.json: lm_head.weight is not in"),
+        (cut, f"{SHARD}: it is cut off"),
+    ],
+)
+def test_what_cannot_be_installed_is_not_copied_first(
+    tmp_path: Path, change: Callable[[Path], object], words: str
+) -> None:
+    """Of 14 GB on a slow disk; and the file that is named is there, and nothing is left behind."""
     usb = Path(shutil.copytree(CHECKPOINT, tmp_path / "usb"))
-    rewrite(usb, lambda name, tensors: tensors.pop("lm_head.weight", None))
-    said = fails("import", usb, "--to", tmp_path / "model", "--accept-licence")
+    change(usb)
+    said = fails("import", usb, "--to", tmp_path / "srv" / "model", "--accept-licence")
+    assert said.startswith(f"{usb}/{words}")
+    assert f"wetread model pull --to {usb}; without a network: wetread model import FOLDER --to {usb}" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["usb"]
+
+
+def test_a_small_file_that_its_origin_does_not_know_is_told_before_the_shards_are_copied(
+    folder: Path, tmp_path: Path
+) -> None:
+    assert model("import", folder, "--to", tmp_path / "first").exit_code == 0
+    name = tmp_path / "first" / "generation_config.json"
+    name.write_text(name.read_text() + " ")
+    result = model("import", tmp_path / "first", "--to", tmp_path / "second")
+    assert f"{name} is not the file that it should be: it has" in str(result.exception)
+    assert "1 of " not in result.stderr
+    assert not list(tmp_path.glob("*second*"))
+
+
+def test_what_was_fetched_in_vain_is_not_called_by_the_name_of_its_draft(tmp_path: Path) -> None:
+    wanted = contents(CHECKPOINT)
+    with pytest.raises(CheckpointError) as caught:
+        install(tmp_path / "model", Folder(CHECKPOINT), replace(wanted, revision=REVISION), say=print)
+    said = str(caught.value)
     assert f"wetread model pull --to {tmp_path / 'model'}; without a network: wetread model import FOLDER" in said
 
 
@@ -269,8 +304,10 @@ def test_a_snapshot_in_the_hubs_cache_proves_itself_by_its_links(tmp_path: Path)
     result = model("verify", "--model", target, "--json", published=SMALL)
     assert result.exit_code == 0
     assert {verdict for verdict, _ in verdicts(result).values()} == {"ok"}
-    (blobs / name).write_bytes(b"changed")
-    assert "is not the file" in fails("import", snapshot, "--to", tmp_path / "other", "--accept-licence")
+    (blobs / (snapshot / "tokenizer.model").readlink().name).write_bytes(b"changed")
+    assert "tokenizer.model is not the file" in fails(
+        "import", snapshot, "--to", tmp_path / "other", "--accept-licence"
+    )
 
 
 def test_no_model_in_the_folder_is_one_sentence(tmp_path: Path) -> None:
@@ -285,8 +322,7 @@ def test_no_disk_is_told_in_gib_before_a_byte_is_copied(folder: Path, tmp_path: 
         NotEnoughSpace, match=r"13\.4 GiB are needed on the disk of .*model\.partial, 4\.0 GiB are free"
     ):
         install(tmp_path / "model", Folder(folder), huge, say=print, free=lambda _: 4 << 30)
-    assert list((tmp_path / "model.partial").iterdir()) == []
-    assert not (tmp_path / "model").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["usb"], "no lock, no empty folder"
 
 
 def test_a_file_system_that_takes_no_large_files_is_named(folder: Path, tmp_path: Path) -> None:
