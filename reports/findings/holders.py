@@ -16,7 +16,9 @@ _PLACES: Final = """
     moderate large largest dense patchy pleural chronic residual persistent cavitary rounded
 """
 _BEFORE: Final = frozenset({"that", ",", "and", "or"})  # "nothing to suggest that in the left lung pneumonia"
-_BETWEEN: Final = frozenset({*_PLACES.split(), *(word for _, patterns in SIDES for word in words_in(patterns))})
+_BETWEEN: Final = frozenset(
+    {*_PLACES.split(), *(word for _, patterns in SIDES for word in words_in(patterns))} - {"and", "both"}
+)
 
 
 # Of a device, which is there: "no fracture of the sternal wires", "no PTX near the chest tube".

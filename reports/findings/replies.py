@@ -18,6 +18,7 @@ from reports.findings.phrases import Item, Node, items, words_in
 _FILMS: Final = frozenset({"this", "film", "study", "exam", "examination", "image", "radiograph"})
 _PRONOUNS: Final = frozenset({"it", "this", "these", "they"})
 _OF_IT: Final = frozenset({"absent_before", "absent_after", "restart", "goes_on"})
+_STAYS: Final = frozenset({("goes_on", ""), ("affirm", "")})
 _OTHERS: Final = frozenset({"finding", "subject", "absent_before", "absent_after", "absent_about", "nothing"})
 _LENGTH: Final = 10  # tokens of a reply
 _REPLIES: Final = 4  # to one sentence
@@ -83,8 +84,8 @@ def _refers(before: Sentence, sentence: Sentence, lowered: str, trie: Mapping[st
         return False
     if not all(word in _KNOWN | _FILMS or _is_known(place, said) for place, word in enumerate(words[1:])):
         return False
-    named = [one for one in items(trie, before.words) if one.kind in _OTHERS]
-    return [one.kind for one in named] == ["finding"]
+    named = [one.kind for one in items(trie, before.words) if one.kind in _OTHERS or one[:2] in _STAYS]
+    return named == ["finding"]  # what "persists" has not gone
 
 
 def _joined(before: Sentence, sentence: Sentence) -> Sentence:
@@ -139,8 +140,11 @@ def _is_of_both(words: Sequence[str], trie: Mapping[str, Node]) -> bool:
 def _asks(words: Sequence[str], reply: Sequence[str], trie: Mapping[str, Node]) -> bool:
     """Does what names a finding leave a side open: not "no pneumothorax. Left base stable"?"""
     kinds = {one.kind for one in items(trie, words)}
+    told = {one.kind for one in items(trie, reply)}
+    if not told & (_TELLS | _DENIES | _DOUBTS):  # "heart was normal. Now enlarged"
+        return "finding" not in kinds and {"subject", "predicate"} <= kinds and _is_of_today(words, reply)
     if "finding" not in kinds:
-        return {"subject", "predicate"} <= kinds and _is_of_today(words, reply)  # "heart was normal. Now enlarged"
+        return {"subject", "predicate"} <= kinds and _is_of_today(words, reply)
     parted = ":" in words or not _NAMED.isdisjoint(words) or "prior" in words
     return parted or _is_of_today(words, reply) or any(one.kind in {"severity", "affirm"} for one in items(trie, reply))
 

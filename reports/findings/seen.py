@@ -11,6 +11,8 @@ from reports.findings.phrases import Item
 from reports.findings.said import Force
 from reports.findings.scope import Scope
 
+_TELLS_MORE: Final = frozenset({"finding", "side"})
+_STAYS: Final = ("goes_on", "")
 _OF_ANOTHER_DAY: Final = frozenset({"seen_before", "behind"})
 _REACH_OF_A_DAY: Final = 2  # tokens
 _OF_SEVERAL: Final = frozenset({"none_of", "neither"})
@@ -36,13 +38,13 @@ def _deny_what_was(scope: Scope, found: Sequence[Item], place: int) -> None:
     if last.state is not State.PRESENT or last.cues or found[place].first - last.last > _REACH_OF_A_DAY:
         return
     denial: Item | None = None
-    for one in found[place + 1 : place + REACH_OF_A_CLAUSE]:
-        if one.kind == "finding":
-            if denial is not None and one.value == last.concept and denial.last + 1 == one.first:
+    for at, one in enumerate(found[place + 1 : place + REACH_OF_A_CLAUSE], place + 1):
+        if one.kind == "finding" and denial is not None:
+            whole = all(other.kind != "side" for other in found[at + 1 : at + 4])
+            if whole and one.value == last.concept and denial.last + 1 == one.first:
                 last.state = State.ABSENT
                 last.cues = [(found[place].first, found[place].last)]
-            return
-        if one.kind == "side":
+        if one.kind in _TELLS_MORE or one[:2] == _STAYS:
             return
         denial = one if one.kind == "absent_after" else denial
 

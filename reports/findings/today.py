@@ -67,9 +67,13 @@ def _there_is_none(scope: Scope, found: list[Item], place: int, length: int) -> 
     """ "Nodules: there are none", not "ETT in place, there are none"."""
     if not scope.said or not _begins(found, place) or not _stands_by(found, place) or found[place].last < length - 1:
         return Scope.stop
+    return _doubt if _states(found, place) else deny_now
+
+
+def _states(found: Sequence[Item], place: int) -> bool:
+    """Does a verb between this verdict and its finding say that it is there: "ETT in place", "effusion persists"?"""
     between = (one.kind for one in reversed(found[max(0, place - REACH_OF_A_CLAUSE) : place]))
-    tells = any(kind in _STATES for kind in takewhile(lambda kind: kind != "finding", between))
-    return _doubt if tells else deny_now
+    return any(kind in _STATES for kind in takewhile(lambda kind: kind != "finding", between))
 
 
 def leave(scope: Scope, item: Item) -> None:
@@ -127,7 +131,7 @@ def _went(found: list[Item], place: int, length: int) -> Step | None:
     if found[at].kind not in _PARTS or found[at].last + 1 != first or not _ends(found, place, length):
         return None
     side, _ = _of_which_side(found, place)
-    if side is State.ABSENT and _stands_by(found, place):
+    if side is State.ABSENT and _stands_by(found, place) and not _states(found, place):
         return _deny_the_last
     return leave if side is State.PRESENT else _doubt
 
