@@ -28,7 +28,7 @@ _FAULTS: Final = frozenset(
         *("complication", "complications", "failure", "malfunction", "kink", "dislocation", "deformity"),
     }
 )
-_DUE: Final = ["due", "to"]
+_DUE: Final = ("due", "to")
 _REGIONS: Final = frozenset({"region", "vicinity", "area", "level", "tip", "course"})
 _NEAR: Final = frozenset({"near", "along", "alongside", "surrounding"})
 
@@ -42,7 +42,7 @@ def holders(found: Sequence[Item], words: Sequence[str]) -> frozenset[int]:
         item.first
         for place, item in enumerate(found)
         if (item.value == "device" and _has_no_fault(item, words))
-        or (item.kind == "finding" and words[max(0, item.first - 2) : item.first] == _DUE and _is_behind(found, place))
+        or (item.kind == "finding" and tuple(words[max(0, item.first - 2) : item.first]) == _DUE and _is_behind(found, place))
         or (
             item.kind == "inside"
             and not item.value

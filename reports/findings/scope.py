@@ -18,14 +18,11 @@ _AFTER_A_JOIN: Final = 2  # tokens: "and the left"
 _OPEN: Final = frozenset({State.PRESENT, State.UNCERTAIN})
 _IMPLIED: Final = frozenset({"infection"})  # what the words make likely and do not say
 _OF_THE_PLEURA: Final = frozenset({"effusion", "pleural_other", "pleural_thickening"})
-_REACH_OF_OR: Final = 2
+_REACH: Final = 2  # tokens
 _SIZED: Final = frozenset({"side", "severity"})
-_RESTARTS: Final = frozenset({"restart", "side"})
 _REACH_OF_A_RESTRICTION: Final = 4  # tokens: "no large right sided pneumothorax"
-_REACH_BEHIND: Final = 2
 _OF_ANY_SIZE: Final = frozenset({"pneumothorax", "hydropneumothorax"})  # a small one matters as well
 _GONE: Final = frozenset({"gone", "gone_away", "gone_answer"})
-_REACH_OF_ABSENT: Final = 2
 _NEXT: Final = frozenset({"next", "went", "excluded"})
 _SIGNS: Final = frozenset({*_NEXT, "sign", "dash"})
 _BACKWARD: Final = frozenset({"dash", "next", "went"})
@@ -83,7 +80,7 @@ class Scope:
         """ "Effusion or thickening" and "pleural plaques and thickening" name the pleura once."""
         if item.value == "thickening" and self.said:
             last = self.said[-1]
-            if last.concept in _OF_THE_PLEURA and item.first - last.last <= _REACH_OF_OR + 1:
+            if last.concept in _OF_THE_PLEURA and item.first - last.last <= _REACH + 1:
                 return "pleural_thickening"
         return item.value
 
@@ -126,7 +123,7 @@ class Scope:
         if item.value != "behind":
             self.restriction = item
             self.weight = max(self.weight, Weight.SIZED)
-        elif self.said and item.first - self.said[-1].last <= _REACH_BEHIND and not (self.force and self.force.gone):
+        elif self.said and item.first - self.said[-1].last <= _REACH and not (self.force and self.force.gone):
             self.leave_open(item)
 
     def leave_open(self, item: Item) -> None:
@@ -175,7 +172,7 @@ class Scope:
 
     def absent_about(self, item: Item) -> None:
         """ "Effusion absent" and "absent effusion", "effusion (-)" and "(-) effusion"."""
-        reach = 1 if item.value in _NEXT else _REACH_OF_ABSENT
+        reach = 1 if item.value in _NEXT else _REACH
         last = self.said[-1].last if len(self.said) > self.floor else self.joined
         near = self.joined < last < item.first <= last + reach
         is_sign = item.value in _SIGNS
@@ -276,7 +273,7 @@ class Scope:
     def either(self, item: Item) -> None:
         """ "X or Y" that no cue governs, and "X versus Y" in any case: neither is certain."""
         if self.force is None or item.value == "versus":
-            near = len(self.said) > self.floor and item.first - self.said[-1].last <= _REACH_OF_OR and not self.asserted
+            near = len(self.said) > self.floor and item.first - self.said[-1].last <= _REACH and not self.asserted
             if near and self.said[-1].state is State.PRESENT:
                 self.said[-1].state = State.UNCERTAIN
                 self.said[-1].cues.append((item.first, item.last))
@@ -361,7 +358,7 @@ class Scope:
         """ "No effusion, mild edema" and "possible effusion, mild edema", not "may represent effusion, mild edema"."""
         if item.value != "the":
             self.weight = max(self.weight, Weight.STATED)
-            if item.kind in {"side", "severity"} and self.said and self.said[-1].last > self.joined:
+            if item.kind in _SIZED and self.said and self.said[-1].last > self.joined:
                 self.said[-1].weight = max(self.said[-1].weight, Weight.STATED)  # "effusion on the left", "is small"
         opens = (
             item.first - _AFTER_A_JOIN <= self.joined and self.lists_until < item.first and self.listed < self.joined
