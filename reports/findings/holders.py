@@ -42,7 +42,11 @@ def holders(found: Sequence[Item], words: Sequence[str]) -> frozenset[int]:
         item.first
         for place, item in enumerate(found)
         if (item.value == "device" and _has_no_fault(item, words))
-        or (item.kind == "finding" and tuple(words[max(0, item.first - 2) : item.first]) == _DUE and _is_behind(found, place))
+        or (
+            item.kind == "finding"
+            and tuple(words[max(0, item.first - 2) : item.first]) == _DUE
+            and _is_behind(found, place)
+        )
         or (
             item.kind == "inside"
             and not item.value
