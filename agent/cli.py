@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from agent import __version__
+from agent.loading import loading
 from dicom_node.errors import ConfigurationError, NotFound, WetreadError, WrongState
 
 EXIT_FAILED = 1  # something is not as it should be; the message says what
@@ -72,7 +73,8 @@ class Commands(click.Group):
         from importlib import import_module
 
         module, _ = _COMMANDS[cmd_name]
-        command = getattr(import_module(f"agent.commands.{module}"), cmd_name)
+        with loading():
+            command = getattr(import_module(f"agent.commands.{module}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
 

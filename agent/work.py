@@ -20,6 +20,7 @@ import warnings
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import structlog
@@ -31,6 +32,7 @@ from agent.company import Company, Occupied
 from agent.config import Config, ReaderConfig
 from agent.imaging.decoder import DecoderProcess
 from agent.imaging.pixels import Film
+from agent.loading import loading
 from agent.questions import Answerer
 from agent.readers.protocol import Reader, ReaderBroken, Serves
 from agent.reading import Interrupted, Room, fail, read_study
@@ -241,8 +243,11 @@ class Engine:
 
 def load(config: Config) -> Reader:
     """Load the configured reader; the only line outside agent.readers that leads to torch."""
-    from agent.readers import demonstration_checkpoint, load_reader
+    with loading():
+        from agent.readers import READERS, demonstration_checkpoint, load_reader
 
+        if config.reader.name in READERS:
+            import_module(READERS[config.reader.name])
     checkpoint = config.reader.checkpoint or demonstration_checkpoint()
     reader = config.reader
     return load_reader(

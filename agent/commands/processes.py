@@ -16,6 +16,7 @@ from agent import loop, schema
 from agent.cli import Surroundings
 from agent.commands.session import config_of, open_database
 from agent.config import Config
+from agent.loading import loading
 from dicom_node.database import Database
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def listen(surroundings: Surroundings) -> None:
 
     Success is answered only after the object and its row are durable. SIGTERM finishes the associations at hand.
     """
-    from dicom_node.listener import Listener
+    with loading():
+        from dicom_node.listener import Listener
 
     config = _begin(surroundings)
     stop = loop.stop_on_signals()
@@ -91,10 +93,11 @@ def dispatch(surroundings: Surroundings) -> None:
 
     Every night it asks node.reconcile_peers for films that never came.
     """
-    from agent import tasks
-    from agent.dispatch import Dispatcher
-    from agent.reconciling import Reconciler
-    from dicom_node.associations import keep_identifiers_out_of_logs
+    with loading():
+        from agent import tasks
+        from agent.dispatch import Dispatcher
+        from agent.reconciling import Reconciler
+        from dicom_node.associations import keep_identifiers_out_of_logs
 
     config = _begin(surroundings)
     keep_identifiers_out_of_logs()
@@ -118,7 +121,8 @@ def dispatch(surroundings: Surroundings) -> None:
 @click.pass_obj
 def work(surroundings: Surroundings, debug_images: Path | None) -> None:
     """Read films: a Celery worker whose child process holds the model."""
-    from agent.work import run as run_worker
+    with loading():
+        from agent.work import run as run_worker
 
     config = _begin(surroundings)
     if debug_images is not None:
@@ -134,10 +138,11 @@ def work(surroundings: Surroundings, debug_images: Path | None) -> None:
 @click.pass_obj
 def send(surroundings: Surroundings, threads: int) -> None:
     """Deliver documents: C-STORE to each destination, proof, back-off, dead letters."""
-    from agent import client_keys
-    from dicom_node.associations import keep_identifiers_out_of_logs
-    from dicom_node.sender import MOST_ANSWERS
-    from dicom_node.terms import AS_THE_NODE
+    with loading():
+        from agent import client_keys
+        from dicom_node.associations import keep_identifiers_out_of_logs
+        from dicom_node.sender import MOST_ANSWERS
+        from dicom_node.terms import AS_THE_NODE
 
     config = _begin(surroundings)
     keep_identifiers_out_of_logs()
@@ -154,11 +159,12 @@ def send(surroundings: Surroundings, threads: int) -> None:
 
 
 def _deliver(config: Config, database: Database, stop: threading.Event, threads: int, pulse: loop.Pulse) -> None:
-    from agent.bystanders import Bystanders
-    from agent.leaving import agrees_with_the_books, another_form
-    from agent.transports import open_commitment, open_transports
-    from dicom_node.commitment_service import Reporter
-    from dicom_node.sender import Sender
+    with loading():
+        from agent.bystanders import Bystanders
+        from agent.leaving import agrees_with_the_books, another_form
+        from agent.transports import open_commitment, open_transports
+        from dicom_node.commitment_service import Reporter
+        from dicom_node.sender import Sender
 
     new_token = partial(secrets.token_hex, 16)
     with open_transports(config) as transports, open_commitment(config, database, new_token) as commitment:
@@ -197,8 +203,9 @@ def _deliver(config: Config, database: Database, stop: threading.Event, threads:
 @click.pass_obj
 def web(surroundings: Surroundings) -> None:
     """Serve the pages, /healthz and /metrics on web.port; beyond 127.0.0.1 by TLS, to those who have signed in."""
-    from agent.pages import film_room, make_pages
-    from agent.serving import make_server
+    with loading():
+        from agent.pages import film_room, make_pages
+        from agent.serving import make_server
 
     config = _begin(surroundings)
     sys.setswitchinterval(_SWITCH_SECONDS)
