@@ -5,10 +5,10 @@ from __future__ import annotations
 import platform
 import statistics
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import bitsandbytes
 import numpy as np
 import torch
 import transformers
@@ -87,7 +87,7 @@ def machine() -> str:
     place = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
     return (
         f"{place}; {torch.get_num_threads()} threads; Python {platform.python_version()}, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}, bitsandbytes {bitsandbytes.__version__}"
+        f"transformers {transformers.__version__}, bitsandbytes {version('bitsandbytes')}"
     )
 
 
