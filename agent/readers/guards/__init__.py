@@ -1,4 +1,4 @@
-"""What is no report: empty, endless, cut off, unprintable, repeating, of something else, or against itself.
+"""What is no report: empty, endless, cut off, unprintable, repeating, of other things or of somebody, against itself.
 
 Such a text is an error of its study, never a draft. A text that claims to know what the model has not seen may become
 one: `unsupported_claims` says where, so that the radiologist is told.
@@ -6,6 +6,7 @@ one: `unsupported_claims` says where, so that the radiologist is told.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -13,7 +14,7 @@ from agent.readers.guards.claims import Span, notes, unsupported_claims
 from agent.readers.guards.endings import is_cut_off
 from agent.readers.guards.loops import repeats
 from agent.readers.guards.opposites import contradictions
-from agent.readers.guards.topics import is_no_report
+from agent.readers.guards.topics import is_no_report, names_a_patient
 from agent.readers.protocol import UnreadableText
 
 __all__ = [
@@ -23,12 +24,15 @@ __all__ = [
     "contradictions",
     "is_cut_off",
     "is_no_report",
+    "names_a_patient",
     "notes",
     "repeats",
     "unsupported_claims",
 ]
 
 _LEAST_LETTERS: Final = 12  # "No findings." has ten and says too little to be a report
+_TOKEN: Final = re.compile(r"</?(?:unk|s|pad)>|<0x[0-9a-f]{2}>", re.IGNORECASE)  # no words, but marks between them
+_JOINERS: Final = "\u00ad\u200c\u200d"  # soft hyphen, and what some scripts join letters with or not
 
 
 def check(text: str, *, ended: bool) -> str:
@@ -43,6 +47,8 @@ def check(text: str, *, ended: bool) -> str:
         raise UnreadableText("cut-off-text", "The model's text ends in the middle of a sentence.")
     if is_no_report(text):
         raise UnreadableText("no-report", "The model wrote of other things than a chest radiograph.")
+    if names_a_patient(text):
+        raise UnreadableText("identifying-text", "The model wrote a name, a date of birth or a number of a patient.")
     if contradictions(text):
         raise UnreadableText("contradicting-text", "The model's text says that a finding is there and that it is not.")
     return text
@@ -56,7 +62,7 @@ def check_answer(text: str, *, ended: bool) -> str:
     text = text.strip()
     if not ended:
         raise UnreadableText("endless-text", "The model did not end its text within the limit of tokens.")
-    if any(_is_unprintable(character) for character in text):
+    if any(_is_unprintable(character) for character in text) or _TOKEN.search(text):
         raise UnreadableText("unprintable-text", "The model wrote characters that cannot be printed.")
     if not any(character.isalnum() for character in text):
         raise UnreadableText("empty-text", "The model wrote nothing, or almost nothing.")
@@ -66,7 +72,8 @@ def check_answer(text: str, *, ended: bool) -> str:
 
 
 def _is_unprintable(character: str) -> bool:
-    if character in "\n\t":
+    if character in "\n\t" or character in _JOINERS:
         return False
-    # control, surrogate, private use, unassigned; U+FFFD stands for bytes that were no UTF-8
-    return unicodedata.category(character) in {"Cc", "Cs", "Co", "Cn"} or character == "\ufffd"
+    # control, format (marks that turn the direction of the text or are not seen), surrogate, private use, unassigned;
+    # U+FFFD stands for bytes that were no UTF-8, U+2047 for a token that sentencepiece does not know
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn"} or character in "\ufffd\u2047"

@@ -9,12 +9,16 @@ _WORD: Final = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 _LONGEST_LOOP: Final = 16  # words
 _NGRAM: Final = 4
 _LEAST_WORDS_TO_JUDGE: Final = 24
+# "lunglunglunglung", "aaaaaaaaaa", "? ? ? ? ? ? ? ?"; reports without names have "XXXX" for them.
+_WITHIN_A_WORD: Final = re.compile(r"([^\W\d_]{2,12}?)\1{3,}|([^\W\d_])\2{7,}|([.?!,;:])(?:\s*\3){7,}", re.IGNORECASE)
 
 
 def repeats(text: str) -> bool:
     """Whether the same words come again and again, as in a model that is caught in a loop."""
     words = [word.lower() for word in _WORD.findall(text)]
-    return _has_loop(words) or _has_repeated_sentence(text) or _is_poor(words)
+    return (
+        _WITHIN_A_WORD.search(text) is not None or _has_loop(words) or _has_repeated_sentence(text) or _is_poor(words)
+    )
 
 
 def _has_loop(words: list[str]) -> bool:

@@ -32,7 +32,6 @@ def test_an_ordinary_report_passes_without_outer_blanks() -> None:
         "No active disease.",
         "FINDINGS: Clear lungs\nIMPRESSION: Normal chest",
         "Right lower lobe opacity, which may represent pneumonia (see above)",
-        "심장 크기는 정상이며 폐에 활동성 병변은 보이지 않습니다.",
         "Mild, mild to moderate cardiomegaly; no no-focal consolidation.",
         "Lines and tubes: endotracheal tube, enteric tube and right internal jugular line in standard position.\n" * 2,
     ],
@@ -90,6 +89,7 @@ def test_a_text_that_stops_in_a_sentence_is_cut_off(end: str) -> None:
         "Sure, here is a report on the chest radiograph. The lungs are clear.",
         "Paris is the capital of France, and its museums are open on most days of the week.",
         "[INST] Write a radiologic report on the given chest radiograph. [/INST] The lungs are clear.",
+        "심장 크기는 정상이며 폐에 활동성 병변은 보이지 않습니다.",
         "import os\nfor lung in lungs: print(lung)",
         "The chest of drawers stood by the window. " + "She opened it and took out her old letters one by one, read "
         "each of them slowly, and put them back as the light of the afternoon went over the garden and the wall.",
