@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node.books import Backlog
 from dicom_node.hours import Hours
+from dicom_node.outages import outages
 from dicom_node.rules.decision import ROUTINE
 from dicom_node.tables import AuditRow, Workitem, WorkitemState
 from dicom_node.worklist.pauses import What, pauses
@@ -33,7 +34,8 @@ class Forecast:
     """Studies and documents an hour, over the last quarter of one; and when their queues end at that rate.
 
     The moments are None where nothing waits, where nothing was done lately, so that nobody can say, where a person has
-    paused it, or where it would take longer than a year. backlog_waiting: studies of priority backlog for which this is
+    paused it, where it would take longer than a year, and for documents while nothing gets through to one of their
+    destinations. backlog_waiting: studies of priority backlog for which this is
     none of their hours; backlog_from: when those begin.
     """
 
@@ -66,14 +68,20 @@ def forecast(tx: Session, waiting: Backlog, now: datetime, hours: Hours | None =
     if hours is not None and waiting.scheduled:
         queue = _apart(tx, queue.always, aged_by=(begins or now) - AGING)
     backlog = queue.aged + queue.young if begins is not None else 0
+    by = _end(waiting.queued, sent, now)
     return Forecast(
         read_per_hour=read,
         sent_per_hour=sent,
         read_by=None if What.WORK in still else _read_by(queue, read, now, hours),
-        sent_by=None if What.SEND in still else _end(waiting.queued, sent, now),
+        sent_by=None if What.SEND in still or _is_stuck(tx, by, now) else by,
         backlog_waiting=backlog,
         backlog_from=begins if backlog else None,
     )
+
+
+def _is_stuck(tx: Session, by: datetime | None, now: datetime) -> bool:
+    """Is there a destination that takes nothing? Asked only where an end is foreseen."""
+    return by is not None and bool(outages(tx, now))
 
 
 def readings_per_hour(tx: Session, now: datetime) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dicom_node import books
+from dicom_node.forecast import forecast
 from dicom_node.outages import Outage, command_for, outages
 from dicom_node.tables import Endpoint, Way
 from tests.unit.dicom_node.desk import Desk, header
@@ -42,6 +44,23 @@ def test_one_success_ends_it_though_another_object_still_waits(desk: Desk) -> No
     assert len(failing(desk)) == 1
     desk.sent(desk.must_take())
     assert failing(desk) == []
+
+
+def test_no_end_is_foreseen_while_nothing_gets_through_to_a_destination(desk: Desk) -> None:
+    for title in ("ARCHIVE", "PACS"):
+        desk.peer(title)
+    desk.draft(destinations=("ARCHIVE", "PACS"))
+
+    def ends() -> tuple[bool, bool]:
+        ahead = desk.do(lambda tx: forecast(tx, books.backlog(tx), desk.now))
+        return ahead.sent_per_hour > 0, ahead.sent_by is not None
+
+    held = [desk.must_take(), desk.must_take()]
+    desk.sent(next(one for one in held if one.destination == "ARCHIVE"))
+    assert ends() == (True, True), "the other goes out at that rate"
+
+    desk.retry(next(one for one in held if one.destination == "PACS"), wait=3000)
+    assert ends() == (True, False)
 
 
 def test_an_index_that_lags_for_a_moment_is_no_outage_but_one_that_never_finds_is(desk: Desk) -> None:

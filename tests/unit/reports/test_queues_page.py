@@ -85,6 +85,18 @@ def test_queues_show_what_waits_for_whom(office: Office) -> None:
     assert "PACS 3 3 0 0 0" in page
 
 
+@pytest.mark.parametrize("error", ["is the PACS running?", "it said no."])
+def test_words_that_end_a_sentence_get_no_second_end(office: Office, error: str) -> None:
+    office.add_peer("PACS")
+    office.wait_for_a_reading(1)
+    office.draft(office.claim())
+    held = office.consign()
+    with office.database.write() as tx:
+        worklist.mark_retry(tx, held, error=error, wait=timedelta(hours=1), now=clock(tx))
+
+    assert f"{error} Waiting for it: 1;" in office.read("/queues")
+
+
 def test_brakes_are_pulled_and_let_go_by_name(office: Office) -> None:
     office.add_peer("PACS")
 
