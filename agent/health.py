@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from agent import broker, certificates, client_keys, disk, edge, schema
 from agent.config import Config, unread_variables
 from agent.readers import READERS, demonstration_checkpoint
+from agent.readers.weights import origin
 from agent.transports import try_out
 from dicom_node import audit, books, peer, peers, refused, turned_away
 from dicom_node.aet import typed
@@ -153,11 +154,15 @@ def _when(moment: datetime, now: datetime) -> str:
 
 def _model(config: Config) -> Finding:
     folder = config.reader.checkpoint or demonstration_checkpoint()
+    ours = config.reader.checkpoint is None
+    if not ours and not folder.is_dir():
+        return Finding("model", "wrong", origin.absent(folder))
     missing = [name for name in ("config.json", "tokenizer.model") if not (folder / name).exists()]
     if missing or not list(folder.glob("*.safetensors")):
         wanted = ", ".join(missing or ["*.safetensors"])
-        return Finding("model", "wrong", f"{folder} lacks {wanted}; get the model with: wetread model pull")
-    if config.reader.checkpoint is None:
+        cure = "Install wetread again, or set reader.checkpoint" if ours else origin.mend(folder)
+        return Finding("model", "wrong", f"{folder} lacks {wanted}. {cure}")
+    if ours:
         return Finding(
             "model", "warning", "the demonstration model, which is not for clinical use; set reader.checkpoint"
         )
@@ -252,13 +257,14 @@ def _works(beat: ProcessBeat | None, now: datetime) -> bool:
 
 
 def _process(name: str, beat: ProcessBeat | None, now: datetime) -> Finding:
+    start = f"start it with: wetread {name}, or all with: wetread run"
     if beat is None:
-        return Finding(name, "wrong", f"never ran; start it with: wetread {name}, or all with: wetread run")
+        return Finding(name, "wrong", f"never ran; {start}")
     ago = seconds_since(beat.beat_at, now)
     if is_stopped(beat.detail):
-        return Finding(name, "wrong", f"{beat.name} was stopped {ago} s ago; start it with: wetread {name}")
+        return Finding(name, "wrong", f"{beat.name} was stopped {ago} s ago; {start}")
     if now - beat.beat_at > SILENT:
-        return Finding(name, "wrong", f"no sign of life for {ago} s ({beat.name}); start it with: wetread {name}")
+        return Finding(name, "wrong", f"no sign of life for {ago} s ({beat.name}); {start}")
     if is_starting(beat.detail):
         since = seconds_since(beat.started_at, now)
         return Finding(name, "warning", f"{beat.name} {beat.detail} since {since} s; it works when that is done")

@@ -49,7 +49,8 @@ def test_a_process_says_how_long_ago_it_was_felt(opened: Database) -> None:
 def test_a_stopped_process_is_wrong_at_once(opened: Database) -> None:
     found = beat(opened, age=1.2, detail=STOPPED)
 
-    assert (found.verdict, found.words) == ("wrong", "work@host was stopped 1 s ago; start it with: wetread work")
+    assert found.verdict == "wrong"
+    assert found.words == "work@host was stopped 1 s ago; start it with: wetread work, or all with: wetread run"
 
 
 def test_a_worker_with_fewer_slots_than_configured_is_a_warning(opened: Database) -> None:
