@@ -40,6 +40,10 @@ _LESSER: Final = re.compile(
 )
 _ACUTE: Final = re.compile(r"\bacute\b", re.IGNORECASE)
 _OLD: Final = re.compile(r"\b(?:chronic|old|known|long-?standing|scar\w*|stable|unchanged)\b", re.IGNORECASE)
+_DEGREE: Final = re.compile(r"\b(large|massive)\s+(?:(?:left|right|bilateral|pleural)\W+)*$", re.IGNORECASE)
+_PAST: Final = re.compile(
+    r"\b(?:prior|previous\w*|earlier|resolv\w*|resolution|clear(?:ed|ing)|no longer|was|were|ago)\b", re.IGNORECASE
+)
 _BEFORE: Final = 24  # characters in front of a denied finding that may qualify it
 # Behind a denied finding: it is denied of a part. An effusion is looked for at the bases, so these are no part for it.
 _PLACE: Final = re.compile(
@@ -73,9 +77,10 @@ def contradictions(text: str) -> tuple[tuple[Span, Span], ...]:
     """
     mentions = extract(text).mentions
     stated = [one for one in mentions if one.state is State.PRESENT and not _is_supposed(one, text)]
+    certain = frozenset(stated)
     named = [one for one in mentions if one.concept in _DECIDABLE]
-    pairs = chain(opposed(text, named), _within_a_sentence(text, named))
-    found = [_places(yes, no, text) for yes, no in pairs if yes in stated and not _may_both_hold(yes, no, text)]
+    pairs = chain(opposed(text, named), _within_a_sentence(text, named), _of_one_degree(text, named))
+    found = [_places(yes, no, text) for yes, no in pairs if yes in certain and not _may_both_hold(yes, no, text)]
     return (*found, *normality.denied_by_normality(text, mentions, stated))
 
 
@@ -92,6 +97,23 @@ def _within_a_sentence(text: str, named: Sequence[Mention]) -> Iterator[tuple[Me
         if {State.PRESENT, State.ABSENT} <= {one.state for one in inside} and not _CONTRAST.search(text, *sentence):
             whole = {replace(one, sentence=_clause_of(one, text)): one for one in inside}
             yield from ((whole[yes], whole[no]) for yes, no in opposed(text, tuple(whole)))
+
+
+def _of_one_degree(text: str, named: Sequence[Mention]) -> Iterator[tuple[Mention, Mention]]:
+    """ "No large effusion. Large left effusion.": less than the finding is denied, and just that is stated."""
+    denied = [(one, degree) for one in named if one.state is State.ABSENT and (degree := _degree(one, text))]
+    for yes in named:
+        if denied and yes.state is State.PRESENT and not _PAST.search(text, *yes.sentence):
+            degree = _degree(yes, text)
+            for no, other in denied:
+                if degree == other and yes.concept == no.concept and no.laterality in {None, yes.laterality}:
+                    yield yes, no
+
+
+def _degree(one: Mention, text: str) -> str | None:
+    first = one.words[0][0]
+    found = _DEGREE.search(text, max(one.sentence[0], first - _BEFORE), first)
+    return found[1].lower() if found else None
 
 
 def _clause_of(one: Mention, text: str, ends: re.Pattern[str] = _CLAUSE_ENDS) -> Span:

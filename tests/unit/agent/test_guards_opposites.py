@@ -104,6 +104,8 @@ def test_a_reserve_another_side_or_another_place_is_no_contradiction(text: str) 
         "Edema is improved. No edema at the apices.",
         "No acute consolidation; chronic consolidation in the left upper lobe.",
         "If there is effusion, ultrasound is recommended. No effusion.",
+        "No large right pleural effusion. Large left pleural effusion.",
+        "No large pneumothorax. The large right pneumothorax has resolved.",
         "Minimal fluid in the right minor fissure. No pleural effusion.",
         "CT can be performed to identify a small nodule. No nodule is seen on this film.",
     ],
@@ -122,6 +124,8 @@ def test_a_kind_a_place_or_a_supposed_finding_is_no_contradiction(text: str) -> 
         "No suspicious nodule. Suspicious nodule in the left upper lobe.",
         "Left lower lobe atelectasis. The left lung is clear without atelectasis.",
         "No pleural effusion at the bases. Small left pleural effusion.",
+        "No large pleural effusion. Large left pleural effusion.",
+        "No massive effusion. Massive right effusion.",
     ],
 )
 def test_the_same_kind_and_place_is_a_contradiction(text: str) -> None:
