@@ -12,30 +12,18 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.cli import EXIT_FAILED
+from agent.commands import model_place
+from agent.commands.model_place import print_installed
 from agent.commands.session import as_json, config_of, print_json, print_table
-from dicom_node.counted import counted
 
 if TYPE_CHECKING:
     from agent.cli import Surroundings
     from agent.config import ReaderConfig
-    from agent.readers.weights.origin import Origin
     from agent.readers.weights.structure import Size
 
 _PRECISIONS = click.Choice(["fp32", "bf16", "int8", "nf4"])
-_to = click.option(
-    "--to",
-    "target",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the model. Default: reader.checkpoint, else models/CXR-LLAVA-v2 in node.data_folder.",
-)
 _accept = click.option(
     "--accept-licence", "accepted", is_flag=True, help="You have read the licences and accept them; for scripts."
-)
-_model = click.option(
-    "--model",
-    "model_folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the model. Default: reader.checkpoint, else the demonstration model.",
 )
 
 
@@ -45,7 +33,7 @@ def model() -> None:
 
 
 @model.command()
-@_to
+@model_place.to
 @click.option("--endpoint", help="The hub or a mirror of it. Default: reader.hub_endpoint.")
 @_accept
 @as_json
@@ -62,7 +50,7 @@ def pull(surroundings: Surroundings, target: Path | None, endpoint: str | None, 
     config = config_of(surroundings)
     from agent.readers.weights.install import check_kind
 
-    where = target or _default_target(surroundings)
+    where = target or model_place.of_the_published(surroundings)
     check_kind(where, ())
     _agree(accepted)
     address = endpoint or config.reader.hub_endpoint
@@ -79,12 +67,12 @@ def pull(surroundings: Surroundings, target: Path | None, endpoint: str | None, 
     _say(f"Not fetched, since no numbers or words: {', '.join(offer.left) or 'nothing'}")
     wanted = Wanted(NAME, REVISION, offer.files)
     made = install(where, hub, wanted, say=_say, published=_published(surroundings))
-    _installed(where, made, as_json)
+    print_installed(where, made, as_json)
 
 
 @model.command("import")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@_to
+@model_place.to
 @_accept
 @as_json
 @click.pass_obj
@@ -100,20 +88,20 @@ def import_(surroundings: Surroundings, folder: Path, target: Path | None, accep
 
     wanted = contents(folder)
     look_at(folder, wanted, _published(surroundings))
+    where = target or model_place.of_a_copy(surroundings, folder)
     if not any(file.name == CARD for file in wanted.files):  # somebody's own model has their own terms
         _agree(accepted)
     if not any(file.provable for file in wanted.files):
         _say("No digests came with the files: only that they fit together can be checked, not that they are unchanged.")
-    where = target or _default_target(surroundings)
     made = install(where, Folder(folder), wanted, say=_say, published=_published(surroundings))
-    _installed(where, made, as_json)
+    print_installed(where, made, as_json)
 
 
 @model.command()
-@_model
+@model_place.looked_at
 @as_json
 @click.pass_context
-def verify(ctx: click.Context, model_folder: Path | None, as_json: bool) -> None:
+def verify(ctx: click.Context, folder: Path | None, model_folder: Path | None, as_json: bool) -> None:
     """Is the model whole and unchanged? Reads all of it: digests, configuration, tokenizer, every tensor's shape.
 
     Exit code 1 where something is wrong; warnings alone are 0. Needs no GPU and loads no model.
@@ -121,7 +109,7 @@ def verify(ctx: click.Context, model_folder: Path | None, as_json: bool) -> None
     from agent.readers.weights.proof import examine
 
     rows = []
-    for row in examine(model_folder or _configured(ctx.obj), _published(ctx.obj)):
+    for row in examine(model_place.chosen(ctx.obj, folder, model_folder), _published(ctx.obj)):
         rows.append(row)
         if not as_json:
             click.echo(f"{row.verdict:8} {row.subject:34} {row.words}")
@@ -134,16 +122,19 @@ def verify(ctx: click.Context, model_folder: Path | None, as_json: bool) -> None
 
 
 @model.command()
-@_model
+@model_place.looked_at
 @click.option("--precision", type=_PRECISIONS, help="Default: reader.precision.")
 @as_json
 @click.pass_obj
-def info(surroundings: Surroundings, model_folder: Path | None, precision: str | None, as_json: bool) -> None:
+def info(
+    surroundings: Surroundings, folder: Path | None, model_folder: Path | None, precision: str | None, as_json: bool
+) -> None:
     """Which model is it? Revision, digest as in every draft, memory, licence, place, and with what it was made.
 
     Memory is what to expect of the weights, and of each study that is read at the same time.
     """
-    document = describe(config_of(surroundings).reader, model_folder or _configured(surroundings), precision)
+    where = model_place.chosen(surroundings, folder, model_folder)
+    document = describe(config_of(surroundings).reader, where, precision)
     if as_json:
         print_json(document)
     else:
@@ -231,7 +222,7 @@ def quantize(folder: Path, precision: str, target: Path | None, device: str, as_
 
     where = target or folder.resolve().with_name(f"{folder.resolve().name}-{precision}")
     made = save(folder, where, precision, place(device), say=_say, free=free_bytes)
-    _installed(where, made, as_json)
+    print_installed(where, made, as_json)
 
 
 @model.command()
@@ -250,7 +241,7 @@ def quantize(folder: Path, precision: str, target: Path | None, device: str, as_
     type=click.Path(path_type=Path, exists=True),
     help="Compare precisions on these films instead: a folder, or DICOM and 8-bit PNG files; may be repeated.",
 )
-@_model
+@model_place.model_option
 @click.option(
     "--tokens", type=click.IntRange(1, 512), default=512, show_default=True, help="Of a report, with --images."
 )
@@ -324,7 +315,7 @@ def _compare_precisions(
     chosen = precisions or ("bf16", "int8", "nf4")
     with DecoderProcess(reader.decode_seconds, reader.decode_mebibytes) as decoder:
         films = {name: agreement.film_of(path, decoder) for name, path in agreement.pictures(images).items()}
-    where = folder or _configured(surroundings)
+    where = folder or model_place.configured(surroundings)
     rows = agreement.compare(
         where, films, chosen, device=reader.device, framing=reader.framing, tokens=tokens, say=_say
     )
@@ -359,36 +350,11 @@ def _keep_to_one_address(endpoint: str) -> None:
     )
 
 
-def _default_target(surroundings: Surroundings) -> Path:
-    config = config_of(surroundings)
-    return config.reader.checkpoint or config.node.data_folder / "models" / "CXR-LLAVA-v2"
-
-
-def _configured(surroundings: Surroundings) -> Path:
-    from agent.readers import demonstration_checkpoint
-
-    return config_of(surroundings).reader.checkpoint or demonstration_checkpoint()
-
-
 def _published(surroundings: Surroundings) -> Size:
     """The size of the published model, without which nothing is taken for it."""
     from agent.readers.weights.structure import PUBLISHED, Size
 
     return Size(*surroundings.published) if surroundings.published else PUBLISHED
-
-
-def _installed(where: Path, made: Origin, as_json: bool) -> None:
-    from agent.readers.weights import prequantized
-
-    folder = where.resolve()
-    if as_json:
-        files = {name: file.sha256 for name, file in sorted(made.files.items())}
-        print_json({"folder": str(folder), "revision": made.revision, "files": files})
-        return
-    click.echo(f"The model is in {folder}: {counted(len(made.files), 'file')}, each read back and compared.")
-    card = prequantized.read(folder)
-    also = f', precision = "{card.precision}"' if card else ""
-    click.echo(f'In the configuration: [reader] checkpoint = "{folder}"{also}; then restart wetread-work.')
 
 
 def _say(words: str) -> None:

@@ -94,10 +94,7 @@ class Checkpoint:
         if precision not in PRECISIONS:
             raise CheckpointError(f"Precision {precision!r} is unknown. Known: {', '.join(PRECISIONS)}.")
         if not folder.is_dir():
-            raise CheckpointError(
-                f"The model folder {folder} does not exist. Fetch it from {REPOSITORY} (revision {REVISION}) with: "
-                f"wetread model pull --to {folder}; without a network: wetread model import FOLDER --to {folder}"
-            )
+            raise CheckpointError(origin.absent(folder))
         if card is not None and card.precision != precision:
             raise CheckpointError(
                 f"{folder} holds the model quantized as {card.precision}, and {precision} is wanted. Set "
@@ -182,11 +179,18 @@ class Checkpoint:
         with self.unchanged():
             return self._identity()
 
+    def name(self) -> str:
+        """As its card says, in nearly no time. Raises CheckpointError."""
+        return str(self._card().get("name", "CXR-LLaVA-v2"))
+
+    def _card(self) -> dict[str, Any]:
+        card_file = self.folder / origin.CARD
+        return _read_object(card_file, ("name", "version", "manufacturer", "notice")) if card_file.exists() else {}
+
     def _identity(self) -> ReaderIdentity:
-        card_file = self.folder / "wetread.json"
-        card = _read_object(card_file, ("name", "version", "manufacturer", "notice")) if card_file.exists() else {}
+        card = self._card()
         return ReaderIdentity(
-            name=str(card.get("name", "CXR-LLaVA-v2")),
+            name=self.name(),
             version=str(card.get("version", REVISION)),
             manufacturer=str(card.get("manufacturer", "ECOFRI")),
             precision=self.precision,

@@ -23,6 +23,7 @@ from agent.imaging.stored import UndecodableImage
 from agent.readers import prompt
 from agent.readers.cxr_llava import CxrLlavaReader, load
 from agent.readers.protocol import Framing, Generation
+from dicom_node.counted import counted
 from dicom_node.errors import ConfigurationError
 from reports.findings import State, extract
 
@@ -120,13 +121,14 @@ def compare(
         raise ConfigurationError("Name at least two precisions; the first is what the others are compared with.")
     first, *others = dict.fromkeys(precisions)
     rows: list[Compared] = []
-    say(f"{first}: {len(films)} images")
+    images = counted(len(films), "image")
+    say(f"{first}: {images}")
     reader = load(folder, first, device=device, framing=framing, limits=1)
     written = {name: _write(reader, film, tokens) for name, film in films.items()}
     for precision in others:
         del reader
         _forget()
-        say(f"{precision}: {len(films)} images")
+        say(f"{precision}: {images}")
         reader = load(folder, precision, device=device, framing=framing, limits=1)
         rows += [_beside(reader, name, film, written[name], tokens) for name, film in films.items()]
     return rows

@@ -130,6 +130,13 @@ class Hub:
         if here < (file.size or 0):
             raise TransportError("the answer ended early")
 
+    def words(self, file: Expected, difference: str) -> str:
+        """That something on the way, or a mirror, gives another file."""
+        return (
+            f"{file.name} is not the file that it should be, also when fetched twice: {difference}. It was thrown "
+            f"away. A proxy that changes files? Try --endpoint, or another copy with: wetread model import FOLDER"
+        )
+
     def _unreachable(self, error: Exception, name: str = "") -> HubUnreachable:
         response = getattr(error, "response", None) if isinstance(error, HfHubHTTPError) else None
         if response is not None:

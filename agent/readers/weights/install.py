@@ -36,6 +36,9 @@ class Source(Protocol):
     def fetch(self, repository: str, revision: str, file: Expected, part: Path) -> None:
         """Add to `part` what it lacks of the file."""
 
+    def words(self, file: Expected, difference: str) -> str:
+        """Of a file that was wrong twice: what is wrong and what to do. What came of it was thrown away."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -60,6 +63,14 @@ class Folder:
             os.fsync(write.fileno())
             # so that the proof reads what the disk holds and not what memory still remembers of it
             os.posix_fadvise(write.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def words(self, file: Expected, difference: str) -> str:
+        """That the file in the folder is damaged."""
+        return (
+            f"{self.path / file.name} is not the file that it should be, also when copied twice: {difference}. "
+            f"The copy was thrown away. The file there is damaged: copy it anew to {self.path} from where it was made, "
+            f"then run the same command again"
+        )
 
 
 def free_bytes(folder: Path) -> int:
@@ -161,31 +172,32 @@ def in_units(size: int) -> str:
     return f"{size / 1024:.1f} KiB"
 
 
-def check_target(target: Path, names: Collection[str]) -> None:
+def check_target(target: Path, names: Collection[str], option: str = "--to") -> None:
     """It will be replaced as a whole by files of these names: nothing else may lie in it, and no model of another kind.
 
-    Raises CheckpointError.
+    option: with which the command at hand is told another folder. Raises CheckpointError.
     """
     if not target.exists():
         return
-    check_kind(target, origin.kind(names))
+    check_kind(target, origin.kind(names), option)
     if not target.is_dir() or os.path.ismount(target):
         raise CheckpointError(
-            f"{target} is no folder that can be replaced. Name one in it, such as --to {target}/model"
+            f"{target} is no folder that can be replaced. Name one in it, such as {option} {target}/model"
         )
     ours = {origin.ORIGIN, CARD, origin.LEARNED, origin.SIGNS, ".cache", *names}
     others = sorted(path.name for path in target.iterdir() if path.name not in ours and not origin.is_data(path.name))
     if others:
         raise CheckpointError(
             f"{target} holds other things than a model ({others[0]}), and would be replaced. Name a folder of its own "
-            f"with --to; a model that was fetched by other programs is taken over with: wetread model import {target}"
+            f"with {option}; a model that was fetched by other programs is taken over with: "
+            f"wetread model import {target}"
         )
 
 
-def check_kind(target: Path, kind: Collection[str]) -> None:
+def check_kind(target: Path, kind: Collection[str], option: str = "--to") -> None:
     """What the hub has can be had again; somebody's own model and a quantized one make room for their own kind only.
 
-    kind: of what is to come, see `origin.kind`. Raises CheckpointError.
+    kind: of what is to come, see `origin.kind`. option: as for `check_target`. Raises CheckpointError.
     """
     found = origin.kind_of(target)
     if not found or found == frozenset(kind):
@@ -193,7 +205,7 @@ def check_kind(target: Path, kind: Collection[str]) -> None:
     what = "a model of your own" if CARD in found else "a quantized model"
     raise CheckpointError(
         f"{target} holds {what} ({', '.join(sorted(found))}), and would lose it to a model of another kind. "
-        f"Name another folder with --to or --output, or move this one away. To mend what is there: "
+        f"Name another folder with {option}, or move this one away. To mend what is there: "
         f"{origin.mend(target)}"
     )
 
@@ -301,10 +313,7 @@ def _bring(stage: Path, source: Source, wanted: Wanted, file: Expected) -> Measu
             part.rename(there)
             return measured
         part.unlink()
-    raise WrongContent(
-        f"{file.name} is not the file that it should be, also when fetched twice: {wrong}. It was thrown away. "
-        f"A proxy that changes files? Try --endpoint, or another copy with: wetread model import FOLDER"
-    )
+    raise WrongContent(source.words(file, wrong or ""))
 
 
 def _sweep(stage: Path, made: Origin) -> None:

@@ -110,6 +110,14 @@ def mend(folder: Path) -> str:
     )
 
 
+def absent(folder: Path) -> str:
+    """The sentence about a folder that is not there, and what brings it."""
+    return (
+        f"The model folder {folder} does not exist. Get the published model with: wetread model pull --to {folder}; "
+        f"without a network, or one of your own: wetread model import FOLDER --to {folder}"
+    )
+
+
 def belongs(name: str) -> bool:
     """Whether a file of this name may be part of a model in one of our folders."""
     return is_data(name) or name in {CARD, LEARNED, SIGNS, QUANTIZED}

@@ -43,7 +43,7 @@ def save(
     target = target.resolve()
     if target == source.resolve():
         raise CheckpointError(f"{target} is the model itself. Name another folder with --output")
-    install.check_target(target, {QUANTIZED, *origin.kind_of(source)})
+    install.check_target(target, {QUANTIZED, *origin.kind_of(source)}, "--output")
     with install.staged(target, "quantizing") as stage:
         install.check_room(stage, sum(shard.stat().st_size for shard in checkpoint.shards), free)
         _sweep(stage)

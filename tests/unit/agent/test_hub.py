@@ -150,7 +150,8 @@ def test_other_bytes_than_stated_never_become_a_model(repository: Repository, tm
     with hub(repository) as endpoint:
         done = pull(endpoint, tmp_path / "model")
     assert done.returncode == 2
-    assert f"{name} is not the file that it should be" in done.stderr
+    assert f"{name} is not the file that it should be, also when fetched twice" in done.stderr
+    assert "Try --endpoint" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "model").exists()
     assert not (tmp_path / "model.partial" / name).exists()

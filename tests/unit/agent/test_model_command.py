@@ -12,6 +12,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,9 @@ import pytest
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file, save_file
 
+from agent import health
 from agent.cli import Surroundings, wetread
+from agent.config import Config, ReaderConfig
 from agent.readers import demonstration_checkpoint
 from agent.readers.checkpoint import NAME, REVISION, Checkpoint, CheckpointError, digest_of
 from agent.readers.protocol import Generation
@@ -236,8 +239,16 @@ def test_an_import_of_an_imported_model_compares_every_file(folder: Path, tmp_pa
     content = bytearray((first / SHARD).read_bytes())
     content[-7] ^= 1
     (first / SHARD).write_bytes(content)
-    assert f"{SHARD} is not the file that it should be" in fails("import", first, "--to", second)
+    said = fails("import", first, "--to", second)
+    assert said.startswith(f"{first / SHARD} is not the file that it should be, also when copied twice: its SHA-256 is")
+    assert f"The copy was thrown away. The file there is damaged: copy it anew to {first}" in said
+    assert "--endpoint" not in said
+    assert "fetched" not in said
     assert not second.exists()
+    assert not list(second.with_name("second.partial").glob(f"{SHARD}*"))
+    content[-7] ^= 1
+    (first / SHARD).write_bytes(content)
+    assert model("import", first, "--to", second).exit_code == 0, "what it said helps"
 
 
 def test_a_folder_that_lost_a_file_is_not_imported(folder: Path, tmp_path: Path) -> None:
@@ -439,9 +450,53 @@ def test_what_a_damaged_model_of_our_own_is_mended_with_does_not_take_it_away(
         f"To mend what is there: Bring it again from where it was made, with: wetread model import FOLDER --to {target}"
         in refused
     )
+    assert "Name another folder with --to, or move this one away." in refused
     assert "holds a model of your own" in fails("import", CHECKPOINT, "--to", target, "--accept-licence")
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before
     assert model("import", folder, "--to", target).exit_code == 0, "what it said helps"
+
+
+# --- where it goes
+
+
+def at(data: Path, *arguments: object) -> Result:
+    """A node of this data folder that is told no checkpoint."""
+    config = data.with_suffix(".toml")
+    config.write_text(f"[node]\ndata_folder = {json.dumps(str(data))}\n")
+    words = ["--config", str(config), "model", *map(str, arguments)]
+    return CliRunner().invoke(wetread, words, obj=Surroundings(None, SMALL))
+
+
+def test_a_model_of_our_own_goes_where_its_name_says(folder: Path, tmp_path: Path) -> None:
+    models = tmp_path / "data" / "models"
+    assert at(tmp_path / "data", "import", demonstration_checkpoint()).exit_code == 0
+    assert at(tmp_path / "data", "import", CHECKPOINT, "--accept-licence").exit_code == 0
+    (folder / "wetread.json").write_text(json.dumps(CARD | {"name": "../흉부 X-ray/7."}))
+    assert at(tmp_path / "data", "import", folder).exit_code == 0
+    assert {path.name for path in models.iterdir()} == {
+        "wetread-demonstration-model",
+        "CXR-LLAVA-v2",
+        "흉부-X-ray-7",
+    }
+
+
+@pytest.mark.parametrize("name", ["..", "/", "cxr-llava-V2"])
+def test_a_name_that_no_folder_can_have_is_asked_for(folder: Path, tmp_path: Path, name: str) -> None:
+    (folder / "wetread.json").write_text(json.dumps(CARD | {"name": name}))
+    refused = at(tmp_path / "data", "import", folder)
+    assert refused.exit_code == 2
+    assert "name its folder with --to" in refused.stderr
+    assert not (tmp_path / "data" / "models").exists()
+    assert at(tmp_path / "data", "import", folder, "--to", tmp_path / "there").exit_code == 0
+
+
+def test_the_lines_for_the_configuration_can_be_copied(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / 'a "disk"' / "model"
+    printed = model("import", folder, "--to", target).stdout
+    assert tomllib.loads(printed[printed.index("\n[reader]") :]) == {"reader": {"checkpoint": str(target)}}
+    printed = model("quantize", target, "--precision", "int8", "--device", "cpu").stdout
+    quantized = {"checkpoint": f"{target}-int8", "precision": "int8"}
+    assert tomllib.loads(printed[printed.index("\n[reader]") :]) == {"reader": quantized}
 
 
 # --- verify
@@ -592,6 +647,27 @@ def test_numbers_of_another_type_are_not_the_published_ones(tmp_path: Path) -> N
     structure.compare(tmp_path, found, PUBLISHED_SHAPE, published=False)
     with pytest.raises(CheckpointError, match="stored as F16, not as BF16"):
         structure.compare(tmp_path, found, PUBLISHED_SHAPE, published=True)
+
+
+def test_the_folder_is_taken_with_and_without_the_option(folder: Path) -> None:
+    for command in ("verify", "info"):
+        said = model(command, folder, "--json")
+        assert (said.exit_code, said.stdout) == (0, model(command, "--model", folder, "--json").stdout)
+        twice = model(command, folder, "--model", folder)
+        assert twice.exit_code == 2
+        assert "name the model once: as FOLDER, or with --model" in twice.stderr
+
+
+def test_check_and_info_say_the_same_of_a_folder_that_lacks(folder: Path, tmp_path: Path) -> None:
+    for where in (folder, tmp_path / "nowhere"):
+        (folder / "tokenizer.model").unlink(missing_ok=True)
+        config = Config(reader=ReaderConfig(checkpoint=where))
+        found, said = health._model(config), fails("info", where)
+        cure = said[said.index(" does not exist.") if not where.exists() else said.index(" Bring it again") :]
+        assert found.verdict == "wrong"
+        assert found.words.endswith(cure)
+        assert f"wetread model import FOLDER --to {where}" in cure
+    assert found.words == said
 
 
 def test_no_folder_is_one_sentence(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def test_the_report_has_a_row_for_each_film_and_precision_and_what_they_come_to(
 
 def test_the_figures_are_those_of_the_two_models(films: Path) -> None:
     result = parity("--images", films / "b.png", "--precision", "fp32,int8", "--tokens", 20, "--json")
+    assert result.stderr.splitlines()[:2] == ["fp32: 1 image", "int8: 1 image"]
     said = json.loads(result.stdout)
     (row,) = said["rows"]
     first, other = (load(demonstration_checkpoint(), one, device="cpu") for one in ("fp32", "int8"))

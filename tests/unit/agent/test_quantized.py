@@ -204,7 +204,7 @@ def test_a_quantized_model_that_lost_a_file_is_made_again_and_not_fetched(folder
     assert {path.name for path in folder.iterdir()} == before
     assert model("quantize", source, "--precision", "nf4", "--output", folder).exit_code == 0, "what it said helps"
     refused = model("quantize", source, "--precision", "nf4", "--output", shutil.copytree(source, tmp_path / "other"))
-    assert "would lose it to a model of another kind" in str(refused.exception)
+    assert "would lose it to a model of another kind. Name another folder with --output, or" in str(refused.exception)
 
 
 def test_a_card_that_says_nothing_is_named(folder: Path) -> None:
