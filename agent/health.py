@@ -24,7 +24,7 @@ from agent.transports import try_out
 from dicom_node import audit, books, peer, peers, refused, turned_away
 from dicom_node.aet import typed
 from dicom_node.associations import keep_identifiers_out_of_logs
-from dicom_node.beats import SILENT, has_fewer_slots, is_ready, is_starting, is_stopped, seconds_since
+from dicom_node.beats import SILENT, has_fewer_slots, is_ready, is_starting, is_stopped, seconds_since, why_not
 from dicom_node.counted import counted
 from dicom_node.database import Database, clock
 from dicom_node.destinations import destinations, of_peer, takes_nothing
@@ -48,6 +48,7 @@ _WEEK = timedelta(days=7)  # long enough for a weekend and a holiday
 _ASKED_AT_ONCE = 8  # who is away takes seconds to say so
 _SHOWN = 10  # numbers of studies in one line
 _PROCESSES = ("listen", "dispatch", "work", "send", "web")
+_TRIED = timedelta(minutes=2)  # `wetread run` tries again after a minute at the latest, and loading takes its time
 _ALONE = ("listen", "dispatch")
 
 
@@ -263,6 +264,9 @@ def _process(name: str, beat: ProcessBeat | None, now: datetime) -> Finding:
     ago = seconds_since(beat.beat_at, now)
     if is_stopped(beat.detail):
         return Finding(name, "wrong", f"{beat.name} was stopped {ago} s ago; {start}")
+    if why_not(beat.detail):
+        late = f"; not tried again for {ago} s; {start}" if now - beat.beat_at > _TRIED else ""
+        return Finding(name, "wrong", f"{beat.name} {beat.detail}{late}")
     if now - beat.beat_at > SILENT:
         return Finding(name, "wrong", f"no sign of life for {ago} s ({beat.name}); {start}")
     if is_starting(beat.detail):

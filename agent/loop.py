@@ -14,9 +14,9 @@ from datetime import datetime
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.beats import STOPPED, name_here
+from dicom_node.beats import SILENT, STOPPED, cannot_start, is_ready, name_here
 from dicom_node.database import Database, clock
-from dicom_node.errors import StoreAway
+from dicom_node.errors import StoreAway, WetreadError
 from dicom_node.tables import ProcessBeat
 
 _BEAT_SECONDS = 5.0
@@ -157,6 +157,28 @@ class Heart:
         atexit.unregister(self.end)
         if self._thread.is_alive():
             self._thread.join(_LAST_BEAT_SECONDS)
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """What the body raises is why the process cannot start: it is left as the last sign of life, and goes on."""
+        try:
+            yield
+        except WetreadError as error:
+            self.give_up(str(error))
+            raise
+        except OSError as error:
+            self.give_up(f"{type(error).__name__}: {error.strerror or 'see its log'}")  # no path: it may be a secret
+            raise
+
+    def give_up(self, why: str) -> None:
+        """End, and leave the reason, unless another process works under this name."""
+        self.end()
+        with suppress(SQLAlchemyError, OSError), self._database.write() as tx:
+            beat, now = tx.get(ProcessBeat, self._name, with_for_update=True), clock(tx)
+            if beat is not None and beat.pid != os.getpid() and is_ready(beat) and now - beat.beat_at <= SILENT:
+                return
+            detail, began = cannot_start(why), self._started or now
+            tx.merge(ProcessBeat(name=self._name, pid=os.getpid(), started_at=began, beat_at=now, detail=detail))
 
     def _run(self) -> None:
         while not self._stop.is_set():

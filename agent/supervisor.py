@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -125,7 +126,20 @@ class Supervisor:
         due = now + pause if hopeless else max(now, started + pause)
         words = {"words": self._last_words(name)} if hopeless and self._log_folder else {}
         log.warning("process_ended", process=name, exit_code=exit_code, again_in_seconds=round(due - now, 1), **words)
+        if name != "redis" and exit_code > 0:
+            self._say_when_again(name, due - now, exit_code if hopeless else None)
         return due
+
+    def _say_when_again(self, name: str, seconds: float, hopeless: int | None) -> None:
+        """Beside the reason that a process left. hopeless: the exit code of one that may have left none."""
+
+        def words(last: ProcessBeat | None, now: datetime) -> str | None:
+            why = beats.why_not(last.detail) if last else ""
+            if not why and hopeless is not None and last is not None and beats.is_starting(last.detail):
+                why = f"exit code {hopeless}; its log says why"
+            return beats.cannot_start(why, f"at {now + timedelta(seconds=seconds):%H:%M:%S}Z") if why else None
+
+        self._leave(name, words)
 
     def _last_words(self, name: str) -> str:
         """Why it gave up. Without a folder for logs it has said so on the same stream as we, a line above."""
@@ -192,14 +206,23 @@ class Supervisor:
 
     def _say_starting(self, name: str) -> None:
         """Loading its libraries takes seconds, in which it must not look as if it had never run."""
+
+        def words(last: ProcessBeat | None, _now: datetime) -> str:
+            # the reason stays until the process is there, or it would be seen for a moment only
+            why = beats.why_not(last.detail) if last is not None and self._failures.get(name) else ""
+            return beats.cannot_start(why, "now") if why else beats.STARTING
+
+        self._leave(name, words)
+
+    def _leave(self, name: str, words: Callable[[ProcessBeat | None, datetime], str | None]) -> None:
+        """Beat in the place of a process that does not run; words: after its last beat, None to leave that as it is."""
         database = Database(self._config.node.database_url)
         try:
             with database.write() as tx:
-                now = clock(tx)
-                beat = ProcessBeat(
-                    name=beats.name_here(name), pid=0, started_at=now, beat_at=now, detail=beats.STARTING
-                )
-                tx.merge(beat)
+                signed, now = beats.name_here(name), clock(tx)
+                detail = words(tx.get(ProcessBeat, signed, with_for_update=True), now)
+                if detail is not None:
+                    tx.merge(ProcessBeat(name=signed, pid=0, started_at=now, beat_at=now, detail=detail))
         except (SQLAlchemyError, OSError) as error:  # the process itself says what is wrong with it
             log.warning("no_beat", process=name, error=type(error).__name__)
         finally:

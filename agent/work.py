@@ -99,7 +99,8 @@ class Engine:
         self._heart = loop.Heart("work", database, self._stop, self._pulse)
         self._heart.start(f"{STARTING}: loads its model")
         self._resources.callback(self._heart.end)
-        reader = load(self._config)
+        with self._heart.starting():
+            reader = load(self._config)
         count, ahead = 1, 0
         if isinstance(reader, Serves):
             self._resources.enter_context(reader.serving())

@@ -18,6 +18,7 @@ from agent.commands.session import config_of, open_database
 from agent.config import Config
 from agent.loading import loading
 from dicom_node.database import Database
+from dicom_node.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from dicom_node.services import Service
@@ -51,10 +52,11 @@ def listen(surroundings: Surroundings) -> None:
     config = _begin(surroundings)
     stop = loop.stop_on_signals()
     with open_database(config) as database:
-        listener = Listener(config.node, database, services(config, database))
-        listener.start()
-        messages = _serve_hl7(config, database) if config.hl7.senders else None
         heart = loop.Heart("listen", database, stop)
+        with heart.starting():
+            listener = Listener(config.node, database, services(config, database))
+            listener.start()
+            messages = _serve_hl7(config, database) if config.hl7.senders else None
         heart.start()
         listener.mind(stop)
         if messages is not None:
@@ -80,7 +82,13 @@ def _serve_hl7(config: Config, database: Database) -> MllpServer | None:
     from agent.desk import Desk
     from agent.incoming import serve_hl7
 
-    server = serve_hl7(Desk(config, database))
+    try:
+        server = serve_hl7(Desk(config, database))
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot open port {config.hl7.port} on {config.hl7.bind_address} ({error.strerror}): another "
+            "program has it, or it needs root; choose another with hl7.port"
+        ) from error
     if server is not None:
         server.start()
     return server
@@ -211,11 +219,23 @@ def web(surroundings: Surroundings) -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     with open_database(config) as database, closing(film_room(config)) as films:
         server = make_server(make_pages(config, database, films), config.web)
-        loop.Heart("web", database, loop.stop_on_signals()).start()
+        heart = loop.Heart("web", database, loop.stop_on_signals())
+        heart.start()
         threading.Thread(target=films.start, name="films", daemon=True).start()
-        server.run()
+        try:
+            server.run()  # ends the program itself where it cannot have its port
+        finally:
+            if not server.started and not server.should_exit:
+                heart.give_up(_no_port(config))
         if not server.started:
             raise SystemExit(_NO_PORT)
+
+
+def _no_port(config: Config) -> str:
+    return (
+        f"cannot serve on port {config.web.port} of {config.web.bind_address}: another program has it, or it needs "
+        "root; choose another with web.port; the log of web says more"
+    )
 
 
 @click.command()

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node import peers
-from dicom_node.beats import SILENT, is_stopped
+from dicom_node.beats import SILENT, is_stopped, why_not
 from dicom_node.books import Backlog
 from dicom_node.destinations import destinations
 from dicom_node.tables import ProcessBeat
@@ -73,8 +73,8 @@ def pulses(tx: Session, now: datetime) -> list[Pulse]:
 
 
 def is_silent(pulse: Pulse, now: datetime) -> bool:
-    """Has the process given no sign of life lately?"""
-    return pulse.at is None or now - pulse.at > SILENT or is_stopped(pulse.detail)
+    """Has the process given no sign of life lately, or said that it cannot work?"""
+    return pulse.at is None or now - pulse.at > SILENT or is_stopped(pulse.detail) or bool(why_not(pulse.detail))
 
 
 def _silence(silent: Sequence[Pulse], now: datetime) -> Iterator[Alarm]:
@@ -86,6 +86,8 @@ def _silence(silent: Sequence[Pulse], now: datetime) -> Iterator[Alarm]:
             sentence = f"{pulse.name} has given no sign of life for {age(pulse.at, now)}: it hangs or does not run."
             if is_stopped(pulse.detail):
                 sentence = f"{pulse.name} was stopped {age(pulse.at, now)} ago."
+            elif why_not(pulse.detail):
+                sentence = f"{pulse.name} {pulse.detail}."
             yield Alarm(sentence, "wetread check")
 
 

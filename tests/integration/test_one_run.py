@@ -70,6 +70,11 @@ class OnlyOne(Supervisor):
         self._start("listen")
 
 
+def said_of(node: Node, process: str) -> health.Finding:
+    with node.database.read() as tx:
+        return next(one for one in health._processes(tx) if one.subject == process)
+
+
 def test_a_process_whose_port_is_taken_is_not_started_without_limit(tmp_path: Path) -> None:
     node = Node(tmp_path / "node")
     supervisor = OnlyOne(node.config, node.config_file, tmp_path / "logs")
@@ -78,8 +83,12 @@ def test_a_process_whose_port_is_taken_is_not_started_without_limit(tmp_path: Pa
         taken.listen()
         supervisor.start()
 
+        checked: list[health.Finding] = []
+
         def ended() -> list[float]:
             supervisor.look_after()
+            if told:
+                checked.append(said_of(node, "listen"))
             return [line["again_in_seconds"] for line in told if line["event"] == "process_ended"]
 
         wait_until(lambda: len(ended()) == 2, "the listener to end twice", seconds=90)
@@ -91,6 +100,49 @@ def test_a_process_whose_port_is_taken_is_not_started_without_limit(tmp_path: Pa
     assert pauses == [1.0, 5.0]
     assert {line["exit_code"] for line in told} == {2}
     assert all(str(node.port) in line["words"] for line in told)
+    assert {one.verdict for one in checked} == {"wrong"}
+    assert all(f" cannot start: cannot open port {node.port} on " in one.words for one in checked)
+    assert "; wetread run tries again at " in checked[-1].words
+
+
+class OnlyWeb(Supervisor):
+    """Starts `web` and nothing else."""
+
+    def start(self) -> None:
+        self._start("web")
+
+
+def test_web_whose_port_is_taken_says_so(tmp_path: Path) -> None:
+    node = Node(tmp_path / "node")
+    supervisor = OnlyWeb(node.config, node.config_file, tmp_path / "logs")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", node.config.web.port))
+        taken.listen()
+        supervisor.start()
+
+        def said() -> str:
+            supervisor.look_after()
+            return said_of(node, "web").words
+
+        wait_until(lambda: "; wetread run tries again at " in said(), "the reason of web", seconds=90)
+        words = said()
+        supervisor.stop()
+
+    assert f" cannot start: cannot serve on port {node.config.web.port} of 127.0.0.1: " in words
+
+
+def test_listener_whose_port_for_hl7_is_taken_says_so(tmp_path: Path) -> None:
+    node = Node(tmp_path / "node")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with node.config_file.open("a", encoding="utf-8") as file:
+            file.write(f'\n[hl7]\nsenders = ["127.0.0.1"]\nbind_address = "127.0.0.1"\nport = {port}\n')
+        told = node.cli("listen")
+
+    assert (told.returncode, "choose another with hl7.port" in told.stderr) == (2, True)
+    assert f" cannot start: cannot open port {port} on 127.0.0.1 " in said_of(node, "listen").words
 
 
 def test_a_second_redis_is_not_started_beside_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import select
 
 from agent import disk, health
 from agent.config import Config
 from agent.supervisor import PROCESSES, Supervisor
 from dicom_node import worklist
-from dicom_node.beats import FEWER, STARTING, STOPPED
+from dicom_node.beats import FEWER, STARTING, STOPPED, cannot_start
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.tables import Endpoint, ProcessBeat, RemoteAE, Way
@@ -70,6 +71,15 @@ def test_a_silent_process_is_wrong_even_while_it_starts(opened: Database) -> Non
     found = beat(opened, age=31, detail=f"{STARTING}: loads its model")
 
     assert (found.verdict, "no sign of life for 31 s" in found.words) == ("wrong", True)
+
+
+@pytest.mark.parametrize(("age", "told"), [(61, ""), (121, "; not tried again for 121 s; start it with: wetread work")])
+def test_a_process_that_cannot_start_is_wrong_with_its_reason(opened: Database, age: float, told: str) -> None:
+    found = beat(opened, age=age, detail=cannot_start("no port", "at 04:50:12Z"))
+
+    assert found.verdict == "wrong"
+    assert found.words.startswith(f"work@host cannot start: no port; wetread run tries again at 04:50:12Z{told}")
+    assert found.words.endswith("12Z") == (not told)
 
 
 class Silent:
@@ -217,6 +227,39 @@ def test_a_process_that_is_being_started_does_not_look_as_if_it_never_ran(tmp_pa
     with opened.read() as tx:
         assert before == {"wrong"}
         assert {found.verdict for found in health._processes(tx)} == {"warning"}
+
+
+def test_the_reason_stays_while_a_process_is_started_again_and_not_for_the_next_run(
+    tmp_path: Path, opened: Database
+) -> None:
+    config = Config(node=NodeConfig(data_folder=tmp_path, database=SecretStr(str(opened.url))))
+
+    def details() -> set[str]:
+        with opened.read() as tx:
+            return {beat.detail for beat in tx.scalars(select(ProcessBeat))}
+
+    run = Supervisor(config, None)
+    run._say_starting("listen")
+    run._started["listen"] = time.monotonic()
+    run._when_again("listen", 1)
+    assert details() == {STARTING}, "it may be mended by the next start"
+    run._when_again("listen", 2)
+    (left,) = details()
+    assert left.startswith("cannot start: exit code 2; its log says why; wetread run tries again at ")
+    run._say_starting("listen")
+    assert details() == {cannot_start("exit code 2; its log says why", "now")}
+
+    Supervisor(config, None)._say_starting("listen")
+    assert details() == {STARTING}
+
+
+def test_without_a_database_what_was_started_is_looked_after_all_the_same(tmp_path: Path) -> None:
+    config = Config(node=NodeConfig(data_folder=tmp_path, database=SecretStr(f"sqlite:///{tmp_path}/absent/x.db")))
+    run = Supervisor(config, None)
+    run._say_starting("listen")
+    run._started["listen"] = time.monotonic()
+
+    assert run._when_again("listen", 2) > time.monotonic()
 
 
 def watch_of(database: Database, *, on: bool = True) -> list[tuple[str, str, str]]:

@@ -6,14 +6,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from agent import loop
-from dicom_node.beats import STOPPED
+from dicom_node.beats import STARTING, STOPPED, cannot_start
 from dicom_node.database import Database
-from dicom_node.errors import StoreAway
+from dicom_node.errors import ConfigurationError, StoreAway
 from dicom_node.tables import ProcessBeat
 from tests.harness.node import wait_until
 
@@ -175,6 +176,51 @@ def test_a_process_of_the_same_name_is_not_called_stopped(
     heart.end()
 
     assert beats(database) == {"send": ""}
+
+
+@pytest.mark.parametrize("beating", [True, False])
+def test_a_process_that_cannot_start_leaves_its_reason(
+    sqlite_url: str, open_database: Callable[[str], Database], *, beating: bool
+) -> None:
+    database = open_database(sqlite_url)
+    heart = loop.Heart("listen", database, threading.Event())
+    if beating:
+        heart.start(STARTING)
+        wait_until(lambda: beats(database) == {"listen": STARTING}, "the first beat")
+
+    with pytest.raises(ConfigurationError), heart.starting():
+        raise ConfigurationError("cannot open port 104:\nit is taken")
+    heart.end()
+
+    assert beats(database) == {"listen": "cannot start: cannot open port 104: it is taken"}, "the end wipes nothing"
+
+
+def test_what_the_system_refuses_is_told_without_the_path(
+    sqlite_url: str, open_database: Callable[[str], Database]
+) -> None:
+    database = open_database(sqlite_url)
+
+    with pytest.raises(FileNotFoundError), loop.Heart("work", database, threading.Event()).starting():
+        Path("/absent/secret").read_bytes()
+
+    assert beats(database) == {"work": "cannot start: FileNotFoundError: No such file or directory"}
+
+
+@pytest.mark.parametrize(
+    ("detail", "is_kept"),
+    [("at work", True), ("", True), (STARTING, False), (STOPPED, False), (cannot_start("it was taken"), False)],
+)
+def test_a_second_one_that_cannot_start_says_nothing_in_the_name_of_one_that_works(
+    sqlite_url: str, open_database: Callable[[str], Database], detail: str, *, is_kept: bool
+) -> None:
+    database = open_database(sqlite_url)
+    loop.Heart("listen", database, threading.Event())._beat(detail)
+    with database.write() as tx:
+        tx.scalars(select(ProcessBeat)).one().pid = -1
+
+    loop.Heart("listen", database, threading.Event()).give_up("the port is taken")
+
+    assert beats(database) == {"listen": detail if is_kept else cannot_start("the port is taken")}
 
 
 def test_a_program_that_ends_says_so_too(sqlite_url: str, open_database: Callable[[str], Database]) -> None:

@@ -17,6 +17,7 @@ from agent.config import Config, ReaderConfig
 from agent.pages import make_pages
 from dicom_node import audit, endpoints, peers, turned_away, worklist
 from dicom_node.access import Caller, Refusal
+from dicom_node.beats import cannot_start
 from dicom_node.config import NodeConfig
 from dicom_node.database import Database, clock
 from dicom_node.destinations import destinations, takes
@@ -452,6 +453,17 @@ def test_process_without_a_sign_of_life_raises_an_alarm(house: House) -> None:
 
     assert "Never given a sign of life: send." in page
     assert re.search(r"listen@host has given no sign of life for 3\d s", page)
+
+
+def test_process_that_cannot_start_raises_an_alarm_with_its_reason(house: House) -> None:
+    house.beat()
+    with house.database.write() as tx:
+        tx.get_one(ProcessBeat, "listen@host").detail = cannot_start("no port", "at 04:50:12Z")
+
+    page = house.shown()
+
+    assert "listen@host cannot start: no port; wetread run tries again at 04:50:12Z." in page
+    assert "silent listen@host" in page
 
 
 def test_living_processes_raise_none(house: House) -> None:
