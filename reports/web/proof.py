@@ -35,7 +35,7 @@ def prove(people: People | None, request: Request, body: Mapping[str, Any], *, a
     elif pin and not always_password:
         people.prove_pin(visitor, pin)
     elif not _by_provider(people, visitor):
-        raise PasswordNeeded("This takes your password." if always_password else "Type your PIN or your password.")
+        raise PasswordNeeded("This takes your password." if always_password else "Type your password.")
     elif (not always_password and people.has_pin(visitor)) or not people.proven_recently(visitor, FRESH):
         raise PasswordNeeded("Sign in once more where you signed in, then do this within two minutes.")
 

@@ -124,6 +124,68 @@ def test_pin_that_is_typed_at_once_is_in_its_field_and_not_in_the_film(
     assert state(room, report) is ReportState.VERIFIED
 
 
+def test_signing_key_asks_the_question_that_is_being_typed_and_begins_no_signature(
+    opened: Callable[..., Report], page: Page
+) -> None:
+    opened()
+    page.keyboard.press("q")
+    page.keyboard.press("Control+Enter")  # nothing is asked yet: nothing is sent
+    expect(page.locator("#question")).to_be_focused()
+    page.keyboard.type("Is there a fracture?")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#questions li")).to_have_count(1)
+    expect(page.locator("#questions li .asked")).to_contain_text("Is there a fracture?")
+    expect(page.locator("#question")).to_have_value("")
+    expect(page.locator("#ask-sign")).to_be_hidden()
+
+    page.evaluate("document.querySelector('.panel').prepend(document.createElement('textarea'))")  # any other field
+    page.locator(".panel > textarea").press("Control+Enter")
+    expect(page.locator("#ask-sign")).to_be_hidden()
+    page.get_by_label("Impression", exact=True).press("Control+Enter")
+    expect(page.locator("#ask-sign")).to_be_visible()
+
+
+def test_signature_without_a_pin_is_not_sent(room: ReadingRoom, opened: Callable[..., Report], page: Page) -> None:
+    report = opened()
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/accept") else None)
+    label, fault = page.locator("label[for=sign-proof]"), page.locator("#ask-sign .fault")
+    page.keyboard.press("a")
+    expect(page.locator("#ask-sign .checking")).to_be_empty()
+    for key in ("Enter", "Control+Enter"):
+        page.keyboard.press(key)
+        expect(page.locator("#sign-proof:invalid")).to_be_focused()
+        expect(label).to_have_text("Your PIN")
+        expect(fault).to_be_empty()
+    page.keyboard.type("2580")
+    page.keyboard.press("Enter")
+    expect(page.locator("#final")).to_be_visible()
+    assert len(sent) == 1
+    assert state(room, report) is ReportState.VERIFIED
+
+    page.keyboard.press("d")
+    page.locator("#words").fill("The tube is in place.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#words-proof:invalid")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.evaluate("document.querySelector('[data-login]').dataset.byProvider = ''")
+    page.keyboard.press("d")
+    expect(page.locator("#words-proof:valid")).to_be_visible()
+
+
+def test_who_signs_in_at_the_provider_may_leave_the_proof_empty(opened: Callable[..., Report], page: Page) -> None:
+    opened()
+    page.evaluate("Object.assign(document.querySelector('[data-login]').dataset, { oidc: 'Sign in', byProvider: '' })")
+    page.keyboard.press("a")
+    expect(page.locator("#ask-sign .checking")).to_be_empty()
+    page.keyboard.press("Enter")
+
+    # the account of the test is of this place: the server asks for its password, in the words of the label
+    expect(page.locator("#ask-sign .fault")).to_have_text("Type your password.")
+    expect(page.locator("label[for=sign-proof]")).to_have_text("Your password, or leave this empty after: Sign in")
+    expect(page.locator("#sign-proof:valid")).to_be_focused()
+
+
 @pytest.mark.parametrize("is_refused", [False, True])
 def test_dialog_of_a_signature_that_was_sent_stays_until_the_answer(
     room: ReadingRoom, opened: Callable[..., Report], page: Page, *, is_refused: bool

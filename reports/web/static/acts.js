@@ -3,7 +3,7 @@
 import { count, show } from "./difference.js";
 import { holdOpen, made, nameOf } from "./keys.js";
 import { notice } from "./notice.js";
-import { elsewhere } from "./session.js";
+import { elsewhere, isByProvider } from "./session.js";
 
 const READ = "Read the warning above; press again to sign all the same.";
 const UNDER_WAY = "It was sent, and the server has not answered yet: it may be done already. Wait, or load the page again to see.";
@@ -119,10 +119,8 @@ export function proof(label, field) {
     field.autocomplete = kind === "pin" ? "off" : "current-password";
     label.textContent = kind === "pin" ? "Your PIN" : "Your password";
     const link = kind === "password" ? elsewhere() : null;
-    if (link) {
-      field.required = false; // who has none here leaves it empty: the server knows when the provider last asked
-      label.append(", or leave this empty after: ", link);
-    }
+    field.required = !link && !isByProvider(); // who has none here leaves it empty: the server knows when the provider last asked
+    if (link) label.append(", or leave this empty after: ", link);
     field.value = "";
   };
   return {
@@ -273,9 +271,9 @@ export function wording(dialog, {
   dialog.querySelector(".safety").hidden = !safety;
   const [label, field] = dialog.querySelectorAll(".proof");
   const asked = proof(label, field);
-  label.hidden = field.hidden = password === null;
-  field.required = password !== null;
   asked.become(password ? "password" : "pin");
+  label.hidden = field.hidden = password === null;
+  if (password === null) field.required = false;
   const seen = arriving(dialog, coming);
   return opened(dialog, (data) => {
     const body = { words: data.get("words"), safety: data.get("safety") === "on" };

@@ -3,9 +3,19 @@
 import { go } from "./going.js";
 import { bind } from "./keys.js";
 
+const TYPED = "input:not([type=checkbox], [type=radio]), textarea";
+
 function ask() {
   document.getElementById("questions").open = true;
   document.getElementById("question")?.focus();
+}
+
+/** Is it pressed among words that are not the report's? What belongs to another form begins no signature; the question is asked. */
+function isAmongOthers({ target }, { editors }) {
+  const field = target instanceof Element ? target.closest(TYPED) : null;
+  if (!field || field.closest("dialog:not([open])")) return false; // of a dialog that was just closed
+  if (field.id === "question") field.form.requestSubmit();
+  return Object.values(editors).every((editor) => editor.field !== field);
 }
 
 /** page: the report page. */
@@ -13,7 +23,7 @@ export function bindKeys(page) {
   const group = "Report";
   const adding = () => page.act(page.desk.beside ? "take-over" : "addendum");
   const main = () => (page.desk.beside ? adding() : page.act(page.desk.state === "AWAITING SECOND" ? "cosign" : "sign"));
-  bind("Ctrl+Enter", "Sign", main, { group });
+  bind("Ctrl+Enter", "Sign; in a question: ask it", (event) => { if (!isAmongOthers(event, page)) void main(); }, { group });
   bind("a", "Accept as is", () => page.act("accept"), { group });
   bind("e", "Edit the findings", () => page.editors.findings.field.focus(), { group });
   bind("E", "Edit the impression", () => page.editors.impression.field.focus(), { group });

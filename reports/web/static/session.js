@@ -71,9 +71,14 @@ export function askPassword(words, { pin = false } = {}) {
   });
 }
 
+/** Has this person signed in at the provider? Then no password of theirs is known here. */
+export function isByProvider() {
+  return document.querySelector("[data-by-provider]") !== null;
+}
+
 function signInAgain() {
   const login = document.querySelector("[data-login]")?.dataset.login ?? "";
-  const theirs = document.querySelector("[data-by-provider]") ? elsewhere() : null; // no password is known here
+  const theirs = isByProvider() ? elsewhere() : null;
   return new Promise((resolve) => {
     const wanted = theirs ? "sign in there once more, and come back:" : "your password:";
     const dialog = box("Your session is over", `Nothing is lost. ${login}, ${wanted}`, theirs ? "p" : "label");
