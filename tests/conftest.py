@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     keep_compiled()
     keep_templates()
     *others, _renderer = structlog.get_config()["processors"]
-    short = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    short = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*others, short])  # the usual one draws every variable of every frame, for a second
     if not config.getoption("numprocesses", None):  # who only hands out tests collects none
         gc.disable()  # until all is collected, below: what is imported stays
