@@ -18,10 +18,10 @@ from dicom_node import audit
 from dicom_node.errors import WetreadError
 from dicom_node.tables import Base
 
-LONGEST: Final = 500  # bytes of a question in UTF-8: no model makes more tokens of it, and each has room for so many
+LONGEST: Final = 500  # bytes of a question in UTF-8; one that is too long for the model all the same is told so
 MOST_WAITING: Final = 3  # of one study
 MOST_KEPT: Final = 100  # of one study
-SILENCE: Final = timedelta(seconds=60)  # of who answers, until it is taken for dead
+SILENCE: Final = timedelta(seconds=120)  # of who answers, until it is taken for dead; a film decodes for up to 60
 STOPPED: Final = "The reader stopped while it answered. The question is not tried again."
 
 

@@ -100,7 +100,8 @@ def joined(layers: Sequence[Any]) -> Callable[[Tensor], Tensor]:
 
 
 def _times(numbers: Tensor, state: QuantState, x: Tensor) -> Tensor:
-    return cast("Tensor", matmul_4bit(x, numbers, state))
+    # as bitsandbytes' own layers pass them: older versions tell from that which way the matrix lies
+    return cast("Tensor", matmul_4bit(x, numbers.t(), state))
 
 
 def _scales(state: QuantState) -> Tensor:

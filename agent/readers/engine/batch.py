@@ -39,6 +39,7 @@ from agent.readers.prompt import EOS_ID
 Embed = Callable[[Sequence[int], Pixels], Tensor]
 
 _IDLE_SECONDS: Final = 0.05
+_SLOTS_SECONDS: Final = 1.0  # how often who has nothing to do looks whether it has all slots again
 _CHUNK: Final = 512  # positions
 _CHUNK_OF_A_GPU: Final = 2048
 
@@ -165,7 +166,8 @@ class Engine:
             self._break(error)
 
     def _rest(self) -> None:
-        self._wake.wait(_IDLE_SECONDS if len(self._line) else None)
+        at_most = _IDLE_SECONDS if len(self._line) else _SLOTS_SECONDS if self._slots.fewer else None
+        self._wake.wait(at_most)
         self._wake.clear()
 
     def _drive(self, answer: Answer, seconds: float) -> None:
@@ -177,7 +179,9 @@ class Engine:
             self._wake.clear()
 
     def _sweep(self) -> None:
-        """Let go of whom nobody waits for, and of whose time is up."""
+        """Let go of whom nobody waits for, and of whose time is up; have more slots again where it is time."""
+        if self._slots.fewer:
+            self._slots.grow(self._now())
         for answer in self._line.sorted():
             if answer.canceled:
                 self._line.leave(answer)
@@ -222,8 +226,6 @@ class Engine:
         answer = self._line.first()
         if answer is None:
             return None
-        if self._slots.fewer:
-            self._slots.grow(self._now())
         if len(self._running) >= self._slots.count:
             others = [study for study in self._running if not study.answer.request.urgent]
             if not answer.request.urgent or not others:

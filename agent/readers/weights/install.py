@@ -235,9 +235,10 @@ def staged(target: Path, suffix: str = "partial") -> Iterator[Path]:
             yield stage
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                kept = "What has come is kept: f" if any(stage.iterdir()) else "F"
                 raise NotEnoughSpace(
-                    f"The disk of {stage} became full. What has come is kept: free some space and run the same command "
-                    f"again, or name another folder"
+                    f"The disk of {stage} became full. {kept}ree some space and run the same command again, or name "
+                    f"another folder"
                 ) from error
             if error.errno == errno.EFBIG:
                 raise NotEnoughSpace(

@@ -11,8 +11,8 @@ from typing import TypeAlias
 from agent.readers.weights.origin import CARD, ORIGIN, is_data
 from agent.readers.weights.prequantized import QUANTIZED
 
-# Device and inode, size, and the nanosecond of the last change of its content.
-Stamps: TypeAlias = Mapping[str, tuple[int, int, int, int]]
+# Size, and the nanosecond of the last change of its content. Not the inode: network file systems number files anew.
+Stamps: TypeAlias = Mapping[str, tuple[int, int]]
 
 
 def read(folder: Path) -> Stamps:
@@ -22,7 +22,7 @@ def read(folder: Path) -> Stamps:
         for path in folder.iterdir():
             if is_data(path.name) or path.name in {CARD, ORIGIN, QUANTIZED}:
                 seen = path.stat()
-                found[path.name] = (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
+                found[path.name] = (seen.st_size, seen.st_mtime_ns)
     return MappingProxyType(found)
 
 

@@ -566,6 +566,20 @@ def test_slots_that_a_moments_lack_of_memory_took_come_back(reader: CxrLlavaRead
     assert counts == [1, 2, 4, 8, 8]
 
 
+def test_an_engine_with_nothing_to_do_has_its_slots_again(reader: CxrLlavaReader) -> None:
+    at = [0.0]
+    engine = Engine(reader._native, reader._embedded, Limits(slots=4, positions=400), end=NEVER, now=lambda: at[0])
+    engine._slots.halve(2, now=0)
+    engine.start()
+    try:
+        assert engine.load.slots == 1
+        for count in (2, 4):
+            at[0] += 61
+            wait_until(lambda count=count: engine.load.slots == count, f"{count} slots")  # type: ignore[misc]
+    finally:
+        engine.stop()
+
+
 def test_slots_grow_the_later_the_more_often_memory_lacked() -> None:
     slots = Slots(8)
     slots.halve(8, now=0)
