@@ -42,7 +42,8 @@ _LUNG: Final = re.compile(
 # In the sentence that calls something normal: it is said of less.
 _LESS: Final = re.compile(
     r"\b(?:otherwise|other|additional|new|further|interval|superimposed|definite|except|apart|aside|besides|but|though|"
-    r"although|however|grossly|limits?|limited|remainder|remaining|clear of|evidence of|for age|lateral|posterior)\b",
+    r"although|however|grossly|limits?|limited|rest|remainder|remaining|elsewhere|clear of|evidence of|for age|lateral|"
+    r"posterior|anterior|upper|mid|middle|lower|at|above|below|portions?|parts?|aerated|visuali[sz]ed|visible|imaged|where)\b",
     re.IGNORECASE,
 )
 # In the sentence of the finding: it is not of today, or too little for the angles.
@@ -56,7 +57,8 @@ _HIDDEN: Final = re.compile(
     r"\b(?:loculated|fissur\w*|subpulmonic|posterior\w*|lateral\w*|trace|tiny|minimal|minute)\b", re.IGNORECASE
 )
 _BESIDE_THE_LUNGS: Final = re.compile(
-    r"\b(?:mediastin\w*|paratracheal|hil(?:um|ar|a)|thyroid|goiter|chest wall|pleura\w*|soft tissues?|retrocardiac)\b",
+    r"\b(?:mediastin\w*|paratracheal|hil(?:um|ar|a)|thyroid|goiter|chest wall|pleura\w*|soft tissues?|retrocardiac|"
+    r"liver|abdom\w*|breasts?|ribs?|bones?|osseous|spine|skin)\b",
     re.IGNORECASE,
 )
 _MUCH: Final = frozenset({Severity.MODERATE, Severity.SEVERE})

@@ -85,6 +85,13 @@ def test_a_sentence_against_itself_is_a_contradiction(text: str) -> None:
         "Lungs are clear. Possible pneumonia at the left base. No evidence of pulmonary edema.",
         "Lungs are clear. Right paratracheal mass.",
         "The left costophrenic angle is sharp. Small right effusion.",
+        "The rest of the lungs are clear. Left lower lobe consolidation.",
+        "Elsewhere, the lungs are clear. Left lower lobe consolidation.",
+        "The upper lungs are clear. There is consolidation in the lower lobes.",
+        "The lungs are clear at the bases. There is a right upper lobe mass.",
+        "The lungs are clear above. There is consolidation in the left base.",
+        "Aerated portions of the lungs are clear. Left lower lobe consolidation.",
+        "Lungs are clear. A mass projects over the liver.",
         "Costophrenic angles are sharp. There is fluid in the minor fissure, a loculated effusion.",
     ],
 )
