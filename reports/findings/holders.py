@@ -65,6 +65,8 @@ def _has_no_fault(item: Item, words: Sequence[str]) -> bool:
     last = item.first - 1
     while last > 0 and (words[last] in _BETWEEN or words[last] in {"the", "these", "its"}):
         last -= 1
+    if words[max(0, last - 2) : last] == ["no", "tip"]:
+        return False
     return last > 0 and (words[last] in _NEAR or (words[last] == "of" and words[last - 1] in _FAULTS | _REGIONS))
 
 

@@ -31,6 +31,21 @@ _FILLERS: Final = """
 """
 _LIGHT: Final = frozenset(_FILLERS.split())
 _OLD: Final = frozenset({"in", "on", "from", "since"})
+# Behind a "which has resolved" they leave nothing of it.
+_NOTHING_LEFT: Final = """
+    today now since currently completely entirely fully then also already again subsequently finally meanwhile
+    on in at this the these current present study exam examination film films image images time interim interval
+"""
+_WHOLLY: Final = frozenset(_NOTHING_LEFT.split())
+_SINCE: Final = frozenset({"since", "after", "following", "compared"})
+_HEDGES: Final = frozenset(
+    {
+        *("clearly", "definitely", "definitively", "well", "reliably", "confidently", "convincingly", "readily"),
+        *("easily", "distinctly", "apparently", "likely", "probably", "possibly", "mostly", "largely"),
+    }
+)
+_ELSEWHERE: Final = frozenset({"ct", "mri", "mr", "ultrasound", "us", "sonography", "pet", "tomography"})
+_CLOSES: Final = frozenset({"stop", "join", "aside", "colon"})
 _NONE: Final[Mapping[int, State]] = MappingProxyType({})
 
 
@@ -42,6 +57,8 @@ def strangers(found: Sequence[Item], words: Sequence[str]) -> Mapping[int, State
     """
     left: dict[int, State] = {}
     for place, item in enumerate(found):
+        if item.value == "there_none" and _was_there(found, words, place):
+            left[item.first] = State.ABSENT
         if item.kind != "absent_before" or item.value not in _VALUES:
             continue
         state = _left(found, words, place)
@@ -61,9 +78,10 @@ def _left(found: Sequence[Item], words: Sequence[str], place: int) -> State | No
             continue
         gap = words[one.last + 1 : first]
         if one.kind == "finding":
-            if not which:
-                return _of_a_tip(one, words, gap)
-            open_ = strange or not _LIGHT.issuperset(gap) or _names_a_side(found, place)
+            tip = _of_a_tip(one, words, words[one.last + 1 : item.first] if which else gap)
+            if tip is not None or not which:
+                return tip
+            open_ = strange or not _LIGHT.issuperset(gap) or not _is_of_all(found, words, place)
             return State.UNCERTAIN if open_ else State.ABSENT
         strange = strange or one.kind in _ORGANS or one[:2] == _OTHER or not _LIGHT.issuperset(gap)
         sided = sided or one.kind == "side"
@@ -77,8 +95,28 @@ def _left(found: Sequence[Item], words: Sequence[str], place: int) -> State | No
     return None
 
 
-def _names_a_side(found: Sequence[Item], place: int) -> bool:
-    return any(one.kind == "side" for one in found[place + 1 : place + 4])
+def _is_of_all(found: Sequence[Item], words: Sequence[str], place: int) -> bool:
+    """Is a "which has resolved" of the whole finding, not "at the apices", nor "not clearly seen on the lateral"?"""
+    item = found[place]
+    verdict = words[max(0, item.first - 2) : item.last + 1]
+    unseen = item.value == "" and "longer" not in verdict
+    if not _HEDGES.isdisjoint(verdict) or (unseen and not _ELSEWHERE.isdisjoint(words[: item.first])):
+        return False
+    at, since = item.last + 1, False
+    closes = {one.first for one in found[place + 1 :] if one.kind in _CLOSES and words[one.first] not in _WHOLLY}
+    while at < len(words) and at not in closes and words[at] != ",":
+        since = since or (not unseen and words[at] in _SINCE)
+        if words[at] not in _WHOLLY and not since:
+            return False
+        at += 1
+    behind = [one for one in found[place + 1 :] if one.first >= at and one.kind in {"finding", "goes_on", "affirm"}]
+    return not behind or any(one.kind == "finding" for one in behind)  # "which has resolved but persists at the base"
+
+
+def _was_there(found: Sequence[Item], words: Sequence[str], place: int) -> bool:
+    """ "Pneumothorax was seen, there is none now"."""
+    near = [one for one in found[max(0, place - 3) : place] if one.kind == "affirm"]
+    return bool(near) and words[near[-1].first] in {"was", "were"}
 
 
 def _of_a_tip(finding: Item, words: Sequence[str], gap: Sequence[str]) -> State | None:

@@ -38,7 +38,7 @@ def verdict(scope: Scope, found: list[Item], place: int, length: int) -> Step | 
     if item.value == "there_none":
         return _there_is_none(scope, found, place, length)
     if item.value == "some":
-        return _of_some(scope)
+        return leave if _states(found, place) else _of_some(scope)
     if not scope.said or item.kind in _FORWARD:
         return None
     if item.kind == "absent_about":
@@ -67,7 +67,8 @@ def _there_is_none(scope: Scope, found: list[Item], place: int, length: int) -> 
     """ "Nodules: there are none", not "ETT in place, there are none"."""
     if not scope.said or not _begins(found, place) or not _stands_by(found, place) or found[place].last < length - 1:
         return Scope.stop
-    return _doubt if _states(found, place) else deny_now
+    was = found[place].first in scope.around.strangers  # "pneumothorax was seen, there is none now"
+    return _doubt if _states(found, place) and not was else deny_now
 
 
 def _states(found: Sequence[Item], place: int) -> bool:
