@@ -20,6 +20,17 @@ _OPEN_END: Final = re.compile(
     r"(?:mildly|moderately|severely|slightly|markedly|minimally|grossly|partially|completely|relatively|essentially))$",
     re.IGNORECASE,
 )
+# Nor with these, but behind a verb, "more", a comma or a colon: "the nodule is suspicious", "effusion: free". None of
+# them ended a sentence in 1,907 reports in which most stood twelve times or more.
+_BEFORE_A_NOUN: Final = re.compile(
+    r"(?<!\bis)(?<!\bare)(?<!\bwas)(?<!\bwere)(?<!\bbe)(?<!\bnot)(?<!\bmore)(?<!\bless)(?<!\bappear)(?<!\bappears)"
+    r"(?<!\bremain)(?<!\bremains)(?<!\bbecome)(?<!\bvery)(?<!\bhighly)(?<![,:/-])\s"
+    r"(?:no|any|could|would|should|since|because|whose|while|although|under|most|possibly|focal|active|degenerative|"
+    r"bony|interstitial|free|grossly|hilar|granulomatous|suspicious|definite|subsegmental|mildly|aortic|soft|typical|"
+    r"radiographic|skeletal|lymph|streaky|bronchovascular|alveolar|vertebral|perihilar|secondary|hiatal|intraperitoneal|"
+    r"lobar|convincing|thoracolumbar|central|superior|anterior|posterior|visible|basilar)$",
+    re.IGNORECASE,
+)
 # They stand before a noun: after "a", "no", "with" or at the beginning of a sentence there has to be one.
 _PAIRED: Final = (
     r"(?:small|large|mild|moderate|severe|minimal|trace|tiny|left|right|bilateral|(?:left|right)[- ]sided|focal|acute|"
@@ -46,7 +57,7 @@ def is_cut_off(text: str) -> bool:
     So does a text whose last letters only begin a known word. A word that is not known is no evidence.
     """
     end = text.rstrip()[-_TAIL:]
-    if _OPEN_END.search(end) or _WITHOUT_NOUN.search(end) or _NUMBER.search(end):
+    if any(open_.search(end) for open_ in (_OPEN_END, _BEFORE_A_NOUN, _WITHOUT_NOUN, _NUMBER)):
         return True
     last = _LAST_WORD.search(end)
     # capitals are abbreviations: "ICD", "CT"

@@ -12,6 +12,10 @@ BEFORE = "The lungs are clear. There is no pleural effusion or pneumothorax. "
 @pytest.mark.parametrize(
     "text",
     [
+        "The heart is normal. No focal",
+        "The heart is normal. There are minor degenerative",
+        "The heart is normal. No evidence of acute bony",
+        "The heart is normal. This could",
         BEFORE + "The heart is mildly",
         BEFORE + "There is a small left",
         BEFORE + "Mild",
@@ -40,6 +44,9 @@ def test_a_word_that_cannot_end_a_sentence_ends_a_cut_text(text: str) -> None:
     "text",
     [
         "No acute findings",
+        "The heart is normal. The nodule is not suspicious",
+        "No pneumothorax. The effusion is free",
+        "The heart is normal. The opacity is more anterior",
         "Heart size is normal. Small aneurysm",
         "No pneumothorax. History of cancer",
         "Severe degenerative change of the shoulder joint",
