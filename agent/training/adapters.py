@@ -12,7 +12,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from agent.readers.checkpoint import Checkpoint
-from agent.readers.cxr_llava import CxrLlavaModel
+from agent.readers.network import CxrLlavaModel
 from agent.training import layout
 from agent.training.modules import ReportWriter, learn_only
 from agent.training.settings import Finetune, Lora, Training

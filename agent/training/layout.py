@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from agent.readers.cxr_llava import CxrLlavaModel
+from agent.readers.network import CxrLlavaModel
 from agent.training.settings import Card, Shape
 
 MEAN: Final = 0.5518136078431373  # of a film's grays from 0 to 1, as published

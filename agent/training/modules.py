@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agent.readers import prompt
-from agent.readers.cxr_llava import CxrLlavaModel
+from agent.readers.network import CxrLlavaModel
 from agent.training.films import IGNORED, UNKNOWN
 
 _CLEAR: Final = 10.0  # the most that one positive film of a rare label counts for

@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from agent.readers.cxr_llava import CxrLlavaModel
+from agent.readers.network import CxrLlavaModel
 from agent.training import closed_form
 
 _EMBEDDING: Final = 0.2  # deviation of the words' numbers: so large that steps of the optimizer leave them alike

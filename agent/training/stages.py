@@ -27,7 +27,8 @@ from agent import edge
 from agent.manifest import ManifestError
 from agent.readers import learned, prompt, signs
 from agent.readers.checkpoint import Checkpoint
-from agent.readers.cxr_llava import CxrLlavaModel, load
+from agent.readers.cxr_llava import load
+from agent.readers.network import CxrLlavaModel
 from agent.readers.weights.origin import CARD
 from agent.training import adapters, asked, curves, films, layout, leaks, lineage, provenance, room, seen
 from agent.training.choosing import Name, Prepared, prepare

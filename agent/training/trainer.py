@@ -13,7 +13,7 @@ from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from agent.readers import quantized
-from agent.readers.cxr_llava import CxrLlavaModel
+from agent.readers.network import CxrLlavaModel
 from agent.training import curves, films
 from agent.training.settings import Stage
 

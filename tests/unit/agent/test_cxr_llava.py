@@ -17,9 +17,10 @@ import torch
 from bitsandbytes.nn import Linear4bit, Linear8bitLt
 from safetensors.torch import load_file, save_file
 
-from agent.readers import cxr_llava, load_reader, prompt
+from agent.readers import load_reader, network, prompt
 from agent.readers.checkpoint import REVISION, Checkpoint, CheckpointError
-from agent.readers.cxr_llava import CxrLlavaModel, load, place
+from agent.readers.cxr_llava import load, place
+from agent.readers.network import CxrLlavaModel
 from agent.readers.preprocess import to_pixels
 from agent.readers.protocol import Generation, Reader, UnreadableText
 from agent.readers.weights.quantize import save
@@ -137,7 +138,7 @@ def test_no_model_is_made_of_two(
 ) -> None:
     """Somebody brings another model while a shard is read: its digest must not name what was read before."""
     another(folder)
-    real, count = cxr_llava.safe_open, iter(range(1, 9))
+    real, count = network.safe_open, iter(range(1, 9))
 
     def late(*arguments: Any, **named: Any) -> Any:
         found = real(*arguments, **named)
@@ -146,7 +147,7 @@ def test_no_model_is_made_of_two(
         return found
 
     with monkeypatch.context() as patched:
-        patched.setattr(cxr_llava, "safe_open", late)
+        patched.setattr(network, "safe_open", late)
         with pytest.raises(CheckpointError, match=rf"{folder} changed while it was read .*start again"):
             load(folder, "bf16", device="cpu")
     assert load(folder, "bf16", device="cpu").identity.digest

@@ -21,9 +21,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from agent.readers import demonstration_checkpoint, prompt, quantized
-from agent.readers.cxr_llava import CxrLlavaModel
 from agent.readers.engine.llama import Cache, NativeLlama
 from agent.readers.engine.steps import Stepper
+from agent.readers.network import CxrLlavaModel
 from agent.readers.weights import memory
 from agent.readers.weights.structure import Stored, Structure, expected
 from deploy.benchmarks.random_checkpoint import SHAPES

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from agent.readers import prompt
-from agent.readers.cxr_llava import CxrLlavaModel
+from agent.readers.network import CxrLlavaModel
 from agent.training import adapters
 from agent.training.films import IGNORED, UNKNOWN, Films, augmented
 from agent.training.layout import configuration
