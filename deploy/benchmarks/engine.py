@@ -312,6 +312,17 @@ def saved_seconds(folder: Path, precision: str) -> str:
         return f", in {time.perf_counter() - began:.1f} s what was quantized before"
 
 
+def preparing(reader: CxrLlavaReader, film: NDArray[np.uint8]) -> str:
+    """How long a film takes until the model can have it; a worker does that beside the engine."""
+    seconds = []
+    for _ in range(7):
+        began = time.perf_counter()
+        reader.pixels(film)
+        seconds.append(time.perf_counter() - began)
+    rows, columns = film.shape
+    return f"{statistics.median(seconds) * 1e3:.0f} ms for {rows} x {columns}, not in the table (decoding: films.py)"
+
+
 def examine(folder: Path, precision: str, arguments: argparse.Namespace) -> bool:
     """Load, measure and print one precision."""
     saved = saved_seconds(folder, precision)
@@ -335,6 +346,7 @@ def examine(folder: Path, precision: str, arguments: argparse.Namespace) -> bool
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"\nLoaded in {seconds:.1f} s{saved}; {peak:.2f} GiB of main memory at most")
     print(f"greedy tokens equal to generate's: {same}")
+    print(f"film prepared in {preparing(reader, film)}")
     if torch.cuda.is_available() or arguments.shape == "real":  # smaller ones live in the processor's cache
         print(f"roofline: {roofline(reader, context + max(TOKENS) // 2, OURS)}")
     for batch in (1, min(MANY, arguments.largest)) if arguments.profile else ():
